@@ -1,0 +1,33 @@
+"""Virtual lithium-ion cathode microstructures: models, descriptors and distributed production.
+
+The names below are loaded when they are first used, so that ``import nmcdist`` stays quick.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "load_bundle": "nmcdist.bundle",
+    "generate_cba": "nmcdist.models.cba",
+    "describe_cba": "nmcdist.descriptors.cba",
+    "open_catalog": "nmcdist.datasets.catalog",
+}
+_SUBPACKAGES = ("bundle", "datasets", "descriptors", "errors", "geometry", "models", "report", "runs")
+
+__all__ = ["NmcdistError", "__version__", *_HOME]
+
+from nmcdist.errors import NmcdistError  # noqa: E402  (after __version__, which submodules read)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    if name in _SUBPACKAGES:
+        return import_module(f"nmcdist.{name}")
+    raise AttributeError(f"module 'nmcdist' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_SUBPACKAGES])

@@ -1,0 +1,36 @@
+"""Every error that nmcdist raises on purpose.
+
+One base class; each kind is also the builtin that a caller would expect, so that ``except ValueError``
+works without knowing this module. Messages are one line: the thing, what was found, what was expected.
+"""
+
+
+class NmcdistError(Exception):
+    """Base of all errors that nmcdist raises on purpose."""
+
+
+class InputError(NmcdistError, ValueError):
+    """An argument has an impossible value, shape or type."""
+
+
+class BundleError(NmcdistError, ValueError):
+    """A trained model bundle is unknown, incomplete, damaged or of another version."""
+
+
+class RecipeError(NmcdistError, ValueError):
+    """A recipe cannot be read or names something that cannot be run."""
+
+
+class StoreError(NmcdistError, OSError):
+    """A dataset store is missing, incomplete, damaged or of another version."""
+
+
+class PlanError(NmcdistError, MemoryError):
+    """A run cannot fit in the memory or on the disk that it was given."""
+
+
+class CatalogError(NmcdistError, KeyError):
+    """A catalog has no such entry or cannot be read."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
