@@ -1,0 +1,15 @@
+"""Trained model bundles: calibrated parameters as data, with units, provenance and a content hash."""
+
+from nmcdist.bundle.files import list_bundles, load_bundle, save_bundle
+from nmcdist.bundle.schema import ArrayRecord, Bundle, CbaParameters, ParameterRecord, Provenance
+
+__all__ = [
+    "ArrayRecord",
+    "Bundle",
+    "CbaParameters",
+    "ParameterRecord",
+    "Provenance",
+    "list_bundles",
+    "load_bundle",
+    "save_bundle",
+]

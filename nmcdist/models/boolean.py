@@ -1,0 +1,167 @@
+"""Boolean models: Poisson germs by tiles of space, and grains painted into a window.
+
+Germs are drawn tile by tile, each tile from its own stream, and a window gathers every germ whose grain may
+reach it: there is no thinning at the faces, and any window sees the same grains.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from nmcdist.models import streams
+
+_TAIL = 1e-12  # share of the size law beyond which sizes are clipped, so that the reach of a grain is bounded
+
+
+@dataclass(frozen=True)
+class Spheroids:
+    """Spheroidal grains at their germs.
+
+    Attributes
+    ----------
+    centre_nm : ndarray of float64, shape (n, 3)
+        Germs, ordered z, y, x.
+    axis : ndarray of float64, shape (n, 3)
+        Unit vector of the axis of revolution.
+    short_nm, long_nm : ndarray of float64, shape (n,)
+        Half-axis along the axis of revolution, and the two across it.
+    """
+
+    centre_nm: np.ndarray
+    axis: np.ndarray
+    short_nm: np.ndarray
+    long_nm: np.ndarray
+
+    def near(self, low: np.ndarray, high: np.ndarray) -> "Spheroids":
+        """Return the grains whose bounding ball meets the box [low, high]."""
+        gap = np.maximum(np.maximum(low - self.centre_nm, self.centre_nm - high), 0.0)
+        keep = (gap**2).sum(axis=1) <= np.maximum(self.short_nm, self.long_nm) ** 2
+        return Spheroids(self.centre_nm[keep], self.axis[keep], self.short_nm[keep], self.long_nm[keep])
+
+
+def oblate_spheroids(
+    parameters, low_nm: np.ndarray, high_nm: np.ndarray, seed: int, index: int, tile_nm: float = 4000.0
+) -> Spheroids:
+    """Draw the graphite grains of Eq. (1) that may reach the box [low, high].
+
+    Half-axes a ~ Gamma(alpha_1, gamma) and c ~ Gamma(alpha_2, gamma); the smaller is the axis of revolution,
+    the larger stands twice; orientations are uniform on the sphere.
+    """
+    from scipy.stats import gamma
+
+    scale = 1.0 / parameters.gamma_per_nm
+    cap_a, cap_c = (gamma.isf(_TAIL, shape) * scale for shape in (parameters.alpha_1, parameters.alpha_2))
+
+    def grains(rng: np.random.Generator, n: int) -> np.ndarray:
+        a = np.minimum(rng.gamma(parameters.alpha_1, scale, n), cap_a)
+        c = np.minimum(rng.gamma(parameters.alpha_2, scale, n), cap_c)
+        direction = rng.standard_normal((n, 3))
+        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+        return np.column_stack([direction, np.minimum(a, c), np.maximum(a, c)])
+
+    table = _marked_germs(
+        parameters.lambda_X_per_nm3, grains, 5, max(cap_a, cap_c), low_nm, high_nm,
+        seed, streams.GRAPHITE, index, tile_nm,
+    )  # fmt: skip
+    return Spheroids(table[:, :3], table[:, 3:6], table[:, 6], table[:, 7]).near(low_nm, high_nm)
+
+
+def balls(
+    parameters, low_nm: np.ndarray, high_nm: np.ndarray, seed: int, index: int, tile_nm: float = 2000.0
+) -> Spheroids:
+    """Draw the large pores of Eq. (3), balls with radii ~ Exp(theta), that may reach the box [low, high]."""
+    mean = 1.0 / parameters.theta_per_nm
+    cap = -np.log(_TAIL) * mean
+
+    def grains(rng: np.random.Generator, n: int) -> np.ndarray:
+        return np.minimum(rng.exponential(mean, n), cap)[:, None]
+
+    table = _marked_germs(
+        parameters.lambda_Y_per_nm3, grains, 1, cap, low_nm, high_nm,
+        seed, streams.LARGE_PORES, index, tile_nm,
+    )  # fmt: skip
+    axis = np.tile([1.0, 0.0, 0.0], (len(table), 1))
+    return Spheroids(table[:, :3], axis, table[:, 3], table[:, 3]).near(low_nm, high_nm)
+
+
+def paint(
+    mask: np.ndarray, grains: Spheroids, label: int, voxel_size_nm: float, origin: tuple[int, int, int]
+) -> None:
+    """Set `mask` to `label` at every voxel centre that lies in a grain.
+
+    Parameters
+    ----------
+    mask : ndarray of uint8, shape (nz, ny, nx)
+        The window, changed in place.
+    grains : Spheroids
+        Grains in absolute coordinates.
+    label : int
+        Value to set.
+    voxel_size_nm : float
+        Voxel edge in nm.
+    origin : tuple of int
+        Absolute index of the window's first voxel.
+    """
+    _paint(
+        mask, grains.centre_nm, grains.axis, grains.short_nm, grains.long_nm,
+        np.uint8(label), float(voxel_size_nm), np.array(origin, dtype=np.int64),
+    )  # fmt: skip
+
+
+def _marked_germs(
+    intensity: float,
+    grains: Callable[[np.random.Generator, int], np.ndarray],
+    marks: int,
+    reach_nm: float,
+    low_nm: np.ndarray,
+    high_nm: np.ndarray,
+    seed: int,
+    stream: int,
+    index: int,
+    tile_nm: float,
+) -> np.ndarray:
+    rows = [np.empty((0, 3 + marks))]
+    for tile in streams.tiles_covering(low_nm - reach_nm, high_nm + reach_nm, tile_nm):
+        rng = streams.generator(seed, stream, index, *tile)
+        n = rng.poisson(intensity * tile_nm**3)
+        germs = (np.array(tile) + rng.random((n, 3))) * tile_nm
+        rows.append(np.column_stack([germs, grains(rng, n)]))
+    return np.concatenate(rows)
+
+
+@numba.njit(cache=True, nogil=True)
+def _paint(mask, centre, axis, short, long, label, voxel, origin):
+    """Solve the quadric along each row of voxels for the run of voxel centres inside.
+
+    Everything is computed from absolute indices, so that a voxel's answer does not depend on the window.
+    """
+    nz, ny, nx = mask.shape
+    for g in range(len(short)):
+        inv_long = 1.0 / (long[g] * long[g])
+        k = 1.0 / (short[g] * short[g]) - inv_long
+        nz_, ny_, nx_ = axis[g, 0], axis[g, 1], axis[g, 2]
+        reach = max(short[g], long[g])
+        z0 = max(origin[0], int(np.floor((centre[g, 0] - reach) / voxel - 0.5)))
+        z1 = min(origin[0] + nz, int(np.ceil((centre[g, 0] + reach) / voxel - 0.5)) + 1)
+        y0 = max(origin[1], int(np.floor((centre[g, 1] - reach) / voxel - 0.5)))
+        y1 = min(origin[1] + ny, int(np.ceil((centre[g, 1] + reach) / voxel - 0.5)) + 1)
+        a = inv_long + k * nx_ * nx_
+        for iz in range(z0, z1):
+            dz = (iz + 0.5) * voxel - centre[g, 0]
+            for iy in range(y0, y1):
+                dy = (iy + 0.5) * voxel - centre[g, 1]
+                dot = nz_ * dz + ny_ * dy
+                b = k * nx_ * dot
+                c = (dz * dz + dy * dy) * inv_long + k * dot * dot - 1.0
+                root = b * b - a * c
+                if root < 0.0:
+                    continue
+                half = np.sqrt(root)
+                x_low = centre[g, 2] + (-b - half) / a
+                x_high = centre[g, 2] + (-b + half) / a
+                x0 = max(origin[2], int(np.ceil(x_low / voxel - 0.5)))
+                x1 = min(origin[2] + nx - 1, int(np.floor(x_high / voxel - 0.5)))
+                for ix in range(x0, x1 + 1):
+                    mask[iz - origin[0], iy - origin[1], ix - origin[2]] = label

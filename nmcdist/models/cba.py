@@ -1,0 +1,149 @@
+"""The binder-conductive additive: graphite, carbon black with binder, and large pores, combined by Eq. (4)."""
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from nmcdist.bundle import Bundle, CbaParameters
+from nmcdist.errors import InputError
+from nmcdist.models import boolean, fields, streams
+from nmcdist.threads import thread_map
+
+PORE, CARBON_BINDER, GRAPHITE = 0, 1, 2
+_BLOCK_NM = 4000.0  # edge of a block of work: long against the taps of the noise, small in memory
+_BALL = 1  # working label of the large pores while a block is made
+
+
+def generate_cba(
+    bundle: Bundle,
+    shape: tuple[int, int, int],
+    voxel_size_nm: float,
+    seed: int,
+    index: int = 0,
+    origin: tuple[int, int, int] = (0, 0, 0),
+    *,
+    gamma_law: str = "physical",
+) -> np.ndarray:
+    """Draw a window of a realisation of the additive phase, Eq. (4) of the CBA paper.
+
+    The realisation is one endless function on space, keyed by `seed` and `index`: windows that overlap agree
+    bit for bit, and another voxel size samples the same structure at its own voxel centres.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        A trained bundle of model "cba".
+    shape : tuple of int
+        Voxels along z, y, x.
+    voxel_size_nm : float
+        Voxel edge in nm.
+    seed : int
+        Seed in [0, 2^64).
+    index : int
+        Number of the realisation in [0, 2^32).
+    origin : tuple of int
+        Absolute index (z, y, x) of the window's first voxel; may be negative.
+    gamma_law : {"physical", "voxel-rescaled"}
+        "physical" keeps the law of the half-axes at every voxel size. "voxel-rescaled" changes its spread
+        with the voxel as the paper does (shapes divided by the voxel size, rate left per voxel); for
+        comparison only.
+
+    Returns
+    -------
+    ndarray of uint8, shape `shape`
+        0 pore, 1 carbon black and binder, 2 graphite.
+
+    Raises
+    ------
+    InputError
+        If an argument has an impossible value.
+    BundleError
+        If the bundle is of another model.
+    """
+    parameters = _parameters(bundle, voxel_size_nm, gamma_law)
+    shape, origin, voxel_size_nm = check_window(shape, origin, voxel_size_nm)
+    seed, index = streams.check_key(seed, index)
+    low = (np.array(origin) + 0.5) * voxel_size_nm
+    high = low + (np.array(shape) - 1) * voxel_size_nm
+    graphite = boolean.oblate_spheroids(parameters, low, high, seed, index)
+    large_pores = boolean.balls(parameters, low, high, seed, index)
+    volume = np.empty(shape, dtype=np.uint8)
+
+    def draw(block: tuple[slice, ...]) -> None:
+        start = tuple(o + s.start for o, s in zip(origin, block, strict=True))
+        size = tuple(s.stop - s.start for s in block)
+        volume[block] = _draw_block(
+            parameters, graphite, large_pores, size, voxel_size_nm, seed, index, start
+        )  # fmt: skip
+
+    thread_map(draw, _blocks(shape, voxel_size_nm))
+    return volume
+
+
+def check_window(shape: Any, origin: Any, voxel_size_nm: Any) -> tuple[Any, Any, float]:
+    """Return shape, origin and voxel size as plain numbers, or raise InputError."""
+    shape = _three_integers("shape", shape)
+    if min(shape) < 1:
+        raise InputError(f"shape: found {shape}, expected three positive integers")
+    origin = _three_integers("origin", origin)
+    if max(abs(v) for v in origin) + max(shape) > 2**30:
+        raise InputError(f"origin: found {origin}, expected the window to stay within 2^30 voxels of zero")
+    if isinstance(voxel_size_nm, bool) or not isinstance(voxel_size_nm, int | float | np.number):
+        raise InputError(f"voxel_size_nm: found {voxel_size_nm!r}, expected a positive number of nanometres")
+    if not (0 < voxel_size_nm < np.inf):
+        raise InputError(f"voxel_size_nm: found {voxel_size_nm}, expected a positive number of nanometres")
+    return shape, origin, float(voxel_size_nm)
+
+
+def voxel_rescaled(
+    parameters: CbaParameters, voxel_size_nm: float, calibration_voxel_nm: float = 20.0
+) -> CbaParameters:
+    """Return the half-axis law as the paper rescales it: shapes by the voxel size, rate left per voxel.
+
+    The mean half-axes stay; their relative spread grows with the square root of the voxel size.
+    """
+    ratio = calibration_voxel_nm / voxel_size_nm
+    return parameters.model_copy(
+        update={
+            "alpha_1": parameters.alpha_1 * ratio,
+            "alpha_2": parameters.alpha_2 * ratio,
+            "gamma_per_nm": parameters.gamma_per_nm * ratio,
+        }
+    )
+
+
+def _draw_block(parameters, graphite, large_pores, shape, voxel_size_nm, seed, index, origin) -> np.ndarray:
+    field = fields.gaussian_field(parameters.eta_per_nm, shape, voxel_size_nm, seed, index, origin)
+    low = (np.array(origin) + 0.5) * voxel_size_nm
+    high = low + (np.array(shape) - 1) * voxel_size_nm
+    covered = np.zeros(shape, dtype=np.uint8)
+    boolean.paint(covered, large_pores.near(low, high), _BALL, voxel_size_nm, origin)
+    labels = ((field >= np.float32(parameters.mu)) & (covered != _BALL)).astype(np.uint8)
+    boolean.paint(labels, graphite.near(low, high), GRAPHITE, voxel_size_nm, origin)
+    return labels
+
+
+def _blocks(shape: tuple[int, int, int], voxel_size_nm: float) -> list[tuple[slice, ...]]:
+    side = int(np.clip(_BLOCK_NM / voxel_size_nm, 16, 256))
+    cuts = [[slice(a, min(a + side, n)) for a in range(0, n, side)] for n in shape]
+    return list(product(*cuts))
+
+
+def _parameters(bundle: Bundle, voxel_size_nm: float, gamma_law: str) -> CbaParameters:
+    parameters = bundle.parameters_of("cba")
+    if gamma_law == "physical":
+        return parameters
+    if gamma_law == "voxel-rescaled":
+        return voxel_rescaled(parameters, voxel_size_nm)
+    raise InputError(f"gamma_law: found {gamma_law!r}, expected 'physical' or 'voxel-rescaled'")
+
+
+def _three_integers(name: str, value: Any) -> tuple[int, int, int]:
+    try:
+        parts = tuple(value)
+    except TypeError:
+        parts = ()
+    if len(parts) != 3 or not all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in parts):
+        raise InputError(f"{name}: found {value!r}, expected three integers (z, y, x)")
+    return int(parts[0]), int(parts[1]), int(parts[2])
