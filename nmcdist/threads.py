@@ -14,7 +14,8 @@ def thread_count() -> int:
 
 def set_thread_count(count: int) -> None:
     """Let kernels that are called from this thread use `count` threads (at most numba's own limit)."""
-    numba.set_num_threads(max(1, min(count, numba.config.NUMBA_NUM_THREADS)))
+    limit = int(vars(numba.config)["NUMBA_NUM_THREADS"])
+    numba.set_num_threads(max(1, min(count, limit)))
 
 
 def thread_map(function: Callable[..., Any], *arguments: Iterable[Any]) -> list[Any]:

@@ -105,7 +105,7 @@ class Bundle(_Frozen):
         expected = PARAMETERS_OF_MODEL[self.model]
         expected.model_validate({name: record.value for name, record in self.values.items()})
         for name, record in self.values.items():
-            unit = expected.model_fields[name].json_schema_extra["unit"]  # type: ignore[index,call-overload]
+            unit = expected.model_fields[name].json_schema_extra["unit"]  # type: ignore[index]
             if record.unit != unit:
                 raise ValueError(f"parameters.{name}.unit: found {record.unit!r}, expected {unit!r}")
         return self

@@ -1,0 +1,1 @@
+"""The stochastic models: Boolean models, the Gaussian field, and the additive phase made of them."""

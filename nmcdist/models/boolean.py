@@ -86,9 +86,7 @@ def balls(
     return Spheroids(table[:, :3], axis, table[:, 3], table[:, 3]).near(low_nm, high_nm)
 
 
-def paint(
-    mask: np.ndarray, grains: Spheroids, label: int, voxel_size_nm: float, origin: tuple[int, int, int]
-) -> None:
+def paint(mask: np.ndarray, grains: Spheroids, label: int, voxel_size_nm: float, origin: tuple[int, int, int]) -> None:
     """Set `mask` to `label` at every voxel centre that lies in a grain.
 
     Parameters

@@ -54,9 +54,7 @@ def test_hash_ignores_wording_but_not_values(folder):
 
 def test_arrays_travel_as_safetensors_and_are_checked(tmp_path):
     weights = np.arange(12, dtype=np.float32).reshape(3, 4)
-    record = ArrayRecord(
-        shape=(3, 4), dtype="float32", unit="1", provenance="fitted", sha256=array_digest(weights)
-    )
+    record = ArrayRecord(shape=(3, 4), dtype="float32", unit="1", provenance="fitted", sha256=array_digest(weights))
     bundle = load_bundle(NAME).model_copy(update={"arrays": {"weights": record}})
     folder = save_bundle(bundle, tmp_path / "b", {"weights": weights})
     assert np.array_equal(load_arrays(folder)["weights"], weights)

@@ -38,9 +38,7 @@ class TestTheory:
         v1 = theory.graphite_fraction(PARAMETERS)
         error = standard_error(v1, lambda h: theory.graphite_coverage(PARAMETERS, h), 112_000, 8)
         assert 4 * error < 0.005 * v1
-        assert coverage(boolean.oblate_spheroids, PARAMETERS, 112_000, 1000, 11, 8) == pytest.approx(
-            v1, abs=4 * error
-        )
+        assert coverage(boolean.oblate_spheroids, PARAMETERS, 112_000, 1000, 11, 8) == pytest.approx(v1, abs=4 * error)
 
     @pytest.mark.parametrize(("intensity", "printed"), TABLE_3.items())
     def test_graphite_fraction_at_each_intensity_of_table_3(self, intensity, printed):
@@ -94,8 +92,8 @@ class TestBruteForce:
         grains = boolean.oblate_spheroids(PARAMETERS, low, low + (np.array(shape) - 1) * voxel, 16, 0)
         mask = np.zeros(shape, dtype=np.uint8)
         boolean.paint(mask, grains, 2, voxel, origin)
-        centres = np.stack(np.meshgrid(*((np.arange(o, o + n) + 0.5) * voxel for o, n in zip(origin, shape, strict=True)),
-                                       indexing="ij"), axis=-1)  # fmt: skip
+        axes = [(np.arange(o, o + n) + 0.5) * voxel for o, n in zip(origin, shape, strict=True)]
+        centres = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
         expected = np.zeros(shape, dtype=bool)
         for c, axis, short, long in zip(grains.centre_nm, grains.axis, grains.short_nm, grains.long_nm, strict=True):
             d = centres - c

@@ -133,18 +133,25 @@ class TestTheory:
         assert found[:, 1].mean() == pytest.approx(v1, abs=4 * error[1])
 
     def test_two_point_coverage_of_every_phase(self):
-        """Forty windows of (8 um)^3 at 40 nm; 4 standard errors from their scatter, lag by lag."""
-        lags = np.array([0, 1, 2, 3, 5, 8, 12, 20, 35, 75])
-        exact = theory.two_point_coverage(BUNDLE.parameters, lags * 40.0)
+        """Forty windows of (8 um)^3 at 80 nm; 4 standard errors from their scatter, lag by lag."""
+        lags = np.array([0, 1, 2, 3, 5, 8, 15, 37])
+        exact = theory.two_point_coverage(BUNDLE.parameters, lags * 80.0)
 
         def pairs(index):
-            labels = nmcdist.generate_cba(BUNDLE, (200, 200, 200), 40.0, seed=29, index=index)
-            masks = {"pore": labels == 0, "carbon_binder": labels == 1, "graphite": labels == 2, "solid": labels > 0}
+            labels = nmcdist.generate_cba(BUNDLE, (100, 100, 100), 80.0, seed=29, index=index)
+            masks = {
+                "pore": labels == 0,
+                "carbon_binder": labels == 1,
+                "graphite": labels == 2,
+                "solid": labels > 0,
+            }
             return [[_coverage(mask, lag) for lag in lags] for mask in masks.values()]
 
         found = np.array(thread_map(pairs, range(40)))
         error = found.std(axis=0) / np.sqrt(len(found))
-        for row, bound, name in zip(found.mean(axis=0), error, ("pore", "carbon_binder", "graphite", "solid"), strict=True):
+        for row, bound, name in zip(
+            found.mean(axis=0), error, ("pore", "carbon_binder", "graphite", "solid"), strict=True
+        ):
             # 3e-4 is the largest error of the mixture's covariance, which C(h) inherits at most in full.
             assert np.all(np.abs(row - exact[name]) < 4 * bound + 3e-4), name
             assert bound.max() < 0.004

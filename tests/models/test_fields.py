@@ -36,10 +36,15 @@ class TestTheory:
         prior[-1] += 1 - prior.sum()
         n = len(prior)
         rows = np.vstack(
-            [np.exp(-np.outer(x**2, fields.SCALES)), np.full((1, n), 1e3), 0.3 * fields.SCALES, np.diag(0.01 / prior)]
+            [
+                np.exp(-np.outer(x**2, fields.SCALES)),
+                np.full((1, n), 1e3),
+                0.3 * fields.SCALES,
+                np.diag(0.01 / prior),
+            ]
         )
         target = np.r_[1 / (1 + x**2), 1e3, 0.3, np.full(n, 0.01)]
-        assert fields.WEIGHTS == pytest.approx(lsq_linear(rows, target, bounds=(0, 1)).x, abs=2e-6)
+        assert pytest.approx(lsq_linear(rows, target, bounds=(0, 1)).x, abs=2e-6) == fields.WEIGHTS
 
     def test_mixture_is_within_0_0005_of_the_covariance_at_every_lag(self):
         lag = np.linspace(0, 20_000, 4001)
@@ -57,14 +62,15 @@ class TestTheory:
             step = np.rint(direction).astype(int)
             exact = cauchy(np.linalg.norm(step) * voxel_size_nm)
             worst = max(worst, abs(operator_covariance(voxel_size_nm, place, place + step) - exact))
-        assert worst < 0.002  # the issue of a lattice: a ripple, far inside the bound of 0.005 on realisations
+        assert worst < 0.002  # the ripple of a lattice, far inside the bound of 0.005 on realisations
 
     def test_variance_is_one_at_every_voxel(self):
         for place in np.random.default_rng(2).integers(-9999, 9999, (50, 3)):
             assert operator_covariance(20.0, place, place) == pytest.approx(1, abs=1e-6)
 
     @pytest.mark.parametrize(
-        "voxel_size_nm", [40.0, pytest.param(80.0, marks=pytest.mark.slow), pytest.param(20.0, marks=pytest.mark.slow)]
+        "voxel_size_nm",
+        [40.0, pytest.param(80.0, marks=pytest.mark.slow), pytest.param(20.0, marks=pytest.mark.slow)],
     )
     def test_empirical_covariance_and_variance(self, voxel_size_nm):
         """48 windows of (8 um)^3.

@@ -1,0 +1,67 @@
+"""Print how ours and the peers compare: `python -m benchmarks [CASE ...]`."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import nmcdist
+from benchmarks.cases import CASES, VOXEL_NM, Case
+
+_HEADER = ("case", "peer", "CPU s ours", "CPU s peer", "CPU ratio", "goal", "wall ratio", "peak GiB ours", "peer",
+           "largest difference")  # fmt: skip
+
+
+def main(names: list[str]) -> int:
+    """Measure the named cases (default: all) and print a Markdown table; return 1 if a goal was missed."""
+    unknown = sorted(set(names) - set(CASES))
+    if unknown:
+        print(f"unknown case {unknown[0]!r}, expected some of {', '.join(CASES)}", file=sys.stderr)
+        return 2
+    rows, missed = [], False
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names or CASES:
+            print(f"... {CASES[name].title}", file=sys.stderr, flush=True)
+            row, reached = _compare(name, CASES[name], Path(folder))
+            rows.append(row)
+            missed |= not reached
+    print("| " + " | ".join(_HEADER) + " |")
+    print("|" + " --- |" * len(_HEADER))
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+    return int(missed)
+
+
+def _compare(name: str, case: Case, folder: Path) -> tuple[list[str], bool]:
+    volume = folder / f"volume-{case.edge}.npy"
+    if not volume.exists():
+        bundle = nmcdist.load_bundle("cba-cathode-2025")
+        np.save(volume, nmcdist.generate_cba(bundle, (case.edge,) * 3, VOXEL_NM, seed=1))
+    ours, a = _measure(name, "ours", volume, folder)
+    peer, b = _measure(name, "peer", volume, folder)
+    ratio = peer["cpu_s"] / ours["cpu_s"]
+    row = [
+        f"{case.title}, {case.edge}^3", case.peer_name, f"{ours['cpu_s']:.2f}", f"{peer['cpu_s']:.1f}", f"{ratio:.1f}",
+        "" if case.goal is None else f"{case.goal:g}", f"{peer['wall_s'] / ours['wall_s']:.1f}",
+        f"{ours['peak_gib']:.2f}", f"{peer['peak_gib']:.2f}",
+        f"{np.abs(a - b).max():.2g} of {np.abs(b).max():.3g} ({case.difference})",
+    ]  # fmt: skip
+    return row, case.goal is None or ratio >= case.goal
+
+
+def _measure(name: str, side: str, volume: Path, folder: Path) -> tuple[dict[str, float], np.ndarray]:
+    answer = folder / f"{name}-{side}.npy"
+    command = [sys.executable, "-m", "benchmarks.measure", name, side, str(volume), str(answer)]
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "2")
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **threads}, check=False)
+    if done.returncode:
+        raise SystemExit(f"{name}, {side}: failed\n{done.stderr}")
+    return json.loads(done.stdout.strip().splitlines()[-1]), np.load(answer)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

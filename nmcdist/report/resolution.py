@@ -1,0 +1,50 @@
+"""The same realisations at other voxel sizes: how far the M-factor depends on resolution."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nmcdist.bundle import Bundle
+from nmcdist.descriptors.cba import CONDUCTIONS
+from nmcdist.descriptors.transport import solve_conduction
+from nmcdist.models.cba import generate_cba
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """M-factors of one realisation at one voxel size, along z.
+
+    Attributes
+    ----------
+    item : int
+        Index of the realisation.
+    voxel_size_nm : float
+    graphite_fraction : float
+        Theoretical volume fraction of graphite.
+    m_factor : dict of str to float
+        Volume fraction over tau_eff, by conduction problem.
+    effective_conductivity : dict of str to float
+        Relative to the pore fluid, or to graphite.
+    """
+
+    item: int
+    voxel_size_nm: float
+    graphite_fraction: float
+    m_factor: dict[str, float]
+    effective_conductivity: dict[str, float]
+
+
+def resolve(
+    bundle: Bundle, graphite_fraction: float, edges_nm: np.ndarray, voxel_size_nm: float, seed: int, item: int
+) -> Resolution:
+    """Draw a realisation over a box at a voxel size and solve for its M-factors along z."""
+    nz, ny, nx = (int(n) for n in np.rint(np.asarray(edges_nm) / voxel_size_nm))
+    labels = generate_cba(bundle, (nz, ny, nx), voxel_size_nm, seed=seed, index=item)
+    solved = {name: solve_conduction(labels, conductivities, 0) for name, conductivities in CONDUCTIONS.items()}
+    return Resolution(
+        item,
+        voxel_size_nm,
+        graphite_fraction,
+        {name: s.m_factor for name, s in solved.items()},
+        {name: s.effective_conductivity for name, s in solved.items()},
+    )

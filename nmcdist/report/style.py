@@ -1,0 +1,33 @@
+"""Colours and settings shared by the figures: the Okabe-Ito palette, which colour-blind readers tell apart."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+SOLID, PORE = "#0072B2", "#D55E00"
+GRAPHITE, CARBON_BINDER = "#E69F00", "#56616B"
+PHASE_COLOUR = {"pore": PORE, "solid": SOLID, "graphite": GRAPHITE, "carbon_binder": CARBON_BINDER}
+PHASE_NAME = {"pore": "pore", "solid": "solid", "graphite": "graphite", "carbon_binder": "carbon binder"}
+
+
+@contextmanager
+def figure(rows: int, columns: int, width: float, height: float) -> Iterator[tuple[Any, Any]]:
+    """Yield a figure and its axes (always a 2D array) in the house style, without touching global state."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    settings: Any = {
+        "font.size": 12,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.alpha": 0.25,
+        "legend.frameon": False,
+        "lines.linewidth": 1.8,
+        "savefig.dpi": 130,
+    }
+    with mpl.rc_context(settings):
+        drawing = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(drawing)
+        yield drawing, drawing.subplots(rows, columns, squeeze=False)
