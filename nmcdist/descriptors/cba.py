@@ -330,7 +330,7 @@ def _describe_transport(result: xr.Dataset, volume: np.ndarray) -> None:
             solved = solve_conduction(volume, conductivities, AXES.index(axis))
             place = {"conduction": name, "axis": axis}
             result["effective_conductivity"].loc[place] = solved.effective_conductivity
-            result["tau_eff"].loc[place] = solved.tau_eff
+            result["tau_eff"].loc[place] = solved.effective_tortuosity
             result["m_factor"].loc[place] = solved.m_factor
             result["flux_spread"].loc[place] = solved.flux_spread
             result["conducts"].loc[place] = solved.percolates

@@ -1,0 +1,724 @@
+"""Steady conduction through a voxel volume: finite volumes, multigrid-preconditioned conjugate gradients.
+
+Every voxel is one cell. Two cells of conductivities s and t share a face of conductance 2 s t / (s + t); the
+outer faces of the first and the last layer are held at potential 1 and 0, half a cell from the centres; no
+current crosses the other four sides. Only cells on a path between the two electrodes are kept.
+
+Cells are coloured like a chess board. The neighbours of a red cell are black, so its potential follows from
+theirs, and conjugate gradients run on the black cells alone: half the unknowns, and each sweep reads one
+colour and writes the other. A colour is stored as an array of shape (nz + 2, ny + 2, ceil(nx / 2) + 2), cell
+(z, y, x) at (z + 1, y + 1, x // 2 + 1), with colour (z + y + x) mod 2, black being 0. So the neighbours of
+consecutive cells of a row are consecutive too, and the margin stands for what lies outside.
+
+The finest level stores 1 / (2 s) of each cell. The conductance of a face is then 1 / (a + b): none beside a
+cell that does not conduct (infinite), 2 s at an electrode (zero).
+
+The preconditioner is a multigrid W-cycle. Cells merge 2 x 2 x 2; their potential is passed on unchanged and
+residuals are added up. A coarse face has half the conductance of the fine faces that make it up, being twice
+as long. That is half the Galerkin operator, so a correction can overshoot, but at most reflect; two visits
+to each level keep it positive definite where one would not. Smoothing is Gauss-Seidel, black then red before
+the correction and red then black after it, which makes the cycle symmetric.
+
+Working vectors are single precision unless the conductivities lie too far apart for it. The potential and
+every sum are double, and fluxes and residual are computed anew in double precision before a solution is
+accepted. Sums run plane by plane and are added in order, and sweeps have no order to depend on: results are
+the same bit for bit whatever the number of threads.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from nmcdist.threads import thread_count
+
+COARSEST = 4  # cells along the longest edge of the last level
+BOTTOM_SWEEPS = 16  # there, before as after: as good as exact
+SHARED_CELLS = 100_000  # a sweep of fewer is over before a second thread is awake
+
+_jit = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What a solve between electrodes at potential 1 and 0 found, in units of the voxel edge.
+
+    Attributes
+    ----------
+    conductance : float
+        Current between the electrodes, taken from the dissipated power: the error of the potential enters
+        it squared, and it bounds the exact value from above.
+    fluxes : ndarray of float64, shape (nz + 1,)
+        Current through each plane between two layers and through both electrodes; equal if exact.
+    iterations : int
+        Conjugate gradient iterations taken.
+    converged : bool
+        Whether the fluxes agree as closely as demanded.
+    """
+
+    conductance: float
+    fluxes: np.ndarray
+    iterations: int
+    converged: bool
+
+    @property
+    def flux_spread(self) -> float:
+        """Largest less smallest flux, over their mean."""
+        return _spread(self.fluxes)
+
+
+def solve(codes: np.ndarray, half_resistances: np.ndarray, flux_spread: float, max_iterations: int) -> Solution | None:
+    """Solve for the potential between the first and the last plane of a volume.
+
+    Parameters
+    ----------
+    codes : ndarray of uint8, shape (nz, ny, nx), C-contiguous
+        Phase of each voxel; phase 0 does not conduct.
+    half_resistances : ndarray of float32 or float64
+        1 / (2 conductivity) of each phase, best scaled to 1/2 and more. Its type is that of the working vectors;
+        contrasts beyond 1e3 need float64.
+    flux_spread : float
+        Largest less smallest flux through the planes that is accepted, over their mean.
+    max_iterations : int
+        Conjugate gradient iterations after which to give up.
+
+    Returns
+    -------
+    Solution or None
+        None if no path of face neighbours joins the two planes.
+    """
+    resistance = percolating_resistances(codes, half_resistances)
+    if resistance is None:
+        return None
+    nz, ny, nx = codes.shape
+    size = thread_count()
+    with ThreadPoolExecutor(size) as pool:
+        problem = _Problem(resistance, (nz, ny, nx), _Team(pool, size))
+        power, fluxes = problem.evaluate()
+        iterations = 0
+        while not (converged := _spread(fluxes) <= flux_spread):
+            taken = problem.descend(power, flux_spread, max_iterations - iterations)
+            if taken == 0:
+                break
+            iterations += taken
+            power, fluxes = problem.evaluate()
+    return Solution(power, fluxes, iterations, converged)
+
+
+def _spread(fluxes: np.ndarray) -> float:
+    mean = abs(float(fluxes.mean()))
+    return float(np.ptp(fluxes)) / mean if mean > 0 else np.inf
+
+
+class _Team:
+    """Threads that share the planes of a sweep, and sleep in between so that a busy machine is no trap."""
+
+    def __init__(self, pool: ThreadPoolExecutor, size: int) -> None:
+        self.pool = pool
+        self.size = size
+
+    def sweep(self, kernel: Callable[..., None], planes: int, cells: int, *arguments: Any) -> None:
+        """Call kernel(first, end, ...) on planes 1 to `planes`, in slabs if there are enough `cells`."""
+        if self.size == 1 or cells < SHARED_CELLS:
+            kernel(1, planes + 1, *arguments)
+            return
+        cuts = [1 + planes * n // self.size for n in range(self.size + 1)]
+        others = [self.pool.submit(kernel, cuts[n], cuts[n + 1], *arguments) for n in range(1, self.size)]
+        kernel(cuts[0], cuts[1], *arguments)
+        for other in others:
+            other.result()
+
+
+@dataclass(frozen=True)
+class _Level:
+    """A coarse level: conductances of the six faces of each black cell, source and potential of each colour.
+
+    The faces look towards lower and upper z, lower and upper y, lower and upper x.
+    """
+
+    faces: np.ndarray
+    source: np.ndarray
+    potential: np.ndarray
+
+
+class _Problem:
+    """One solve: the finest level, its working vectors on the black cells, and the coarse levels below it."""
+
+    def __init__(self, resistance: np.ndarray, shape: tuple[int, int, int], team: _Team) -> None:
+        self.team = team
+        self.resistance = resistance
+        self.planes = shape[0]
+        self.levels = _coarse_levels(resistance, shape, team)
+        layout = resistance.shape[1:]
+        profile = 1.0 - (np.arange(self.planes + 2) - 0.5) / self.planes
+        profile[0], profile[-1] = 1.0, 0.0
+        self.potential = np.empty(layout)
+        self.potential[:] = profile[:, None, None]
+        self.residual, self.correction, self.direction, self.image, self.inverse, self.red = (
+            np.zeros(layout, resistance.dtype) for _ in range(6)
+        )
+        self.partial = np.zeros(self.planes)
+
+    def sweep(self, kernel: Callable[..., None], *arguments: Any) -> None:
+        """Call a kernel on all planes of the finest level."""
+        self.team.sweep(kernel, self.planes, self.resistance.size, *arguments)
+
+    def evaluate(self) -> tuple[float, np.ndarray]:
+        """Compute the residual anew; return the dissipated power and the flux through each plane."""
+        red = np.zeros(self.potential.shape)
+        red[0] = 1.0
+        flux, power = np.zeros(self.planes + 1), np.zeros(self.planes + 1)
+        self.sweep(_eliminate_exactly, self.resistance, self.potential, red)
+        self.sweep(_evaluate, self.resistance, self.potential, red, self.residual, self.inverse, flux, power)
+        _cross(self.planes + 1, self.resistance, self.potential, red, flux, power)
+        return float(power.sum()), flux
+
+    def descend(self, power: float, flux_spread: float, limit: int) -> int:
+        """Iterate until the fluxes agree as far as the recurrences can tell; return the iterations taken."""
+        np.multiply(self.residual, self.inverse, out=self.correction)
+        self.direction[:] = 0
+        before = np.inf
+        for iteration in range(limit):
+            product = self.precondition()
+            self.sweep(_advance, self.direction.dtype.type(product / before), self.correction, self.direction)
+            curvature = self.apply()
+            if not (product > 0 and curvature > 0):
+                return iteration
+            before, step = product, product / curvature
+            flux = self.update(step)
+            power -= step * product
+            # Both must hold: the spread can dip while a slow mode is still to be found.
+            if np.ptp(flux) <= 0.9 * flux_spread * power and step * product <= 2e-3 * flux_spread * power:
+                return iteration + 1
+        return limit
+
+    def precondition(self) -> float:
+        """Turn residual times inverse diagonal into the multigrid correction; return its product with the residual.
+
+        The argument is what the first smoothing of the black cells leaves of a zero guess.
+        """
+        below = self.levels[0]
+        self.sweep(_eliminate, self.resistance, self.correction, self.red)
+        fields = (self.resistance, self.red, below.source, below.potential)
+        self.team.sweep(_restrict_finest, below.source.shape[1] - 2, self.resistance.size, *fields)
+        _correct(self.levels, 0, self.team)
+        self.sweep(_prolong, below.potential, self.correction)
+        self.sweep(_eliminate, self.resistance, self.correction, self.red)
+        self.sweep(_smooth, self.resistance, self.residual, self.red, self.correction, self.partial)
+        return float(self.partial.sum())
+
+    def apply(self) -> float:
+        """Apply the operator to the direction; return their product."""
+        self.sweep(_eliminate, self.resistance, self.direction, self.red)
+        self.sweep(_apply, self.resistance, self.direction, self.red, self.image, self.partial)
+        return float(self.partial.sum())
+
+    def update(self, step: float) -> np.ndarray:
+        """Go a step along the direction; return the flux through each plane, less that through the first."""
+        vectors = (self.direction, self.image, self.inverse, self.potential, self.residual, self.correction)
+        self.sweep(_update, step, self.direction.dtype.type(step), *vectors, self.partial)
+        return np.concatenate([[0.0], np.cumsum(self.partial)])
+
+
+# ---- Which cells carry current: runs along x, joined to components -----------------------------------------
+
+
+def percolating_resistances(codes: np.ndarray, half_resistances: np.ndarray) -> np.ndarray | None:
+    """Lay out the half resistances of the voxels on a path of face neighbours from the first plane to the last.
+
+    Parameters
+    ----------
+    codes : ndarray of uint8, shape (nz, ny, nx)
+        Phase of each voxel; phase 0 does not conduct.
+    half_resistances : ndarray of float32 or float64
+        1 / (2 conductivity) of each phase.
+
+    Returns
+    -------
+    ndarray of the same type, shape (2, nz + 2, ny + 2, ceil(nx / 2) + 2), or None
+        Black and red cells; infinite where no current flows, zero in the electrodes. None if there is no path.
+    """
+    starts = _count_runs(codes)
+    first, last, carries = _percolating_runs(codes, starts)
+    if not carries.any():
+        return None
+    nz, ny, nx = codes.shape
+    resistance = np.full((2, nz + 2, ny + 2, (nx + 1) // 2 + 2), np.inf, half_resistances.dtype)
+    _lay_out(codes, half_resistances, starts, first, last, carries, resistance)
+    return resistance
+
+
+@_jit
+def _count_runs(codes):
+    nz, ny, nx = codes.shape
+    starts = np.zeros(nz * ny + 1, np.int64)
+    for line in range(nz * ny):
+        row = codes[line // ny, line % ny]
+        count = 0
+        before = False
+        for x in range(nx):
+            here = row[x] != 0
+            count += here and not before
+            before = here
+        starts[line + 1] = starts[line] + count
+    return starts
+
+
+@_jit
+def _find_runs(row, run, first, last):
+    before = False
+    for x in range(row.size):
+        here = row[x] != 0
+        if here and not before:
+            first[run] = x
+        if before and not here:
+            last[run] = x
+            run += 1
+        before = here
+    if before:
+        last[run] = row.size
+
+
+@_jit
+def _root(parent, a):
+    while parent[a] != a:
+        parent[a] = parent[parent[a]]
+        a = parent[a]
+    return a
+
+
+@_jit
+def _join(parent, first, last, a, a_end, b, b_end):
+    while a < a_end and b < b_end:
+        if first[a] < last[b] and first[b] < last[a]:
+            root_a, root_b = _root(parent, a), _root(parent, b)
+            parent[max(root_a, root_b)] = min(root_a, root_b)
+        if last[a] < last[b]:
+            a += 1
+        else:
+            b += 1
+
+
+@_jit
+def _percolating_runs(codes, starts):
+    nz, ny, _ = codes.shape
+    count = starts[-1]
+    first = np.empty(count, np.int32)
+    last = np.empty(count, np.int32)
+    parent = np.arange(count)
+    for line in range(nz * ny):
+        a, a_end = starts[line], starts[line + 1]
+        _find_runs(codes[line // ny, line % ny], a, first, last)
+        if line % ny:
+            _join(parent, first, last, a, a_end, starts[line - 1], a)
+        if line >= ny:
+            _join(parent, first, last, a, a_end, starts[line - ny], starts[line - ny + 1])
+    touches = np.zeros(count, np.uint8)
+    for a in range(starts[ny]):
+        touches[_root(parent, a)] |= 1
+    for a in range(starts[(nz - 1) * ny], count):
+        touches[_root(parent, a)] |= 2
+    carries = np.empty(count, np.bool_)
+    for a in range(count):
+        carries[a] = touches[_root(parent, a)] == 3
+    return first, last, carries
+
+
+@_jit
+def _lay_out(codes, half_resistances, starts, first, last, carries, out):
+    nz, ny, nx = codes.shape
+    for z in range(nz):
+        for y in range(ny):
+            for run in range(starts[z * ny + y], starts[z * ny + y + 1]):
+                if carries[run]:
+                    for x in range(first[run], last[run]):
+                        out[(z + y + x) & 1, z + 1, y + 1, (x >> 1) + 1] = half_resistances[codes[z, y, x]]
+    for y in range(ny):
+        for x in range(nx):
+            out[(y + x + 1) & 1, 0, y + 1, (x >> 1) + 1] = 0
+            out[(nz + y + x) & 1, nz + 1, y + 1, (x >> 1) + 1] = 0
+
+
+# ---- The finest level --------------------------------------------------------------------------------------
+
+
+@_jit
+def _gather(k, j, colour, u, own, other, total, weight):
+    """For each cell of a row: the sum of conductance times neighbour's potential, and of the conductances."""
+    one = np.float32(1.0)
+    shift = (k + j + colour) & 1
+    r, r_row, u_row = own[k, j], other[k, j], u[k, j]
+    r_down, r_up, r_front, r_back = other[k - 1, j], other[k + 1, j], other[k, j - 1], other[k, j + 1]
+    u_down, u_up, u_front, u_back = u[k - 1, j], u[k + 1, j], u[k, j - 1], u[k, j + 1]
+    for i in range(1, total.size - 1):
+        down, up = one / (r[i] + r_down[i]), one / (r[i] + r_up[i])
+        front, back = one / (r[i] + r_front[i]), one / (r[i] + r_back[i])
+        left, right = one / (r[i] + r_row[i - 1 + shift]), one / (r[i] + r_row[i + shift])
+        along_z = down * u_down[i] + up * u_up[i]
+        along_y = front * u_front[i] + back * u_back[i]
+        along_x = left * u_row[i - 1 + shift] + right * u_row[i + shift]
+        total[i] = along_z + along_y + along_x
+        weight[i] = down + up + front + back + left + right
+
+
+@_jit
+def _eliminate(begin, end, resistance, black, red):
+    total = np.empty(red.shape[2], red.dtype)
+    weight = np.empty(red.shape[2], red.dtype)
+    for k in range(begin, end):
+        for j in range(1, red.shape[1] - 1):
+            _gather(k, j, 1, black, resistance[1], resistance[0], total, weight)
+            out = red[k, j]
+            for i in range(1, total.size - 1):
+                out[i] = total[i] / weight[i] if weight[i] > 0 else np.float32(0)
+
+
+@_jit
+def _smooth(begin, end, resistance, residual, red, correction, partial):
+    total = np.empty(red.shape[2], red.dtype)
+    weight = np.empty(red.shape[2], red.dtype)
+    product = np.empty(red.shape[2])
+    for k in range(begin, end):
+        product[:] = 0
+        for j in range(1, red.shape[1] - 1):
+            _gather(k, j, 0, red, resistance[0], resistance[1], total, weight)
+            z, r = correction[k, j], residual[k, j]
+            for i in range(1, total.size - 1):
+                value = (r[i] + total[i]) / weight[i] if weight[i] > 0 else np.float32(0)
+                z[i] = value
+                product[i] += np.float64(value) * r[i]
+        partial[k - 1] = product.sum()
+
+
+@_jit
+def _apply(begin, end, resistance, direction, red, image, partial):
+    total = np.empty(red.shape[2], red.dtype)
+    weight = np.empty(red.shape[2], red.dtype)
+    product = np.empty(red.shape[2])
+    for k in range(begin, end):
+        product[:] = 0
+        for j in range(1, red.shape[1] - 1):
+            _gather(k, j, 0, red, resistance[0], resistance[1], total, weight)
+            q, p = image[k, j], direction[k, j]
+            for i in range(1, total.size - 1):
+                value = weight[i] * p[i] - total[i]
+                q[i] = value
+                product[i] += np.float64(value) * p[i]
+        partial[k - 1] = product.sum()
+
+
+@_jit
+def _advance(begin, end, factor, correction, direction):
+    for k in range(begin, end):
+        for j in range(1, direction.shape[1] - 1):
+            p, z = direction[k, j], correction[k, j]
+            for i in range(1, p.size - 1):
+                p[i] = z[i] + factor * p[i]
+
+
+@_jit
+def _update(begin, end, step, short, direction, image, inverse, potential, residual, correction, partial):
+    inflow = np.empty(direction.shape[2])
+    for k in range(begin, end):
+        inflow[:] = 0
+        for j in range(1, direction.shape[1] - 1):
+            u, p, q = potential[k, j], direction[k, j], image[k, j]
+            r, z, d = residual[k, j], correction[k, j], inverse[k, j]
+            for i in range(1, u.size - 1):
+                u[i] += step * p[i]
+                value = r[i] - short * q[i]
+                r[i] = value
+                z[i] = value * d[i]
+                inflow[i] += value
+        partial[k - 1] = inflow.sum()
+
+
+@_jit
+def _restrict_finest(begin, end, resistance, red, source, below):
+    nz, ny, width = red.shape[0] - 2, red.shape[1] - 2, red.shape[2]
+    total = np.empty(width, red.dtype)
+    weight = np.empty(width, red.dtype)
+    row = np.empty(width, red.dtype)
+    for kc in range(begin, end):
+        for jc in range(1, source.shape[2] - 1):
+            row[:] = 0
+            for k in range(2 * kc - 1, min(2 * kc, nz) + 1):
+                for j in range(2 * jc - 1, min(2 * jc, ny) + 1):
+                    _gather(k, j, 0, red, resistance[0], resistance[1], total, weight)
+                    for i in range(1, width - 1):
+                        row[i] += total[i]
+            _hand_down(row, kc, jc, source, below)
+
+
+# ---- From level to level: place i of a row of one colour lies in the coarse cell i - 1 of its row ----------
+
+
+@_jit
+def _hand_down(row, k, j, source, potential):
+    even, odd = source[(k + j) & 1, k, j], source[(k + j + 1) & 1, k, j]
+    for m in range((row.size - 2) // 2):
+        even[1 + m] = row[1 + 2 * m]
+        odd[1 + m] = row[2 + 2 * m]
+    if row.size & 1:
+        even[even.size - 2] = row[row.size - 2]
+    potential[:, k, j] = 0
+
+
+@_jit
+def _prolong(begin, end, below, black):
+    for k in range(begin, end):
+        for j in range(1, black.shape[1] - 1):
+            kc, jc = (k + 1) >> 1, (j + 1) >> 1
+            even, odd = below[(kc + jc) & 1, kc, jc], below[(kc + jc + 1) & 1, kc, jc]
+            out = black[k, j]
+            for m in range((out.size - 2) // 2):
+                out[1 + 2 * m] += even[1 + m]
+                out[2 + 2 * m] += odd[1 + m]
+            if out.size & 1:
+                out[out.size - 2] += even[even.size - 2]
+
+
+def _coarse_levels(resistance: np.ndarray, shape: tuple[int, int, int], team: _Team) -> list[_Level]:
+    levels: list[_Level] = []
+    nz, ny, nx = shape
+    faces = np.zeros((6, 1, 1, 1), resistance.dtype)
+    while not levels or max(nz, ny, nx) > COARSEST:
+        fine = (resistance, faces, not levels, nz, ny)
+        nz, ny, nx = (nz + 1) // 2, (ny + 1) // 2, (nx + 1) // 2
+        layout = (nz + 2, ny + 2, (nx + 1) // 2 + 2)
+        level = _Level(*(np.zeros((n, *layout), faces.dtype) for n in (6, 2, 2)))
+        team.sweep(_coarsen, nz + 1, 8 * level.source.size, *fine, nx + 2, level.faces)
+        faces = level.faces
+        levels.append(level)
+    return levels
+
+
+@_jit
+def _add_z(k, j, resistance, faces, finest, row):
+    one = np.float32(1.0)
+    if finest:
+        for i in range(1, row.size - 1):
+            row[i] += one / (resistance[0, k, j, i] + resistance[1, k - 1, j, i])
+            row[i] += one / (resistance[1, k, j, i] + resistance[0, k - 1, j, i])
+    else:
+        for i in range(1, row.size - 1):
+            row[i] += faces[0, k, j, i] + faces[1, k - 1, j, i]
+
+
+@_jit
+def _add_y(k, j, resistance, faces, finest, row):
+    one = np.float32(1.0)
+    if finest:
+        for i in range(1, row.size - 1):
+            row[i] += one / (resistance[0, k, j, i] + resistance[1, k, j - 1, i])
+            row[i] += one / (resistance[1, k, j, i] + resistance[0, k, j - 1, i])
+    else:
+        for i in range(1, row.size - 1):
+            row[i] += faces[2, k, j, i] + faces[3, k, j - 1, i]
+
+
+@_jit
+def _add_x(k, j, resistance, faces, finest, row):
+    colour = (k + j) & 1
+    if finest:
+        for i in range(1, row.size - 1):
+            row[i] += np.float32(1.0) / (resistance[colour, k, j, i] + resistance[1 - colour, k, j, i - 1])
+    else:
+        for i in range(1, row.size - 1):
+            row[i] += faces[4 + colour, k, j, i - colour]
+
+
+@_jit
+def _store(k, j, axis, row, faces):
+    """File the lower faces of a row of coarse cells under the black cell that each of them touches."""
+    half = np.float32(0.5)
+    for i in range(2 if axis == 2 else 1, row.size - 1):
+        if (k + j + i) & 1:
+            faces[2 * axis, k, j, (i + 1) >> 1] = half * row[i]
+        elif axis == 0:
+            faces[1, k - 1, j, (i + 1) >> 1] = half * row[i]
+        elif axis == 1:
+            faces[3, k, j - 1, (i + 1) >> 1] = half * row[i]
+        else:
+            faces[5, k, j, i >> 1] = half * row[i]
+
+
+@_jit
+def _coarsen(begin, end, resistance, faces, finest, nz, ny, width, out):
+    row = np.empty(width, out.dtype)
+    for kc in range(begin, end):
+        for jc in range(1, out.shape[2] - 1):
+            row[:] = 0
+            for j in range(2 * jc - 1, min(2 * jc, ny) + 1):
+                _add_z(min(2 * kc - 1, nz + 1), j, resistance, faces, finest, row)
+            _store(kc, jc, 0, row, out)
+            if kc == out.shape[1] - 1:
+                continue
+            row[:] = 0
+            for k in range(2 * kc - 1, min(2 * kc, nz) + 1):
+                _add_y(k, 2 * jc - 1, resistance, faces, finest, row)
+            _store(kc, jc, 1, row, out)
+            row[:] = 0
+            for k in range(2 * kc - 1, min(2 * kc, nz) + 1):
+                for j in range(2 * jc - 1, min(2 * jc, ny) + 1):
+                    _add_x(k, j, resistance, faces, finest, row)
+            _store(kc, jc, 2, row, out)
+
+
+# ---- Coarse levels -----------------------------------------------------------------------------------------
+
+
+def _correct(levels: list[_Level], depth: int, team: _Team) -> None:
+    """Visit a level twice: smooth, correct from below, smooth."""
+    level = levels[depth]
+    fields = (level.faces, level.source, level.potential)
+    if depth == len(levels) - 1:
+        _solve_coarsest(*fields, BOTTOM_SWEEPS)
+        return
+    below = levels[depth + 1]
+    planes, cells = level.source.shape[1] - 2, level.source.size
+    for _ in range(2):
+        team.sweep(_relax, planes, cells, *fields, 0)
+        team.sweep(_relax, planes, cells, *fields, 1)
+        team.sweep(_restrict, below.source.shape[1] - 2, cells, *fields, below.source, below.potential)
+        _correct(levels, depth + 1, team)
+        team.sweep(_prolong, planes, cells, below.potential, level.potential[0])
+        team.sweep(_relax, planes, cells, *fields, 1)
+        team.sweep(_relax, planes, cells, *fields, 0)
+
+
+@_jit
+def _gather_stored(k, j, colour, u, faces, total, weight):
+    """As `_gather`, from stored conductances: those of a red cell are found with its black neighbours."""
+    shift = (k + j + colour) & 1
+    u_row = u[k, j]
+    u_down, u_up, u_front, u_back = u[k - 1, j], u[k + 1, j], u[k, j - 1], u[k, j + 1]
+    if colour == 0:
+        down, up, front, back = faces[0, k, j], faces[1, k, j], faces[2, k, j], faces[3, k, j]
+        left, right = faces[4, k, j], faces[5, k, j]
+        to_left, to_right = 0, 0
+    else:
+        down, up, front, back = faces[1, k - 1, j], faces[0, k + 1, j], faces[3, k, j - 1], faces[2, k, j + 1]
+        left, right = faces[5, k, j], faces[4, k, j]
+        to_left, to_right = shift - 1, shift
+    for i in range(1, total.size - 1):
+        g_left, g_right = left[i + to_left], right[i + to_right]
+        along_z = down[i] * u_down[i] + up[i] * u_up[i]
+        along_y = front[i] * u_front[i] + back[i] * u_back[i]
+        along_x = g_left * u_row[i - 1 + shift] + g_right * u_row[i + shift]
+        total[i] = along_z + along_y + along_x
+        weight[i] = down[i] + up[i] + front[i] + back[i] + g_left + g_right
+
+
+@_jit
+def _relax(begin, end, faces, source, potential, colour):
+    total = np.empty(source.shape[3], source.dtype)
+    weight = np.empty(source.shape[3], source.dtype)
+    for k in range(begin, end):
+        for j in range(1, source.shape[2] - 1):
+            _gather_stored(k, j, colour, potential[1 - colour], faces, total, weight)
+            u, b = potential[colour, k, j], source[colour, k, j]
+            for i in range(1, total.size - 1):
+                u[i] = (b[i] + total[i]) / weight[i] if weight[i] > 0 else np.float32(0)
+
+
+@_jit
+def _restrict(begin, end, faces, source, potential, source_below, potential_below):
+    nz, ny, width = source.shape[1] - 2, source.shape[2] - 2, source.shape[3]
+    total = np.empty(width, source.dtype)
+    weight = np.empty(width, source.dtype)
+    row = np.empty(width, source.dtype)
+    for kc in range(begin, end):
+        for jc in range(1, source_below.shape[2] - 1):
+            row[:] = 0
+            for k in range(2 * kc - 1, min(2 * kc, nz) + 1):
+                for j in range(2 * jc - 1, min(2 * jc, ny) + 1):
+                    _gather_stored(k, j, 0, potential[1], faces, total, weight)
+                    b, u = source[0, k, j], potential[0, k, j]
+                    for i in range(1, width - 1):
+                        row[i] += b[i] + total[i] - weight[i] * u[i]
+            _hand_down(row, kc, jc, source_below, potential_below)
+
+
+@_jit
+def _solve_coarsest(faces, source, potential, sweeps):
+    for sweep in range(2 * sweeps):
+        colour = sweep & 1 if sweep < sweeps else 1 - (sweep & 1)
+        _relax(1, source.shape[1] - 1, faces, source, potential, colour)
+
+
+# ---- Residual, fluxes and power in double precision --------------------------------------------------------
+
+
+@_jit
+def _conductance(a, b):
+    return 1.0 / (np.float64(a) + np.float64(b))
+
+
+@_jit
+def _eliminate_exactly(begin, end, resistance, black, red):
+    for k in range(begin, end):
+        for j in range(1, red.shape[1] - 1):
+            shift = (k + j + 1) & 1
+            for i in range(1, red.shape[2] - 1):
+                r = resistance[1, k, j, i]
+                down = _conductance(r, resistance[0, k - 1, j, i])
+                up = _conductance(r, resistance[0, k + 1, j, i])
+                front = _conductance(r, resistance[0, k, j - 1, i])
+                back = _conductance(r, resistance[0, k, j + 1, i])
+                left = _conductance(r, resistance[0, k, j, i - 1 + shift])
+                right = _conductance(r, resistance[0, k, j, i + shift])
+                weight = down + up + front + back + left + right
+                total = down * black[k - 1, j, i] + up * black[k + 1, j, i]
+                total += front * black[k, j - 1, i] + back * black[k, j + 1, i]
+                total += left * black[k, j, i - 1 + shift] + right * black[k, j, i + shift]
+                red[k, j, i] = total / weight if weight > 0 else 0.0
+
+
+@_jit
+def _cross(k, resistance, black, red, flux, power):
+    """Sum up flux and power in the faces between layer k and the one before."""
+    flux_row = np.zeros(black.shape[2])
+    power_row = np.zeros(black.shape[2])
+    for j in range(1, black.shape[1] - 1):
+        for i in range(1, black.shape[2] - 1):
+            to_black = _conductance(resistance[0, k, j, i], resistance[1, k - 1, j, i])
+            to_red = _conductance(resistance[1, k, j, i], resistance[0, k - 1, j, i])
+            drop_to_black = red[k - 1, j, i] - black[k, j, i]
+            drop_to_red = black[k - 1, j, i] - red[k, j, i]
+            flux_row[i] += to_black * drop_to_black + to_red * drop_to_red
+            power_row[i] += to_black * drop_to_black**2 + to_red * drop_to_red**2
+    flux[k - 1] = flux_row.sum()
+    power[k - 1] = power_row.sum()
+
+
+@_jit
+def _evaluate(begin, end, resistance, black, red, residual, inverse, flux, power):
+    power_row = np.empty(black.shape[2])
+    for k in range(begin, end):
+        _cross(k, resistance, black, red, flux, power)
+        power_row[:] = 0
+        for j in range(1, black.shape[1] - 1):
+            shift = (k + j) & 1
+            for i in range(1, black.shape[2] - 1):
+                r, u = resistance[0, k, j, i], black[k, j, i]
+                down = _conductance(r, resistance[1, k - 1, j, i])
+                up = _conductance(r, resistance[1, k + 1, j, i])
+                front = _conductance(r, resistance[1, k, j - 1, i])
+                back = _conductance(r, resistance[1, k, j + 1, i])
+                left = _conductance(r, resistance[1, k, j, i - 1 + shift])
+                right = _conductance(r, resistance[1, k, j, i + shift])
+                from_front, from_back = red[k, j - 1, i] - u, red[k, j + 1, i] - u
+                from_left, from_right = red[k, j, i - 1 + shift] - u, red[k, j, i + shift] - u
+                along_z = down * (red[k - 1, j, i] - u) + up * (red[k + 1, j, i] - u)
+                along_y = front * from_front + back * from_back
+                along_x = left * from_left + right * from_right
+                residual[k, j, i] = along_z + along_y + along_x
+                weight = down + up + front + back + left + right
+                inverse[k, j, i] = 1.0 / weight if weight > 0 else 0.0
+                power_row[i] += front * from_front**2 + back * from_back**2
+                power_row[i] += left * from_left**2 + right * from_right**2
+        power[k - 1] += power_row.sum()
