@@ -13,6 +13,12 @@ help:  ## list the targets
 	$(BIN)/pip install --quiet --no-deps -e .
 	touch $@
 
+# quantimpy's wheels are of numpy 1, so it has an environment of its own.
+.venv-quantimpy/installed: requirements-quantimpy.lock
+	$(PYTHON) -m venv .venv-quantimpy
+	.venv-quantimpy/bin/pip install --quiet -r requirements-quantimpy.lock
+	touch $@
+
 demo: .venv/installed  ## make the graphite sweep: store, catalog entry and report in demo/
 	$(BIN)/nmcdist run catalogs/recipes/graphite-sweep-small.yaml --out $(OUT) --resume
 	$(BIN)/nmcdist report $(OUT)/graphite-sweep-small.zarr --out $(OUT)/report
@@ -23,17 +29,17 @@ lint: .venv/installed  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint  ## lint, types and the test suite
+test: lint .venv-quantimpy/installed  ## lint, types and the test suite
 	$(BIN)/pytest -m "not slow"
 
-test-slow: .venv/installed  ## the tests that take minutes each
+test-slow: .venv/installed .venv-quantimpy/installed  ## the tests that take minutes each
 	$(BIN)/pytest -m slow
 
-bench: .venv/installed  ## ours and the peers side by side, in one run
+bench: .venv/installed .venv-quantimpy/installed  ## ours and the peers side by side, in one run
 	$(BIN)/python -m benchmarks
 
 lock: ## write requirements.lock from what is installed in .venv
 	$(BIN)/pip freeze --exclude-editable | grep -v '^nmcdist' | sed 's/+cpu$$//' > requirements.lock
 
 clean:  ## remove the environment and what the demo made
-	rm -rf .venv $(OUT)
+	rm -rf .venv .venv-quantimpy $(OUT)

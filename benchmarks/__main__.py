@@ -55,7 +55,8 @@ def _compare(name: str, case: Case, folder: Path) -> tuple[list[str], bool]:
 
 def _measure(name: str, side: str, volume: Path, folder: Path) -> tuple[dict[str, float], np.ndarray]:
     answer = folder / f"{name}-{side}.npy"
-    command = [sys.executable, "-m", "benchmarks.measure", name, side, str(volume), str(answer)]
+    python = sys.executable if side == "ours" else CASES[name].peer_python
+    command = [python, "-m", "benchmarks.measure", name, side, str(volume), str(answer)]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "2")
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **threads}, check=False)
     if done.returncode:

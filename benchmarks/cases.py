@@ -4,8 +4,10 @@ A side is a pair (prepare, run): `prepare` is not timed (imports, compiling our 
 over the volume in the form a peer takes); `run` is.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ VOXEL_NM = 20.0
 MAX_LAG = 75
 FLUX_SPREAD = 1e-3
 ETA_PER_NM = 0.0127
+QUANTIMPY = str(Path(__file__).parents[1] / ".venv-quantimpy" / "bin" / "python")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Case:
         How many times less CPU time ours shall take.
     edge : int
         Edge of the volume in voxels.
+    peer_python : str
+        Interpreter of the peer's environment.
     """
 
     title: str
@@ -41,6 +46,7 @@ class Case:
     difference: str
     goal: float | None
     edge: int
+    peer_python: str = sys.executable
 
 
 def _ours_conduction(conductivities: dict[int, float]) -> Callable[[np.ndarray], Callable[[], Any]]:

@@ -218,7 +218,7 @@ def descriptor_layout(
         "phase": list(PHASES),
         "conduction": list(CONDUCTIONS),
         "axis": list(axes),
-        "lag_nm": _grid(min(max_lag_nm, half), voxel_size_nm),
+        "lag_nm": two_point.lag_lengths(len(_grid(min(max_lag_nm, half), voxel_size_nm)) - 1, voxel_size_nm),
         "radius_nm": _grid(min(max_radius_nm, half), voxel_size_nm),
     }
     groups = {"block"} | (set() if blockwise_only else {"whole"} | ({"transport"} if transport else set()))
@@ -308,8 +308,8 @@ def _describe_phase(result: xr.Dataset, mask: np.ndarray, phase: str, voxel_size
     )
     result["pore_size_distribution"].loc[{"phase": phase}] = sizes.fraction
     result["r_max_nm"].loc[{"phase": phase}] = sizes.r_max_nm
-    r_min = np.array(thread_map(lambda axis: pore_size.bottleneck_radius(mask, voxel_size_nm, axis, distance), axes))
-    beta = (r_min / sizes.r_max_nm) ** 2 if sizes.r_max_nm > 0 else np.zeros(len(axes))
+    r_min = np.array([pore_size.bottleneck_radius(mask, voxel_size_nm, axis, distance) for axis in axes])
+    beta = pore_size.constrictivity_from_radii(r_min, sizes.r_max_nm)
     tau = np.array(thread_map(lambda axis: paths.geodesic_tortuosity(mask, axis), axes))
     open_ = ~np.isnan(tau)
     values = {

@@ -1,37 +1,51 @@
-"""Intrinsic volumes per unit volume from the histogram of 2x2x2 voxel configurations.
+"""Intrinsic volumes per unit volume, from how often each of the 256 configurations of 2x2x2 voxels occurs.
 
-Each cube of eight neighbouring voxel centres shows one of 256 configurations. Volume fraction apart, every density
-is a linear function of their frequencies (Ohser and Schladitz, *3D Images of Materials Structures*, 2009, ch. 5):
-surface by Crofton's formula along 13 directions, mean curvature by the Euler numbers of planar sections with those
-13 directions as normals, the Euler number by its cubical complex. The weights are derived below, not tabulated.
+Voxel k = 4 z + 2 y + x of a configuration sets bit k of its number. A functional is a sum over configurations
+of count times weight, and the weights follow from integral geometry (Ohser and Schladitz, 3D Images of
+Materials Structures, 2009, chapter 5) in the 13 directions that join voxels of the cube:
+
+- surface area: Crofton's formula, four times the mean number of entries into the phase per length of line;
+- mean curvature: Crofton's formula, 2 pi times the mean Euler number of planar sections per area and height;
+- Euler number: voxels less edges plus squares less cubes.
+
+Directions weigh as much as the solid angle nearer to them than to any other. Euler numbers are the mean of
+those of the phase and its complement's rule (6- and 26-adjacency in space, 4 and 8 in square lattices), so
+that phase and complement have the same surface area, the same Euler number and opposite mean curvature.
 """
 
-from itertools import combinations, product
+from functools import lru_cache
 from typing import NamedTuple
 
-import numba
 import numpy as np
+from numba import njit
 
+from nmcdist.descriptors.phases import check_length, check_phase
 from nmcdist.errors import InputError
-from nmcdist.threads import thread_count, thread_map
+from nmcdist.threads import thread_map
 
-# Shares of the sphere nearest to each of the 13 lattice directions: axes, face diagonals, space diagonals.
-_SHARE = {1: 0.045777895, 2: 0.036980626, 3: 0.035195639}
-_CORNERS = np.array(list(product((0, 1), repeat=3)))  # corner i of a cube; bit i of a configuration
+SLAB = 16  # planes that a thread counts at a time
+
+# Corner k of the cube lies at (k >> 2, k >> 1 & 1, k & 1).
+_CORNERS = np.array([(k >> 2, k >> 1 & 1, k & 1) for k in range(8)])
+# One of each pair of opposite directions: 3 along edges, 6 along face diagonals, 4 along space diagonals.
+_DIRECTIONS = [
+    (z, y, x) for z in (-1, 0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1) if (z, y, x) > (0, 0, 0)
+]  # fmt: skip
 
 
 class IntrinsicVolumes(NamedTuple):
-    """Intrinsic volumes of a phase per unit volume.
+    """Densities of the intrinsic volumes of a phase.
 
     Attributes
     ----------
     volume_fraction : float
+        Volume per volume.
     surface_area : float
-        In 1/nm.
+        Surface area per volume, in 1/nm.
     mean_curvature : float
-        Integral of mean curvature, in 1/nm^2; 4 pi r for a ball.
+        Integral of mean curvature per volume, in 1/nm^2; 4 pi R for a ball.
     euler_number : float
-        In 1/nm^3; 1 for a ball.
+        Euler number per volume, in 1/nm^3; 1 for a ball.
     """
 
     volume_fraction: float
@@ -41,7 +55,7 @@ class IntrinsicVolumes(NamedTuple):
 
 
 def volume_fraction(phase: np.ndarray) -> float:
-    """Return the share of voxel centres in the phase, Eq. (6) of the CBA paper.
+    """Return the share of the voxels of an array that belong to the phase.
 
     Parameters
     ----------
@@ -50,43 +64,49 @@ def volume_fraction(phase: np.ndarray) -> float:
     Raises
     ------
     InputError
-        If the array is not three-dimensional, empty or not boolean.
+        If `phase` is not a three-dimensional, non-empty boolean array.
     """
     phase = check_phase(phase)
-    return float(np.count_nonzero(phase) / phase.size)
+    return int(np.count_nonzero(phase)) / phase.size
 
 
 def intrinsic_volumes(phase: np.ndarray, voxel_size_nm: float) -> IntrinsicVolumes:
-    """Estimate the intrinsic volumes per unit volume of a phase, Eqs. (6)-(9) of the CBA paper.
+    """Return the intrinsic volumes of a phase per volume.
 
-    Only cubes that lie wholly in the volume count, so the densities are unbiased for a stationary phase. A phase and
-    its complement have the same surface and Euler number, and opposite mean curvature.
+    The volume fraction is that of all voxels. The other densities refer to the (nz - 1)(ny - 1)(nx - 1) cubes
+    between voxel centres, so that the edge of the volume adds no bias for a stationary phase.
+
+    What voxels miss: surfaces finer than a voxel, and creases. Where convex grains meet, voxels join across the
+    gap beside the crease, which takes tunnels off the Euler number at any resolution: 20 % of it, and 4 % of the
+    mean curvature, for overlapping balls that cover 10 % of the volume.
 
     Parameters
     ----------
     phase : ndarray of bool, shape (nz, ny, nx)
-        At least two voxels along each axis.
+        At least two voxels along every axis.
     voxel_size_nm : float
         Voxel edge in nm.
-
-    Returns
-    -------
-    IntrinsicVolumes
 
     Raises
     ------
     InputError
-        If the array is not three-dimensional, boolean and large enough, or the voxel size is not positive.
+        If an argument has an impossible value, shape or type.
+
+    References
+    ----------
+    Gräfensteiner et al. (2025), doi:10.1186/s13362-025-00174-z, Eqs. (6)-(9); Ohser and Schladitz (2009).
     """
     phase = check_phase(phase)
+    if min(phase.shape) < 2:
+        raise InputError(f"phase: found shape {phase.shape}, expected at least two voxels along every axis")
     densities = intrinsic_volumes_from_counts(configuration_counts(phase), voxel_size_nm)
     return densities._replace(volume_fraction=volume_fraction(phase))
 
 
 def configuration_counts(phase: np.ndarray) -> np.ndarray:
-    """Count the 2x2x2 configurations of a phase.
+    """Return how often each configuration of 2x2x2 voxels occurs.
 
-    Counts of blocks that overlap by one layer of voxels add up to those of the whole.
+    Counts of blocks that overlap by one layer of voxels add up to those of their union.
 
     Parameters
     ----------
@@ -95,148 +115,143 @@ def configuration_counts(phase: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of int64, shape (256,)
-        Bit 4 dz + 2 dy + dx of the index tells whether voxel (z + dz, y + dy, x + dx) is in the phase.
+
+    Raises
+    ------
+    InputError
+        If `phase` is not a three-dimensional, non-empty boolean array.
     """
-    phase = np.ascontiguousarray(check_phase(phase)).view(np.uint8)
-    cuts = np.linspace(0, phase.shape[0] - 1, thread_count() + 1).astype(int)
-    parts = [phase[a : b + 1] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
-    return np.sum(thread_map(_count, parts), axis=0)
+    cells = np.ascontiguousarray(check_phase(phase)).view(np.uint8)
+    last = cells.shape[0] - 1
+    counts = thread_map(lambda z: _count_configurations(cells, z, min(z + SLAB, last)), range(0, last, SLAB))
+    return np.sum([np.zeros(256, dtype=np.int64), *counts], axis=0)
 
 
 def intrinsic_volumes_from_counts(counts: np.ndarray, voxel_size_nm: float) -> IntrinsicVolumes:
-    """Return the densities that a histogram of configurations stands for.
+    """Return the intrinsic volumes per volume from the counts of :func:`configuration_counts`.
+
+    Here the volume fraction, too, is a mean over cubes, in which voxels at the faces of the volume count less.
 
     Parameters
     ----------
-    counts : ndarray of int, shape (256,)
-        As :func:`configuration_counts` gives them.
+    counts : ndarray, shape (256,)
     voxel_size_nm : float
         Voxel edge in nm.
 
     Returns
     -------
     IntrinsicVolumes
-        With the volume fraction as the cubes see it.
+        NaN if nothing was counted.
+
+    Raises
+    ------
+    InputError
+        If the voxel size is not a positive number.
     """
-    if not 0 < voxel_size_nm < np.inf:
-        raise InputError(f"voxel_size_nm: found {voxel_size_nm}, expected a positive number of nanometres")
-    total = int(np.sum(counts))
+    voxel_size_nm = check_length("voxel_size_nm", voxel_size_nm)
+    counts = np.asarray(counts)
+    total = int(counts.sum())
     if total == 0:
-        raise InputError("phase: found an edge of one voxel, expected at least two voxels along each axis")
-    volume, surface, curvature, euler = (float(counts @ weights) / total for weights in _WEIGHTS)
-    return IntrinsicVolumes(
-        volume, surface / voxel_size_nm, curvature / voxel_size_nm**2, euler / voxel_size_nm**3
-    )
+        return IntrinsicVolumes(np.nan, np.nan, np.nan, np.nan)
+    powers = voxel_size_nm ** np.arange(4)
+    return IntrinsicVolumes(*(float(v) for v in configuration_weights() @ counts / total / powers))
 
 
-def check_phase(phase: np.ndarray) -> np.ndarray:
-    """Return a phase as it is, or raise InputError if it is not a three-dimensional boolean array."""
-    phase = np.asarray(phase)
-    if phase.ndim != 3 or phase.size == 0:
-        raise InputError(f"phase: found shape {phase.shape}, expected three dimensions, none of them empty")
-    if phase.dtype != np.bool_:
-        raise InputError(f"phase: found dtype {phase.dtype}, expected bool")
-    return phase
+@lru_cache(maxsize=1)
+def configuration_weights() -> np.ndarray:
+    """Return the weights of the configurations for an edge of 1.
+
+    Returns
+    -------
+    ndarray of float64, shape (4, 256)
+        What a cube of each configuration adds to volume, surface area, mean curvature and Euler number.
+    """
+    on = np.arange(256)[:, None] >> np.arange(8) & 1  # (configuration, corner)
+    weights = np.array([on.mean(axis=1), _surface_weights(on), _curvature_weights(on), _euler_weights(on)])
+    weights.setflags(write=False)
+    return weights
 
 
-@numba.njit(cache=True, nogil=True)
-def _count(voxels):
-    nz, ny, nx = voxels.shape
-    counts = np.zeros(256, dtype=np.int64)
-    for z in range(nz - 1):
+def direction_weights() -> dict[int, float]:
+    """Return the weight of a direction of each kind: the number of its non-zero coordinates.
+
+    The share of the unit sphere that is nearer to the direction, or its opposite, than to the other twelve.
+    """
+    from scipy.spatial import SphericalVoronoi
+
+    directions = np.array([*_DIRECTIONS, *(-np.array(_DIRECTIONS))], dtype=np.float64)
+    kinds = np.count_nonzero(directions, axis=1)
+    points = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    areas = SphericalVoronoi(points).calculate_areas() / (4 * np.pi)
+    return {kind: float(2 * areas[kinds == kind].mean()) for kind in (1, 2, 3)}
+
+
+def _surface_weights(on: np.ndarray) -> np.ndarray:
+    share = direction_weights()
+    surface = np.zeros(256)
+    for direction in _DIRECTIONS:
+        pairs = [
+            (a, b) for a in range(8) for b in range(8) if np.array_equal(_CORNERS[b] - _CORNERS[a], direction)
+        ]  # fmt: skip
+        # A line enters the phase as often as it leaves it: half as often as its voxels change.
+        entries = np.mean([on[:, a] != on[:, b] for a, b in pairs], axis=0) / 2
+        surface += 4 * share[int(np.count_nonzero(direction))] * entries / np.linalg.norm(direction)
+    return surface
+
+
+def _curvature_weights(on: np.ndarray) -> np.ndarray:
+    share = direction_weights()
+    curvature = np.zeros(256)
+    for normal in _DIRECTIONS:
+        kind = int(np.count_nonzero(normal))
+        heights = _CORNERS @ normal
+        sections = [np.flatnonzero(heights == h) for h in np.unique(heights)]
+        # Lattice planes of the normal are 1 / |normal| apart, and the cube holds their cells as triangles or
+        # rectangles; the two squares of an axis are shared with the next cubes.
+        euler = sum(_section_euler(on[:, corners]) for corners in sections if len(corners) > 2)
+        curvature += 2 * np.pi * share[kind] * euler / np.sqrt(kind) / (2 if kind == 1 else 1)
+    return curvature
+
+
+def _section_euler(on: np.ndarray) -> np.ndarray:
+    """Return what a cell of a planar lattice, a triangle or a rectangle, adds to the Euler number."""
+    number = on.sum(axis=1)
+    if on.shape[1] == 3:
+        # Six triangles share a vertex, two an edge; a triangle with n vertices on has n (n - 1) / 2 edges.
+        return number / 6 - number * (number - 1) / 4 + (number == 3)
+    # Mean of 4- and 8-adjacency, between which two opposite vertices count as joined by half.
+    return ((number == 1) * 1.0 - (number == 3)) / 4
+
+
+def _euler_weights(on: np.ndarray) -> np.ndarray:
+    six = _euler_6(on)
+    # The phase with 26-adjacency has the Euler number of its complement with 6-adjacency.
+    return (six + six[::-1]) / 2
+
+
+def _euler_6(on: np.ndarray) -> np.ndarray:
+    """Return each cube's share of voxels - edges + squares - cubes, all of whose voxels belong to the phase."""
+    euler = on.sum(axis=1) / 8.0
+    for axes in ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)):
+        others = [axis for axis in range(3) if axis not in axes]
+        for at in np.unique(_CORNERS[:, others], axis=0):
+            cell = np.flatnonzero((_CORNERS[:, others] == at).all(axis=1))
+            # A cell of d axes is shared by 2^(3 - d) cubes.
+            euler += (-1.0) ** len(axes) * on[:, cell].all(axis=1) / 2 ** len(others)
+    return euler
+
+
+@njit(cache=True, nogil=True)
+def _count_configurations(cells, begin, end):
+    _, ny, nx = cells.shape
+    # Neighbours are often equal: two tables in turn keep the increments from waiting for each other.
+    counts = np.zeros((2, 256), np.int64)
+    columns = np.empty(nx, np.uint8)
+    for z in range(begin, end):
         for y in range(ny - 1):
-            a, b, c, d = voxels[z, y], voxels[z, y + 1], voxels[z + 1, y], voxels[z + 1, y + 1]
-            # Bits of the column x - 1 stand at dx = 0, those of the column x at dx = 1.
-            before = a[0] | b[0] << 2 | c[0] << 4 | d[0] << 6
-            for x in range(1, nx):
-                here = a[x] | b[x] << 2 | c[x] << 4 | d[x] << 6
-                counts[before | here << 1] += 1
-                before = here
-    return counts
-
-
-def _weights() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return, for each configuration, what a cube of unit edge adds to the four densities."""
-    inside = (np.arange(256)[:, None] >> np.arange(8) & 1).astype(float)
-    return inside.mean(axis=1), _surface(inside), _curvature(inside), _euler(inside)
-
-
-def _surface(inside: np.ndarray) -> np.ndarray:
-    """Crofton: surface per volume is twice the mean number of crossings per length over all directions."""
-    total = np.zeros(256)
-    for pairs in _pairs_by_direction().values():
-        step = _CORNERS[pairs[0][1]] - _CORNERS[pairs[0][0]]
-        crossings = np.mean([np.abs(inside[:, i] - inside[:, j]) for i, j in pairs], axis=0)
-        total += 2 * _share(step) * crossings * 2 / np.linalg.norm(step)
-    return total
-
-
-def _curvature(inside: np.ndarray) -> np.ndarray:
-    """Mean curvature per volume is 2 pi times the mean Euler number per area of planar sections."""
-    total = np.zeros(256)
-    for normal in _directions():
-        cells = _section_cells(normal)
-        density = np.mean([_planar_euler(inside[:, cell]) / _area(cell) for cell in cells], axis=0)
-        total += 2 * np.pi * 2 * _share(normal) * density
-    return total
-
-
-def _euler(inside: np.ndarray) -> np.ndarray:
-    """Mean of 6-adjacency (vertices, edges, faces and cubes that are whole) and its dual, 26-adjacency."""
-
-    def complex_6(mask: np.ndarray) -> np.ndarray:
-        edges = [p for d, pairs in _pairs_by_direction().items() if sum(map(abs, d)) == 1 for p in pairs]
-        faces = [c for n in _directions() if sum(map(abs, n)) == 1 for c in _section_cells(n)]
-        return (
-            mask.sum(axis=1) / 8
-            - sum(mask[:, list(e)].prod(axis=1) for e in edges) / 4
-            + sum(mask[:, list(f)].prod(axis=1) for f in faces) / 2
-            - mask.prod(axis=1)
-        )
-
-    return (complex_6(inside) + complex_6(1 - inside)) / 2
-
-
-def _directions() -> list[tuple[int, ...]]:
-    """Return the 13 lattice directions up to sign."""
-    return [d for d in product((-1, 0, 1), repeat=3) if d > (0, 0, 0)]
-
-
-def _share(direction: tuple[int, ...] | np.ndarray) -> float:
-    return _SHARE[int(np.abs(direction).sum())]
-
-
-def _pairs_by_direction() -> dict[tuple[int, ...], list[tuple[int, int]]]:
-    """Return the pairs of corners of a cube that lie along each of the 13 directions."""
-    pairs: dict[tuple[int, ...], list[tuple[int, int]]] = {}
-    for i, j in combinations(range(8), 2):
-        pairs.setdefault(tuple(int(v) for v in _CORNERS[j] - _CORNERS[i]), []).append((i, j))
-    return pairs
-
-
-def _section_cells(normal: tuple[int, ...]) -> list[list[int]]:
-    """Return the cells of the sections of a cube across a normal: its two faces, a rectangle, or two triangles."""
-    height = _CORNERS @ np.array(normal)
-    cells = [[int(i) for i in np.flatnonzero(height == h)] for h in np.unique(height)]
-    most = max(len(cell) for cell in cells)
-    return [cell for cell in cells if len(cell) == most]
-
-
-def _area(cell: list[int]) -> float:
-    a, b, c = _CORNERS[cell[0]], _CORNERS[cell[1]], _CORNERS[cell[2]]
-    triangle = float(np.linalg.norm(np.cross(b - a, c - a))) / 2
-    return triangle if len(cell) == 3 else 2 * triangle
-
-
-def _planar_euler(vertices: np.ndarray) -> np.ndarray:
-    """Euler number that a cell of a planar lattice adds, the same in absolute value for the complement."""
-    number = vertices.sum(axis=1)
-    if vertices.shape[1] == 4:
-        # Quadrilaterals: the mean of 4- and 8-adjacency counts convex less concave corners.
-        return ((number == 1).astype(float) - (number == 3)) / 4
-    # Triangles: a vertex belongs to six, an edge to two.
-    edges = number * (number - 1) / 2
-    return number / 6 - edges / 2 + (number == 3)
-
-
-_WEIGHTS = _weights()
+            a, b, c, d = cells[z, y], cells[z, y + 1], cells[z + 1, y], cells[z + 1, y + 1]
+            for x in range(nx):
+                columns[x] = a[x] | (b[x] << 2) | (c[x] << 4) | (d[x] << 6)
+            for x in range(nx - 1):
+                counts[x & 1, columns[x] | (columns[x + 1] << 1)] += 1
+    return counts[0] + counts[1]

@@ -1,24 +1,33 @@
-"""Two-point coverage probability by fast Fourier transform, whole or as sums over blocks."""
+"""Two-point coverage probability: how often two points at a distance both lie in the phase.
+
+Pairs of voxels are counted for every lattice vector at once, by Fourier transforms that go one axis at a time
+and never touch what is known to be zero or is not asked for: rows of zero padding, lags beyond the longest,
+and the mirror images h and -h. Counts of a block and its surroundings add up to those of the volume.
+"""
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
+from numba import njit
 from scipy import fft
 
-from nmcdist.descriptors.intrinsic import check_phase
+from nmcdist.descriptors.phases import check_length, check_phase
 from nmcdist.errors import InputError
-from nmcdist.threads import thread_count
+from nmcdist.threads import thread_map
+
+SPECTRUM_BYTES = 3 * 10**9  # largest spectra held at once: 800^3 voxels with lags to 150; larger blocks are split
+PIECE_BYTES = 1 << 21  # what a thread transforms at a time, to stay in its cache
 
 
 class TwoPointCoverage(NamedTuple):
-    """Probability that two points at a distance both lie in the phase.
+    """Two-point coverage probability.
 
     Attributes
     ----------
-    lag_nm : ndarray of float64
-        Mean length of the lattice vectors of each bin; the same for all volumes of a voxel size.
-    coverage : ndarray of float64
+    lag_nm : ndarray of float64, shape (n,)
+        Mean length of the lattice vectors of each bin, as :func:`lag_lengths` gives it.
+    coverage : ndarray of float64, shape (n,)
+        Probability that both ends lie in the phase; NaN where no pair of voxels was counted.
     """
 
     lag_nm: np.ndarray
@@ -26,10 +35,10 @@ class TwoPointCoverage(NamedTuple):
 
 
 def two_point_coverage(phase: np.ndarray, voxel_size_nm: float, max_lag_nm: float) -> TwoPointCoverage:
-    """Estimate the two-point coverage probability C(h) of a phase, Eq. (20) of the CBA paper.
+    """Return the two-point coverage probability of a phase by lag.
 
-    All pairs of voxel centres in the volume count (nothing is periodic); lag vectors are gathered in bins, bin k
-    holding those whose length rounds to k voxels.
+    Not periodic and unbiased: pairs of voxel centres both in the phase over all pairs, summed over the lattice
+    vectors whose length rounds to 0, 1, 2, ... voxels.
 
     Parameters
     ----------
@@ -37,128 +46,199 @@ def two_point_coverage(phase: np.ndarray, voxel_size_nm: float, max_lag_nm: floa
     voxel_size_nm : float
         Voxel edge in nm.
     max_lag_nm : float
-        Largest lag, shorter than the longest edge of the volume.
+        Longest lag in nm, within the longest edge of the volume; bins go up to the last whole voxel.
 
     Returns
     -------
     TwoPointCoverage
+        The lags depend on voxel size and longest lag alone. The first is 0, where the coverage is the volume
+        fraction.
 
     Raises
     ------
     InputError
-        If the array is not three-dimensional and boolean, or a length is impossible.
+        If an argument has an impossible value, shape or type.
+
+    References
+    ----------
+    Gräfensteiner et al. (2025), doi:10.1186/s13362-025-00174-z, Eq. (20); Ohser and Schladitz (2009), Sec. 6.2.3.
     """
-    phase = check_phase(phase)
-    if not 0 < voxel_size_nm < np.inf:
-        raise InputError(f"voxel_size_nm: found {voxel_size_nm}, expected a positive number of nanometres")
+    phase, voxel_size_nm = check_phase(phase), check_length("voxel_size_nm", voxel_size_nm)
     longest = (max(phase.shape) - 1) * voxel_size_nm
     if not 0 <= max_lag_nm <= longest:
         raise InputError(f"max_lag_nm: found {max_lag_nm}, expected a length from 0 to {longest:g} nm in this volume")
-    lags = int(np.floor(max_lag_nm / voxel_size_nm + 1e-9))
-    whole = tuple(slice(0, n) for n in phase.shape)
-    return two_point_from_counts(pair_counts(phase, whole, lags), voxel_size_nm)
+    max_lag = int(max_lag_nm / voxel_size_nm + 1e-9)
+    core = tuple(slice(0, n) for n in phase.shape)
+    return two_point_from_counts(pair_counts(phase, core, max_lag), voxel_size_nm)
 
 
-def pair_counts(window: np.ndarray, core: tuple[slice, ...], lags: int) -> np.ndarray:
-    """Count the pairs of voxels, the first in the core, by lag; counts of the blocks of a volume add up.
+def pair_counts(window: np.ndarray, core: tuple[slice, ...], max_lag: int) -> np.ndarray:
+    """Return how many pairs of voxels with one end in a block lie in the phase, and how many there are, by lag.
+
+    Counts of blocks that tile a volume add up to the counts of the volume, if every window holds the voxels
+    up to `max_lag` away from its block that lie in the volume.
 
     Parameters
     ----------
     window : ndarray of bool, shape (nz, ny, nx)
-        A block of a volume with a halo of `lags` voxels, less where the volume ends.
+        The phase in a block and around it.
     core : tuple of slice
-        The block in the window.
-    lags : int
-        Largest lag in voxels.
+        Where the block lies in the window.
+    max_lag : int
+        Longest lag in voxels.
 
     Returns
     -------
-    ndarray of float64, shape (2, lags + 1)
-        Pairs with both voxels in the phase, and all pairs. Lag vectors stand for their opposites too.
+    ndarray of int64, shape (2, max_lag + 1)
+        Pairs with both ends in the phase, and all pairs, summed over the lattice vectors whose length rounds to
+        the lag. Rounded from single-precision transforms; exact up to about 10^6 voxels.
+
+    Raises
+    ------
+    InputError
+        If an argument has an impossible value, shape or type.
     """
-    starts = [c.start for c in core]
-    stops = [c.stop for c in core]
-    sizes = [
-        fft.next_fast_len(max(n, stop + lags, (n + lags - start) if axis else 0), real=axis == 2)
-        for axis, (n, start, stop) in enumerate(zip(window.shape, starts, stops, strict=True))
+    window = check_phase(window)
+    if max_lag < 0:
+        raise InputError(f"max_lag: found {max_lag}, expected a number of voxels >= 0")
+    if len(core) != 3 or not all(
+        0 <= s.start < s.stop <= n and s.step in (None, 1) for s, n in zip(core, window.shape, strict=True)
+    ):
+        raise InputError(f"core: found {core}, expected three slices of a window of shape {window.shape}")
+    # Only lags upwards along the first axis are counted, those down are their mirror images; nothing farther
+    # than the longest lag matters.
+    reach = [
+        slice(max(0, c.start - max_lag) if axis else c.start, min(n, c.stop + max_lag))
+        for axis, (c, n) in enumerate(zip(core, window.shape, strict=True))
     ]
-    spectrum = _spectrum(window, sizes)
-    if all(c == slice(0, n) for c, n in zip(core, window.shape, strict=True)):
-        np.multiply(spectrum, spectrum.conj(), out=spectrum)
-    else:
-        block = np.zeros_like(window)
-        block[core] = window[core]
-        spectrum *= _spectrum(block, sizes).conj()
-    hits = _correlation(spectrum, sizes, lags)
-    pairs = [
-        _overlap(n, start, stop, lags) for n, start, stop in zip(window.shape, starts, stops, strict=True)
-    ]
-    return _by_lag(hits, *pairs, lags)
+    window = window[tuple(reach)]
+    core = tuple(slice(c.start - r.start, c.stop - r.start) for c, r in zip(core, reach, strict=True))
+    if _spectrum_bytes(window.shape, core, max_lag) > SPECTRUM_BYTES:
+        longest = int(np.argmax([c.stop - c.start for c in core]))
+        middle = (core[longest].start + core[longest].stop) // 2
+        if middle > core[longest].start:
+            halves = slice(core[longest].start, middle), slice(middle, core[longest].stop)
+            parts = [(*core[:longest], half, *core[longest + 1 :]) for half in halves]
+            return pair_counts(window, parts[0], max_lag) + pair_counts(window, parts[1], max_lag)
+    return _count(window, core, max_lag)
 
 
 def two_point_from_counts(counts: np.ndarray, voxel_size_nm: float) -> TwoPointCoverage:
-    """Return the coverage that :func:`pair_counts` stands for; NaN at a lag that no pair of voxels has."""
-    hits, pairs = counts
-    coverage = np.divide(hits, pairs, out=np.full(len(hits), np.nan), where=pairs > 0)
-    return TwoPointCoverage(bin_lags(len(hits) - 1) * voxel_size_nm, coverage)
+    """Return the two-point coverage probability from the counts of :func:`pair_counts`."""
+    both, pairs = np.asarray(counts)
+    coverage = np.full(len(pairs), np.nan)
+    np.divide(both, pairs, out=coverage, where=pairs > 0)
+    return TwoPointCoverage(lag_lengths(len(pairs) - 1, voxel_size_nm), coverage)
 
 
-def bin_lags(lags: int) -> np.ndarray:
-    """Return the mean length, in voxels, of the lattice vectors of each bin."""
-    return _mean_lengths(lags)
+def lag_lengths(max_lag: int, voxel_size_nm: float) -> np.ndarray:
+    """Return the mean length in nm of the lattice vectors whose length rounds to 0, 1, ..., `max_lag` voxels.
+
+    A coverage that is averaged over these vectors belongs to this lag up to its second derivative; the whole
+    number of voxels would be off by a quarter of a voxel at lag 1 and by 1 / (6 k) at lag k.
+    """
+    side = np.arange(max_lag + 1)
+    multiplicity = np.where(side == 0, 1, 2)  # of a coordinate and its negative
+    number, length = np.zeros(max_lag + 1), np.zeros(max_lag + 1)
+    for z in side:
+        distance = np.sqrt(z**2 + side[:, None] ** 2 + side**2)
+        weight = multiplicity[z] * multiplicity[:, None] * multiplicity
+        bins = np.rint(distance).astype(np.int64)
+        near = bins <= max_lag
+        number += np.bincount(bins[near], weight[near], max_lag + 1)
+        length += np.bincount(bins[near], (weight * distance)[near], max_lag + 1)
+    return length / number * voxel_size_nm
 
 
-def _spectrum(mask: np.ndarray, sizes: list[int]) -> np.ndarray:
-    """Transform axis by axis, each padded only when its turn comes."""
-    workers = thread_count()
-    spectrum = fft.rfft(mask.astype(np.float32), sizes[2], axis=2, workers=workers)
-    spectrum = fft.fft(spectrum, sizes[1], axis=1, workers=workers, overwrite_x=True)
-    return fft.fft(spectrum, sizes[0], axis=0, workers=workers, overwrite_x=True)
+def _sizes(shape: tuple[int, ...], core: tuple[slice, ...], max_lag: int) -> list[int]:
+    """Return transform lengths at which no pair within the longest lag wraps around onto another."""
+    # Of the ends of a pair, one lies between the first and the last voxel of the core, the other up to a lag
+    # away; along the first axis only upwards, from a core that begins with the window.
+    spans = [max(n - c.start, c.stop) + lag for n, c, lag in zip(shape, core, _lags(shape, max_lag), strict=True)]
+    spans[0] = core[0].stop + min(max_lag, shape[0] - 1)
+    return [int(fft.next_fast_len(span, real=True)) for span in spans]
 
 
-def _correlation(spectrum: np.ndarray, sizes: list[int], lags: int) -> np.ndarray:
-    """Transform back, keeping only lags z in [0, lags], y and x in [-lags, lags] (negative ones at the end)."""
-    workers = thread_count()
-    rows = np.r_[0 : lags + 1, sizes[1] - lags : sizes[1]]
-    part = fft.ifft(spectrum, axis=0, workers=workers, overwrite_x=True)[: lags + 1]
-    part = fft.ifft(part, axis=1, workers=workers)[:, rows]
-    return fft.irfft(part, sizes[2], axis=2, workers=workers)
+def _lags(shape: tuple[int, ...], max_lag: int) -> list[int]:
+    """Return the longest lag along each axis that a window has."""
+    return [min(max_lag, n - 1) for n in shape]
 
 
-def _overlap(n: int, start: int, stop: int, lags: int) -> np.ndarray:
-    """Count the voxels of [start, stop) whose shift by 0..lags, -lags..-1 lies in [0, n)."""
-    shift = np.r_[0 : lags + 1, -lags:0]
-    return np.maximum(np.minimum(stop, n - shift) - np.maximum(start, -shift), 0).astype(np.float64)
+def _is_whole(shape: tuple[int, ...], core: tuple[slice, ...]) -> bool:
+    return all(c.start == 0 and c.stop == n for c, n in zip(core, shape, strict=True))
 
 
-@numba.njit(cache=True, nogil=True)
-def _by_lag(hits, pairs_z, pairs_y, pairs_x, lags):
-    counts = np.zeros((2, lags + 1))
-    width = hits.shape[2]
-    for z in range(lags + 1):
-        weight = 1.0 if z == 0 else 2.0  # a lag and its opposite
-        for j in range(2 * lags + 1):
-            y = j if j <= lags else j - 2 * lags - 1
-            for i in range(2 * lags + 1):
-                x = i if i <= lags else i - 2 * lags - 1
-                k = int(np.sqrt(z * z + y * y + x * x) + 0.5)
-                if k <= lags:
-                    found = hits[z, j, x if x >= 0 else width + x]
-                    counts[0, k] += weight * np.rint(found)  # the exact value is a whole number
-                    counts[1, k] += weight * pairs_z[z] * pairs_y[j] * pairs_x[i]
-    return counts
+def _spectrum_bytes(shape: tuple[int, ...], core: tuple[slice, ...], max_lag: int) -> int:
+    _, rows, columns = _sizes(shape, core, max_lag)
+    planes = shape[0] if _is_whole(shape, core) else shape[0] + core[0].stop
+    return planes * rows * (columns // 2 + 1) * 8
 
 
-@numba.njit(cache=True, nogil=True)
-def _mean_lengths(lags):
-    total = np.zeros(lags + 1)
-    number = np.zeros(lags + 1)
-    for z in range(-lags, lags + 1):
-        for y in range(-lags, lags + 1):
-            for x in range(-lags, lags + 1):
-                length = np.sqrt(z * z + y * y + x * x)
-                k = int(length + 0.5)
-                if k <= lags:
-                    total[k] += length
-                    number[k] += 1
-    return total / number
+def _count(window: np.ndarray, core: tuple[slice, ...], max_lag: int) -> np.ndarray:
+    """Count pairs with one end in the core, the other in the window; the core begins on its first plane.
+
+    Every transform runs whole on one thread, in pieces whose bounds do not depend on the number of threads, so
+    that results do not either.
+    """
+    sizes, lags = _sizes(window.shape, core, max_lag), _lags(window.shape, max_lag)
+    spectrum = _transform_planes(window, sizes)
+    block = None if _is_whole(window.shape, core) else _transform_planes(window[core], sizes)
+    step = max(1, PIECE_BYTES // (8 * sizes[0] * spectrum.shape[2]))
+    thread_map(lambda y: _correlate(spectrum, block, slice(y, y + step), sizes[0], lags[0]), range(0, sizes[1], step))
+    overlaps = [_overlaps(n, c, lag) for n, c, lag in zip(window.shape, core, lags, strict=True)]
+    bins = np.rint(np.sqrt(np.arange(sum(lag**2 for lag in lags) + 1))).astype(np.int64)
+    offsets = core[1].start, core[2].start
+
+    def count_plane(lag: int) -> np.ndarray:
+        rows = np.arange(-lags[1], lags[1] + 1)
+        rows = rows[lag**2 + rows**2 <= max_lag * (max_lag + 1)]  # others round to more than the longest lag
+        lines = fft.ifft(spectrum[lag], axis=0, workers=1)[(rows + offsets[0]) % sizes[1]]
+        pairs = fft.irfft(lines, sizes[2], axis=1, workers=1)
+        counts = np.zeros((2, max_lag + 1), dtype=np.int64)
+        _bin_pairs(pairs, lag, rows, lags[2], offsets[1], bins, overlaps[0], overlaps[1], overlaps[2], counts)
+        return counts if lag == 0 else 2 * counts  # with the mirror images
+
+    return np.sum(thread_map(count_plane, range(lags[0] + 1)), axis=0)
+
+
+def _transform_planes(cells: np.ndarray, sizes: list[int]) -> np.ndarray:
+    """Return the transform of each plane, padded with zeros to the last two sizes."""
+    spectrum = np.empty((cells.shape[0], sizes[1], sizes[2] // 2 + 1), dtype=np.complex64)
+    step = max(1, PIECE_BYTES // spectrum[0].nbytes)
+
+    def transform(z: int) -> None:
+        rows = fft.rfft(cells[z : z + step].astype(np.float32), sizes[2], axis=2, workers=1)
+        spectrum[z : z + step] = fft.fft(rows, sizes[1], axis=1, workers=1)
+
+    thread_map(transform, range(0, cells.shape[0], step))
+    return spectrum
+
+
+def _correlate(spectrum: np.ndarray, block: np.ndarray | None, piece: slice, size: int, max_lag: int) -> None:
+    """Replace the planes of the spectrum by the lags along the first axis, for a piece of the second."""
+    lines = fft.fft(spectrum[:, piece], size, axis=0, workers=1)
+    if block is None:
+        # The power spectrum is real, so half a transform back is enough.
+        power = lines.real**2 + lines.imag**2
+        spectrum[: max_lag + 1, piece] = fft.rfft(power, axis=0, workers=1)[: max_lag + 1].conj() / size
+    else:
+        lines *= fft.fft(block[:, piece], size, axis=0, workers=1).conj()
+        spectrum[: max_lag + 1, piece] = fft.ifft(lines, axis=0, workers=1)[: max_lag + 1]
+
+
+def _overlaps(extent: int, core: slice, max_lag: int) -> np.ndarray:
+    """Return how many voxels x of the core have x + lag in the window, along an axis, for each lag."""
+    lag = np.arange(-max_lag, max_lag + 1)
+    return (np.minimum(core.stop, extent - lag) - np.maximum(core.start, -lag)).clip(0)
+
+
+@njit(cache=True, nogil=True)
+def _bin_pairs(pairs, lag, rows, max_column, offset, bins, overlap_0, overlap_1, overlap_2, counts):
+    longest = counts.shape[1] - 1
+    for i in range(len(rows)):
+        plane_pairs = overlap_0[lag + len(overlap_0) // 2] * overlap_1[rows[i] + len(overlap_1) // 2]
+        for column in range(-max_column, max_column + 1):
+            k = bins[lag * lag + rows[i] * rows[i] + column * column]
+            if k <= longest:
+                counts[0, k] += np.int64(np.rint(pairs[i, (column + offset) % pairs.shape[1]]))
+                counts[1, k] += plane_pairs * overlap_2[column + max_column]

@@ -76,7 +76,7 @@ _CAPTIONS = {
     "coverage.png": "Centred two-point coverage of the solid and of graphite; dotted: closed forms.",
     "slices.png": "A slice through one realisation of every level.",
     "volume.png": "One realisation of the calibrated level; the carbon binder is cut away from one octant.",
-    "resolution.png": "M-factors of the same realisations drawn at other voxel sizes, along z.",
+    "resolution.png": "M-factors of the same realisations drawn at other voxel sizes, mean over the axes.",
 }
 
 
@@ -182,7 +182,7 @@ def _page(sweep: Sweep, recipe: dict, rows, studies: list[Resolution], made: lis
         _NOTES,
     ]
     if studies:
-        parts += ["## Resolution", _RESOLUTION_NOTE, _resolution_table(studies)]
+        parts += ["## M-factor and voxel size", _RESOLUTION_NOTE, _resolution_table(studies)]
     for path in made:
         parts += [
             f"## {path.stem.replace('-', ' ').capitalize()}",
@@ -196,7 +196,8 @@ _NOTES = """The printed model values of K and N (Table 1) are not what Miles' fo
 parameters (Table 2); both are shown. Voxel estimates of surface and curvature lie below theory where the structure \
 is finer than the voxels. The M-factor of the solid depends on the voxel size and on the convention: \
 epsilon / tau_eff, with tau_eff the mean conductivity of the domain over the effective one, and sigma_eff / \
-sigma_graphite are both given. Differences from the paper are shown, not tuned away."""
+sigma_graphite are both given. Radii, and with them the constrictivity, come in steps: \
+those of the distances between voxel centres. Differences from the paper are shown, not tuned away."""
 
 _RESOLUTION_NOTE = """A realisation is one function on space: these are the same structures, sampled at the centres \
 of other voxels. The paper's M-factors are 0.0357 (solid) and 0.2429 (pore)."""

@@ -13,6 +13,10 @@ from nmcdist.report.style import CARBON_BINDER, GRAPHITE, PHASE_COLOUR, PHASE_NA
 from nmcdist.report.sweep import Sweep
 
 _PHASES = ("solid", "pore")
+_CONVENTION = {
+    "m_factor": r"$M = \varepsilon/\tau_{\mathrm{eff}}$",
+    "effective_conductivity": r"$\sigma_{\mathrm{eff}}/\sigma_{\mathrm{graphite}}$",
+}
 
 
 def structure_property(sweep: Sweep, linear: dict[str, LinearFit | None], power: PowerLaw | None, path: Path) -> Path:
@@ -37,7 +41,7 @@ def structure_property(sweep: Sweep, linear: dict[str, LinearFit | None], power:
         if sweep.over_graphite and sweep.has("m_factor_mean"):
             _draw_fits(axes[1, 1], sweep, linear, power)
         for panel in axes.flat:
-            panel.legend(fontsize=10)
+            _legend_above(panel)
         drawing.suptitle(f"{sweep.name}: mean, minimum and maximum, voxels of {sweep.voxel_size_nm:g} nm")
         drawing.savefig(path)
     return path
@@ -125,14 +129,14 @@ def resolution(studies: list[Resolution], path: Path) -> Path:
                 mean = np.array([np.mean(g) for g in groups])
                 reach = [[m - min(g) for m, g in zip(mean, groups, strict=True)],
                          [max(g) - m for m, g in zip(mean, groups, strict=True)]]  # fmt: skip
-                label = {"m_factor": r"$M = \varepsilon/\tau_{\mathrm{eff}}$",
-                         "effective_conductivity": r"$\sigma_{\mathrm{eff}}/\sigma_{\mathrm{graphite}}$"}[name]  # fmt: skip
+                label = _CONVENTION[name]
                 panel.errorbar(sizes, mean, reach, marker=marker, linestyle=line, color=PHASE_COLOUR[phase],
                                capsize=4, label=label)  # fmt: skip
             panel.axhline(published.M_FACTOR_MODEL[phase], color="black", linestyle=":", label="paper, model")
-            panel.set(xlabel="voxel size / nm", ylabel="M-factor", xticks=sizes, ylim=(0, None), xlim=(0, None))
+            panel.set(xlabel="voxel size / nm", ylabel="M-factor", xticks=sizes, xlim=(0, None))
             panel.set_title(PHASE_NAME[phase], loc="left", fontweight="bold")
-            panel.legend(fontsize=10)
+            panel.set_ylim(bottom=0)
+            _legend_above(panel)
         drawing.suptitle(f"the same realisations at other voxel sizes, $V_1$ = {studies[0].graphite_fraction:.4f}")
         drawing.savefig(path)
     return path
@@ -144,6 +148,14 @@ def _errorbars(panel, sweep: Sweep, values: np.ndarray, phase: str) -> None:
         sweep.levels, mean, [mean - low, high - mean], color=PHASE_COLOUR[phase], marker="o", capsize=4,
         label=f"{PHASE_NAME[phase]}, this run",
     )  # fmt: skip
+
+
+def _legend_above(panel) -> None:
+    """Put the legend in a strip that is kept free above the curves."""
+    entries = len(panel.get_legend_handles_labels()[1])
+    low, high = panel.get_ylim()
+    panel.set_ylim(low, high + (high - low) * (0.05 + 0.075 * -(-entries // 2)))
+    panel.legend(fontsize=10, ncols=2, loc="upper center")
 
 
 def _draw_theory(panel, sweep: Sweep) -> None:

@@ -42,12 +42,8 @@ def render_volume(labels: np.ndarray, voxel_size_nm: float, path: Path, size: in
         bounds=(0, extent[0], 0, extent[1], 0, extent[2]), xtitle="x / um", ytitle="y / um", ztitle="z / um",
         location="outer", font_size=11, n_xlabels=3, n_ylabels=3, n_zlabels=3, color="black",
     )  # fmt: skip
-    centre = extent / 2
-    plotter.camera_position = [
-        tuple(centre + extent.max() * np.array([1.85, -1.85, 1.3])),
-        tuple(centre),
-        (0, 0, 1),
-    ]
+    plotter.view_vector((1.0, -1.0, 0.7), viewup=(0, 0, 1))
+    plotter.camera.zoom(1.0)
     plotter.enable_anti_aliasing("ssaa")
     plotter.screenshot(str(path))
     plotter.close()

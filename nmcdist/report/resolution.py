@@ -12,7 +12,7 @@ from nmcdist.models.cba import generate_cba
 
 @dataclass(frozen=True)
 class Resolution:
-    """M-factors of one realisation at one voxel size, along z.
+    """M-factors of one realisation at one voxel size, mean over the three axes.
 
     Attributes
     ----------
@@ -37,14 +37,17 @@ class Resolution:
 def resolve(
     bundle: Bundle, graphite_fraction: float, edges_nm: np.ndarray, voxel_size_nm: float, seed: int, item: int
 ) -> Resolution:
-    """Draw a realisation over a box at a voxel size and solve for its M-factors along z."""
+    """Draw a realisation over a box at a voxel size and solve for its M-factors along the three axes."""
     nz, ny, nx = (int(n) for n in np.rint(np.asarray(edges_nm) / voxel_size_nm))
     labels = generate_cba(bundle, (nz, ny, nx), voxel_size_nm, seed=seed, index=item)
-    solved = {name: solve_conduction(labels, conductivities, 0) for name, conductivities in CONDUCTIONS.items()}
+    solved = {
+        name: [solve_conduction(labels, conductivities, axis) for axis in range(3)]
+        for name, conductivities in CONDUCTIONS.items()
+    }
     return Resolution(
         item,
         voxel_size_nm,
         graphite_fraction,
-        {name: s.m_factor for name, s in solved.items()},
-        {name: s.effective_conductivity for name, s in solved.items()},
+        {name: float(np.mean([s.m_factor for s in three])) for name, three in solved.items()},
+        {name: float(np.mean([s.effective_conductivity for s in three])) for name, three in solved.items()},
     )

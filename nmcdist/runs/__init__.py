@@ -1,0 +1,23 @@
+"""Production: a recipe is planned, its tasks run here or on Dask, and their work is published as a dataset."""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "Deployment": "nmcdist.runs.cluster",
+    "Recipe": "nmcdist.runs.recipe",
+    "describe_store": "nmcdist.runs.redescribe",
+    "load_deployment": "nmcdist.runs.cluster",
+    "load_recipe": "nmcdist.runs.recipe",
+    "make_plan": "nmcdist.runs.plan",
+    "recipe_bundle": "nmcdist.runs.recipe",
+    "run_recipe": "nmcdist.runs.run",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'nmcdist.runs' has no attribute {name!r}")

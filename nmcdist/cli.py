@@ -1,0 +1,265 @@
+"""The command line: it parses, calls and prints; what is heavy is imported by the command that needs it."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nmcdist import __version__
+from nmcdist.errors import NmcdistError
+
+if TYPE_CHECKING:
+    from nmcdist.runs.cluster import Deployment
+    from nmcdist.runs.produce import Result
+
+REFUSED = 2  # bad input, damaged or unwritable files
+ITEMS_FAILED = 1
+INTERRUPTED = 130
+
+_PATH = click.Path(path_type=Path)
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 items failed, 2 refused, 130 interrupted."""
+    try:
+        code = cli.main(prog_name="nmcdist", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted")
+        code = INTERRUPTED
+    except NmcdistError as error:
+        _complain(str(error))
+        code = REFUSED
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = ITEMS_FAILED
+    except OSError as error:
+        _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        code = REFUSED
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(text: str) -> None:
+    for line in text.splitlines() or [""]:
+        print(f"nmcdist: error: {line}", file=sys.stderr)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="nmcdist")
+def cli() -> None:
+    """Virtual lithium-ion cathode microstructures, from recipe to published dataset."""
+
+
+def _cluster_options(command: Any) -> Any:
+    for option in (
+        click.option("--memory", metavar="SIZE", help="Memory of a worker, as 8GiB."),
+        click.option("--threads", type=int, help="Threads of one task; a worker has one task at a time."),
+        click.option("--workers", type=int, help="Worker processes; 0 computes here, without Dask."),
+        click.option("--cluster", type=_PATH, help="Deployment file, as deployments/local.yaml."),
+    ):
+        command = option(command)
+    return command
+
+
+def _deployment(cluster: Path | None, workers: int | None, threads: int | None, memory: str | None) -> "Deployment":
+    from nmcdist.runs.cluster import load_deployment
+
+    return load_deployment(cluster, workers=workers, threads_per_worker=threads, memory_per_worker=memory)
+
+
+@cli.command()
+@click.argument("recipe", type=_PATH)
+@click.option("--out", type=_PATH, default=Path(), help="Folder of the dataset and its catalog.")
+@click.option("--resume", is_flag=True, help="Make only what is missing or damaged.")
+@_cluster_options
+def run(recipe: Path, out: Path, resume: bool, **cluster: Any) -> int:
+    """Make the dataset of RECIPE, check it, and list it in the catalog of its folder."""
+    from nmcdist.runs.progress import progress_on
+    from nmcdist.runs.recipe import load_recipe, recipe_bundle
+    from nmcdist.runs.run import run_recipe
+
+    loaded = load_recipe(recipe)
+    bundle = recipe_bundle(loaded, recipe.parent)
+    deployment, progress = _deployment(**cluster), progress_on()
+    try:
+        result = run_recipe(loaded, bundle, out, deployment, resume=resume, progress=progress)
+    except KeyboardInterrupt:
+        _complain(f"interrupted; continue with: nmcdist run {recipe} --out {out} --resume")
+        return INTERRUPTED
+    return _end_of(result, f"nmcdist run {recipe} --out {out} --resume")
+
+
+@cli.command()
+@click.argument("recipe", type=_PATH)
+@click.option("--out", type=_PATH, default=Path(), help="Folder that the dataset would go to.")
+@_cluster_options
+def plan(recipe: Path, out: Path, **cluster: Any) -> None:
+    """Print what RECIPE would run: tasks, bytes, memory, chunks. Nothing is written."""
+    from nmcdist.runs.plan import make_plan
+    from nmcdist.runs.recipe import load_recipe, recipe_bundle
+
+    loaded = load_recipe(recipe)
+    worked_out = make_plan(loaded, recipe_bundle(loaded, recipe.parent), out, _deployment(**cluster))
+    click.echo(worked_out.summary())
+    worked_out.validate()
+
+
+@cli.command()
+@click.argument("store", type=_PATH)
+@click.option("--max-lag-nm", type=float, help="End of the two-point functions.")
+@click.option("--max-radius-nm", type=float, help="End of the size distributions.")
+@click.option("--transport/--no-transport", default=None, help="Whether to solve for the M-factors.")
+@_cluster_options
+def describe(store: Path, **options: Any) -> int:
+    """Compute the descriptors of a finished STORE again; its volumes stay as they are."""
+    from nmcdist.runs.progress import progress_on
+    from nmcdist.runs.redescribe import describe_store
+
+    changes = {name: options.pop(name) for name in ("max_lag_nm", "max_radius_nm", "transport")}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    deployment, progress = _deployment(**options), progress_on()
+    try:
+        result = describe_store(store, deployment, changes=changes, progress=progress)
+    except KeyboardInterrupt:
+        _complain(f"interrupted; continue with: nmcdist describe {store}")
+        return INTERRUPTED
+    return _end_of(result, f"nmcdist describe {store}")
+
+
+def _end_of(result: "Result", again: str) -> int:
+    if result.failed:
+        items = ", ".join(f"{item}: {reason}" for item, reason in sorted(result.failed.items()))
+        _complain(f"items not made: {items} (see {result.journal / 'failures'}); try again with: {again}")
+        return ITEMS_FAILED
+    click.echo(
+        f"{result.store}: whole, {result.made} tasks done, {result.kept} kept, manifest sha256 {result.manifest_sha256}"
+    )
+    return 0
+
+
+@cli.command()
+@click.argument("store", type=_PATH)
+def verify(store: Path) -> int:
+    """Check every file of a finished STORE against its checksum, and that none is missing."""
+    from nmcdist.datasets.catalog import CATALOG_FILE, recorded_manifest
+    from nmcdist.datasets.integrity import damaged_samples, verify
+
+    expected = recorded_manifest(store.absolute().parent / CATALOG_FILE, store)
+    faults = verify(store, expected)
+    for fault in faults:
+        click.echo(f"{store}: {fault}")
+    if not faults:
+        click.echo(f"{store}: whole")
+        return 0
+    items = damaged_samples(faults)
+    what = f"damaged items: {', '.join(map(str, items))}" if items else "damaged, though no item is"
+    _complain(f"{store}: {what}; `nmcdist run RECIPE --resume` heals it")
+    return REFUSED
+
+
+@cli.command()
+@click.argument("store", type=_PATH)
+@click.option("--out", type=_PATH, help="Folder of the report; default: NAME-report beside the store.")
+def report(store: Path, out: Path | None) -> None:
+    """Write figures (PNG) and tables (CSV, Markdown) of a finished STORE."""
+    from nmcdist.report import build_report
+
+    click.echo(build_report(store, out))
+
+
+@cli.command()
+@click.argument("store", type=_PATH)
+@click.option("--item", type=int, required=True, help="Which volume.")
+@click.option("--format", "file_format", default="tiff", show_default=True, help="tiff, vtk or npy.")
+@click.option("--out", type=_PATH, help="File to write.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
+def export(store: Path, item: int, file_format: str, out: Path | None, overwrite: bool) -> None:
+    """Write the labels of one volume of STORE to a file."""
+    from nmcdist.datasets.export import export_volume
+
+    click.echo(export_volume(store, item, file_format, out, overwrite=overwrite))
+
+
+@cli.group()
+def catalog() -> None:
+    """Catalogs of published datasets."""
+
+
+_catalog_option = click.option(
+    "--catalog", "path", type=_PATH, help="Catalog file; default: $NMCDIST_CATALOG, else ./catalog.yaml."
+)
+
+
+@catalog.command("list")
+@_catalog_option
+def catalog_list(path: Path | None) -> None:
+    """List the datasets of a catalog."""
+    from nmcdist.datasets.catalog import catalog_path, list_entries
+
+    for name, entry in list_entries(catalog_path(path)).items():
+        click.echo(f"{name}  {entry.get('version', '')}  {entry.get('title', '')}")
+
+
+@catalog.command("show")
+@click.argument("name")
+@_catalog_option
+def catalog_show(name: str, path: Path | None) -> None:
+    """Show what a catalog knows of the dataset NAME."""
+    from nmcdist.datasets.catalog import catalog_path, show_entry
+
+    for key, value in show_entry(catalog_path(path), name).items():
+        click.echo(f"{key}: {value}")
+
+
+@catalog.command("add")
+@click.argument("store", type=_PATH)
+@_catalog_option
+def catalog_add(store: Path, path: Path | None) -> None:
+    """Add a finished STORE to a catalog, or renew its entry."""
+    from nmcdist.datasets.catalog import add_entry, catalog_path
+
+    where = catalog_path(path)
+    click.echo(f"{where}: {add_entry(where, store)}")
+
+
+@cli.group()
+def bundle() -> None:
+    """Trained model bundles."""
+
+
+@bundle.command("list")
+def bundle_list() -> None:
+    """List the built-in bundles."""
+    from nmcdist.bundle import list_bundles, load_bundle
+
+    for name in list_bundles():
+        click.echo(f"{name}  {load_bundle(name).title}")
+
+
+@bundle.command("show")
+@click.argument("name")
+def bundle_show(name: str) -> None:
+    """Show a bundle, by built-in name or path: values, units, provenance."""
+    from nmcdist.bundle import load_bundle
+
+    loaded = load_bundle(name)
+    content = {**loaded.model_dump(by_alias=True, mode="json"), "content_hash": loaded.content_hash}
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+@bundle.command("verify")
+@click.argument("path")
+def bundle_verify(path: str) -> None:
+    """Check a bundle whole: schema, units, digests."""
+    from nmcdist.bundle import load_bundle
+
+    loaded = load_bundle(path)
+    click.echo(f"{path}: whole, model {loaded.model}, sha256 {loaded.content_hash}")
+
+
+if __name__ == "__main__":
+    main()

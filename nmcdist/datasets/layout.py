@@ -1,0 +1,166 @@
+"""What a store looks like: its variables, how each is cut into chunks and shards, and who owns which file.
+
+A layout is plain data. It follows from the recipe alone, never from the cluster, so the same recipe gives
+the same files on a laptop and on forty workers.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+FORMAT_VERSION = 1
+FORMAT_ATTRIBUTE = "nmcdist_format"
+SAMPLE = "sample"
+VOLUME = "volume"
+UNWRITTEN = 255  # no voxel can hold it, so a missing shard never reads as pore
+
+Shape = tuple[int, int, int]
+Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One Zarr array that tasks write, each task its own chunks along the first dimension, `sample`.
+
+    Attributes
+    ----------
+    name : str
+    dims : tuple of str
+    shape : tuple of int
+    chunks : tuple of int
+        What is compressed together.
+    shards : tuple of int or None
+        What is one file, where that is more than a chunk.
+    dtype : str
+    fill_value : float, int
+        What a reader sees where nothing was written; never a value of the data.
+    attrs : Mapping
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...]
+    shards: tuple[int, ...] | None
+    dtype: str
+    fill_value: Any
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def file_shape(self) -> tuple[int, ...]:
+        """Shape of what one file holds."""
+        return self.shards or self.chunks
+
+    def files(self, sample: int | None = None) -> Iterator[str]:
+        """Yield the paths (relative to the store) of the files of one sample, or of the whole variable."""
+        counts = [math.ceil(n / c) for n, c in zip(self.shape, self.file_shape, strict=True)]
+        ranges = [range(n) for n in counts]
+        if sample is not None:
+            ranges[0] = range(sample, sample + 1)
+        for index in itertools.product(*ranges):
+            yield self.file(index)
+
+    def file(self, index: Sequence[int]) -> str:
+        """Return the path of the file at this place of the grid of files."""
+        return "/".join([self.name, "c", *map(str, index)])
+
+
+@dataclass(frozen=True)
+class Coordinate:
+    """One small array that is written once, when all tasks are done."""
+
+    name: str
+    dims: tuple[str, ...]
+    values: np.ndarray
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    chunk: int | None = None  # along its one dimension, where Dask chunks of that dimension are to fit
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A whole store: variables, coordinates and the attributes of the group."""
+
+    samples: int
+    variables: tuple[Variable, ...]
+    coordinates: tuple[Coordinate, ...]
+    attrs: Mapping[str, Any]
+
+    def variable(self, name: str) -> Variable | None:
+        """Return the variable of this name, or None."""
+        return next((v for v in self.variables if v.name == name), None)
+
+    @property
+    def descriptors(self) -> tuple[Variable, ...]:
+        """Every variable but the volumes."""
+        return tuple(v for v in self.variables if v.name != VOLUME)
+
+    @property
+    def nodes(self) -> set[str]:
+        """Paths of the metadata files of the group and of every array."""
+        names = [v.name for v in self.variables] + [c.name for c in self.coordinates]
+        return {"zarr.json", *(f"{name}/zarr.json" for name in names)}
+
+
+def volume_variable(samples: int, shape: Shape, chunk: int, shard: int, attrs: Mapping[str, Any]) -> Variable:
+    """Lay out the label volumes: shards no longer than `shard` voxels, each of whole chunks.
+
+    Parameters
+    ----------
+    samples : int
+    shape : tuple of int
+        Voxels of one volume along z, y, x.
+    chunk : int
+        Edge of a chunk in voxels; an axis that is shorter has chunks of its own length.
+    shard : int
+        Longest edge of a shard in voxels, at least `chunk`.
+    """
+    chunks = tuple(min(chunk, n) for n in shape)
+    shards = tuple(_equal_parts(n, c, shard) for n, c in zip(shape, chunks, strict=True))
+    return Variable(
+        VOLUME, (SAMPLE, "z", "y", "x"), (samples, *shape), (1, *chunks), (1, *shards), "uint8", UNWRITTEN, attrs
+    )  # fmt: skip
+
+
+def descriptor_variable(
+    name: str, samples: int, dims: Sequence[str], shape: Sequence[int], dtype: Any, attrs: Mapping[str, Any]
+) -> Variable:
+    """Lay out one descriptor: a chunk a sample, so that a task owns what it writes."""
+    stored, fill, extra = _storage_of(np.dtype(dtype))
+    shape = tuple(int(n) for n in shape)
+    return Variable(
+        name, (SAMPLE, *dims), (samples, *shape), (1, *shape), None, stored, fill, {**attrs, **extra}
+    )  # fmt: skip
+
+
+def boxes_of(shape: Shape, block: Shape) -> list[Box]:
+    """Cut a volume into blocks of one shape (the last along an axis may be shorter), in C order."""
+    z, y, x = ([(a, min(a + b, n)) for a in range(0, n, b)] for n, b in zip(shape, block, strict=True))
+    return list(itertools.product(z, y, x))
+
+
+def files_in_box(volume: Variable, sample: int, box: Box) -> list[str]:
+    """Return the shard files of one sample that a box of whole shards covers."""
+    ranges = [range(a // s, math.ceil(b / s)) for (a, b), s in zip(box, volume.file_shape[1:], strict=True)]
+    return [volume.file((sample, *index)) for index in itertools.product(*ranges)]
+
+
+def _equal_parts(length: int, chunk: int, longest: int) -> int:
+    chunks = math.ceil(length / chunk)
+    at_most = max(1, longest // chunk)
+    parts = math.ceil(chunks / at_most)
+    return math.ceil(chunks / parts) * chunk
+
+
+def _storage_of(dtype: np.dtype) -> tuple[str, Any, dict[str, Any]]:
+    """Return dtype on disk, fill value and attributes such that the fill value is never data."""
+    if dtype.kind == "b":
+        return "uint8", UNWRITTEN, {"flag_values": [0, 1], "flag_meanings": "no yes"}
+    if dtype.kind == "u":
+        return dtype.name, int(np.iinfo(dtype).max), {}
+    if dtype.kind == "i":
+        return dtype.name, int(np.iinfo(dtype).min), {}
+    return dtype.name, float("nan"), {}

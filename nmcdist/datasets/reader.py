@@ -1,0 +1,28 @@
+"""The intake reader that catalog entries name: it opens a store lazily, with Dask chunks along its shards."""
+
+from pathlib import Path
+from typing import Any
+
+from intake.readers import datatypes
+from intake.readers.readers import XArrayDatasetReader
+
+from nmcdist.datasets.store import read_attributes
+
+
+class StoreReader(XArrayDatasetReader):
+    """Open a store of nmcdist as a lazy xarray.Dataset.
+
+    intake 2 turns an unknown method of a reader into a step of a pipeline, so that ``to_dask`` of its own
+    readers gives no dataset; here it does, as it did in intake 1.
+    """
+
+    implements = {datatypes.Zarr}  # noqa: RUF012  (intake's own way to declare it)
+
+    def _read(self, data: Any, **options: Any) -> Any:
+        if "://" not in data.url:
+            read_attributes(Path(data.url))  # says so if there is no store, or one of another format
+        return super()._read(data, **options)
+
+    def to_dask(self) -> Any:
+        """Return the lazy xarray.Dataset."""
+        return self.read()

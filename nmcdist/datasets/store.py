@@ -1,0 +1,235 @@
+"""Write and open stores: Zarr format 3 groups that are laid out as :mod:`nmcdist.datasets.layout` says."""
+
+import contextlib
+import json
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import ZstdCodec
+
+from nmcdist.datasets.layout import FORMAT_ATTRIBUTE, FORMAT_VERSION, VOLUME, Box, Layout, Variable
+from nmcdist.errors import StoreError
+
+_LEVEL = 3  # of Zstandard: label volumes grow by 1 % at level 1 and shrink by 8 % at level 5, for 4 times the time
+
+
+def create_store(path: Path, layout: Layout) -> None:
+    """Write the metadata of a store; chunks that are there already stay untouched."""
+    for name in sorted(layout.nodes):
+        (path / name).unlink(missing_ok=True)
+    group = zarr.create_group(store=path, zarr_format=3, attributes=dict(layout.attrs))
+    for variable in layout.variables:
+        _create_array(group, variable)
+
+
+def write_coordinates(path: Path, layout: Layout) -> None:
+    """Write the coordinates of a store."""
+    group = zarr.open_group(store=path, mode="r+", zarr_format=3)
+    with _always_write(), _quiet():
+        for c in layout.coordinates:
+            text = c.values.dtype.kind in "UTO"
+            array = group.create_array(
+                c.name,
+                shape=c.values.shape,
+                chunks=(c.chunk,) if c.chunk else c.values.shape,
+                dtype="string" if text else c.values.dtype,
+                compressors=_codec(),
+                fill_value="" if text else _no_value(c.values.dtype),
+                dimension_names=c.dims,
+                attributes=dict(c.attrs),
+                overwrite=True,
+            )
+            array[...] = c.values.astype(object) if text else c.values
+
+
+def consolidate(path: Path) -> None:
+    """Gather the metadata of every array in that of the group, so that opening reads one file."""
+    with _quiet():
+        zarr.consolidate_metadata(path, zarr_format=3)
+
+
+def write_block(store: Path, variable: Variable, sample: int, box: Box, labels: np.ndarray) -> None:
+    """Write a block of whole shards of one volume; its files must have been removed before."""
+    array = zarr.open_array(store=store / variable.name, mode="r+", zarr_format=3)
+    with _always_write():
+        array[(sample, *_slices(box))] = labels
+
+
+def write_descriptors(
+    store: Path, variables: Sequence[Variable], sample: int, values: Mapping[str, np.ndarray]
+) -> None:
+    """Write the descriptors of one sample.
+
+    Raises
+    ------
+    StoreError
+        If the values are not those that the layout names, or have another shape.
+    """
+    names = {v.name for v in variables}
+    if names != set(values):
+        differing = sorted(names ^ set(values))
+        raise StoreError(f"{store}: descriptors differ from the layout in {differing}")
+    with _always_write():
+        for variable in variables:
+            value = np.asarray(values[variable.name])
+            if value.shape != variable.shape[1:]:
+                raise StoreError(f"{store}: {variable.name}: found shape {value.shape}, expected {variable.shape[1:]}")
+            array = zarr.open_array(store=store / variable.name, mode="r+", zarr_format=3)
+            array[sample] = value.astype(variable.dtype)
+
+
+def remove_files(store: Path, files: Sequence[str]) -> None:
+    """Remove chunks before they are written anew: Zarr reads back what it overwrites, and may fail on it."""
+    for name in files:
+        (store / name).unlink(missing_ok=True)
+
+
+def limit_threads(count: int) -> None:
+    """Let Zarr compress with so many threads in this process; it heeds that before its first write only."""
+    zarr.config.set({"threading.max_workers": count})
+
+
+def read_attributes(path: Path) -> dict[str, Any]:
+    """Return the attributes of a store of a format that this version reads.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, its metadata is damaged, or its format is another.
+    """
+    metadata = path / "zarr.json"
+    if not path.is_dir():
+        raise StoreError(f"{path}: no such store")
+    try:
+        attributes = json.loads(metadata.read_text(encoding="utf-8"))["attributes"]
+    except FileNotFoundError:
+        raise StoreError(f"{path}: not a store (it has no zarr.json)") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{metadata}: damaged metadata ({error})") from None
+    if not isinstance(attributes, dict) or FORMAT_ATTRIBUTE not in attributes:
+        raise StoreError(f"{path}: not a store of nmcdist (attribute {FORMAT_ATTRIBUTE!r} is missing)")
+    found = attributes[FORMAT_ATTRIBUTE]
+    if found != FORMAT_VERSION:
+        raise StoreError(f"{path}: found store format {found!r}, expected {FORMAT_VERSION}")
+    return attributes
+
+
+def read_origin(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the recipe and the bundle that a store was made from, as plain data.
+
+    Raises
+    ------
+    StoreError
+        As :func:`read_attributes`; or if they cannot be read.
+    """
+    attributes = read_attributes(path)
+    try:
+        return json.loads(attributes["recipe"]), json.loads(attributes["bundle"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path}: its attributes do not say how it was made ({error})") from None
+
+
+def open_store(path: str | os.PathLike[str]) -> Any:
+    """Open a finished store lazily.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder of the store.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dask-backed, chunked along the shards of the volumes.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, its metadata is damaged, or its format is another.
+    """
+    import xarray as xr
+
+    path = Path(path)
+    read_attributes(path)
+    with _quiet():
+        try:
+            return xr.open_zarr(path, consolidated=True, zarr_format=3, chunks=dask_chunks(path))
+        except (ValueError, KeyError, OSError) as error:
+            raise StoreError(f"{path}: cannot be opened ({error})") from None
+
+
+def dask_chunks(path: Path) -> dict[str, int]:
+    """Return the Dask chunks along z, y, x that read every shard once; other axes keep their chunks."""
+    if not (path / VOLUME / "zarr.json").exists():
+        return {}
+    array = zarr.open_array(store=path / VOLUME, mode="r", zarr_format=3)
+    return dict(zip("zyx", (array.shards or array.chunks)[1:], strict=True))
+
+
+def read_block(store: Path, sample: int, box: Box | None = None) -> np.ndarray:
+    """Read the labels of one volume, or of a box of it.
+
+    Raises
+    ------
+    StoreError
+        If there is no such volume, it was never written, or its bytes are damaged.
+    """
+    if not (store / VOLUME / "zarr.json").exists():
+        raise StoreError(f"{store}: holds no volumes")
+    array = zarr.open_array(store=store / VOLUME, mode="r", zarr_format=3)
+    if not 0 <= sample < array.shape[0]:
+        raise StoreError(f"{store}: item {sample} does not exist, expected 0 to {array.shape[0] - 1}")
+    region = _slices(box) if box else (slice(None), slice(None), slice(None))
+    try:
+        labels = np.asarray(array[(sample, *region)])
+    except Exception as error:  # codecs raise what they like: RuntimeError, ValueError, their own
+        raise StoreError(f"{store}: the volume of item {sample} is damaged ({error})") from None
+    if labels.size and labels.max() == array.fill_value:
+        raise StoreError(f"{store}: the volume of item {sample} is incomplete")
+    return labels
+
+
+def _create_array(group: zarr.Group, variable: Variable) -> None:
+    with _quiet():
+        group.create_array(
+            variable.name,
+            shape=variable.shape,
+            chunks=variable.chunks,
+            shards=variable.shards,
+            dtype=variable.dtype,
+            compressors=_codec(),
+            fill_value=variable.fill_value,
+            dimension_names=variable.dims,
+            attributes=dict(variable.attrs),
+        )
+
+
+def _slices(box: Box) -> tuple[slice, slice, slice]:
+    z, y, x = box
+    return slice(*z), slice(*y), slice(*x)
+
+
+def _codec() -> ZstdCodec:
+    return ZstdCodec(level=_LEVEL, checksum=True)
+
+
+def _no_value(dtype: np.dtype) -> Any:
+    return float("nan") if dtype.kind == "f" else 0
+
+
+def _always_write() -> Any:
+    """Write chunks that hold nothing but the fill value too: a file that is missing must mean "not made"."""
+    return zarr.config.set({"array.write_empty_chunks": True})
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # Every reader of this package's stores knows consolidated metadata; strangers read the plain ones.
+        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+        yield

@@ -1,0 +1,62 @@
+"""Shortest paths through a phase from face to face."""
+
+import numpy as np
+
+from nmcdist.descriptors.phases import check_axis, check_phase
+from nmcdist.errors import InputError
+from nmcdist.geometry.paths import joins_faces, mean_path_length
+
+
+def geodesic_tortuosity(phase: np.ndarray, axis: int = 0) -> float:
+    """Return the mean geodesic tortuosity of a phase along an axis.
+
+    Shortest paths run over the 26 neighbours (steps 1, sqrt(2), sqrt(3)) from each voxel of the phase on the
+    face at index 0 to the opposite face. Voxels from which no path leads there do not count. The mean length is
+    divided by the distance of the outermost voxel centres, n - 1.
+
+    Parameters
+    ----------
+    phase : ndarray of bool, shape (nz, ny, nx)
+    axis : int
+        0, 1 or 2 for z, y or x.
+
+    Returns
+    -------
+    float
+        At least 1 (1 for a single layer); NaN if the phase does not join the faces.
+
+    Raises
+    ------
+    InputError
+        If an argument has an impossible value, shape or type.
+
+    References
+    ----------
+    Gräfensteiner et al. (2025), doi:10.1186/s13362-025-00174-z, Sec. 3.3; Neumann et al., Scand. J. Stat. 46
+    (2019) 848.
+    """
+    phase, axis = check_phase(phase), check_axis(axis)
+    layers = phase.shape[axis]
+    length = mean_path_length(phase, axis)
+    return length / (layers - 1) if layers > 1 else length + 1
+
+
+def percolates(phase: np.ndarray, axis: int = 0, connectivity: int = 26) -> bool:
+    """Tell whether a phase joins the two faces of an axis.
+
+    Parameters
+    ----------
+    phase : ndarray of bool, shape (nz, ny, nx)
+    axis : int
+        0, 1 or 2 for z, y or x.
+    connectivity : {26, 6}
+        26 neighbours, as for :func:`geodesic_tortuosity`, or 6 across voxel faces, as for conduction.
+
+    Raises
+    ------
+    InputError
+        If an argument has an impossible value, shape or type.
+    """
+    if connectivity not in (6, 26):
+        raise InputError(f"connectivity: found {connectivity}, expected 6 or 26")
+    return bool(joins_faces(check_phase(phase), check_axis(axis), connectivity))

@@ -1,0 +1,233 @@
+"""Paths through a phase from face to face: the shortest, the widest, and whether there is any.
+
+Every kernel runs on one thread and releases the GIL, so that axes and phases can run side by side.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+# Steps across a face, an edge and a corner. Their ratios are sqrt(2) and sqrt(3) to 6e-8, and integers make
+# the length of a path independent of the order of its steps.
+UNIT = 20586
+STEP_LENGTHS = (UNIT, 29113, 35656)
+
+# To the 26 neighbours, those forward along the first axis last.
+_NEIGHBOURS = [(z, y, x) for z in (-1, 0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1) if z or y or x]
+
+_jit = njit(cache=True, nogil=True)
+
+
+def mean_path_length(phase: np.ndarray, axis: int) -> float:
+    """Return the mean length of the shortest paths from the first face of an axis to the last.
+
+    Steps go to the 26 neighbours, from voxel centre to voxel centre; one path starts from each voxel of the
+    phase on the first face that is connected to the last.
+
+    Parameters
+    ----------
+    phase : ndarray of bool, three-dimensional
+    axis : int
+
+    Returns
+    -------
+    float
+        In voxels; NaN if no path joins the faces.
+    """
+    across = np.moveaxis(phase, axis, 0)
+    total, paths = _sum_path_lengths(across, np.uint32)
+    if total < 0:
+        total, paths = _sum_path_lengths(across, np.uint64)
+    return total / paths / UNIT if paths else math.nan
+
+
+def widest_from_face(distance2: np.ndarray, axis: int, enough: int | None = None) -> tuple[np.ndarray, int]:
+    """Return how large a ball can come in from the face at index 0 of an axis to each voxel.
+
+    That is the largest, over paths from the face to the voxel, of the smallest squared distance on the path.
+    Paths step to the 6 neighbours.
+
+    Parameters
+    ----------
+    distance2 : ndarray of uint16 or uint32, shape (nz, ny, nx), C-contiguous
+        Squared distance to the outside, 0 outside the phase.
+    axis : int
+    enough : int, optional
+        Stop as soon as this many voxels are known, the widest first.
+
+    Returns
+    -------
+    widest : ndarray, shape and dtype of `distance2`
+        0 where no path leads.
+    lowest : int
+        Entries of at least this are exact, others are below it.
+    """
+    widest = np.zeros_like(distance2)
+    following = np.empty(distance2.size, dtype=np.int32 if distance2.size < 2**31 else np.int64)
+    shape = np.array(distance2.shape)
+    shape[axis] = 1
+    lowest = _flood(distance2, shape, distance2.size if enough is None else enough, widest, following)
+    return widest, lowest
+
+
+def joins_faces(phase: np.ndarray, axis: int, connectivity: int) -> bool:
+    """Tell whether a path over 6 or 26 neighbours joins the first and the last face of an axis."""
+    across = np.moveaxis(phase, axis, 0)
+    cells = np.zeros([n + 2 for n in across.shape], dtype=np.uint8)
+    cells[1:-1, 1:-1, 1:-1] = across
+    steps = [v for v in _NEIGHBOURS if connectivity == 26 or sum(map(abs, v)) == 1]
+    return _reaches(cells.reshape(-1), _offsets(steps, cells.shape), math.prod(cells.shape[1:]))
+
+
+def _offsets(steps: list[tuple[int, int, int]], shape: tuple[int, ...]) -> np.ndarray:
+    return np.array([(z * shape[1] + y) * shape[2] + x for z, y, x in steps], dtype=np.int64)
+
+
+def _sum_path_lengths(across: np.ndarray, kind: type) -> tuple[int, int]:
+    """Return the sum of the path lengths and their number; a negative sum if a path is too long for the type."""
+    # A margin of zeros stands for the outside, as no path is shorter.
+    distance: np.ndarray = np.zeros([n + 2 for n in across.shape], dtype=kind)
+    np.copyto(distance[1:-1, 1:-1, 1:-1], np.iinfo(kind).max, where=across)
+    plane = math.prod(distance.shape[1:])
+    flat = distance.reshape(-1)
+    first, last = flat[plane : 2 * plane], flat[-2 * plane : -plane]
+    # Distances count from UNIT.
+    last[last > 0] = UNIT
+    seeds = np.flatnonzero(last) + (len(flat) - 2 * plane)
+    lengths: np.ndarray = np.array([STEP_LENGTHS[sum(map(abs, v)) - 1] for v in _NEIGHBOURS], dtype=kind)
+    index = np.int32 if len(flat) < 2**31 else np.int64
+    offsets = _offsets(_NEIGHBOURS, distance.shape)
+    if not _settle(flat, offsets, lengths, seeds.astype(index), kind(UNIT), kind(np.iinfo(kind).max)):
+        return -1, 0
+    reached = first[(first > 0) & (first < np.iinfo(kind).max)]
+    return int(reached.sum(dtype=np.uint64)) - UNIT * len(reached), len(reached)
+
+
+@_jit
+def _settle(distance, offsets, lengths, seeds, unit, farthest):
+    """Replace distances by those of shortest paths from the seeds; tell whether all fit their type.
+
+    Dial's buckets, as wide as the smallest step: a bucket's distances are final when its turn comes, and steps
+    from it lead into the next two, so three lists of places are enough. A voxel whose distance falls into a
+    nearer bucket leaves its place in the farther one behind; it is passed over there.
+    """
+    current, n_current = seeds, len(seeds)
+    following, n_following = np.empty_like(seeds), 0
+    later, n_later = np.empty_like(seeds), 0
+    begin = np.uint64(unit)
+    while n_current or n_following:
+        middle = begin + unit
+        end = middle + unit
+        if end + unit > farthest:
+            return False
+        room = len(offsets) * n_current
+        following = _grown(following, n_following + room)
+        later = _grown(later, n_later + room)
+        for i in range(n_current):
+            place = np.int64(current[i])
+            here = distance[place]
+            if here < begin:
+                continue
+            for k in range(len(offsets)):
+                to = place + offsets[k]
+                new, old = here + lengths[k], distance[to]
+                if new < old:
+                    distance[to] = new
+                    if new < end:
+                        if old >= end:
+                            following[n_following] = to
+                            n_following += 1
+                    elif old == farthest:
+                        later[n_later] = to
+                        n_later += 1
+        current, following, later = following, later, current
+        n_current, n_following, n_later = n_following, n_later, 0
+        begin = middle
+    return True
+
+
+@_jit
+def _grown(array, length):
+    if length <= len(array):
+        return array
+    longer = np.empty(max(length, 2 * len(array)), array.dtype)
+    longer[: len(array)] = array
+    return longer
+
+
+@_jit
+def _flood(distance2, face, enough, widest, following):
+    """Write the widest paths from the voxels of the face; return the level down to which they are known.
+
+    Voxels are taken from the widest down, so the first path to come to a voxel is its widest, and each voxel
+    is listed once: a list for each width, linked through `following`.
+    """
+    nz, ny, nx = distance2.shape
+    distance, flat = distance2.reshape(-1), widest.reshape(-1)
+    level = np.int64(distance2.max())
+    heads = np.full(level + 1, -1, np.int64)
+    for z in range(face[0]):
+        for y in range(face[1]):
+            for x in range(face[2]):
+                place = (z * ny + y) * nx + x
+                width = distance[place]
+                if width > 0:
+                    flat[place] = width
+                    following[place] = heads[width]
+                    heads[width] = place
+    known = 0
+    while level > 0:
+        while heads[level] >= 0:
+            place = heads[level]
+            heads[level] = following[place]
+            known += 1
+            row = place // nx
+            x, y, z = place - row * nx, row % ny, row // ny
+            for side in range(6):
+                if side == 0:
+                    inside, to = z > 0, place - ny * nx
+                elif side == 1:
+                    inside, to = y > 0, place - nx
+                elif side == 2:
+                    inside, to = x > 0, place - 1
+                elif side == 3:
+                    inside, to = x < nx - 1, place + 1
+                elif side == 4:
+                    inside, to = y < ny - 1, place + nx
+                else:
+                    inside, to = z < nz - 1, place + ny * nx
+                if inside and distance[to] > 0 and flat[to] == 0:
+                    width = min(np.int64(distance[to]), level)
+                    flat[to] = width
+                    following[to] = heads[width]
+                    heads[width] = to
+        if known >= enough:
+            return level
+        level -= 1
+    return 1
+
+
+@_jit
+def _reaches(cells, offsets, plane):
+    """Tell whether the set cells of the second plane are joined to the last but one; clears what it visits."""
+    stack, n = np.empty(1024, np.int64), 0
+    goal = len(cells) - 2 * plane
+    for seed in range(plane, 2 * plane):
+        if cells[seed] == 0:
+            continue
+        cells[seed] = 0
+        stack[0], n = seed, 1
+        while n:
+            n -= 1
+            place = stack[n]
+            if place >= goal:
+                return True
+            stack = _grown(stack, n + len(offsets))
+            for k in range(len(offsets)):
+                to = place + offsets[k]
+                if cells[to]:
+                    cells[to] = 0
+                    stack[n] = to
+                    n += 1
+    return False

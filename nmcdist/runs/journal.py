@@ -1,0 +1,159 @@
+"""The journal of a run: a folder beside the store with receipts of what was made and what failed.
+
+A receipt is written after the files it vouches for, by a rename, so that what is there is true; before a
+task starts anew its receipt goes first. Nothing of this is in the store, which holds no clocks and no hosts.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nmcdist.datasets.files import FileRecord, matches, write_text
+from nmcdist.datasets.layout import Box
+from nmcdist.errors import StoreError
+
+
+class Receipt(BaseModel):
+    """What a task has written.
+
+    Attributes
+    ----------
+    task : str
+    fingerprint : str
+        Of the run; a receipt of another recipe, bundle or format is void.
+    box : Box
+        Voxels of the volume that it covers.
+    files : dict of str to FileRecord
+        Path in the store, SHA-256 and size.
+    partials : dict or None
+        What a block adds to the descriptors of its volume.
+    seconds : dict of str to float
+        Wall time of drawing, writing and describing.
+    peak_memory_bytes : int
+    worker : str
+        Process and host that made it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    fingerprint: str
+    box: Box
+    files: dict[str, FileRecord]
+    partials: dict[str, Any] | None = None
+    seconds: dict[str, float] = {}
+    peak_memory_bytes: int = 0
+    worker: str = ""
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The folder of a run's journal."""
+
+    folder: Path
+
+    @property
+    def _receipts(self) -> Path:
+        return self.folder / "receipts"
+
+    @property
+    def _failures(self) -> Path:
+        return self.folder / "failures"
+
+    def write_settings(self, settings: dict[str, Any]) -> None:
+        """Record what the run was started with."""
+        write_text(self.folder / "run.json", json.dumps(settings, indent=1, sort_keys=True) + "\n")
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the run was started with; nothing if there was none or its record is damaged."""
+        try:
+            content = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def write_receipt(self, receipt: Receipt) -> None:
+        """Record that a task is done."""
+        write_text(self._receipts / f"{receipt.task}.json", receipt.model_dump_json() + "\n")
+
+    def receipt(self, task: str) -> Receipt | None:
+        """Return the receipt of a task; None if there is none or it is damaged."""
+        try:
+            return Receipt.model_validate_json((self._receipts / f"{task}.json").read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def drop_receipt(self, task: str) -> None:
+        """Forget that a task was done, before its files are touched."""
+        (self._receipts / f"{task}.json").unlink(missing_ok=True)
+        (self._failures / f"{task}.txt").unlink(missing_ok=True)
+
+    def write_failure(self, task: str, text: str) -> Path:
+        """Record why a task failed, and return the file that says so."""
+        path = self._failures / f"{task}.txt"
+        write_text(path, text)
+        return path
+
+    def clear(self) -> None:
+        """Forget every task."""
+        for folder in (self._receipts, self._failures):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_done(journal: Journal, store: Path, task: str, fingerprint: str, box: Box, files: Sequence[str]) -> bool:
+    """Return whether a task's receipt holds: it is of this run, and its files are as they were written."""
+    receipt = journal.receipt(task)
+    if receipt is None or receipt.fingerprint != fingerprint or receipt.box != box:
+        return False
+    if set(receipt.files) != set(files):
+        return False
+    return all(matches(store / name, record) for name, record in receipt.files.items())
+
+
+def packed(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Return arrays as plain data that JSON keeps exactly."""
+    return {
+        name: {"dtype": array.dtype.str, "shape": list(array.shape), "values": array.ravel().tolist()}
+        for name, array in arrays.items()
+    }
+
+
+def unpacked(content: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Return the arrays that :func:`packed` turned into plain data."""
+    return {
+        name: np.array(record["values"], dtype=record["dtype"]).reshape(record["shape"])
+        for name, record in content.items()
+    }
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other drivers off a run; the system lets go of the lock when this process ends, however it ends.
+
+    Raises
+    ------
+    StoreError
+        If another process has the lock.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
+            raise StoreError(f"{folder}: another run (process {owner}) is working on this dataset") from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)

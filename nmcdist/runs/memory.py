@@ -1,0 +1,69 @@
+"""How much memory a task needs: the one place that knows, in bytes a voxel, measured on real runs."""
+
+import contextlib
+import resource
+from math import prod
+from pathlib import Path
+
+from nmcdist.runs.recipe import DescriptorSpec
+
+PROCESS = 400 * 2**20  # interpreter, libraries, compiled kernels
+DRAW_PER_THREAD = 350 * 2**20  # noise and fields of one block of work
+DRAW = 2.0  # bytes a voxel: the labels and the lists of germs
+WRITE = 2.0  # the shard while it is compressed
+DESCRIBE_BLOCK = 40.0  # masks, configurations and the FFT of the pair counts, a voxel of the window
+DESCRIBE_WHOLE = 40.0  # distance transforms, sorted voxels and path lengths
+DESCRIBE_TRANSPORT = 110.0  # the multigrid solver
+
+USABLE = 0.9  # share of a worker's limit that a plan may fill: Dask ends a worker at 95 %
+
+
+def task_need(
+    core: tuple[int, ...],
+    window: tuple[int, ...],
+    descriptors: DescriptorSpec | None,
+    threads: int,
+    *,
+    by_blocks: bool,
+    draws: bool = True,
+) -> int:
+    """Return the bytes that a task needs which draws a window, stores its core and describes it.
+
+    A volume is drawn before it is described, so the larger of the two counts.
+
+    Parameters
+    ----------
+    core, window : tuple of int
+        Voxels stored, and voxels drawn (with the halo that block-wise descriptors look at).
+    descriptors : DescriptorSpec or None
+    threads : int
+    by_blocks : bool
+        Whether the core is only a block of a volume.
+    draws : bool
+        Whether the window is drawn, or read from a store.
+    """
+    making = DRAW * prod(window) + WRITE * prod(core) + (DRAW_PER_THREAD * threads if draws else 0)
+    if descriptors is None:
+        describing = 0.0
+    elif by_blocks:
+        describing = DESCRIBE_BLOCK * prod(window)
+    elif descriptors.transport:
+        describing = max(DESCRIBE_TRANSPORT, DESCRIBE_WHOLE) * prod(window)
+    else:
+        describing = DESCRIBE_WHOLE * prod(window)
+    return PROCESS + int(max(making, describing))
+
+
+def reset_peak_memory() -> None:
+    """Start the measure of :func:`peak_memory_bytes` anew, where the system can."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory that this process held since the measure was started."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

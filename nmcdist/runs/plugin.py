@@ -1,0 +1,27 @@
+"""The worker plugin that gives every worker the job once, its bundle read from a file, after a restart too."""
+
+from typing import Any
+
+from distributed import WorkerPlugin
+
+from nmcdist.datasets.store import limit_threads
+from nmcdist.runs.task import Job, hold, release
+
+
+class HoldJob(WorkerPlugin):
+    """Load a job and its bundle when a worker starts.
+
+    A worker whose plugin failed joins the cluster all the same, so tasks check that the job is there.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    def setup(self, worker: Any) -> None:
+        """Load the bundle into the worker's process, which is all the job's."""
+        limit_threads(self.job.threads)
+        hold(self.job)
+
+    def teardown(self, worker: Any) -> None:
+        """Let go of it."""
+        release(self.job.fingerprint)

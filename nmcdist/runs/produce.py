@@ -1,0 +1,171 @@
+"""What every run has in common: prepare the store in the making, do the tasks that are not done, tell how it goes."""
+
+import contextlib
+import shutil
+import signal
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nmcdist.bundle import Bundle, load_bundle, save_bundle
+from nmcdist.datasets.store import create_store
+from nmcdist.errors import BundleError, StoreError
+from nmcdist.runs.cluster import Deployment
+from nmcdist.runs.execute import run_here, run_on_dask
+from nmcdist.runs.journal import Journal, is_done
+from nmcdist.runs.plan import Plan, Task
+from nmcdist.runs.progress import Progress
+from nmcdist.runs.task import Job, Outcome
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    Attributes
+    ----------
+    store : Path
+        The finished store; not there yet if items failed.
+    made, kept : int
+        Tasks done by this run, and by those before it.
+    failed : dict of int to str
+        Items that could not be made, each with the reason.
+    manifest_sha256 : str
+        Stands for the whole store; empty if items failed.
+    journal : Path
+        Folder with receipts and failures.
+    """
+
+    store: Path
+    made: int
+    kept: int
+    failed: dict[int, str]
+    manifest_sha256: str
+    journal: Path
+
+
+def tasks_to_do(plan: Plan, store: Path, journal: Journal) -> list[Task]:
+    """Return the tasks without a receipt that holds."""
+    return [
+        task
+        for task in plan.tasks
+        if not is_done(journal, store, task.name, plan.fingerprint, task.box, plan.files(task))
+    ]
+
+
+def prepare(plan: Plan, wip: Path, journal: Journal, progress: Progress, **settings: Any) -> None:
+    """Make the store in the making ready for tasks; what another recipe left in it is thrown away.
+
+    Parameters
+    ----------
+    plan : Plan
+    wip : Path
+    journal : Journal
+    progress : Progress
+    **settings
+        What else an earlier run must have been started with for its receipts to count.
+    """
+    deciding = {"fingerprint": plan.fingerprint, **settings}
+    before = journal.settings()
+    if any(before.get(name) != value for name, value in deciding.items()):
+        if wip.exists():
+            progress.event("changed", reason="recipe, bundle or version is another: everything is made again")
+        shutil.rmtree(wip, ignore_errors=True)
+        journal.clear()
+    content = plan.recipe.content
+    journal.write_settings({**deciding, "block": list(plan.block), "recipe": content, "bundle": plan.bundle_hash})
+    create_store(wip, plan.layout)
+
+
+def keep_bundle(bundle: Bundle, folder: Path) -> Path:
+    """Save the bundle where workers load it from, unless it is there."""
+    with contextlib.suppress(BundleError):
+        if load_bundle(folder).content_hash == bundle.content_hash:
+            return folder
+    new = folder.with_name(folder.name + ".new")
+    for stale in (folder, new):
+        shutil.rmtree(stale, ignore_errors=True)
+    save_bundle(bundle, new)
+    return new.rename(folder)
+
+
+def job_of(
+    plan: Plan, wip: Path, journal: Journal, *, bundle_folder: Path | None = None, source: Path | None = None
+) -> Job:
+    """Return what the tasks of a plan share; paths are absolute, since workers may start elsewhere."""
+    recipe = plan.recipe
+    return Job(
+        store=wip.absolute(),
+        journal=journal.folder.absolute(),
+        bundle_folder=bundle_folder.absolute() if bundle_folder else None,
+        bundle_hash=plan.bundle_hash,
+        fingerprint=plan.fingerprint,
+        source=source.absolute() if source else None,
+        seed=recipe.seed,
+        shape=recipe.volume.shape,
+        voxel_size_nm=recipe.volume.voxel_size_nm,
+        descriptors=recipe.descriptors,
+        variables=plan.layout.variables,
+        by_blocks=plan.by_blocks,
+        threads=plan.resources.threads,
+    )
+
+
+def produce(plan: Plan, job: Job, todo: Sequence[Task], deployment: Deployment, progress: Progress) -> dict[int, str]:
+    """Do tasks, and return the items that failed, each with the reason; the others go on.
+
+    Raises
+    ------
+    StoreError
+        If the disk fails, or no worker is left.
+    """
+    journal, failed = Journal(job.journal), dict[int, str]()
+    done = len(plan.tasks) - len(todo)
+    with contextlib.ExitStack() as stack:
+        progress.start(len(plan.tasks), done)
+        stack.callback(progress.finish)
+        outcomes = stack.enter_context(contextlib.closing(_outcomes(plan, job, todo, deployment, progress)))
+        for outcome in outcomes:
+            if outcome.hopeless:
+                raise StoreError(f"item {outcome.sample}: {outcome.error}; make room and continue with --resume")
+            if outcome.error:
+                journal.write_failure(outcome.task, outcome.details or outcome.error)
+                failed.setdefault(outcome.sample, outcome.error)
+                progress.event("failed", item=outcome.sample, error=outcome.error)
+            else:
+                done += 1
+            progress.advance(done)
+    return failed
+
+
+@contextlib.contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does: workers closed, and all that is done kept."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _outcomes(
+    plan: Plan, job: Job, todo: Sequence[Task], deployment: Deployment, progress: Progress
+) -> Generator[Outcome, None, None]:
+    if not todo:
+        return
+    if plan.resources.workers == 0:
+        yield from run_here(job, todo)
+        return
+    yield from run_on_dask(
+        job,
+        todo,
+        plan.resources,
+        plan.task_bytes,
+        dashboard=deployment.dashboard,
+        announce=lambda link: progress.event("dashboard", link=link),
+    )

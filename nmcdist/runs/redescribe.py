@@ -1,0 +1,104 @@
+"""Compute the descriptors of a finished store again; the volumes stay the very same files."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from nmcdist.bundle import Bundle
+from nmcdist.datasets.catalog import CATALOG_FILE, add_entry, recorded_manifest
+from nmcdist.datasets.integrity import manifest_hash, read_manifest
+from nmcdist.datasets.store import read_origin
+from nmcdist.errors import StoreError
+from nmcdist.runs.cluster import Deployment
+from nmcdist.runs.finalise import Paths, finalise, publish, undo_half_a_swap
+from nmcdist.runs.journal import Journal, locked
+from nmcdist.runs.plan import make_plan
+from nmcdist.runs.produce import (
+    Result,
+    job_of,
+    prepare,
+    produce,
+    tasks_to_do,
+    terminated_as_interrupted,
+)  # fmt: skip
+from nmcdist.runs.progress import Progress, Silent
+from nmcdist.runs.recipe import Recipe, parsed_recipe
+
+
+def describe_store(
+    store: Path,
+    deployment: Deployment | None = None,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Describe every volume of a finished store anew, and put the result in its place when it is whole.
+
+    The new store is made beside the old one, which readers see until a rename; the volumes are shared by
+    hard links where the file system has them. An interrupted call is continued by the next.
+
+    Parameters
+    ----------
+    store : Path
+    deployment : Deployment, optional
+    changes : Mapping, optional
+        Options of the descriptors (fields of DescriptorSpec) that differ from those of the store's recipe.
+    progress : Progress, optional
+
+    Raises
+    ------
+    PlanError
+        If a task does not fit in memory.
+    RecipeError
+        If an option is impossible.
+    StoreError
+        If the store is not finished, holds no volumes, is damaged, or another run works on it.
+    """
+    deployment, progress = deployment or Deployment(), progress or Silent()
+    paths = Paths(store)
+    with terminated_as_interrupted():
+        undo_half_a_swap(paths)
+        recipe, bundle = _origin(store, changes or {})
+        plan = make_plan(recipe, bundle, store.absolute().parent, deployment, draws=False)
+        plan.validate(present_bytes=plan.stored_bytes)
+        with locked(paths.run):
+            wip, journal = store.with_name(store.name + ".describe"), Journal(paths.run / "describe")
+            prepare(plan, wip, journal, progress, source=manifest_hash(store))
+            todo = tasks_to_do(plan, wip, journal)
+            kept = len(plan.tasks) - len(todo)
+            job = job_of(plan, wip, journal, source=store)
+            failed = produce(plan, job, todo, deployment, progress)
+            if failed:
+                return Result(store, len(todo) - len(failed), kept, failed, "", journal.folder)
+            digest = finalise(plan, wip, journal)
+            publish(paths, wip)
+            _replace_journal(journal, Journal(paths.run))
+            catalog = store.absolute().parent / CATALOG_FILE
+            if recorded_manifest(catalog, store) is not None:
+                add_entry(catalog, store)
+            progress.event("finished", store=str(store), manifest_sha256=digest)
+            return Result(store, len(todo), kept, {}, digest, paths.run)
+
+
+def _origin(store: Path, changes: Mapping[str, Any]) -> tuple[Recipe, Bundle]:
+    """Return the recipe and the bundle that a store was made from, with the descriptors asked for."""
+    content, bundle = read_origin(store)
+    read_manifest(store)
+    if not content["storage"]["volumes"]:
+        raise StoreError(f"{store}: holds no volumes to describe")
+    recipe = parsed_recipe({**content, "descriptors": {**(content["descriptors"] or {}), **changes}}, str(store))
+    try:
+        return recipe, Bundle.model_validate(bundle)
+    except ValidationError:
+        raise StoreError(f"{store}: attribute bundle: not a bundle that this version reads") from None
+
+
+def _replace_journal(new: Journal, old: Journal) -> None:
+    """Let the receipts of the new store take the place of those of the old one."""
+    old.clear()
+    for path in new.folder.iterdir():
+        path.rename(old.folder / path.name)
+    shutil.rmtree(new.folder)

@@ -1,0 +1,170 @@
+"""The driver: from a recipe to a published dataset, continued where it stopped."""
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+
+from nmcdist.bundle import Bundle
+from nmcdist.datasets.catalog import CATALOG_FILE, add_entry
+from nmcdist.datasets.files import files_below, matches
+from nmcdist.datasets.integrity import GROUP, MANIFEST, is_damaged, manifest_hash, read_manifest
+from nmcdist.datasets.store import read_attributes
+from nmcdist.errors import StoreError
+from nmcdist.runs.cluster import Deployment
+from nmcdist.runs.finalise import Paths, finalise, publish, undo_half_a_swap
+from nmcdist.runs.journal import Journal, Receipt, locked
+from nmcdist.runs.plan import Plan, make_plan
+from nmcdist.runs.produce import (
+    Result,
+    job_of,
+    keep_bundle,
+    prepare,
+    produce,
+    tasks_to_do,
+    terminated_as_interrupted,
+)  # fmt: skip
+from nmcdist.runs.progress import Progress, Silent
+from nmcdist.runs.recipe import Recipe
+
+
+def run_recipe(
+    recipe: Recipe,
+    bundle: Bundle,
+    out: Path,
+    deployment: Deployment | None = None,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Result:
+    """Make the dataset of a recipe and list it in the catalog of its folder.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    bundle : Bundle
+    out : Path
+        Folder of the store, its journal and ``catalog.yaml``.
+    deployment : Deployment, optional
+        Default: workers on this machine, as many as fit.
+    resume : bool
+        Continue an interrupted run, or heal a finished store: only what is missing or damaged is made again,
+        or everything if the recipe, the bundle or the version changed.
+    progress : Progress, optional
+
+    Returns
+    -------
+    Result
+        Items that could not be made are in its `failed`; the dataset is published only if there are none.
+
+    Raises
+    ------
+    PlanError
+        If the run cannot fit in memory or on the disk.
+    StoreError
+        If the dataset is there already, another run works on it, or its files cannot be written.
+    """
+    deployment, progress = deployment or Deployment(), progress or Silent()
+    paths = Paths(out / f"{recipe.name}.zarr")
+    journal = Journal(paths.run)
+    if not resume:
+        _refuse_existing(paths, recipe, bundle)
+    plan = make_plan(recipe, bundle, out, deployment, block=_recorded_block(journal) if resume else None)
+    plan.validate(present_bytes=_size_of(paths.wip))
+    with locked(paths.run), terminated_as_interrupted():
+        undo_half_a_swap(paths)
+        if not resume:
+            _refuse_existing(paths, recipe, bundle)
+        elif _is_published(plan, paths.store, journal):
+            _restore_receipts(plan, paths.store, journal)
+            if _is_whole(plan, paths.store, journal):
+                add_entry(out / CATALOG_FILE, paths.store)
+                progress.event("nothing to do", store=str(paths.store))
+                return Result(paths.store, 0, len(plan.tasks), {}, manifest_hash(paths.store), paths.run)
+            shutil.rmtree(paths.wip, ignore_errors=True)
+            paths.store.rename(paths.wip)
+        return _make(plan, bundle, paths, journal, deployment, progress)
+
+
+def _make(
+    plan: Plan, bundle: Bundle, paths: Paths, journal: Journal, deployment: Deployment, progress: Progress
+) -> Result:
+    prepare(plan, paths.wip, journal, progress)
+    todo = tasks_to_do(plan, paths.wip, journal)
+    kept = len(plan.tasks) - len(todo)
+    job = job_of(plan, paths.wip, journal, bundle_folder=keep_bundle(bundle, paths.run / "bundle"))
+    failed = produce(plan, job, todo, deployment, progress)
+    if failed:
+        return Result(paths.store, len(todo) - len(failed), kept, failed, "", paths.run)
+    digest = finalise(plan, paths.wip, journal)
+    publish(paths, paths.wip)
+    add_entry(plan.out / CATALOG_FILE, paths.store)
+    progress.event("finished", store=str(paths.store), manifest_sha256=digest)
+    return Result(paths.store, len(todo), kept, {}, digest, paths.run)
+
+
+def _refuse_existing(paths: Paths, recipe: Recipe, bundle: Bundle) -> None:
+    if paths.store.exists():
+        found = read_attributes(paths.store)
+        same = (found.get("recipe_hash"), found.get("bundle_hash")) == (recipe.content_hash, bundle.content_hash)
+        what = "this recipe" if same else "another recipe or bundle"
+        then = "checks and heals it" if same else "replaces it when the new one is whole"
+        raise StoreError(f"{paths.store}: exists already, made from {what}; --resume {then}")
+    if paths.wip.exists():
+        raise StoreError(f"{paths.wip}: an unfinished run is here; --resume continues it")
+
+
+def _is_published(plan: Plan, store: Path, journal: Journal) -> bool:
+    """Return whether the finished store is there and is that of this plan."""
+    if not store.exists():
+        return False
+    try:
+        return read_attributes(store).get("fingerprint") == plan.fingerprint
+    except StoreError:
+        if not is_damaged(store, GROUP):
+            raise
+        return journal.settings().get("fingerprint") == plan.fingerprint
+
+
+def _restore_receipts(plan: Plan, store: Path, journal: Journal) -> None:
+    """Write the receipts of a store that came without its journal; its manifest vouches for the same files."""
+    if journal.settings() or plan.by_blocks:
+        return
+    with contextlib.suppress(StoreError):
+        manifest = read_manifest(store)
+        journal.write_settings({"fingerprint": plan.fingerprint})
+        for task in plan.tasks:
+            files = {name: manifest[name] for name in plan.files(task) if name in manifest}
+            journal.write_receipt(Receipt(task=task.name, fingerprint=plan.fingerprint, box=task.box, files=files))
+
+
+def _is_whole(plan: Plan, store: Path, journal: Journal) -> bool:
+    """Return whether a published store needs nothing: every task done, all else as the manifest has it."""
+    if tasks_to_do(plan, store, journal):
+        return False
+    try:
+        manifest, attributes = read_manifest(store), read_attributes(store)
+    except StoreError:
+        return False
+    vouched = {}
+    for task in plan.tasks:
+        receipt = journal.receipt(task.name)
+        vouched.update(receipt.files if receipt else {})
+    return (
+        attributes == json.loads(json.dumps(dict(plan.layout.attrs)))
+        and set(manifest) == set(files_below(store)) - {MANIFEST}
+        and all(manifest.get(name) == record for name, record in vouched.items())
+        and all(matches(store / name, record) for name, record in manifest.items() if name not in vouched)
+    )
+
+
+def _recorded_block(journal: Journal) -> tuple[int, int, int] | None:
+    """Return what a task made in the run before, so that its receipts count on another cluster too."""
+    block = journal.settings().get("block")
+    if isinstance(block, list) and len(block) == 3 and all(isinstance(n, int) for n in block):
+        return block[0], block[1], block[2]
+    return None
+
+
+def _size_of(folder: Path) -> int:
+    return sum((folder / name).stat().st_size for name in files_below(folder)) if folder.exists() else 0

@@ -1,0 +1,67 @@
+"""A tiny dataset that many tests start from: made once, copied for each test."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from nmcdist.bundle import load_bundle
+from nmcdist.runs.cluster import Deployment
+from nmcdist.runs.recipe import Recipe, parsed_recipe
+from nmcdist.runs.run import run_recipe
+
+BUNDLE = "cba-cathode-2025"
+TINY = {
+    "name": "tiny",
+    "version": "1.0.0",
+    "title": "Tiny sweep",
+    "bundle": BUNDLE,
+    "seed": 2025,
+    "volume": {"shape": [24, 20, 28], "voxel_size_nm": 80.0},
+    "sweep": {"graphite_fraction": [0.05, 0.15]},
+    "realisations": 2,
+    "descriptors": {"max_lag_nm": 400.0, "max_radius_nm": 400.0, "transport": False},
+    "storage": {"chunk": 16},
+}
+HERE = Deployment(workers=0, threads_per_worker=1)
+
+
+def recipe_with(**changes) -> Recipe:
+    return parsed_recipe({**TINY, **changes}, "tiny.yaml")
+
+
+def make(out: Path, deployment: Deployment = HERE, recipe: Recipe | None = None, **options):
+    return run_recipe(recipe or recipe_with(), load_bundle(BUNDLE), out, deployment, **options)
+
+
+def store_sha256(store: Path) -> str:
+    """One SHA-256 over the names and bytes of every file of a store."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in store.rglob("*") if p.is_file()):
+        digest.update(path.relative_to(store).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def flip_a_byte(path: Path, place: float = 0.5) -> None:
+    content = bytearray(path.read_bytes())
+    content[int(len(content) * place)] ^= 0x40
+    path.write_bytes(bytes(content))
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    out = tmp_path_factory.mktemp("made-once")
+    make(out)
+    return out
+
+
+@pytest.fixture
+def out(made_once, tmp_path):
+    """A folder with the tiny dataset, its journal and its catalog; the test may harm it."""
+    return Path(shutil.copytree(made_once, tmp_path / "out"))
+
+
+@pytest.fixture
+def store(out):
+    return out / "tiny.zarr"

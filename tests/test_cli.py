@@ -1,0 +1,237 @@
+"""The command line: one clear line and exit status 2 for what is refused, 1 for failed items, 0 for done."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import yaml
+
+from nmcdist import cli
+from nmcdist.bundle import load_bundle, save_bundle
+from nmcdist.errors import StoreError
+from tests.conftest import BUNDLE, TINY, flip_a_byte, store_sha256
+
+
+@pytest.fixture
+def nmcdist(monkeypatch, capsys):
+    """Call the command line in this process; returns exit status, standard output and error."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["nmcdist", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return ended.value.code, said.out, said.err
+
+    return call
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    def write(**changes):
+        path = tmp_path / "tiny.yaml"
+        path.write_text(yaml.safe_dump({**TINY, **changes}))
+        return path
+
+    return write
+
+
+def refused(result, complaint):
+    code, _, errors = result
+    lines = [line for line in errors.splitlines() if not line.startswith("{")]
+    assert code == 2
+    assert len(lines) == 1, errors
+    assert lines[0].startswith("nmcdist: error: ")
+    assert complaint in lines[0]
+    return True
+
+
+def test_help_answers_in_half_a_second():
+    def seconds():
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "nmcdist.cli", "--help"], check=True, capture_output=True)
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(3)) < 0.5
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys, nmcdist.cli;"
+        "print([m for m in ('numpy', 'zarr', 'dask', 'xarray', 'numba', 'yaml') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_plan_prints_the_run_and_writes_nothing(nmcdist, recipe, tmp_path):
+    code, said, _ = nmcdist("plan", recipe(), "--out", tmp_path / "out", "--memory", "4GiB", "--workers", 1)
+    assert code == 0
+    for fact in ("4 = 2 values of graphite_fraction x 2 realisations", "24 x 20 x 28 voxels of 80 nm, made whole",
+                 "tasks", "memory a task", "volume_fraction"):  # fmt: skip
+        assert fact in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_run_makes_the_dataset_and_says_what_it_did(nmcdist, recipe, made_once, tmp_path):
+    code, said, errors = nmcdist("run", recipe(), "--out", tmp_path / "out", "--workers", 0)
+    assert code == 0
+    assert "whole, 4 tasks done, 0 kept, manifest sha256" in said
+    events = [json.loads(line) for line in errors.splitlines()]
+    assert [e["done"] for e in events if e["event"] == "progress"] == [1, 2, 3, 4]
+    assert store_sha256(tmp_path / "out/tiny.zarr") == store_sha256(made_once / "tiny.zarr")
+
+
+def test_every_fault_of_a_recipe_has_its_line(nmcdist, recipe, tmp_path):
+    code, _, errors = nmcdist("run", recipe(seed=-1, colour="red"), "--out", tmp_path / "out")
+    assert code == 2
+    assert [line.split(": ")[3] for line in errors.splitlines()] == ["seed", "colour"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_run_is_refused_in_one_line_before_anything_is_written(nmcdist, recipe, tmp_path):
+    out = tmp_path / "out"
+    assert refused(nmcdist("run", tmp_path / "no.yaml", "--out", out), "cannot be read")
+    assert refused(nmcdist("run", recipe(bundle="ghost"), "--out", out), "'ghost'")
+    assert refused(nmcdist("run", recipe(sweep={"nu": [1.0]}), "--out", out), "sweep.nu: ")
+    assert refused(nmcdist("run", recipe(), "--out", out, "--memory", "100MiB"), "memory: a task")
+    assert refused(nmcdist("run", recipe(), "--out", out, "--memory", "much"), "memory_per_worker: found 'much'")
+    assert refused(nmcdist("run", recipe(), "--out", out, "--workers", -1), "workers: found -1")
+    assert refused(nmcdist("run", recipe(), "--out", out, "--cluster", "no.yaml"), "cannot be read")
+    assert refused(nmcdist("run", recipe(), "--out", recipe() / "out"), "is not a folder")
+    assert not out.exists()
+
+
+def test_a_damaged_bundle_is_refused(nmcdist, recipe, tmp_path):
+    folder = save_bundle(load_bundle(BUNDLE), tmp_path / "mine")
+    path = folder / "bundle.json"
+    path.write_text(path.read_text().replace("0.4988", "0.4989").replace('"value": 0.', '"value": 1.', 1))
+    assert refused(nmcdist("run", recipe(bundle="mine"), "--out", tmp_path / "out"), "content_hash")
+    assert refused(nmcdist("bundle", "verify", folder), "content_hash")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused(nmcdist, recipe):
+    # Not even the superuser makes folders here.
+    code, _, errors = nmcdist("run", recipe(), "--out", "/proc/nmcdist", "--workers", 0)
+    assert code == 2
+    assert len(errors.splitlines()) == 1
+    assert errors.startswith("nmcdist: error: ")
+    assert "/proc/nmcdist" in errors
+
+
+def test_an_existing_dataset_is_refused_and_resume_finds_nothing_to_do(nmcdist, recipe, out, store):
+    before = store_sha256(store)
+    assert refused(nmcdist("run", recipe(), "--out", out), "--resume")
+    code, said, _ = nmcdist("run", recipe(), "--out", out, "--resume", "--workers", 0)
+    assert code == 0
+    assert "whole, 0 tasks done, 4 kept" in said
+    assert store_sha256(store) == before
+
+
+def test_failed_items_are_named_with_status_1(nmcdist, recipe, tmp_path, monkeypatch):
+    def fail(*args):
+        raise ArithmeticError("did not converge")
+
+    monkeypatch.setattr("nmcdist.runs.cba.describe", fail)
+    code, _, errors = nmcdist("run", recipe(), "--out", tmp_path / "out", "--workers", 0)
+    last = errors.splitlines()[-1]
+    assert code == 1
+    assert last.startswith("nmcdist: error: items not made: 0: ArithmeticError: did not converge, 1: ")
+    assert last.endswith("--resume")
+
+
+def test_verify_is_silent_about_what_is_whole_and_names_the_damaged_item(nmcdist, store):
+    assert nmcdist("verify", store) == (0, f"{store}: whole\n", "")
+    flip_a_byte(store / "volume/c/2/0/0/0")
+    code, said, errors = nmcdist("verify", store)
+    assert code == 2
+    assert said == f"{store}: item 2: volume/c/2/0/0/0: has another checksum than the manifest\n"
+    assert errors.startswith(f"nmcdist: error: {store}: damaged items: 2;")
+
+
+def test_verify_heal_verify(nmcdist, recipe, out, store):
+    whole = store_sha256(store)
+    (store / "volume/c/1/0/0/0").write_bytes(b"")
+    assert nmcdist("verify", store)[0] == 2
+    assert nmcdist("run", recipe(), "--out", out, "--resume", "--workers", 0)[0] == 0
+    assert nmcdist("verify", store)[0] == 0
+    assert store_sha256(store) == whole
+
+
+def test_a_store_of_another_format_is_refused_by_every_command(nmcdist, recipe, out, store, monkeypatch):
+    monkeypatch.setattr("nmcdist.datasets.store.FORMAT_VERSION", 2)
+    before = store_sha256(store)
+    for arguments in (("verify", store), ("describe", store), ("export", store, "--item", 0),
+                      ("run", recipe(), "--out", out), ("run", recipe(), "--out", out, "--resume"),
+                      ("catalog", "add", store, "--catalog", out / "other.yaml")):  # fmt: skip
+        assert refused(nmcdist(*arguments), "found store format 1, expected 2")
+    assert store_sha256(store) == before
+
+
+def test_describe_renews_the_descriptors(nmcdist, store):
+    code, said, _ = nmcdist("describe", store, "--max-lag-nm", 160, "--no-transport", "--workers", 0)
+    assert (code, "4 tasks done" in said) == (0, True)
+    assert nmcdist("verify", store)[0] == 0
+    assert refused(nmcdist("describe", store, "--max-lag-nm", -1), "descriptors.max_lag_nm: found -1.0")
+
+
+def test_catalog_lists_shows_and_adds(nmcdist, out, store, tmp_path, monkeypatch):
+    monkeypatch.setenv("NMCDIST_CATALOG", str(out / "catalog.yaml"))
+    assert nmcdist("catalog", "list") == (0, "tiny  1.0.0  Tiny sweep\n", "")
+    assert f"store: {store}\n" in nmcdist("catalog", "show", "tiny")[1]
+    assert refused(nmcdist("catalog", "show", "huge"), "no dataset 'huge', expected one of ['tiny']")
+    other = tmp_path / "mine" / "catalog.yaml"
+    assert nmcdist("catalog", "add", store, "--catalog", other)[0] == 0
+    assert nmcdist("catalog", "list", "--catalog", other)[1] == "tiny  1.0.0  Tiny sweep\n"
+    assert refused(nmcdist("catalog", "list", "--catalog", tmp_path / "no.yaml"), "no such catalog")
+
+
+def test_export_writes_a_file_and_names_it(nmcdist, store, tmp_path):
+    target = tmp_path / "a.npy"
+    assert nmcdist("export", store, "--item", 1, "--format", "npy", "--out", target) == (0, f"{target}\n", "")
+    assert np.load(target).shape == (24, 20, 28)
+    assert refused(nmcdist("export", store, "--item", 9), "item 9 does not exist, expected 0 to 3")
+    assert refused(nmcdist("export", store, "--item", 1, "--format", "gif"), "found 'gif'")
+
+
+def test_bundle_lists_shows_and_verifies(nmcdist, tmp_path):
+    assert BUNDLE in nmcdist("bundle", "list")[1]
+    shown = json.loads(nmcdist("bundle", "show", BUNDLE)[1])
+    assert shown["content_hash"] == load_bundle(BUNDLE).content_hash
+    assert shown["parameters"]["mu"]["provenance"] == "published"
+    assert "whole, model cba" in nmcdist("bundle", "verify", BUNDLE)[1]
+    assert refused(nmcdist("bundle", "show", "ghost"), "ghost")
+
+
+def test_report_goes_to_the_builder_of_reports(nmcdist, store, tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr("nmcdist.report.build_report", lambda *args: called.append(args) or tmp_path / "page")
+    assert nmcdist("report", store, "--out", tmp_path) == (0, f"{tmp_path / 'page'}\n", "")
+    assert called == [(store, tmp_path)]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (StoreError("a.zarr: damaged"), 2, "nmcdist: error: a.zarr: damaged\n"),
+        (OSError(28, "No space left on device", "/data/a"), 2, "nmcdist: error: /data/a: No space left on device\n"),
+        (OSError(30, "Read-only file system"), 2, "nmcdist: error: [Errno 30] Read-only file system\n"),
+        (KeyboardInterrupt(), 130, "nmcdist: error: interrupted\n"),
+    ],
+)
+def test_errors_become_one_line_and_an_exit_status(nmcdist, monkeypatch, error, code, line):
+    def fail():
+        raise error
+
+    monkeypatch.setattr("nmcdist.bundle.list_bundles", fail)
+    found, said, errors = nmcdist("bundle", "list")
+    assert (found, said, errors.lstrip()) == (code, "", line)
+
+
+def test_an_unknown_option_is_a_usage_error(nmcdist):
+    code, _, errors = nmcdist("run", "x.yaml", "--colour", "red")
+    assert code == 2
+    assert "No such option" in errors
