@@ -22,17 +22,14 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"unknown case {unknown[0]!r}, expected some of {', '.join(CASES)}", file=sys.stderr)
         return 2
-    rows, missed = [], False
+    missed = False
+    print("| " + " | ".join(_HEADER) + " |")
+    print("|" + " --- |" * len(_HEADER), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for name in names or CASES:
-            print(f"... {CASES[name].title}", file=sys.stderr, flush=True)
             row, reached = _compare(name, CASES[name], Path(folder))
-            rows.append(row)
+            print("| " + " | ".join(row) + " |", flush=True)
             missed |= not reached
-    print("| " + " | ".join(_HEADER) + " |")
-    print("|" + " --- |" * len(_HEADER))
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
     return int(missed)
 
 

@@ -104,7 +104,7 @@ def _porespy_coverage(volume: np.ndarray) -> Callable[[], Any]:
     def run() -> np.ndarray:
         # Bins of one voxel up to the lag; their centres are the whole lags.
         found = porespy.metrics.two_point_correlation(pore, bins=np.arange(-0.5, MAX_LAG + 1))
-        return np.asarray(found.probability)[: MAX_LAG + 1]
+        return np.asarray(found.probability)[: MAX_LAG + 1] * pore.mean()  # porespy scales by the porosity
 
     return run
 
@@ -231,6 +231,7 @@ CASES = {
         "geodesic distance, pore", _ours_paths, _dijkstra_paths, "dijkstra3d", "mean tortuosity", None, 200
     ),
     "intrinsic": Case(
-        "intrinsic volumes", _ours_intrinsic, _quantimpy_intrinsic, "quantimpy", "surface per voxel", None, 200
+        "intrinsic volumes", _ours_intrinsic, _quantimpy_intrinsic, "quantimpy", "surface per voxel", None, 200,
+        QUANTIMPY,
     ),
 }  # fmt: skip

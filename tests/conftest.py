@@ -8,6 +8,7 @@ import pytest
 
 from nmcdist.bundle import load_bundle
 from nmcdist.runs.cluster import Deployment
+from nmcdist.runs.progress import Silent
 from nmcdist.runs.recipe import Recipe, parsed_recipe
 from nmcdist.runs.run import run_recipe
 
@@ -21,10 +22,21 @@ TINY = {
     "volume": {"shape": [24, 20, 28], "voxel_size_nm": 80.0},
     "sweep": {"graphite_fraction": [0.05, 0.15]},
     "realisations": 2,
-    "descriptors": {"max_lag_nm": 400.0, "max_radius_nm": 400.0, "transport": False},
+    "descriptors": {"max_lag_nm": 400.0, "max_radius_nm": 400.0, "transport": True},
     "storage": {"chunk": 16},
 }
 HERE = Deployment(workers=0, threads_per_worker=1)
+
+
+class StopsAfter(Silent):
+    """Plays Ctrl-C after some tasks."""
+
+    def __init__(self, tasks):
+        self.tasks = tasks
+
+    def advance(self, done):
+        if done == self.tasks:
+            raise KeyboardInterrupt
 
 
 def recipe_with(**changes) -> Recipe:

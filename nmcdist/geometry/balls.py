@@ -25,8 +25,9 @@ from nmcdist.threads import thread_map
 
 SLAB = 16  # planes that a thread looks through for leaders at a time
 PAINT_SLAB = 64  # least number of planes that a thread paints at a time
+STRIP = 32  # rows whose balls are painted together
 CAP_VOXELS = 256  # longest list of a cap; the few larger caps are painted row by row
-CAP_RADIUS2 = 1024  # largest squared radius with lists, which bounds their memory to 10 MB
+CAP_RADIUS2 = 1024  # largest squared radius with lists, which bounds their memory to 6 MB
 
 OMITTED, ALONE = 0, 1  # marks of balls to leave out and of balls without a leader; else LED + direction
 LED = 2
@@ -66,13 +67,13 @@ def cover_by_balls(radius2: np.ndarray, lowest: int = 1) -> np.ndarray:
     reach = _reach_table(largest, np.iinfo(radius2.dtype).max).astype(radius2.dtype)
     marks = np.empty(radius2.shape, dtype=np.uint8)
     thread_map(lambda z: _mark(radius2, max(lowest, 2), reach, marks, z, min(z + SLAB, nz)), range(0, nz, SLAB))
-    caps, depths = _cap_lists(min(CAP_RADIUS2, 1 << largest.bit_length()))
+    caps = _cap_lists(min(CAP_RADIUS2, 1 << largest.bit_length()))
     # A thread owns the planes that it paints. Twice the largest radius keeps the share of balls that two
     # threads look at small; an even number of slabs keeps two threads busy.
     slabs = max(1, nz // max(PAINT_SLAB, 2 * int(root[largest - 1])))
     ends = np.linspace(0, nz, (slabs - slabs % 2 if slabs > 1 else 1) + 1).astype(np.int64)
     thread_map(
-        lambda first, last: _paint(radius2, cover, marks, root, caps, depths, first, last, DIRECTIONS, KINDS, _FRAMES),
+        lambda first, last: _paint(radius2, cover, marks, root, caps, first, last, DIRECTIONS, KINDS, _FRAMES),
         ends[:-1], ends[1:],
     )  # fmt: skip
     return cover
@@ -94,49 +95,41 @@ _FRAMES = _frames()
 
 
 @lru_cache(maxsize=1)
-def _cap_lists(limit: int) -> tuple[np.ndarray, np.ndarray]:
+def _cap_lists(limit: int) -> np.ndarray:
     """Return for each kind of direction v and squared radius the voxels p of the ball farthest from v.
 
     Returns
     -------
-    caps : ndarray of int16, shape (3, limit + 1, CAP_VOXELS, 3)
-        Voxels p, in the frame of the direction, by decreasing |p - v|^2.
-    depths : ndarray of int32, shape (3, limit + 1, CAP_VOXELS + 1)
-        Their |p - v|^2, 0 after the last. The last entry is one more than CAP_VOXELS can hold, if any.
+    ndarray of int16, shape (3, limit + 1, CAP_VOXELS + 1, 4)
+        Voxels p, in the frame of the direction, and |p - v|^2, by which they are sorted, the largest first; 0
+        after the last. The last entry only tells whether there are more than CAP_VOXELS.
     """
     side = np.arange(-int(np.sqrt(limit)), int(np.sqrt(limit)) + 1, dtype=np.int16)
     voxels = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
     shell = (voxels.astype(np.int32) ** 2).sum(axis=1)
     voxels, shell = voxels[shell < limit], shell[shell < limit]
-    caps = np.zeros((3, limit + 1, CAP_VOXELS, 3), dtype=np.int16)
-    depths = np.zeros((3, limit + 1, CAP_VOXELS + 1), dtype=np.int32)
+    caps = np.zeros((3, limit + 1, CAP_VOXELS + 1, 4), dtype=np.int16)
     for kind in range(3):
         direction = np.array([1, 1, 1][: kind + 1] + [0, 0, 0][kind + 1 :])
-        depth = ((voxels - direction) ** 2).sum(axis=1).astype(np.int32)
+        depth = ((voxels - direction) ** 2).sum(axis=1)
         order = np.lexsort((-depth, shell))
         starts = np.searchsorted(shell[order], np.arange(limit + 1))
-        _merge_shells(voxels[order], depth[order], starts, caps[kind], depths[kind])
-    return caps, depths
+        _merge_shells(np.column_stack([voxels, depth])[order].astype(np.int16), starts, caps[kind])
+    return caps
 
 
 @_jit
-def _merge_shells(voxels, depth, starts, caps, depths):
+def _merge_shells(voxels, starts, caps):
     """Make the list of each squared radius from that of the one before and the next shell, both sorted."""
     for r in range(1, len(starts)):
         old, new = 0, starts[r - 1]
-        for i in range(CAP_VOXELS + 1):
-            left = depths[r - 1, old]
-            if new < starts[r] and depth[new] >= left:
-                depths[r, i] = depth[new]
-                if i < CAP_VOXELS:
-                    caps[r, i] = voxels[new]
+        for i in range(caps.shape[1]):
+            if new < starts[r] and voxels[new, 3] >= caps[r - 1, old, 3]:
+                caps[r, i] = voxels[new]
                 new += 1
-            else:
-                depths[r, i] = left
-                if i < CAP_VOXELS and left > 0:
-                    caps[r, i] = caps[r - 1, old]
-                if left > 0:
-                    old += 1
+            elif caps[r - 1, old, 3] > 0:
+                caps[r, i] = caps[r - 1, old]
+                old += 1
 
 
 @_jit
@@ -275,7 +268,7 @@ def _has_smaller(radius2, z, y, x):
 
 
 @_jit
-def _paint(radius2, cover, marks, root, caps, depths, first, last, directions, kinds, frames):
+def _paint(radius2, cover, marks, root, caps, first, last, directions, kinds, frames):
     """Raise the planes first <= z < last of the cover by the caps of all balls."""
     nz, ny, nx = radius2.shape
     margin = root[len(root) - 1]
@@ -285,45 +278,46 @@ def _paint(radius2, cover, marks, root, caps, depths, first, last, directions, k
     for k in range(len(frames)):
         for i in range(3):
             steps[k, i] = (frames[k, i] * strides).sum()
-    for z in range(max(0, first - margin), min(nz, last + margin)):
-        for y in range(ny):
-            for x in range(nx):
-                mark = marks[z, y, x]
-                if mark == OMITTED:
-                    continue
-                r = radius2[z, y, x]
-                if mark == ALONE:
-                    _paint_rows(cover, root, z, y, x, r, 0, 0, 0, 0, first, last)
-                    continue
-                k = mark - LED
-                dz, dy, dx = directions[k]
-                leading = radius2[z + dz, y + dy, x + dx]
-                kind = kinds[k]
-                if r >= depths.shape[1] or depths[kind, r, CAP_VOXELS] >= leading:
-                    _paint_rows(cover, root, z, y, x, r, leading, dz, dy, dx, first, last)
-                    continue
-                w = root[r - 1]
-                if z - w >= first and z + w < last and w <= y < ny - w and w <= x < nx - w:
-                    _paint_list(flat, (z * ny + y) * nx + x, r, leading, caps[kind, r], depths[kind, r], steps[k])
-                else:
-                    _paint_clipped(cover, z, y, x, r, leading, caps[kind, r], depths[kind, r], frames[k], first, last)
+    # A strip of rows at a time, so that what is painted stays in the cache.
+    for strip in range(0, ny, STRIP):
+        for z in range(max(0, first - margin), min(nz, last + margin)):
+            for y in range(strip, min(strip + STRIP, ny)):
+                for x in range(nx):
+                    mark = marks[z, y, x]
+                    if mark == OMITTED:
+                        continue
+                    r = radius2[z, y, x]
+                    if mark == ALONE:
+                        _paint_rows(cover, root, z, y, x, r, 0, 0, 0, 0, first, last)
+                        continue
+                    k = mark - LED
+                    dz, dy, dx = directions[k]
+                    leading = radius2[z + dz, y + dy, x + dx]
+                    if r >= caps.shape[1] or caps[kinds[k], r, CAP_VOXELS, 3] >= leading:
+                        _paint_rows(cover, root, z, y, x, r, leading, dz, dy, dx, first, last)
+                        continue
+                    cap, w = caps[kinds[k], r], root[r - 1]
+                    if z - w >= first and z + w < last and w <= y < ny - w and w <= x < nx - w:
+                        _paint_list(flat, (z * ny + y) * nx + x, r, leading, cap, steps[k])
+                    else:
+                        _paint_clipped(cover, z, y, x, r, leading, cap, frames[k], first, last)
 
 
 @_jit
-def _paint_list(flat, centre, r, leading, cap, depth, steps):
+def _paint_list(flat, centre, r, leading, cap, steps):
     s0, s1, s2 = steps[0], steps[1], steps[2]
     for i in range(CAP_VOXELS):
-        if depth[i] < leading:
+        if cap[i, 3] < leading:
             break
         place = np.uint64(centre + cap[i, 0] * s0 + cap[i, 1] * s1 + cap[i, 2] * s2)
         flat[place] = max(flat[place], r)
 
 
 @_jit
-def _paint_clipped(cover, z, y, x, r, leading, cap, depth, frame, first, last):
+def _paint_clipped(cover, z, y, x, r, leading, cap, frame, first, last):
     _, ny, nx = cover.shape
     for i in range(CAP_VOXELS):
-        if depth[i] < leading:
+        if cap[i, 3] < leading:
             break
         p, q, s = np.int64(cap[i, 0]), np.int64(cap[i, 1]), np.int64(cap[i, 2])
         a = z + p * frame[0, 0] + q * frame[1, 0] + s * frame[2, 0]

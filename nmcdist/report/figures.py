@@ -153,6 +153,8 @@ def _errorbars(panel, sweep: Sweep, values: np.ndarray, phase: str) -> None:
 def _legend_above(panel) -> None:
     """Put the legend in a strip that is kept free above the curves."""
     entries = len(panel.get_legend_handles_labels()[1])
+    if not entries:
+        return
     low, high = panel.get_ylim()
     panel.set_ylim(low, high + (high - low) * (0.05 + 0.075 * -(-entries // 2)))
     panel.legend(fontsize=10, ncols=2, loc="upper center")

@@ -27,12 +27,16 @@ _THREAD_VARIABLES = (
 
 def run_here(job: Job, tasks: Sequence[Task]) -> Iterator[Outcome]:
     """Run tasks in this process, one after another."""
+    from nmcdist.threads import set_thread_count, thread_count
+
+    threads = thread_count()
     hold(job)
     try:
         for task in tasks:
             yield run_task(job.fingerprint, task)
     finally:
         release(job.fingerprint)
+        set_thread_count(threads)  # tasks set their own
 
 
 def run_on_dask(

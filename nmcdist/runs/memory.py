@@ -7,13 +7,14 @@ from pathlib import Path
 
 from nmcdist.runs.recipe import DescriptorSpec
 
+# Measured as peak resident memory of tasks of 96^3 to 320^3 voxels of 20 and 80 nm, rounded up by a fifth or more.
 PROCESS = 400 * 2**20  # interpreter, libraries, compiled kernels
-DRAW_PER_THREAD = 350 * 2**20  # noise and fields of one block of work
+DRAW_PER_THREAD = 150 * 2**20  # noise and fields of one block of work
 DRAW = 2.0  # bytes a voxel: the labels and the lists of germs
 WRITE = 2.0  # the shard while it is compressed
-DESCRIBE_BLOCK = 40.0  # masks, configurations and the FFT of the pair counts, a voxel of the window
-DESCRIBE_WHOLE = 40.0  # distance transforms, sorted voxels and path lengths
-DESCRIBE_TRANSPORT = 110.0  # the multigrid solver
+DESCRIBE_BLOCK = 20.0  # masks, configurations and spectra of the pair counts, a voxel of the window
+DESCRIBE_WHOLE = 25.0  # distance transforms, sorted voxels and path lengths
+DESCRIBE_TRANSPORT = 45.0  # the multigrid solver
 
 USABLE = 0.9  # share of a worker's limit that a plan may fill: Dask ends a worker at 95 %
 

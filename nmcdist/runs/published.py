@@ -16,7 +16,7 @@ from nmcdist.datasets.layout import (
     Layout,
     Variable,
     volume_variable,
-)  # fmt: skip
+)
 from nmcdist.runs import cba
 from nmcdist.runs.recipe import Recipe
 

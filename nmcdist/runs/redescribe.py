@@ -15,7 +15,7 @@ from nmcdist.errors import StoreError
 from nmcdist.runs.cluster import Deployment
 from nmcdist.runs.finalise import Paths, finalise, publish, undo_half_a_swap
 from nmcdist.runs.journal import Journal, locked
-from nmcdist.runs.plan import make_plan
+from nmcdist.runs.plan import Plan, make_plan
 from nmcdist.runs.produce import (
     Result,
     job_of,
@@ -23,7 +23,7 @@ from nmcdist.runs.produce import (
     produce,
     tasks_to_do,
     terminated_as_interrupted,
-)  # fmt: skip
+)
 from nmcdist.runs.progress import Progress, Silent
 from nmcdist.runs.recipe import Recipe, parsed_recipe
 
@@ -58,29 +58,35 @@ def describe_store(
         If the store is not finished, holds no volumes, is damaged, or another run works on it.
     """
     deployment, progress = deployment or Deployment(), progress or Silent()
+    store = store.absolute()
     paths = Paths(store)
-    with terminated_as_interrupted():
+    if not paths.old.exists():
+        _origin(store, changes or {})  # refuses what is no store before a journal is made beside it
+    with locked(paths.run), terminated_as_interrupted():
         undo_half_a_swap(paths)
         recipe, bundle = _origin(store, changes or {})
-        plan = make_plan(recipe, bundle, store.absolute().parent, deployment, draws=False)
+        plan = make_plan(recipe, bundle, store.parent, deployment, draws=False)
         plan.validate(present_bytes=plan.stored_bytes)
-        with locked(paths.run):
-            wip, journal = store.with_name(store.name + ".describe"), Journal(paths.run / "describe")
-            prepare(plan, wip, journal, progress, source=manifest_hash(store))
-            todo = tasks_to_do(plan, wip, journal)
-            kept = len(plan.tasks) - len(todo)
-            job = job_of(plan, wip, journal, source=store)
-            failed = produce(plan, job, todo, deployment, progress)
-            if failed:
-                return Result(store, len(todo) - len(failed), kept, failed, "", journal.folder)
-            digest = finalise(plan, wip, journal)
-            publish(paths, wip)
-            _replace_journal(journal, Journal(paths.run))
-            catalog = store.absolute().parent / CATALOG_FILE
-            if recorded_manifest(catalog, store) is not None:
-                add_entry(catalog, store)
-            progress.event("finished", store=str(store), manifest_sha256=digest)
-            return Result(store, len(todo), kept, {}, digest, paths.run)
+        return _describe(plan, paths, deployment, progress)
+
+
+def _describe(plan: Plan, paths: Paths, deployment: Deployment, progress: Progress) -> Result:
+    store = paths.store
+    wip, journal = store.with_name(store.name + ".describe"), Journal(paths.run / "describe")
+    prepare(plan, wip, journal, progress, source=manifest_hash(store))
+    todo = tasks_to_do(plan, wip, journal)
+    kept = len(plan.tasks) - len(todo)
+    failed = produce(plan, job_of(plan, wip, journal, source=store), todo, deployment, progress)
+    if failed:
+        return Result(store, len(todo) - len(failed), kept, failed, "", journal.folder)
+    digest = finalise(plan, wip, journal)
+    publish(paths, wip)
+    _replace_journal(journal, Journal(paths.run))
+    catalog = store.parent / CATALOG_FILE
+    if recorded_manifest(catalog, store) is not None:
+        add_entry(catalog, store)
+    progress.event("finished", store=str(store), manifest_sha256=digest)
+    return Result(store, len(todo), kept, {}, digest, paths.run)
 
 
 def _origin(store: Path, changes: Mapping[str, Any]) -> tuple[Recipe, Bundle]:

@@ -23,7 +23,7 @@ from nmcdist.runs.produce import (
     produce,
     tasks_to_do,
     terminated_as_interrupted,
-)  # fmt: skip
+)
 from nmcdist.runs.progress import Progress, Silent
 from nmcdist.runs.recipe import Recipe
 

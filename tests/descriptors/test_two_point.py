@@ -57,7 +57,7 @@ class TestBruteForce:
     def test_a_volume_too_large_for_memory_is_split(self, phase, lags):
         whole = tuple(slice(0, n) for n in phase.shape)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(two_point, "SPECTRUM_BYTES", 5000)
+            patch.setattr(two_point, "SPECTRUM_BYTES", 20_000)
             split = pair_counts(phase, whole, lags)
         assert np.array_equal(split, brute_force(phase, lags))
 

@@ -8,8 +8,7 @@ from nmcdist.datasets.integrity import verify
 from nmcdist.datasets.store import read_block
 from nmcdist.runs import memory, plan
 from nmcdist.runs.journal import Journal
-from tests.conftest import flip_a_byte, make, recipe_with, store_sha256
-from tests.runs.test_run import StopsAfter
+from tests.conftest import StopsAfter, flip_a_byte, make, recipe_with, store_sha256
 
 RECIPE = recipe_with(
     volume={"shape": [32, 16, 24], "voxel_size_nm": 80.0},

@@ -105,7 +105,7 @@ def test_the_fingerprint_follows_what_decides_the_data_and_nothing_else(tmp_path
 
 def test_the_layout_of_a_store_does_not_depend_on_the_cluster(tmp_path):
     one = plan_of(large(edge=600), tmp_path, workers=1)
-    many = plan_of(large(edge=600), tmp_path, workers=8, memory_per_worker="8GiB")
+    many = plan_of(large(edge=600), tmp_path, workers=8, memory_per_worker="4GiB")
     assert many.by_blocks
     assert many.layout.variable("volume") == one.layout.variable("volume")
 

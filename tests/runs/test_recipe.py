@@ -1,5 +1,7 @@
 """Recipes: what is wrong is named by its place, all of it at once, before anything starts."""
 
+from pathlib import Path
+
 import pytest
 
 from nmcdist.bundle import load_bundle, save_bundle
@@ -109,3 +111,12 @@ def test_a_bundle_path_is_taken_from_the_folder_of_the_recipe(tmp_path):
 def test_an_unknown_bundle_is_named_with_those_there_are(tmp_path):
     with pytest.raises(BundleError, match=r"'ghost'.*cba-cathode-2025"):
         recipe_bundle(recipe_with(bundle="ghost"), tmp_path)
+
+
+def test_the_recipes_of_the_repository_are_valid():
+    paths = sorted((Path(__file__).parents[2] / "catalogs" / "recipes").glob("*.yaml"))
+    assert "graphite-sweep-small.yaml" in [path.name for path in paths]
+    for path in paths:
+        recipe = load_recipe(path)
+        assert recipe.name == path.stem
+        assert len(parameter_changes(recipe, recipe_bundle(recipe, path.parent))) == len(recipe.levels)

@@ -10,8 +10,7 @@ from nmcdist.datasets.integrity import manifest_hash, verify
 from nmcdist.errors import RecipeError, StoreError
 from nmcdist.runs import task as task_module
 from nmcdist.runs.redescribe import describe_store
-from tests.conftest import HERE, flip_a_byte, make, recipe_with, store_sha256
-from tests.runs.test_run import StopsAfter
+from tests.conftest import HERE, StopsAfter, flip_a_byte, make, recipe_with, store_sha256
 
 
 def inodes(store):

@@ -18,7 +18,7 @@ from nmcdist.runs.cluster import Deployment
 from nmcdist.runs.journal import Journal, locked
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.run import run_recipe
-from tests.conftest import BUNDLE, flip_a_byte, make, recipe_with, store_sha256
+from tests.conftest import BUNDLE, StopsAfter, flip_a_byte, make, recipe_with, store_sha256
 
 
 class Recorded(Silent):
@@ -29,17 +29,6 @@ class Recorded(Silent):
 
     def event(self, name, **facts):
         self.events.append(name)
-
-
-class StopsAfter(Silent):
-    """Plays Ctrl-C after some tasks."""
-
-    def __init__(self, tasks):
-        self.tasks = tasks
-
-    def advance(self, done):
-        if done == self.tasks:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture
