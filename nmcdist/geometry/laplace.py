@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from nmcdist.geometry.percolation import percolating_runs
 from nmcdist.threads import thread_count
 
 COARSEST = 4  # cells along the longest edge of the last level
@@ -223,7 +224,7 @@ class _Problem:
         return np.concatenate([[0.0], np.cumsum(self.partial)])
 
 
-# ---- Which cells carry current: runs along x, joined to components -----------------------------------------
+# ---- Which cells carry current ------------------------------------------------------------------------------
 
 
 def percolating_resistances(codes: np.ndarray, half_resistances: np.ndarray) -> np.ndarray | None:
@@ -241,90 +242,13 @@ def percolating_resistances(codes: np.ndarray, half_resistances: np.ndarray) -> 
     ndarray of the same type, shape (2, nz + 2, ny + 2, ceil(nx / 2) + 2), or None
         Black and red cells; infinite where no current flows, zero in the electrodes. None if there is no path.
     """
-    starts = _count_runs(codes)
-    first, last, carries = _percolating_runs(codes, starts)
+    starts, first, last, carries = percolating_runs(codes)
     if not carries.any():
         return None
     nz, ny, nx = codes.shape
     resistance = np.full((2, nz + 2, ny + 2, (nx + 1) // 2 + 2), np.inf, half_resistances.dtype)
     _lay_out(codes, half_resistances, starts, first, last, carries, resistance)
     return resistance
-
-
-@_jit
-def _count_runs(codes):
-    nz, ny, nx = codes.shape
-    starts = np.zeros(nz * ny + 1, np.int64)
-    for line in range(nz * ny):
-        row = codes[line // ny, line % ny]
-        count = 0
-        before = False
-        for x in range(nx):
-            here = row[x] != 0
-            count += here and not before
-            before = here
-        starts[line + 1] = starts[line] + count
-    return starts
-
-
-@_jit
-def _find_runs(row, run, first, last):
-    before = False
-    for x in range(row.size):
-        here = row[x] != 0
-        if here and not before:
-            first[run] = x
-        if before and not here:
-            last[run] = x
-            run += 1
-        before = here
-    if before:
-        last[run] = row.size
-
-
-@_jit
-def _root(parent, a):
-    while parent[a] != a:
-        parent[a] = parent[parent[a]]
-        a = parent[a]
-    return a
-
-
-@_jit
-def _join(parent, first, last, a, a_end, b, b_end):
-    while a < a_end and b < b_end:
-        if first[a] < last[b] and first[b] < last[a]:
-            root_a, root_b = _root(parent, a), _root(parent, b)
-            parent[max(root_a, root_b)] = min(root_a, root_b)
-        if last[a] < last[b]:
-            a += 1
-        else:
-            b += 1
-
-
-@_jit
-def _percolating_runs(codes, starts):
-    nz, ny, _ = codes.shape
-    count = starts[-1]
-    first = np.empty(count, np.int32)
-    last = np.empty(count, np.int32)
-    parent = np.arange(count)
-    for line in range(nz * ny):
-        a, a_end = starts[line], starts[line + 1]
-        _find_runs(codes[line // ny, line % ny], a, first, last)
-        if line % ny:
-            _join(parent, first, last, a, a_end, starts[line - 1], a)
-        if line >= ny:
-            _join(parent, first, last, a, a_end, starts[line - ny], starts[line - ny + 1])
-    touches = np.zeros(count, np.uint8)
-    for a in range(starts[ny]):
-        touches[_root(parent, a)] |= 1
-    for a in range(starts[(nz - 1) * ny], count):
-        touches[_root(parent, a)] |= 2
-    carries = np.empty(count, np.bool_)
-    for a in range(count):
-        carries[a] = touches[_root(parent, a)] == 3
-    return first, last, carries
 
 
 @_jit

@@ -1,0 +1,102 @@
+"""Which voxels lie on a path of face neighbours from the first plane to the last: runs along x, joined up."""
+
+import numpy as np
+from numba import njit
+
+_jit = njit(cache=True, nogil=True)
+
+
+def percolating_runs(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Find the runs of non-zero voxels along x, and which of them belong to a part that joins the end planes.
+
+    Parameters
+    ----------
+    codes : ndarray of uint8, shape (nz, ny, nx)
+
+    Returns
+    -------
+    starts : ndarray of int64, shape (nz * ny + 1,)
+        Runs [starts[i], starts[i + 1]) are those of line i = z * ny + y.
+    first, last : ndarray of int32
+        Run r holds the voxels [first[r], last[r]) of its line.
+    carries : ndarray of bool
+        Whether it is joined to both end planes.
+    """
+    starts = _count_runs(codes)
+    return starts, *_carrying_runs(codes, starts)
+
+
+@_jit
+def _count_runs(codes):
+    nz, ny, nx = codes.shape
+    starts = np.zeros(nz * ny + 1, np.int64)
+    for line in range(nz * ny):
+        row = codes[line // ny, line % ny]
+        count = 0
+        before = False
+        for x in range(nx):
+            here = row[x] != 0
+            count += here and not before
+            before = here
+        starts[line + 1] = starts[line] + count
+    return starts
+
+
+@_jit
+def _find_runs(row, run, first, last):
+    before = False
+    for x in range(row.size):
+        here = row[x] != 0
+        if here and not before:
+            first[run] = x
+        if before and not here:
+            last[run] = x
+            run += 1
+        before = here
+    if before:
+        last[run] = row.size
+
+
+@_jit
+def _root(parent, a):
+    while parent[a] != a:
+        parent[a] = parent[parent[a]]
+        a = parent[a]
+    return a
+
+
+@_jit
+def _join(parent, first, last, a, a_end, b, b_end):
+    while a < a_end and b < b_end:
+        if first[a] < last[b] and first[b] < last[a]:
+            root_a, root_b = _root(parent, a), _root(parent, b)
+            parent[max(root_a, root_b)] = min(root_a, root_b)
+        if last[a] < last[b]:
+            a += 1
+        else:
+            b += 1
+
+
+@_jit
+def _carrying_runs(codes, starts):
+    nz, ny, _ = codes.shape
+    count = starts[-1]
+    first = np.empty(count, np.int32)
+    last = np.empty(count, np.int32)
+    parent = np.arange(count)
+    for line in range(nz * ny):
+        a, a_end = starts[line], starts[line + 1]
+        _find_runs(codes[line // ny, line % ny], a, first, last)
+        if line % ny:
+            _join(parent, first, last, a, a_end, starts[line - 1], a)
+        if line >= ny:
+            _join(parent, first, last, a, a_end, starts[line - ny], starts[line - ny + 1])
+    touches = np.zeros(count, np.uint8)
+    for a in range(starts[ny]):
+        touches[_root(parent, a)] |= 1
+    for a in range(starts[(nz - 1) * ny], count):
+        touches[_root(parent, a)] |= 2
+    carries = np.empty(count, np.bool_)
+    for a in range(count):
+        carries[a] = touches[_root(parent, a)] == 3
+    return first, last, carries
