@@ -43,7 +43,7 @@ def render_volume(labels: np.ndarray, voxel_size_nm: float, path: Path, size: in
         location="outer", font_size=11, n_xlabels=3, n_ylabels=3, n_zlabels=3, color="black",
     )  # fmt: skip
     plotter.view_vector((1.0, -1.0, 0.7), viewup=(0, 0, 1))
-    plotter.camera.zoom(1.0)
+    plotter.camera.zoom(0.9)
     plotter.enable_anti_aliasing("ssaa")
     plotter.screenshot(str(path))
     plotter.close()

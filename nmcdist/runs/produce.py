@@ -137,20 +137,41 @@ def produce(plan: Plan, job: Job, todo: Sequence[Task], deployment: Deployment, 
             else:
                 done += 1
             progress.advance(done)
+            _stop_if_asked()
     return failed
 
 
 @contextlib.contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does: workers closed, and all that is done kept."""
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does: workers closed, and all that is done kept.
+
+    Both are noted besides raising KeyboardInterrupt: an exception that lands in a finaliser or a callback of a
+    library is lost, and the note ends the run after the next outcome (:func:`_stop_if_asked`).
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _asked_to_stop.clear()
+    before = {number: signal.signal(number, _note_and_raise) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_asked_to_stop = threading.Event()
+
+
+def _note_and_raise(number: int, frame: Any) -> None:
+    _asked_to_stop.set()
+    raise KeyboardInterrupt
+
+
+def _stop_if_asked() -> None:
+    if _asked_to_stop.is_set():
+        _asked_to_stop.clear()
+        raise KeyboardInterrupt
 
 
 def _outcomes(

@@ -18,11 +18,11 @@ from nmcdist.runs.journal import Journal, locked
 from nmcdist.runs.plan import Plan, make_plan
 from nmcdist.runs.produce import (
     Result,
+    interruptible,
     job_of,
     prepare,
     produce,
     tasks_to_do,
-    terminated_as_interrupted,
 )
 from nmcdist.runs.progress import Progress, Silent
 from nmcdist.runs.recipe import Recipe, parsed_recipe
@@ -62,7 +62,7 @@ def describe_store(
     paths = Paths(store)
     if not paths.old.exists():
         _origin(store, changes or {})  # refuses what is no store before a journal is made beside it
-    with locked(paths.run), terminated_as_interrupted():
+    with locked(paths.run), interruptible():
         undo_half_a_swap(paths)
         recipe, bundle = _origin(store, changes or {})
         plan = make_plan(recipe, bundle, store.parent, deployment, draws=False)

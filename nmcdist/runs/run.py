@@ -17,12 +17,12 @@ from nmcdist.runs.journal import Journal, Receipt, locked
 from nmcdist.runs.plan import Plan, make_plan
 from nmcdist.runs.produce import (
     Result,
+    interruptible,
     job_of,
     keep_bundle,
     prepare,
     produce,
     tasks_to_do,
-    terminated_as_interrupted,
 )
 from nmcdist.runs.progress import Progress, Silent
 from nmcdist.runs.recipe import Recipe
@@ -71,7 +71,7 @@ def run_recipe(
         _refuse_existing(paths, recipe, bundle)
     plan = make_plan(recipe, bundle, out, deployment, block=_recorded_block(journal) if resume else None)
     plan.validate(present_bytes=_size_of(paths.wip))
-    with locked(paths.run), terminated_as_interrupted():
+    with locked(paths.run), interruptible():
         undo_half_a_swap(paths)
         if not resume:
             _refuse_existing(paths, recipe, bundle)

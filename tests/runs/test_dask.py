@@ -1,5 +1,6 @@
 """Runs on Dask: the same bytes however the work is spread, whoever dies on the way, and nothing left behind."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -101,6 +102,8 @@ def test_a_killed_driver_takes_its_workers_along_and_resume_makes_only_the_rest(
 @pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, "2"), (signal.SIGTERM, "0")])
 def test_an_interrupt_ends_the_workers_and_says_how_to_go_on(command, tmp_path, number, workers):
     command[-1] = workers
+    # So many items that the run cannot be over before the signal reaches it.
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**TINY, "realisations": 200}))
     receipts = tmp_path / "out/tiny.run/receipts"
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as driver:
         wait_for(lambda: receipts.exists() and len(list(receipts.glob("*.json"))) >= 1)
@@ -125,6 +128,18 @@ def run_task(fingerprint, task):
         os._exit(1)
     return module.run_task(fingerprint, task)
 """
+
+
+def test_an_interrupt_that_a_library_swallows_still_ends_the_run(tmp_path):
+    class Swallowed(Silent):
+        def advance(self, done):
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path, Deployment(workers=0), progress=Swallowed())
+    assert not (tmp_path / "tiny.zarr").exists()
+    assert make(tmp_path, resume=True).kept == 1
 
 
 def test_a_task_that_kills_its_workers_is_given_up_while_the_others_go_on(tmp_path, monkeypatch):
