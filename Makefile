@@ -19,9 +19,17 @@ help:  ## list the targets
 	.venv-quantimpy/bin/pip install --quiet -r requirements-quantimpy.lock
 	touch $@
 
-demo: .venv/installed  ## make the graphite sweep: store, catalog entry and report in demo/
+# PyAPD compiles its formulas with a torch of its own.
+.venv-pyapd/installed: requirements-pyapd.lock
+	$(PYTHON) -m venv .venv-pyapd
+	.venv-pyapd/bin/pip install --quiet -r requirements-pyapd.lock
+	touch $@
+
+demo: .venv/installed  ## make the graphite sweep and a dozen particles: stores, catalog and reports in demo/
 	$(BIN)/nmcdist run catalogs/recipes/graphite-sweep-small.yaml --out $(OUT) --resume
 	$(BIN)/nmcdist report $(OUT)/graphite-sweep-small.zarr --out $(OUT)/report
+	$(BIN)/nmcdist run catalogs/recipes/nmc811-particles-small.yaml --out $(OUT) --resume
+	$(BIN)/nmcdist report $(OUT)/nmc811-particles-small.zarr --out $(OUT)/particle-report
 	$(BIN)/nmcdist catalog list --catalog $(OUT)/catalog.yaml
 
 lint: .venv/installed  ## ruff and mypy
@@ -29,17 +37,17 @@ lint: .venv/installed  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint .venv-quantimpy/installed  ## lint, types and the test suite
+test: lint .venv-quantimpy/installed .venv-pyapd/installed  ## lint, types and the test suite
 	$(BIN)/pytest -m "not slow"
 
-test-slow: .venv/installed .venv-quantimpy/installed  ## the tests that take minutes each
+test-slow: .venv/installed .venv-quantimpy/installed .venv-pyapd/installed  ## the tests that take minutes each
 	$(BIN)/pytest -m slow
 
-bench: .venv/installed .venv-quantimpy/installed  ## ours and the peers side by side, in one run
+bench: .venv/installed .venv-quantimpy/installed .venv-pyapd/installed  ## ours and the peers side by side, in one run
 	$(BIN)/python -m benchmarks
 
 lock: ## write requirements.lock from what is installed in .venv
 	$(BIN)/pip freeze --exclude-editable | grep -v '^nmcdist' | sed 's/+cpu$$//' > requirements.lock
 
 clean:  ## remove the environment and what the demo made
-	rm -rf .venv .venv-quantimpy $(OUT)
+	rm -rf .venv .venv-quantimpy .venv-pyapd $(OUT)

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.cases_tessellation import PYAPD, ours_grains, pyapd_grains
+
 VOXEL_NM = 20.0
 MAX_LAG = 75
 FLUX_SPREAD = 1e-3
@@ -234,4 +236,5 @@ CASES = {
         "intrinsic volumes", _ours_intrinsic, _quantimpy_intrinsic, "quantimpy", "surface per voxel", None, 200,
         QUANTIMPY,
     ),
+    "grains": Case("GBPD of 4,000 grains", ours_grains, pyapd_grains, "PyAPD", "voxels of a grain", 100, 128, PYAPD),
 }  # fmt: skip

@@ -1,1 +1,5 @@
-"""Kernels without randomness: distances, balls, paths and the conduction equation on voxel arrays."""
+"""Kernels without randomness: tessellations, surfaces and the sphere, distances, paths and the conduction equation."""
+
+from nmcdist.geometry.tessellation import label_lattice, label_points, rasterize_gbpd
+
+__all__ = ["label_lattice", "label_points", "rasterize_gbpd"]

@@ -1,0 +1,538 @@
+"""Grains of a generalised balanced power diagram on voxels, sections, lines and points: exact, and culled.
+
+Grain i is where its cost (x - s_i)^T M_i (x - s_i) - r_i is the smallest (Eq. 8). The labels are those of brute
+force: at a point the cost is worked out from x - s_i in float64, and of equal costs the lowest row wins. What
+makes it fast is that few grains are tried at a point:
+
+- A block of the lattice starts with a list of grains. One whose cost stays low in all of it is compared with
+  every other; a grain that it beats in the whole block is dropped. The difference of two costs is a quadratic, so
+  its least value in the block is bounded by value, gradient and curvature at the centre, less what rounding may
+  have changed, here and in the cost at a point.
+- Halved blocks start with what is left, down to 64 points, or to a single grain.
+
+A block is a box of index space and its bounds are taken there, so full grids, sections of any direction and lines
+go one way; loose points are halved like a lattice.
+"""
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from nmcdist.errors import InputError
+from nmcdist.geometry.frames import finite_array, radial_frames, radial_matrices
+from nmcdist.threads import thread_map
+
+__all__ = ["label_lattice", "label_points", "radial_frames", "radial_matrices", "rasterize_gbpd"]
+
+LEAF_POINTS = 64
+CELL_POINTS = 16  # loose points that are not divided further
+TASKS = 16  # least number of parts that threads take in turn, where there are as many
+MOST_SEEDS = 2**31 - 1
+MOST_POINTS = 2**40
+# A cost comes from less than a hundred roundings of 2^-53 of the sum of its terms' sizes.
+_ROUNDING = 2.0**-45
+# Differences of costs below this may have been lost to the end of the range of floats.
+_TINY = 1e-290
+_HUGE = 1e290
+
+# Columns of the table of grains: seed, matrix (diagonal, sums of the entries off it), offset, and the matrix that
+# acts on steps of the lattice (likewise).
+_COLUMNS = 16
+
+_jit = njit(cache=True, nogil=True, error_model="numpy")
+
+
+def rasterize_gbpd(
+    seeds: np.ndarray,
+    matrices: np.ndarray,
+    offsets: np.ndarray,
+    shape: tuple[int, int, int],
+    spacing: Any,
+    origin: Any,
+    *,
+    reach: float | None = None,
+) -> np.ndarray:
+    """Return the grain at each point of a grid along the axes (Eq. 8).
+
+    Parameters
+    ----------
+    seeds : ndarray of float64, shape (n, 3)
+        Ordered z, y, x, in nm.
+    matrices : ndarray of float64, shape (n, 3, 3)
+        M, symmetric and positive definite.
+    offsets : ndarray of float64, shape (n,)
+        r in nm^2.
+    shape : tuple of int
+        Points along z, y, x.
+    spacing : float or sequence of three
+        Distance of neighbouring points in nm, for all axes or for each.
+    origin : sequence of three
+        The first point in nm.
+    reach : float, optional
+        Points farther than this from (0, 0, 0), in nm, are left out.
+
+    Returns
+    -------
+    ndarray of int32, shape `shape`
+        Row of the grain with the smallest cost, the lowest of equals; -1 beyond `reach`.
+
+    Raises
+    ------
+    InputError
+        If an argument has an impossible shape or value.
+    """
+    size = finite_array("spacing", np.broadcast_to(spacing, 3) if np.ndim(spacing) == 0 else spacing, (3,))
+    if not (size > 0).all():
+        raise InputError(f"spacing: found {spacing}, expected positive numbers of nanometres")
+    if np.size(shape) != 3:
+        raise InputError(f"shape: found {shape}, expected three numbers of points")
+    return label_lattice(seeds, matrices, offsets, shape, np.diag(size), origin, reach=reach)
+
+
+def label_lattice(
+    seeds: np.ndarray,
+    matrices: np.ndarray,
+    offsets: np.ndarray,
+    shape: tuple[int, ...],
+    steps: np.ndarray,
+    origin: Any,
+    *,
+    reach: float | None = None,
+) -> np.ndarray:
+    """Return the grain at each point of a lattice: a line, a planar section of any direction, a grid (Eq. 8).
+
+    Parameters
+    ----------
+    seeds, matrices, offsets, origin, reach
+        As in :func:`rasterize_gbpd`.
+    shape : tuple of int, length k = 1, 2 or 3
+        Points along each axis of the lattice.
+    steps : ndarray of float64, shape (k, 3)
+        From a point to the next along each axis, in nm.
+
+    Returns
+    -------
+    ndarray of int32, shape `shape`
+        Row of the grain with the smallest cost, the lowest of equals; -1 beyond `reach`.
+
+    Raises
+    ------
+    InputError
+        If an argument has an impossible shape or value.
+    """
+    shape = _checked_shape(shape)
+    steps = finite_array("steps", steps, (len(shape), 3))
+    lattice = np.zeros((4, 3))
+    lattice[0] = finite_array("origin", origin, (3,))
+    lattice[4 - len(shape) :] = steps
+    if reach is not None and not 0 <= reach < math.inf:
+        raise InputError(f"reach: found {reach}, expected a number of nanometres, not negative")
+    box = np.array((1,) * (3 - len(shape)) + shape)
+    farthest = np.abs(lattice[0]) + (box - 1) @ np.abs(lattice[1:])
+    table = _checked_table(seeds, matrices, offsets, lattice[1:], farthest)
+    labels = np.empty(box, dtype=np.int32)
+    leaf = _leaf(box)
+    reach2 = math.inf if reach is None else float(reach) ** 2
+
+    def label(first: np.ndarray, last: np.ndarray) -> None:
+        _label_block(table, lattice, farthest.sum(), leaf, reach2, first, last, labels)
+
+    first = _block_corners(box, leaf)
+    thread_map(label, first, np.minimum(first + _block_size(box, leaf), box))
+    return labels.reshape(shape)
+
+
+def label_points(seeds: np.ndarray, matrices: np.ndarray, offsets: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return the grain at each of some points (Eq. 8).
+
+    Parameters
+    ----------
+    seeds, matrices, offsets
+        As in :func:`rasterize_gbpd`.
+    points : ndarray of float64, shape (m, 3)
+        Ordered z, y, x, in nm.
+
+    Returns
+    -------
+    ndarray of int32, shape (m,)
+        Row of the grain with the smallest cost, the lowest of equals.
+
+    Raises
+    ------
+    InputError
+        If an argument has an impossible shape or value.
+    """
+    points = finite_array("points", points, ("m", 3))
+    farthest = np.abs(points).max(axis=0, initial=0.0)
+    table = _checked_table(seeds, matrices, offsets, np.eye(3), farthest)
+    labels = np.empty(len(points), dtype=np.int32)
+    order = np.arange(len(points))
+    bounds = [0, len(points)]
+    for _ in range(TASKS.bit_length() - 1 if len(points) > TASKS * CELL_POINTS else 0):
+        bounds = sorted({*bounds, *(_halve(points, order, a, b) for a, b in pairwise(bounds))})
+
+    def label(first: int, last: int) -> None:
+        _label_cell(table, points, farthest.sum(), order, first, last, labels)
+
+    thread_map(label, bounds[:-1], bounds[1:])
+    return labels
+
+
+def _checked_shape(shape: Any) -> tuple[int, ...]:
+    found = np.asarray(shape)
+    whole = found.ndim == 1 and len(found) in (1, 2, 3) and found.dtype.kind in "iu"
+    if not whole or not (found > 0).all():
+        raise InputError(f"shape: found {shape}, expected one to three positive integers")
+    checked = tuple(int(n) for n in found)
+    if math.prod(checked) > MOST_POINTS:
+        raise InputError(f"shape: found {math.prod(checked)} points, expected at most {MOST_POINTS}")
+    return checked
+
+
+def _checked_table(seeds: Any, matrices: Any, offsets: Any, steps: np.ndarray, farthest: np.ndarray) -> np.ndarray:
+    """Return the table of grains for the kernels, or raise."""
+    seeds = finite_array("seeds", seeds, ("n", 3))
+    if not 0 < len(seeds) <= MOST_SEEDS:
+        raise InputError(f"seeds: found {len(seeds)}, expected 1 to {MOST_SEEDS}")
+    matrices = finite_array("matrices", matrices, (len(seeds), 3, 3))
+    offsets = finite_array("offsets", offsets, (len(seeds),))
+    table = np.empty((len(seeds), _COLUMNS))
+    row, largest = _fill_table(seeds, matrices, offsets, steps, farthest.sum(), table)
+    if row >= 0:
+        raise InputError(f"matrices: found {matrices[row].tolist()} in row {row}, expected symmetric positive definite")
+    if not largest < _HUGE:
+        raise InputError(f"seeds, matrices, offsets: found costs up to {largest:g}, expected less than {_HUGE:g}")
+    return table
+
+
+def _leaf(box: np.ndarray) -> np.ndarray:
+    """Return the edges of a block of LEAF_POINTS along the axes that have more than one point."""
+    wide = box > 1
+    return np.where(wide, {0: 1, 1: LEAF_POINTS, 2: 8, 3: 4}[int(wide.sum())], 1)
+
+
+def _block_size(box: np.ndarray, leaf: np.ndarray) -> np.ndarray:
+    """Return the edges of the blocks that threads take: as large as leaves enough of them."""
+    size = leaf.copy()
+    while math.prod(-(-box // (2 * size))) >= TASKS:
+        size = 2 * size
+    return size
+
+
+def _block_corners(box: np.ndarray, leaf: np.ndarray) -> np.ndarray:
+    size = _block_size(box, leaf)
+    return np.argwhere(np.ones(-(-box // size), dtype=bool)) * size
+
+
+@_jit
+def _fill_table(seeds, matrices, offsets, steps, far, table):
+    """Write the table of grains; return the first row without a proper matrix, or -1, and a bound on all costs."""
+    largest = 0.0
+    e = steps
+    for i in range(len(seeds)):
+        m = matrices[i]
+        m00, m11, m22 = m[0, 0], m[1, 1], m[2, 2]
+        m01, m02, m12 = m[0, 1] + m[1, 0], m[0, 2] + m[2, 0], m[1, 2] + m[2, 1]
+        skew = max(abs(m[0, 1] - m[1, 0]), abs(m[0, 2] - m[2, 0]), abs(m[1, 2] - m[2, 1]))
+        # Pivots of the Cholesky factorisation.
+        p1 = m11 - 0.25 * m01 * m01 / m00
+        c = 0.5 * m12 - 0.25 * m01 * m02 / m00
+        p2 = m22 - 0.25 * m02 * m02 / m00 - c * c / p1
+        if not (m00 > 0 and p1 > 0 and p2 > 0 and skew <= 1e-9 * max(m00, m11, m22)):
+            return i, largest
+        row = table[i]
+        row[0], row[1], row[2] = seeds[i]
+        row[3], row[4], row[5], row[6], row[7], row[8] = m00, m11, m22, m01, m02, m12
+        row[9] = offsets[i]
+        for a in range(3):
+            row[10 + a] = _product(row, e[a], e[a])
+        row[13] = 2 * _product(row, e[0], e[1])
+        row[14] = 2 * _product(row, e[0], e[2])
+        row[15] = 2 * _product(row, e[1], e[2])
+        size = abs(row[0]) + abs(row[1]) + abs(row[2]) + far
+        cost = (m00 + m11 + m22) * size * size + abs(row[9])
+        if not cost <= largest:
+            largest = cost
+    return -1, largest
+
+
+@_jit
+def _product(row, u, v):
+    """Return u^T M v."""
+    straight = row[3] * u[0] * v[0] + row[4] * u[1] * v[1] + row[5] * u[2] * v[2]
+    across = row[6] * (u[0] * v[1] + u[1] * v[0]) + row[7] * (u[0] * v[2] + u[2] * v[0])
+    return straight + 0.5 * (across + row[8] * (u[1] * v[2] + u[2] * v[1]))
+
+
+@_jit
+def _label_block(table, lattice, far, leaf, reach2, first, last, labels):
+    """Label the points of the block [first, last), halving it along all axes until a grain or a leaf is left."""
+    n = len(table)
+    lists, found = np.empty(2 * n, np.int32), np.empty((n, 5))
+    for i in range(n):
+        lists[i] = i
+    spots, best, winner = np.empty((3, LEAF_POINTS)), np.empty(LEAF_POINTS), np.empty(LEAF_POINTS, np.int64)
+    # Blocks that wait: corners, and the list that the block came from. Lists lie one behind another, a block's
+    # behind that which it came from: all further back belong to blocks that are done.
+    stack = np.empty((256, 8), np.int64)
+    stack[0, :3], stack[0, 3:6] = first, last
+    stack[0, 6], stack[0, 7] = 0, n
+    waiting = 1
+    centre, half, room = np.empty(3), np.empty(3), np.empty(3)
+    while waiting:
+        waiting -= 1
+        low, high = stack[waiting, :3].copy(), stack[waiting, 3:6].copy()
+        start, length = stack[waiting, 6], stack[waiting, 7]
+        _measure(lattice, low, high, centre, half, room)
+        nearest2, farthest2 = _distances2(centre, room, _ROUNDING * far)
+        if nearest2 > reach2 * (1 + _ROUNDING):
+            labels[low[0] : high[0], low[1] : high[1], low[2] : high[2]] = -1
+            continue
+        lists = _grown(lists, start + 2 * length)
+        begin = start + length
+        kept = _cull(table, lattice[1:], far, lists, start, begin, centre, half, room, found)
+        size = high - low
+        if kept == 1 and farthest2 <= reach2 * (1 - _ROUNDING):
+            labels[low[0] : high[0], low[1] : high[1], low[2] : high[2]] = lists[begin]
+        elif size[0] <= leaf[0] and size[1] <= leaf[1] and size[2] <= leaf[2]:
+            _try_all(table, lists[begin : begin + kept], lattice, low, leaf, spots, best, winner)
+            _write_leaf(spots, winner, reach2, low, high, leaf, labels)
+        else:
+            waiting = _push_halves(stack, waiting, low, high, leaf, begin, kept)
+
+
+@_jit
+def _measure(lattice, low, high, centre, half, room):
+    """Write a block's centre, half its edges in steps, and half the edges of the box along z, y, x around it."""
+    for d in range(3):
+        half[d] = 0.5 * (high[d] - 1 - low[d])
+    for a in range(3):
+        centre[a], room[a] = lattice[0, a], 0.0
+        for d in range(3):
+            centre[a] += 0.5 * (low[d] + high[d] - 1) * lattice[1 + d, a]
+            room[a] += half[d] * abs(lattice[1 + d, a])
+
+
+@_jit
+def _distances2(centre, room, doubt):
+    """Return bounds on the squared distances of (0, 0, 0) to the nearest and the farthest point of a box."""
+    nearest2 = farthest2 = 0.0
+    for a in range(3):
+        nearest2 += max(abs(centre[a]) - room[a] - doubt, 0.0) ** 2
+        farthest2 += (abs(centre[a]) + room[a] + doubt) ** 2
+    return nearest2, farthest2
+
+
+@_jit
+def _push_halves(stack, waiting, low, high, leaf, begin, kept):
+    middle = low.copy()
+    for d in range(3):
+        leaves = (high[d] - low[d] + leaf[d] - 1) // leaf[d]
+        middle[d] = low[d] + (leaves + 1) // 2 * leaf[d] if leaves > 1 else high[d]
+    for part in range(8):
+        empty = False
+        for d in range(3):
+            upper = (part >> d) & 1
+            stack[waiting, d] = middle[d] if upper else low[d]
+            stack[waiting, 3 + d] = high[d] if upper else middle[d]
+            empty |= stack[waiting, d] >= stack[waiting, 3 + d]
+        if not empty:
+            stack[waiting, 6], stack[waiting, 7] = begin, kept
+            waiting += 1
+    return waiting
+
+
+@_jit
+def _grown(array, length):
+    if length <= len(array):
+        return array
+    longer = np.empty(max(length, 2 * len(array)), array.dtype)
+    longer[: len(array)] = array
+    return longer
+
+
+@_jit
+def _cull(table, e, far, lists, start, begin, centre, half, room, found):
+    """Copy the list that ends at `begin` behind itself, without grains that lose in the whole box.
+
+    The box is centre + sum t_d e_d with |t_d| <= half_d.
+    """
+    length = begin - start
+    rival = _expand(table, e, far, lists[start:begin], centre, half, room, found)
+    row = table[lists[start + rival]]
+    n00, n11, n22, n01, n02, n12 = row[10], row[11], row[12], row[13], row[14], row[15]
+    g0, g1, g2, upper = found[rival, 1], found[rival, 2], found[rival, 3], found[rival, 4]
+    h0, h1, h2 = half[0], half[1], half[2]
+    q0, q1, q2, q01, q02, q12 = h0 * h0, h1 * h1, h2 * h2, h0 * h1, h0 * h2, h1 * h2
+    kept = 0
+    for k in range(length):
+        grain = lists[start + k]
+        row = table[grain]
+        f0, f1, f2 = h0 * abs(found[k, 1] - g0), h1 * abs(found[k, 2] - g1), h2 * abs(found[k, 3] - g2)
+        # Along one axis the least of g t + n t^2 is -|g| h + n h^2 at the end, or not below -|g| h / 2.
+        fall = f0 + f1 + f2
+        fall -= min(q0 * (row[10] - n00), 0.5 * f0)
+        fall -= min(q1 * (row[11] - n11), 0.5 * f1)
+        fall -= min(q2 * (row[12] - n22), 0.5 * f2)
+        fall += q01 * abs(row[13] - n01) + q02 * abs(row[14] - n02) + q12 * abs(row[15] - n12)
+        if found[k, 0] - upper - fall > _TINY:
+            continue
+        lists[begin + kept] = grain
+        kept += 1
+    return kept
+
+
+@_jit
+def _expand(table, e, far, grains, centre, half, room, found):
+    """Write each grain's cost at the centre of a box and its gradient; return which has the least upper bound.
+
+    The columns of `found`: cost with what rounding may have taken off, gradient along the steps, cost with what
+    rounding may have added.
+    """
+    c0, c1, c2, h0, h1, h2 = centre[0], centre[1], centre[2], half[0], half[1], half[2]
+    q0, q1, q2, q01, q02, q12 = h0 * h0, h1 * h1, h2 * h2, h0 * h1, h0 * h2, h1 * h2
+    e00, e01, e02, e10, e11, e12 = e[0, 0], e[0, 1], e[0, 2], e[1, 0], e[1, 1], e[1, 2]
+    e20, e21, e22 = e[2, 0], e[2, 1], e[2, 2]
+    wide = room[0] + room[1] + room[2]
+    best, least = 0, np.inf
+    for k in range(len(grains)):
+        row = table[grains[k]]
+        d0, d1, d2 = c0 - row[0], c1 - row[1], c2 - row[2]
+        m00, m11, m22 = row[3], row[4], row[5]
+        g0 = 2 * m00 * d0 + row[6] * d1 + row[7] * d2
+        g1 = 2 * m11 * d1 + row[6] * d0 + row[8] * d2
+        g2 = 2 * m22 * d2 + row[7] * d0 + row[8] * d1
+        cost = 0.5 * (g0 * d0 + g1 * d1 + g2 * d2) - row[9]
+        span = abs(d0) + abs(d1) + abs(d2) + wide
+        doubt = _ROUNDING * ((m00 + m11 + m22) * span * (span + far) + abs(row[9]))
+        found[k, 0] = cost - doubt
+        found[k, 1] = g0 * e00 + g1 * e01 + g2 * e02
+        found[k, 2] = g0 * e10 + g1 * e11 + g2 * e12
+        found[k, 3] = g0 * e20 + g1 * e21 + g2 * e22
+        found[k, 4] = cost + doubt
+        rise = h0 * abs(found[k, 1]) + h1 * abs(found[k, 2]) + h2 * abs(found[k, 3])
+        rise += q0 * row[10] + q1 * row[11] + q2 * row[12]
+        rise += q01 * abs(row[13]) + q02 * abs(row[14]) + q12 * abs(row[15])
+        if cost + rise < least:
+            best, least = k, cost + rise
+    return best
+
+
+@_jit
+def _cost(d0, d1, d2, m00, m11, m22, m01, m02, m12, r):
+    """Return a grain's cost at d from its seed: the one way it is worked out at a point."""
+    return (m00 * d0 + m01 * d1 + m02 * d2) * d0 + (m11 * d1 + m12 * d2) * d1 + m22 * d2 * d2 - r
+
+
+@_jit
+def _try_all(table, grains, lattice, low, leaf, spots, best, winner):
+    """Write the points of a leaf and the winner at each."""
+    spot = 0
+    for i in range(leaf[0]):
+        for j in range(leaf[1]):
+            for k in range(leaf[2]):
+                for a in range(3):
+                    step = (low[0] + i) * lattice[1, a] + (low[1] + j) * lattice[2, a] + (low[2] + k) * lattice[3, a]
+                    spots[a, spot] = lattice[0, a] + step
+                spot += 1
+    x0, x1, x2 = spots[0], spots[1], spots[2]
+    for k in range(LEAF_POINTS):
+        best[k] = np.inf
+    for grain in grains:
+        row = table[grain]
+        s0, s1, s2, m00, m11, m22 = row[0], row[1], row[2], row[3], row[4], row[5]
+        m01, m02, m12, r = row[6], row[7], row[8], row[9]
+        for k in range(LEAF_POINTS):
+            cost = _cost(x0[k] - s0, x1[k] - s1, x2[k] - s2, m00, m11, m22, m01, m02, m12, r)
+            if cost < best[k]:
+                best[k] = cost
+                winner[k] = grain
+
+
+@_jit
+def _write_leaf(spots, winner, reach2, low, high, leaf, labels):
+    for i in range(high[0] - low[0]):
+        for j in range(high[1] - low[1]):
+            for k in range(high[2] - low[2]):
+                spot = (i * leaf[1] + j) * leaf[2] + k
+                distance2 = spots[0, spot] ** 2 + spots[1, spot] ** 2 + spots[2, spot] ** 2
+                labels[low[0] + i, low[1] + j, low[2] + k] = -1 if distance2 > reach2 else winner[spot]
+
+
+@_jit
+def _label_cell(table, points, far, order, first, last, labels):
+    """Label the points of order[first:last], halving their bounding box until a grain or few points are left."""
+    n = len(table)
+    lists, found = np.empty(2 * n, np.int32), np.empty((n, 5))
+    for i in range(n):
+        lists[i] = i
+    axes = np.eye(3)
+    # Cells that wait, with lists as in _label_block.
+    stack = np.empty(64, np.int64)
+    stack[0], stack[1], stack[2], stack[3] = first, last, 0, n
+    waiting = 4 if first < last else 0
+    centre, half = np.empty(3), np.empty(3)
+    while waiting:
+        waiting -= 4
+        a, b, start, length = stack[waiting], stack[waiting + 1], stack[waiting + 2], stack[waiting + 3]
+        _bound(points, order, a, b, centre, half)
+        lists = _grown(lists, start + 2 * length)
+        begin = start + length
+        kept = _cull(table, axes, far, lists, start, begin, centre, half, half, found)
+        middle = a
+        if kept > 1 and b - a > CELL_POINTS:
+            middle = _halve(points, order, a, b)
+        if a < middle < b:
+            stack = _grown(stack, waiting + 8)
+            stack[waiting : waiting + 4] = a, middle, begin, kept
+            stack[waiting + 4 : waiting + 8] = middle, b, begin, kept
+            waiting += 8
+        else:
+            for i in order[a:b]:
+                labels[i] = _winner_at(table, lists[begin : begin + kept], points[i])
+
+
+@_jit
+def _winner_at(table, grains, point):
+    winner, best = grains[0], np.inf
+    for grain in grains:
+        row = table[grain]
+        cost = _cost(
+            point[0] - row[0], point[1] - row[1], point[2] - row[2],
+            row[3], row[4], row[5], row[6], row[7], row[8], row[9],
+        )  # fmt: skip
+        if cost < best:
+            winner, best = grain, cost
+    return winner
+
+
+@_jit
+def _bound(points, order, first, last, centre, half):
+    """Write centre and half the edges of the bounding box of points."""
+    for a in range(3):
+        low = high = points[order[first], a]
+        for i in order[first + 1 : last]:
+            low, high = min(low, points[i, a]), max(high, points[i, a])
+        centre[a] = 0.5 * low + 0.5 * high
+        half[a] = 0.5 * high - 0.5 * low
+
+
+@_jit
+def _halve(points, order, first, last):
+    """Reorder order[first:last] by the middle of the longest edge of its bounding box; return where it divides."""
+    if first == last:
+        return first
+    centre, half = np.empty(3), np.empty(3)
+    _bound(points, order, first, last, centre, half)
+    axis = np.argmax(half)
+    a, b = first, last
+    while a < b:
+        if points[order[a], axis] < centre[axis]:
+            a += 1
+        else:
+            b -= 1
+            order[a], order[b] = order[b], order[a]
+    return a
