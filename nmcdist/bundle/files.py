@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nmcdist.bundle.schema import SCHEMA_VERSION, Bundle, array_digest, validated
+from nmcdist.bundle.schema import SCHEMA_VERSION, Bundle, validated
 from nmcdist.errors import BundleError
 
 _BUILTIN = Path(__file__).parent / "builtin"
@@ -20,7 +20,7 @@ def list_bundles() -> list[str]:
 
 
 def load_bundle(name_or_path: str | Path) -> Bundle:
-    """Load a bundle, built in or from a folder, and check it whole.
+    """Load a bundle, built in or from a folder, with its arrays, and check it whole.
 
     Parameters
     ----------
@@ -39,14 +39,8 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
     return _read(_folder(name_or_path))
 
 
-def load_arrays(name_or_path: str | Path) -> dict[str, np.ndarray]:
-    """Load the arrays of a bundle after checking them against its description."""
-    folder = _folder(name_or_path)
-    return _read_arrays(folder, _read(folder))
-
-
 def save_bundle(bundle: Bundle, folder: str | Path, arrays: Mapping[str, np.ndarray] | None = None) -> Path:
-    """Write a bundle as a new folder.
+    """Write a bundle as a new folder, with the arrays that it carries unless others are given.
 
     Raises
     ------
@@ -55,16 +49,16 @@ def save_bundle(bundle: Bundle, folder: str | Path, arrays: Mapping[str, np.ndar
     """
     from safetensors.numpy import save_file
 
-    folder, arrays = Path(folder), dict(arrays or {})
-    _check_arrays(bundle, arrays, str(folder))
+    folder = Path(folder)
+    carried = bundle.with_arrays(bundle.arrays if arrays is None else arrays, str(folder)).arrays
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
         raise BundleError(f"{folder}: exists already, expected a new folder for the bundle") from None
     except OSError as error:
         raise BundleError(f"{folder}: cannot be written ({error.strerror})") from None
-    if arrays:
-        save_file(arrays, folder / _ARRAYS)
+    if carried:
+        save_file({name: np.ascontiguousarray(array) for name, array in carried.items()}, folder / _ARRAYS)
     content = {**bundle.model_dump(by_alias=True, mode="json"), "content_hash": bundle.content_hash}
     (folder / _JSON).write_text(json.dumps(content, indent=2) + "\n")
     return folder
@@ -101,8 +95,7 @@ def _read(folder: Path) -> Bundle:
     bundle = validated(content, str(path))
     if recorded != bundle.content_hash:
         raise BundleError(f"{path}: content_hash is {recorded!r}, but the content gives {bundle.content_hash!r}")
-    _read_arrays(folder, bundle)
-    return bundle
+    return bundle.with_arrays(_read_arrays(folder, bundle), str(folder / _ARRAYS))
 
 
 def _read_arrays(folder: Path, bundle: Bundle) -> dict[str, np.ndarray]:
@@ -110,24 +103,9 @@ def _read_arrays(folder: Path, bundle: Bundle) -> dict[str, np.ndarray]:
     from safetensors.numpy import load_file
 
     path = folder / _ARRAYS
-    if not bundle.arrays:
+    if not bundle.array_records:
         return {}
     try:
-        arrays = load_file(path)
+        return load_file(path)
     except (OSError, SafetensorError) as error:
         raise BundleError(f"{path}: cannot be read ({error})") from None
-    _check_arrays(bundle, arrays, str(path))
-    return arrays
-
-
-def _check_arrays(bundle: Bundle, arrays: Mapping[str, np.ndarray], where: str) -> None:
-    if set(arrays) != set(bundle.arrays):
-        raise BundleError(f"{where}: found arrays {sorted(arrays)}, expected {sorted(bundle.arrays)}")
-    for name, record in bundle.arrays.items():
-        array = arrays[name]
-        if array.shape != record.shape or str(array.dtype) != record.dtype:
-            raise BundleError(
-                f"{where}: array {name!r} is {array.dtype} {array.shape}, expected {record.dtype} {record.shape}"
-            )
-        if array_digest(array) != record.sha256:
-            raise BundleError(f"{where}: array {name!r} does not match its sha256, expected {record.sha256}")

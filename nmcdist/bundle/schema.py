@@ -2,15 +2,21 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from nmcdist.errors import BundleError
 
 SCHEMA_VERSION = 1
+HARMONIC_DEGREES = 9  # l = 1..9; Z_00 has a law of its own
+NET_NEIGHBOURS = 12
+NET_INPUTS = NET_NEIGHBOURS * (3 + 2)  # a displacement and two noises for each neighbour
+NET_OUTPUTS = 4  # the diagonal and the offset
 
 Provenance = Literal["published", "fitted", "assumed"]
 
@@ -24,6 +30,8 @@ def _quantity(unit: str, meaning: str) -> Any:
 
 
 Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+PerDegree = Annotated[tuple[Positive, ...], Field(min_length=HARMONIC_DEGREES, max_length=HARMONIC_DEGREES)]
 
 
 class CbaParameters(_Frozen):
@@ -39,13 +47,62 @@ class CbaParameters(_Frozen):
     lambda_Y_per_nm3: Positive = _quantity("nm^-3", "intensity of the germs of the large pores")
 
 
-PARAMETERS_OF_MODEL: dict[str, type[_Frozen]] = {"cba": CbaParameters}
+class ParticleParameters(_Frozen):
+    """The outer shell, Eqs. (3) to (5) of the NMC811 paper, and the intensity of the seeds of the grains."""
+
+    shell_location_nm: float = _quantity("nm", "location of Z_00 = location + scale exp(sigma N(0, 1))")
+    shell_scale_nm: Positive = _quantity("nm", "scale of Z_00")
+    shell_sigma: Positive = _quantity("1", "shape of Z_00")
+    shell_nu: PerDegree = _quantity("1", "degrees of freedom of the Student laws, l = 1..9")
+    shell_harmonic_scale_nm: PerDegree = _quantity("nm", "scales of the Student laws, l = 1..9")
+    shell_minimum_volume_nm3: NotNegative = _quantity("nm^3", "smaller shells are rejected")
+    grain_intensity_per_nm3: Positive = _quantity("nm^-3", "intensity of the seeds")
+
+
+class RadialParameters(ParticleParameters):
+    """Half-axes of the grains' metric as an explicit function of the distance from the centre.
+
+    Half-axis a(rho) = outer + (inner - outer) exp(-(rho / transition)^2), times a log-normal noise; D = 1 / a^2.
+    """
+
+    radial_scale_inner: Positive = _quantity("1", "radial half-axis at the centre")
+    radial_scale_outer: Positive = _quantity("1", "radial half-axis far out")
+    tangential_scale_inner: Positive = _quantity("1", "tangential half-axes at the centre")
+    tangential_scale_outer: Positive = _quantity("1", "tangential half-axes far out")
+    scale_transition_nm: Positive = _quantity("nm", "distance over which the half-axes change")
+    scale_noise: NotNegative = _quantity("1", "standard deviation of the log half-axes, before cutting at 2.5 of it")
+    offset_range_nm2: NotNegative = _quantity("nm^2", "offsets r are uniform on [0, range]")
+
+
+class NetParameters(ParticleParameters):
+    """Ranges of the outputs of the marker net, Algorithm 1 of the NMC811 paper; its weights are arrays."""
+
+    length_unit_nm: Positive = _quantity("nm", "length in which the net measures displacements")
+    diagonal_low: Positive = _quantity("1", "smallest entry of D")
+    diagonal_high: Positive = _quantity("1", "largest entry of D")
+    offset_low: float = _quantity("length_unit^2", "smallest offset r")
+    offset_high: float = _quantity("length_unit^2", "largest offset r")
+
+    @model_validator(mode="after")
+    def _ranges_are_not_empty(self) -> "NetParameters":
+        for name in ("diagonal", "offset"):
+            low, high = getattr(self, f"{name}_low"), getattr(self, f"{name}_high")
+            if high < low:
+                raise ValueError(f"{name}_high: found {high}, expected at least {name}_low = {low}")
+        return self
+
+
+PARAMETERS_OF_MODEL: dict[str, type[_Frozen]] = {
+    "cba": CbaParameters,
+    "particle-radial": RadialParameters,
+    "particle-net": NetParameters,
+}
 
 
 class ParameterRecord(_Frozen):
     """One parameter as it stands in the file: value, unit, and where the value comes from."""
 
-    value: float
+    value: float | tuple[float, ...]
     unit: str
     provenance: Provenance
     source: str = ""
@@ -60,6 +117,14 @@ class ArrayRecord(_Frozen):
     provenance: Provenance
     sha256: str
     source: str = ""
+
+    @classmethod
+    def of(cls, array: np.ndarray, unit: str, provenance: Provenance, source: str = "") -> "ArrayRecord":
+        """Return the record of an array."""
+        shape, digest = tuple(array.shape), array_digest(array)
+        return cls(
+            shape=shape, dtype=str(array.dtype), unit=unit, provenance=provenance, sha256=digest, source=source
+        )  # fmt: skip
 
 
 class Calibration(_Frozen):
@@ -79,11 +144,11 @@ class Bundle(_Frozen):
     name, title, description, licence : str
         Identity, and under which terms the values may be used.
     model : str
-        Which model the parameters belong to: "cba".
+        Which model the parameters belong to: "cba", "particle-radial" or "particle-net".
     values : dict of str to ParameterRecord
         The parameters with unit and provenance.
-    arrays : dict of str to ArrayRecord
-        What stands in ``arrays.safetensors`` beside the description.
+    array_records : dict of str to ArrayRecord
+        What stands in ``arrays.safetensors`` beside the description; "arrays" in the file.
     calibration : Calibration
         Origin of the values as a whole.
     """
@@ -93,10 +158,11 @@ class Bundle(_Frozen):
     title: str
     description: str = ""
     licence: str
-    model: Literal["cba"]
+    model: Literal["cba", "particle-radial", "particle-net"]
     values: dict[str, ParameterRecord] = Field(alias="parameters")
-    arrays: dict[str, ArrayRecord] = {}
+    array_records: dict[str, ArrayRecord] = Field(default={}, alias="arrays")
     calibration: Calibration
+    _arrays: dict[str, np.ndarray] = PrivateAttr(default_factory=dict)
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
 
@@ -110,10 +176,41 @@ class Bundle(_Frozen):
                 raise ValueError(f"parameters.{name}.unit: found {record.unit!r}, expected {unit!r}")
         return self
 
+    @model_validator(mode="after")
+    def _weights_fit_the_net(self) -> "Bundle":
+        if self.model == "particle-net":
+            _check_layers(self.array_records)
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        # Arrays do not compare as one truth value; their digests, which stand in the records, do.
+        return isinstance(other, Bundle) and self.model_dump() == other.model_dump()
+
     @property
     def parameters(self) -> Any:
         """The parameters as the frozen record of their model (`CbaParameters` for "cba")."""
         return PARAMETERS_OF_MODEL[self.model](**{name: record.value for name, record in self.values.items()})
+
+    @property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """The arrays by name, not writeable; empty in a bundle that was read without them."""
+        return MappingProxyType(self._arrays)
+
+    def with_arrays(self, arrays: Mapping[str, np.ndarray], where: str = "") -> "Bundle":
+        """Return a copy that carries these arrays.
+
+        Raises
+        ------
+        BundleError
+            If they are not those that the bundle describes; the message begins with `where`.
+        """
+        _check_arrays(self.array_records, arrays, where or f"bundle {self.name!r}")
+        return self._carrying(arrays)
+
+    def _carrying(self, arrays: Mapping[str, np.ndarray]) -> "Bundle":
+        copy = self.model_copy()
+        copy._arrays = {name: _read_only(array) for name, array in arrays.items()}
+        return copy
 
     @property
     def content_hash(self) -> str:
@@ -121,7 +218,7 @@ class Bundle(_Frozen):
         content = {
             "model": self.model,
             "parameters": {name: record.value for name, record in sorted(self.values.items())},
-            "arrays": {name: record.sha256 for name, record in sorted(self.arrays.items())},
+            "arrays": {name: record.sha256 for name, record in sorted(self.array_records.items())},
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -137,25 +234,28 @@ class Bundle(_Frozen):
             raise BundleError(f"bundle {self.name!r}: found model {self.model!r}, expected {model!r}")
         return self.parameters
 
-    def with_parameters(self, **changes: float) -> "Bundle":
+    def with_parameters(self, **changes: float | tuple[float, ...]) -> "Bundle":
         """Return a copy with some parameter values changed, marked as assumed.
 
         Raises
         ------
         BundleError
-            If a name is unknown or a value is impossible.
+            If a name is unknown, a value is impossible, or one number is given for a parameter of several.
         """
         unknown = sorted(set(changes) - set(self.values))
         if unknown:
             raise BundleError(
                 f"bundle {self.name!r}: unknown parameter {unknown[0]!r}, expected one of {sorted(self.values)}"
             )
-        values = dict(self.values)
+        content = self.model_dump(by_alias=True)
         for name, value in changes.items():
-            values[name] = values[name].model_copy(
-                update={"value": value, "provenance": "assumed", "source": "set by the caller"}
-            )
-        return validated({**self.model_dump(by_alias=True), "parameters": _dump(values)}, f"bundle {self.name!r}")
+            several = self.values[name].value
+            if isinstance(several, tuple) and not isinstance(value, tuple | list):
+                raise BundleError(
+                    f"bundle {self.name!r}: parameter {name!r} takes {len(several)} numbers, found {value!r}"
+                )
+            content["parameters"][name].update(value=value, provenance="assumed", source="set by the caller")
+        return validated(content, f"bundle {self.name!r}")._carrying(self._arrays)
 
 
 def validated(content: Mapping[str, Any], where: str) -> Bundle:
@@ -179,5 +279,40 @@ def _reason(error: Any) -> str:
     return error["msg"].removeprefix("Value error, ") + shown
 
 
-def _dump(values: Mapping[str, ParameterRecord]) -> dict[str, Any]:
-    return {name: record.model_dump() for name, record in values.items()}
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+def _check_arrays(records: Mapping[str, ArrayRecord], arrays: Mapping[str, np.ndarray], where: str) -> None:
+    if set(arrays) != set(records):
+        raise BundleError(f"{where}: found arrays {sorted(arrays)}, expected {sorted(records)}")
+    for name, record in records.items():
+        array = arrays[name]
+        if array.shape != record.shape or str(array.dtype) != record.dtype:
+            raise BundleError(
+                f"{where}: array {name!r} is {array.dtype} {array.shape}, expected {record.dtype} {record.shape}"
+            )
+        if array_digest(array) != record.sha256:
+            raise BundleError(f"{where}: array {name!r} does not match its sha256, expected {record.sha256}")
+
+
+def _check_layers(records: Mapping[str, ArrayRecord]) -> None:
+    """Raise ValueError unless the records are those of a fully connected net from NET_INPUTS to NET_OUTPUTS."""
+    layers = max(1, math.ceil(len(records) / 2))
+    names = [f"{kind}_{layer}" for layer in range(layers) for kind in ("weight", "bias")]
+    if set(records) != set(names):
+        raise ValueError(f"arrays: found {sorted(records)}, expected weight_0, bias_0, weight_1, bias_1, ...")
+    for name in names:
+        if records[name].dtype != "float32":
+            raise ValueError(f"arrays.{name}: found {records[name].dtype}, expected float32")
+    width = NET_INPUTS
+    for layer in range(layers):
+        weight, bias = records[f"weight_{layer}"].shape, records[f"bias_{layer}"].shape
+        rows: int | str = NET_OUTPUTS if layer == layers - 1 else weight[0] if len(weight) == 2 and weight[0] else "n"
+        if weight != (rows, width):
+            raise ValueError(f"arrays.weight_{layer}: found shape {weight}, expected ({rows}, {width})")
+        if bias != (rows,):
+            raise ValueError(f"arrays.bias_{layer}: found shape {bias}, expected ({rows},)")
+        width = weight[0]

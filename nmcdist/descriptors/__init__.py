@@ -1,5 +1,6 @@
-"""Descriptors of a phase or a label volume: arrays in, numbers out."""
+"""Descriptors of a phase, a label volume, a grain or a shell: arrays in, numbers out."""
 
+from nmcdist.descriptors.grains import GrainContacts, describe_grains, describe_packing, grain_contacts
 from nmcdist.descriptors.intrinsic import (
     IntrinsicVolumes,
     configuration_counts,
@@ -14,6 +15,8 @@ from nmcdist.descriptors.pore_size import (
     constrictivity,
     pore_size_distribution,
 )
+from nmcdist.descriptors.sections import chord_lengths, describe_section
+from nmcdist.descriptors.shell import describe_shell, describe_shells
 from nmcdist.descriptors.transport import Conduction, effective_conductivity, solve_conduction
 from nmcdist.descriptors.two_point import (
     TwoPointCoverage,
@@ -24,14 +27,22 @@ from nmcdist.descriptors.two_point import (
 
 __all__ = [
     "Conduction",
+    "GrainContacts",
     "IntrinsicVolumes",
     "PoreSizeDistribution",
     "TwoPointCoverage",
     "bottleneck_radius",
+    "chord_lengths",
     "configuration_counts",
     "constrictivity",
+    "describe_grains",
+    "describe_packing",
+    "describe_section",
+    "describe_shell",
+    "describe_shells",
     "effective_conductivity",
     "geodesic_tortuosity",
+    "grain_contacts",
     "intrinsic_volumes",
     "intrinsic_volumes_from_counts",
     "pair_counts",

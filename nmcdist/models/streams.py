@@ -14,6 +14,10 @@ from nmcdist.errors import InputError
 GRAPHITE = 1
 LARGE_PORES = 2
 FIELD = 3
+SHELL = 4
+SEEDS = 5
+MARKERS = 6
+ORIENTATIONS = 7
 
 _TILE_ZERO = 2**31  # spawn keys are unsigned words: tile coordinates are stored with this offset
 

@@ -1,22 +1,48 @@
 """Bundles: data only, checked whole, refused with one line when anything is off."""
 
 import json
+import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import nmcdist
-from nmcdist.bundle import ArrayRecord, list_bundles, load_bundle, save_bundle
-from nmcdist.bundle.files import load_arrays
-from nmcdist.bundle.schema import array_digest
+from nmcdist.bundle import ArrayRecord, Bundle, ParticleParameters, list_bundles, load_bundle, save_bundle
+from nmcdist.bundle.schema import validated
 from nmcdist.errors import BundleError
 
 NAME = "cba-cathode-2025"
+PARTICLES = "nmc811-radial"
+NET_VALUES = {
+    "length_unit_nm": (50.0, "nm"),
+    "diagonal_low": (1.0, "1"),
+    "diagonal_high": (10.0, "1"),
+    "offset_low": (0.0, "length_unit^2"),
+    "offset_high": (50.0, "length_unit^2"),
+}
 
 
 @pytest.fixture
 def folder(tmp_path):
     return save_bundle(load_bundle(NAME), tmp_path / "copy")
+
+
+def layers(*widths):
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for k, (inputs, outputs) in enumerate(pairwise(widths)):
+        arrays[f"weight_{k}"] = rng.standard_normal((outputs, inputs)).astype(np.float32)
+        arrays[f"bias_{k}"] = rng.standard_normal(outputs).astype(np.float32)
+    return arrays
+
+
+def net_content(arrays, **changes):
+    content = load_bundle(PARTICLES).model_dump(by_alias=True)
+    shared = {name: content["parameters"][name] for name in ParticleParameters.model_fields}
+    own = {n: {"value": v, "unit": unit, "provenance": "assumed"} for n, (v, unit) in {**NET_VALUES, **changes}.items()}
+    records = {name: ArrayRecord.of(array, "1", "assumed") for name, array in arrays.items()}
+    return {**content, "name": "net", "model": "particle-net", "parameters": {**shared, **own}, "arrays": records}
 
 
 def rewrite(folder, change):
@@ -52,20 +78,136 @@ def test_hash_ignores_wording_but_not_values(folder):
     assert bundle.model_copy(update={"title": "other"}).content_hash == bundle.content_hash
 
 
-def test_arrays_travel_as_safetensors_and_are_checked(tmp_path):
-    weights = np.arange(12, dtype=np.float32).reshape(3, 4)
-    record = ArrayRecord(shape=(3, 4), dtype="float32", unit="1", provenance="fitted", sha256=array_digest(weights))
-    bundle = load_bundle(NAME).model_copy(update={"arrays": {"weights": record}})
-    folder = save_bundle(bundle, tmp_path / "b", {"weights": weights})
-    assert np.array_equal(load_arrays(folder)["weights"], weights)
-    blob = bytearray((folder / "arrays.safetensors").read_bytes())
-    blob[-1] ^= 1
-    (folder / "arrays.safetensors").write_bytes(blob)
-    with pytest.raises(BundleError, match="'weights' does not match its sha256"):
-        load_bundle(folder)
-    (folder / "arrays.safetensors").write_bytes(blob[:20])
-    with pytest.raises(BundleError, match="cannot be read"):
-        load_bundle(folder)
+def test_the_hash_of_the_first_bundle_stays():
+    """Datasets that were made from it name it."""
+    assert load_bundle(NAME).content_hash == "78b51c43d222264902e71656560800f85ffc6b88d3f0efc7fcdd4154dae237a3"
+
+
+class TestArrays:
+    arrays = layers(60, 8, 4)
+
+    @pytest.fixture
+    def net(self):
+        return validated(net_content(self.arrays), "net").with_arrays(self.arrays)
+
+    def test_they_travel_as_safetensors(self, net, tmp_path):
+        read = load_bundle(save_bundle(net, tmp_path / "b"))
+        assert read == net
+        assert read.content_hash == net.content_hash
+        assert set(read.arrays) == set(self.arrays)
+        for name, array in self.arrays.items():
+            assert np.array_equal(read.arrays[name], array)
+            assert read.arrays[name].dtype == np.float32
+
+    def test_a_copy_with_other_parameters_carries_them(self, net):
+        changed = net.with_parameters(diagonal_high=8.0)
+        assert np.array_equal(changed.arrays["weight_1"], self.arrays["weight_1"])
+        assert changed != net
+        sent = pickle.loads(pickle.dumps(changed))
+        assert sent == changed
+        assert np.array_equal(sent.arrays["weight_1"], self.arrays["weight_1"])
+
+    def test_they_cannot_be_written_to(self, net):
+        with pytest.raises(ValueError, match="read-only"):
+            net.arrays["bias_0"][0] = 1.0
+
+    def test_other_weights_give_another_hash(self, net):
+        others = {**self.arrays, "bias_1": self.arrays["bias_1"] + 1}
+        assert validated(net_content(others), "net").content_hash != net.content_hash
+        with pytest.raises(BundleError, match=r"bundle 'net': array 'bias_1' does not match its sha256"):
+            net.with_arrays(others)
+
+    def test_a_bundle_read_without_them_cannot_be_saved(self, net, tmp_path):
+        bare = Bundle.model_validate(net.model_dump(by_alias=True))
+        assert not bare.arrays
+        with pytest.raises(BundleError, match=r"found arrays \[\], expected \['bias_0'"):
+            save_bundle(bare, tmp_path / "b")
+        assert not (tmp_path / "b").exists()
+        assert load_bundle(save_bundle(bare, tmp_path / "b", self.arrays)) == net
+
+    def test_damaged_files_are_refused(self, net, tmp_path):
+        folder = save_bundle(net, tmp_path / "b")
+        path = folder / "arrays.safetensors"
+        blob = bytearray(path.read_bytes())
+        blob[-1] ^= 1
+        path.write_bytes(blob)
+        with pytest.raises(BundleError, match=r"array '\w+' does not match its sha256"):
+            load_bundle(folder)
+        path.write_bytes(blob[:20])
+        with pytest.raises(BundleError, match="cannot be read"):
+            load_bundle(folder)
+        path.unlink()
+        with pytest.raises(BundleError, match="cannot be read"):
+            load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (layers(59, 8, 4), r"weight_0: found shape \(8, 59\), expected \(8, 60\)"),
+        (layers(60, 8, 5), r"weight_1: found shape \(5, 8\), expected \(4, 8\)"),
+        ({**layers(60, 8, 4), "bias_0": np.zeros(7, np.float32)}, r"bias_0: found shape \(7,\), expected \(8,\)"),
+        ({**layers(60, 8, 4), "weight_1": np.zeros((4, 9), np.float32)}, r"found shape \(4, 9\), expected \(4, 8\)"),
+        ({**layers(60, 8, 4), "weight_0": np.zeros(60, np.float32)}, r"found shape \(60,\), expected \(n, 60\)"),
+        ({**layers(60, 8, 4), "bias_1": np.zeros(4)}, "bias_1: found float64, expected float32"),
+        ({"weight_0": np.zeros((4, 60), np.float32)}, r"arrays: found \['weight_0'\], expected weight_0, bias_0"),
+        ({}, r"arrays: found \[\], expected weight_0, bias_0"),
+    ],
+)
+def test_weights_that_make_no_net_are_refused(arrays, message):
+    with pytest.raises(BundleError, match=message):
+        validated(net_content(arrays), "net")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"diagonal_low": (11.0, "1")}, r"diagonal_high: found 10.0, expected at least diagonal_low = 11.0"),
+        ({"diagonal_low": (0.0, "1")}, "diagonal_low: Input should be greater than 0"),
+        ({"offset_high": (-1.0, "length_unit^2")}, "offset_high: found -1.0, expected at least offset_low"),
+        ({"length_unit_nm": (0.0, "nm")}, "length_unit_nm: Input should be greater than 0"),
+    ],
+)
+def test_ranges_of_the_net_that_are_empty_are_refused(changes, message):
+    with pytest.raises(BundleError, match=message):
+        validated(net_content(layers(60, 4), **changes), "net")
+
+
+class TestParticles:
+    def test_built_in_bundle_says_what_is_published(self):
+        bundle = load_bundle(PARTICLES)
+        p = bundle.parameters
+        assert p.shell_location_nm == pytest.approx(-29.83 * 128)
+        assert p.shell_minimum_volume_nm3 == 10 * 128.0**3
+        assert p.grain_intensity_per_nm3 * 50**3 == pytest.approx(0.0018)
+        assert len(p.shell_nu) == len(p.shell_harmonic_scale_nm) == 9
+        published = {name for name, record in bundle.values.items() if record.provenance == "published"}
+        assert published == {"shell_location_nm", "shell_sigma", "shell_minimum_volume_nm3"}
+        assert all(record.source for record in bundle.values.values())
+
+    def test_several_numbers_travel_as_a_list(self, tmp_path):
+        bundle = load_bundle(PARTICLES).with_parameters(shell_nu=(3.0,) * 9)
+        read = load_bundle(save_bundle(bundle, tmp_path / "b"))
+        assert read == bundle
+        assert read.parameters.shell_nu == (3.0,) * 9
+        assert read.content_hash != load_bundle(PARTICLES).content_hash
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"shell_nu": 4.0}, r"bundle 'nmc811-radial': parameter 'shell_nu' takes 9 numbers, found 4.0$"),
+            ({"shell_nu": (4.0,) * 8}, "shell_nu: Tuple should have at least 9 items"),
+            ({"shell_nu": (*(4.0,) * 8, 0.0)}, r"shell_nu\.8: Input should be greater than 0"),
+            ({"shell_sigma": (0.4, 0.5)}, "shell_sigma: Input should be a valid number"),
+            ({"grain_intensity_per_nm3": -1.0}, "grain_intensity_per_nm3: Input should be greater than 0"),
+            ({"radial_scale_outer": 0.0}, "radial_scale_outer: Input should be greater than 0"),
+            ({"scale_noise": -0.1}, "scale_noise: Input should be greater than or equal to 0"),
+        ],
+    )
+    def test_impossible_values_are_refused_with_one_line(self, changes, message):
+        with pytest.raises(BundleError, match=message) as caught:
+            load_bundle(PARTICLES).with_parameters(**changes)
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -59,9 +59,9 @@ class TestTheory:
         assert euler == pytest.approx(1, abs=1e-9)
 
     def test_box_along_the_axes(self):
-        """Along the axes the 13 directions see a plane's area times 2 (sum over directions of share |cos|) = 0.898.
+        """Along the axes the 13 directions see a plane's area times 2 (sum over directions of share |cos|) = 0.927.
 
-        The faces of a box are all of that kind, so 0.898 of 2 (ab + bc + ca) is what must come out.
+        The faces of a box are all of that kind, so 0.927 of 2 (ab + bc + ca) is what must come out.
         """
         phase = np.zeros((60, 70, 80), dtype=bool)
         phase[10:40, 10:50, 10:60] = True

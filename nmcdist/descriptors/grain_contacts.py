@@ -1,0 +1,168 @@
+"""Which grains touch and over what area, by Crofton's formula in the 13 directions that join voxels of a 2x2x2 cube.
+
+The area of a surface is twice the mean number of times that lines of all directions cross it, per area across
+the line. Lines of a direction are the voxels along it, and cross wherever two neighbours differ.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from nmcdist.descriptors.grain_moments import Runs, check_labels, find_runs
+from nmcdist.descriptors.intrinsic import direction_weights
+from nmcdist.descriptors.phases import check_length
+
+START = 1 << 12  # slots of the hash table, to begin with; a power of two
+
+
+class GrainContacts(NamedTuple):
+    """Pairs of labels whose voxels are neighbours, in ascending order.
+
+    Attributes
+    ----------
+    label : ndarray of int32, shape (m, 2)
+        The smaller label first; 0 stands for the outside.
+    faces : ndarray of int64, shape (m,)
+        Voxel faces that the two share; 0 if only edges or corners of voxels touch.
+    area_nm2 : ndarray of float64, shape (m,)
+        Estimated area of contact.
+    """
+
+    label: np.ndarray
+    faces: np.ndarray
+    area_nm2: np.ndarray
+
+
+def grain_contacts(labels: np.ndarray, voxel_size_nm: float) -> GrainContacts:
+    """Return the pairs of grains that touch, and of grains and the outside, with the area between them.
+
+    What lies beyond the array is outside. Areas are unbiased over directions: of a plane the 13 directions see
+    0.927 (along the axes) to 1.023, on average over orientations 1.
+
+    What voxels miss: where three grains meet, voxels are neighbours across the narrow end of the third, which is
+    one crossing where there are two. Of the boundary of Poisson-Voronoi cells this takes off 5.7 % at 8 voxels to
+    the mean spacing of seeds and 2.8 % at 16. So do faces of contact that are smaller than a voxel, mostly without
+    area: of 15.54 neighbours, 15.05 and 15.34 are seen. Pairs across an end may have no voxel face in common;
+    they are listed, with ``faces`` 0, and do not count as neighbours.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (nz, ny, nx)
+        0 outside, positive labels in any order and with any gaps.
+    voxel_size_nm : float
+        Voxel edge in nm.
+
+    Raises
+    ------
+    InputError
+        If an argument has an impossible value, shape or type.
+
+    References
+    ----------
+    Ohser and Schladitz, 3D Images of Materials Structures (2009), chapter 5.
+    """
+    voxel_size_nm = check_length("voxel_size_nm", voxel_size_nm)
+    return contacts_of_runs(find_runs(check_labels(labels, 3)), voxel_size_nm)
+
+
+def contacts_of_runs(runs: Runs, voxel_size_nm: float) -> GrainContacts:
+    """Return the contacts of :func:`grain_contacts` from the runs of a label array."""
+    rows = len(runs.labels) + 1
+    keys, counts = _count_contacts(runs.end, runs.row, runs.first, runs.shape, rows)
+    order = np.argsort(keys)
+    keys, counts = keys[order], counts[order]
+    label = np.concatenate([np.zeros(1, np.int32), runs.labels])[np.stack([keys // rows, keys % rows], axis=1)]
+    return GrainContacts(label, counts[:, 0].copy(), counts @ (_crossing_areas() * voxel_size_nm**2))
+
+
+def _crossing_areas() -> np.ndarray:
+    """Return the area of a crossing along 1, 2 and 3 axes, for voxels of edge 1."""
+    share = direction_weights()
+    return np.array([2 * share[kind] / np.sqrt(kind) for kind in (1, 2, 3)])
+
+
+@njit(cache=True, nogil=True)
+def _count_contacts(end, row, first, shape, rows):
+    """Return keys a * rows + b, a < b, of rows that are neighbours, and their pairs along 1, 2 and 3 axes."""
+    keys = np.full(START, -1, np.int64)
+    counts = np.zeros((START, 3), np.int64)
+    used = 0
+    for z in range(shape[0] - 1):
+        for y in range(shape[1]):
+            line = z * shape[1] + y
+            # Room for all that this line can add: in each direction, a pair for every run of the two lines.
+            most = 13 * (first[line + 1] - first[line])
+            for dz, dy in ((0, 1), (1, -1), (1, 0), (1, 1)):
+                if 0 <= y + dy < shape[1]:
+                    other = line + dz * shape[1] + dy
+                    most += 3 * (first[other + 1] - first[other])
+            while 2 * (used + most) > len(keys):
+                keys, counts = _grow(keys, counts)
+            used += _count_within(keys, counts, end, row, first[line], first[line + 1], rows)
+            for dz, dy in ((0, 1), (1, -1), (1, 0), (1, 1)):
+                if 0 <= y + dy < shape[1]:
+                    other = line + dz * shape[1] + dy
+                    for dx in range(-1, 2):
+                        kind = abs(dz) + abs(dy) + abs(dx) - 1
+                        used += _count_between(keys, counts, end, row, first[line], first[other], dx, kind, rows)
+    found = np.flatnonzero(keys >= 0)
+    return keys[found], counts[found]
+
+
+@njit(cache=True, nogil=True)
+def _count_within(keys, counts, end, row, begin, stop, rows):
+    used = 0
+    for k in range(begin, stop - 1):
+        used += _add(keys, counts, row[k], row[k + 1], 0, 1, rows)
+    return used
+
+
+@njit(cache=True, nogil=True)
+def _count_between(keys, counts, end, row, i, j, dx, kind, rows):
+    """Count pairs of a voxel at x in the line of run i and one at x + dx in that of run j."""
+    width = end[-1]
+    used = 0
+    x, stop = max(0, -dx), width - max(0, dx)
+    while x < stop:
+        a, b = end[i], end[j] - dx
+        to = min(a, b, stop)
+        if row[i] != row[j] and to > x:
+            used += _add(keys, counts, row[i], row[j], kind, to - x, rows)
+        x = to
+        i += a == to
+        j += b == to
+    return used
+
+
+@njit(cache=True, nogil=True)
+def _add(keys, counts, a, b, kind, pairs, rows):
+    key = np.int64(min(a, b)) * rows + max(a, b)
+    k = _slot(keys, key)
+    new = keys[k] < 0
+    keys[k] = key
+    counts[k, kind] += pairs
+    return np.int64(new)
+
+
+@njit(cache=True, nogil=True)
+def _slot(keys, key):
+    """Return where a key is, or the free slot where it belongs."""
+    mask = len(keys) - 1
+    # Fibonacci hashing: neighbouring keys end up far apart.
+    k = np.int64((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & mask
+    while keys[k] >= 0 and keys[k] != key:
+        k = (k + 1) & mask
+    return k
+
+
+@njit(cache=True, nogil=True)
+def _grow(keys, counts):
+    more = np.full(2 * len(keys), -1, np.int64)
+    moved = np.zeros((len(more), 3), np.int64)
+    for k in range(len(keys)):
+        if keys[k] >= 0:
+            to = _slot(more, keys[k])
+            more[to] = keys[k]
+            moved[to] = counts[k]
+    return more, moved

@@ -1,0 +1,137 @@
+"""Planar sections of grains, as an EBSD image shows them: a row a grain, and the lengths of chords."""
+
+import numpy as np
+import xarray as xr
+from numba import njit
+
+from nmcdist.descriptors.grain_moments import check_labels, check_origin, count_pieces, find_runs, grain_moments
+from nmcdist.descriptors.grains import PAPER, Column, as_dataset, shape_columns
+from nmcdist.descriptors.phases import check_length
+
+_COUNT = "count of pixels"
+_MEAN = "mean of pixel centres"
+_MOMENTS = "second moments of the pixels as squares; a half-axis is 2 standard deviations"
+_EDGES = "pixels that share an edge"
+_GEOMETRY = "elementary geometry"
+
+COLUMNS = {
+    "area_nm2": Column(("grain",), "nm^2", "size A_cross of the section", _COUNT, f"{PAPER}, Fig. 10"),
+    "equivalent_diameter_nm": Column(("grain",), "nm", "diameter of the disk of this area", _COUNT, _GEOMETRY),
+    "centroid_nm": Column(
+        ("grain", "axis"), "nm", "centre of mass, from the centre of the particle in the plane", _MEAN, _GEOMETRY
+    ),
+    "radius_nm": Column(
+        ("grain",), "nm", "distance of the centre of mass from the centre of the particle in the plane", _MEAN,
+        _GEOMETRY,
+    ),
+    "principal_axis_lengths_nm": Column(
+        ("grain", "principal_axis"), "nm",
+        "axes (twice the half-axes), longer first, of the ellipse with the same second moments", _MOMENTS, _GEOMETRY,
+    ),
+    "principal_direction": Column(
+        ("grain", "axis"), "1", "unit vector v1 along the longer axis, pointing outwards", _MOMENTS, f"{PAPER}, Eq. (4)"
+    ),
+    "elongation": Column(
+        ("grain",), "1", "elongation eta = 1 - sqrt(e2 / e1), 0 if not elongated, below 1", _MOMENTS,
+        f"{PAPER}, Fig. 10, whose own form is lost",
+    ),
+    "elongation_excess": Column(
+        ("grain",), "1", "elongation as sqrt(e1 / e2) - 1, 0 if not elongated, unbounded", _MOMENTS,
+        f"{PAPER}, Fig. 10, whose own form is lost",
+    ),
+    "angle_to_radius": Column(
+        ("grain",), "rad", "orientation alpha: angle between v1 and the vector from the centre, 0 to pi/2", _MOMENTS,
+        f"{PAPER}, Eq. (4)",
+    ),
+    "pieces": Column(("grain",), "1", "connected pieces of the section", _EDGES, _GEOMETRY),
+    "is_cut": Column(("grain",), "1", "1 if the edge of the image cuts the section, else 0", _COUNT, _GEOMETRY),
+}  # fmt: skip
+
+
+def describe_section(
+    labels: np.ndarray, pixel_size_nm: float, origin_nm: tuple[float, float] | np.ndarray | None = None
+) -> xr.Dataset:
+    """Return a table of the grains in a planar section, a row a grain in ascending order of labels.
+
+    All pixels of a label are one section, in however many pieces. Eigenvalues e1 >= e2 are those of the pixels as
+    squares, so that a section one pixel wide has e2 > 0. Where the longer axis or the vector from the centre is
+    undefined (a square, a section centred on the particle), direction and angle are NaN.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (ny, nx)
+        0 outside, positive labels in any order and with any gaps.
+    pixel_size_nm : float
+        Pixel edge in nm.
+    origin_nm : two floats, optional
+        Coordinates (row, column) of the first pixel's centre, from the foot of the particle's centre in the
+        plane; by default such that this foot is the centre of the image.
+
+    Returns
+    -------
+    xarray.Dataset
+        The variables of :data:`COLUMNS` with dimension grain, coordinate label.
+
+    Raises
+    ------
+    InputError
+        If an argument has an impossible value, shape or type.
+    """
+    pixel_size_nm, labels = check_length("pixel_size_nm", pixel_size_nm), check_labels(labels, 2)
+    origin = check_origin(origin_nm, labels.shape, pixel_size_nm)
+    runs = find_runs(labels)
+    count, mean, covariance = grain_moments(runs)
+    area = count * pixel_size_nm**2
+    columns = shape_columns(origin + pixel_size_nm * mean[:, 1:], pixel_size_nm**2 * covariance[:, 1:, 1:])
+    edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    columns |= {
+        "area_nm2": area,
+        "equivalent_diameter_nm": np.sqrt(4 * area / np.pi),
+        "elongation_excess": 1 / (1 - columns["elongation"]) - 1,
+        "pieces": count_pieces(runs)[0].astype(np.int32),
+        "is_cut": np.isin(runs.labels, edge),
+    }
+    return as_dataset(columns, COLUMNS, runs.labels, ("row", "column"))
+
+
+def chord_lengths(labels: np.ndarray, pixel_size_nm: float) -> np.ndarray:
+    """Return the lengths of all chords along the rows, then along the columns.
+
+    A chord is a run of pixels of one grain that a pixel of another label, 0 among them, ends at either side. Runs
+    that the edge of the image ends are left out: how long they are is not known.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (ny, nx)
+        0 outside, positive labels in any order and with any gaps.
+    pixel_size_nm : float
+        Pixel edge in nm.
+
+    Returns
+    -------
+    ndarray of float64
+        In nm; pixels of the run times their edge.
+
+    Raises
+    ------
+    InputError
+        If an argument has an impossible value, shape or type.
+    """
+    pixel_size_nm, labels = check_length("pixel_size_nm", pixel_size_nm), check_labels(labels, 2)
+    return pixel_size_nm * np.concatenate([_chords(labels), _chords(np.ascontiguousarray(labels.T))])
+
+
+@njit(cache=True, nogil=True)
+def _chords(cells):
+    rows, columns = cells.shape
+    found = np.empty(cells.size, np.int64)
+    chords = 0
+    for y in range(rows):
+        begin = -1  # no complete chord begins at the edge
+        for x in range(1, columns):
+            if cells[y, x] != cells[y, x - 1]:
+                if begin >= 0 and cells[y, x - 1] != 0:
+                    found[chords] = x - begin
+                    chords += 1
+                begin = x
+    return found[:chords].copy()

@@ -1,0 +1,218 @@
+"""Size and form of outer shells, from the coefficients of their radius function or from a closed mesh."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numba import njit
+from scipy.spatial import ConvexHull, QhullError
+
+from nmcdist.descriptors.grains import PAPER, Column
+from nmcdist.errors import InputError
+from nmcdist.geometry import sphere
+from nmcdist.geometry.frames import finite_array
+
+LEVEL = 3  # icosphere with the 642 directions of the paper
+
+_QUADRATURE = "exact quadrature of the radius function"
+_VERTICES = "surface points in 642 directions"
+
+VARIABLES = {
+    "d_max_nm": Column((), "nm", "largest diameter", f"largest distance between {_VERTICES}", f"{PAPER}, Eq. (17)"),
+    "compactness": Column(
+        (), "1", "compactness: volume over volume of the convex hull", f"polyhedra on {_VERTICES}, both of them",
+        f"{PAPER}, Eq. (18)",
+    ),
+    "aspect_ratio": Column(
+        (), "1", "aspect ratio: shortest over longest principal extent",
+        "extents of the ellipsoid with the same second moments, by exact quadrature of the radius function",
+        f"{PAPER}, Eq. (19), whose form is lost: assumed",
+    ),
+    "sphericity": Column(
+        (), "1", "sphericity pi^(1/3) (6 V)^(2/3) / A", "quadrature of the radius function", f"{PAPER}, Eq. (20)"
+    ),
+    "volume_nm3": Column((), "nm^3", "volume", _QUADRATURE, PAPER),
+    "area_nm2": Column(
+        (), "nm^2", "surface area", "quadrature of the radius function, which converges exponentially", PAPER
+    ),
+}  # fmt: skip
+
+_FROM_MESH = "closed mesh of triangles"
+
+
+def describe_shell(coefficients_nm: np.ndarray) -> xr.Dataset:
+    """Measure an outer shell, Eqs. (17) to (20) of the NMC811 paper.
+
+    The aspect ratio is that of the ellipsoid with the same second moments about the centre of mass: an
+    ellipsoid has the ratio of its shortest to its longest half-axis, a box that of its edges.
+
+    Parameters
+    ----------
+    coefficients_nm : ndarray, shape ((L + 1)^2,)
+        Of the real orthonormal spherical harmonics, Y_lm in place l^2 + l + m.
+
+    Returns
+    -------
+    xarray.Dataset
+        d_max_nm, compactness, aspect_ratio, sphericity, volume_nm3, area_nm2, without dimensions, each with
+        units, estimator and source.
+
+    Raises
+    ------
+    InputError
+        If a shape is wrong, a value is not finite, or the radius is not positive in one of 642 directions.
+    """
+    values = measure_shells(np.atleast_2d(coefficients_nm))
+    return xr.Dataset({name: ((), values[name][0], column.attrs) for name, column in VARIABLES.items()})
+
+
+def describe_shells(coefficients_nm: np.ndarray) -> xr.Dataset:
+    """Measure many outer shells: as :func:`describe_shell`, along the dimension "particle".
+
+    Parameters
+    ----------
+    coefficients_nm : ndarray, shape (n, (L + 1)^2)
+
+    Returns
+    -------
+    xarray.Dataset
+
+    Raises
+    ------
+    InputError
+        As :func:`describe_shell`.
+    """
+    values = measure_shells(coefficients_nm)
+    return xr.Dataset({name: (("particle",), values[name], column.attrs) for name, column in VARIABLES.items()})
+
+
+def describe_mesh(vertices_nm: np.ndarray, faces: np.ndarray) -> xr.Dataset:
+    """Measure a body by a closed mesh of its surface, as :func:`describe_shell` does a shell.
+
+    Parameters
+    ----------
+    vertices_nm : ndarray, shape (n, 3)
+    faces : ndarray of int, shape (m, 3)
+        Triangles, all of them outward in the order of the columns, or all of them inward.
+
+    Returns
+    -------
+    xarray.Dataset
+        The variables of :func:`describe_shell`.
+
+    Raises
+    ------
+    InputError
+        If a shape is wrong, a value is not finite, an index is none of a vertex, or the mesh is not closed, not
+        consistently oriented or without volume.
+    """
+    vertices = finite_array("vertices_nm", vertices_nm, ("n", 3))
+    triangles = vertices[_check_faces(faces, len(vertices))]
+    volume, area, covariance = _polyhedron(triangles)
+    hull_volume, diameter = _hull(vertices)
+    values = _form(diameter, volume / hull_volume, volume, area, covariance)
+    return xr.Dataset(
+        {
+            name: ((), np.float64(values[name]), column.attrs | {"estimator": _FROM_MESH})
+            for name, column in VARIABLES.items()
+        }
+    )
+
+
+def measure_shells(coefficients_nm: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the values of :func:`describe_shells` as arrays of shape (n,), by the names in `VARIABLES`."""
+    rows = sphere.check_coefficients(coefficients_nm)
+    moments = sphere.star_moments(rows)
+    diameter, compactness = np.empty((2, len(rows)))
+    for i, row in enumerate(rows):
+        diameter[i], compactness[i] = _measure_vertices(row)
+    return _form(diameter, compactness, moments.volume_nm3, moments.area_nm2, moments.covariance_nm2)
+
+
+def _form(diameter: Any, compactness: Any, volume: Any, area: Any, covariance: np.ndarray) -> dict[str, Any]:
+    extents = np.sqrt(np.linalg.eigvalsh(covariance))
+    return {
+        "d_max_nm": diameter,
+        "compactness": compactness,
+        "aspect_ratio": extents[..., 0] / extents[..., -1],
+        "sphericity": np.pi ** (1 / 3) * (6 * volume) ** (2 / 3) / area,
+        "volume_nm3": volume,
+        "area_nm2": area,
+    }
+
+
+def _measure_vertices(row: np.ndarray) -> tuple[float, float]:
+    directions, faces = sphere.icosphere(LEVEL)
+    radii = np.empty(len(directions))
+    sphere.sum_rows(row, sphere.icosphere_harmonics(LEVEL, sphere.order_of(row)), radii)
+    if radii.min() <= 0:
+        raise InputError(f"coefficients_nm: found a radius of {radii.min():g} nm, expected positive radii")
+    vertices = directions * radii[:, None]
+    hull_volume, diameter = _hull(vertices)
+    # The hull holds the polyhedron; rounding may say otherwise where they are the same.
+    return diameter, min(1.0, _enclosed(vertices, faces) / hull_volume)
+
+
+def _hull(vertices: np.ndarray) -> tuple[float, float]:
+    """Return the volume and the diameter of the convex hull of points."""
+    try:
+        hull = ConvexHull(vertices)
+    except (QhullError, ValueError):
+        raise InputError(f"vertices_nm: found {len(vertices)} points in a plane, expected a body") from None
+    return float(hull.volume), float(np.sqrt(_largest_distance2(vertices[hull.vertices])))
+
+
+def _polyhedron(triangles: np.ndarray) -> tuple[float, float, np.ndarray]:
+    """Return volume, surface area and covariance of a polyhedron by the tetrahedra from its middle."""
+    middle = triangles.mean(axis=(0, 1))
+    a, b, c = (triangles[:, k] - middle for k in range(3))
+    volumes = (a * np.cross(b, c)).sum(axis=1) / 6
+    volume = volumes.sum()
+    if volume == 0:
+        raise InputError("faces: found a mesh without volume, expected a closed surface of a body")
+    area = np.sqrt((np.cross(b - a, c - a) ** 2).sum(axis=1)).sum() / 2
+    total = a + b + c
+    centre = (volumes[:, None] * total).sum(axis=0) / (4 * volume)
+    # A tetrahedron with a corner at 0: 1/20 of its volume times the sum of corners squared, plus their sum squared.
+    second = sum(np.einsum("n,ni,nj->ij", volumes, p, p) for p in (a, b, c, total)) / (20 * volume)
+    return abs(float(volume)), float(area), second - np.outer(centre, centre)
+
+
+def _check_faces(faces: Any, n: int) -> np.ndarray:
+    faces = np.asarray(faces)
+    if faces.ndim != 2 or faces.shape[1] != 3 or len(faces) == 0 or faces.dtype.kind not in "ui":
+        raise InputError(f"faces: found {faces.dtype} of shape {faces.shape}, expected integers of shape (m, 3)")
+    if faces.min() < 0 or faces.max() >= n:
+        raise InputError(f"faces: found index {faces.min()} to {faces.max()}, expected 0 to {n - 1}")
+    edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).astype(np.int64)
+    _, edge = np.unique(edges.min(axis=1) * n + edges.max(axis=1), return_inverse=True)
+    runs = np.bincount(edge, weights=np.where(edges[:, 0] < edges[:, 1], 1, -1))
+    if runs.any():
+        raise InputError(
+            f"faces: found {np.count_nonzero(runs)} edges that are not run through both ways, "
+            "expected a closed surface, oriented throughout"
+        )
+    return faces
+
+
+@njit(cache=True, nogil=True)
+def _enclosed(vertices, faces):
+    """Return the volume that a closed mesh encloses."""
+    volume = 0.0
+    for k in range(len(faces)):
+        a, b, c = vertices[faces[k, 0]], vertices[faces[k, 1]], vertices[faces[k, 2]]
+        volume += a[0] * (b[1] * c[2] - b[2] * c[1])
+        volume += a[1] * (b[2] * c[0] - b[0] * c[2])
+        volume += a[2] * (b[0] * c[1] - b[1] * c[0])
+    return volume / 6.0
+
+
+@njit(cache=True, nogil=True)
+def _largest_distance2(points):
+    largest = 0.0
+    for i in range(len(points)):
+        z, y, x = points[i]
+        for j in range(i):
+            dz, dy, dx = points[j, 0] - z, points[j, 1] - y, points[j, 2] - x
+            largest = max(largest, dz * dz + dy * dy + dx * dx)
+    return largest
