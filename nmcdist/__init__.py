@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _HOME = {
     "load_bundle": "nmcdist.bundle",
     "generate_cba": "nmcdist.models.cba",
+    "generate_particle": "nmcdist.models.particle",
     "describe_cba": "nmcdist.descriptors.cba",
     "open_catalog": "nmcdist.datasets.catalog",
 }

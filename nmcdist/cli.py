@@ -113,13 +113,16 @@ def plan(recipe: Path, out: Path, **cluster: Any) -> None:
 @click.option("--max-lag-nm", type=float, help="End of the two-point functions.")
 @click.option("--max-radius-nm", type=float, help="End of the size distributions.")
 @click.option("--transport/--no-transport", default=None, help="Whether to solve for the M-factors.")
+@click.option("--voxel-size-nm", type=float, help="Voxels in which grains are measured (stores of particles).")
+@click.option("--pixel-size-nm", type=float, help="Pixels in which sections are measured (stores of particles).")
 @_cluster_options
 def describe(store: Path, **options: Any) -> int:
-    """Compute the descriptors of a finished STORE again; its volumes stay as they are."""
+    """Compute the descriptors of a finished STORE again; its volumes or records stay as they are."""
     from nmcdist.runs.progress import progress_on
     from nmcdist.runs.redescribe import describe_store
 
-    changes = {name: options.pop(name) for name in ("max_lag_nm", "max_radius_nm", "transport")}
+    names = ("max_lag_nm", "max_radius_nm", "transport", "voxel_size_nm", "pixel_size_nm")
+    changes = {name: options.pop(name) for name in names}
     changes = {name: value for name, value in changes.items() if value is not None}
     deployment, progress = _deployment(**options), progress_on()
     try:

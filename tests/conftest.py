@@ -40,7 +40,9 @@ class StopsAfter(Silent):
 
 
 def recipe_with(**changes) -> Recipe:
-    return parsed_recipe({**TINY, **changes}, "tiny.yaml")
+    recipe = parsed_recipe({**TINY, **changes}, "tiny.yaml")
+    assert isinstance(recipe, Recipe)
+    return recipe
 
 
 def make(out: Path, deployment: Deployment = HERE, recipe: Recipe | None = None, **options):

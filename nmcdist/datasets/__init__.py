@@ -8,9 +8,11 @@ _HOME = {
     "open_catalog": "nmcdist.datasets.catalog",
     "verify": "nmcdist.datasets.integrity",
     "export_volume": "nmcdist.datasets.export",
+    "read_particle": "nmcdist.datasets.particles",
+    "read_grains": "nmcdist.datasets.particles",
 }
 
-__all__ = ["export_volume", "open_catalog", "open_store", "verify"]
+__all__ = ["export_volume", "open_catalog", "open_store", "read_grains", "read_particle", "verify"]
 
 
 def __getattr__(name: str) -> Any:

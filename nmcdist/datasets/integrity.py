@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nmcdist.datasets.files import FileRecord, file_record, files_below, matches, write_text
-from nmcdist.datasets.layout import SAMPLE
+from nmcdist.datasets.layout import ITEMS_PER_FILE, SAMPLE
 from nmcdist.datasets.store import read_attributes
 from nmcdist.errors import StoreError
 
@@ -30,14 +30,18 @@ class Fault:
         Path relative to the store.
     what : str
         What was found and what was expected.
+    items : int
+        Number of items that it spoils, from `sample` on: those that share the file.
     """
 
     sample: int | None
     file: str
     what: str
+    items: int = 1
 
     def __str__(self) -> str:
-        whose = "store" if self.sample is None else f"item {self.sample}"
+        last = "" if self.sample is None or self.items == 1 else f" to {self.sample + self.items - 1}"
+        whose = "store" if self.sample is None else f"item {self.sample}{last}"
         return f"{whose}: {self.file}: {self.what}"
 
 
@@ -114,7 +118,7 @@ def verify(store: Path, expected_manifest: str | None = None) -> list[Fault]:
 
 def damaged_samples(faults: Iterable[Fault]) -> list[int]:
     """Return the items that faults spoil."""
-    return sorted({f.sample for f in faults if f.sample is not None})
+    return sorted({f.sample + k for f in faults if f.sample is not None for k in range(f.items)})
 
 
 def is_damaged(store: Path, file: str) -> bool:
@@ -128,16 +132,16 @@ def is_damaged(store: Path, file: str) -> bool:
 def _damaged_files(store: Path, manifest: Mapping[str, FileRecord], arrays: Mapping[str, Any]) -> list[Fault]:
     faults = []
     for name, record in manifest.items():
-        sample = _owner(name, arrays)
+        sample, items = _owner(name, arrays)
         try:
             found = file_record(store / name)
         except FileNotFoundError:
-            faults.append(Fault(sample, name, "is missing"))
+            faults.append(Fault(sample, name, "is missing", items))
             continue
         if found.size != record.size:
-            faults.append(Fault(sample, name, f"has {found.size} bytes, expected {record.size}"))
+            faults.append(Fault(sample, name, f"has {found.size} bytes, expected {record.size}", items))
         elif found != record:
-            faults.append(Fault(sample, name, "has another checksum than the manifest"))
+            faults.append(Fault(sample, name, "has another checksum than the manifest", items))
     strays = [name for name in _content(store) if name not in manifest]
     return faults + [Fault(None, name, "does not belong to the store") for name in strays]
 
@@ -154,7 +158,8 @@ def _missing_chunks(manifest: Mapping[str, FileRecord], arrays: Mapping[str, Any
             file = "/".join([name, "c", *map(str, index)])
             if file not in manifest:
                 what = "is not in the manifest, though the shape of the array calls for it"
-                faults.append(Fault(_owner(file, arrays), file, what))
+                sample, items = _owner(file, arrays)
+                faults.append(Fault(sample, file, what, items))
     return faults
 
 
@@ -171,15 +176,18 @@ def _array_metadata(store: Path, manifest: Mapping[str, FileRecord]) -> dict[str
     }
 
 
-def _owner(file: str, arrays: Mapping[str, Any]) -> int | None:
-    """Return the item that a chunk belongs to; None for what all items share."""
+def _owner(file: str, arrays: Mapping[str, Any]) -> tuple[int | None, int]:
+    """Return the first item that a chunk belongs to and how many share it; None for what is of all items."""
     array, _, place = file.partition("/c/")
     first = place.split("/")[0]
     meta = arrays.get(array)
     if not first.isdigit():
-        return None
-    if meta is None:  # its metadata is damaged, but the path still tells the item
-        return int(first)
-    dims = meta.get("dimension_names") or [None]
-    one_each = meta["chunk_grid"]["configuration"]["chunk_shape"][0] == 1
-    return int(first) if dims[0] == SAMPLE and one_each else None
+        return None, 1
+    if meta is None:  # its metadata is damaged, but the path still tells the place
+        return int(first), 1
+    axis, per_file = (meta.get("dimension_names") or [None])[0], meta["chunk_grid"]["configuration"]["chunk_shape"][0]
+    items = meta["attributes"].get(ITEMS_PER_FILE)
+    if items is None:
+        return (int(first) if axis == SAMPLE and per_file == 1 else None), 1
+    start = int(first) * items
+    return start, min(items, meta["shape"][0] - start) if axis == SAMPLE else items

@@ -15,7 +15,9 @@ import numpy as np
 FORMAT_VERSION = 1
 FORMAT_ATTRIBUTE = "nmcdist_format"
 SAMPLE = "sample"
+ROW = "row"  # of the tables that hold the grains of all particles, batch after batch
 VOLUME = "volume"
+ITEMS_PER_FILE = "items_per_file"  # attribute of variables that batches of items own
 UNWRITTEN = 255  # no voxel can hold it, so a missing shard never reads as pore
 
 Shape = tuple[int, int, int]
@@ -55,12 +57,12 @@ class Variable:
         """Shape of what one file holds."""
         return self.shards or self.chunks
 
-    def files(self, sample: int | None = None) -> Iterator[str]:
-        """Yield the paths (relative to the store) of the files of one sample, or of the whole variable."""
+    def files(self, place: int | None = None) -> Iterator[str]:
+        """Yield the paths (relative to the store) of the files at one place along the first axis, or of all."""
         counts = [math.ceil(n / c) for n, c in zip(self.shape, self.file_shape, strict=True)]
         ranges = [range(n) for n in counts]
-        if sample is not None:
-            ranges[0] = range(sample, sample + 1)
+        if place is not None:
+            ranges[0] = range(place, place + 1)
         for index in itertools.product(*ranges):
             yield self.file(index)
 
@@ -82,12 +84,13 @@ class Coordinate:
 
 @dataclass(frozen=True)
 class Layout:
-    """A whole store: variables, coordinates and the attributes of the group."""
+    """A whole store: variables, coordinates and the attributes of the group; totals are written at the end."""
 
     samples: int
     variables: tuple[Variable, ...]
     coordinates: tuple[Coordinate, ...]
     attrs: Mapping[str, Any]
+    totals: tuple[Variable, ...] = ()
 
     def variable(self, name: str) -> Variable | None:
         """Return the variable of this name, or None."""
@@ -101,11 +104,14 @@ class Layout:
     @property
     def nodes(self) -> set[str]:
         """Paths of the metadata files of the group and of every array."""
-        names = [v.name for v in self.variables] + [c.name for c in self.coordinates]
+        names = [v.name for v in (*self.variables, *self.totals)] + [c.name for c in self.coordinates]
         return {"zarr.json", *(f"{name}/zarr.json" for name in names)}
 
 
-def volume_variable(samples: int, shape: Shape, chunk: int, shard: int, attrs: Mapping[str, Any]) -> Variable:
+def volume_variable(
+    samples: int, shape: Shape, chunk: int, shard: int, attrs: Mapping[str, Any],
+    name: str = VOLUME, dtype: str = "uint8", fill_value: int = UNWRITTEN, axes: Sequence[str] = ("z", "y", "x"),
+) -> Variable:  # fmt: skip
     """Lay out the label volumes: shards no longer than `shard` voxels, each of whole chunks.
 
     Parameters
@@ -117,11 +123,17 @@ def volume_variable(samples: int, shape: Shape, chunk: int, shard: int, attrs: M
         Edge of a chunk in voxels; an axis that is shorter has chunks of its own length.
     shard : int
         Longest edge of a shard in voxels, at least `chunk`.
+    attrs : Mapping
+    name, dtype : str
+    fill_value : int
+        A label that no voxel has.
+    axes : sequence of str
+        Names of the dimensions z, y, x.
     """
     chunks = tuple(min(chunk, n) for n in shape)
     shards = tuple(_equal_parts(n, c, shard) for n, c in zip(shape, chunks, strict=True))
     return Variable(
-        VOLUME, (SAMPLE, "z", "y", "x"), (samples, *shape), (1, *chunks), (1, *shards), "uint8", UNWRITTEN, attrs
+        name, (SAMPLE, *axes), (samples, *shape), (1, *chunks), (1, *shards), dtype, fill_value, attrs
     )  # fmt: skip
 
 
@@ -134,6 +146,34 @@ def descriptor_variable(
     return Variable(
         name, (SAMPLE, *dims), (samples, *shape), (1, *shape), None, stored, fill, {**attrs, **extra}
     )  # fmt: skip
+
+
+def batch_variable(
+    name: str, length: int, per_file: int, dims: Sequence[str], shape: Sequence[int], dtype: Any,
+    attrs: Mapping[str, Any], chunk: int | None = None,
+) -> Variable:  # fmt: skip
+    """Lay out what batches of items own: each batch one file, of so many places along the first axis.
+
+    Parameters
+    ----------
+    name : str
+    length : int
+        Of the first axis.
+    per_file : int
+        Places of the first axis in a file.
+    dims : sequence of str
+        All of them, the first included.
+    shape : sequence of int
+        Of the other axes.
+    dtype : dtype
+    attrs : Mapping
+    chunk : int, optional
+        Places of the first axis that are compressed together, a divisor of `per_file`; default: all of a file.
+    """
+    stored, fill, extra = _storage_of(np.dtype(dtype))
+    chunks = (chunk or per_file, *shape)
+    shards = (per_file, *shape) if chunk else None
+    return Variable(name, tuple(dims), (length, *shape), chunks, shards, stored, fill, {**attrs, **extra})
 
 
 def boxes_of(shape: Shape, block: Shape) -> list[Box]:

@@ -12,7 +12,15 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from nmcdist.datasets.layout import FORMAT_ATTRIBUTE, FORMAT_VERSION, VOLUME, Box, Layout, Variable
+from nmcdist.datasets.layout import (
+    FORMAT_ATTRIBUTE,
+    FORMAT_VERSION,
+    SAMPLE,
+    VOLUME,
+    Box,
+    Layout,
+    Variable,
+)
 from nmcdist.errors import StoreError
 
 _LEVEL = 3  # of Zstandard: label volumes grow by 1 % at level 1 and shrink by 8 % at level 5, for 4 times the time
@@ -23,7 +31,7 @@ def create_store(path: Path, layout: Layout) -> None:
     for name in sorted(layout.nodes):
         (path / name).unlink(missing_ok=True)
     group = zarr.create_group(store=path, zarr_format=3, attributes=dict(layout.attrs))
-    for variable in layout.variables:
+    for variable in (*layout.variables, *layout.totals):
         _create_array(group, variable)
 
 
@@ -81,6 +89,55 @@ def write_descriptors(
                 raise StoreError(f"{store}: {variable.name}: found shape {value.shape}, expected {variable.shape[1:]}")
             array = zarr.open_array(store=store / variable.name, mode="r+", zarr_format=3)
             array[sample] = value.astype(variable.dtype)
+
+
+def write_rows(store: Path, variable: Variable, place: int, values: np.ndarray) -> None:
+    """Write what a batch owns of a variable; its file must have been removed before.
+
+    Parameters
+    ----------
+    store : Path
+    variable : Variable
+    place : int
+        Number of the file along the first axis.
+    values : ndarray
+        No longer along the first axis than a file; what is missing stays unwritten.
+
+    Raises
+    ------
+    StoreError
+        If the values are too many or have another shape.
+    """
+    most = variable.file_shape[0]
+    if len(values) > most or values.shape[1:] != variable.shape[1:]:
+        expected = (f"at most {most}", *map(str, variable.shape[1:]))
+        raise StoreError(f"{store}: {variable.name}: found shape {values.shape}, expected ({', '.join(expected)})")
+    array = zarr.open_array(store=store / variable.name, mode="r+", zarr_format=3)
+    with _always_write():
+        array[place * most : place * most + len(values)] = values.astype(variable.dtype)
+
+
+def write_total(store: Path, variable: Variable, values: np.ndarray) -> None:
+    """Write a variable that belongs to the run as a whole."""
+    array = zarr.open_array(store=store / variable.name, mode="r+", zarr_format=3)
+    with _always_write():
+        array[...] = values.astype(variable.dtype)
+
+
+def read_rows(store: Path, name: str, start: int, stop: int) -> np.ndarray:
+    """Read a part of a variable along its first axis.
+
+    Raises
+    ------
+    StoreError
+        If there is no such variable, or its bytes are damaged.
+    """
+    if not (store / name / "zarr.json").exists():
+        raise StoreError(f"{store}: holds no variable {name!r}")
+    try:
+        return np.asarray(zarr.open_array(store=store / name, mode="r", zarr_format=3)[start:stop])
+    except Exception as error:  # codecs raise what they like: RuntimeError, ValueError, their own
+        raise StoreError(f"{store}: {name} is damaged ({error})") from None
 
 
 def remove_files(store: Path, files: Sequence[str]) -> None:
@@ -164,11 +221,14 @@ def open_store(path: str | os.PathLike[str]) -> Any:
 
 
 def dask_chunks(path: Path) -> dict[str, int]:
-    """Return the Dask chunks along z, y, x that read every shard once; other axes keep their chunks."""
-    if not (path / VOLUME / "zarr.json").exists():
-        return {}
-    array = zarr.open_array(store=path / VOLUME, mode="r", zarr_format=3)
-    return dict(zip("zyx", (array.shards or array.chunks)[1:], strict=True))
+    """Return the Dask chunks that read every shard of volumes and of tables once; other axes keep their chunks."""
+    chunks: dict[str, int] = {}
+    for metadata in sorted(path.glob("*/zarr.json")):
+        array = zarr.open_array(store=metadata.parent, mode="r", zarr_format=3)
+        names = getattr(array.metadata, "dimension_names", None) or ()
+        if array.shards:
+            chunks |= {str(n): s for n, s in zip(names, array.shards, strict=True) if n != SAMPLE}
+    return chunks
 
 
 def read_block(store: Path, sample: int, box: Box | None = None) -> np.ndarray:

@@ -12,8 +12,8 @@ from typing import Any
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.errors import StoreError
 from nmcdist.runs.cluster import Resources
-from nmcdist.runs.plan import Task
-from nmcdist.runs.task import Job, Outcome, hold, release, run_task
+from nmcdist.runs.task import Outcome, hold, release, run_task
+from nmcdist.runs.work import Job, Task
 
 WORKER_LOSSES = 2  # how often a task is tried again after its worker died
 START_TIMEOUT_S = 120.0

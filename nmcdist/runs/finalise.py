@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from nmcdist.datasets.files import FileRecord, files_below, flush
 from nmcdist.datasets.integrity import write_manifest
-from nmcdist.datasets.store import consolidate, remove_files, write_coordinates, write_descriptors
+from nmcdist.datasets.store import consolidate, write_coordinates
 from nmcdist.errors import StoreError
-from nmcdist.runs import cba
-from nmcdist.runs.journal import Journal, Receipt, unpacked
-from nmcdist.runs.plan import Plan
+from nmcdist.runs.journal import Journal
+from nmcdist.runs.plan import maker_of
+from nmcdist.runs.work import Plan
 
 
 @dataclass(frozen=True)
@@ -53,12 +51,9 @@ def finalise(plan: Plan, wip: Path, journal: Journal) -> str:
     StoreError
         If a task is not done, or a file is not there any more.
     """
-    receipts = _receipts(plan, journal)
-    records = {name: record for receipt in receipts.values() for name, record in receipt.files.items()}
+    records = _records(plan, journal)
     _check_present(wip, records)
-    made_here: set[str] = set()
-    if plan.by_blocks and plan.recipe.descriptors is not None:
-        made_here = _join_blocks(plan, wip, receipts)
+    made_here = maker_of(plan.recipe).join(plan, wip, journal)
     write_coordinates(wip, plan.layout)
     _remove_strays(plan, wip, set(records) | made_here)
     consolidate(wip)
@@ -83,12 +78,19 @@ def undo_half_a_swap(paths: Paths) -> None:
     shutil.rmtree(paths.old, ignore_errors=True)
 
 
-def _receipts(plan: Plan, journal: Journal) -> dict[str, Receipt]:
-    found = {task.name: journal.receipt(task.name) for task in plan.tasks}
-    missing = sorted({task.sample for task in plan.tasks if found[task.name] is None})
+def _records(plan: Plan, journal: Journal) -> dict[str, FileRecord]:
+    """Return the record of every file that tasks wrote, and refuse to go on without one."""
+    records: dict[str, FileRecord] = {}
+    missing = []
+    for task in plan.tasks:
+        receipt = journal.receipt(task.name)
+        if receipt is None:
+            missing.append(task.sample)
+        else:
+            records.update(receipt.files)
     if missing:
-        raise StoreError(f"{plan.out / plan.recipe.name}: items not made: {missing}")
-    return {name: receipt for name, receipt in found.items() if receipt is not None}
+        raise StoreError(f"{plan.out / plan.recipe.name}: items not made: {sorted(set(missing))}")
+    return records
 
 
 def _check_present(wip: Path, records: Mapping[str, FileRecord]) -> None:
@@ -96,27 +98,6 @@ def _check_present(wip: Path, records: Mapping[str, FileRecord]) -> None:
         path = wip / name
         if not path.exists() or path.stat().st_size != record.size:
             raise StoreError(f"{path}: was written and is gone or cut; run again with --resume")
-
-
-def _join_blocks(plan: Plan, wip: Path, receipts: Mapping[str, Receipt]) -> set[str]:
-    """Write the descriptors of volumes that were made in blocks, from what each block adds."""
-    recipe, descriptors = plan.recipe, plan.layout.descriptors
-    assert recipe.descriptors is not None
-    sums: dict[int, dict[str, np.ndarray]] = {}
-    for task in plan.tasks:
-        partials = unpacked(receipts[task.name].partials or {})
-        before = sums.setdefault(task.sample, {name: np.zeros_like(a) for name, a in partials.items()})
-        sums[task.sample] = {name: before[name] + array for name, array in partials.items()}
-    files: set[str] = set()
-    for sample, partials in sums.items():
-        own = [name for variable in descriptors for name in variable.files(sample)]
-        values = cba.describe_from_blocks(
-            partials, recipe.volume.shape, recipe.volume.voxel_size_nm, recipe.descriptors
-        )
-        remove_files(wip, own)
-        write_descriptors(wip, descriptors, sample, values)
-        files |= set(own)
-    return files
 
 
 def _remove_strays(plan: Plan, wip: Path, chunks: set[str]) -> None:

@@ -30,12 +30,12 @@ class Receipt(BaseModel):
     task : str
     fingerprint : str
         Of the run; a receipt of another recipe, bundle or format is void.
-    box : Box
-        Voxels of the volume that it covers.
+    box : Box or None
+        Voxels of the volume that it covers, where a task makes one volume.
     files : dict of str to FileRecord
         Path in the store, SHA-256 and size.
     partials : dict or None
-        What a block adds to the descriptors of its volume.
+        What a task adds to the descriptors of its volume, or to the statistics of the dataset.
     seconds : dict of str to float
         Wall time of drawing, writing and describing.
     peak_memory_bytes : int
@@ -47,7 +47,7 @@ class Receipt(BaseModel):
 
     task: str
     fingerprint: str
-    box: Box
+    box: Box | None = None
     files: dict[str, FileRecord]
     partials: dict[str, Any] | None = None
     seconds: dict[str, float] = {}
@@ -92,6 +92,19 @@ class Journal:
         except (OSError, ValidationError):
             return None
 
+    def required_receipt(self, task: str) -> Receipt:
+        """Return the receipt of a task that is done.
+
+        Raises
+        ------
+        StoreError
+            If there is none or it is damaged.
+        """
+        receipt = self.receipt(task)
+        if receipt is None:
+            raise StoreError(f"{self.folder}: the receipt of {task} is gone; run again with --resume")
+        return receipt
+
     def drop_receipt(self, task: str) -> None:
         """Forget that a task was done, before its files are touched."""
         (self._receipts / f"{task}.json").unlink(missing_ok=True)
@@ -109,7 +122,7 @@ class Journal:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def is_done(journal: Journal, store: Path, task: str, fingerprint: str, box: Box, files: Sequence[str]) -> bool:
+def is_done(journal: Journal, store: Path, task: str, fingerprint: str, box: Box | None, files: Sequence[str]) -> bool:
     """Return whether a task's receipt holds: it is of this run, and its files are as they were written."""
     receipt = journal.receipt(task)
     if receipt is None or receipt.fingerprint != fingerprint or receipt.box != box:

@@ -5,7 +5,8 @@ from typing import Any
 from distributed import WorkerPlugin
 
 from nmcdist.datasets.store import limit_threads
-from nmcdist.runs.task import Job, hold, release
+from nmcdist.runs.task import hold, release
+from nmcdist.runs.work import Job
 
 
 class HoldJob(WorkerPlugin):

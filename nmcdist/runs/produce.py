@@ -15,9 +15,9 @@ from nmcdist.errors import BundleError, StoreError
 from nmcdist.runs.cluster import Deployment
 from nmcdist.runs.execute import run_here, run_on_dask
 from nmcdist.runs.journal import Journal, is_done
-from nmcdist.runs.plan import Plan, Task
 from nmcdist.runs.progress import Progress
-from nmcdist.runs.task import Job, Outcome
+from nmcdist.runs.task import Outcome
+from nmcdist.runs.work import Job, Plan, Task
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,7 @@ class Result:
 def tasks_to_do(plan: Plan, store: Path, journal: Journal) -> list[Task]:
     """Return the tasks without a receipt that holds."""
     return [
-        task
-        for task in plan.tasks
-        if not is_done(journal, store, task.name, plan.fingerprint, task.box, plan.files(task))
+        task for task in plan.tasks if not is_done(journal, store, task.name, plan.fingerprint, task.box, task.files)
     ]
 
 
@@ -75,7 +73,7 @@ def prepare(plan: Plan, wip: Path, journal: Journal, progress: Progress, **setti
         shutil.rmtree(wip, ignore_errors=True)
         journal.clear()
     content = plan.recipe.content
-    journal.write_settings({**deciding, "block": list(plan.block), "recipe": content, "bundle": plan.bundle_hash})
+    journal.write_settings({**deciding, **plan.settings, "recipe": content, "bundle": plan.bundle_hash})
     create_store(wip, plan.layout)
 
 
@@ -95,7 +93,6 @@ def job_of(
     plan: Plan, wip: Path, journal: Journal, *, bundle_folder: Path | None = None, source: Path | None = None
 ) -> Job:
     """Return what the tasks of a plan share; paths are absolute, since workers may start elsewhere."""
-    recipe = plan.recipe
     return Job(
         store=wip.absolute(),
         journal=journal.folder.absolute(),
@@ -103,12 +100,8 @@ def job_of(
         bundle_hash=plan.bundle_hash,
         fingerprint=plan.fingerprint,
         source=source.absolute() if source else None,
-        seed=recipe.seed,
-        shape=recipe.volume.shape,
-        voxel_size_nm=recipe.volume.voxel_size_nm,
-        descriptors=recipe.descriptors,
+        recipe=plan.recipe,
         variables=plan.layout.variables,
-        by_blocks=plan.by_blocks,
         threads=plan.resources.threads,
     )
 

@@ -18,7 +18,7 @@ from nmcdist.datasets.layout import (
     volume_variable,
 )
 from nmcdist.runs import cba
-from nmcdist.runs.recipe import Recipe
+from nmcdist.runs.recipe import BaseRecipe, Recipe
 
 
 def volume_of(recipe: Recipe) -> Variable:
@@ -49,8 +49,17 @@ def store_layout(recipe: Recipe, bundle: Bundle, *, by_blocks: bool) -> Layout:
         *(_voxel_centres(recipe) if recipe.storage.volumes else ()),
         *axes,
     )
-    beside = [c.name for c in coordinates if c.dims != (c.name,)]
-    attrs: dict[str, Any] = {
+    attrs = store_attrs(recipe, bundle, coordinates, by_blocks=by_blocks)
+    if by_blocks:
+        attrs["descriptors_left_out"] = list(cba.left_out_by_blocks(shape, voxel_size_nm, recipe.descriptors))
+    return Layout(recipe.samples, (*volumes, *descriptors), coordinates, attrs)
+
+
+def store_attrs(
+    recipe: BaseRecipe, bundle: Bundle, coordinates: tuple[Coordinate, ...], *, by_blocks: bool = False
+) -> dict[str, Any]:
+    """Return what the attributes of a store say: what it is, and all that it was made from."""
+    return {
         FORMAT_ATTRIBUTE: FORMAT_VERSION,
         "name": recipe.name,
         "title": recipe.title,
@@ -61,11 +70,9 @@ def store_layout(recipe: Recipe, bundle: Bundle, *, by_blocks: bool) -> Layout:
         "recipe_hash": recipe.content_hash,
         "fingerprint": fingerprint(recipe, bundle.content_hash, by_blocks=by_blocks),
         "nmcdist_version": nmcdist.__version__,
-        "coordinates": " ".join(beside),  # where xarray looks for them
+        # where xarray looks for them
+        "coordinates": " ".join(c.name for c in coordinates if c.dims != (c.name,)),
     }
-    if by_blocks:
-        attrs["descriptors_left_out"] = list(cba.left_out_by_blocks(shape, voxel_size_nm, recipe.descriptors))
-    return Layout(recipe.samples, (*volumes, *descriptors), coordinates, attrs)
 
 
 def _sample_coordinates(recipe: Recipe) -> tuple[Coordinate, ...]:
@@ -101,7 +108,7 @@ def _text(content: dict[str, Any]) -> str:
     return json.dumps(content, sort_keys=True, ensure_ascii=False)
 
 
-def fingerprint(recipe: Recipe, bundle_hash: str, *, by_blocks: bool) -> str:
+def fingerprint(recipe: BaseRecipe, bundle_hash: str, *, by_blocks: bool = False) -> str:
     """Return the SHA-256 (hex) of what decides the bytes of a store's chunks."""
     content = recipe.content
     for name in ("name", "version", "title", "bundle"):

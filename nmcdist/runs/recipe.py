@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -69,8 +69,8 @@ class StorageSpec(_Frozen):
         return self
 
 
-class Recipe(_Frozen):
-    """A dataset to be made.
+class BaseRecipe(_Frozen):
+    """What every recipe says, whatever it makes.
 
     Attributes
     ----------
@@ -80,6 +80,37 @@ class Recipe(_Frozen):
         A built-in bundle or the path of a bundle folder, relative to the recipe file.
     seed : int
         Seed of every random stream, in [0, 2^64).
+    """
+
+    kind: ClassVar[str]
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100)]
+    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$")]
+    title: Annotated[str, Field(min_length=1)]
+    bundle: Annotated[str, Field(min_length=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**64)]
+
+    @property
+    def samples(self) -> int:
+        """Number of items."""
+        raise NotImplementedError
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The recipe as plain data, with every default written out."""
+        return self.model_dump(mode="json")
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 (hex) of the recipe with every default written out."""
+        return hashlib.sha256(json.dumps(self.content, sort_keys=True).encode()).hexdigest()
+
+
+class Recipe(BaseRecipe):
+    """A dataset of label volumes of the additive phase.
+
+    Attributes
+    ----------
     volume : VolumeSpec
     sweep : dict
         One bundle parameter, or "graphite_fraction", with the values it takes; empty for the bundle as it is.
@@ -90,11 +121,8 @@ class Recipe(_Frozen):
     storage : StorageSpec
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100)]
-    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$")]
-    title: Annotated[str, Field(min_length=1)]
-    bundle: Annotated[str, Field(min_length=1)]
-    seed: Annotated[int, Field(ge=0, lt=2**64)]
+    kind: ClassVar[str] = "volumes"
+
     volume: VolumeSpec
     sweep: dict[str, Levels] = {}
     realisations: Annotated[int, Field(ge=1, le=2**31)] = 1
@@ -134,18 +162,8 @@ class Recipe(_Frozen):
         """Number of volumes; item = level * realisations + realisation."""
         return len(self.levels) * self.realisations
 
-    @property
-    def content(self) -> dict[str, Any]:
-        """The recipe as plain data, with every default written out."""
-        return self.model_dump(mode="json")
 
-    @property
-    def content_hash(self) -> str:
-        """SHA-256 (hex) of the recipe with every default written out."""
-        return hashlib.sha256(json.dumps(self.content, sort_keys=True).encode()).hexdigest()
-
-
-def load_recipe(path: str | Path) -> Recipe:
+def load_recipe(path: str | Path) -> BaseRecipe:
     """Read a recipe file; a relative bundle path in it is taken from its folder.
 
     Raises
@@ -165,8 +183,8 @@ def load_recipe(path: str | Path) -> Recipe:
     return parsed_recipe(content, str(path))
 
 
-def parsed_recipe(content: Any, where: str) -> Recipe:
-    """Return the recipe that plain data describes.
+def parsed_recipe(content: Any, where: str) -> BaseRecipe:
+    """Return the recipe that plain data describes: of particles where it says `particles`, else of volumes.
 
     Raises
     ------
@@ -177,13 +195,16 @@ def parsed_recipe(content: Any, where: str) -> Recipe:
         raise RecipeError(f"{where}: found {type(content).__name__}, expected a mapping of fields")
     if content.get("descriptors") == "none":
         content = {**content, "descriptors": None}
+    from nmcdist.runs.particle_recipe import ParticleRecipe  # which builds on this module
+
+    kind = ParticleRecipe if "particles" in content else Recipe
     try:
-        return Recipe.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
         raise RecipeError("\n".join(fault_lines(error, where))) from None
 
 
-def recipe_bundle(recipe: Recipe, folder: Path) -> Bundle:
+def recipe_bundle(recipe: BaseRecipe, folder: Path) -> Bundle:
     """Load the bundle that a recipe in this folder names.
 
     Raises

@@ -1,4 +1,4 @@
-"""Compute the descriptors of a finished store again; the volumes stay the very same files."""
+"""Compute the descriptors of a finished store again, from its volumes or from the records of its particles."""
 
 import shutil
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from nmcdist.errors import StoreError
 from nmcdist.runs.cluster import Deployment
 from nmcdist.runs.finalise import Paths, finalise, publish, undo_half_a_swap
 from nmcdist.runs.journal import Journal, locked
-from nmcdist.runs.plan import Plan, make_plan
+from nmcdist.runs.plan import make_plan
 from nmcdist.runs.produce import (
     Result,
     interruptible,
@@ -25,7 +25,8 @@ from nmcdist.runs.produce import (
     tasks_to_do,
 )
 from nmcdist.runs.progress import Progress, Silent
-from nmcdist.runs.recipe import Recipe, parsed_recipe
+from nmcdist.runs.recipe import BaseRecipe, parsed_recipe
+from nmcdist.runs.work import Plan
 
 
 def describe_store(
@@ -35,17 +36,19 @@ def describe_store(
     changes: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """Describe every volume of a finished store anew, and put the result in its place when it is whole.
+    """Describe every item of a finished store anew, and put the result in its place when it is whole.
 
-    The new store is made beside the old one, which readers see until a rename; the volumes are shared by
-    hard links where the file system has them. An interrupted call is continued by the next.
+    The new store is made beside the old one, which readers see until a rename. Volumes stay the very same files,
+    shared by hard links where the file system has them; particles are rendered again from their records. An
+    interrupted call is continued by the next.
 
     Parameters
     ----------
     store : Path
     deployment : Deployment, optional
     changes : Mapping, optional
-        Options of the descriptors (fields of DescriptorSpec) that differ from those of the store's recipe.
+        Options of the descriptors (fields of DescriptorSpec, or of GrainSpec for particles) that differ from
+        those of the store's recipe.
     progress : Progress, optional
 
     Raises
@@ -89,11 +92,11 @@ def _describe(plan: Plan, paths: Paths, deployment: Deployment, progress: Progre
     return Result(store, len(todo), kept, {}, digest, paths.run)
 
 
-def _origin(store: Path, changes: Mapping[str, Any]) -> tuple[Recipe, Bundle]:
+def _origin(store: Path, changes: Mapping[str, Any]) -> tuple[BaseRecipe, Bundle]:
     """Return the recipe and the bundle that a store was made from, with the descriptors asked for."""
     content, bundle = read_origin(store)
     read_manifest(store)
-    if not content["storage"]["volumes"]:
+    if not content.get("storage", {}).get("volumes", True):
         raise StoreError(f"{store}: holds no volumes to describe")
     recipe = parsed_recipe({**content, "descriptors": {**(content["descriptors"] or {}), **changes}}, str(store))
     try:

@@ -14,7 +14,7 @@ from nmcdist.errors import StoreError
 from nmcdist.runs.cluster import Deployment
 from nmcdist.runs.finalise import Paths, finalise, publish, undo_half_a_swap
 from nmcdist.runs.journal import Journal, Receipt, locked
-from nmcdist.runs.plan import Plan, make_plan
+from nmcdist.runs.plan import make_plan
 from nmcdist.runs.produce import (
     Result,
     interruptible,
@@ -25,11 +25,12 @@ from nmcdist.runs.produce import (
     tasks_to_do,
 )
 from nmcdist.runs.progress import Progress, Silent
-from nmcdist.runs.recipe import Recipe
+from nmcdist.runs.recipe import BaseRecipe
+from nmcdist.runs.work import Plan
 
 
 def run_recipe(
-    recipe: Recipe,
+    recipe: BaseRecipe,
     bundle: Bundle,
     out: Path,
     deployment: Deployment | None = None,
@@ -41,7 +42,7 @@ def run_recipe(
 
     Parameters
     ----------
-    recipe : Recipe
+    recipe : BaseRecipe
     bundle : Bundle
     out : Path
         Folder of the store, its journal and ``catalog.yaml``.
@@ -69,7 +70,7 @@ def run_recipe(
     journal = Journal(paths.run)
     if not resume:
         _refuse_existing(paths, recipe, bundle)
-    plan = make_plan(recipe, bundle, out, deployment, block=_recorded_block(journal) if resume else None)
+    plan = make_plan(recipe, bundle, out, deployment, settings=journal.settings() if resume else None)
     plan.validate(present_bytes=_size_of(paths.wip))
     with locked(paths.run), interruptible():
         undo_half_a_swap(paths)
@@ -103,7 +104,7 @@ def _make(
     return Result(paths.store, len(todo), kept, {}, digest, paths.run)
 
 
-def _refuse_existing(paths: Paths, recipe: Recipe, bundle: Bundle) -> None:
+def _refuse_existing(paths: Paths, recipe: BaseRecipe, bundle: Bundle) -> None:
     if paths.store.exists():
         found = read_attributes(paths.store)
         same = (found.get("recipe_hash"), found.get("bundle_hash")) == (recipe.content_hash, bundle.content_hash)
@@ -128,13 +129,13 @@ def _is_published(plan: Plan, store: Path, journal: Journal) -> bool:
 
 def _restore_receipts(plan: Plan, store: Path, journal: Journal) -> None:
     """Write the receipts of a store that came without its journal; its manifest vouches for the same files."""
-    if journal.settings() or plan.by_blocks:
+    if journal.settings() or plan.has_partials:
         return
     with contextlib.suppress(StoreError):
         manifest = read_manifest(store)
         journal.write_settings({"fingerprint": plan.fingerprint})
         for task in plan.tasks:
-            files = {name: manifest[name] for name in plan.files(task) if name in manifest}
+            files = {name: manifest[name] for name in task.files if name in manifest}
             journal.write_receipt(Receipt(task=task.name, fingerprint=plan.fingerprint, box=task.box, files=files))
 
 
@@ -156,14 +157,6 @@ def _is_whole(plan: Plan, store: Path, journal: Journal) -> bool:
         and all(manifest.get(name) == record for name, record in vouched.items())
         and all(matches(store / name, record) for name, record in manifest.items() if name not in vouched)
     )
-
-
-def _recorded_block(journal: Journal) -> tuple[int, int, int] | None:
-    """Return what a task made in the run before, so that its receipts count on another cluster too."""
-    block = journal.settings().get("block")
-    if isinstance(block, list) and len(block) == 3 and all(isinstance(n, int) for n in block):
-        return block[0], block[1], block[2]
-    return None
 
 
 def _size_of(folder: Path) -> int:

@@ -1,70 +1,19 @@
-"""The work itself, as plain functions that any scheduler can call: draw, write, describe, leave a receipt."""
+"""The work itself, as plain functions that any scheduler can call: make what a task owns, leave a receipt."""
 
+import errno
 import os
 import socket
-import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-
-from nmcdist.bundle import Bundle
-from nmcdist.datasets.files import file_record, link_or_copy
-from nmcdist.datasets.integrity import read_manifest
-from nmcdist.datasets.layout import VOLUME, Shape, Variable
-from nmcdist.datasets.store import read_block, remove_files, write_block, write_descriptors
-from nmcdist.errors import BundleError, StoreError
-from nmcdist.runs import cba
-from nmcdist.runs.journal import Journal, Receipt, packed
+from nmcdist.bundle import Bundle, load_bundle
+from nmcdist.datasets.files import file_record
+from nmcdist.datasets.store import remove_files
+from nmcdist.errors import BundleError
+from nmcdist.runs.journal import Journal, Receipt
 from nmcdist.runs.memory import peak_memory_bytes, reset_peak_memory
-from nmcdist.runs.plan import Task, owned_files
-from nmcdist.runs.recipe import DescriptorSpec
-
-
-@dataclass(frozen=True)
-class Job:
-    """What all tasks of a run share; every worker gets it once.
-
-    Attributes
-    ----------
-    store, journal : Path
-        The store in the making, and the folder of the journal.
-    bundle_folder : Path or None
-        Where workers load the bundle from; None where volumes are not drawn.
-    bundle_hash, fingerprint : str
-    source : Path or None
-        A finished store whose volumes are taken instead of drawn.
-    seed : int
-    shape : tuple of int
-    voxel_size_nm : float
-    descriptors : DescriptorSpec or None
-    variables : tuple of Variable
-    by_blocks : bool
-    threads : int
-        Threads of the kernels of one task.
-    """
-
-    store: Path
-    journal: Path
-    bundle_folder: Path | None
-    bundle_hash: str
-    fingerprint: str
-    source: Path | None
-    seed: int
-    shape: Shape
-    voxel_size_nm: float
-    descriptors: DescriptorSpec | None
-    variables: tuple[Variable, ...]
-    by_blocks: bool
-    threads: int
-
-    @property
-    def volume(self) -> Variable | None:
-        """The variable of the volumes; None where they are not stored."""
-        return next((v for v in self.variables if v.name == VOLUME), None)
+from nmcdist.runs.plan import maker_of
+from nmcdist.runs.work import ItemFailed, Job, Task
 
 
 @dataclass(frozen=True)
@@ -75,6 +24,7 @@ class Outcome:
     ----------
     task : str
     sample : int
+        Its item; of several, the one that failed, else the first.
     error : str
         One line; empty if the task is done.
     details : str
@@ -104,8 +54,6 @@ def hold(job: Job) -> None:
     BundleError
         If the bundle cannot be loaded or is not the one that the job was planned with.
     """
-    from nmcdist.bundle import load_bundle
-
     bundle = None
     if job.bundle_folder is not None:
         bundle = load_bundle(job.bundle_folder)
@@ -133,9 +81,12 @@ def run_task(fingerprint: str, task: Task) -> Outcome:
     try:
         _make(job, bundle, task)
     except Exception as error:
+        sample, cause = task.sample, error
+        if isinstance(error, ItemFailed):
+            sample, cause = error.item, error.error
         return Outcome(
-            task.name, task.sample, f"{type(error).__name__}: {_one_line(error)}", traceback.format_exc(),
-            hopeless=_is_hopeless(error),
+            task.name, sample, f"{type(cause).__name__}: {_one_line(cause)}", traceback.format_exc(),
+            hopeless=_is_hopeless(cause),
         )  # fmt: skip
     return Outcome(task.name, task.sample)
 
@@ -146,24 +97,15 @@ def _make(job: Job, bundle: Bundle | None, task: Task) -> None:
     set_thread_count(job.threads)
     reset_peak_memory()
     journal, seconds = Journal(job.journal), dict[str, float]()
-    files = owned_files(job.variables, task, by_blocks=job.by_blocks)
     journal.drop_receipt(task.name)
-    remove_files(job.store, files)
-    window = _volume(job, bundle, task, seconds)
-    core = tuple(slice(a - w, b - w) for (a, b), (w, _) in zip(task.box, task.window, strict=True))
-    if job.volume is not None and job.source is None:
-        with _timed(seconds, "write"):
-            write_block(job.store, job.volume, task.sample, task.box, window[core])
-    partials = None
-    if job.descriptors is not None:
-        with _timed(seconds, "describe"):
-            partials = _describe(job, task, window, core)
+    remove_files(job.store, task.files)
+    partials = maker_of(job.recipe).make(job, bundle, task, seconds)
     journal.write_receipt(
         Receipt(
             task=task.name,
             fingerprint=job.fingerprint,
             box=task.box,
-            files={name: file_record(job.store / name) for name in files},
+            files={name: file_record(job.store / name) for name in task.files},
             partials=partials,
             seconds=seconds,
             peak_memory_bytes=peak_memory_bytes(),
@@ -172,49 +114,8 @@ def _make(job: Job, bundle: Bundle | None, task: Task) -> None:
     )
 
 
-def _volume(job: Job, bundle: Bundle | None, task: Task, seconds: dict[str, float]) -> np.ndarray:
-    """Return the voxels of a task's window, drawn, or read from the store that they are taken from."""
-    (z, y, x) = task.window
-    if job.source is None:
-        assert bundle is not None  # hold() loads it for every job without a source
-        with _timed(seconds, "draw"):
-            shape = (z[1] - z[0], y[1] - y[0], x[1] - x[0])
-            return cba.draw(bundle, task.changes, shape, job.voxel_size_nm, job.seed, task.sample, (z[0], y[0], x[0]))
-    with _timed(seconds, "read"):
-        _take_files(job, job.source, task)
-        return read_block(job.source, task.sample, task.window)
-
-
-def _take_files(job: Job, source: Path, task: Task) -> None:
-    manifest = read_manifest(source)
-    assert job.volume is not None  # only stores with volumes are described again
-    for name in owned_files((job.volume,), task, by_blocks=job.by_blocks):
-        if file_record(source / name) != manifest.get(name):
-            raise StoreError(f"{source}: {name}: damaged; run `nmcdist verify`, then heal it with --resume")
-        link_or_copy(source / name, job.store / name)
-
-
-def _describe(job: Job, task: Task, window: np.ndarray, core: Sequence[slice]) -> dict | None:
-    assert job.descriptors is not None
-    if job.by_blocks:
-        return packed(cba.describe_block(window, tuple(core), job.shape, job.voxel_size_nm, job.descriptors))
-    values = cba.describe(window, job.voxel_size_nm, job.descriptors)
-    descriptors = [v for v in job.variables if v.name != VOLUME]
-    write_descriptors(job.store, descriptors, task.sample, values)
-    return None
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    seconds[name] = round(time.perf_counter() - start, 3)
-
-
 def _is_hopeless(error: BaseException) -> bool:
     """Return whether an error is of the disk, and so meets every task."""
-    import errno
-
     disk = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG}
     return isinstance(error, OSError) and error.errno in disk
 

@@ -6,7 +6,7 @@ import pytest
 from nmcdist.datasets import open_store
 from nmcdist.datasets.integrity import verify
 from nmcdist.datasets.store import read_block
-from nmcdist.runs import memory, plan
+from nmcdist.runs import memory, volumes
 from nmcdist.runs.journal import Journal
 from tests.conftest import StopsAfter, flip_a_byte, make, recipe_with, store_sha256
 
@@ -21,7 +21,7 @@ RECIPE = recipe_with(
 def too_little_memory(monkeypatch):
     """Whole volumes seem to fit nowhere, so that they are made in blocks, as small as they come."""
     monkeypatch.setattr(memory, "DESCRIBE_WHOLE", 1e15)
-    monkeypatch.setattr(plan, "_fitting_block", lambda shape, volume, fits: volume.file_shape[1:])
+    monkeypatch.setattr(volumes, "_fitting_block", lambda shape, volume, fits: volume.file_shape[1:])
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_a_block_run_resumes_and_heals_block_by_block(by_blocks, tmp_path, too_l
 
 def test_a_run_begun_in_blocks_goes_on_in_blocks_where_there_is_more_memory(tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(plan, "_fitting_block", lambda shape, volume, fits: volume.file_shape[1:])
+        patch.setattr(volumes, "_fitting_block", lambda shape, volume, fits: volume.file_shape[1:])
         make(tmp_path, recipe=RECIPE, progress=StopsAfter(3))
     result = make(tmp_path, recipe=RECIPE, resume=True)
     assert (result.made, result.kept) == (5, 3)

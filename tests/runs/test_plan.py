@@ -34,7 +34,7 @@ def test_volumes_that_fit_are_made_whole_one_task_each(tmp_path):
 
 def test_every_file_of_the_variables_is_owned_by_exactly_one_task(tmp_path):
     plan = plan_of(recipe_with(), tmp_path)
-    owned = [name for task in plan.tasks for name in plan.files(task)]
+    owned = [name for task in plan.tasks for name in task.files]
     assert sorted(owned) == sorted(name for v in plan.layout.variables for name in v.files())
 
 
@@ -47,7 +47,7 @@ def test_volumes_that_fit_no_worker_are_made_in_blocks_of_whole_shards(tmp_path)
         for (start, stop), s in zip(task.box, shard, strict=True):
             assert start % s == 0
             assert stop % s == 0 or stop == 1200
-    owned = [name for task in plan.tasks for name in plan.files(task)]
+    owned = [name for task in plan.tasks for name in task.files]
     assert sorted(owned) == sorted(plan.layout.variable("volume").files())
 
 

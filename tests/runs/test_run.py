@@ -14,10 +14,12 @@ from nmcdist.datasets.files import file_record
 from nmcdist.datasets.integrity import verify
 from nmcdist.errors import PlanError, StoreError
 from nmcdist.runs import task as task_module
+from nmcdist.runs import volumes
 from nmcdist.runs.cluster import Deployment
 from nmcdist.runs.journal import Journal, locked
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.run import run_recipe
+from nmcdist.runs.work import Task
 from tests.conftest import BUNDLE, StopsAfter, flip_a_byte, make, recipe_with, store_sha256
 
 
@@ -34,13 +36,13 @@ class Recorded(Silent):
 @pytest.fixture
 def drawn(monkeypatch):
     """Items that are drawn, in order."""
-    items, draw = [], task_module.cba.draw
+    items, draw = [], volumes.cba.draw
 
     def recording(bundle, changes, shape, voxel_size_nm, seed, index, origin):
         items.append(index)
         return draw(bundle, changes, shape, voxel_size_nm, seed, index, origin)
 
-    monkeypatch.setattr(task_module.cba, "draw", recording)
+    monkeypatch.setattr(volumes.cba, "draw", recording)
     return items
 
 
@@ -223,7 +225,7 @@ def test_two_drivers_never_work_on_one_store(out, store):
 
 
 def test_an_item_that_fails_is_recorded_while_the_others_go_on(made_once, tmp_path, monkeypatch):
-    describe = task_module.cba.describe
+    describe = volumes.cba.describe
     calls = []
 
     def fail_on_the_second(*args):
@@ -233,7 +235,7 @@ def test_an_item_that_fails_is_recorded_while_the_others_go_on(made_once, tmp_pa
         return describe(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(task_module.cba, "describe", fail_on_the_second)
+        patch.setattr(volumes.cba, "describe", fail_on_the_second)
         result = make(tmp_path)
     assert result.failed == {1: "ZeroDivisionError: no such phase"}
     assert (result.made, result.manifest_sha256) == (3, "")
@@ -273,7 +275,7 @@ def test_a_full_disk_stops_the_run_in_one_line(tmp_path, monkeypatch, drawn):
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(task_module, "write_block", full)
+    monkeypatch.setattr(volumes, "write_block", full)
     with pytest.raises(StoreError, match="No space left on device") as caught:
         make(tmp_path)
     assert len(str(caught.value).splitlines()) == 1
@@ -297,7 +299,7 @@ def test_descriptors_alone_can_be_stored(tmp_path, made_once):
 
 
 def test_a_worker_without_the_bundle_says_so_and_draws_nothing(drawn):
-    task = task_module.Task("item-000000", 0, {}, ((0, 8),) * 3, ((0, 8),) * 3)
+    task = Task(name="item-000000", sample=0, files=())
     outcome = task_module.run_task("unknown", task)
     assert outcome.unready
     assert "does not hold the bundle" in outcome.error

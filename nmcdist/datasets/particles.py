@@ -1,0 +1,138 @@
+"""Particles in a store: what of their analytic records is stored, and reading them back.
+
+The grains of all particles stand in tables with the dimension `row`, batch after batch: a batch owns one file of
+every column, and what it does not fill of it is marked by particle = -1.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmcdist.datasets.layout import SAMPLE
+from nmcdist.datasets.store import read_attributes, read_origin, read_rows
+from nmcdist.descriptors.grains import COLUMNS
+from nmcdist.errors import StoreError
+from nmcdist.models.particle import Particle
+
+_POINT = ("axis",)
+
+# dimensions beside the first, their lengths, dtype, units, meaning
+RECORD_ROWS: dict[str, tuple[tuple[str, ...], tuple[int, ...], str, str, str]] = {
+    "particle": ((), (), "int32", "1", "item that the grain belongs to; -1: no grain"),
+    "label": ((), (), "int32", "1", "label of the grain in voxels of its particle"),
+    "seed_nm": (_POINT, (3,), "float32", "nm", "seed point from the centre of the particle"),
+    "diagonal": (("frame_axis",), (3,), "float32", "1", "diagonal of D, the radial entry first"),
+    "offset_nm2": ((), (), "float32", "nm^2", "additive offset r"),
+    "gamma": ((), (), "float32", "rad", "turn of the frame about the radial direction"),
+    "kept": ((), (), "bool", "1", "whether the grain's centre of mass lies in the shell"),
+    "lattice_centroid_nm": (_POINT, (3,), "float32", "nm", "centre of mass, by sums over a lattice; kept grains"),
+    "lattice_volume_nm3": ((), (), "float32", "nm^3", "volume, by sums over a lattice; kept grains"),
+}
+ORIENTATION = {
+    "orientation": (("quaternion",), (4,), "float32", "1", "crystal orientation (w, x, y, z), not of the paper"),
+}
+RECORD_ITEMS: dict[str, tuple[tuple[str, ...], tuple[int, ...], str, str, str]] = {
+    "shell_coefficients_nm": (("harmonic",), (100,), "float64", "nm", "coefficients of the shell, Y_lm in l^2 + l + m"),
+    "shell_rejections": ((), (), "int32", "1", "shells drawn and rejected before this one"),
+    "box_nm": (("side", "axis"), (2, 3), "float32", "nm", "lowest and highest coordinates of the particle"),
+    "reach_nm": ((), (), "float64", "nm", "distance from the centre that no kept grain exceeds"),
+    "first_row": ((), (), "int64", "1", "first of the particle's rows in the tables"),
+    "rows": ((), (), "int32", "1", "number of its rows"),
+    "kept_grains": ((), (), "int32", "1", "number of grains that make up the particle"),
+}
+
+
+def is_particle_store(path: Path) -> bool:
+    """Return whether a store holds particles.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, its metadata is damaged, or its format is another.
+    """
+    recipe, _ = read_origin(path)
+    return "particles" in recipe
+
+
+def read_particle(store: str | Path, item: int) -> Particle:
+    """Read the analytic record of one particle; it renders the very voxels of the particle that was drawn.
+
+    Parameters
+    ----------
+    store : str or Path
+        A finished store of particles.
+    item : int
+
+    Raises
+    ------
+    StoreError
+        If there is no such store or item, or its bytes are damaged.
+    """
+    store = Path(store)
+    attributes, (recipe, _) = read_attributes(store), read_origin(store)
+    start, stop = _rows_of(store, item, recipe)
+    one = {name: read_rows(store, name, item, item + 1)[0] for name in RECORD_ITEMS}
+    rows = {name: read_rows(store, name, start, stop) for name in RECORD_ROWS}
+    if not (rows["particle"] == item).all():
+        raise StoreError(f"{store}: the rows of item {item} are incomplete or damaged")
+    return Particle(
+        seed=int(recipe["seed"]),
+        index=item,
+        bundle_hash=str(attributes["bundle_hash"]),
+        coefficients_nm=one["shell_coefficients_nm"],
+        rejections=int(one["shell_rejections"]),
+        seeds_nm=rows["seed_nm"],
+        diagonals=rows["diagonal"],
+        offsets_nm2=rows["offset_nm2"],
+        gammas=rows["gamma"],
+        kept=rows["kept"].astype(bool),
+        centroids_nm=rows["lattice_centroid_nm"],
+        volumes_nm3=rows["lattice_volume_nm3"],
+        box_nm=one["box_nm"],
+        reach_nm=float(one["reach_nm"]),
+    )
+
+
+def read_grains(store: str | Path, item: int) -> Any:
+    """Read the table of the grains that make up one particle, a row a grain.
+
+    Parameters
+    ----------
+    store : str or Path
+        A finished store of particles.
+    item : int
+
+    Returns
+    -------
+    xarray.Dataset
+        The columns of :func:`nmcdist.descriptors.describe_grains` with dimension grain, coordinate label.
+
+    Raises
+    ------
+    StoreError
+        If there is no such store or item, it holds no measured grains, or its bytes are damaged.
+    """
+    import xarray as xr
+
+    store = Path(store)
+    recipe, _ = read_origin(store)
+    start, stop = _rows_of(store, item, recipe)
+    if recipe["descriptors"] is None:
+        raise StoreError(f"{store}: its grains were not measured (the recipe has no descriptors)")
+    kept = read_rows(store, "kept", start, stop).astype(bool) & (read_rows(store, "volume_nm3", start, stop) > 0)
+    variables = {
+        name: (column.dims, read_rows(store, name, start, stop)[kept], column.attrs) for name, column in COLUMNS.items()
+    }
+    label = read_rows(store, "label", start, stop)[kept]
+    return xr.Dataset(variables, coords={"label": ("grain", label), "axis": ("axis", list("zyx"))})
+
+
+def _rows_of(store: Path, item: int, recipe: dict[str, Any]) -> tuple[int, int]:
+    if "particles" not in recipe:
+        raise StoreError(f"{store}: holds no particles")
+    count = int(recipe["particles"]["count"])
+    if isinstance(item, bool) or not isinstance(item, int | np.integer) or not 0 <= item < count:
+        raise StoreError(f"{store}: item {item} does not exist, expected 0 to {count - 1} ({SAMPLE})")
+    start = int(read_rows(store, "first_row", item, item + 1)[0])
+    return start, start + int(read_rows(store, "rows", item, item + 1)[0])

@@ -1,0 +1,230 @@
+"""Marker laws: the shape D, offset r and turn gamma of the grain of each seed, from seeds and random numbers."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numba import njit
+
+from nmcdist.bundle import Bundle, NetParameters, RadialParameters
+from nmcdist.bundle.schema import NET_NEIGHBOURS, NET_OUTPUTS
+from nmcdist.errors import BundleError
+from nmcdist.geometry.frames import radial_frames
+from nmcdist.threads import thread_map
+
+_NOISE_CUT = 2.5  # standard deviations: bounded half-axes give a bounded window
+BLOCK_ROWS = 4096  # seeds a block of work
+
+_jit = njit(cache=True, nogil=True)
+
+
+class MarkerLaw(Protocol):
+    """What the grain model asks of a law.
+
+    Attributes
+    ----------
+    neighbours : int
+        How many nearest seeds the markers of a seed depend on.
+    uniforms : int
+        How many random numbers a seed takes, the last of them for gamma.
+    lowest_diagonal, largest_offset_nm2 : float
+        Bounds of the entries of D and of r.
+    """
+
+    @property
+    def neighbours(self) -> int: ...  # noqa: D102
+    @property
+    def uniforms(self) -> int: ...  # noqa: D102
+    @property
+    def lowest_diagonal(self) -> float: ...  # noqa: D102
+    @property
+    def largest_offset_nm2(self) -> float: ...  # noqa: D102
+
+    def markers(
+        self, seeds_nm: np.ndarray, neighbours: np.ndarray, uniforms: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return D (m, 3), the radial entry first, r in nm^2 (m,) and gamma in [0, pi) (m,) of the first m seeds.
+
+        Parameters
+        ----------
+        seeds_nm : ndarray of float64, shape (n, 3)
+            From the particle's centre.
+        neighbours : ndarray of int, shape (m, `neighbours`)
+            Rows of the nearest seeds, the nearest first.
+        uniforms : ndarray of float64, shape (n, `uniforms`)
+            Random numbers of each seed in [0, 1).
+        """
+        ...
+
+
+def marker_law(bundle: Bundle) -> MarkerLaw:
+    """Return the marker law of a bundle.
+
+    Raises
+    ------
+    BundleError
+        If the bundle has none, or came without its arrays.
+    """
+    if bundle.model == "particle-radial":
+        return RadialMarkers(bundle.parameters)
+    if bundle.model != "particle-net":
+        raise BundleError(
+            f"bundle {bundle.name!r}: has no marker law (model {bundle.model!r}), "
+            "expected model 'particle-radial' or 'particle-net'"
+        )
+    if not bundle.arrays:
+        raise BundleError(f"bundle {bundle.name!r}: came without its arrays, expected {sorted(bundle.array_records)}")
+    layers = len(bundle.arrays) // 2
+    weights = tuple(np.asarray(bundle.arrays[f"weight_{k}"]) for k in range(layers))
+    biases = tuple(np.asarray(bundle.arrays[f"bias_{k}"]) for k in range(layers))
+    return MarkerNet(bundle.parameters, weights, biases)
+
+
+@dataclass(frozen=True)
+class RadialMarkers:
+    """An explicit law: half-axes as functions of the distance from the centre, with noise in half-axes and offset."""
+
+    parameters: RadialParameters
+    neighbours: int = 0
+    uniforms: int = 5
+
+    @property
+    def lowest_diagonal(self) -> float:
+        """Lower bound of the entries of D."""
+        p = self.parameters
+        longest = max(
+            p.radial_scale_inner, p.radial_scale_outer, p.tangential_scale_inner, p.tangential_scale_outer
+        )  # fmt: skip
+        return (longest * math.exp(_NOISE_CUT * p.scale_noise)) ** -2
+
+    @property
+    def largest_offset_nm2(self) -> float:
+        """Upper bound of r."""
+        return self.parameters.offset_range_nm2
+
+    def markers(
+        self, seeds_nm: np.ndarray, neighbours: np.ndarray, uniforms: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return D, r and gamma: D = 1 / a^2 with a(rho) times a log-normal noise of its own for each axis."""
+        from scipy.special import ndtr, ndtri
+
+        p = self.parameters
+        uniforms = uniforms[: len(neighbours)]
+        low = ndtr(-_NOISE_CUT)
+        noise = ndtri(low + (1.0 - 2.0 * low) * uniforms[:, :3])
+        inner = np.array([p.radial_scale_inner, p.tangential_scale_inner, p.tangential_scale_inner])
+        outer = np.array([p.radial_scale_outer, p.tangential_scale_outer, p.tangential_scale_outer])
+        diagonals = np.empty((len(neighbours), 3))
+        _fill_diagonals(seeds_nm, noise, inner, outer, p.scale_transition_nm, p.scale_noise, diagonals)
+        return diagonals, p.offset_range_nm2 * uniforms[:, 3], math.pi * uniforms[:, 4]
+
+
+@dataclass(frozen=True)
+class MarkerNet:
+    """Algorithm 1: a fully connected net turns the nearest seeds, seen in the grain's frame, into D and r.
+
+    Layer k computes `weights[k]` (out, in) times its input plus `biases[k]` (out,), in float32.
+    """
+
+    parameters: NetParameters
+    weights: tuple[np.ndarray, ...]
+    biases: tuple[np.ndarray, ...]
+    neighbours: int = NET_NEIGHBOURS
+    uniforms: int = 3
+
+    @property
+    def lowest_diagonal(self) -> float:
+        """Lower bound of the entries of D."""
+        return self.parameters.diagonal_low
+
+    @property
+    def largest_offset_nm2(self) -> float:
+        """Upper bound of r."""
+        return self.parameters.offset_high * self.parameters.length_unit_nm**2
+
+    def markers(
+        self, seeds_nm: np.ndarray, neighbours: np.ndarray, uniforms: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return D, r and gamma of Algorithm 1."""
+        p, count = self.parameters, len(neighbours)
+        gammas = math.pi * uniforms[:count, 2]
+        noise = uniforms[:, :2].astype(np.float32)
+        outputs = np.empty((count, NET_OUTPUTS))
+        low = np.array([p.diagonal_low] * 3 + [p.offset_low])
+        high = np.array([p.diagonal_high] * 3 + [p.offset_high])
+        seeds_nm = np.ascontiguousarray(seeds_nm, dtype=np.float64)
+
+        def fill(first: int) -> None:
+            rows = slice(first, min(first + BLOCK_ROWS, count))
+            frames = radial_frames(seeds_nm[rows], gammas[rows])
+            _run_net(
+                seeds_nm, frames, neighbours[rows], noise, 1.0 / p.length_unit_nm, first, *self._packed, low, high,
+                outputs[rows],
+            )  # fmt: skip
+
+        in_blocks(fill, count)
+        return outputs[:, :3], outputs[:, 3] * p.length_unit_nm**2, gammas
+
+    @cached_property
+    def _packed(self) -> tuple[np.ndarray, np.ndarray]:
+        """Widths of the layers, and for each layer its biases and its weights, inputs first, in one array."""
+        widths = [self.weights[0].shape[1], *(len(weight) for weight in self.weights)]
+        parts = [part for w, b in zip(self.weights, self.biases, strict=True) for part in (b, w.T.ravel())]
+        return np.array(widths), np.concatenate(parts).astype(np.float32)
+
+
+def in_blocks(function: Any, rows: int) -> None:
+    """Call a function with the first row of each block of work, on threads where there are several."""
+    firsts = range(0, rows, BLOCK_ROWS)
+    if len(firsts) == 1:
+        function(0)
+    else:
+        thread_map(function, firsts)
+
+
+@_jit
+def _fill_diagonals(seeds, noise, inner, outer, transition, sigma, diagonals):
+    for i in range(len(diagonals)):
+        rho2 = seeds[i, 0] * seeds[i, 0] + seeds[i, 1] * seeds[i, 1] + seeds[i, 2] * seeds[i, 2]
+        share = math.exp(-rho2 / (transition * transition))
+        for k in range(3):
+            half_axis = (outer[k] + (inner[k] - outer[k]) * share) * math.exp(sigma * noise[i, k])
+            diagonals[i, k] = 1.0 / (half_axis * half_axis)
+
+
+@_jit
+def _run_net(seeds, frames, neighbours, noise, inverse_unit, first, widths, packed, low, high, outputs):
+    """Sum over the inputs one after the other, for all outputs of a layer side by side: one order of sums always."""
+    here, there = np.empty(widths.max(), np.float32), np.empty(widths.max(), np.float32)
+    for i in range(len(outputs)):
+        s0, s1, s2 = seeds[first + i, 0], seeds[first + i, 1], seeds[first + i, 2]
+        n = 0
+        for k in range(neighbours.shape[1]):
+            j = neighbours[i, k]
+            d0, d1, d2 = seeds[j, 0] - s0, seeds[j, 1] - s1, seeds[j, 2] - s2
+            for a in range(3):
+                turned = frames[i, a, 0] * d0 + frames[i, a, 1] * d1 + frames[i, a, 2] * d2
+                here[n] = np.float32(turned * inverse_unit)
+                n += 1
+            here[n], here[n + 1] = noise[j, 0], noise[j, 1]
+            n += 2
+        place = 0
+        for layer in range(1, len(widths)):
+            width, wide = widths[layer - 1], widths[layer]
+            for o in range(wide):
+                there[o] = packed[place + o]
+            place += wide
+            for k in range(width):
+                x = here[k]
+                weights = packed[place : place + wide]
+                for o in range(wide):
+                    there[o] += x * weights[o]
+                place += wide
+            if layer < len(widths) - 1:
+                for o in range(wide):
+                    there[o] = max(there[o], np.float32(0.0))
+            here, there = there, here
+        for o in range(outputs.shape[1]):
+            outputs[i, o] = low[o] + (high[o] - low[o]) / (1.0 + math.exp(-np.float64(here[o])))

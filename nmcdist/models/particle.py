@@ -1,0 +1,440 @@
+"""Whole particles: a shell laid over grains, kept as an analytic record from which voxels of any size are rendered.
+
+The grains are cells of one endless tessellation. Those whose centre of mass lies in the shell make up the particle,
+whole, so that its surface consists of facets of grains. Centres of mass and volumes are sums over a lattice.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numba import njit
+
+from nmcdist.bundle import Bundle, load_bundle
+from nmcdist.errors import InputError
+from nmcdist.geometry.frames import finite_array
+from nmcdist.geometry.tessellation import label_lattice, rasterize_gbpd
+from nmcdist.models import streams
+from nmcdist.models.grains import GrainModel, Grains
+from nmcdist.models.pieces import merge_pieces
+from nmcdist.models.shell import Shell, ShellModel
+
+STEPS_PER_SPACING = 4  # of the lattice, spacing intensity^(-1/3) / 4: changing it changes which grains are kept
+_EDGE = 2.5  # spacings of the seeds that the lattice goes beyond the shell at first
+_RIM = 2.5  # spacings, over the root of the lowest D, that the seeds go beyond the lattice at first
+
+_jit = njit(cache=True, nogil=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Particle:
+    """The analytic record of a particle. Everything but the shell is computed from values rounded to float32.
+
+    Attributes
+    ----------
+    seed, index : int
+    bundle_hash : str
+        Content hash of the bundle.
+    coefficients_nm : ndarray of float64, shape (100,)
+        Of the shell.
+    rejections : int
+        Shells that were drawn and rejected before this one.
+    seeds_nm : ndarray of float32, shape (n, 3)
+        From the particle's centre; those that can have a say within `reach_nm`.
+    diagonals : ndarray of float32, shape (n, 3)
+        D, the radial entry first.
+    offsets_nm2, gammas : ndarray of float32, shape (n,)
+        r, and the turn about the radial direction.
+    kept : ndarray of bool, shape (n,)
+        Grains whose centre of mass lies in the shell.
+    centroids_nm : ndarray of float32, shape (n, 3)
+        Centres of mass of the kept grains, NaN for the others.
+    volumes_nm3 : ndarray of float32, shape (n,)
+        Volumes of the kept grains, 0 for the others.
+    box_nm : ndarray of float32, shape (2, 3)
+        Lowest and highest coordinates of the kept grains, with a step of the lattice to spare.
+    reach_nm : float
+        The kept grains are nearer to the centre, and as far as here the seeds stand for the endless process.
+    """
+
+    seed: int
+    index: int
+    bundle_hash: str
+    coefficients_nm: np.ndarray
+    rejections: int
+    seeds_nm: np.ndarray
+    diagonals: np.ndarray
+    offsets_nm2: np.ndarray
+    gammas: np.ndarray
+    kept: np.ndarray
+    centroids_nm: np.ndarray
+    volumes_nm3: np.ndarray
+    box_nm: np.ndarray
+    reach_nm: float
+
+    @cached_property
+    def shell(self) -> Shell:
+        """The outer shell."""
+        return Shell(self.coefficients_nm, self.rejections)
+
+    def matrices(self) -> np.ndarray:
+        """Return M = Q^T diag(D) Q of all grains (Eq. 12), float64, shape (n, 3, 3)."""
+        return Grains(self.seeds_nm, self.diagonals, self.offsets_nm2, self.gammas).matrices()
+
+    def grid(self, voxel_size_nm: float) -> tuple[tuple[int, int, int], tuple[float, float, float]]:
+        """Return shape and origin (centre of the first voxel) of the voxels that hold the particle.
+
+        Voxel k along an axis covers [k, k + 1] times the voxel size, so the particle's centre is a corner of
+        voxels, and halving the voxel size splits each voxel into eight.
+
+        Raises
+        ------
+        InputError
+            If the voxel size is not positive, or larger than the particle.
+        """
+        voxel = self._voxel(voxel_size_nm)
+        low = np.floor(self.box_nm[0].astype(np.float64) / voxel).astype(int)
+        high = np.maximum(np.ceil(self.box_nm[1].astype(np.float64) / voxel).astype(int), low + 1)
+        nz, ny, nx = (int(n) for n in high - low)
+        z, y, x = (float(v) for v in (low + 0.5) * voxel)
+        return (nz, ny, nx), (z, y, x)
+
+    def voxelize(self, voxel_size_nm: float = 50.0, pieces: Literal["merge", "keep"] = "merge") -> np.ndarray:
+        """Return the grain at each voxel centre.
+
+        Parameters
+        ----------
+        voxel_size_nm : float
+        pieces : {"merge", "keep"}
+            "merge" leaves every grain in one piece (:mod:`nmcdist.models.pieces`); "keep" leaves the tessellation
+            as it is.
+
+        Returns
+        -------
+        ndarray of int32, shape as in :meth:`grid`
+            Row of the grain + 1; 0 outside.
+
+        Raises
+        ------
+        InputError
+            If an argument is impossible, or the voxel size is larger than the particle.
+        """
+        if pieces not in ("merge", "keep"):
+            raise InputError(f"pieces: found {pieces!r}, expected 'merge' or 'keep'")
+        shape, origin = self.grid(voxel_size_nm)
+        if not self.kept.any():
+            return np.zeros(shape, dtype=np.int32)
+        labels = rasterize_gbpd(*self._diagram, shape, float(voxel_size_nm), origin, reach=self.reach_nm)
+        _keep(labels.reshape(-1), self.kept)
+        if pieces == "merge":
+            merge_pieces(labels)
+        return labels
+
+    def section(
+        self, voxel_size_nm: float = 50.0, normal: Any = (1.0, 0.0, 0.0), point_nm: Any = (0.0, 0.0, 0.0)
+    ) -> np.ndarray:
+        """Return the grain at each pixel centre of a plane, pieces left as they are.
+
+        The rows run along the first of the axes z, y, x but for that nearest to the normal, turned into the plane,
+        the columns across them on the side of the second. The pixels cover a square around the point of the plane
+        that is nearest to the particle's centre, and this point is a corner of pixels.
+
+        Parameters
+        ----------
+        voxel_size_nm : float
+            Pixel edge.
+        normal : sequence of three
+            Of any length.
+        point_nm : sequence of three
+            A point of the plane.
+
+        Returns
+        -------
+        ndarray of int32, shape (2 m, 2 m)
+            Row of the grain + 1; 0 outside.
+
+        Raises
+        ------
+        InputError
+            If an argument is impossible, the plane misses the particle, or the voxel size is larger than it.
+        """
+        voxel = self._voxel(voxel_size_nm)
+        foot, rows, columns = _plane(normal, point_nm)
+        distance = float(np.linalg.norm(foot))
+        if distance >= self.reach_nm > 0:
+            raise InputError(
+                f"point_nm: found a plane at {distance:g} nm from the centre, expected less than {self.reach_nm:g} nm"
+            )
+        half = max(1, math.ceil(math.sqrt(max(self.reach_nm**2 - distance**2, 0.0)) / voxel))
+        if not self.kept.any():
+            return np.zeros((2 * half, 2 * half), dtype=np.int32)
+        steps = voxel * np.stack([rows, columns])
+        origin = foot - (half - 0.5) * steps.sum(axis=0)
+        labels = label_lattice(*self._diagram, (2 * half, 2 * half), steps, origin, reach=self.reach_nm)
+        _keep(labels.reshape(-1), self.kept)
+        return labels
+
+    @cached_property
+    def _diagram(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.seeds_nm.astype(np.float64), self.matrices(), self.offsets_nm2.astype(np.float64)
+
+    def _voxel(self, voxel_size_nm: Any) -> float:
+        number = isinstance(voxel_size_nm, int | float | np.number) and not isinstance(voxel_size_nm, bool)
+        if not number or not 0 < voxel_size_nm < math.inf:
+            raise InputError(f"voxel_size_nm: found {voxel_size_nm!r}, expected a positive number of nanometres")
+        extent = float((self.box_nm[1] - self.box_nm[0]).min())
+        if self.kept.any() and voxel_size_nm > extent:
+            raise InputError(f"voxel_size_nm: found {voxel_size_nm} nm, expected at most the particle's {extent:g} nm")
+        return float(voxel_size_nm)
+
+
+@dataclass(frozen=True)
+class ParticleModel:
+    """What particles are drawn from: a model of shells, a model of grains, and the bundle's content hash."""
+
+    shells: ShellModel
+    grains: GrainModel
+    bundle_hash: str
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle) -> "ParticleModel":
+        """Return the model of a bundle; BundleError if it has no marker law."""
+        grains = GrainModel.from_bundle(bundle)
+        return cls(ShellModel.from_bundle(bundle), grains, bundle.content_hash)
+
+    @property
+    def step_nm(self) -> float:
+        """Distance between points of the lattice."""
+        return self.grains.spacing_nm / STEPS_PER_SPACING
+
+    @property
+    def margins_nm(self) -> tuple[float, float]:
+        """How far beyond the shell the lattice goes at first, and how far the seeds."""
+        edge = _EDGE * self.grains.spacing_nm
+        return edge, edge + _RIM * self.grains.spacing_nm * max(1.0, self.grains.law.lowest_diagonal**-0.5)
+
+    def draw(self, seed: int, index: int = 0) -> Particle:
+        """Draw one particle, a pure function of model, seed and index.
+
+        Raises
+        ------
+        InputError
+            If the seed or the index is impossible.
+        """
+        seed, index = streams.check_key(seed, index)
+        shell = self.shells.draw(seed, index)
+        step = self.step_nm
+        half, labels, grains, volumes, centroids, kept = self._settled_lattice(shell, step, seed, index)
+        box, reach2 = _extent(labels, half, kept)
+        reach_nm = float(np.float32(math.sqrt(reach2) * step))
+        law = self.grains.law
+        window = 0.0
+        if kept.any():
+            window = _window(
+                labels, half, step, *_diagram(grains), law.lowest_diagonal, law.largest_offset_nm2, reach2
+            )  # fmt: skip
+        grains = grains.nearest_to_centre(window)
+        n = len(grains.gammas)
+        kept, centroids, volumes = kept[:n], centroids[:n], volumes[:n]
+        return Particle(
+            seed, index, self.bundle_hash, shell.coefficients_nm, shell.rejections,
+            grains.seeds_nm, grains.diagonals, grains.offsets_nm2, grains.gammas, kept,
+            np.where(kept[:, None], centroids, np.float32(np.nan)), np.where(kept, volumes, np.float32(0)),
+            (box * step).astype(np.float32), reach_nm,
+        )  # fmt: skip
+
+    def _settled_lattice(self, shell: Shell, step: float, seed: int, index: int) -> tuple[Any, ...]:
+        """Return a lattice of labels that no larger lattice and no seed beyond the grains would change.
+
+        Not change for the particle: grains with points in the shell are whole. Points are `step` apart, those of
+        index `half` along all axes being the centre. With it come the grains' volumes, centres of mass, and which
+        are kept.
+        """
+        law, spacing = self.grains.law, self.grains.spacing_nm
+        reach, window = (shell.largest_radius_nm + margin for margin in self.margins_nm)
+        while True:
+            grains = self.grains.draw(window, seed, index)
+            half = math.floor(reach / step)
+            diagram = _diagram(grains)
+            labels = rasterize_gbpd(*diagram, (2 * half + 1,) * 3, step, (-half * step,) * 3, reach=reach)
+            needed = _window(
+                labels, half, step, *diagram, law.lowest_diagonal, law.largest_offset_nm2, math.inf
+            )  # fmt: skip
+            if needed > window:
+                window = needed
+                continue
+            counts, sums, cut = _sum_up(labels, half, len(grains.gammas))
+            volumes, centroids, kept = _measure(shell, step, counts, sums)
+            doubtful = _points_of(labels, half, cut, (shell.largest_radius_nm / step) ** 2) * step
+            if not (kept & cut).any() and not shell.contains(doubtful).any():
+                return half, labels, grains, volumes, centroids, kept
+            reach += spacing
+            window += spacing
+
+
+def generate_particle(bundle: Bundle | str | Path, seed: int, index: int = 0) -> Particle:
+    """Draw a particle: shell and grains independently, and of the grains those with their centre of mass in the shell.
+
+    Parameters
+    ----------
+    bundle : Bundle, str or Path
+        A trained bundle with a marker law, a built-in name, or the path of a bundle.
+    seed : int
+        Seed in [0, 2^64).
+    index : int
+        Number of the particle in [0, 2^32).
+
+    Returns
+    -------
+    Particle
+
+    Raises
+    ------
+    InputError
+        If the seed or the index is impossible.
+    BundleError
+        If the bundle cannot be loaded or has no marker law.
+    """
+    loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+    return ParticleModel.from_bundle(loaded).draw(seed, index)
+
+
+def _diagram(grains: Grains) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return grains.seeds_nm.astype(np.float64), grains.matrices(), grains.offsets_nm2.astype(np.float64)
+
+
+def _measure(shell: Shell, step: float, counts: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return volumes and centres of mass, NaN for grains without a point, and which of these lie in the shell."""
+    seen = counts > 0
+    centroids = np.full(sums.shape, np.nan, dtype=np.float32)
+    centroids[seen] = sums[seen] * (step / counts[seen])[:, None]
+    kept = np.zeros(len(counts), dtype=np.bool_)
+    kept[seen] = shell.contains(centroids[seen].astype(np.float64))
+    return (counts * step**3).astype(np.float32), centroids, kept
+
+
+def _plane(normal: Any, point_nm: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the point of a plane that is nearest to (0, 0, 0), and the directions of its rows and columns."""
+    normal, point = finite_array("normal", normal, (3,)), finite_array("point_nm", point_nm, (3,))
+    length = np.linalg.norm(normal)
+    if not length > 0:
+        raise InputError(f"normal: found {normal.tolist()}, expected a direction")
+    normal = normal / length
+    first, second = (a for a in range(3) if a != int(np.argmax(np.abs(normal))))
+    rows = np.eye(3)[first] - normal[first] * normal
+    rows /= np.linalg.norm(rows)
+    columns = np.cross(normal, rows)
+    columns *= math.copysign(1.0, columns[second])
+    return (normal @ point) * normal, rows, columns
+
+
+@_jit
+def _keep(labels, kept):
+    """Replace rows of kept grains by row + 1, everything else by 0."""
+    for i in range(len(labels)):
+        row = labels[i]
+        labels[i] = row + 1 if row >= 0 and kept[row] else 0
+
+
+@_jit
+def _sum_up(labels, half, grains):
+    """Return for each grain its number of points, the sums of their indices from the centre, and if it is cut off."""
+    n = len(labels)
+    counts, sums = np.zeros(grains, np.int64), np.zeros((grains, 3), np.int64)
+    cut = np.zeros(grains, np.bool_)
+    for z in range(n):
+        for y in range(n):
+            for x in range(n):
+                g = labels[z, y, x]
+                if g < 0:
+                    continue
+                counts[g] += 1
+                sums[g, 0] += z - half
+                sums[g, 1] += y - half
+                sums[g, 2] += x - half
+                if not cut[g]:
+                    cut[g] = _at_edge(labels, z, y, x)
+    return counts, sums, cut
+
+
+@_jit
+def _at_edge(labels, z, y, x):
+    """Tell whether one of the 26 neighbours is missing."""
+    n = len(labels)
+    if min(z, y, x) == 0 or max(z, y, x) == n - 1:
+        return True
+    # Going out to a corner is going farthest, so no other neighbour can be missing alone.
+    h = n // 2
+    c, b, a = (1 if z >= h else -1), (1 if y >= h else -1), (1 if x >= h else -1)
+    return labels[z + c, y + b, x + a] < 0
+
+
+@_jit
+def _points_of(labels, half, chosen, reach2):
+    """Return indices, from the centre, of the points of chosen grains within reach."""
+    found, m = np.empty((1024, 3), np.float64), 0
+    n = len(labels)
+    for z in range(n):
+        for y in range(n):
+            for x in range(n):
+                g = labels[z, y, x]
+                if g < 0 or not chosen[g]:
+                    continue
+                c, b, a = z - half, y - half, x - half
+                if c * c + b * b + a * a > reach2:
+                    continue
+                if m == len(found):
+                    longer = np.empty((2 * m, 3), np.float64)
+                    longer[:m] = found
+                    found = longer
+                found[m, 0], found[m, 1], found[m, 2] = c, b, a
+                m += 1
+    return found[:m].copy()
+
+
+@_jit
+def _extent(labels, half, kept):
+    """Return the box of the kept grains with a point to spare, and the squared distance within which that lies."""
+    n = len(labels)
+    box = np.zeros((2, 3), np.int64)
+    reach2, some = 0, False
+    place = np.empty(3, np.int64)
+    for z in range(n):
+        for y in range(n):
+            for x in range(n):
+                g = labels[z, y, x]
+                if g < 0 or not kept[g]:
+                    continue
+                place[0], place[1], place[2] = z - half, y - half, x - half
+                far = 0
+                for a in range(3):
+                    box[0, a] = min(box[0, a], place[a] - 1) if some else place[a] - 1
+                    box[1, a] = max(box[1, a], place[a] + 1) if some else place[a] + 1
+                    far += (abs(place[a]) + 1) ** 2
+                reach2, some = max(reach2, far), True
+    return box, reach2
+
+
+@_jit
+def _window(labels, half, step, seeds, matrices, offsets, lowest, largest, reach2):
+    """Return how far seeds can lie and win a point: no seed at s wins x if D_min (|s| - |x|)^2 - r_max > cost at x."""
+    n = len(labels)
+    window = 0.0
+    for z in range(n):
+        for y in range(n):
+            for x in range(n):
+                g = labels[z, y, x]
+                c, b, a = z - half, y - half, x - half
+                squared = c * c + b * b + a * a
+                if g < 0 or squared > reach2:
+                    continue
+                d0, d1, d2 = c * step - seeds[g, 0], b * step - seeds[g, 1], a * step - seeds[g, 2]
+                m = matrices[g]
+                cost = m[0, 0] * d0 * d0 + m[1, 1] * d1 * d1 + m[2, 2] * d2 * d2
+                cost += 2.0 * (m[0, 1] * d0 * d1 + m[0, 2] * d0 * d2 + m[1, 2] * d1 * d2) - offsets[g]
+                window = max(window, math.sqrt(squared) * step + math.sqrt((cost + largest) / lowest))
+    # Seeds and markers are rounded to float32.
+    return window * (1.0 + 1e-6)

@@ -1,0 +1,200 @@
+"""Statistics of a particle run: what each batch adds, as one row of integers, and what they come to together."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from nmcdist.datasets.layout import Coordinate, Variable
+from nmcdist.descriptors.summaries import (
+    GRAIN_EDGES,
+    PARTICLE_EDGES,
+    RADIUS_EDGES_NM,
+    SECTION_EDGES,
+    ColumnSummary,
+    Moments,
+)
+from nmcdist.runs.particle_recipe import ParticleRecipe
+
+Key = tuple[str, str]  # table and column; the sections at each cut height are a table of their own
+Summaries = dict[Key, ColumnSummary]
+
+MOMENTS = ("count", "missing", "minimum", "maximum", "mean", "sd")
+_LATTICE_COLUMNS = ("volume_nm3", "equivalent_diameter_nm", "radius_nm")
+_SHELL_COLUMNS = ("d_max_nm", "compactness", "aspect_ratio", "sphericity", "volume_nm3", "area_nm2", "grains")
+_SUMS = ("count", "missing", "minimum", "maximum", "sums")
+_STATE = {"moments": _SUMS, "histogram": ("count", "below", "above"), "profile": _SUMS}
+
+
+def tables_of(recipe: ParticleRecipe) -> dict[str, dict[str, np.ndarray]]:
+    """Return the tables that a recipe's statistics are of, each with the bin edges of its columns."""
+    if recipe.descriptors is None:
+        return {
+            "particle": {name: PARTICLE_EDGES[name] for name in _SHELL_COLUMNS},
+            "grain": {name: GRAIN_EDGES[name] for name in _LATTICE_COLUMNS},
+        }
+    sections = {section_table(k): SECTION_EDGES for k in range(len(recipe.descriptors.cut_heights))}
+    return {"particle": PARTICLE_EDGES, "grain": GRAIN_EDGES, **sections}
+
+
+def section_table(cut: int) -> str:
+    """Return the name of the table of the sections at one of the cut heights."""
+    return f"section-{cut}"
+
+
+def nothing(recipe: ParticleRecipe) -> Summaries:
+    """Return the statistics of no particles."""
+    none = np.empty(0)
+    return {
+        (table, column): ColumnSummary.of(none, edges, None if table == "particle" else none)
+        for table, columns in tables_of(recipe).items()
+        for column, edges in columns.items()
+    }
+
+
+def add_table(
+    summaries: Summaries, table: str, columns: Mapping[str, Any], radius_nm: np.ndarray | None = None
+) -> None:
+    """Add those columns of a table that are summarised."""
+    for (own, column), before in summaries.items():
+        if own == table and column in columns:
+            radius = radius_nm if radius_nm is not None and len(radius_nm) == np.size(columns[column]) else None
+            summaries[own, column] = before.merge(ColumnSummary.of(columns[column], before.histogram.edges, radius))
+
+
+def as_row(summaries: Summaries) -> np.ndarray:
+    """Return statistics as one row of int64, floats by their bits."""
+    return np.concatenate([array.ravel().view(np.int64) for array in _state(summaries)])
+
+
+def row_length(recipe: ParticleRecipe) -> int:
+    """Return the length of the row that :func:`as_row` gives."""
+    return len(as_row(nothing(recipe)))
+
+
+def from_row(row: np.ndarray, recipe: ParticleRecipe) -> Summaries:
+    """Return the statistics that :func:`as_row` made a row of."""
+    start = 0
+
+    def take(like: Any) -> np.ndarray:
+        nonlocal start
+        like = np.asarray(like)
+        part = row[start : start + like.size]
+        start += like.size
+        return part.view(like.dtype).reshape(like.shape)
+
+    def read(part: Any, names: tuple[str, ...]) -> Any:
+        return replace(part, **{name: take(getattr(part, name)) for name in names})
+
+    return {
+        key: replace(empty, **{part: read(getattr(empty, part), names) for part, names in _STATE.items()})
+        for key, empty in nothing(recipe).items()
+    }
+
+
+def merged(rows: Iterable[np.ndarray], recipe: ParticleRecipe) -> Summaries:
+    """Return the statistics of all batches together; they are read one by one."""
+    total = nothing(recipe)
+    for row in rows:
+        batch = from_row(row, recipe)
+        total = {key: summary.merge(batch[key]) for key, summary in total.items()}
+    return total
+
+
+def total_variables(recipe: ParticleRecipe) -> tuple[tuple[Variable, ...], tuple[Coordinate, ...]]:
+    """Return the variables that the statistics of a whole run are published as, with their coordinates."""
+    variables, coordinates = [], [
+        Coordinate("statistic", ("statistic",), np.array(MOMENTS), {"long_name": "statistic of a column"}),
+        Coordinate("profile_radius_nm", ("profile_bin",), (RADIUS_EDGES_NM[1:] + RADIUS_EDGES_NM[:-1]) / 2,
+                   {"units": "nm", "long_name": "distance from the centre, middle of the bin"}),
+    ]  # fmt: skip
+    for kind, (tables, columns) in _kinds(recipe).items():
+        dims: tuple[str, ...] = (f"{kind}_column",)
+        lead: tuple[int, ...] = (len(columns),)
+        if kind == "section":
+            dims, lead = ("cut_height", *dims), (len(tables), *lead)
+        bins = max(len(e) for e in columns.values()) - 1
+        what = {"particle": "particles", "grain": "grains", "section": "grains in planar sections"}[kind]
+        for name, (more, sizes, dtype, about) in {
+            "histogram": ((f"{kind}_bin",), (bins,), "int64", "number in each bin, the rest of the row is 0"),
+            "outside": (("outside",), (2,), "int64", "number below and above the bins"),
+            "moments": (("statistic",), (len(MOMENTS),), "float64", "exact sums, correctly rounded"),
+            "profile": (("profile_bin", "statistic"), (len(RADIUS_EDGES_NM) - 1, len(MOMENTS)), "float64",
+                        "the same by distance from the centre"),
+        }.items():  # fmt: skip
+            if (kind, name) == ("particle", "profile"):
+                continue
+            attrs = {"long_name": f"{name} of the columns of all {what}: {about}", "units": "1"}
+            shape, fill = (*lead, *sizes), -1 if dtype == "int64" else float("nan")
+            variables.append(
+                Variable(f"{kind}_{name}", (*dims, *more), shape, shape, None, dtype, fill, attrs)
+            )  # fmt: skip
+        coordinates.append(
+            Coordinate(f"{kind}_column", (f"{kind}_column",), np.array(list(columns)), {"long_name": "column"})
+        )
+        coordinates.append(
+            Coordinate(f"{kind}_bin_edges", (f"{kind}_column", f"{kind}_edge"), _padded(list(columns.values())),
+                       {"long_name": "edges of the bins, NaN where there are no more", "units": "unit of the column"})
+        )  # fmt: skip
+    if recipe.descriptors is not None:
+        heights = np.array(recipe.descriptors.cut_heights)
+        about_heights = {
+            "units": "1",
+            "long_name": "distance of the plane from the centre over the shell's mean radius",
+        }
+        coordinates.append(Coordinate("cut_height", ("cut_height",), heights, about_heights))
+    return tuple(variables), tuple(coordinates)
+
+
+def totals(summaries: Summaries, recipe: ParticleRecipe) -> dict[str, np.ndarray]:
+    """Return the values of :func:`total_variables`."""
+    values: dict[str, np.ndarray] = {}
+    for kind, (tables, columns) in _kinds(recipe).items():
+        bins = max(len(e) for e in columns.values()) - 1
+        per_table = [[summaries[table, column] for column in columns] for table in tables]
+        parts = {
+            "histogram": [[_filled(s.histogram.count, bins) for s in row] for row in per_table],
+            "outside": [[[s.histogram.below, s.histogram.above] for s in row] for row in per_table],
+            "moments": [[_moments(s.moments)[0] for s in row] for row in per_table],
+        }
+        if kind != "particle":
+            parts["profile"] = [[_moments(s.profile) for s in row] for row in per_table]
+        for name, part in parts.items():
+            array = np.array(part)
+            values[f"{kind}_{name}"] = array if kind == "section" else array[0]
+    return values
+
+
+def _kinds(recipe: ParticleRecipe) -> dict[str, tuple[list[str], dict[str, np.ndarray]]]:
+    """Return the tables of each kind, and the columns that they have in common."""
+    kinds: dict[str, tuple[list[str], dict[str, np.ndarray]]] = {}
+    for table, columns in tables_of(recipe).items():
+        kinds.setdefault(table.partition("-")[0], ([], columns))[0].append(table)
+    return kinds
+
+
+def _state(summaries: Summaries) -> Iterator[np.ndarray]:
+    for summary in summaries.values():
+        for part, names in _STATE.items():
+            for name in names:
+                yield np.atleast_1d(getattr(getattr(summary, part), name))
+
+
+def _moments(moments: Moments) -> np.ndarray:
+    """Return statistics by group, shape (groups, 6); extremes of nothing are NaN."""
+    columns = [np.asarray(getattr(moments, name), dtype=np.float64) for name in MOMENTS]
+    table = np.stack(columns, axis=1)
+    table[~np.isfinite(table)] = np.nan
+    return table
+
+
+def _filled(counts: np.ndarray, bins: int) -> np.ndarray:
+    return np.concatenate([counts, np.zeros(bins - len(counts), dtype=np.int64)])
+
+
+def _padded(edges: list[np.ndarray]) -> np.ndarray:
+    table = np.full((len(edges), max(map(len, edges))), np.nan)
+    for row, own in zip(table, edges, strict=True):
+        row[: len(own)] = own
+    return table

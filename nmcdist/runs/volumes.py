@@ -1,0 +1,316 @@
+"""Runs that make label volumes of the additive phase: a task makes a volume, or a block of one."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmcdist.bundle import Bundle
+from nmcdist.datasets.files import file_record, link_or_copy, readable_bytes
+from nmcdist.datasets.integrity import read_manifest
+from nmcdist.datasets.layout import VOLUME, Box, Shape, Variable, boxes_of, files_in_box
+from nmcdist.datasets.store import read_block, remove_files, write_block, write_descriptors
+from nmcdist.errors import StoreError
+from nmcdist.runs import cba
+from nmcdist.runs.cluster import Deployment, Machine, resources_for
+from nmcdist.runs.journal import Journal, packed, unpacked
+from nmcdist.runs.memory import USABLE, task_need
+from nmcdist.runs.published import fingerprint, store_layout, volume_of
+from nmcdist.runs.recipe import Recipe
+from nmcdist.runs.work import Job, Plan, Task, timed
+
+STORED_PER_VOXEL = 0.25  # bytes after compression, at most: 0.06 at voxels of 10 nm, 0.23 at 160 nm
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeTask(Task):
+    """A volume, or a block of one.
+
+    Attributes
+    ----------
+    changes : Mapping of str to float
+        Bundle parameters that the sweep sets.
+    box : Box
+        Voxels that it writes: whole shards.
+    window : Box
+        Voxels that it draws: the box with the halo that its descriptors look at.
+    is_block : bool
+        Whether it is only a part of its volume.
+    """
+
+    changes: Mapping[str, float]
+    box: Box
+    window: Box
+    is_block: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumePlan(Plan):
+    """A run that makes volumes.
+
+    Attributes
+    ----------
+    block : tuple of int
+        Voxels of what one task makes; the volume's shape where volumes are made whole.
+    left_out : tuple of str
+        Descriptors that volumes made in blocks do not get.
+    """
+
+    recipe: Recipe
+    tasks: tuple[VolumeTask, ...] = dataclasses.field(repr=False)
+    block: Shape
+    left_out: tuple[str, ...]
+
+    @property
+    def by_blocks(self) -> bool:
+        """Whether volumes are made in blocks."""
+        return self.block != self.recipe.volume.shape
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The block, so that a run that is resumed elsewhere is cut in the same way."""
+        return {"block": list(self.block)}
+
+    @property
+    def has_partials(self) -> bool:
+        """Whether receipts hold what blocks add to the descriptors of their volume."""
+        return self.by_blocks and self.recipe.descriptors is not None
+
+    @property
+    def task_text(self) -> str:
+        """Voxels of a task."""
+        return f"{_x(self.block)} voxels"
+
+    @property
+    def cut_text(self) -> str:
+        """That volumes are made in blocks."""
+        return " even block by block" if self.by_blocks else ""
+
+    @property
+    def smaller_text(self) -> str:
+        """The setting that bounds a block from below."""
+        return "smaller storage.shard"
+
+    def facts(self) -> dict[str, str]:
+        """Return what is to be told of volumes, by heading."""
+        recipe, volume = self.recipe, self.layout.variable(VOLUME)
+        how = f"in blocks of {_x(self.block)} voxels" if self.by_blocks else "whole"
+        levels = f"{len(recipe.levels)} values of {recipe.swept}" if recipe.swept else "no sweep"
+        facts = {
+            "items": f"{recipe.samples} = {levels} x {recipe.realisations} realisations",
+            "volumes": f"{_x(recipe.volume.shape)} voxels of {recipe.volume.voxel_size_nm:g} nm, made {how}",
+            "volume files": "none (storage.volumes is false)"
+            if volume is None
+            else f"shards of {_x(volume.file_shape[1:])}, chunks of {_x(volume.chunks[1:])}",
+            "voxel bytes": readable_bytes(recipe.samples * prod(recipe.volume.shape)),
+            "descriptors": ", ".join(v.name for v in self.layout.descriptors) or "none",
+        }
+        if self.left_out:
+            facts["left out"] = f"{', '.join(self.left_out)} (they need a whole volume in memory)"
+        return facts
+
+
+def plan_volumes(
+    recipe: Recipe, bundle: Bundle, out: Path, deployment: Deployment, machine: Machine, *,
+    settings: Mapping[str, Any], draws: bool,
+) -> VolumePlan:  # fmt: skip
+    """Work out a run that makes volumes: whole where they fit in a worker's memory, else in blocks.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    bundle : Bundle
+    out : Path
+    deployment : Deployment
+    machine : Machine
+    settings : Mapping
+        What the journal of an earlier run of the recipe recorded; its block is used again if it fits.
+    draws : bool
+        Whether volumes are drawn, or read from a store that is there.
+    """
+    shape, voxel_size_nm, options = recipe.volume.shape, recipe.volume.voxel_size_nm, recipe.descriptors
+    volume = volume_of(recipe)
+    halo = cba.halo(shape, voxel_size_nm, options)
+
+    def need(block: Shape, threads: int) -> int:
+        window = tuple(min(b + 2 * halo, n) for b, n in zip(block, shape, strict=True))
+        cut = block != shape
+        return task_need(block, window if cut else block, options, threads, by_blocks=cut, draws=draws)
+
+    resources = resources_for(deployment, machine, recipe.samples, lambda threads: need(shape, threads) / USABLE)
+    usable = USABLE * resources.memory
+    block = _recorded_block(settings)
+    if block is None or need(block, resources.threads) > usable:
+        block = _fitting_block(shape, volume, lambda b: need(b, resources.threads) <= usable)
+    by_blocks = block != shape
+    layout = store_layout(recipe, bundle, by_blocks=by_blocks)
+    return VolumePlan(
+        recipe=recipe,
+        bundle_name=bundle.name,
+        bundle_hash=bundle.content_hash,
+        out=out,
+        layout=layout,
+        tasks=_tasks(recipe, cba.parameter_changes(recipe, bundle), block, halo, layout.variables),
+        block=block,
+        left_out=cba.left_out_by_blocks(shape, voxel_size_nm, options) if by_blocks else (),
+        resources=resources,
+        machine=machine,
+        task_bytes=need(block, resources.threads),
+        stored_bytes=_stored_bytes(recipe, layout.descriptors),
+        fingerprint=fingerprint(recipe, bundle.content_hash, by_blocks=by_blocks),
+    )
+
+
+def make(job: Job, bundle: Bundle | None, task: VolumeTask, seconds: dict[str, float]) -> dict[str, Any] | None:
+    """Make and write what a task owns; return what a block adds to the descriptors of its volume.
+
+    Parameters
+    ----------
+    job : Job
+    bundle : Bundle or None
+        None where volumes are taken from a store.
+    task : VolumeTask
+    seconds : dict
+        Gets the wall time of drawing, writing and describing.
+    """
+    assert isinstance(job.recipe, Recipe)
+    window = _volume(job, bundle, task, seconds)
+    core = tuple(slice(a - w, b - w) for (a, b), (w, _) in zip(task.box, task.window, strict=True))
+    volume = next((v for v in job.variables if v.name == VOLUME), None)
+    if volume is not None and job.source is None:
+        with timed(seconds, "write"):
+            write_block(job.store, volume, task.sample, task.box, window[core])
+    if job.recipe.descriptors is None:
+        return None
+    with timed(seconds, "describe"):
+        return _describe(job, job.recipe, task, window, core)
+
+
+def join(plan: VolumePlan, wip: Path, journal: Journal) -> set[str]:
+    """Write the descriptors of volumes that were made in blocks, from what each block adds; return the files."""
+    recipe, descriptors = plan.recipe, plan.layout.descriptors
+    if not plan.by_blocks or recipe.descriptors is None:
+        return set()
+    sums: dict[int, dict[str, np.ndarray]] = {}
+    for task in plan.tasks:
+        partials = unpacked(journal.required_receipt(task.name).partials or {})
+        before = sums.setdefault(task.sample, {name: np.zeros_like(a) for name, a in partials.items()})
+        sums[task.sample] = {name: before[name] + array for name, array in partials.items()}
+    files: set[str] = set()
+    for sample, partials in sums.items():
+        own = [name for variable in descriptors for name in variable.files(sample)]
+        values = cba.describe_from_blocks(
+            partials, recipe.volume.shape, recipe.volume.voxel_size_nm, recipe.descriptors
+        )
+        remove_files(wip, own)
+        write_descriptors(wip, descriptors, sample, values)
+        files |= set(own)
+    return files
+
+
+def _volume(job: Job, bundle: Bundle | None, task: VolumeTask, seconds: dict[str, float]) -> np.ndarray:
+    """Return the voxels of a task's window, drawn, or read from the store that they are taken from."""
+    assert isinstance(job.recipe, Recipe)
+    (z, y, x) = task.window
+    if job.source is not None:
+        with timed(seconds, "read"):
+            _take_files(job, job.source, task)
+            return read_block(job.source, task.sample, task.window)
+    assert bundle is not None  # every job without a source holds it
+    with timed(seconds, "draw"):
+        shape, origin = (z[1] - z[0], y[1] - y[0], x[1] - x[0]), (z[0], y[0], x[0])
+        voxel_size_nm = job.recipe.volume.voxel_size_nm
+        return cba.draw(bundle, task.changes, shape, voxel_size_nm, job.recipe.seed, task.sample, origin)
+
+
+def _take_files(job: Job, source: Path, task: VolumeTask) -> None:
+    manifest = read_manifest(source)
+    for name in (n for n in task.files if n.startswith(f"{VOLUME}/")):
+        if file_record(source / name) != manifest.get(name):
+            raise StoreError(f"{source}: {name}: damaged; run `nmcdist verify`, then heal it with --resume")
+        link_or_copy(source / name, job.store / name)
+
+
+def _describe(
+    job: Job, recipe: Recipe, task: VolumeTask, window: np.ndarray, core: tuple[slice, ...]
+) -> dict[str, Any] | None:
+    assert recipe.descriptors is not None
+    if task.is_block:
+        volume = recipe.volume
+        return packed(cba.describe_block(window, core, volume.shape, volume.voxel_size_nm, recipe.descriptors))
+    values = cba.describe(window, recipe.volume.voxel_size_nm, recipe.descriptors)
+    write_descriptors(job.store, [v for v in job.variables if v.name != VOLUME], task.sample, values)
+    return None
+
+
+def _recorded_block(settings: Mapping[str, Any]) -> Shape | None:
+    """Return what a task made in the run before, so that its receipts count on another cluster too."""
+    block = settings.get("block")
+    if isinstance(block, list) and len(block) == 3 and all(isinstance(n, int) for n in block):
+        return block[0], block[1], block[2]
+    return None
+
+
+def _stored_bytes(recipe: Recipe, descriptors: Sequence[Variable]) -> int:
+    volumes = recipe.samples * prod(recipe.volume.shape) * STORED_PER_VOXEL if recipe.storage.volumes else 0
+    return int(volumes + sum(8 * prod(v.shape) + 50 * v.shape[0] for v in descriptors))
+
+
+def _fitting_block(shape: Shape, volume: Variable, fits: Callable[[Shape], bool]) -> Shape:
+    """Halve the volume along its longest axis, by whole shards, until it fits or is one shard."""
+    block = shape
+    shard = volume.file_shape[1:]
+    while not fits(block):
+        counts = [-(-b // s) for b, s in zip(block, shard, strict=True)]
+        if max(counts) == 1:
+            break
+        axis = counts.index(max(counts))
+        cut = list(block)
+        cut[axis] = -(-counts[axis] // 2) * shard[axis]
+        block = (cut[0], cut[1], cut[2])
+    return block
+
+
+def _tasks(
+    recipe: Recipe, changes: list[dict[str, float]], block: Shape, halo: int, variables: tuple[Variable, ...]
+) -> tuple[VolumeTask, ...]:
+    shape = recipe.volume.shape
+    boxes = boxes_of(shape, block)
+    windows = [_widened(box, halo, shape) for box in boxes]
+    return tuple(
+        VolumeTask(
+            name=f"item-{sample:06d}" + (f"-block-{number:04d}" if len(boxes) > 1 else ""),
+            sample=sample,
+            files=tuple(_owned_files(variables, sample, box, is_block=len(boxes) > 1)),
+            changes=changes[sample // recipe.realisations],
+            box=box,
+            window=windows[number],
+            is_block=len(boxes) > 1,
+        )
+        for sample in range(recipe.samples)
+        for number, box in enumerate(boxes)
+    )
+
+
+def _owned_files(variables: tuple[Variable, ...], sample: int, box: Box, *, is_block: bool) -> list[str]:
+    """Return the files of the store that a task owns: whole shards, and its item's descriptors."""
+    files: list[str] = []
+    for variable in variables:
+        if variable.name == VOLUME:
+            files += files_in_box(variable, sample, box)
+        elif not is_block:
+            files += variable.files(sample)
+    return files
+
+
+def _widened(box: Box, halo: int, shape: Shape) -> Box:
+    (z, y, x) = ((max(a - halo, 0), min(b + halo, n)) for (a, b), n in zip(box, shape, strict=True))
+    return z, y, x
+
+
+def _x(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

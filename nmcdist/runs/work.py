@@ -1,0 +1,205 @@
+"""What a run consists of, whatever it makes: tasks, the plan that holds them, and the job that workers get."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nmcdist.datasets.files import existing_parent, readable_bytes
+from nmcdist.datasets.layout import Box, Layout, Variable
+from nmcdist.errors import PlanError, StoreError
+from nmcdist.runs.cluster import Machine, Resources
+from nmcdist.runs.memory import USABLE
+from nmcdist.runs.recipe import BaseRecipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One unit of work, made and written by one worker.
+
+    Attributes
+    ----------
+    name : str
+        Name of its receipt.
+    sample : int
+        The item it makes, or the first of them; also the index of the item's random streams.
+    files : tuple of str
+        The files of the store that it owns.
+    box : Box, optional
+        Voxels of the item's volume that it writes, where it makes one volume or a block of one.
+    """
+
+    name: str
+    sample: int
+    files: tuple[str, ...] = field(repr=False)
+    box: Box | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run, worked out; each kind of dataset adds to it what it needs.
+
+    Attributes
+    ----------
+    recipe : BaseRecipe
+    bundle_name, bundle_hash : str
+    out : Path
+        Folder in which the store, its journal and the catalog stand.
+    layout : Layout
+    tasks : tuple of Task
+    resources : Resources
+    machine : Machine
+    task_bytes : int
+        Memory that a task needs.
+    stored_bytes : int
+        Bytes that the store will take, estimated from above.
+    fingerprint : str
+        SHA-256 (hex) of all that decides what tasks write; a receipt with another one is void.
+    """
+
+    recipe: BaseRecipe
+    bundle_name: str
+    bundle_hash: str
+    out: Path
+    layout: Layout
+    tasks: tuple[Task, ...] = field(repr=False)
+    resources: Resources
+    machine: Machine
+    task_bytes: int
+    stored_bytes: int
+    fingerprint: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the journal records of this run besides its recipe."""
+        return {}
+
+    @property
+    def has_partials(self) -> bool:
+        """Whether receipts hold what the end of the run needs besides files."""
+        return False
+
+    @property
+    def task_text(self) -> str:
+        """What one task makes, in words."""
+        raise NotImplementedError
+
+    @property
+    def cut_text(self) -> str:
+        """That tasks are as small as they get, in words, where they were made smaller to fit."""
+        return ""
+
+    @property
+    def smaller_text(self) -> str:
+        """What to change so that a task takes less memory, in words."""
+        raise NotImplementedError
+
+    def facts(self) -> dict[str, str]:
+        """Return what is to be told of this kind of dataset, by heading."""
+        raise NotImplementedError
+
+    def validate(self, *, present_bytes: int = 0) -> None:
+        """Refuse a run that cannot end well.
+
+        Parameters
+        ----------
+        present_bytes : int
+            What an interrupted run has already written.
+
+        Raises
+        ------
+        PlanError
+            If a task fits no worker, the workers do not fit in the machine, or the disk is too full.
+        StoreError
+            If the folder cannot be written.
+        """
+        usable = int(USABLE * self.resources.memory)
+        if self.task_bytes > usable:
+            raise PlanError(
+                f"memory: a task of {self.task_text} needs {readable_bytes(self.task_bytes)}{self.cut_text}, a worker "
+                f"has {readable_bytes(usable)} (of {readable_bytes(self.resources.memory)}); "
+                f"take fewer or larger workers, or {self.smaller_text}"
+            )
+        together = self.resources.processes * self.resources.memory
+        if self.resources.workers > 1 and together > self.machine.memory * 1.01:
+            raise PlanError(
+                f"memory: {self.resources.workers} workers of {readable_bytes(self.resources.memory)} need "
+                f"{readable_bytes(together)}, this machine has {readable_bytes(self.machine.memory)}"
+            )
+        parent = existing_parent(self.out)
+        if not parent.is_dir():
+            raise StoreError(f"{self.out}: {parent} is not a folder")
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise StoreError(f"{self.out}: cannot be written (no permission, or read-only)")
+        needed, free = self.stored_bytes - present_bytes, shutil.disk_usage(parent).free
+        if needed > free:
+            raise PlanError(
+                f"disk: {self.out}: the store needs about {readable_bytes(needed)}, {readable_bytes(free)} are free"
+            )
+
+    def summary(self) -> str:
+        """Return what would run, as text."""
+        recipe, resources = self.recipe, self.resources
+        lines = {
+            "recipe": f"{recipe.name} {recipe.version}: {recipe.title}",
+            "bundle": f"{self.bundle_name} (sha256 {self.bundle_hash[:16]})",
+            **self.facts(),
+            "tasks": f"{len(self.tasks)}; files of the store that each owns: {len(self.tasks[0].files)}",
+            "store": f"at most about {readable_bytes(self.stored_bytes)} in {self.out}",
+            "memory a task": f"{readable_bytes(self.task_bytes)}; a worker has {readable_bytes(resources.memory)}",
+            "workers": "none, in this process"
+            if resources.workers == 0
+            else f"{resources.workers}; threads of each: {resources.threads}",
+        }
+        width = max(map(len, lines))
+        return "\n".join(f"{name:<{width}}  {text}" for name, text in lines.items())
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all tasks of a run share; every worker gets it once.
+
+    Attributes
+    ----------
+    store, journal : Path
+        The store in the making, and the folder of the journal.
+    bundle_folder : Path or None
+        Where workers load the bundle from; None where nothing is drawn.
+    bundle_hash, fingerprint : str
+    source : Path or None
+        A finished store whose items are taken instead of drawn.
+    recipe : BaseRecipe
+    variables : tuple of Variable
+    threads : int
+        Threads of the kernels of one task.
+    """
+
+    store: Path
+    journal: Path
+    bundle_folder: Path | None
+    bundle_hash: str
+    fingerprint: str
+    source: Path | None
+    recipe: BaseRecipe
+    variables: tuple[Variable, ...]
+    threads: int
+
+
+@contextmanager
+def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Add the wall time of a block to what is there under a name."""
+    start = time.perf_counter()
+    yield
+    seconds[name] = round(seconds.get(name, 0.0) + time.perf_counter() - start, 3)
+
+
+class ItemFailed(Exception):  # noqa: N818  (it carries an error, and is none itself)
+    """Says which of the items of a task an error is of."""
+
+    def __init__(self, item: int, error: Exception) -> None:
+        super().__init__(item, error)
+        self.item, self.error = item, error
