@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nmcdist import __version__
-from nmcdist.errors import NmcdistError
+from nmcdist.errors import InputError, NmcdistError
 
 if TYPE_CHECKING:
     from nmcdist.runs.cluster import Deployment
@@ -176,15 +176,37 @@ def report(store: Path, out: Path | None) -> None:
 
 @cli.command()
 @click.argument("store", type=_PATH)
-@click.option("--item", type=int, required=True, help="Which volume.")
-@click.option("--format", "file_format", default="tiff", show_default=True, help="tiff, vtk or npy.")
-@click.option("--out", type=_PATH, help="File to write.")
-@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
-def export(store: Path, item: int, file_format: str, out: Path | None, overwrite: bool) -> None:
-    """Write the labels of one volume of STORE to a file."""
-    from nmcdist.datasets.export import export_volume
+@click.option("--item", "items", metavar="N or A-B", multiple=True, required=True, help="Which; may stand repeatedly.")
+@click.option(
+    "--format", "file_format", default="tiff", show_default=True,
+    help="Labels: tiff, vtk, npy, ome-zarr. Of particles also surfaces: stl, ply, stl-grains, ply-grains, vtp, "
+    "shell-stl, shell-ply; volume meshes with a set a grain: msh, inp, vtu; the table of the grains: csv.",
+)  # fmt: skip
+@click.option("--out", type=_PATH, help="File to write; of several items, the folder.")
+@click.option("--voxel-size-nm", type=float, help="Of particles: voxels to render; default 50.")
+@click.option("--label", type=int, help="With stl and ply: one grain.")
+@click.option("--smoothing", type=int, help="Of surfaces and tetrahedra: sweeps; 0 leaves the steps of the voxels.")
+@click.option("--elements", help="Of volume meshes: hexahedra (default) or tetrahedra.")
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+def export(store: Path, items: tuple[str, ...], file_format: str, out: Path | None, **options: Any) -> None:
+    """Write items of STORE to files that other programs read."""
+    from nmcdist.datasets.items import default_name, export_item
 
-    click.echo(export_volume(store, item, file_format, out, overwrite=overwrite))
+    numbers = _numbers(items)
+    for item in numbers:
+        target = out if out is None or len(numbers) == 1 else out / default_name(store, item, file_format)
+        click.echo(export_item(store, item, file_format, target, **options))
+
+
+def _numbers(texts: tuple[str, ...]) -> list[int]:
+    """Return the items that texts such as 3 and 5-9 name."""
+    numbers: list[int] = []
+    for text in texts:
+        first, dash, last = text.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise InputError(f"item: found {text!r}, expected a number from 0 or a range as 0-9")
+        numbers += range(int(first), int(last or first) + 1)
+    return list(dict.fromkeys(numbers))
 
 
 @cli.group()

@@ -1,4 +1,4 @@
-"""A tiny dataset that many tests start from: made once, copied for each test."""
+"""Tiny datasets that many tests start from: made once, copied for each test."""
 
 import hashlib
 import shutil
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from nmcdist.bundle import load_bundle
+from nmcdist.bundle import Bundle, load_bundle, save_bundle
 from nmcdist.runs.cluster import Deployment
+from nmcdist.runs.particle_recipe import ParticleRecipe
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.recipe import Recipe, parsed_recipe
 from nmcdist.runs.run import run_recipe
@@ -24,6 +25,17 @@ TINY = {
     "realisations": 2,
     "descriptors": {"max_lag_nm": 400.0, "max_radius_nm": 400.0, "transport": True},
     "storage": {"chunk": 16},
+}
+SMALL = {
+    "name": "small",
+    "version": "1.0.0",
+    "title": "Small particles",
+    "bundle": "small-radial",
+    "seed": 811,
+    "particles": {"count": 5, "batch": 2},
+    "descriptors": {"voxel_size_nm": 100.0, "cut_heights": [0.0, 0.5]},
+    "labels": {"voxel_sizes_nm": [200.0, 100.0], "chunk": 16},
+    "orientations": {"concentration": -5.0},
 }
 HERE = Deployment(workers=0, threads_per_worker=1)
 
@@ -47,6 +59,16 @@ def recipe_with(**changes) -> Recipe:
 
 def make(out: Path, deployment: Deployment = HERE, recipe: Recipe | None = None, **options):
     return run_recipe(recipe or recipe_with(), load_bundle(BUNDLE), out, deployment, **options)
+
+
+def particle_recipe_with(**changes) -> ParticleRecipe:
+    recipe = parsed_recipe({**SMALL, **changes}, "small.yaml")
+    assert isinstance(recipe, ParticleRecipe)
+    return recipe
+
+
+def make_particles(out: Path, bundle: Bundle, deployment: Deployment = HERE, recipe=None, **options):
+    return run_recipe(recipe or particle_recipe_with(), bundle, out, deployment, **options)
 
 
 def store_sha256(store: Path) -> str:
@@ -79,3 +101,17 @@ def out(made_once, tmp_path):
 @pytest.fixture
 def store(out):
     return out / "tiny.zarr"
+
+
+@pytest.fixture(scope="session")
+def small_bundle(tmp_path_factory):
+    """Particles of about 1 um: a few dozen grains."""
+    small = load_bundle("nmc811-radial").with_parameters(shell_scale_nm=5600.0, shell_sigma=0.1)
+    return load_bundle(save_bundle(small, tmp_path_factory.mktemp("bundles") / "small-radial"))
+
+
+@pytest.fixture(scope="session")
+def made_particles(tmp_path_factory, small_bundle):
+    out = tmp_path_factory.mktemp("made-particles")
+    make_particles(out, small_bundle)
+    return out

@@ -7,12 +7,23 @@ _HOME = {
     "open_store": "nmcdist.datasets.store",
     "open_catalog": "nmcdist.datasets.catalog",
     "verify": "nmcdist.datasets.integrity",
+    "export_item": "nmcdist.datasets.items",
+    "export_labels": "nmcdist.datasets.export",
     "export_volume": "nmcdist.datasets.export",
     "read_particle": "nmcdist.datasets.particles",
     "read_grains": "nmcdist.datasets.particles",
 }
 
-__all__ = ["export_volume", "open_catalog", "open_store", "read_grains", "read_particle", "verify"]
+__all__ = [
+    "export_item",
+    "export_labels",
+    "export_volume",
+    "open_catalog",
+    "open_store",
+    "read_grains",
+    "read_particle",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -23,8 +23,8 @@ from nmcdist.models.pieces import merge_pieces
 from nmcdist.models.shell import Shell, ShellModel
 
 STEPS_PER_SPACING = 4  # of the lattice, spacing intensity^(-1/3) / 4: changing it changes which grains are kept
-_EDGE = 2.5  # spacings of the seeds that the lattice goes beyond the shell at first
-_RIM = 2.5  # spacings, over the root of the lowest D, that the seeds go beyond the lattice at first
+_EDGE = 3.0  # spacings of the seeds that the lattice goes beyond the shell at first
+_COST = 2.2  # squared spacings times the mean of D: a cost that is seldom exceeded
 
 _jit = njit(cache=True, nogil=True)
 
@@ -210,11 +210,13 @@ class ParticleModel:
         """Distance between points of the lattice."""
         return self.grains.spacing_nm / STEPS_PER_SPACING
 
-    @property
+    @cached_property
     def margins_nm(self) -> tuple[float, float]:
-        """How far beyond the shell the lattice goes at first, and how far the seeds."""
-        edge = _EDGE * self.grains.spacing_nm
-        return edge, edge + _RIM * self.grains.spacing_nm * max(1.0, self.grains.law.lowest_diagonal**-0.5)
+        """How far beyond the shell the lattice goes at first, and how far the seeds: a matter of time only."""
+        law, spacing = self.grains.law, self.grains.spacing_nm
+        mean = self.grains.draw(6.0 * spacing, 0).diagonals.mean(dtype=np.float64)
+        rim = math.sqrt((_COST * mean * spacing**2 + law.largest_offset_nm2) / law.lowest_diagonal)
+        return _EDGE * spacing, _EDGE * spacing + rim
 
     def draw(self, seed: int, index: int = 0) -> Particle:
         """Draw one particle, a pure function of model, seed and index.

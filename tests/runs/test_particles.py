@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nmcdist import generate_particle
-from nmcdist.bundle import load_bundle, save_bundle
+from nmcdist.bundle import load_bundle
 from nmcdist.datasets import open_store, read_grains, read_particle
 from nmcdist.datasets.integrity import damaged_samples, verify
 from nmcdist.descriptors import chord_lengths, describe_section, describe_shell
@@ -18,49 +18,23 @@ from nmcdist.runs.cluster import Deployment, Machine
 from nmcdist.runs.plan import make_plan
 from nmcdist.runs.recipe import parsed_recipe
 from nmcdist.runs.redescribe import describe_store
-from nmcdist.runs.run import run_recipe
-from tests.conftest import HERE, StopsAfter, flip_a_byte, store_sha256
+from tests.conftest import (
+    HERE,
+    SMALL,
+    StopsAfter,
+    flip_a_byte,
+    make_particles,
+    particle_recipe_with,
+    store_sha256,
+)
 
-SMALL = {
-    "name": "small",
-    "version": "1.0.0",
-    "title": "Small particles",
-    "bundle": "small-radial",
-    "seed": 811,
-    "particles": {"count": 5, "batch": 2},
-    "descriptors": {"voxel_size_nm": 100.0, "cut_heights": [0.0, 0.5]},
-    "labels": {"voxel_sizes_nm": [200.0, 100.0], "chunk": 16},
-    "orientations": {"concentration": -5.0},
-}
 RECORD = (
     "coefficients_nm", "seeds_nm", "diagonals", "offsets_nm2", "gammas", "kept", "centroids_nm", "volumes_nm3", "box_nm"
 )  # fmt: skip
 
 
-def recipe_with(**changes):
-    return parsed_recipe({**SMALL, **changes}, "small.yaml")
-
-
-def make(out: Path, bundle, deployment: Deployment = HERE, recipe=None, **options):
-    return run_recipe(recipe or recipe_with(), bundle, out, deployment, **options)
-
-
 def same_record(a, b):
     return all(np.array_equal(getattr(a, name), getattr(b, name), equal_nan=True) for name in RECORD)
-
-
-@pytest.fixture(scope="session")
-def bundle(tmp_path_factory):
-    """Particles of about 1 um: a few dozen grains."""
-    small = load_bundle("nmc811-radial").with_parameters(shell_scale_nm=5600.0, shell_sigma=0.1)
-    return load_bundle(save_bundle(small, tmp_path_factory.mktemp("bundles") / "small-radial"))
-
-
-@pytest.fixture(scope="session")
-def made_particles(tmp_path_factory, bundle):
-    out = tmp_path_factory.mktemp("made-particles")
-    make(out, bundle)
-    return out
 
 
 @pytest.fixture
@@ -74,17 +48,19 @@ def store(out):
 
 
 class TestRecords:
-    def test_a_record_is_the_particle_drawn_alone_and_renders_the_same_voxels(self, made_particles, bundle):
+    def test_a_record_is_the_particle_drawn_alone_and_renders_the_same_voxels(self, made_particles, small_bundle):
         for item in range(5):
             stored = read_particle(made_particles / "small.zarr", item)
-            alone = generate_particle(bundle, seed=811, index=item)
+            alone = generate_particle(small_bundle, seed=811, index=item)
             assert same_record(stored, alone)
-            assert (stored.seed, stored.index, stored.bundle_hash) == (811, item, bundle.content_hash)
+            assert (stored.seed, stored.index, stored.bundle_hash) == (811, item, small_bundle.content_hash)
             for size in (130.0, 60.0):
                 assert np.array_equal(stored.voxelize(size), alone.voxelize(size))
 
-    def test_the_batch_does_not_matter(self, made_particles, tmp_path, bundle):
-        make(tmp_path, bundle, recipe=recipe_with(particles={"count": 5, "batch": 5}, labels={}))
+    def test_the_batch_does_not_matter(self, made_particles, tmp_path, small_bundle):
+        make_particles(
+            tmp_path, small_bundle, recipe=particle_recipe_with(particles={"count": 5, "batch": 5}, labels={})
+        )
         for item in range(5):
             assert same_record(
                 read_particle(tmp_path / "small.zarr", item), read_particle(made_particles / "small.zarr", item)
@@ -121,33 +97,33 @@ class TestRecords:
 
 class TestSameBytes:
     @pytest.mark.parametrize(("workers", "threads"), [(1, 2), (2, 1)])
-    def test_on_any_workers(self, made_particles, tmp_path, bundle, workers, threads):
+    def test_on_any_workers(self, made_particles, tmp_path, small_bundle, workers, threads):
         deployment = Deployment(
             workers=workers, threads_per_worker=threads, memory_per_worker="2GiB", dashboard=False
         )  # fmt: skip
-        make(tmp_path, bundle, deployment)
+        make_particles(tmp_path, small_bundle, deployment)
         assert store_sha256(tmp_path / "small.zarr") == store_sha256(made_particles / "small.zarr")
 
-    def test_after_an_interrupt_and_a_resume(self, made_particles, tmp_path, bundle):
+    def test_after_an_interrupt_and_a_resume(self, made_particles, tmp_path, small_bundle):
         with pytest.raises(KeyboardInterrupt):
-            make(tmp_path, bundle, progress=StopsAfter(1))
+            make_particles(tmp_path, small_bundle, progress=StopsAfter(1))
         assert not (tmp_path / "small.zarr").exists()
-        result = make(tmp_path, bundle, resume=True)
+        result = make_particles(tmp_path, small_bundle, resume=True)
         assert (result.made, result.kept) == (2, 1)
         assert store_sha256(tmp_path / "small.zarr") == store_sha256(made_particles / "small.zarr")
 
-    def test_after_a_flipped_byte_is_healed(self, made_particles, out, store, bundle):
+    def test_after_a_flipped_byte_is_healed(self, made_particles, out, store, small_bundle):
         flip_a_byte(next((store / "seed_nm/c/1").rglob("*")))
         faults = verify(store)
         assert damaged_samples(faults) == [2, 3]
         assert "item 2 to 3" in str(faults[0])
-        result = make(out, bundle, resume=True)
+        result = make_particles(out, small_bundle, resume=True)
         assert (result.made, result.kept) == (1, 2)
         assert store_sha256(store) == store_sha256(made_particles / "small.zarr")
 
-    def test_a_store_without_its_journal_needs_nothing(self, out, store, bundle):
+    def test_a_store_without_its_journal_needs_nothing(self, out, store, small_bundle):
         shutil.rmtree(out / "small.run")
-        assert make(out, bundle, resume=True).made == 0
+        assert make_particles(out, small_bundle, resume=True).made == 0
 
     def test_when_described_at_other_voxels_and_back(self, made_particles, store):
         before = store_sha256(store)
@@ -213,8 +189,10 @@ class TestDescriptors:
                     edges = SECTION_EDGES[column]
                     assert np.array_equal(counts[: len(edges) - 1], np.histogram(np.concatenate(values), edges)[0])
 
-    def test_a_record_alone_has_statistics_of_its_lattice_volumes(self, tmp_path, bundle):
-        make(tmp_path, bundle, recipe=recipe_with(descriptors=None, labels={}, orientations=None))
+    def test_a_record_alone_has_statistics_of_its_lattice_volumes(self, tmp_path, small_bundle):
+        make_particles(
+            tmp_path, small_bundle, recipe=particle_recipe_with(descriptors=None, labels={}, orientations=None)
+        )
         with open_store(tmp_path / "small.zarr") as data:
             assert "volume_nm3" not in data
             kept = data.kept.values == 1
@@ -225,40 +203,40 @@ class TestDescriptors:
 
 
 class TestPlan:
-    def test_every_file_is_owned_by_exactly_one_task(self, tmp_path, bundle):
-        plan = make_plan(recipe_with(), bundle, tmp_path, HERE)
+    def test_every_file_is_owned_by_exactly_one_task(self, tmp_path, small_bundle):
+        plan = make_plan(particle_recipe_with(), small_bundle, tmp_path, HERE)
         owned = [name for task in plan.tasks for name in task.files]
         assert sorted(owned) == sorted(name for v in plan.layout.variables for name in v.files())
 
-    def test_no_batch_takes_more_rows_than_planned(self, made_particles, bundle, tmp_path):
-        plan = make_plan(recipe_with(), bundle, tmp_path, HERE)
+    def test_no_batch_takes_more_rows_than_planned(self, made_particles, small_bundle, tmp_path):
+        plan = make_plan(particle_recipe_with(), small_bundle, tmp_path, HERE)
         with open_store(made_particles / "small.zarr") as data:
             rows = np.add.reduceat(data.rows.values, [0, 2, 4])
             reach = data.reach_nm.values
         assert (rows <= plan.sizes.most_rows).all()
         assert (reach <= plan.sizes.radii_nm).all()
 
-    def test_a_summary_tells_what_will_be_made(self, tmp_path, bundle):
-        text = make_plan(recipe_with(), bundle, tmp_path, HERE).summary()
+    def test_a_summary_tells_what_will_be_made(self, tmp_path, small_bundle):
+        text = make_plan(particle_recipe_with(), small_bundle, tmp_path, HERE).summary()
         for part in ("5 particles in batches of 2", "labels_100nm", "sections at 50 nm", "memory a task"):
             assert part in text
 
-    def test_memory_that_cannot_fit_is_refused(self, tmp_path, bundle):
+    def test_memory_that_cannot_fit_is_refused(self, tmp_path, small_bundle):
         deployment, machine = Deployment(workers=1, memory_per_worker="100MiB"), Machine(2, 2**34)
-        plan = make_plan(recipe_with(), bundle, tmp_path, deployment, machine=machine)
+        plan = make_plan(particle_recipe_with(), small_bundle, tmp_path, deployment, machine=machine)
         with pytest.raises(PlanError, match=r"a task of 2 particles needs .* a worker has 90.0 MiB"):
             plan.validate()
 
     def test_a_bundle_without_a_marker_law_is_refused(self, tmp_path):
         with pytest.raises(BundleError, match=r"cba-cathode-2025.*marker law"):
-            make_plan(recipe_with(), load_bundle("cba-cathode-2025"), tmp_path, HERE)
+            make_plan(particle_recipe_with(), load_bundle("cba-cathode-2025"), tmp_path, HERE)
 
     @pytest.mark.parametrize(
         "changes", [{"descriptors": {"voxel_size_nm": 5000.0}}, {"labels": {"voxel_sizes_nm": [5000.0]}}]
     )
-    def test_voxels_larger_than_a_particle_are_refused(self, tmp_path, bundle, changes):
+    def test_voxels_larger_than_a_particle_are_refused(self, tmp_path, small_bundle, changes):
         with pytest.raises(RecipeError, match=r"voxel_size.*: found 5000, expected at most the smallest particle's"):
-            make(tmp_path, bundle, recipe=recipe_with(**changes))
+            make_particles(tmp_path, small_bundle, recipe=particle_recipe_with(**changes))
         assert list(tmp_path.iterdir()) == []
 
 
@@ -277,7 +255,7 @@ class TestRecipe:
     )
     def test_a_fault_is_named_with_its_place(self, changes, message):
         with pytest.raises(RecipeError, match=message):
-            recipe_with(**changes)
+            particle_recipe_with(**changes)
 
     def test_grains_are_not_measured_unless_asked_for(self):
         recipe = parsed_recipe({k: v for k, v in SMALL.items() if k not in ("descriptors", "labels")}, "small.yaml")
@@ -285,7 +263,7 @@ class TestRecipe:
         assert recipe.labels.voxel_sizes_nm == ()
 
 
-def test_an_item_that_fails_is_named_while_other_batches_go_on(made_particles, tmp_path, bundle, monkeypatch):
+def test_an_item_that_fails_is_named_while_other_batches_go_on(made_particles, tmp_path, small_bundle, monkeypatch):
     measure = particles._Batch._measure
 
     def failing(self, particle, *args):
@@ -295,9 +273,9 @@ def test_an_item_that_fails_is_named_while_other_batches_go_on(made_particles, t
 
     with monkeypatch.context() as patch:
         patch.setattr(particles._Batch, "_measure", failing)
-        result = make(tmp_path, bundle)
+        result = make_particles(tmp_path, small_bundle)
     assert result.failed == {3: "ZeroDivisionError: no such grain"}
     assert result.made == 2
     assert "Traceback" in (tmp_path / "small.run/failures/batch-000001.txt").read_text()
-    assert make(tmp_path, bundle, resume=True).made == 1
+    assert make_particles(tmp_path, small_bundle, resume=True).made == 1
     assert store_sha256(tmp_path / "small.zarr") == store_sha256(made_particles / "small.zarr")

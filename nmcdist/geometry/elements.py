@@ -1,0 +1,280 @@
+"""Volume meshes of label volumes: hexahedra or tetrahedra, one node where elements meet, sorted by grain.
+
+Points are in the order z, y, x, and the volume of an element is positive in its columns as they stand: whoever
+writes x, y, z also mirrors the order of the nodes.
+"""
+
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+from numba import njit
+
+from nmcdist.errors import InputError
+from nmcdist.geometry.surfaces import SMOOTHING, LabelNet, checked_spacing, cropped
+
+ELEMENTS = ("hexahedra", "tetrahedra")
+# Corners of a voxel, in steps along the three axes.
+_HEXAHEDRON = ((0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1))
+# Kuhn's six tetrahedra: each takes the three axes in another order on its way from the first corner to the
+# last. They cut a face of a voxel along the same diagonal from both sides.
+_ORDERS = tuple(permutations(range(3)))
+# No tetrahedron becomes smaller than this share of an unsmoothed one.
+_SMALLEST = 0.1
+_ROUNDS = 4
+
+_jit = njit(cache=True, nogil=True)
+
+
+@dataclass(frozen=True)
+class VolumeMesh:
+    """A conforming mesh of the grains of a label volume.
+
+    Attributes
+    ----------
+    points : ndarray of float64, shape (n, 3)
+        In nm, in the order z, y, x.
+    cells : ndarray of int32, shape (m, 8) or (m, 4)
+    grains : ndarray of int32, shape (m,)
+        The label of each cell, ascending.
+    outer, outer_cells : ndarray of int32, shapes (k, 4) or (k, 3), and (k,)
+        Faces towards the outside, the normal pointing there, and the cell that each is of.
+    interfaces, interface_grains : ndarray of int32, shapes (j, 4) or (j, 3), and (j, 2)
+        Faces between two grains, each once, the normal pointing out of the first, lower label.
+    """
+
+    points: np.ndarray
+    cells: np.ndarray
+    grains: np.ndarray
+    outer: np.ndarray
+    outer_cells: np.ndarray
+    interfaces: np.ndarray
+    interface_grains: np.ndarray
+
+
+def volume_mesh(
+    labels: np.ndarray,
+    spacing: float | tuple[float, float, float],
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    *,
+    elements: str = "hexahedra",
+    smoothing: int = SMOOTHING,
+) -> VolumeMesh:
+    """Mesh the grains of a label volume.
+
+    Parameters
+    ----------
+    labels : ndarray of integers, shape (nz, ny, nx)
+        0 is the outside, which is not meshed.
+    spacing : float or (float, float, float)
+        Size of a voxel along z, y, x, in nm.
+    origin : (float, float, float)
+        Centre of the first voxel, in nm.
+    elements : {"hexahedra", "tetrahedra"}
+        A hexahedron a voxel, or six tetrahedra.
+    smoothing : int
+        For tetrahedra: sweeps that smooth the interfaces, as in :func:`nmcdist.geometry.surfaces.label_surface`,
+        as far as each tetrahedron keeps a tenth of its volume.
+
+    Returns
+    -------
+    VolumeMesh
+
+    Raises
+    ------
+    InputError
+        If the labels are not a volume of labels or no voxel has one, or a parameter is out of range.
+    """
+    step = checked_spacing(spacing)
+    if elements not in ELEMENTS:
+        raise InputError(f"elements: found {elements!r}, expected one of {', '.join(ELEMENTS)}")
+    if smoothing < 0:
+        raise InputError(f"smoothing: found {smoothing}, expected 0 or more sweeps")
+    lattice = _Lattice.of(labels)
+    if elements == "hexahedra":
+        corners, mesh = np.argwhere(lattice.nodes >= 0).astype(np.float64), _hexahedra(lattice)
+    else:
+        corners, mesh = _smoothed_corners(labels, lattice, smoothing), _tetrahedra(lattice)
+    points = (corners + (np.array(lattice.crop) - 0.5)) * step + np.asarray(origin, dtype=float)
+    return VolumeMesh(points, *mesh)
+
+
+@dataclass(frozen=True)
+class _Lattice:
+    """Voxels by grain, and their corners; a corner has the index of the voxel before it.
+
+    `cells` and `crop` are those of :func:`nmcdist.geometry.surfaces.cropped`; `nodes` numbers the corners of
+    grains, -1 elsewhere; `voxels` are flat indices, sorted by label, and `rows` is their inverse.
+    """
+
+    cells: np.ndarray
+    crop: tuple[int, int, int]
+    nodes: np.ndarray
+    voxels: np.ndarray
+    rows: np.ndarray
+
+    @classmethod
+    def of(cls, labels: np.ndarray) -> "_Lattice":
+        cells, _, _, crop = cropped(labels)
+        if cells.size >= 2**31 // 6:
+            raise InputError(f"labels: found {cells.size} voxels around the grains, expected under {2**31 // 6}")
+        flat = cells.reshape(-1)
+        inside = np.flatnonzero(flat).astype(np.int32)
+        voxels = inside[np.argsort(flat[inside], kind="stable")]
+        rows = np.full(flat.size, -1, dtype=np.int32)
+        rows[voxels] = np.arange(voxels.size, dtype=np.int32)
+        used = np.zeros(flat.size, dtype=bool)
+        for corner in _HEXAHEDRON:
+            used[voxels + _offset(cells.shape, corner)] = True
+        nodes = np.where(used, np.cumsum(used, dtype=np.int32) - np.int32(1), np.int32(-1))
+        return cls(cells, crop, nodes.reshape(cells.shape), voxels, rows)
+
+    def corner(self, voxels: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
+        """Return the nodes so many steps along the axes from the first corner of each voxel."""
+        return self.nodes.reshape(-1)[voxels + _offset(self.cells.shape, steps)]
+
+
+def _offset(shape: tuple[int, ...], steps: tuple[int, ...]) -> np.int32:
+    z, y, x = (step - 1 for step in steps)
+    return np.int32((z * shape[1] + y) * shape[2] + x)
+
+
+def _hexahedra(lattice: _Lattice) -> tuple[np.ndarray, ...]:
+    cells = np.empty((lattice.voxels.size, 8), dtype=np.int32)
+    for k, corner in enumerate(_HEXAHEDRON):
+        cells[:, k] = lattice.corner(lattice.voxels, corner)
+    grains = lattice.cells.reshape(-1)[lattice.voxels]
+    outer, owners, interfaces, pairs = [], [], [], []
+    for axis in range(3):
+        for ahead in (1, 0):
+            voxels = _outer_voxels(lattice, axis, ahead)
+            outer.append(_oriented(_face(lattice, voxels, axis, ahead), ahead == 1))
+            owners.append(lattice.rows[voxels])
+        voxels, labels = _between_grains(lattice, axis)
+        interfaces.append(_oriented(_face(lattice, voxels, axis, 1), labels[:, 0] < labels[:, 1]))
+        pairs.append(np.sort(labels, axis=1))
+    return cells, grains, *map(np.concatenate, (outer, owners, interfaces, pairs))
+
+
+def _tetrahedra(lattice: _Lattice) -> tuple[np.ndarray, ...]:
+    cells = np.empty((lattice.voxels.size, 6, 4), dtype=np.int32)
+    for k, order in enumerate(_ORDERS):
+        path = _path(order)
+        for node, corner in enumerate(path if _is_even(order) else (path[0], path[2], path[1], path[3])):
+            cells[:, k, node] = lattice.corner(lattice.voxels, corner)
+    grains = np.repeat(lattice.cells.reshape(-1)[lattice.voxels], 6)
+    outer, owners, interfaces, pairs = [], [], [], []
+    for axis in range(3):
+        e, f = (axis + 1) % 3, (axis + 2) % 3
+        for ahead in (1, 0):
+            voxels = _outer_voxels(lattice, axis, ahead)
+            outer += _halves(_oriented(_face(lattice, voxels, axis, ahead), ahead == 1))
+            # Which tetrahedra end in this face: those that cross the voxel along this axis first, or last.
+            orders = ((axis, e, f), (axis, f, e)) if ahead else ((f, e, axis), (e, f, axis))
+            owners += [6 * lattice.rows[voxels] + np.int32(_ORDERS.index(order)) for order in orders]
+        voxels, labels = _between_grains(lattice, axis)
+        interfaces += _halves(_oriented(_face(lattice, voxels, axis, 1), labels[:, 0] < labels[:, 1]))
+        pairs += 2 * [np.sort(labels, axis=1)]
+    return cells.reshape(-1, 4), grains, *map(np.concatenate, (outer, owners, interfaces, pairs))
+
+
+def _path(order: tuple[int, ...]) -> list[tuple[int, ...]]:
+    steps: list[tuple[int, ...]] = [(0, 0, 0)]
+    for axis in order:
+        steps.append(tuple(step + (k == axis) for k, step in enumerate(steps[-1])))
+    return steps
+
+
+def _is_even(order: tuple[int, ...]) -> bool:
+    return order in ((0, 1, 2), (1, 2, 0), (2, 0, 1))
+
+
+def _outer_voxels(lattice: _Lattice, axis: int, ahead: int) -> np.ndarray:
+    flat = lattice.cells.reshape(-1)
+    stride = _stride(lattice, axis)
+    return lattice.voxels[flat[lattice.voxels + (stride if ahead else -stride)] == 0]
+
+
+def _between_grains(lattice: _Lattice, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    flat = lattice.cells.reshape(-1)
+    labels = np.stack([flat[lattice.voxels], flat[lattice.voxels + _stride(lattice, axis)]], axis=1)
+    chosen = (labels[:, 0] != labels[:, 1]) & (labels[:, 1] > 0)
+    return lattice.voxels[chosen], labels[chosen]
+
+
+def _stride(lattice: _Lattice, axis: int) -> np.int32:
+    return np.int32(np.prod(lattice.cells.shape[axis + 1 :], dtype=int))
+
+
+def _face(lattice: _Lattice, voxels: np.ndarray, axis: int, ahead: int) -> np.ndarray:
+    """Return the corners of faces around an axis: (0,0), (1,0), (1,1), (0,1) of the two axes that follow it."""
+    face = np.empty((voxels.size, 4), dtype=np.int32)
+    for k, (e, f) in enumerate(((0, 0), (1, 0), (1, 1), (0, 1))):
+        steps = [ahead] * 3
+        steps[(axis + 1) % 3], steps[(axis + 2) % 3] = e, f
+        face[:, k] = lattice.corner(voxels, tuple(steps))
+    return face
+
+
+def _oriented(faces: np.ndarray, along_axis: np.ndarray | bool) -> np.ndarray:
+    """Keep the faces that point along their axis, turn the others; the first corner stays the first."""
+    return np.where(np.reshape(along_axis, (-1, 1)), faces, faces[:, [0, 3, 2, 1]])
+
+
+def _halves(faces: np.ndarray) -> list[np.ndarray]:
+    return [faces[:, [0, 1, 2]], faces[:, [0, 2, 3]]]
+
+
+def _smoothed_corners(labels: np.ndarray, lattice: _Lattice, smoothing: int) -> np.ndarray:
+    """Return all nodes in voxels, those of interfaces moved as far as no tetrahedron gets too small."""
+    regular = np.argwhere(lattice.nodes >= 0).astype(np.float64)
+    if smoothing == 0:
+        return regular
+    net = LabelNet.of(labels)
+    rows = lattice.nodes[tuple(net.corners.T)]
+    triangles = np.concatenate(_halves(net.quads))
+    sides = np.tile(net.sides, (2, 1))  # as the quads stand: which side comes first is no matter here
+    moved, corners = net.smoothed(smoothing), regular.copy()
+    for _ in range(_ROUNDS):
+        corners[rows] = net.with_volumes(moved, triangles, sides, 0)
+        _hold_back(corners, regular, lattice)
+        moved = corners[rows]
+    return corners
+
+
+def _hold_back(corners: np.ndarray, regular: np.ndarray, lattice: _Lattice) -> None:
+    """Draw nodes back to where they came from until each tetrahedron is large enough."""
+    paths = np.array(
+        [[_offset(lattice.cells.shape, corner) for corner in _path(order)] for order in _ORDERS], dtype=np.int64
+    )
+    signs = np.array([1.0 if _is_even(order) else -1.0 for order in _ORDERS])
+    while True:
+        small = _nodes_of_small(corners, regular, lattice.nodes.reshape(-1), lattice.voxels, paths, signs)
+        if not small.any():
+            return
+        corners[small] += 0.3 * (regular[small] - corners[small])
+
+
+@_jit
+def _nodes_of_small(corners, regular, nodes, voxels, paths, signs):
+    small = np.zeros(len(corners), dtype=np.bool_)
+    moved = np.zeros(len(corners), dtype=np.bool_)
+    for i in range(len(corners)):
+        for c in range(3):
+            moved[i] |= corners[i, c] != regular[i, c]
+    for v in voxels:
+        for k in range(6):
+            a, b, c, d = nodes[v + paths[k, 0]], nodes[v + paths[k, 1]], nodes[v + paths[k, 2]], nodes[v + paths[k, 3]]
+            if not (moved[a] or moved[b] or moved[c] or moved[d]):
+                continue
+            if signs[k] * _six_volumes(corners, a, b, c, d) < _SMALLEST:
+                small[a] = small[b] = small[c] = small[d] = True
+    return small
+
+
+@_jit
+def _six_volumes(points, a, b, c, d):
+    bz, by, bx = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1], points[b, 2] - points[a, 2]
+    cz, cy, cx = points[c, 0] - points[a, 0], points[c, 1] - points[a, 1], points[c, 2] - points[a, 2]
+    dz, dy, dx = points[d, 0] - points[a, 0], points[d, 1] - points[a, 1], points[d, 2] - points[a, 2]
+    return bz * (cy * dx - cx * dy) + by * (cx * dz - cz * dx) + bx * (cz * dy - cy * dz)

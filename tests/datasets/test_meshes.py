@@ -1,0 +1,237 @@
+"""Files of meshes: meshio, trimesh, pyvista and Gmsh open them and find closed grains of the right volume."""
+
+import sys
+
+import gmsh
+import meshio
+import numpy as np
+import pytest
+import pyvista
+import trimesh
+from scipy.spatial import cKDTree
+
+from nmcdist.datasets.export import export_labels
+from nmcdist.errors import InputError
+from nmcdist.geometry.surfaces import label_surface
+from tests.geometry.test_surfaces import BOXES, GRAINS
+
+VOXEL_NM = 50.0
+ORIGIN = (1000.0, -500.0, 200.0)
+VOXELS = np.bincount(GRAINS.ravel())
+LABELS = np.flatnonzero(VOXELS)[1:].tolist()
+
+
+def export(file_format, tmp_path, labels=GRAINS, **options):
+    name = f"a.{file_format}" if "-" not in file_format else "a"
+    return export_labels(labels, VOXEL_NM, ORIGIN, file_format, tmp_path / name, title="particle 3", **options)
+
+
+def box_of(labels):
+    """Return the lowest and highest x, y, z that the voxels reach."""
+    index = np.argwhere(labels)
+    low, high = ORIGIN + (index.min(axis=0) - 0.5) * VOXEL_NM, ORIGIN + (index.max(axis=0) + 0.5) * VOXEL_NM
+    return low[::-1], high[::-1]
+
+
+@pytest.mark.parametrize("file_format", ["stl", "ply"])
+@pytest.mark.parametrize("label", [None, LABELS[100]])
+def test_trimesh_finds_one_watertight_surface(tmp_path, file_format, label):
+    mesh = trimesh.load(export(file_format, tmp_path, label=label))
+    mask = GRAINS > 0 if label is None else label == GRAINS
+    assert mesh.is_watertight
+    assert mesh.is_winding_consistent
+    assert mesh.volume == pytest.approx(mask.sum() * VOXEL_NM**3, rel=0.01)
+    low, high = box_of(mask)
+    assert np.abs(mesh.bounds - [low, high]).max() < VOXEL_NM / 2
+
+
+@pytest.mark.parametrize("file_format", ["stl", "ply"])
+def test_meshio_and_pyvista_open_it(tmp_path, file_format):
+    path = export(file_format, tmp_path)
+    theirs = pyvista.read(path)
+    assert theirs.is_manifold
+    assert theirs.volume == pytest.approx((GRAINS > 0).sum() * VOXEL_NM**3, rel=0.01)
+    assert len(meshio.read(path).cells_dict["triangle"]) == theirs.n_cells
+
+
+def test_stl_has_unit_normals_that_point_out(tmp_path):
+    path = export("stl", tmp_path, BOXES)
+    facets = np.fromfile(path, np.dtype([("v", "<f4", (4, 3)), ("a", "<u2")]), offset=84)["v"]
+    normal, a, b, c = facets.transpose(1, 0, 2)
+    cross = np.cross(b - a, c - a)
+    assert normal == pytest.approx(cross / np.linalg.norm(cross, axis=1, keepdims=True), abs=1e-4)
+    assert not path.read_bytes().startswith(b"solid")
+
+
+def test_a_folder_has_one_watertight_stl_a_grain(tmp_path):
+    folder = export("stl-grains", tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == [f"grain-{label:05d}.stl" for label in LABELS]
+    total = 0.0
+    for label in LABELS:
+        mesh = trimesh.load(folder / f"grain-{label:05d}.stl")
+        assert mesh.is_watertight
+        assert mesh.is_winding_consistent
+        assert mesh.volume == pytest.approx(VOXELS[label] * VOXEL_NM**3, rel=0.01)
+        total += mesh.volume
+    assert total == pytest.approx(VOXELS[1:].sum() * VOXEL_NM**3, rel=0.01)
+
+
+def test_vtp_has_all_interfaces_with_both_labels(tmp_path):
+    mesh = pyvista.read(export("vtp", tmp_path))
+    ours = label_surface(GRAINS, VOXEL_NM, ORIGIN)
+    assert (mesh.cell_data["BoundaryLabels"] == ours.labels).all()
+    assert mesh.points == pytest.approx(ours.points[:, ::-1], abs=1e-2)
+    assert_grains_close(mesh.points.astype(float), mesh.regular_faces, mesh.cell_data["BoundaryLabels"])
+
+
+def test_ply_has_all_interfaces_with_both_labels(tmp_path):
+    path = export("ply-grains", tmp_path)
+    path = path.rename(path.with_suffix(".ply"))
+    mesh = trimesh.load(path, process=False)
+    faces = mesh.metadata["_ply_raw"]["face"]["data"]
+    assert_grains_close(mesh.vertices, mesh.faces, np.stack([faces["label"], faces["neighbour"]], axis=1))
+    assert pyvista.read(path).n_cells == len(mesh.faces)
+
+
+def assert_grains_close(points, triangles, labels):
+    assert set(labels.ravel().tolist()) == {0, *LABELS}
+    for label in LABELS[::20]:
+        faces = np.concatenate([triangles[labels[:, 0] == label], triangles[labels[:, 1] == label][:, ::-1]])
+        mesh = trimesh.Trimesh(points, faces, process=False)
+        assert mesh.is_watertight
+        assert mesh.is_winding_consistent
+        assert mesh.volume == pytest.approx(VOXELS[label] * VOXEL_NM**3, rel=0.01)
+
+
+@pytest.fixture
+def opened():
+    """Return a function that opens a file in Gmsh."""
+    gmsh.initialize(interruptible=False)
+    gmsh.option.setNumber("General.Terminal", 0)
+    gmsh.option.setNumber("General.NumThreads", 1)
+    yield lambda path: gmsh.open(str(path))
+    gmsh.finalize()
+
+
+@pytest.mark.parametrize("elements", ["hexahedra", "tetrahedra"])
+def test_gmsh_opens_the_groups_and_finds_the_volume_of_each(tmp_path, opened, elements):
+    opened(export("msh", tmp_path, elements=elements))
+    groups = {gmsh.model.getPhysicalName(*group): group for group in gmsh.model.getPhysicalGroups()}
+    assert set(groups) == {"OUTER", "INTERFACES", *(f"GRAIN_{label:05d}" for label in LABELS)}
+    all_nodes, places, _ = gmsh.model.mesh.getNodes()
+    low, high = box_of(GRAINS)
+    assert np.abs(places.reshape(-1, 3).min(axis=0) - low).max() < VOXEL_NM / 2
+    assert np.abs(places.reshape(-1, 3).max(axis=0) - high).max() < VOXEL_NM / 2
+    assert len(all_nodes) == len(set(all_nodes.tolist()))
+    for label in LABELS:
+        assert groups[f"GRAIN_{label:05d}"] == (3, label)
+        assert gmsh.model.getEntitiesForPhysicalGroup(3, label).tolist() == [label]
+        (kind,), (tags,), _ = gmsh.model.mesh.getElements(3, label)
+        assert kind == (5 if elements == "hexahedra" else 4)
+        volumes = gmsh.model.mesh.getElementQualities(tags, "volume")
+        assert volumes.min() > 0
+        assert gmsh.model.mesh.getElementQualities(tags, "minDetJac").min() > 0
+        assert volumes.sum() == pytest.approx(VOXELS[label] * VOXEL_NM**3, rel=0.01)
+
+
+@pytest.mark.parametrize("elements", ["hexahedra", "tetrahedra"])
+def test_gmsh_finds_the_outer_faces_and_the_interfaces_closed(tmp_path, opened, elements):
+    opened(export("msh", tmp_path, elements=elements))
+    padded = np.pad(GRAINS, 1)
+    outer = between = 0
+    for axis in range(3):
+        a, b = np.take(padded, range(41), axis), np.take(padded, range(1, 42), axis)
+        outer += int(((a == 0) != (b == 0)).sum())
+        between += int(((a != b) & (a > 0) & (b > 0)).sum())
+    for tag, faces in ((1, outer), (2, between)):
+        (_,), (tags,), _ = gmsh.model.mesh.getElements(2, tag)
+        assert len(tags) == faces * (1 if elements == "hexahedra" else 2)
+
+
+@pytest.mark.parametrize("elements", ["hexahedra", "tetrahedra"])
+@pytest.mark.parametrize("file_format", ["msh", "vtu"])
+def test_meshio_and_pyvista_open_the_volume_mesh(tmp_path, file_format, elements):
+    path = export(file_format, tmp_path, elements=elements)
+    mesh = pyvista.from_meshio(meshio.read(path)) if file_format == "msh" else pyvista.read(path)
+    name = "gmsh:physical" if file_format == "msh" else "grain"
+    solid = mesh.extract_cells(np.isin(mesh.celltypes, [10, 12]))
+    volumes = solid.compute_cell_sizes(length=False, area=False).cell_data["Volume"]
+    assert volumes.min() > 0
+    filled = np.bincount(solid.cell_data[name], weights=volumes)
+    assert filled[LABELS] == pytest.approx(VOXELS[LABELS] * VOXEL_NM**3, rel=0.01)
+    if file_format == "vtu":
+        kind = "hexahedron" if elements == "hexahedra" else "tetra"
+        assert len(meshio.read(path).cells_dict[kind]) == mesh.n_cells
+
+
+@pytest.mark.parametrize("elements", ["hexahedra", "tetrahedra"])
+def test_abaqus_input_has_complete_sets_and_a_surface(tmp_path, elements):
+    path = export("inp", tmp_path, elements=elements)
+    blocks = keywords(path.read_text())
+    read = meshio.read(path, file_format="abaqus")
+    kind, size, per_voxel = ("hexahedron", 8, 1) if elements == "hexahedra" else ("tetra", 4, 6)
+    assert list(read.cells_dict) == [kind]
+    ids = np.array([row[0] for row in blocks["*ELEMENT", ""]])
+    assert (ids == np.arange(1, per_voxel * VOXELS[1:].sum() + 1)).all()
+    covered = []
+    for label in LABELS:
+        ((first, last, step),) = blocks["*ELSET", f"GRAIN_{label:05d}"]
+        assert step == 1
+        assert last - first + 1 == per_voxel * VOXELS[label]
+        covered += range(first, last + 1)
+    assert covered == ids.tolist()
+    mesh = meshio.read(export("msh", tmp_path, elements=elements))
+    faces = mesh.cells_dict["quad" if size == 8 else "triangle"]
+    group = mesh.cell_data_dict["gmsh:physical"]["quad" if size == 8 else "triangle"]
+    for name, tag in (("OUTER", 1), ("INTERFACES", 2)):
+        members = [node for row in blocks["*NSET", name] for node in row]
+        assert max(len(row) for row in blocks["*NSET", name]) <= 16
+        assert_same_places(read.points[np.array(members) - 1], mesh.points[np.unique(faces[group == tag])])
+    # The faces that the surface names, by Abaqus' numbering, are the outer ones.
+    sides = {4: ("123", "142", "243", "341"), 8: ("1234", "5876", "1562", "2673", "3784", "4851")}[size]
+    found = []
+    for name, side in surface_rows(path.read_text()):
+        corners = [int(digit) - 1 for digit in sides[int(side[1]) - 1]]
+        members = [element for row in blocks["*ELSET", name] for element in row]
+        found += [tuple(sorted(row)) for row in read.cells_dict[kind][np.array(members) - 1][:, corners].tolist()]
+    assert len(found) == len(set(found)) == (group == 1).sum()
+    centres = np.array([read.points[list(face)].mean(axis=0) for face in found])
+    assert_same_places(centres, mesh.points[faces[group == 1]].mean(axis=1))
+
+
+def assert_same_places(ours, theirs):
+    distances, rows = cKDTree(theirs).query(ours)
+    assert distances.max() < 1e-3
+    assert len(ours) == len(theirs) == len(set(rows.tolist()))
+
+
+def keywords(text):
+    """Return the rows of whole numbers under each keyword and name."""
+    blocks = {}
+    for block in text.split("\n*"):
+        head, *rows = block.split("\n")
+        word, *rest = head.split(", ")
+        names = [part.split("=")[1] for part in rest if part.startswith(("ELSET=", "NSET="))]
+        if word in ("ELEMENT", "ELSET", "NSET"):
+            lines = [[int(entry) for entry in row.split(",")] for row in rows if row]
+            blocks[f"*{word}", names[0] if names else ""] = lines
+    return blocks
+
+
+def surface_rows(text):
+    _, rows = text.split("*SURFACE, NAME=OUTER, TYPE=ELEMENT\n")
+    return [row.split(", ") for row in rows.split("\n") if row]
+
+
+def test_a_single_grain_has_no_interfaces(tmp_path, opened):
+    one = (BOXES == 4).astype(np.int32)
+    opened(export("msh", tmp_path, one))
+    assert gmsh.model.getPhysicalGroups() == [(2, 1), (3, 1)]
+    assert "INTERFACES" not in export("inp", tmp_path, one).read_text()
+
+
+def test_a_missing_meshio_is_named_with_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "meshio", None)
+    with pytest.raises(InputError, match=r"found no meshio, expected it installed: pip install 'nmcdist\[export\]'"):
+        export("vtu", tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,113 @@
+"""Volume meshes: positive elements that fill the grains, share their nodes, and know their faces."""
+
+import numpy as np
+import pytest
+
+from nmcdist.errors import InputError
+from nmcdist.geometry.elements import VolumeMesh, volume_mesh
+from tests.geometry.test_surfaces import BALL, BOXES, GRAINS, NOISE
+
+CASES = {"grains": GRAINS, "noise": NOISE, "boxes": BOXES, "ball": BALL}
+# The faces of an element, their normals pointing out of it.
+FACES = {
+    4: ((1, 2, 3), (0, 3, 2), (0, 1, 3), (0, 2, 1)),
+    8: ((0, 3, 2, 1), (4, 5, 6, 7), (0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7)),
+}
+
+
+def element_volumes(mesh: VolumeMesh) -> np.ndarray:
+    p = mesh.points[mesh.cells]
+    share = 1 if mesh.cells.shape[1] == 8 else 6  # of the box that the edges at one node span
+    b, c, d = (1, 3, 4) if share == 1 else (1, 2, 3)
+    return np.einsum("ij,ij->i", p[:, b] - p[:, 0], np.cross(p[:, c] - p[:, 0], p[:, d] - p[:, 0])) / share
+
+
+def turned(face: tuple[int, ...]) -> tuple[int, ...]:
+    start = face.index(min(face))
+    return face[start:] + face[:start]
+
+
+@pytest.mark.parametrize("elements", ["hexahedra", "tetrahedra"])
+@pytest.mark.parametrize("case", CASES)
+def test_elements_are_positive_and_fill_each_grain(case, elements):
+    labels = CASES[case]
+    mesh = volume_mesh(labels, 50.0, elements=elements)
+    volumes = element_volumes(mesh)
+    assert volumes.min() > (0.999 if elements == "hexahedra" else 0.099 / 6) * 50.0**3
+    assert (np.diff(mesh.grains) >= 0).all()
+    filled, voxels = np.bincount(mesh.grains, weights=volumes), np.bincount(labels.ravel())
+    voxels[0] = 0
+    assert filled == pytest.approx(voxels * 50.0**3, rel=0.01)
+    assert case != "grains" or (voxels > 0).sum() > 255
+
+
+@pytest.mark.parametrize("elements", ["hexahedra", "tetrahedra"])
+@pytest.mark.parametrize("case", ["noise", "boxes", "grains"])
+def test_elements_meet_in_whole_faces_and_the_listed_ones_are_those(case, elements):
+    labels = CASES[case]
+    mesh = volume_mesh(labels, 50.0, elements=elements)
+    sides: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
+    for local in FACES[mesh.cells.shape[1]]:
+        for cell, face in enumerate(map(tuple, mesh.cells[:, local].tolist())):
+            sides.setdefault(tuple(sorted(face)), []).append((cell, turned(face)))
+    assert max(map(len, sides.values())) == 2
+    outer = {key: both[0] for key, both in sides.items() if len(both) == 1}
+    listed = zip(mesh.outer_cells.tolist(), map(tuple, mesh.outer.tolist()), strict=True)
+    assert {tuple(sorted(face)): (cell, turned(face)) for cell, face in listed} == outer
+    assert len(mesh.outer) == len(outer)
+    grains = mesh.grains.tolist()
+    between = {}
+    for key, both in sides.items():
+        ends = sorted((grains[cell], face) for cell, face in both)
+        if len({grain for grain, _ in ends}) == 2:
+            between[key] = (ends[0][0], ends[1][0], ends[0][1])
+    pairs = zip(mesh.interface_grains.tolist(), map(tuple, mesh.interfaces.tolist()), strict=True)
+    assert {tuple(sorted(face)): (*grain_pair, turned(face)) for grain_pair, face in pairs} == between
+    assert len(mesh.interfaces) == len(between)
+    # No face ends in the middle of another: as many outer faces as voxel faces say.
+    padded = np.pad(labels > 0, 1)
+    faces = sum(int((np.diff(padded.astype(np.int8), axis=axis) != 0).sum()) for axis in range(3))
+    assert len(outer) == faces * (1 if elements == "hexahedra" else 2)
+
+
+def test_nodes_are_each_used_and_lie_apart():
+    for elements in ("hexahedra", "tetrahedra"):
+        mesh = volume_mesh(GRAINS, 50.0, elements=elements)
+        assert (np.unique(mesh.cells) == np.arange(len(mesh.points))).all()
+        assert len(np.unique(mesh.points, axis=0)) == len(mesh.points)
+
+
+def test_a_voxel_lies_around_its_centre():
+    labels = np.zeros((3, 4, 5), np.int32)
+    labels[2, 1, 3] = 6
+    mesh = volume_mesh(labels, (10.0, 20.0, 40.0), (1.0, 2.0, 3.0))
+    assert mesh.points.mean(axis=0).tolist() == [21.0, 22.0, 123.0]
+    assert np.ptp(mesh.points, axis=0).tolist() == [10.0, 20.0, 40.0]
+    assert (mesh.grains.tolist(), len(mesh.outer), len(mesh.interfaces)) == ([6], 6, 0)
+
+
+def test_smoothing_takes_the_steps_out_of_tetrahedra():
+    rough, smooth = (volume_mesh(BALL, 1.0, elements="tetrahedra", smoothing=n) for n in (0, 20))
+    assert (rough.cells == smooth.cells).all()
+
+    def area(mesh):
+        p = mesh.points[mesh.outer]
+        return np.linalg.norm(np.cross(p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]), axis=1).sum() / 2
+
+    assert area(rough) == pytest.approx(6 * np.pi * 12**2, rel=0.02)
+    assert area(smooth) < 0.75 * area(rough)
+    assert np.abs(smooth.points - rough.points).max() <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"elements": "bricks"}, "elements: found 'bricks', expected one of hexahedra, tetrahedra"),
+        ({"smoothing": -1}, "smoothing: found -1"),
+        ({"spacing": -1.0}, "voxel size: found -1.0"),
+        ({"labels": np.zeros((2, 2, 2), np.int32)}, "labels: found only 0"),
+    ],
+)
+def test_impossible_input_is_named(options, message):
+    with pytest.raises(InputError, match=message):
+        volume_mesh(**{"labels": BOXES, "spacing": 1.0, **options})
