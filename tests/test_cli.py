@@ -12,7 +12,7 @@ import yaml
 from nmcdist import cli
 from nmcdist.bundle import load_bundle, save_bundle
 from nmcdist.errors import StoreError
-from tests.conftest import BUNDLE, TINY, flip_a_byte, store_sha256
+from tests.conftest import BUNDLE, SMALL, TINY, flip_a_byte, store_sha256
 
 
 @pytest.fixture
@@ -235,3 +235,69 @@ def test_an_unknown_option_is_a_usage_error(nmcdist):
     code, _, errors = nmcdist("run", "x.yaml", "--colour", "red")
     assert code == 2
     assert "No such option" in errors
+
+
+@pytest.fixture
+def particle_recipe(tmp_path, small_bundle):
+    """Write a recipe of particles beside its bundle."""
+    save_bundle(small_bundle, tmp_path / "small-radial")
+
+    def write(**changes):
+        path = tmp_path / "small.yaml"
+        path.write_text(yaml.safe_dump({**SMALL, **changes}))
+        return path
+
+    return write
+
+
+def test_particles_are_made_verified_described_and_exported(nmcdist, particle_recipe, tmp_path):
+    recipe, out = particle_recipe(labels={}), tmp_path / "out"
+    assert "5 particles in batches of 2" in nmcdist("plan", recipe, "--out", out)[1]
+    assert not out.exists()
+    assert nmcdist("run", recipe, "--out", out, "--workers", 0)[0] == 0
+    store = out / "small.zarr"
+    assert nmcdist("verify", store)[0] == 0
+    assert nmcdist("describe", store, "--voxel-size-nm", 150, "--workers", 0)[0] == 0
+    code, said, _ = nmcdist("export", store, "--item", "0-2", "--item", "4", "--format", "csv", "--out", tmp_path / "t")
+    assert code == 0
+    assert [line.rsplit("/", 1)[1] for line in said.splitlines()] == [f"small-{k:05d}-grains.csv" for k in (0, 1, 2, 4)]
+    assert "small" in nmcdist("catalog", "list", "--catalog", out / "catalog.yaml")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--item", "7", "--format", "stl"), "item 7 does not exist, expected 0 to 4"),
+        (("--item", "x", "--format", "stl"), "item: found 'x', expected a number from 0 or a range"),
+        (("--item", "0", "--format", "dxf"), "format: found 'dxf', expected one of"),
+        (("--item", "0", "--format", "stl", "--voxel-size-nm", "1e6"), "expected at most the particle's"),
+    ],
+)
+def test_exports_of_particles_that_cannot_be_are_refused(nmcdist, made_particles, tmp_path, arguments, complaint):
+    where = tmp_path / "file"
+    assert refused(nmcdist("export", made_particles / "small.zarr", *arguments, "--out", where), complaint)
+    assert not where.exists()
+
+
+def test_an_export_to_a_read_only_place_is_refused(nmcdist, made_particles, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    target = tmp_path / "file" / "a.stl"
+    assert refused(
+        nmcdist("export", made_particles / "small.zarr", "--item", 0, "--format", "stl", "--out", target),
+        "cannot be written",
+    )
+
+
+def test_recipes_of_particles_that_cannot_be_are_refused(nmcdist, particle_recipe, small_bundle, tmp_path):
+    run = ("--out", tmp_path / "out", "--workers", 0)
+    assert refused(nmcdist("run", particle_recipe(bundle=BUNDLE), *run), "has no marker law")
+    assert refused(nmcdist("run", particle_recipe(particles={"count": -1}), *run), "particles.count: found -1")
+    assert refused(
+        nmcdist("run", particle_recipe(descriptors={"voxel_size_nm": 1e5}), *run), "expected at most the smallest"
+    )
+    folder = tmp_path / "small-radial"
+    content = json.loads((folder / "bundle.json").read_text())
+    content["parameters"]["grain_intensity_per_nm3"]["value"] = -1e-8
+    (folder / "bundle.json").write_text(json.dumps(content))
+    assert refused(nmcdist("run", particle_recipe(), *run), "grain_intensity_per_nm3")
+    assert not (tmp_path / "out").exists()
