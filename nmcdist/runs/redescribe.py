@@ -1,5 +1,6 @@
 """Compute the descriptors of a finished store again, from its volumes or from the records of its particles."""
 
+import contextlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,11 +8,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nmcdist.bundle import Bundle
+from nmcdist.bundle import Bundle, load_bundle
 from nmcdist.datasets.catalog import CATALOG_FILE, add_entry, recorded_manifest
 from nmcdist.datasets.integrity import manifest_hash, read_manifest
 from nmcdist.datasets.store import read_origin
-from nmcdist.errors import StoreError
+from nmcdist.errors import BundleError, StoreError
 from nmcdist.runs.cluster import Deployment
 from nmcdist.runs.finalise import Paths, finalise, publish, undo_half_a_swap
 from nmcdist.runs.journal import Journal, locked
@@ -100,9 +101,22 @@ def _origin(store: Path, changes: Mapping[str, Any]) -> tuple[BaseRecipe, Bundle
         raise StoreError(f"{store}: holds no volumes to describe")
     recipe = parsed_recipe({**content, "descriptors": {**(content["descriptors"] or {}), **changes}}, str(store))
     try:
-        return recipe, Bundle.model_validate(bundle)
+        bare = Bundle.model_validate(bundle)
     except ValidationError:
         raise StoreError(f"{store}: attribute bundle: not a bundle that this version reads") from None
+    return recipe, _with_arrays(bare, store) if bare.array_records else bare
+
+
+def _with_arrays(bundle: Bundle, store: Path) -> Bundle:
+    """Return the bundle with its arrays, which stand beside the store or are built in, not in its attributes."""
+    for place in (Paths(store).run / "bundle", bundle.name):
+        with contextlib.suppress(BundleError):
+            found = load_bundle(place)
+            if found.content_hash == bundle.content_hash:
+                return found
+    raise StoreError(
+        f"{store}: needs the arrays of bundle {bundle.name!r}, expected them in {Paths(store).run / 'bundle'}"
+    )
 
 
 def _replace_journal(new: Journal, old: Journal) -> None:

@@ -11,16 +11,10 @@ import nmcdist
 from nmcdist.bundle import ArrayRecord, Bundle, ParticleParameters, list_bundles, load_bundle, save_bundle
 from nmcdist.bundle.schema import validated
 from nmcdist.errors import BundleError
+from tests.conftest import NET_VALUES
 
 NAME = "cba-cathode-2025"
 PARTICLES = "nmc811-radial"
-NET_VALUES = {
-    "length_unit_nm": (50.0, "nm"),
-    "diagonal_low": (1.0, "1"),
-    "diagonal_high": (10.0, "1"),
-    "offset_low": (0.0, "length_unit^2"),
-    "offset_high": (50.0, "length_unit^2"),
-}
 
 
 @pytest.fixture

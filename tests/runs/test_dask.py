@@ -12,12 +12,13 @@ import pytest
 import yaml
 from distributed import WorkerPlugin
 
+from nmcdist.bundle import save_bundle
 from nmcdist.datasets.integrity import verify
 from nmcdist.errors import BundleError, StoreError
 from nmcdist.runs import execute
 from nmcdist.runs.cluster import Deployment
 from nmcdist.runs.progress import Silent
-from tests.conftest import TINY, make, recipe_with, store_sha256
+from tests.conftest import SMALL, TINY, make, make_particles, recipe_with, store_sha256
 
 
 def workers_of(process):
@@ -97,6 +98,29 @@ def test_a_killed_driver_takes_its_workers_along_and_resume_makes_only_the_rest(
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     make(tmp_path / "once", recipe=recipe)
     assert store_sha256(tmp_path / "out/tiny.zarr") == store_sha256(tmp_path / "once/tiny.zarr")
+
+
+def test_particles_survive_a_killed_worker(made_particles, small_bundle, tmp_path):
+    progress = KillsAWorker()
+    assert make_particles(tmp_path, small_bundle, spread(2, 1), progress=progress).failed == {}
+    assert progress.killed == 1
+    assert store_sha256(tmp_path / "small.zarr") == store_sha256(made_particles / "small.zarr")
+
+
+def test_particles_survive_a_killed_driver(made_particles, small_bundle, tmp_path):
+    save_bundle(small_bundle, tmp_path / "small-radial")
+    recipe = tmp_path / "small.yaml"
+    recipe.write_text(yaml.safe_dump(SMALL))
+    command = [sys.executable, "-m", "nmcdist.cli", "run", str(recipe), "--out", str(tmp_path / "out")]
+    receipts = tmp_path / "out/small.run/receipts"
+    with subprocess.Popen([*command, "--workers", "0"], stderr=subprocess.DEVNULL) as driver:
+        wait_for(lambda: receipts.exists() and len(list(receipts.glob("*.json"))) >= 1)
+        driver.kill()
+    kept = len(list(receipts.glob("*.json")))
+    result = make_particles(tmp_path / "out", small_bundle, resume=True)
+    assert (result.made, result.kept) == (3 - kept, kept)
+    assert kept < 3
+    assert store_sha256(tmp_path / "out/small.zarr") == store_sha256(made_particles / "small.zarr")
 
 
 @pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, "2"), (signal.SIGTERM, "0")])

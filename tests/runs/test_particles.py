@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nmcdist import generate_particle
-from nmcdist.bundle import load_bundle
+from nmcdist.bundle import load_bundle, save_bundle
 from nmcdist.datasets import open_store, read_grains, read_particle
 from nmcdist.datasets.integrity import damaged_samples, verify
 from nmcdist.descriptors import chord_lengths, describe_section, describe_shell
@@ -279,3 +279,26 @@ def test_an_item_that_fails_is_named_while_other_batches_go_on(made_particles, t
     assert "Traceback" in (tmp_path / "small.run/failures/batch-000001.txt").read_text()
     assert make_particles(tmp_path, small_bundle, resume=True).made == 1
     assert store_sha256(tmp_path / "small.zarr") == store_sha256(made_particles / "small.zarr")
+
+
+class TestMarkerNet:
+    """A bundle with weights: they travel with the run, and a store that is described again finds them."""
+
+    @pytest.fixture
+    def net(self, net_bundle, tmp_path):
+        small = net_bundle.with_parameters(shell_scale_nm=5600.0, shell_sigma=0.1)
+        return load_bundle(save_bundle(small, tmp_path / "net"))
+
+    def test_records_render_and_are_described_again(self, net, tmp_path):
+        recipe = particle_recipe_with(bundle="net", labels={}, particles={"count": 2, "batch": 2})
+        make_particles(tmp_path, net, recipe=recipe)
+        store = tmp_path / "small.zarr"
+        assert same_record(read_particle(store, 1), generate_particle(net, seed=811, index=1))
+        before = store_sha256(store)
+        describe_store(store, HERE, changes={"voxel_size_nm": 150.0})
+        describe_store(store, HERE, changes={"voxel_size_nm": 100.0})
+        assert store_sha256(store) == before
+        shutil.rmtree(tmp_path / "small.run" / "bundle")
+        with pytest.raises(StoreError, match="needs the arrays of bundle 'net'"):
+            describe_store(store, HERE)
+        assert store_sha256(store) == before
