@@ -1,5 +1,6 @@
 """Export of an item of a store of either kind: the voxels of a volume, or whatever a particle's record renders to."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from nmcdist.datasets import meshes
@@ -100,7 +101,7 @@ def default_name(store: Path, item: int, file_format: str) -> str:
     return f"{read_attributes(store)['name']}-{item:05d}{_SUFFIXES[file_format]}"
 
 
-def _refuse(given: dict[str, object], where: str) -> None:
+def _refuse(given: Mapping[str, object], where: str) -> None:
     for name, value in given.items():
         if value is not None:
             raise InputError(f"{name}: found {value} with {where}, which does not take it")

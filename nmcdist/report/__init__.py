@@ -1,4 +1,4 @@
-"""Figures and tables from a finished sweep, with the published values beside ours."""
+"""Figures and tables from a finished dataset, with the published values beside ours."""
 
 from nmcdist.report.build import build_report
 

@@ -1,6 +1,7 @@
-"""Numbers printed in the CBA paper, set beside ours and never used to tune anything.
+"""Numbers printed in the papers, set beside ours and never used to tune anything.
 
-Gräfensteiner et al., Journal of Mathematics in Industry (2025), doi:10.1186/s13362-025-00174-z.
+CBA: Gräfensteiner et al., Journal of Mathematics in Industry (2025), doi:10.1186/s13362-025-00174-z.
+Particles: Fuchs et al., Communications Materials 6 (2025), doi:10.1038/s43246-024-00728-5.
 """
 
 from nmcdist.report.fits import LinearFit, PowerLaw
@@ -27,3 +28,8 @@ POROSITY_MEASURED = 0.6686
 
 LINEAR = {"solid": LinearFit(0.5588, -0.02061), "pore": LinearFit(-1.874, 0.4556)}  # Eq. (29)
 POWER_LAW = PowerLaw(2.1939, 0.0, 5.0152)  # Eq. (28)
+
+# Particles. Figure 6: diagonal of D -> visible grains in a plane, for 8,000 seeds.
+VISIBLE_GRAINS = {(3.0, 1.0, 1.0): 366, (1.0, 1.0, 1.0): 252, (1.0, 3.0, 3.0): 212}
+LOWEST_SPHERICITY = 0.6  # "the model does not produce particles with extremely low sphericities"
+SMALLEST_VOLUME_NM3 = 10 * 128.0**3  # smaller particles are neglected

@@ -1,0 +1,144 @@
+"""A finished store of particles as the report sees it: statistics in memory, particles read block by block."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import xarray as xr
+
+from nmcdist.bundle import Bundle
+from nmcdist.datasets.layout import SAMPLE
+from nmcdist.datasets.store import open_store, read_rows
+from nmcdist.descriptors import grains, sections, shell
+from nmcdist.descriptors.summaries import Histogram
+from nmcdist.errors import StoreError
+from nmcdist.models.particle import STEPS_PER_SPACING
+from nmcdist.report.pages import origin_of
+
+BLOCK = 4096  # particles whose values are in memory at a time
+_TABLES = ("particle", "grain", "section")
+_PARTS = ("histogram", "outside", "moments", "profile")
+_UNITS = {
+    "particle": {name: column.unit for name, column in (grains.PACKING | shell.VARIABLES).items()},
+    "grain": {name: column.unit for name, column in grains.COLUMNS.items()},
+    "section": {"chord_length_nm": "nm"} | {name: column.unit for name, column in sections.COLUMNS.items()},
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a store says about all values of a column.
+
+    Attributes
+    ----------
+    table : str
+        particle, grain or section.
+    name, unit : str
+    histogram : Histogram
+    moments : dict of str to float
+        count, missing, minimum, maximum, mean, sd.
+    profile : dict of str to ndarray
+        The same by distance from the centre; empty for particles.
+    """
+
+    table: str
+    name: str
+    unit: str
+    histogram: Histogram
+    moments: dict[str, float]
+    profile: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A store of particles.
+
+    Attributes
+    ----------
+    store : Path
+    bundle : Bundle
+    recipe : dict
+    statistics : xarray.Dataset
+        What the store holds about all particles, grains and sections together.
+    scalars : tuple of str
+        Variables with one number for each particle.
+    """
+
+    store: Path
+    bundle: Bundle
+    recipe: dict[str, Any]
+    statistics: xr.Dataset
+    scalars: tuple[str, ...]
+
+    @classmethod
+    def of(cls, store: Path) -> Self:
+        """Return a store; StoreError if it is missing, damaged, or does not say how it was made."""
+        bundle, recipe = origin_of(store)
+        data = open_store(store)
+        scalars = tuple(sorted(str(name) for name, v in data.data_vars.items() if v.dims == (SAMPLE,)))
+        names = [f"{table}_{part}" for table in _TABLES for part in (*_PARTS, "bin_edges")]
+        try:
+            statistics = data[[name for name in names if name in data]].load()
+        except Exception as error:  # codecs raise what they like
+            raise StoreError(f"{store}: its statistics are damaged ({error})") from None
+        return cls(store, bundle, recipe, statistics, scalars)
+
+    @property
+    def count(self) -> int:
+        """Number of particles."""
+        return int(self.recipe["particles"]["count"])
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether grains and sections were measured, beside the shells."""
+        return self.recipe["descriptors"] is not None
+
+    @property
+    def cut_heights(self) -> tuple[float, ...]:
+        """Distances of the sections from the centre over the mean radius; none if not measured."""
+        return tuple(self.statistics["cut_height"].values.tolist()) if self.is_measured else ()
+
+    @property
+    def grain_quantum_nm3(self) -> float:
+        """The volume of which all volumes of grains are multiples."""
+        if self.is_measured:
+            return float(self.recipe["descriptors"]["voxel_size_nm"]) ** 3
+        return 1 / (self.bundle.parameters.grain_intensity_per_nm3 * STEPS_PER_SPACING**3)
+
+    @property
+    def pixel_nm(self) -> float:
+        """Pixel edge of the sections."""
+        return float(self.recipe["descriptors"]["pixel_size_nm"])
+
+    def columns(self, table: str) -> tuple[str, ...]:
+        """Return the names of the columns of a table."""
+        return tuple(str(name) for name in self.statistics[f"{table}_column"].values)
+
+    def column(self, table: str, name: str, cut: int | None = None) -> Column:
+        """Return what the store says about a column; `cut` is the number of the cut height of a section."""
+        parts = {
+            part: self.statistics[f"{table}_{part}"].sel({f"{table}_column": name})
+            for part in _PARTS
+            if f"{table}_{part}" in self.statistics
+        }
+        if cut is not None:
+            parts = {part: values.isel(cut_height=cut) for part, values in parts.items()}
+        edges = self.statistics[f"{table}_bin_edges"].sel({f"{table}_column": name}).values
+        edges = edges[np.isfinite(edges)]
+        below, above = parts["outside"].values
+        histogram = Histogram(edges, parts["histogram"].values[: len(edges) - 1], below, above)
+        kinds = [str(kind) for kind in self.statistics["statistic"].values]
+        moments = dict(zip(kinds, parts["moments"].values.tolist(), strict=True))
+        profile = {}
+        if "profile" in parts:
+            radii = self.statistics["profile_radius_nm"].values
+            profile = {"radius_nm": radii, **dict(zip(kinds, parts["profile"].values.T, strict=True))}
+        return Column(table, name, _UNITS[table][name], histogram, moments, profile)
+
+    def blocks(self, names: Sequence[str]) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+        """Yield the items of a block and their values of some variables, block after block."""
+        for start in range(0, self.count, BLOCK):
+            stop = min(start + BLOCK, self.count)
+            yield np.arange(start, stop), {name: read_rows(self.store, name, start, stop) for name in names}

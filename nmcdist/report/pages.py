@@ -1,0 +1,43 @@
+"""What the reports of all kinds of store have in common: how the store was made, the folder, and the page."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nmcdist.bundle import Bundle
+from nmcdist.datasets.store import read_origin
+from nmcdist.errors import InputError, StoreError
+
+
+def origin_of(store: Path) -> tuple[Bundle, dict[str, Any]]:
+    """Return the bundle and the recipe that a store was made from.
+
+    Raises
+    ------
+    StoreError
+        If there is no such store, or it does not say how it was made.
+    """
+    recipe, bundle = read_origin(store)
+    try:
+        return Bundle.model_validate({k: v for k, v in bundle.items() if k != "content_hash"}), recipe
+    except (AttributeError, ValueError) as error:
+        raise StoreError(f"{store}: its attributes do not say how it was made ({error})") from None
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a report; InputError if it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror}), expected a folder for the report") from None
+
+
+def write_page(folder: Path, parts: Sequence[str], pictures: Sequence[Path], captions: Mapping[str, str]) -> Path:
+    """Write ``report.md``: paragraphs, then each picture under a heading, with its caption."""
+    shown = [
+        f"## {path.stem.replace('-', ' ').capitalize()}\n\n![{path.stem}]({path.name})\n\n{captions[path.name]}"
+        for path in pictures
+    ]
+    page = folder / "report.md"
+    page.write_text("\n\n".join([*parts, *shown]) + "\n", encoding="utf-8")
+    return page
