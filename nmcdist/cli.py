@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nmcdist import __version__
-from nmcdist.errors import InputError, NmcdistError
+from nmcdist.errors import InputError, NmcdistError, PlanError
 
 if TYPE_CHECKING:
     from nmcdist.runs.cluster import Deployment
@@ -75,22 +75,78 @@ def _deployment(cluster: Path | None, workers: int | None, threads: int | None, 
 @click.argument("recipe", type=_PATH)
 @click.option("--out", type=_PATH, default=Path(), help="Folder of the dataset and its catalog.")
 @click.option("--resume", is_flag=True, help="Make only what is missing or damaged.")
+@click.option("--partition", metavar="K/N", help="Make the K-th of N parts, for job arrays; then `nmcdist finalise`.")
+@click.option("--retries", type=click.IntRange(0, 100), help="Tries of a task after its first failure; default 1.")
+@click.option("--max-failures", type=click.IntRange(0), help="Begin no more tasks after more failures than this.")
 @_cluster_options
-def run(recipe: Path, out: Path, resume: bool, **cluster: Any) -> int:
+def run(recipe: Path, out: Path, resume: bool, partition: str | None, **options: Any) -> int:
     """Make the dataset of RECIPE, check it, and list it in the catalog of its folder."""
+    from nmcdist.runs.parts import run_part
     from nmcdist.runs.progress import progress_on
     from nmcdist.runs.recipe import load_recipe, recipe_bundle
     from nmcdist.runs.run import run_recipe
 
+    how = {name: options.pop(name) for name in ("retries", "max_failures")}
+    how = {name: value for name, value in how.items() if value is not None}
     loaded = load_recipe(recipe)
     bundle = recipe_bundle(loaded, recipe.parent)
-    deployment, progress = _deployment(**cluster), progress_on()
+    deployment, progress = _deployment(**options), progress_on()
+    again = f"nmcdist run {recipe} --out {out} " + (f"--partition {partition}" if partition else "--resume")
     try:
-        result = run_recipe(loaded, bundle, out, deployment, resume=resume, progress=progress)
+        if partition:
+            part = _part(partition)
+            result = run_part(loaded, bundle, out, part, deployment, progress=progress, **how)
+        else:
+            result = run_recipe(loaded, bundle, out, deployment, resume=resume, progress=progress, **how)
     except KeyboardInterrupt:
-        _complain(f"interrupted; continue with: nmcdist run {recipe} --out {out} --resume")
+        _complain(f"interrupted; continue with: {again}")
         return INTERRUPTED
-    return _end_of(result, f"nmcdist run {recipe} --out {out} --resume")
+    return _end_of(result, again)
+
+
+def _part(text: str) -> tuple[int, int]:
+    k, slash, n = text.partition("/")
+    if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
+        raise PlanError(f"partition: found {text!r}, expected K/N with 1 <= K <= N, as 2/8")
+    return int(k), int(n)
+
+
+@cli.command()
+@click.argument("store", type=_PATH)
+def finalise(store: Path) -> int:
+    """Check that all parts of STORE are made, seal it, and list it in the catalog of its folder."""
+    from nmcdist.runs.parts import finalise_store
+    from nmcdist.runs.progress import progress_on
+
+    return _end_of(finalise_store(store, progress=progress_on()), f"nmcdist finalise {store}")
+
+
+@cli.command()
+@click.argument("store", type=_PATH)
+def status(store: Path) -> None:
+    """Tell how the run of STORE stands, from its journal: also of a run on another machine."""
+    from nmcdist.runs.status import status_of
+
+    for line in status_of(store).lines():
+        click.echo(line)
+
+
+@cli.command("retry-failed")
+@click.argument("store", type=_PATH)
+@click.option("--retries", type=click.IntRange(0, 100), default=1, help="Tries of a task after its first failure.")
+@_cluster_options
+def retry_failed(store: Path, retries: int, **options: Any) -> int:
+    """Try the tasks of STORE again that failed, and seal it if nothing is left to do."""
+    from nmcdist.runs.parts import retry_failed
+    from nmcdist.runs.progress import progress_on
+
+    deployment, progress = _deployment(**options), progress_on()
+    try:
+        result = retry_failed(store, deployment, progress=progress, retries=retries)
+    except KeyboardInterrupt:
+        _complain(f"interrupted; continue with: nmcdist retry-failed {store}")
+        return INTERRUPTED
+    return _end_of(result, f"nmcdist retry-failed {store}")
 
 
 @cli.command()
@@ -138,9 +194,9 @@ def _end_of(result: "Result", again: str) -> int:
         items = ", ".join(f"{item}: {reason}" for item, reason in sorted(result.failed.items()))
         _complain(f"items not made: {items} (see {result.journal / 'failures'}); try again with: {again}")
         return ITEMS_FAILED
-    click.echo(
-        f"{result.store}: whole, {result.made} tasks done, {result.kept} kept, manifest sha256 {result.manifest_sha256}"
-    )
+    state = f"manifest sha256 {result.manifest_sha256}" if result.manifest_sha256 else "not sealed: nmcdist finalise"
+    whole = "whole" if result.manifest_sha256 else "part made"
+    click.echo(f"{result.store}: {whole}, {result.made} tasks done, {result.kept} kept, {state}")
     return 0
 
 

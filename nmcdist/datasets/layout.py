@@ -107,6 +107,11 @@ class Layout:
         names = [v.name for v in (*self.variables, *self.totals)] + [c.name for c in self.coordinates]
         return {"zarr.json", *(f"{name}/zarr.json" for name in names)}
 
+    @property
+    def late_nodes(self) -> set[str]:
+        """Those of the coordinates, which are written at the end."""
+        return {f"{c.name}/zarr.json" for c in self.coordinates}
+
 
 def volume_variable(
     samples: int, shape: Shape, chunk: int, shard: int, attrs: Mapping[str, Any],

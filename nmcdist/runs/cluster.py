@@ -47,11 +47,12 @@ class Deployment(BaseModel):
 
 @dataclass(frozen=True)
 class Resources:
-    """What a run has: worker processes, threads of one task, and bytes of memory of one worker."""
+    """What a run has: worker processes, threads of one task, bytes of memory of one worker, and its walltime."""
 
     workers: int
     threads: int
     memory: int
+    walltime_s: float | None = None
 
     @property
     def processes(self) -> int:

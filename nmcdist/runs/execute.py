@@ -5,17 +5,20 @@ import logging
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing import resource_tracker
 from typing import Any
 
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.errors import StoreError
 from nmcdist.runs.cluster import Resources
+from nmcdist.runs.groups import GroupSize, next_group
 from nmcdist.runs.task import Outcome, hold, release, run_task
+from nmcdist.runs.watch import Watch
 from nmcdist.runs.work import Job, Task
 
-WORKER_LOSSES = 2  # how often a task is tried again after its worker died
+ATTEMPTS = 3  # of a task whose workers die: in a group, by itself, and alone on the whole cluster
+UNREADY_ATTEMPTS = 2  # of a task whose worker did not hold the bundle
 START_TIMEOUT_S = 120.0
 LOST_TIMEOUT_S = 60.0  # without any worker: a nanny restarts one in a few seconds
 CLOSE_TIMEOUT_S = 10.0
@@ -25,7 +28,7 @@ _THREAD_VARIABLES = (
 )  # fmt: skip
 
 
-def run_here(job: Job, tasks: Sequence[Task]) -> Iterator[Outcome]:
+def run_here(job: Job, tasks: Iterable[Task]) -> Iterator[Outcome]:
     """Run tasks in this process, one after another."""
     from nmcdist.threads import set_thread_count, thread_count
 
@@ -41,19 +44,20 @@ def run_here(job: Job, tasks: Sequence[Task]) -> Iterator[Outcome]:
 
 def run_on_dask(
     job: Job,
-    tasks: Sequence[Task],
+    tasks: Iterable[Task],
     resources: Resources,
     task_bytes: int,
     *,
     dashboard: bool = False,
     announce: Callable[[str], None] = lambda link: None,
 ) -> Iterator[Outcome]:
-    """Run tasks on a Dask cluster on this machine, one at a time on each worker, and close it at the end.
+    """Run tasks on a Dask cluster, one at a time on each worker, and close it at the end.
 
     Parameters
     ----------
     job : Job
-    tasks : sequence of Task
+    tasks : iterable of Task
+        Taken as they are needed: a bounded number is with the scheduler at any time.
     resources : Resources
     task_bytes : int
         What a task needs, for the message when a worker dies.
@@ -74,51 +78,65 @@ def run_on_dask(
         yield from _outcomes(client, job, tasks, resources, task_bytes)
 
 
-def _outcomes(client: Any, job: Job, tasks: Sequence[Task], resources: Resources, task_bytes: int) -> Iterator[Outcome]:
-    """Run tasks together; those whose worker died are then tried alone, so that the guilty one is known.
+def run_group(fingerprint: str, tasks: Sequence[Task]) -> list[Outcome]:
+    """Run tasks one after another on a worker."""
+    return [run_task(fingerprint, task) for task in tasks]
+
+
+def _outcomes(client: Any, job: Job, tasks: Iterable[Task], resources: Resources, task_bytes: int) -> Iterator[Outcome]:
+    """Run tasks in groups; those whose worker died then one by one, and at last alone, so the guilty one is known.
 
     When a worker dies, Dask names every task that it held, run or only queued.
     """
-    suspects: list[Task] = []
-    for task, outcome in _rounds(client, job, tasks, 2 * resources.workers):
-        if outcome is None:
-            suspects.append(task)
-        else:
-            yield outcome
-    for task in suspects:
-        for _ in range(WORKER_LOSSES):
-            ((_, outcome),) = _rounds(client, job, [task], 1)
-            if outcome is not None:
-                break
+    watch = Watch(resources.walltime_s)
+    suspects: list[tuple[Task, str]] = []
+    for sizes, at_once in ((GroupSize(), 2 * resources.workers), (None, resources.workers), (None, 1)):
+        before, suspects = suspects, []
+        todo = tasks if sizes is not None else [task for task, _ in before]
+        for task, outcome, why in _rounds(client, job, todo, at_once, sizes, watch):
+            if outcome is None:
+                suspects.append((task, why))
+            else:
+                yield outcome
+        if not suspects:
+            return
+    for task, why in suspects:
         text = (
-            f"the worker died {WORKER_LOSSES + 1} times on this task, probably out of memory: it needs about "
+            f"the worker died {ATTEMPTS} times on this task, {why}; the task needs about "
             f"{readable_bytes(task_bytes)}, a worker has {readable_bytes(resources.memory)}"
         )
-        yield outcome or Outcome(task.name, task.sample, text)
+        yield Outcome(task.name, task.sample, text)
 
 
-def _rounds(client: Any, job: Job, tasks: Sequence[Task], at_once: int) -> Iterator[tuple[Task, Outcome | None]]:
-    """Keep a bounded number of tasks with the scheduler, and yield outcomes as they come; None: worker died."""
-    waiting = list(reversed(tasks))
-    flying: dict[Any, Task] = {}
+def _rounds(
+    client: Any, job: Job, tasks: Iterable[Task], at_once: int, sizes: GroupSize | None, watch: Watch
+) -> Iterator[tuple[Task, Outcome | None, str]]:
+    """Keep a bounded number of groups with the scheduler; yield outcomes as they come, None where a worker died."""
+    waiting, again = iter(tasks), list[Task]()
+    flying: dict[Any, list[Task]] = {}
     unready: Counter[str] = Counter()
     last_seen = time.monotonic()
-    while waiting or flying:
-        while waiting and len(flying) < at_once:
-            task = waiting.pop()
+    while True:
+        while len(flying) < at_once and (group := next_group(again, waiting, sizes.now if sizes else 1)):
             # pure=False: it writes files, so that a result that Dask remembers is not the work done.
-            flying[client.submit(run_task, job.fingerprint, task, pure=False)] = task
+            flying[client.submit(run_group, job.fingerprint, group, pure=False)] = group
+        if not flying:
+            return
         for future in _finished(list(flying)):
-            task = flying.pop(future)
-            outcome = _outcome(future, task)
+            group = flying.pop(future)
+            outcomes, why = _group_outcomes(future, group, watch)
             future.release()
-            if outcome is not None and outcome.unready and unready[task.name] < WORKER_LOSSES:
-                unready[task.name] += 1
-                client.register_plugin(_plugin(job), name=f"{_plugin_name(job)}-{time.monotonic_ns()}")
-                waiting.append(task)
-            else:
-                yield task, outcome
-        last_seen = _check_workers(client, last_seen)
+            if outcomes is not None and sizes is not None:
+                sizes.learn(outcome.seconds for outcome in outcomes)
+            ended: Sequence[Outcome | None] = outcomes or [None] * len(group)
+            for task, outcome in zip(group, ended, strict=True):
+                if outcome is not None and outcome.unready and unready[task.name] < UNREADY_ATTEMPTS:
+                    unready[task.name] += 1
+                    client.register_plugin(_plugin(job), name=f"{_plugin_name(job)}-{time.monotonic_ns()}")
+                    again.append(task)
+                else:
+                    yield task, outcome, why
+        last_seen = _check_workers(client, watch, last_seen)
 
 
 def _finished(futures: list[Any]) -> list[Any]:
@@ -130,23 +148,24 @@ def _finished(futures: list[Any]) -> list[Any]:
     return [future for future in futures if future.done()]
 
 
-def _outcome(future: Any, task: Task) -> Outcome | None:
+def _group_outcomes(future: Any, group: Sequence[Task], watch: Watch) -> tuple[list[Outcome] | None, str]:
+    """Return how the tasks of a group ended; None and the reason where their worker died."""
     from distributed import KilledWorker
 
     if future.status == "finished":
-        return future.result()
+        return future.result(), ""
     error = future.exception() if future.status == "error" else None
     if isinstance(error, KilledWorker):
-        return None
+        return None, watch.why_lost(error.last_worker.address)
     text = f"{type(error).__name__}: {error}" if error else f"task {future.status}"
-    return Outcome(task.name, task.sample, " ".join(text.split()), text)
+    return [Outcome(task.name, task.sample, " ".join(text.split()), text) for task in group], ""
 
 
-def _check_workers(client: Any, last_seen: float) -> float:
+def _check_workers(client: Any, watch: Watch, last_seen: float) -> float:
     """Return when workers were last there; after long enough without any, give up."""
     if client.status != "running":
         raise StoreError("the Dask scheduler is gone; the run can be continued with --resume")
-    if client.cluster.scheduler.workers:
+    if watch.look(client):
         return time.monotonic()
     if time.monotonic() - last_seen > LOST_TIMEOUT_S:
         raise StoreError(f"no worker for {LOST_TIMEOUT_S:.0f} s; the run can be continued with --resume")

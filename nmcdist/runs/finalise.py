@@ -14,6 +14,8 @@ from nmcdist.runs.journal import Journal
 from nmcdist.runs.plan import maker_of
 from nmcdist.runs.work import Plan
 
+_SHOWN = 20
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -84,12 +86,16 @@ def _records(plan: Plan, journal: Journal) -> dict[str, FileRecord]:
     missing = []
     for task in plan.tasks:
         receipt = journal.receipt(task.name)
-        if receipt is None:
+        if receipt is None or receipt.fingerprint != plan.fingerprint:
             missing.append(task.sample)
         else:
             records.update(receipt.files)
     if missing:
-        raise StoreError(f"{plan.out / plan.recipe.name}: items not made: {sorted(set(missing))}")
+        items = sorted(set(missing))
+        shown = ", ".join(map(str, items[:_SHOWN])) + (
+            f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
+        )
+        raise StoreError(f"{plan.out / plan.recipe.name}: tasks not done, by their first items: {shown}")
     return records
 
 

@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,10 @@ class Journal:
     def _failures(self) -> Path:
         return self.folder / "failures"
 
+    @property
+    def _starts(self) -> Path:
+        return self.folder / "started"
+
     def write_settings(self, settings: dict[str, Any]) -> None:
         """Record what the run was started with."""
         write_text(self.folder / "run.json", json.dumps(settings, indent=1, sort_keys=True) + "\n")
@@ -84,6 +89,7 @@ class Journal:
     def write_receipt(self, receipt: Receipt) -> None:
         """Record that a task is done."""
         write_text(self._receipts / f"{receipt.task}.json", receipt.model_dump_json() + "\n")
+        (self._starts / f"{receipt.task}.json").unlink(missing_ok=True)
 
     def receipt(self, task: str) -> Receipt | None:
         """Return the receipt of a task; None if there is none or it is damaged."""
@@ -110,15 +116,37 @@ class Journal:
         (self._receipts / f"{task}.json").unlink(missing_ok=True)
         (self._failures / f"{task}.txt").unlink(missing_ok=True)
 
+    def write_start(self, task: str, worker: str) -> None:
+        """Record that a worker began a task; for those who look on, so that it need not survive a crash."""
+        self._starts.mkdir(parents=True, exist_ok=True)
+        (self._starts / f"{task}.json").write_text(json.dumps({"worker": worker, "since": time.time()}))
+
     def write_failure(self, task: str, text: str) -> Path:
         """Record why a task failed, and return the file that says so."""
         path = self._failures / f"{task}.txt"
         write_text(path, text)
+        (self._starts / f"{task}.json").unlink(missing_ok=True)
         return path
+
+    def receipts(self) -> Iterator[os.DirEntry[str]]:
+        """Yield the files of receipts."""
+        return _entries(self._receipts, ".json")
+
+    def starts(self) -> Iterator[os.DirEntry[str]]:
+        """Yield the records of tasks that began and have neither receipt nor failure."""
+        return _entries(self._starts, ".json")
+
+    def failures(self) -> dict[str, str]:
+        """Return, for each task that failed, the last line of why."""
+        found = {}
+        for entry in _entries(self._failures, ".txt"):
+            lines = Path(entry.path).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            found[entry.name.removesuffix(".txt")] = lines[-1] if lines else "no reason was recorded"
+        return found
 
     def clear(self) -> None:
         """Forget every task."""
-        for folder in (self._receipts, self._failures):
+        for folder in (self._receipts, self._failures, self._starts):
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -149,8 +177,14 @@ def unpacked(content: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other drivers off a run; the system lets go of the lock when this process ends, however it ends.
+def locked(folder: Path, part: tuple[int, int] | None = None) -> Iterator[None]:
+    """Keep other drivers off a run, or off a part of it; the system lets go when this process ends, however it ends.
+
+    Parameters
+    ----------
+    folder : Path
+    part : (k, n), optional
+        Only the k-th of n parts: drivers of the other n - 1 may work at the same time, and nobody else.
 
     Raises
     ------
@@ -158,15 +192,39 @@ def locked(folder: Path) -> Iterator[None]:
         If another process has the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+    with contextlib.ExitStack() as stack:
+        if part is None:
+            stack.enter_context(_flocked(folder / "lock", fcntl.LOCK_EX, f"{folder}: another run"))
+        else:
+            k, n = part
+            stack.enter_context(_flocked(folder / "lock", fcntl.LOCK_SH, f"{folder}: a run of all items"))
+            stack.enter_context(_flocked(folder / f"parts-of-{n}.lock", fcntl.LOCK_SH, f"{folder}: another run"))
+            for other in folder.glob("parts-of-*.lock"):
+                if other.name != f"parts-of-{n}.lock":
+                    what = f"{folder}: a run in {other.stem.removeprefix('parts-of-')} parts, not {n},"
+                    with _flocked(other, fcntl.LOCK_EX, what):
+                        pass
+            stack.enter_context(_flocked(folder / f"part-{k}-of-{n}.lock", fcntl.LOCK_EX, f"{folder}: part {k}/{n}"))
+        yield
+
+
+@contextlib.contextmanager
+def _flocked(path: Path, kind: int, whose: str) -> Iterator[None]:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-            raise StoreError(f"{folder}: another run (process {owner}) is working on this dataset") from None
+            raise StoreError(f"{whose} (process {owner}) is working on this dataset") from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(handle)
+
+
+def _entries(folder: Path, suffix: str) -> Iterator[os.DirEntry[str]]:
+    if folder.is_dir():
+        with os.scandir(folder) as entries:
+            yield from (entry for entry in entries if entry.name.endswith(suffix))

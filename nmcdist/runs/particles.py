@@ -1,6 +1,6 @@
 """Runs that make particles: a task draws a batch of them, renders and measures what is asked for, and writes it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -35,7 +35,7 @@ from nmcdist.runs.particle_store import (
     sizes_of,
 )
 from nmcdist.runs.published import fingerprint
-from nmcdist.runs.work import ItemFailed, Job, Plan, Task, timed
+from nmcdist.runs.work import ItemFailed, Job, Plan, Task, Tasks, timed
 
 STORED_PER_ROW = 36.0  # bytes of a grain's record after compression
 STORED_PER_MEASURED_ROW = 75.0  # of a grain that is measured too
@@ -69,7 +69,7 @@ class ParticlePlan(Plan):
     """
 
     recipe: ParticleRecipe
-    tasks: tuple[ParticleTask, ...] = field(repr=False)
+    tasks: Sequence[ParticleTask] = field(repr=False)
     sizes: Sizes = field(repr=False)
 
     @property
@@ -351,22 +351,17 @@ def _stored_bytes(recipe: ParticleRecipe, sizes: Sizes, variables: tuple[Variabl
     return int(per_row * sizes.likely_rows + STORED_PER_ITEM * recipe.samples + STORED_PER_LABEL * voxels)
 
 
-def _tasks(recipe: ParticleRecipe, variables: tuple[Variable, ...]) -> tuple[ParticleTask, ...]:
-    batch = recipe.particles.batch
+def _tasks(recipe: ParticleRecipe, variables: tuple[Variable, ...]) -> Tasks[ParticleTask]:
     own = [v for v in variables if not (v.dims[0] == SAMPLE and v.shards)]
     volumes = [v for v in variables if v.dims[0] == SAMPLE and v.shards]
 
-    def files(place: int, start: int, stop: int) -> tuple[str, ...]:
+    def task(place: int) -> ParticleTask:
+        start = place * recipe.particles.batch
+        stop = min(start + recipe.particles.batch, recipe.samples)
         tables = (name for v in own for name in v.files(place))
         labels = (name for v in volumes for item in range(start, stop) for name in v.files(item))
-        return (*tables, *labels)
+        return ParticleTask(
+            name=f"batch-{place:06d}", sample=start, files=(*tables, *labels), stop=stop, place=place
+        )  # fmt: skip
 
-    tasks = []
-    for place, start in enumerate(range(0, recipe.samples, batch)):
-        stop = min(start + batch, recipe.samples)
-        tasks.append(
-            ParticleTask(
-                name=f"batch-{place:06d}", sample=start, stop=stop, place=place, files=files(place, start, stop)
-            )
-        )
-    return tuple(tasks)
+    return Tasks(recipe.batches, task)

@@ -4,7 +4,8 @@ import contextlib
 import shutil
 import signal
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from array import array
+from collections.abc import Container, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from nmcdist.runs.execute import run_here, run_on_dask
 from nmcdist.runs.journal import Journal, is_done
 from nmcdist.runs.progress import Progress
 from nmcdist.runs.task import Outcome
-from nmcdist.runs.work import Job, Plan, Task
+from nmcdist.runs.work import Job, Plan, Task, Tasks
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,30 @@ class Result:
     journal: Path
 
 
-def tasks_to_do(plan: Plan, store: Path, journal: Journal) -> list[Task]:
-    """Return the tasks without a receipt that holds."""
-    return [
-        task for task in plan.tasks if not is_done(journal, store, task.name, plan.fingerprint, task.box, task.files)
-    ]
+def tasks_to_do(
+    plan: Plan, store: Path, journal: Journal, part: tuple[int, int] = (1, 1), only: Container[str] | None = None
+) -> Tasks[Task]:
+    """Return the tasks without a receipt that holds.
+
+    Parameters
+    ----------
+    plan : Plan
+    store : Path
+    journal : Journal
+    part : (k, n)
+        Every n-th task from the k-th on.
+    only : container of str, optional
+        Names of the tasks that come into question; default: all.
+    """
+    k, n = part
+    numbers = array("q")
+    for number in range(k - 1, len(plan.tasks), n):
+        task = plan.tasks[number]
+        if only is not None and task.name not in only:
+            continue
+        if not is_done(journal, store, task.name, plan.fingerprint, task.box, task.files):
+            numbers.append(number)
+    return Tasks(len(numbers), lambda place: plan.tasks[numbers[place]])
 
 
 def prepare(plan: Plan, wip: Path, journal: Journal, progress: Progress, **settings: Any) -> None:
@@ -73,7 +93,8 @@ def prepare(plan: Plan, wip: Path, journal: Journal, progress: Progress, **setti
         shutil.rmtree(wip, ignore_errors=True)
         journal.clear()
     content = plan.recipe.content
-    journal.write_settings({**deciding, **plan.settings, "recipe": content, "bundle": plan.bundle_hash})
+    facts = {"recipe": content, "bundle": plan.bundle_hash, "tasks": len(plan.tasks)}
+    journal.write_settings({**deciding, **plan.settings, **facts})
     create_store(wip, plan.layout)
 
 
@@ -90,7 +111,13 @@ def keep_bundle(bundle: Bundle, folder: Path) -> Path:
 
 
 def job_of(
-    plan: Plan, wip: Path, journal: Journal, *, bundle_folder: Path | None = None, source: Path | None = None
+    plan: Plan,
+    wip: Path,
+    journal: Journal,
+    *,
+    bundle_folder: Path | None = None,
+    source: Path | None = None,
+    retries: int = 0,
 ) -> Job:
     """Return what the tasks of a plan share; paths are absolute, since workers may start elsewhere."""
     return Job(
@@ -103,11 +130,33 @@ def job_of(
         recipe=plan.recipe,
         variables=plan.layout.variables,
         threads=plan.resources.threads,
+        retries=retries,
     )
 
 
-def produce(plan: Plan, job: Job, todo: Sequence[Task], deployment: Deployment, progress: Progress) -> dict[int, str]:
+def produce(
+    plan: Plan,
+    job: Job,
+    todo: Sequence[Task],
+    deployment: Deployment,
+    progress: Progress,
+    *,
+    total: int | None = None,
+    max_failures: int | None = None,
+) -> dict[int, str]:
     """Do tasks, and return the items that failed, each with the reason; the others go on.
+
+    Parameters
+    ----------
+    plan : Plan
+    job : Job
+    todo : sequence of Task
+    deployment : Deployment
+    progress : Progress
+    total : int, optional
+        Tasks that `todo` is what is left of; default: all of the plan.
+    max_failures : int, optional
+        After more failures than this no more tasks begin; default: all are tried.
 
     Raises
     ------
@@ -115,9 +164,10 @@ def produce(plan: Plan, job: Job, todo: Sequence[Task], deployment: Deployment, 
         If the disk fails, or no worker is left.
     """
     journal, failed = Journal(job.journal), dict[int, str]()
-    done = len(plan.tasks) - len(todo)
+    total = len(plan.tasks) if total is None else total
+    done = total - len(todo)
     with contextlib.ExitStack() as stack:
-        progress.start(len(plan.tasks), done)
+        progress.start(total, done)
         stack.callback(progress.finish)
         outcomes = stack.enter_context(contextlib.closing(_outcomes(plan, job, todo, deployment, progress)))
         for outcome in outcomes:
@@ -131,6 +181,9 @@ def produce(plan: Plan, job: Job, todo: Sequence[Task], deployment: Deployment, 
                 done += 1
             progress.advance(done)
             _stop_if_asked()
+            if max_failures is not None and len(failed) > max_failures:
+                progress.event("stopped", reason=f"more than {max_failures} items failed")
+                break
     return failed
 
 

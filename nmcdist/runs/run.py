@@ -28,6 +28,8 @@ from nmcdist.runs.progress import Progress, Silent
 from nmcdist.runs.recipe import BaseRecipe
 from nmcdist.runs.work import Plan
 
+RETRIES = 1
+
 
 def run_recipe(
     recipe: BaseRecipe,
@@ -37,6 +39,8 @@ def run_recipe(
     *,
     resume: bool = False,
     progress: Progress | None = None,
+    retries: int = RETRIES,
+    max_failures: int | None = None,
 ) -> Result:
     """Make the dataset of a recipe and list it in the catalog of its folder.
 
@@ -52,6 +56,10 @@ def run_recipe(
         Continue an interrupted run, or heal a finished store: only what is missing or damaged is made again,
         or everything if the recipe, the bundle or the version changed.
     progress : Progress, optional
+    retries : int
+        How often a task that failed is tried again on the spot; what kills workers is counted apart.
+    max_failures : int, optional
+        After more failures than this no more tasks begin; default: all are tried.
 
     Returns
     -------
@@ -76,7 +84,7 @@ def run_recipe(
         undo_half_a_swap(paths)
         if not resume:
             _refuse_existing(paths, recipe, bundle)
-        elif _is_published(plan, paths.store, journal):
+        elif is_published(plan, paths.store, journal):
             _restore_receipts(plan, paths.store, journal)
             if _is_whole(plan, paths.store, journal):
                 add_entry(out / CATALOG_FILE, paths.store)
@@ -84,24 +92,24 @@ def run_recipe(
                 return Result(paths.store, 0, len(plan.tasks), {}, manifest_hash(paths.store), paths.run)
             shutil.rmtree(paths.wip, ignore_errors=True)
             paths.store.rename(paths.wip)
-        return _make(plan, bundle, paths, journal, deployment, progress)
+        prepare(plan, paths.wip, journal, progress)
+        todo = tasks_to_do(plan, paths.wip, journal)
+        folder = keep_bundle(bundle, paths.run / "bundle")
+        job = job_of(plan, paths.wip, journal, bundle_folder=folder, retries=retries)
+        failed = produce(plan, job, todo, deployment, progress, max_failures=max_failures)
+        if failed:
+            kept = len(plan.tasks) - len(todo)
+            return Result(paths.store, len(todo) - len(failed), kept, failed, "", paths.run)
+        return seal(plan, paths, journal, progress, made=len(todo))
 
 
-def _make(
-    plan: Plan, bundle: Bundle, paths: Paths, journal: Journal, deployment: Deployment, progress: Progress
-) -> Result:
-    prepare(plan, paths.wip, journal, progress)
-    todo = tasks_to_do(plan, paths.wip, journal)
-    kept = len(plan.tasks) - len(todo)
-    job = job_of(plan, paths.wip, journal, bundle_folder=keep_bundle(bundle, paths.run / "bundle"))
-    failed = produce(plan, job, todo, deployment, progress)
-    if failed:
-        return Result(paths.store, len(todo) - len(failed), kept, failed, "", paths.run)
+def seal(plan: Plan, paths: Paths, journal: Journal, progress: Progress, *, made: int) -> Result:
+    """Finalise a store all of whose tasks are done, publish it, and list it in the catalog of its folder."""
     digest = finalise(plan, paths.wip, journal)
     publish(paths, paths.wip)
     add_entry(plan.out / CATALOG_FILE, paths.store)
     progress.event("finished", store=str(paths.store), manifest_sha256=digest)
-    return Result(paths.store, len(todo), kept, {}, digest, paths.run)
+    return Result(paths.store, made, len(plan.tasks) - made, {}, digest, paths.run)
 
 
 def _refuse_existing(paths: Paths, recipe: BaseRecipe, bundle: Bundle) -> None:
@@ -115,7 +123,7 @@ def _refuse_existing(paths: Paths, recipe: BaseRecipe, bundle: Bundle) -> None:
         raise StoreError(f"{paths.wip}: an unfinished run is here; --resume continues it")
 
 
-def _is_published(plan: Plan, store: Path, journal: Journal) -> bool:
+def is_published(plan: Plan, store: Path, journal: Journal) -> bool:
     """Return whether the finished store is there and is that of this plan."""
     if not store.exists():
         return False

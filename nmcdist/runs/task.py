@@ -3,8 +3,9 @@
 import errno
 import os
 import socket
+import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nmcdist.bundle import Bundle, load_bundle
 from nmcdist.datasets.files import file_record
@@ -14,6 +15,8 @@ from nmcdist.runs.journal import Journal, Receipt
 from nmcdist.runs.memory import peak_memory_bytes, reset_peak_memory
 from nmcdist.runs.plan import maker_of
 from nmcdist.runs.work import ItemFailed, Job, Task
+
+RETRY_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Outcome:
         Whether every other task would fail in the same way, as on a full disk.
     unready : bool
         Whether the worker lacked the bundle, so that the task is worth another try.
+    seconds : float
+        How long it took.
     """
 
     task: str
@@ -41,6 +46,7 @@ class Outcome:
     details: str = ""
     hopeless: bool = False
     unready: bool = False
+    seconds: float = 0.0
 
 
 _held: dict[str, tuple[Job, Bundle | None]] = {}
@@ -78,16 +84,25 @@ def run_task(fingerprint: str, task: Task) -> Outcome:
     if fingerprint not in _held:
         return Outcome(task.name, task.sample, f"worker {_worker()} does not hold the bundle", unready=True)
     job, bundle = _held[fingerprint]
+    start = time.perf_counter()
+    for attempt in range(job.retries + 1):
+        outcome = _tried(job, bundle, task)
+        if not outcome.error or outcome.hopeless:
+            break
+        if attempt < job.retries:
+            time.sleep(RETRY_S)  # what passes by itself, as a file system that stalls, has passed then
+    return replace(outcome, seconds=time.perf_counter() - start)
+
+
+def _tried(job: Job, bundle: Bundle | None, task: Task) -> Outcome:
     try:
         _make(job, bundle, task)
     except Exception as error:
         sample, cause = task.sample, error
         if isinstance(error, ItemFailed):
             sample, cause = error.item, error.error
-        return Outcome(
-            task.name, sample, f"{type(cause).__name__}: {_one_line(cause)}", traceback.format_exc(),
-            hopeless=_is_hopeless(cause),
-        )  # fmt: skip
+        text = f"{type(cause).__name__}: {_one_line(cause)}"
+        return Outcome(task.name, sample, text, traceback.format_exc(), hopeless=_is_hopeless(cause))
     return Outcome(task.name, task.sample)
 
 
@@ -98,6 +113,7 @@ def _make(job: Job, bundle: Bundle | None, task: Task) -> None:
     reset_peak_memory()
     journal, seconds = Journal(job.journal), dict[str, float]()
     journal.drop_receipt(task.name)
+    journal.write_start(task.name, _worker())
     remove_files(job.store, task.files)
     partials = maker_of(job.recipe).make(job, bundle, task, seconds)
     journal.write_receipt(

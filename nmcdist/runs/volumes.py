@@ -21,7 +21,7 @@ from nmcdist.runs.journal import Journal, packed, unpacked
 from nmcdist.runs.memory import USABLE, task_need
 from nmcdist.runs.published import fingerprint, store_layout, volume_of
 from nmcdist.runs.recipe import Recipe
-from nmcdist.runs.work import Job, Plan, Task, timed
+from nmcdist.runs.work import Job, Plan, Task, Tasks, timed
 
 STORED_PER_VOXEL = 0.25  # bytes after compression, at most: 0.06 at voxels of 10 nm, 0.23 at 160 nm
 
@@ -61,7 +61,7 @@ class VolumePlan(Plan):
     """
 
     recipe: Recipe
-    tasks: tuple[VolumeTask, ...] = dataclasses.field(repr=False)
+    tasks: Sequence[VolumeTask] = dataclasses.field(repr=False)
     block: Shape
     left_out: tuple[str, ...]
 
@@ -277,23 +277,24 @@ def _fitting_block(shape: Shape, volume: Variable, fits: Callable[[Shape], bool]
 
 def _tasks(
     recipe: Recipe, changes: list[dict[str, float]], block: Shape, halo: int, variables: tuple[Variable, ...]
-) -> tuple[VolumeTask, ...]:
+) -> Tasks[VolumeTask]:
     shape = recipe.volume.shape
     boxes = boxes_of(shape, block)
     windows = [_widened(box, halo, shape) for box in boxes]
-    return tuple(
-        VolumeTask(
+
+    def task(place: int) -> VolumeTask:
+        sample, number = divmod(place, len(boxes))
+        return VolumeTask(
             name=f"item-{sample:06d}" + (f"-block-{number:04d}" if len(boxes) > 1 else ""),
             sample=sample,
-            files=tuple(_owned_files(variables, sample, box, is_block=len(boxes) > 1)),
+            files=tuple(_owned_files(variables, sample, boxes[number], is_block=len(boxes) > 1)),
             changes=changes[sample // recipe.realisations],
-            box=box,
+            box=boxes[number],
             window=windows[number],
             is_block=len(boxes) > 1,
         )
-        for sample in range(recipe.samples)
-        for number, box in enumerate(boxes)
-    )
+
+    return Tasks(recipe.samples * len(boxes), task)
 
 
 def _owned_files(variables: tuple[Variable, ...], sample: int, box: Box, *, is_block: bool) -> list[str]:

@@ -3,11 +3,11 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nmcdist.datasets.files import existing_parent, readable_bytes
 from nmcdist.datasets.layout import Box, Layout, Variable
@@ -39,6 +39,33 @@ class Task:
     box: Box | None = None
 
 
+T = TypeVar("T")
+
+
+class Tasks(Sequence[T]):
+    """The tasks of a plan, each worked out when it is asked for: a million take no memory.
+
+    Parameters
+    ----------
+    count : int
+    make : callable
+        Number of a task -> the task.
+    """
+
+    def __init__(self, count: int, make: Callable[[int], T]) -> None:
+        self._count, self._make = count, make
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: Any) -> Any:
+        if isinstance(number, slice):
+            return [self._make(k) for k in range(*number.indices(self._count))]
+        if not -self._count <= number < self._count:
+            raise IndexError(number)
+        return self._make(number % self._count)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """A run, worked out; each kind of dataset adds to it what it needs.
@@ -50,7 +77,7 @@ class Plan:
     out : Path
         Folder in which the store, its journal and the catalog stand.
     layout : Layout
-    tasks : tuple of Task
+    tasks : sequence of Task
     resources : Resources
     machine : Machine
     task_bytes : int
@@ -66,7 +93,7 @@ class Plan:
     bundle_hash: str
     out: Path
     layout: Layout
-    tasks: tuple[Task, ...] = field(repr=False)
+    tasks: Sequence[Task] = field(repr=False)
     resources: Resources
     machine: Machine
     task_bytes: int
@@ -176,6 +203,8 @@ class Job:
     variables : tuple of Variable
     threads : int
         Threads of the kernels of one task.
+    retries : int
+        How often a task that failed is tried again on the spot.
     """
 
     store: Path
@@ -187,6 +216,7 @@ class Job:
     recipe: BaseRecipe
     variables: tuple[Variable, ...]
     threads: int
+    retries: int = 0
 
 
 @contextmanager

@@ -145,12 +145,12 @@ def test_an_interrupt_ends_the_workers_and_says_how_to_go_on(command, tmp_path, 
 
 
 _DEADLY = """
-def run_task(fingerprint, task):
+def run_group(fingerprint, tasks):
     import os
     from nmcdist.runs import task as module
-    if task.sample == 1:
+    if any(task.sample == 1 for task in tasks):
         os._exit(1)
-    return module.run_task(fingerprint, task)
+    return [module.run_task(fingerprint, task) for task in tasks]
 """
 
 
@@ -169,11 +169,12 @@ def test_an_interrupt_that_a_library_swallows_still_ends_the_run(tmp_path):
 def test_a_task_that_kills_its_workers_is_given_up_while_the_others_go_on(tmp_path, monkeypatch):
     names = {"__name__": "__main__"}  # so that it is sent to the workers by value
     exec(_DEADLY, names)
-    monkeypatch.setattr(execute, "run_task", names["run_task"])
+    monkeypatch.setattr(execute, "run_group", names["run_group"])
     result = make(tmp_path, spread(1, 1))
     assert list(result.failed) == [1]
     assert "died 3 times" in result.failed[1]
-    assert "probably out of memory: it needs about" in result.failed[1]
+    assert "killed from outside or crashed" in result.failed[1]
+    assert "the task needs about" in result.failed[1]
     assert "a worker has 2.0 GiB" in result.failed[1]
     assert result.made == 3
     assert not (tmp_path / "tiny.zarr").exists()

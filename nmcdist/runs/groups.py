@@ -1,0 +1,45 @@
+"""Groups of tasks: what a scheduler is handed at once, so that tiny tasks do not cost more than they do."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+GROUP_SECONDS = 2.0  # a scheduler's overhead of some milliseconds is nothing beside it, a lost group little work
+GROUP_MOST = 500
+_WEIGHT = 0.3  # of a new group in the running mean
+
+T = TypeVar("T")
+
+
+class GroupSize:
+    """How many tasks make a group, learnt from how long tasks take; the first groups are single tasks.
+
+    Attributes
+    ----------
+    seconds : float or None
+        Running mean of the seconds of a task.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: float | None = None
+
+    @property
+    def now(self) -> int:
+        """Tasks of the next group."""
+        if self.seconds is None:
+            return 1
+        return max(1, min(GROUP_MOST, int(GROUP_SECONDS / max(self.seconds, 1e-9))))
+
+    def learn(self, seconds: Iterable[float]) -> None:
+        """Take note of how long the tasks of a group took."""
+        values = list(seconds)
+        if not values:
+            return
+        mean = sum(values) / len(values)
+        self.seconds = mean if self.seconds is None else (1 - _WEIGHT) * self.seconds + _WEIGHT * mean
+
+
+def next_group(again: list[T], tasks: Iterator[T], size: int) -> list[T]:
+    """Take a group: what is to be tried again comes first; empty when nothing is left."""
+    group = [again.pop() for _ in range(min(size, len(again)))]
+    return group + list(itertools.islice(tasks, size - len(group)))

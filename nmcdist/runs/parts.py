@@ -1,0 +1,192 @@
+"""Runs without a scheduler of our own: parts of a recipe that any queue starts in any order, then one that seals.
+
+What is needed to go on stands beside the store: the journal's settings hold the recipe, its folder the bundle.
+"""
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from nmcdist.bundle import Bundle, load_bundle
+from nmcdist.datasets.integrity import manifest_hash
+from nmcdist.errors import PlanError, StoreError
+from nmcdist.runs.cluster import Deployment, Machine
+from nmcdist.runs.finalise import Paths, undo_half_a_swap
+from nmcdist.runs.journal import Journal, locked
+from nmcdist.runs.plan import make_plan
+from nmcdist.runs.produce import Result, interruptible, job_of, keep_bundle, prepare, produce, tasks_to_do
+from nmcdist.runs.progress import Progress, Silent
+from nmcdist.runs.recipe import BaseRecipe, parsed_recipe
+from nmcdist.runs.run import RETRIES, is_published, seal
+from nmcdist.runs.work import Plan
+
+_ANYTHING = Machine(cores=1, memory=2**60)  # sealing holds no volume
+_PREPARE_TIMEOUT_S = 120.0
+
+
+def run_part(
+    recipe: BaseRecipe,
+    bundle: Bundle,
+    out: Path,
+    part: tuple[int, int],
+    deployment: Deployment | None = None,
+    *,
+    progress: Progress | None = None,
+    retries: int = RETRIES,
+    max_failures: int | None = None,
+) -> Result:
+    """Make the k-th of n parts of a dataset: every n-th task from the k-th on, those that are done left as they are.
+
+    Any number of parts may run at the same time on one folder, in any order and again; nothing is published before
+    :func:`finalise_store`.
+
+    Parameters
+    ----------
+    recipe : BaseRecipe
+    bundle : Bundle
+    out : Path
+        Folder of the dataset; all parts must see it.
+    part : (k, n)
+        With 1 <= k <= n.
+    deployment : Deployment, optional
+    progress : Progress, optional
+    retries : int
+    max_failures : int, optional
+        As for :func:`nmcdist.runs.run.run_recipe`.
+
+    Raises
+    ------
+    PlanError
+        If the part is none, a task does not fit, or earlier parts cut the volumes in another way.
+    StoreError
+        If another recipe's run is there, or another driver works on the same items.
+    """
+    k, n = part
+    if not 1 <= k <= n:
+        raise PlanError(f"partition: found {k}/{n}, expected k/n with 1 <= k <= n")
+    deployment, progress = deployment or Deployment(), progress or Silent()
+    paths = Paths(out / f"{recipe.name}.zarr")
+    journal = Journal(paths.run)
+    plan = make_plan(recipe, bundle, out, deployment, settings=journal.settings())
+    plan.validate()
+    with locked(paths.run, part), interruptible():
+        if paths.store.exists():
+            if not is_published(plan, paths.store, journal):
+                raise StoreError(f"{paths.store}: exists already, made from another recipe or bundle")
+            progress.event("nothing to do", store=str(paths.store))
+            return Result(paths.store, 0, len(plan.tasks), {}, manifest_hash(paths.store), paths.run)
+        with _alone(paths.run / "prepare.lock"):
+            _prepare_once(plan, paths, journal, bundle, progress)
+        todo = tasks_to_do(plan, paths.wip, journal, part)
+        own = len(range(k - 1, len(plan.tasks), n))
+        job = job_of(plan, paths.wip, journal, bundle_folder=paths.run / "bundle", retries=retries)
+        failed = produce(plan, job, todo, deployment, progress, total=own, max_failures=max_failures)
+        progress.event("part", part=f"{k}/{n}", made=len(todo) - len(failed), failed=len(failed))
+        return Result(paths.store, len(todo) - len(failed), own - len(todo), failed, "", paths.run)
+
+
+def finalise_store(store: Path, *, progress: Progress | None = None) -> Result:
+    """Seal and publish a store all of whose tasks are done, by whatever drivers and parts.
+
+    Raises
+    ------
+    StoreError
+        If tasks are not done, which it names, a driver is at work, or there is no such run.
+    """
+    paths, progress = Paths(store.absolute()), progress or Silent()
+    _settings_of(paths)
+    with locked(paths.run), interruptible():
+        undo_half_a_swap(paths)
+        plan, _, journal = _recorded(paths)
+        if paths.store.exists() and not paths.wip.exists():
+            return Result(paths.store, 0, len(plan.tasks), {}, manifest_hash(paths.store), paths.run)
+        return seal(plan, paths, journal, progress, made=0)
+
+
+def retry_failed(
+    store: Path,
+    deployment: Deployment | None = None,
+    *,
+    progress: Progress | None = None,
+    retries: int = RETRIES,
+) -> Result:
+    """Try the tasks that failed again, and seal the store if nothing is left to do after that.
+
+    Raises
+    ------
+    StoreError
+        If there is no such run, or a driver is at work.
+    """
+    deployment, progress, paths = deployment or Deployment(), progress or Silent(), Paths(store.absolute())
+    _settings_of(paths)
+    with locked(paths.run), interruptible():
+        undo_half_a_swap(paths)
+        plan, bundle, journal = _recorded(paths, deployment)
+        if not paths.wip.exists():
+            return Result(paths.store, 0, len(plan.tasks), {}, manifest_hash(paths.store), paths.run)
+        todo = tasks_to_do(plan, paths.wip, journal, only=journal.failures())
+        folder = keep_bundle(bundle, paths.run / "bundle")
+        job = job_of(plan, paths.wip, journal, bundle_folder=folder, retries=retries)
+        failed = produce(plan, job, todo, deployment, progress, total=len(todo))
+        if failed:
+            return Result(paths.store, len(todo) - len(failed), 0, failed, "", paths.run)
+        return seal(plan, paths, journal, progress, made=len(todo))
+
+
+def _prepare_once(plan: Plan, paths: Paths, journal: Journal, bundle: Bundle, progress: Progress) -> None:
+    """Make the store in the making ready, unless another part did; never touch what other parts are writing to."""
+    before = journal.settings()
+    if paths.wip.exists() and before:
+        if before.get("fingerprint") != plan.fingerprint:
+            raise StoreError(f"{paths.wip}: an unfinished run of another recipe, bundle or version is here")
+        for name, value in plan.settings.items():
+            if before.get(name) != value:
+                raise PlanError(
+                    f"memory: with this worker {name} would be {value}, the other parts have {before[name]}"
+                )
+        if all((paths.wip / name).exists() for name in plan.layout.nodes - plan.layout.late_nodes):
+            keep_bundle(bundle, paths.run / "bundle")
+            return
+    keep_bundle(bundle, paths.run / "bundle")
+    prepare(plan, paths.wip, journal, progress)
+
+
+def _recorded(paths: Paths, deployment: Deployment | None = None) -> tuple[Plan, Bundle, Journal]:
+    """Return the plan and the bundle of a run from what its journal recorded."""
+    journal, settings = Journal(paths.run), _settings_of(paths)
+    bundle = load_bundle(paths.run / "bundle")
+    recipe = parsed_recipe(settings["recipe"], str(paths.run / "run.json"))
+    machine = None if deployment else _ANYTHING
+    plan = make_plan(recipe, bundle, paths.store.parent, deployment, settings=settings, machine=machine)
+    if plan.fingerprint != settings.get("fingerprint"):
+        raise StoreError(f"{paths.run}: this run was begun by another version; continue it with `nmcdist run --resume`")
+    return plan, bundle, journal
+
+
+def _settings_of(paths: Paths) -> dict[str, object]:
+    settings = Journal(paths.run).settings()
+    if "recipe" not in settings or not (paths.wip.exists() or paths.store.exists() or paths.old.exists()):
+        raise StoreError(f"{paths.store}: no run is recorded beside it (expected {paths.run})")
+    return settings
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Let one part at a time do what only the first does; the others wait for it, for a while."""
+    handle, end = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666), time.monotonic() + _PREPARE_TIMEOUT_S
+    try:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    text = f"{lock}: another part has been preparing the store for {_PREPARE_TIMEOUT_S:.0f} s"
+                    raise StoreError(text) from None
+                time.sleep(0.05)
+        yield
+    finally:
+        os.close(handle)
