@@ -11,7 +11,7 @@ from nmcdist import __version__
 from nmcdist.errors import InputError, NmcdistError, PlanError
 
 if TYPE_CHECKING:
-    from nmcdist.runs.cluster import Deployment
+    from nmcdist.runs.deployment import Deployment
     from nmcdist.runs.produce import Result
 
 REFUSED = 2  # bad input, damaged or unwritable files
@@ -58,15 +58,15 @@ def _cluster_options(command: Any) -> Any:
     for option in (
         click.option("--memory", metavar="SIZE", help="Memory of a worker, as 8GiB."),
         click.option("--threads", type=int, help="Threads of one task; a worker has one task at a time."),
-        click.option("--workers", type=int, help="Worker processes; 0 computes here, without Dask."),
-        click.option("--cluster", type=_PATH, help="Deployment file, as deployments/local.yaml."),
+        click.option("--workers", type=int, help="Workers; on this machine 0 computes without Dask."),
+        click.option("--cluster", type=_PATH, help="Deployment file, as deployments/slurm.yaml."),
     ):
         command = option(command)
     return command
 
 
 def _deployment(cluster: Path | None, workers: int | None, threads: int | None, memory: str | None) -> "Deployment":
-    from nmcdist.runs.cluster import load_deployment
+    from nmcdist.runs.deployment import load_deployment
 
     return load_deployment(cluster, workers=workers, threads_per_worker=threads, memory_per_worker=memory)
 
@@ -154,13 +154,17 @@ def retry_failed(store: Path, retries: int, **options: Any) -> int:
 @click.option("--out", type=_PATH, default=Path(), help="Folder that the dataset would go to.")
 @_cluster_options
 def plan(recipe: Path, out: Path, **cluster: Any) -> None:
-    """Print what RECIPE would run: tasks, bytes, memory, chunks. Nothing is written."""
+    """Print what RECIPE would run: tasks, bytes, memory, chunks, and the job script. Nothing is written."""
+    from nmcdist.runs.batch import job_script
     from nmcdist.runs.plan import make_plan
     from nmcdist.runs.recipe import load_recipe, recipe_bundle
 
     loaded = load_recipe(recipe)
-    worked_out = make_plan(loaded, recipe_bundle(loaded, recipe.parent), out, _deployment(**cluster))
+    deployment = _deployment(**cluster)
+    worked_out = make_plan(loaded, recipe_bundle(loaded, recipe.parent), out, deployment)
     click.echo(worked_out.summary())
+    if script := job_script(deployment, worked_out.resources):
+        click.echo(f"\n{script.rstrip()}")
     worked_out.validate()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nmcdist.bundle import ArrayRecord, Bundle, ParticleParameters, load_bundle, save_bundle
-from nmcdist.runs.cluster import Deployment
+from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.particle_recipe import ParticleRecipe
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.recipe import Recipe, parsed_recipe

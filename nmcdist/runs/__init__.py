@@ -4,10 +4,10 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "Deployment": "nmcdist.runs.cluster",
+    "Deployment": "nmcdist.runs.deployment",
     "Recipe": "nmcdist.runs.recipe",
     "describe_store": "nmcdist.runs.redescribe",
-    "load_deployment": "nmcdist.runs.cluster",
+    "load_deployment": "nmcdist.runs.deployment",
     "load_recipe": "nmcdist.runs.recipe",
     "make_plan": "nmcdist.runs.plan",
     "recipe_bundle": "nmcdist.runs.recipe",

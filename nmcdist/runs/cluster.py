@@ -1,48 +1,9 @@
-"""Where a run is computed: the deployment file, and what it comes to on this machine."""
+"""What a deployment comes to: worker processes, threads of a task and memory of a worker."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-
-from nmcdist.datasets.files import parsed_bytes
-from nmcdist.errors import RecipeError
-from nmcdist.runs.recipe import fault_lines
-
-
-def _bytes(value: Any) -> Any:
-    return parsed_bytes(value) if isinstance(value, str) else value
-
-
-Bytes = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
-
-
-class Deployment(BaseModel):
-    """A deployment file: a Dask cluster on this machine; what is left out is chosen to fit the run.
-
-    Attributes
-    ----------
-    kind : "local"
-    workers : int, optional
-        Worker processes; 0 computes in the calling process, without Dask.
-    threads_per_worker : int, optional
-        Threads of the kernels of one task. A worker has one task at a time.
-    memory_per_worker : int or str, optional
-        Limit of one worker, as 8GiB.
-    dashboard : bool
-        Whether Dask serves its dashboard.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    kind: Literal["local"] = "local"
-    workers: Annotated[int, Field(ge=0, le=1024)] | None = None
-    threads_per_worker: Annotated[int, Field(ge=1, le=1024)] | None = None
-    memory_per_worker: Bytes | None = None
-    dashboard: bool = True
+from nmcdist.runs.deployment import Deployment
 
 
 @dataclass(frozen=True)
@@ -68,33 +29,6 @@ class Machine:
     memory: int
 
 
-def load_deployment(path: str | Path | None = None, **overrides: Any) -> Deployment:
-    """Read a deployment file, and let what is given on the command line take precedence.
-
-    Raises
-    ------
-    RecipeError
-        With one line for every fault in the file or in the overrides.
-    """
-    content: Any = {}
-    if path is not None:
-        try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise RecipeError(f"{path}: cannot be read ({error.strerror})") from None
-        except (UnicodeDecodeError, yaml.YAMLError) as error:
-            raise RecipeError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-        if not isinstance(content, dict):
-            raise RecipeError(f"{path}: found {type(content).__name__}, expected a mapping of fields")
-        if "kind" not in content:
-            raise RecipeError(f"{path}: kind: missing, expected 'local'")
-    content = {**content, **{name: value for name, value in overrides.items() if value is not None}}
-    try:
-        return Deployment.model_validate(content)
-    except ValidationError as error:
-        raise RecipeError("\n".join(fault_lines(error, str(path or "cluster")))) from None
-
-
 def this_machine() -> Machine:
     """Return the cores and the memory that the system's limits leave to this process."""
     from dask.system import CPU_COUNT
@@ -104,7 +38,9 @@ def this_machine() -> Machine:
 
 
 def resources_for(deployment: Deployment, machine: Machine, tasks: int, need: Callable[[int], float]) -> Resources:
-    """Choose what the deployment leaves open: as many workers as have work and whose tasks fit in memory.
+    """Choose what a deployment on this machine leaves open: as many workers as have work and whose tasks fit.
+
+    On a cluster, all is as the deployment says.
 
     Parameters
     ----------
@@ -115,6 +51,12 @@ def resources_for(deployment: Deployment, machine: Machine, tasks: int, need: Ca
     need : callable
         Bytes that a worker must have for such a task, given its threads.
     """
+    if deployment.kind != "local":
+        assert deployment.workers is not None and deployment.memory_per_worker is not None
+        walltime = None if deployment.walltime is None else float(deployment.walltime)
+        return Resources(
+            deployment.workers, deployment.threads_per_worker or 1, deployment.memory_per_worker, walltime
+        )  # fmt: skip
     cores, total = machine.cores, machine.memory
     workers, threads, memory = (
         deployment.workers, deployment.threads_per_worker, deployment.memory_per_worker

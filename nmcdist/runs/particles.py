@@ -20,7 +20,8 @@ from nmcdist.models.orientation import crystal_orientations
 from nmcdist.models.particle import Particle, ParticleModel
 from nmcdist.models.pieces import merge_pieces
 from nmcdist.runs import statistics
-from nmcdist.runs.cluster import Deployment, Machine, resources_for
+from nmcdist.runs.cluster import Machine, resources_for
+from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.journal import Journal
 from nmcdist.runs.memory import USABLE, particle_task_need
 from nmcdist.runs.particle_recipe import GrainSpec, ParticleRecipe
@@ -131,6 +132,7 @@ def plan_particles(
         tasks=_tasks(recipe, layout.variables),
         resources=resources_for(deployment, machine, recipe.batches, lambda threads: need / USABLE),
         machine=machine,
+        on_this_machine=deployment.kind == "local",
         task_bytes=need,
         stored_bytes=_stored_bytes(recipe, sizes, layout.variables),
         fingerprint=fingerprint(recipe, bundle.content_hash),

@@ -13,7 +13,9 @@ from pathlib import Path
 from nmcdist.bundle import Bundle, load_bundle
 from nmcdist.datasets.integrity import manifest_hash
 from nmcdist.errors import PlanError, StoreError
-from nmcdist.runs.cluster import Deployment, Machine
+from nmcdist.runs.batch import preflight
+from nmcdist.runs.cluster import Machine
+from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.finalise import Paths, undo_half_a_swap
 from nmcdist.runs.journal import Journal, locked
 from nmcdist.runs.plan import make_plan
@@ -72,6 +74,7 @@ def run_part(
     journal = Journal(paths.run)
     plan = make_plan(recipe, bundle, out, deployment, settings=journal.settings())
     plan.validate()
+    preflight(deployment, plan.resources)
     with locked(paths.run, part), interruptible():
         if paths.store.exists():
             if not is_published(plan, paths.store, journal):
@@ -125,6 +128,7 @@ def retry_failed(
     with locked(paths.run), interruptible():
         undo_half_a_swap(paths)
         plan, bundle, journal = _recorded(paths, deployment)
+        preflight(deployment, plan.resources)
         if not paths.wip.exists():
             return Result(paths.store, 0, len(plan.tasks), {}, manifest_hash(paths.store), paths.run)
         todo = tasks_to_do(plan, paths.wip, journal, only=journal.failures())

@@ -7,7 +7,8 @@ from typing import Any
 
 from nmcdist.bundle import Bundle
 from nmcdist.runs import particles, volumes
-from nmcdist.runs.cluster import Deployment, Machine, this_machine
+from nmcdist.runs.cluster import Machine, this_machine
+from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.particle_recipe import ParticleRecipe
 from nmcdist.runs.recipe import BaseRecipe, Recipe
 from nmcdist.runs.work import Plan

@@ -13,7 +13,7 @@ from typing import Any
 from nmcdist.bundle import Bundle, load_bundle, save_bundle
 from nmcdist.datasets.store import create_store
 from nmcdist.errors import BundleError, StoreError
-from nmcdist.runs.cluster import Deployment
+from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.execute import run_here, run_on_dask
 from nmcdist.runs.journal import Journal, is_done
 from nmcdist.runs.progress import Progress
@@ -233,6 +233,6 @@ def _outcomes(
         todo,
         plan.resources,
         plan.task_bytes,
-        dashboard=deployment.dashboard,
-        announce=lambda link: progress.event("dashboard", link=link),
+        deployment,
+        announce=lambda name, text: progress.event(name, **{"link" if name == "dashboard" else "queue": text}),
     )

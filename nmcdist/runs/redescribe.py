@@ -13,7 +13,8 @@ from nmcdist.datasets.catalog import CATALOG_FILE, add_entry, recorded_manifest
 from nmcdist.datasets.integrity import manifest_hash, read_manifest
 from nmcdist.datasets.store import read_origin
 from nmcdist.errors import BundleError, StoreError
-from nmcdist.runs.cluster import Deployment
+from nmcdist.runs.batch import preflight
+from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.finalise import Paths, finalise, publish, undo_half_a_swap
 from nmcdist.runs.journal import Journal, locked
 from nmcdist.runs.plan import make_plan
@@ -71,6 +72,7 @@ def describe_store(
         recipe, bundle = _origin(store, changes or {})
         plan = make_plan(recipe, bundle, store.parent, deployment, draws=False)
         plan.validate(present_bytes=plan.stored_bytes)
+        preflight(deployment, plan.resources)
         return _describe(plan, paths, deployment, progress)
 
 

@@ -11,7 +11,8 @@ from nmcdist.datasets.files import files_below, matches
 from nmcdist.datasets.integrity import GROUP, MANIFEST, is_damaged, manifest_hash, read_manifest
 from nmcdist.datasets.store import read_attributes
 from nmcdist.errors import StoreError
-from nmcdist.runs.cluster import Deployment
+from nmcdist.runs.batch import preflight
+from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.finalise import Paths, finalise, publish, undo_half_a_swap
 from nmcdist.runs.journal import Journal, Receipt, locked
 from nmcdist.runs.plan import make_plan
@@ -80,6 +81,7 @@ def run_recipe(
         _refuse_existing(paths, recipe, bundle)
     plan = make_plan(recipe, bundle, out, deployment, settings=journal.settings() if resume else None)
     plan.validate(present_bytes=_size_of(paths.wip))
+    preflight(deployment, plan.resources)
     with locked(paths.run), interruptible():
         undo_half_a_swap(paths)
         if not resume:

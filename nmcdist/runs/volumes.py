@@ -16,7 +16,8 @@ from nmcdist.datasets.layout import VOLUME, Box, Shape, Variable, boxes_of, file
 from nmcdist.datasets.store import read_block, remove_files, write_block, write_descriptors
 from nmcdist.errors import StoreError
 from nmcdist.runs import cba
-from nmcdist.runs.cluster import Deployment, Machine, resources_for
+from nmcdist.runs.cluster import Machine, resources_for
+from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.journal import Journal, packed, unpacked
 from nmcdist.runs.memory import USABLE, task_need
 from nmcdist.runs.published import fingerprint, store_layout, volume_of
@@ -159,6 +160,7 @@ def plan_volumes(
         left_out=cba.left_out_by_blocks(shape, voxel_size_nm, options) if by_blocks else (),
         resources=resources,
         machine=machine,
+        on_this_machine=deployment.kind == "local",
         task_bytes=need(block, resources.threads),
         stored_bytes=_stored_bytes(recipe, layout.descriptors),
         fingerprint=fingerprint(recipe, bundle.content_hash, by_blocks=by_blocks),

@@ -86,6 +86,8 @@ class Plan:
         Bytes that the store will take, estimated from above.
     fingerprint : str
         SHA-256 (hex) of all that decides what tasks write; a receipt with another one is void.
+    on_this_machine : bool
+        Whether the workers share the memory of this machine.
     """
 
     recipe: BaseRecipe
@@ -99,6 +101,7 @@ class Plan:
     task_bytes: int
     stored_bytes: int
     fingerprint: str
+    on_this_machine: bool
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -152,7 +155,7 @@ class Plan:
                 f"take fewer or larger workers, or {self.smaller_text}"
             )
         together = self.resources.processes * self.resources.memory
-        if self.resources.workers > 1 and together > self.machine.memory * 1.01:
+        if self.on_this_machine and self.resources.workers > 1 and together > self.machine.memory * 1.01:
             raise PlanError(
                 f"memory: {self.resources.workers} workers of {readable_bytes(self.resources.memory)} need "
                 f"{readable_bytes(together)}, this machine has {readable_bytes(self.machine.memory)}"

@@ -11,7 +11,7 @@ from nmcdist.datasets import open_store
 from nmcdist.errors import StoreError
 from nmcdist.report import build_report
 from nmcdist.report.resolution import resolve
-from nmcdist.runs.cluster import Deployment
+from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.recipe import parsed_recipe
 from nmcdist.runs.run import run_recipe
 

@@ -20,7 +20,7 @@ from nmcdist.report.distributions import Quantum, density, joined, on_values, ra
 from nmcdist.report.frames import study_frames
 from nmcdist.report.raycast import TOWARDS, draw_view, view_particle
 from nmcdist.report.survey import items_of_sizes, survey
-from nmcdist.runs.cluster import Deployment
+from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.recipe import parsed_recipe
 from nmcdist.runs.run import run_recipe
 

@@ -1,11 +1,7 @@
-"""Deployments: what is left open is chosen to fit the run, what is unknown is refused."""
+"""Resources: on this machine what is left open is chosen to fit the run; on a cluster all is as said."""
 
-from pathlib import Path
-
-import pytest
-
-from nmcdist.errors import RecipeError
-from nmcdist.runs.cluster import Deployment, Machine, Resources, load_deployment, resources_for, this_machine
+from nmcdist.runs.cluster import Machine, Resources, resources_for, this_machine
+from nmcdist.runs.deployment import Deployment
 
 GIB = 2**30
 MACHINE = Machine(cores=8, memory=64 * GIB)
@@ -37,28 +33,12 @@ def test_what_is_given_is_kept():
     assert chosen(1, workers=0) == Resources(0, 8, 64 * GIB)
 
 
-def test_the_command_line_goes_before_the_file(tmp_path):
-    (tmp_path / "c.yaml").write_text("{kind: local, workers: 4, memory_per_worker: 2GiB, dashboard: false}")
-    found = load_deployment(tmp_path / "c.yaml", workers=1, threads_per_worker=None)
-    assert found == Deployment(workers=1, memory_per_worker=2 * GIB, dashboard=False)
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [("kind: slurm", "kind: found 'slurm', expected 'local'"), ("workers: 2", "kind: missing"),
-     ("{kind: local, workers: -1}", "workers: found -1"), ("{kind: local, nodes: 3}", "nodes: unknown field"),
-     ("{kind: local, memory_per_worker: lots}", "memory_per_worker: found 'lots', expected a size"),
-     ("[local]", "expected a mapping"), ("kind: [", "not valid YAML")],
-)  # fmt: skip
-def test_an_impossible_deployment_is_refused(tmp_path, text, complaint):
-    (tmp_path / "c.yaml").write_text(text)
-    with pytest.raises(RecipeError, match=complaint):
-        load_deployment(tmp_path / "c.yaml")
-
-
-def test_the_deployment_file_of_the_repository_is_valid():
-    root = Path(__file__).parents[2]
-    assert load_deployment(root / "deployments" / "local.yaml") == Deployment()
+def test_on_a_cluster_this_machine_does_not_count():
+    queue = {"kind": "slurm", "workers": 100, "memory_per_worker": "128GiB", "walltime": "2h"}
+    assert chosen(1, **queue) == Resources(100, 1, 128 * GIB, 7200.0)
+    assert chosen(1, **queue, threads_per_worker=32) == Resources(100, 32, 128 * GIB, 7200.0)
+    there = {"kind": "scheduler", "workers": 3, "memory_per_worker": "1GiB", "address": "tcp://a:1"}
+    assert chosen(1, **there) == Resources(3, 1, GIB)
 
 
 def test_this_machine_has_cores_and_memory():

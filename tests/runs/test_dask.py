@@ -16,7 +16,7 @@ from nmcdist.bundle import save_bundle
 from nmcdist.datasets.integrity import verify
 from nmcdist.errors import BundleError, StoreError
 from nmcdist.runs import execute
-from nmcdist.runs.cluster import Deployment
+from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.progress import Silent
 from tests.conftest import SMALL, TINY, make, make_particles, recipe_with, store_sha256
 
@@ -202,7 +202,7 @@ def test_a_bundle_that_changed_under_the_run_stops_it(tmp_path, monkeypatch):
 
 
 def test_without_workers_the_run_stops_instead_of_waiting(tmp_path, monkeypatch):
-    monkeypatch.setattr(execute, "LOST_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(execute, "patience_s", lambda deployment: 1.0)
 
     class Retires(Silent):
         def advance(self, done):

@@ -14,7 +14,8 @@ from nmcdist.descriptors import chord_lengths, describe_section, describe_shell
 from nmcdist.descriptors.summaries import GRAIN_EDGES, SECTION_EDGES
 from nmcdist.errors import BundleError, PlanError, RecipeError, StoreError
 from nmcdist.runs import particles
-from nmcdist.runs.cluster import Deployment, Machine
+from nmcdist.runs.cluster import Machine
+from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.plan import make_plan
 from nmcdist.runs.recipe import parsed_recipe
 from nmcdist.runs.redescribe import describe_store

@@ -8,7 +8,8 @@ from nmcdist.bundle import load_bundle
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.errors import PlanError, StoreError
 from nmcdist.runs import memory
-from nmcdist.runs.cluster import Deployment, Machine
+from nmcdist.runs.cluster import Machine
+from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.plan import make_plan
 from tests.conftest import BUNDLE, recipe_with
 

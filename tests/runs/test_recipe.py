@@ -6,7 +6,9 @@ import pytest
 
 from nmcdist.bundle import load_bundle, save_bundle
 from nmcdist.errors import BundleError, RecipeError
+from nmcdist.models.particle import ParticleModel
 from nmcdist.runs.cba import parameter_changes
+from nmcdist.runs.particle_recipe import ParticleRecipe
 from nmcdist.runs.recipe import load_recipe, recipe_bundle
 from tests.conftest import BUNDLE, recipe_with
 
@@ -119,4 +121,8 @@ def test_the_recipes_of_the_repository_are_valid():
     for path in paths:
         recipe = load_recipe(path)
         assert recipe.name == path.stem
-        assert len(parameter_changes(recipe, recipe_bundle(recipe, path.parent))) == len(recipe.levels)
+        bundle = recipe_bundle(recipe, path.parent)
+        if isinstance(recipe, ParticleRecipe):
+            assert ParticleModel.from_bundle(bundle).bundle_hash == bundle.content_hash
+        else:
+            assert len(parameter_changes(recipe, bundle)) == len(recipe.levels)

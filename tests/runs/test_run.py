@@ -15,7 +15,7 @@ from nmcdist.datasets.integrity import verify
 from nmcdist.errors import PlanError, StoreError
 from nmcdist.runs import task as task_module
 from nmcdist.runs import volumes
-from nmcdist.runs.cluster import Deployment
+from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.journal import Journal, locked
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.run import run_recipe

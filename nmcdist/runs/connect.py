@@ -1,0 +1,242 @@
+"""Dask clients for deployments: workers of this machine, jobs of a queue, pods, or a scheduler that runs already."""
+
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
+from typing import Any
+
+from nmcdist.datasets.files import readable_bytes
+from nmcdist.errors import NmcdistError, StoreError
+from nmcdist.runs import batch
+from nmcdist.runs.cluster import Resources
+from nmcdist.runs.deployment import QUEUES, Deployment
+
+START_TIMEOUT_S = 120.0
+CLOSE_TIMEOUT_S = 10.0
+CANCEL_TIMEOUT_S = 60.0  # of all jobs together
+_LOST_TIMEOUT_S = 60.0  # on this machine a nanny restarts a worker in a few seconds
+_POLL_S = 0.5
+_TOO_MANY = 3  # jobs for each worker that end before their worker came
+
+Announce = Callable[[str], None]
+
+
+@contextlib.contextmanager
+def connected(deployment: Deployment, resources: Resources, *, waiting: Announce = lambda state: None) -> Iterator[Any]:
+    """Start or reach the workers of a deployment, and let go of them at the end.
+
+    Parameters
+    ----------
+    deployment : Deployment
+    resources : Resources
+    waiting : callable
+        Gets what the queue says while no worker is there, whenever that changes.
+
+    Yields
+    ------
+    distributed.Client
+        On this machine all workers are there; elsewhere one at least, and more come and are replaced meanwhile.
+
+    Raises
+    ------
+    StoreError
+        If no worker comes in time, with what the queue says.
+    PlanError
+        If a package that speaks to the cluster is missing, or its scheduler cannot be reached.
+    """
+    import dask
+
+    kind = "queue" if deployment.kind in QUEUES else deployment.kind
+    with dask.config.set(_settings(resources)), _quiet_logs(), contextlib.ExitStack() as stack:
+        try:
+            client = _STARTS[kind](deployment, resources, stack, waiting)
+        except (TimeoutError, RuntimeError, OSError) as error:
+            if isinstance(error, NmcdistError):
+                raise
+            raise StoreError(f"the Dask workers did not start: {type(error).__name__}: {error}") from None
+        stack.enter_context(client.as_current())
+        yield client
+
+
+def patience_s(deployment: Deployment) -> float:
+    """Return how long a run goes on without any worker."""
+    return _LOST_TIMEOUT_S if deployment.kind == "local" else float(deployment.patience)
+
+
+def queue_state(client: Any) -> str:
+    """Return what the queue says of the workers that are not there, as "2 PENDING (Resources)"; mostly nothing."""
+    replacing: Any = getattr(client.cluster, "_adaptive", None)
+    if getattr(replacing, "refusal", ""):
+        return f"the queue refused a job: {replacing.refusal}"
+    return str(getattr(replacing, "says", ""))
+
+
+def _start_here(deployment: Deployment, resources: Resources, stack: contextlib.ExitStack, waiting: Announce) -> Any:
+    from distributed import LocalCluster
+
+    with _interrupts_for_the_driver_alone():
+        cluster = LocalCluster(
+            n_workers=resources.workers,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=resources.memory,
+            dashboard_address="127.0.0.1:0",  # also without a dashboard: it would take port 8787, or warn
+            scheduler_kwargs={"dashboard": deployment.dashboard},
+            host="127.0.0.1",
+            silence_logs=logging.CRITICAL,
+        )
+    stack.callback(cluster.close, timeout=CLOSE_TIMEOUT_S)
+    client = _client_of(cluster, stack)
+    client.wait_for_workers(resources.workers, timeout=START_TIMEOUT_S)
+    return client
+
+
+def _start_jobs(deployment: Deployment, resources: Resources, stack: contextlib.ExitStack, waiting: Announce) -> Any:
+    from dask_jobqueue import JobQueueCluster
+
+    job, options = batch.job_class(deployment)
+    from nmcdist.runs.jobs import Replacing
+
+    deployment.log_folder.mkdir(parents=True, exist_ok=True)
+    with _interrupts_for_the_driver_alone():
+        cluster = JobQueueCluster(
+            job_cls=job,
+            name=batch.NAME,
+            scheduler_options={"dashboard_address": ":0", "dashboard": deployment.dashboard},
+            silence_logs=logging.CRITICAL,
+            **batch.job_options(deployment, resources),
+            **options,
+        )
+    stack.callback(_closed_in_time, cluster)
+    client = _client_of(cluster, stack)
+    n = resources.workers
+    replacing = cluster.adapt(Adaptive=Replacing, minimum=n, maximum=n, interval="1s")
+    _wait_for_a_worker(client, deployment, replacing, _TOO_MANY * n, waiting)
+    return client
+
+
+def _wait_for_a_worker(client: Any, deployment: Deployment, replacing: Any, too_many: int, waiting: Announce) -> None:
+    start, told = time.monotonic(), ""
+    while not client.scheduler_info(n_workers=-1)["workers"]:
+        if replacing.all_refused > 1:
+            raise StoreError(f"{deployment.kind} refuses the jobs: {replacing.refusal}")
+        if replacing.ended_early >= too_many:
+            raise StoreError(
+                f"{replacing.ended_early} jobs ended before their worker came; their logs in {deployment.log_folder} "
+                "tell why (python, prologue and interface must be right on the nodes)"
+            )
+        if time.monotonic() - start > deployment.patience:
+            says = replacing.says or "nothing"
+            raise StoreError(
+                f"no worker came within {deployment.patience} s; {deployment.kind} says: {says}. Jobs that wait need "
+                f"more patience or another queue; of jobs that run, see the logs in {deployment.log_folder}"
+            )
+        if replacing.says != told:
+            told = replacing.says
+            waiting(told)
+        time.sleep(_POLL_S)
+
+
+def _start_pods(deployment: Deployment, resources: Resources, stack: contextlib.ExitStack, waiting: Announce) -> Any:
+    import uuid
+
+    manifest = batch.manifest(deployment, resources, f"{batch.NAME}-{uuid.uuid4().hex[:8]}")
+    from dask_kubernetes.operator import KubeCluster
+
+    try:
+        cluster = KubeCluster(
+            custom_cluster_spec=manifest,
+            namespace=deployment.namespace,
+            resource_timeout=int(START_TIMEOUT_S),
+            shutdown_on_close=True,
+            quiet=True,
+        )
+    except Exception as error:  # what a client of Kubernetes raises has no common base
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise StoreError(f"the Dask scheduler did not start on Kubernetes: {text}") from None
+    stack.callback(cluster.close, timeout=CANCEL_TIMEOUT_S)
+    client = _client_of(cluster, stack)
+    client.wait_for_workers(1, timeout=deployment.patience)
+    return client
+
+
+def _reach_scheduler(
+    deployment: Deployment, resources: Resources, stack: contextlib.ExitStack, waiting: Announce
+) -> Any:
+    address = batch.scheduler_address(deployment)
+    batch.ask_scheduler(address)
+    client = _client_of(address, stack)
+    client.wait_for_workers(1, timeout=deployment.patience)
+    for worker, found in client.scheduler_info(n_workers=-1)["workers"].items():
+        if found["nthreads"] != 1:
+            raise StoreError(
+                f"worker {worker}: takes {found['nthreads']} tasks at once, expected one: start it with --nthreads 1"
+            )
+        if 0 < found["memory_limit"] < resources.memory * 0.99:
+            raise StoreError(
+                f"worker {worker}: found a memory limit of {readable_bytes(found['memory_limit'])}, the deployment "
+                f"says {readable_bytes(resources.memory)}"
+            )
+    return client
+
+
+_STARTS: dict[str, Callable[..., Any]] = {
+    "local": _start_here, "queue": _start_jobs, "kubernetes": _start_pods, "scheduler": _reach_scheduler,
+}  # fmt: skip
+
+
+def _client_of(cluster: Any, stack: contextlib.ExitStack) -> Any:
+    from distributed import Client
+
+    client = Client(cluster, timeout=START_TIMEOUT_S, set_as_default=False)
+    stack.callback(client.close, timeout=CLOSE_TIMEOUT_S)
+    return client
+
+
+def _closed_in_time(cluster: Any) -> None:
+    """Cancel the jobs; those that a busy queue keeps end by themselves when they miss their scheduler."""
+    with contextlib.suppress(TimeoutError, RuntimeError):
+        cluster.close(timeout=CANCEL_TIMEOUT_S)
+
+
+@contextlib.contextmanager
+def _interrupts_for_the_driver_alone() -> Iterator[None]:
+    """Block SIGINT in the threads that start here, and so in the processes that they start now or later.
+
+    A terminal sends Ctrl-C to every process; workers are to be closed by the driver, not to die of it, and a
+    command of the queue is to end its work.
+    """
+    resource_tracker.ensure_running()  # starting it later would unblock the signal again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _settings(resources: Resources) -> dict[str, Any]:
+    return {
+        # What was sent to each worker of late is kept, tasks and all: a thousand groups of tasks are gigabytes.
+        "distributed.admin.low-level-log-length": 10,
+        "distributed.scheduler.allowed-failures": 0,  # the driver counts how often a task's worker died
+        **batch.worker_settings(),
+        "distributed.nanny.pre-spawn-environ": batch.thread_variables(resources.threads),
+        "distributed.comm.timeouts.connect": f"{START_TIMEOUT_S:.0f}s",
+    }
+
+
+@contextlib.contextmanager
+def _quiet_logs() -> Iterator[None]:
+    """Keep Dask's own log lines off the progress: what matters comes back as outcomes."""
+    logs = [logging.getLogger(name) for name in ("distributed", "asyncio", "dask_jobqueue", "tornado")]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)

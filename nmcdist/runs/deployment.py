@@ -1,0 +1,242 @@
+"""The deployment file: on which machine or cluster a run is computed, with what, said once for every kind of queue."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from nmcdist.datasets.files import parsed_bytes
+from nmcdist.errors import RecipeError
+from nmcdist.runs.recipe import fault_lines
+
+Kind = Literal["local", "slurm", "pbs", "lsf", "sge", "htcondor", "kubernetes", "scheduler"]
+QUEUES = ("slurm", "pbs", "lsf", "sge", "htcondor")
+
+_UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+_LONGEST_S = 366 * 86400
+
+
+def parsed_seconds(text: str) -> int:
+    """Return the seconds that "12:00:00", "2-12:00:00" (days first), "90min" or "2d" mean.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these. "12:00" is refused, since queues disagree whether those are hours or minutes.
+    """
+    clock = re.fullmatch(r"(?:(\d+)-)?(\d+):([0-5]?\d):([0-5]?\d)", text.strip())
+    amount = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h|d)", text.strip())
+    if clock:
+        days, hours, minutes, seconds = (int(part or 0) for part in clock.groups())
+        value = 86400 * days + 3600 * hours + 60 * minutes + seconds
+    elif amount:
+        value = round(float(amount[1]) * _UNITS[amount[2]])
+    else:
+        raise ValueError(f"found {text!r}, expected a time as 12:00:00, 2-12:00:00, 90min or 2d")
+    if not 0 < value <= _LONGEST_S:
+        raise ValueError(f"found {text!r}, expected a time of at most a year, and not none")
+    return value
+
+
+def _bytes(value: Any) -> Any:
+    return parsed_bytes(value) if isinstance(value, str) else value
+
+
+def _seconds(value: Any) -> Any:
+    if isinstance(value, str):
+        return parsed_seconds(value)
+    raise ValueError(f"found {value!r}, expected a time with its unit, as 12:00:00, 90min or 2d")
+
+
+def _lines(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _path(value: Any) -> Any:
+    return Path(value) if isinstance(value, str) and value else value
+
+
+Bytes = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
+Seconds = Annotated[int, BeforeValidator(_seconds)]
+Line = Annotated[str, Field(pattern=r"^[^\r\n]+$")]
+Lines = Annotated[tuple[Line, ...], BeforeValidator(_lines)]
+Word = Annotated[str, Field(pattern=r"^\S+$")]
+AnyPath = Annotated[Path, BeforeValidator(_path)]
+
+_EVERY_KIND = {"kind", "workers", "threads_per_worker", "memory_per_worker", "dashboard"}
+_JOBS = _EVERY_KIND | {
+    "walltime", "project", "interface", "python", "prologue", "directives", "log_folder", "local_folder",
+    "gpus_per_worker", "patience",
+}  # fmt: skip
+_TAKES: dict[str, set[str]] = {
+    "local": _EVERY_KIND,
+    "slurm": _JOBS | {"queue"},
+    "pbs": _JOBS | {"queue"},
+    "lsf": _JOBS | {"queue"},
+    "sge": _JOBS | {"queue", "parallel_environment"},
+    "htcondor": _JOBS,
+    "kubernetes": _EVERY_KIND
+    | {"gpus_per_worker", "image", "namespace", "volume_claim", "mount_folder", "patience"},
+    "scheduler": _EVERY_KIND | {"address", "scheduler_file", "patience"},
+}  # fmt: skip
+_NEEDS: dict[str, tuple[str, ...]] = {
+    "local": (),
+    **dict.fromkeys(QUEUES, ("workers", "memory_per_worker", "walltime")),
+    "kubernetes": ("workers", "memory_per_worker", "image", "volume_claim", "mount_folder"),
+    "scheduler": ("workers", "memory_per_worker"),
+}
+
+
+class Deployment(BaseModel):
+    """A deployment file: where the workers are, how many, and how large each is.
+
+    On this machine, what is left out is chosen to fit the run. A field that a kind does not take is refused.
+
+    Attributes
+    ----------
+    kind : str
+        "local"; a queue ("slurm", "pbs", "lsf", "sge", "htcondor"); "kubernetes"; or "scheduler", one that runs.
+    workers : int
+        Worker processes: one a job, one a pod. On this machine 0 computes in the calling process, without Dask.
+    threads_per_worker : int
+        Threads of the kernels of one task, and cores of a job. A worker has one task at a time.
+    memory_per_worker : int or str
+        Limit of one worker, and what its job asks for, as 8GiB.
+    dashboard : bool
+        Whether Dask serves its dashboard.
+    walltime : str
+        Of a job, as 12:00:00 or 2d; its worker leaves a little earlier.
+    queue, project : str
+        Which queue or partition, and which account is charged.
+    interface : str
+        Network interface by which jobs reach the driver, as ib0.
+    python : str
+        Interpreter on the nodes; default: this one.
+    prologue : list of str
+        Shell lines before the worker starts, as `module load` ones.
+    directives : list of str
+        More options for the queue, without its prefix: "--constraint=haswell"; of HTCondor "name = value".
+    log_folder : str
+        Where jobs leave their logs; seen by driver and nodes.
+    local_folder : str
+        Scratch folder on the node.
+    gpus_per_worker : int
+        Asked of the queue, and a Dask resource named GPU of each worker.
+    parallel_environment : str
+        Of Grid Engine, for workers with several threads.
+    image, namespace, volume_claim, mount_folder : str
+        Of Kubernetes: what the pods run, and the claim of the volume that holds the stores, mounted where the
+        driver has it too.
+    address, scheduler_file : str
+        Of a running scheduler: one of the two.
+    patience : str
+        How long to go without any worker before giving up, as 2h; jobs may wait in the queue.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    kind: Kind = "local"
+    workers: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    threads_per_worker: Annotated[int, Field(ge=1, le=1024)] | None = None
+    memory_per_worker: Bytes | None = None
+    dashboard: bool = True
+    walltime: Seconds | None = None
+    queue: Word | None = None
+    project: Word | None = None
+    interface: Word | None = None
+    python: Word | None = None
+    prologue: Lines = ()
+    directives: Lines = ()
+    log_folder: AnyPath = Path("nmcdist-logs")
+    local_folder: Word | None = None
+    gpus_per_worker: Annotated[int, Field(ge=0, le=64)] = 0
+    parallel_environment: Word | None = None
+    image: Word | None = None
+    namespace: Word | None = None
+    volume_claim: Word | None = None
+    mount_folder: AnyPath | None = None
+    address: Word | None = None
+    scheduler_file: AnyPath | None = None
+    patience: Seconds = 3600
+
+    @model_validator(mode="after")
+    def _suits_its_kind(self) -> "Deployment":
+        faults = [*self._unfit(), *self._impossible()]
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _unfit(self) -> list[str]:
+        """Return a line for each field that the kind does not take or needs."""
+        takes, needs = _TAKES[self.kind], _NEEDS[self.kind]
+        given = [name for name in type(self).model_fields if name in self.model_fields_set]
+        strange = [name for name in given if name not in takes and getattr(self, name) is not None]
+        others = {name: ", ".join(kind for kind in _TAKES if name in _TAKES[kind]) for name in strange}
+        return [f"{name}: not taken by kind {self.kind}, only by {others[name]}" for name in strange] + [
+            f"{name}: missing, needed by kind {self.kind}" for name in needs if getattr(self, name) is None
+        ]
+
+    def _impossible(self) -> list[str]:
+        faults = []
+        if self.kind != "local" and self.workers == 0:
+            faults.append(f"workers: found 0, expected at least 1 for kind {self.kind}")
+        if self.kind == "scheduler" and (self.address is None) == (self.scheduler_file is None):
+            found = "neither" if self.address is None else "both"
+            faults.append(f"address: found {found} of address and scheduler_file, expected one")
+        if self.walltime is not None and self.walltime < SHORTEST_WALLTIME_S:
+            faults.append(f"walltime: found {self.walltime} s, expected at least {SHORTEST_WALLTIME_S} s")
+        if self.kind == "sge" and (self.threads_per_worker or 1) > 1 and self.parallel_environment is None:
+            faults.append("parallel_environment: missing, needed by kind sge for several threads (see `qconf -spl`)")
+        if self.kind == "htcondor":
+            faults += [f"directives: found {d!r}, expected 'name = value'" for d in self.directives if "=" not in d]
+        if self.mount_folder is not None and not self.mount_folder.is_absolute():
+            faults.append(f"mount_folder: found '{self.mount_folder}', expected an absolute path")
+        return faults
+
+
+SHORTEST_WALLTIME_S = 120
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 12:00:00 is text: version 1.1 takes it for the number 43200."""
+
+
+_INTEGER = "tag:yaml.org,2002:int"
+_Loader.yaml_implicit_resolvers = {
+    letter: [(tag, pattern) for tag, pattern in resolvers if tag != _INTEGER]
+    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_INTEGER, re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
+
+
+def load_deployment(path: str | Path | None = None, **overrides: Any) -> Deployment:
+    """Read a deployment file, and let what is given on the command line take precedence.
+
+    Raises
+    ------
+    RecipeError
+        With one line for every fault in the file or in the overrides.
+    """
+    content: Any = {}
+    if path is not None:
+        try:
+            content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
+        except OSError as error:
+            raise RecipeError(f"{path}: cannot be read ({error.strerror})") from None
+        except (UnicodeDecodeError, yaml.YAMLError) as error:
+            raise RecipeError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+        if not isinstance(content, dict):
+            raise RecipeError(f"{path}: found {type(content).__name__}, expected a mapping of fields")
+        if "kind" not in content:
+            raise RecipeError(f"{path}: kind: missing, expected one of {', '.join(get_args(Kind))}")
+    content = {**content, **{name: value for name, value in overrides.items() if value is not None}}
+    try:
+        return Deployment.model_validate(content)
+    except ValidationError as error:
+        where = str(path or "cluster")
+        lines = "\n".join(fault_lines(error, where)).splitlines()
+        raise RecipeError(
+            "\n".join(line if line.startswith(f"{where}: ") else f"{where}: {line}" for line in lines)
+        ) from None

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+
+#SBATCH -J nmcdist
+#SBATCH -p fast
+#SBATCH -A nmc811
+#SBATCH -n 1
+#SBATCH --cpus-per-task=2
+#SBATCH --mem=1536M
+#SBATCH -t 36:00:00
+#SBATCH -o /scratch/logs/nmcdist-%j.log
+#SBATCH --gres=gpu:1
+#SBATCH --constraint=haswell
+module load gcc
+ulimit -c 0
+export MALLOC_TRIM_THRESHOLD_=65536 OMP_NUM_THREADS=2 MKL_NUM_THREADS=2 OPENBLAS_NUM_THREADS=2 VECLIB_MAXIMUM_THREADS=2 NUMBA_NUM_THREADS=2 DASK_DISTRIBUTED__WORKER__MEMORY__TARGET=False DASK_DISTRIBUTED__WORKER__MEMORY__SPILL=False DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE=False DASK_DISTRIBUTED__WORKER__MEMORY__TERMINATE=0.95
+/opt/nmcdist/bin/python -m distributed.cli.dask_worker tcp://SCHEDULER:PORT --name nmcdist --nthreads 1 --memory-limit 1536MiB --nanny --death-timeout 60 --local-directory /scratch/local --lifetime 129000s --lifetime-stagger 300s --no-lifetime-restart --no-dashboard --resources GPU=1 --interface ib0

@@ -1,0 +1,91 @@
+"""Many items: what the driver and the scheduler, which share a process here, hold and cost for each."""
+
+import gc
+import time
+
+import psutil
+import pytest
+
+from nmcdist.runs import execute
+from nmcdist.runs.cluster import Resources
+from nmcdist.runs.deployment import Deployment
+from nmcdist.runs.groups import GROUP_MOST, GROUP_SECONDS, GroupSize, next_group
+from nmcdist.runs.recipe import Recipe
+from nmcdist.runs.work import Job, Task, Tasks
+from tests.conftest import recipe_with
+
+_NOTHING = """
+def run_group(fingerprint, tasks):
+    from nmcdist.runs.task import Outcome
+    return [Outcome(task.name, task.sample, seconds=1e-3) for task in tasks]
+"""
+
+
+def tasks_of(count):
+    return Tasks(count, lambda k: Task(name=f"item-{k:06d}", sample=k, files=tuple(f"v{j}/c/{k}/0" for j in range(20))))
+
+
+def job_of(tmp_path):
+    recipe = recipe_with()
+    assert isinstance(recipe, Recipe)
+    return Job(tmp_path, tmp_path, None, "", "no-such-run", None, recipe, (), 1)
+
+
+def run_nothing(count, tmp_path, monkeypatch):
+    """Run so many tasks that do nothing; return seconds, and the memory after a tenth and after all."""
+    names = {"__name__": "__main__"}  # so that it is sent to the workers by value
+    exec(_NOTHING, names)
+    monkeypatch.setattr(execute, "run_group", names["run_group"])
+    here, held, start = psutil.Process(), [], None
+    resources = Resources(workers=2, threads=1, memory=2**30)
+    run = execute.run_on_dask(job_of(tmp_path), tasks_of(count), resources, 2**20, Deployment(dashboard=False))
+    for done, outcome in enumerate(run, 1):
+        assert outcome.error == ""
+        start = start or time.perf_counter()
+        if done in (count // 10, count):
+            gc.collect()
+            held.append(here.memory_info().rss)
+    assert done == count
+    return time.perf_counter() - start, *held
+
+
+def test_a_group_takes_about_two_seconds():
+    size = GroupSize()
+    assert size.now == 1
+    size.learn([0.01])
+    assert size.now == GROUP_SECONDS / 0.01
+    for _ in range(50):
+        size.learn([1e-6, 1e-6])
+    assert size.now == GROUP_MOST
+    for _ in range(50):
+        size.learn([30.0])
+    assert size.now == 1
+
+
+def test_what_is_tried_again_goes_first():
+    again, tasks = [7, 8], iter(range(3))
+    assert next_group(again, tasks, 3) == [8, 7, 0]
+    assert next_group(again, tasks, 9) == [1, 2]
+    assert next_group(again, tasks, 9) == []
+
+
+def test_tasks_are_worked_out_when_asked_for():
+    made = []
+    tasks = Tasks(10**12, lambda k: made.append(k) or k)
+    assert (tasks[5], tasks[-1], tasks[2:4]) == (5, 10**12 - 1, [2, 3])
+    assert made == [5, 10**12 - 1, 2, 3]
+    with pytest.raises(IndexError):
+        tasks[10**12]
+
+
+def test_twenty_thousand_items_cost_under_two_milliseconds_each(tmp_path, monkeypatch):
+    seconds, _, _ = run_nothing(20_000, tmp_path, monkeypatch)
+    assert seconds / 20_000 < 2e-3
+
+
+@pytest.mark.slow
+def test_a_million_items_leave_the_memory_flat(tmp_path, monkeypatch):
+    seconds, early, late = run_nothing(1_000_000, tmp_path, monkeypatch)
+    print(f"\n10^6 items: {seconds:.1f} s, {early / 2**20:.0f} MiB after a tenth, {late / 2**20:.0f} MiB after all")
+    assert seconds / 1_000_000 < 2e-3
+    assert late - early < 50 * 2**20
