@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
 from math import ceil, frexp
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numba import njit
@@ -29,6 +29,8 @@ __all__ = [
     "merge_all",
     "summarize",
 ]
+
+K = TypeVar("K")
 
 # Sums are integers in units of 2^-128, in words of 32 bits: enough for squares of anything below 2^127.
 UNIT_BITS = 128
@@ -350,10 +352,10 @@ def summarize(
     return {name: ColumnSummary._of_bins(columns[name], edges[name], bins, radius_edges_nm) for name in names}
 
 
-def merge_all(summaries: Iterable[Mapping[str, ColumnSummary]]) -> dict[str, ColumnSummary]:
+def merge_all(summaries: Iterable[Mapping[K, ColumnSummary]]) -> dict[K, ColumnSummary]:
     """Return the summaries of all tables together; columns that only some have are merged where they are."""
 
-    def merge(a: dict[str, ColumnSummary], b: Mapping[str, ColumnSummary]) -> dict[str, ColumnSummary]:
+    def merge(a: dict[K, ColumnSummary], b: Mapping[K, ColumnSummary]) -> dict[K, ColumnSummary]:
         return a | {name: a[name].merge(of) if name in a else of for name, of in b.items()}
 
     return reduce(merge, summaries, {})

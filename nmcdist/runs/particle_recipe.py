@@ -4,22 +4,22 @@ from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from nmcdist.runs.recipe import BaseRecipe, Nanometres, _as_tuple, _Frozen
+from nmcdist.runs.recipe import BaseRecipe, Frozen, Nanometres, as_tuple
 
-VoxelSizes = Annotated[tuple[Nanometres, ...], BeforeValidator(_as_tuple), Field(max_length=8)]
+VoxelSizes = Annotated[tuple[Nanometres, ...], BeforeValidator(as_tuple), Field(max_length=8)]
 Heights = Annotated[
-    tuple[Annotated[float, Field(ge=0, lt=1)], ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=16)
+    tuple[Annotated[float, Field(ge=0, lt=1)], ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=16)
 ]
 
 
-class ParticlesSpec(_Frozen):
+class ParticlesSpec(Frozen):
     """How many particles, and how many of them one task makes and one file holds."""
 
     count: Annotated[int, Field(ge=1, le=2**31)]
     batch: Annotated[int, Field(ge=1, le=100_000)] = 50
 
 
-class GrainSpec(_Frozen):
+class GrainSpec(Frozen):
     """Whether grains and planar sections are measured: voxel, pixel, and cut heights as shares of the radius."""
 
     voxel_size_nm: Nanometres = 100.0
@@ -27,7 +27,7 @@ class GrainSpec(_Frozen):
     cut_heights: Heights = (0.0, 0.3, 0.6, 0.8)
 
 
-class LabelSpec(_Frozen):
+class LabelSpec(Frozen):
     """Which voxel volumes are stored besides the records: their voxel sizes, and chunk and shard in voxels."""
 
     voxel_sizes_nm: VoxelSizes = ()
@@ -43,7 +43,7 @@ class LabelSpec(_Frozen):
         return self
 
 
-class OrientationSpec(_Frozen):
+class OrientationSpec(Frozen):
     """The law of the c axes: concentration about the radius (positive), or in the plane across it (negative)."""
 
     concentration: Annotated[float, Field(ge=-500, le=500)]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -19,28 +20,31 @@ Axis = Literal["z", "y", "x"]
 Nanometres = Annotated[float, Field(gt=0)]
 
 
-class _Frozen(BaseModel):
+class Frozen(BaseModel):
+    """A part of a recipe: it does not change, and has no fields but its own."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
-def _as_tuple(value: Any) -> Any:
+def as_tuple(value: Any) -> Any:
+    """Return a list, as YAML has them, as a tuple; anything else as it is, to be refused."""
     return tuple(value) if isinstance(value, list) else value
 
 
 Edge = Annotated[int, Field(ge=2, le=2**20)]
-Shape = Annotated[tuple[Edge, Edge, Edge], BeforeValidator(_as_tuple)]
-Axes = Annotated[tuple[Axis, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=3)]
-Levels = Annotated[tuple[float, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+Shape = Annotated[tuple[Edge, Edge, Edge], BeforeValidator(as_tuple)]
+Axes = Annotated[tuple[Axis, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=3)]
+Levels = Annotated[tuple[float, ...], BeforeValidator(as_tuple), Field(min_length=1)]
 
 
-class VolumeSpec(_Frozen):
+class VolumeSpec(Frozen):
     """Voxels of one volume along z, y, x, and their edge in nm."""
 
     shape: Shape
     voxel_size_nm: Nanometres
 
 
-class DescriptorSpec(_Frozen):
+class DescriptorSpec(Frozen):
     """Which descriptors are computed, and how far their curves go."""
 
     max_lag_nm: Nanometres = 3000.0
@@ -55,7 +59,7 @@ class DescriptorSpec(_Frozen):
         return self
 
 
-class StorageSpec(_Frozen):
+class StorageSpec(Frozen):
     """How volumes are stored: edge of a chunk and longest edge of a shard in voxels; or not at all."""
 
     chunk: Annotated[int, Field(ge=8, le=512)] = 64
@@ -69,7 +73,7 @@ class StorageSpec(_Frozen):
         return self
 
 
-class BaseRecipe(_Frozen):
+class BaseRecipe(Frozen):
     """What every recipe says, whatever it makes.
 
     Attributes
@@ -91,9 +95,9 @@ class BaseRecipe(_Frozen):
     seed: Annotated[int, Field(ge=0, lt=2**64)]
 
     @property
+    @abstractmethod
     def samples(self) -> int:
         """Number of items."""
-        raise NotImplementedError
 
     @property
     def content(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Statistics of a particle run: what each batch adds, as one row of integers, and what they come to together."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from nmcdist.descriptors.summaries import (
     SECTION_EDGES,
     ColumnSummary,
     Moments,
+    merge_all,
+    summarize,
 )
 from nmcdist.runs.particle_recipe import ParticleRecipe
 
@@ -23,8 +25,6 @@ Summaries = dict[Key, ColumnSummary]
 MOMENTS = ("count", "missing", "minimum", "maximum", "mean", "sd")
 _LATTICE_COLUMNS = ("volume_nm3", "equivalent_diameter_nm", "radius_nm")
 _SHELL_COLUMNS = ("d_max_nm", "compactness", "aspect_ratio", "sphericity", "volume_nm3", "area_nm2", "grains")
-_SUMS = ("count", "missing", "minimum", "maximum", "sums")
-_STATE = {"moments": _SUMS, "histogram": ("count", "below", "above"), "profile": _SUMS}
 
 
 def tables_of(recipe: ParticleRecipe) -> dict[str, dict[str, np.ndarray]]:
@@ -57,15 +57,15 @@ def add_table(
     summaries: Summaries, table: str, columns: Mapping[str, Any], radius_nm: np.ndarray | None = None
 ) -> None:
     """Add those columns of a table that are summarised."""
-    for (own, column), before in summaries.items():
-        if own == table and column in columns:
-            radius = radius_nm if radius_nm is not None and len(radius_nm) == np.size(columns[column]) else None
-            summaries[own, column] = before.merge(ColumnSummary.of(columns[column], before.histogram.edges, radius))
+    edges = {column: before.histogram.edges for (own, column), before in summaries.items() if own == table}
+    for column, new in summarize(columns, edges, radius_nm).items():
+        summaries[table, column] = summaries[table, column].merge(new)
 
 
 def as_row(summaries: Summaries) -> np.ndarray:
     """Return statistics as one row of int64, floats by their bits."""
-    return np.concatenate([array.ravel().view(np.int64) for array in _state(summaries)])
+    parts = (summary.to_arrays() for summary in summaries.values())
+    return np.concatenate([np.ravel(arrays[name]).view(np.int64) for arrays in parts for name in _sums(arrays)])
 
 
 def row_length(recipe: ParticleRecipe) -> int:
@@ -75,31 +75,20 @@ def row_length(recipe: ParticleRecipe) -> int:
 
 def from_row(row: np.ndarray, recipe: ParticleRecipe) -> Summaries:
     """Return the statistics that :func:`as_row` made a row of."""
-    start = 0
-
-    def take(like: Any) -> np.ndarray:
-        nonlocal start
-        like = np.asarray(like)
-        part = row[start : start + like.size]
-        start += like.size
-        return part.view(like.dtype).reshape(like.shape)
-
-    def read(part: Any, names: tuple[str, ...]) -> Any:
-        return replace(part, **{name: take(getattr(part, name)) for name in names})
-
-    return {
-        key: replace(empty, **{part: read(getattr(empty, part), names) for part, names in _STATE.items()})
-        for key, empty in nothing(recipe).items()
-    }
+    start, read = 0, {}
+    for key, empty in nothing(recipe).items():
+        arrays = empty.to_arrays()
+        for name in _sums(arrays):
+            part = row[start : start + np.size(arrays[name])]
+            start += len(part)
+            arrays[name] = part.view(np.asarray(arrays[name]).dtype).reshape(np.shape(arrays[name]))
+        read[key] = ColumnSummary.from_arrays(arrays)
+    return read
 
 
 def merged(rows: Iterable[np.ndarray], recipe: ParticleRecipe) -> Summaries:
     """Return the statistics of all batches together; they are read one by one."""
-    total = nothing(recipe)
-    for row in rows:
-        batch = from_row(row, recipe)
-        total = {key: summary.merge(batch[key]) for key, summary in total.items()}
-    return total
+    return merge_all(chain([nothing(recipe)], (from_row(row, recipe) for row in rows)))
 
 
 def total_variables(recipe: ParticleRecipe) -> tuple[tuple[Variable, ...], tuple[Coordinate, ...]]:
@@ -174,11 +163,9 @@ def _kinds(recipe: ParticleRecipe) -> dict[str, tuple[list[str], dict[str, np.nd
     return kinds
 
 
-def _state(summaries: Summaries) -> Iterator[np.ndarray]:
-    for summary in summaries.values():
-        for part, names in _STATE.items():
-            for name in names:
-                yield np.atleast_1d(getattr(getattr(summary, part), name))
+def _sums(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """Return which arrays of a summary depend on what was summarised: all but the edges of the bins."""
+    return [name for name in arrays if not name.endswith("/edges")]
 
 
 def _moments(moments: Moments) -> np.ndarray:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -67,7 +68,7 @@ class Tasks(Sequence[T]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(ABC):
     """A run, worked out; each kind of dataset adds to it what it needs.
 
     Attributes
@@ -114,9 +115,9 @@ class Plan:
         return False
 
     @property
+    @abstractmethod
     def task_text(self) -> str:
         """What one task makes, in words."""
-        raise NotImplementedError
 
     @property
     def cut_text(self) -> str:
@@ -124,13 +125,13 @@ class Plan:
         return ""
 
     @property
+    @abstractmethod
     def smaller_text(self) -> str:
         """What to change so that a task takes less memory, in words."""
-        raise NotImplementedError
 
+    @abstractmethod
     def facts(self) -> dict[str, str]:
         """Return what is to be told of this kind of dataset, by heading."""
-        raise NotImplementedError
 
     def validate(self, *, present_bytes: int = 0) -> None:
         """Refuse a run that cannot end well.
