@@ -1,6 +1,7 @@
 """Write and open stores: Zarr format 3 groups that are laid out as :mod:`nmcdist.datasets.layout` says."""
 
 import contextlib
+import hashlib
 import json
 import os
 import warnings
@@ -11,7 +12,10 @@ from typing import Any
 import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
+from zarr.core.buffer import Buffer
+from zarr.storage import LocalStore
 
+from nmcdist.datasets.files import FileRecord
 from nmcdist.datasets.layout import (
     FORMAT_ATTRIBUTE,
     FORMAT_VERSION,
@@ -24,6 +28,24 @@ from nmcdist.datasets.layout import (
 from nmcdist.errors import StoreError
 
 _LEVEL = 3  # of Zstandard: label volumes grow by 1 % at level 1 and shrink by 8 % at level 5, for 4 times the time
+
+
+class Written(dict[str, FileRecord]):
+    """Records of the files of a store, taken from the bytes that were handed to the disk, not from those read back."""
+
+
+class _Recorder(LocalStore):
+    """One array of a store on disk; what is written to it is hashed on its way."""
+
+    def __init__(self, store: Path, array: str, written: Written) -> None:
+        super().__init__(store / array)
+        self._array, self._written = array, written
+
+    async def set(self, key: str, value: Buffer) -> None:
+        view = memoryview(value.as_buffer_like())
+        record = FileRecord(hashlib.sha256(view).hexdigest(), view.nbytes)
+        await super().set(key, value)
+        self._written[f"{self._array}/{key}"] = record
 
 
 def create_store(path: Path, layout: Layout) -> None:
@@ -61,16 +83,17 @@ def consolidate(path: Path) -> None:
         zarr.consolidate_metadata(path, zarr_format=3)
 
 
-def write_block(store: Path, variable: Variable, sample: int, box: Box, labels: np.ndarray) -> None:
+def write_block(store: Path, variable: Variable, sample: int, box: Box, labels: np.ndarray) -> Written:
     """Write a block of whole shards of one volume; its files must have been removed before."""
-    array = zarr.open_array(store=store / variable.name, mode="r+", zarr_format=3)
+    array, written = _writable(store, variable)
     with _always_write():
         array[(sample, *_slices(box))] = labels
+    return written
 
 
 def write_descriptors(
     store: Path, variables: Sequence[Variable], sample: int, values: Mapping[str, np.ndarray]
-) -> None:
+) -> Written:
     """Write the descriptors of one sample.
 
     Raises
@@ -82,16 +105,19 @@ def write_descriptors(
     if names != set(values):
         differing = sorted(names ^ set(values))
         raise StoreError(f"{store}: descriptors differ from the layout in {differing}")
+    records = Written()
     with _always_write():
         for variable in variables:
             value = np.asarray(values[variable.name])
             if value.shape != variable.shape[1:]:
                 raise StoreError(f"{store}: {variable.name}: found shape {value.shape}, expected {variable.shape[1:]}")
-            array = zarr.open_array(store=store / variable.name, mode="r+", zarr_format=3)
+            array, written = _writable(store, variable)
             array[sample] = value.astype(variable.dtype)
+            records |= written
+    return records
 
 
-def write_rows(store: Path, variable: Variable, place: int, values: np.ndarray) -> None:
+def write_rows(store: Path, variable: Variable, place: int, values: np.ndarray) -> Written:
     """Write what a batch owns of a variable; its file must have been removed before.
 
     Parameters
@@ -112,16 +138,18 @@ def write_rows(store: Path, variable: Variable, place: int, values: np.ndarray) 
     if len(values) > most or values.shape[1:] != variable.shape[1:]:
         expected = (f"at most {most}", *map(str, variable.shape[1:]))
         raise StoreError(f"{store}: {variable.name}: found shape {values.shape}, expected ({', '.join(expected)})")
-    array = zarr.open_array(store=store / variable.name, mode="r+", zarr_format=3)
+    array, written = _writable(store, variable)
     with _always_write():
         array[place * most : place * most + len(values)] = values.astype(variable.dtype)
+    return written
 
 
-def write_total(store: Path, variable: Variable, values: np.ndarray) -> None:
+def write_total(store: Path, variable: Variable, values: np.ndarray) -> Written:
     """Write a variable that belongs to the run as a whole."""
-    array = zarr.open_array(store=store / variable.name, mode="r+", zarr_format=3)
+    array, written = _writable(store, variable)
     with _always_write():
         array[...] = values.astype(variable.dtype)
+    return written
 
 
 def read_rows(store: Path, name: str, start: int, stop: int) -> np.ndarray:
@@ -252,6 +280,11 @@ def read_block(store: Path, sample: int, box: Box | None = None) -> np.ndarray:
     if labels.size and labels.max() == array.fill_value:
         raise StoreError(f"{store}: the volume of item {sample} is incomplete")
     return labels
+
+
+def _writable(store: Path, variable: Variable) -> tuple[zarr.Array, Written]:
+    written = Written()
+    return zarr.open_array(store=_Recorder(store, variable.name, written), mode="r+", zarr_format=3), written
 
 
 def _create_array(group: zarr.Group, variable: Variable) -> None:

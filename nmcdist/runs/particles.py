@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nmcdist.bundle import Bundle
+from nmcdist.datasets.files import FileRecord
 from nmcdist.datasets.layout import ROW, SAMPLE, Variable
 from nmcdist.datasets.particles import read_particle
 from nmcdist.datasets.store import read_rows, write_block, write_rows, write_total
@@ -36,7 +37,7 @@ from nmcdist.runs.particle_store import (
     sizes_of,
 )
 from nmcdist.runs.published import fingerprint
-from nmcdist.runs.work import ItemFailed, Job, Plan, Task, Tasks, timed
+from nmcdist.runs.work import ItemFailed, Job, Made, Plan, Task, Tasks, timed
 
 STORED_PER_ROW = 36.0  # bytes of a grain's record after compression
 STORED_PER_MEASURED_ROW = 75.0  # of a grain that is measured too
@@ -140,7 +141,7 @@ def plan_particles(
     )
 
 
-def make(job: Job, bundle: Bundle | None, task: ParticleTask, seconds: dict[str, float]) -> None:
+def make(job: Job, bundle: Bundle | None, task: ParticleTask, seconds: dict[str, float]) -> Made:
     """Make and write a batch.
 
     Parameters
@@ -161,18 +162,20 @@ def make(job: Job, bundle: Bundle | None, task: ParticleTask, seconds: dict[str,
     assert isinstance(recipe, ParticleRecipe)
     batch = _Batch(recipe, job.variables, first_row=task.place * _capacity(job.variables))
     model = None if bundle is None else ParticleModel.from_bundle(bundle)
+    files: dict[str, FileRecord] = {}
     for item in range(task.sample, task.stop):
         try:
             with timed(seconds, "draw" if model else "read"):
                 particle = model.draw(recipe.seed, item) if model else _taken(job.source, item)
             batch.add(particle, seconds)
             with timed(seconds, "write"):
-                _write_labels(job, particle, item)
+                files |= _write_labels(job, particle, item)
         except Exception as error:
             raise ItemFailed(item, error) from error
     with timed(seconds, "write"):
         for name, values in batch.values().items():
-            write_rows(job.store, _variable(job.variables, name), task.place, values)
+            files |= write_rows(job.store, _variable(job.variables, name), task.place, values)
+    return Made(files)
 
 
 def join(plan: ParticlePlan, wip: Path, journal: Journal) -> set[str]:
@@ -288,10 +291,11 @@ class _Batch:
         statistics.add_table(self.statistics, table, {"chord_length_nm": chords})
 
 
-def _write_labels(job: Job, particle: Particle, item: int) -> None:
+def _write_labels(job: Job, particle: Particle, item: int) -> dict[str, FileRecord]:
     """Render the voxel volumes that the recipe stores, each in the middle of a cube that all particles share."""
     recipe = job.recipe
     assert isinstance(recipe, ParticleRecipe)
+    files: dict[str, FileRecord] = {}
     for size in recipe.labels.voxel_sizes_nm:
         variable = _variable(job.variables, label_name(size))
         cube = np.zeros(variable.shape[1:], dtype=np.int32)
@@ -300,7 +304,8 @@ def _write_labels(job: Job, particle: Particle, item: int) -> None:
         start = [round(o / size - 0.5) + n // 2 for o, n in zip(origin, cube.shape, strict=True)]
         cube[tuple(slice(s, s + n) for s, n in zip(start, labels.shape, strict=True))] = labels
         z, y, x = cube.shape
-        write_block(job.store, variable, item, ((0, z), (0, y), (0, x)), cube)
+        files |= write_block(job.store, variable, item, ((0, z), (0, y), (0, x)), cube)
+    return files
 
 
 def _spread(values: np.ndarray, places: np.ndarray, n: int) -> np.ndarray:

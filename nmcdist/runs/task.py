@@ -8,9 +8,8 @@ import traceback
 from dataclasses import dataclass, replace
 
 from nmcdist.bundle import Bundle, load_bundle
-from nmcdist.datasets.files import file_record
 from nmcdist.datasets.store import remove_files
-from nmcdist.errors import BundleError
+from nmcdist.errors import BundleError, StoreError
 from nmcdist.runs.journal import Journal, Receipt
 from nmcdist.runs.memory import peak_memory_bytes, reset_peak_memory
 from nmcdist.runs.plan import maker_of
@@ -115,14 +114,16 @@ def _make(job: Job, bundle: Bundle | None, task: Task) -> None:
     journal.drop_receipt(task.name)
     journal.write_start(task.name, _worker())
     remove_files(job.store, task.files)
-    partials = maker_of(job.recipe).make(job, bundle, task, seconds)
+    made = maker_of(job.recipe).make(job, bundle, task, seconds)
+    if set(made.files) != set(task.files):
+        raise StoreError(f"{task.name}: wrote other files than its own: {sorted(set(made.files) ^ set(task.files))}")
     journal.write_receipt(
         Receipt(
             task=task.name,
             fingerprint=job.fingerprint,
             box=task.box,
-            files={name: file_record(job.store / name) for name in task.files},
-            partials=partials,
+            files=made.files,
+            partials=made.partials,
             seconds=seconds,
             peak_memory_bytes=peak_memory_bytes(),
             worker=_worker(),

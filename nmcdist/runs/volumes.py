@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nmcdist.bundle import Bundle
-from nmcdist.datasets.files import file_record, link_or_copy, readable_bytes
+from nmcdist.datasets.files import FileRecord, file_record, link_or_copy, readable_bytes
 from nmcdist.datasets.integrity import read_manifest
 from nmcdist.datasets.layout import VOLUME, Box, Shape, Variable, boxes_of, files_in_box
 from nmcdist.datasets.store import read_block, remove_files, write_block, write_descriptors
@@ -22,7 +22,7 @@ from nmcdist.runs.journal import Journal, packed, unpacked
 from nmcdist.runs.memory import USABLE, task_need
 from nmcdist.runs.published import fingerprint, store_layout, volume_of
 from nmcdist.runs.recipe import Recipe
-from nmcdist.runs.work import Job, Plan, Task, Tasks, timed
+from nmcdist.runs.work import Job, Made, Plan, Task, Tasks, timed
 
 STORED_PER_VOXEL = 0.25  # bytes after compression, at most: 0.06 at voxels of 10 nm, 0.23 at 160 nm
 
@@ -167,8 +167,8 @@ def plan_volumes(
     )
 
 
-def make(job: Job, bundle: Bundle | None, task: VolumeTask, seconds: dict[str, float]) -> dict[str, Any] | None:
-    """Make and write what a task owns; return what a block adds to the descriptors of its volume.
+def make(job: Job, bundle: Bundle | None, task: VolumeTask, seconds: dict[str, float]) -> Made:
+    """Make and write what a task owns.
 
     Parameters
     ----------
@@ -180,16 +180,21 @@ def make(job: Job, bundle: Bundle | None, task: VolumeTask, seconds: dict[str, f
         Gets the wall time of drawing, writing and describing.
     """
     assert isinstance(job.recipe, Recipe)
-    window = _volume(job, bundle, task, seconds)
+    files: dict[str, FileRecord] = {}
+    if job.source is not None:
+        with timed(seconds, "read"):
+            files |= _taken_files(job, job.source, task)
+    window = _window(job, bundle, task, seconds)
     core = tuple(slice(a - w, b - w) for (a, b), (w, _) in zip(task.box, task.window, strict=True))
     volume = next((v for v in job.variables if v.name == VOLUME), None)
     if volume is not None and job.source is None:
         with timed(seconds, "write"):
-            write_block(job.store, volume, task.sample, task.box, window[core])
+            files |= write_block(job.store, volume, task.sample, task.box, window[core])
     if job.recipe.descriptors is None:
-        return None
+        return Made(files)
     with timed(seconds, "describe"):
-        return _describe(job, job.recipe, task, window, core)
+        described = _describe(job, job.recipe, task, window, core)
+        return Made(files | described.files, described.partials)
 
 
 def join(plan: VolumePlan, wip: Path, journal: Journal) -> set[str]:
@@ -214,13 +219,12 @@ def join(plan: VolumePlan, wip: Path, journal: Journal) -> set[str]:
     return files
 
 
-def _volume(job: Job, bundle: Bundle | None, task: VolumeTask, seconds: dict[str, float]) -> np.ndarray:
+def _window(job: Job, bundle: Bundle | None, task: VolumeTask, seconds: dict[str, float]) -> np.ndarray:
     """Return the voxels of a task's window, drawn, or read from the store that they are taken from."""
     assert isinstance(job.recipe, Recipe)
     (z, y, x) = task.window
     if job.source is not None:
         with timed(seconds, "read"):
-            _take_files(job, job.source, task)
             return read_block(job.source, task.sample, task.window)
     assert bundle is not None  # every job without a source holds it
     with timed(seconds, "draw"):
@@ -229,24 +233,26 @@ def _volume(job: Job, bundle: Bundle | None, task: VolumeTask, seconds: dict[str
         return cba.draw(bundle, task.changes, shape, voxel_size_nm, job.recipe.seed, task.sample, origin)
 
 
-def _take_files(job: Job, source: Path, task: VolumeTask) -> None:
-    manifest = read_manifest(source)
+def _taken_files(job: Job, source: Path, task: VolumeTask) -> dict[str, FileRecord]:
+    """Give the files of a task a second name in the new store, and return their records."""
+    manifest, taken = read_manifest(source), dict[str, FileRecord]()
     for name in (n for n in task.files if n.startswith(f"{VOLUME}/")):
         if file_record(source / name) != manifest.get(name):
             raise StoreError(f"{source}: {name}: damaged; run `nmcdist verify`, then heal it with --resume")
         link_or_copy(source / name, job.store / name)
+        taken[name] = manifest[name]
+    return taken
 
 
-def _describe(
-    job: Job, recipe: Recipe, task: VolumeTask, window: np.ndarray, core: tuple[slice, ...]
-) -> dict[str, Any] | None:
+def _describe(job: Job, recipe: Recipe, task: VolumeTask, window: np.ndarray, core: tuple[slice, ...]) -> Made:
     assert recipe.descriptors is not None
     if task.is_block:
         volume = recipe.volume
-        return packed(cba.describe_block(window, core, volume.shape, volume.voxel_size_nm, recipe.descriptors))
+        return Made(
+            {}, packed(cba.describe_block(window, core, volume.shape, volume.voxel_size_nm, recipe.descriptors))
+        )
     values = cba.describe(window, recipe.volume.voxel_size_nm, recipe.descriptors)
-    write_descriptors(job.store, [v for v in job.variables if v.name != VOLUME], task.sample, values)
-    return None
+    return Made(write_descriptors(job.store, [v for v in job.variables if v.name != VOLUME], task.sample, values))
 
 
 def _recorded_block(settings: Mapping[str, Any]) -> Shape | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nmcdist.datasets.files import existing_parent, readable_bytes
+from nmcdist.datasets.files import FileRecord, existing_parent, readable_bytes
 from nmcdist.datasets.layout import Box, Layout, Variable
 from nmcdist.errors import PlanError, StoreError
 from nmcdist.runs.cluster import Machine, Resources
@@ -65,6 +65,22 @@ class Tasks(Sequence[T]):
         if not -self._count <= number < self._count:
             raise IndexError(number)
         return self._make(number % self._count)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What making a task left behind.
+
+    Attributes
+    ----------
+    files : dict of str to FileRecord
+        What was handed to the disk, by path in the store.
+    partials : dict or None
+        What a block adds to the descriptors of its volume.
+    """
+
+    files: dict[str, FileRecord]
+    partials: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -282,6 +282,26 @@ def test_a_full_disk_stops_the_run_in_one_line(tmp_path, monkeypatch, drawn):
     assert drawn == [0]
 
 
+def test_damage_between_a_write_and_its_receipt_is_found(tmp_path, monkeypatch):
+    write = volumes.write_block
+
+    def write_and_spoil(store, variable, sample, box, labels):
+        records = write(store, variable, sample, box, labels)
+        for name in records:
+            content = bytearray((store / name).read_bytes())
+            content[len(content) // 2] ^= 1
+            (store / name).write_bytes(content)
+        return records
+
+    monkeypatch.setattr(volumes, "write_block", write_and_spoil)
+    make(tmp_path, recipe=recipe_with(descriptors=None))
+    faults = verify(tmp_path / "tiny.zarr")
+    assert [(f.sample, f.what) for f in faults] == [(k, "has another checksum than the manifest") for k in range(4)]
+    monkeypatch.undo()
+    make(tmp_path, recipe=recipe_with(descriptors=None), resume=True)
+    assert verify(tmp_path / "tiny.zarr") == []
+
+
 def test_a_run_that_cannot_fit_writes_nothing(tmp_path):
     with pytest.raises(PlanError, match="memory: a task"):
         make(tmp_path / "out", Deployment(workers=1, memory_per_worker="100MiB"))
