@@ -152,17 +152,23 @@ def retry_failed(store: Path, retries: int, **options: Any) -> int:
 @cli.command()
 @click.argument("recipe", type=_PATH)
 @click.option("--out", type=_PATH, default=Path(), help="Folder that the dataset would go to.")
+@click.option(
+    "--measure", is_flag=True, help="Make a few tasks in a temporary folder, and tell what the run will take."
+)
 @_cluster_options
-def plan(recipe: Path, out: Path, **cluster: Any) -> None:
-    """Print what RECIPE would run: tasks, bytes, memory, chunks, and the job script. Nothing is written."""
+def plan(recipe: Path, out: Path, measure: bool, **cluster: Any) -> None:
+    """Print what RECIPE would run: tasks, bytes, files, memory, chunks, the job script, and on demand the time."""
+    from nmcdist.runs import trial
     from nmcdist.runs.batch import job_script
     from nmcdist.runs.plan import make_plan
     from nmcdist.runs.recipe import load_recipe, recipe_bundle
 
     loaded = load_recipe(recipe)
-    deployment = _deployment(**cluster)
-    worked_out = make_plan(loaded, recipe_bundle(loaded, recipe.parent), out, deployment)
+    deployment, bundle = _deployment(**cluster), recipe_bundle(loaded, recipe.parent)
+    worked_out = make_plan(loaded, bundle, out, deployment)
     click.echo(worked_out.summary())
+    if measure:
+        click.echo("\n".join(["", *trial.measure(worked_out, bundle, deployment).lines(worked_out)]))
     if script := job_script(deployment, worked_out.resources):
         click.echo(f"\n{script.rstrip()}")
     worked_out.validate()

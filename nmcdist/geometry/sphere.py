@@ -325,13 +325,33 @@ def star_bounds(coefficients: np.ndarray) -> tuple[float, float]:
         If the coefficients have a wrong shape or are not finite.
     """
     row = _one(coefficients)
-    order = order_of(row)
-    level, widest = _bounding_level(order)
-    radii = star_radii(row, icosphere(level)[0])
-    middle = (radii.max() + radii.min()) / 2
-    reach = float(np.abs(radii - middle).max()) / math.cos(order * widest)
-    slack = _SLACK * (abs(middle) + reach)
-    return float(middle - reach - slack), float(middle + reach + slack)
+    radii = star_radii(row, icosphere(_bounding_level(order_of(row))[0])[0])
+    low, high = _bounds(radii.min(), radii.max(), order_of(row))
+    return float(low), float(high)
+
+
+def star_bounds_of_many(coefficients: np.ndarray) -> np.ndarray:
+    """Return what :func:`star_bounds` does, but for rounding, for many bodies at once.
+
+    Parameters
+    ----------
+    coefficients : ndarray, shape (n, (order + 1)^2)
+
+    Returns
+    -------
+    ndarray of float64, shape (n, 2)
+
+    Raises
+    ------
+    InputError
+        If the coefficients have a wrong shape or are not finite.
+    """
+    rows = check_coefficients(coefficients)
+    order = order_of(rows)
+    harmonics = icosphere_harmonics(_bounding_level(order)[0], order)
+    extremes = np.empty((len(rows), 2))
+    _extremes(rows, harmonics, extremes)
+    return np.column_stack(_bounds(extremes[:, 0], extremes[:, 1], order))
 
 
 def star_volumes(coefficients: np.ndarray) -> np.ndarray:
@@ -414,6 +434,27 @@ def _moment_rule(order: int) -> tuple[np.ndarray, ...]:
     ]
     harmonics = _transposed(real_spherical_harmonics(rule.directions, order))
     return (np.ascontiguousarray(rule.directions.T), rule.weights, harmonics, *slopes)
+
+
+def _bounds(least: Any, most: Any, order: int) -> tuple[Any, Any]:
+    """Return the bounds of radius functions from their extremes at the vertices of the bounding icosphere."""
+    middle = (most + least) / 2
+    reach = np.maximum(most - middle, middle - least) / math.cos(order * _bounding_level(order)[1])
+    slack = _SLACK * (np.abs(middle) + reach)
+    return middle - reach - slack, middle + reach + slack
+
+
+@njit(cache=True, nogil=True)
+def _extremes(rows: np.ndarray, harmonics: np.ndarray, extremes: np.ndarray) -> None:
+    """Find the least and the largest value of each series; `harmonics` has a row a function."""
+    values = np.empty(harmonics.shape[1])
+    for i in range(len(rows)):
+        values[:] = rows[i, 0] * harmonics[0]
+        for k in range(1, rows.shape[1]):
+            c = rows[i, k]
+            for v in range(len(values)):
+                values[v] += c * harmonics[k, v]
+        extremes[i, 0], extremes[i, 1] = values.min(), values.max()
 
 
 @lru_cache(maxsize=8)

@@ -65,7 +65,7 @@ def sizes_of(recipe: ParticleRecipe, bundle: Bundle) -> Sizes:
     largest = np.empty(recipe.samples)
     for start in range(0, recipe.samples, _BLOCK):
         rows, _ = model.shells.draw_many(recipe.seed, range(start, min(start + _BLOCK, recipe.samples)))
-        largest[start : start + len(rows)] = [sphere.star_bounds(row)[1] for row in rows]
+        largest[start : start + len(rows)] = sphere.star_bounds_of_many(rows)[:, 1]
     edge, window = model.margins_nm
     per_volume, spare = model.grains.intensity_per_nm3 * 4 / 3 * np.pi, 2 * model.grains.spacing_nm
     rows = per_volume * (largest + window + spare) ** 3

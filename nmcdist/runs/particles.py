@@ -74,6 +74,11 @@ class ParticlePlan(Plan):
     tasks: Sequence[ParticleTask] = field(repr=False)
     sizes: Sizes = field(repr=False)
 
+    def share(self, number: int) -> float:
+        """Return what part of the whole run's work a batch is: that of the volume around its particles."""
+        task, volumes = self.tasks[number], self.sizes.radii_nm**3
+        return float(volumes[task.sample : task.stop].sum() / volumes.sum())
+
     @property
     def task_text(self) -> str:
         """Particles of a task."""

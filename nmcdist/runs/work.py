@@ -130,6 +130,10 @@ class Plan(ABC):
         """Whether receipts hold what the end of the run needs besides files."""
         return False
 
+    def share(self, number: int) -> float:
+        """Return what part of the whole run's work a task is."""
+        return 1 / len(self.tasks)
+
     @property
     @abstractmethod
     def task_text(self) -> str:
@@ -197,6 +201,7 @@ class Plan(ABC):
             **self.facts(),
             "tasks": f"{len(self.tasks)}; files of the store that each owns: {len(self.tasks[0].files)}",
             "store": f"at most about {readable_bytes(self.stored_bytes)} in {self.out}",
+            "files": f"{self.layout.file_count:,}",
             "memory a task": f"{readable_bytes(self.task_bytes)}; a worker has {readable_bytes(resources.memory)}",
             "workers": "none, in this process"
             if resources.workers == 0

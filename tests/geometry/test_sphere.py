@@ -273,6 +273,12 @@ def test_no_direction_leaves_the_bounds_and_they_are_close(roughness):
         assert high - low <= 1.12 * (radii.max() - radii.min())
 
 
+def test_bounds_of_many_are_those_of_each():
+    rows = np.array([some_body(RNG, roughness) for roughness in (0.05, 0.5, 2.0)])
+    found = sphere.star_bounds_of_many(rows)
+    np.testing.assert_allclose(found, [sphere.star_bounds(row) for row in rows], rtol=1e-12)
+
+
 def test_bounds_hold_for_each_harmonic_alone():
     units = np.concatenate([RNG.standard_normal((20_000, 3)), POLES])
     values = sphere.real_spherical_harmonics(units)

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -13,11 +14,13 @@ import yaml
 
 from nmcdist.bundle import load_bundle
 from nmcdist.errors import PlanError, StoreError
+from nmcdist.runs import execute
 from nmcdist.runs.batch import preflight
 from nmcdist.runs.cluster import Machine, resources_for
 from nmcdist.runs.connect import connected, queue_state
 from nmcdist.runs.deployment import Deployment, load_deployment
 from nmcdist.runs.parts import finalise_store, run_part
+from nmcdist.runs.work import Job, Task
 from tests.conftest import BUNDLE, HERE, TINY, make, recipe_with, store_sha256
 
 ROOT = Path(__file__).parents[2]
@@ -121,6 +124,49 @@ def test_jobs_are_workers_that_are_replaced_when_cancelled(deployed, tmp_path):
         assert client.submit(abs, -7).result(timeout=20) == 7
     wait_until(lambda: jobs() == [], 20.0)
     assert list((tmp_path / "logs").glob("nmcdist-*.log"))
+
+
+LONG_THE_FIRST_TIME = """
+def run_group(folder, tasks):
+    import time
+    from pathlib import Path
+    from nmcdist.runs.task import Outcome
+    with (Path(folder) / "began").open("a") as began:
+        began.write("x")
+    if (Path(folder) / "began").read_text() == "x":
+        time.sleep(600)
+    return [Outcome(task.name, task.sample) for task in tasks]
+"""
+
+
+@pytest.mark.slow  # SLURM ends jobs at whole minutes
+def test_a_task_on_a_job_whose_walltime_is_over_goes_to_the_job_that_takes_its_place(deployed, tmp_path, monkeypatch):
+    names = {"__name__": "__main__"}  # so that it is sent to the workers by value
+    exec(LONG_THE_FIRST_TIME, names)
+    monkeypatch.setattr(execute, "run_group", names["run_group"])
+    job = Job(tmp_path, tmp_path, None, "", str(tmp_path), None, recipe_with(), (), 1)
+    deployment, resources = deployed(workers=1, walltime="0:10:00")
+    outcomes = []
+
+    def run():
+        outcomes.extend(
+            execute.run_on_dask(job, [Task(name="item-0", sample=0, files=())], resources, 2**20, deployment)
+        )
+
+    driver = threading.Thread(target=run)
+    driver.start()
+    wait_until((tmp_path / "began").exists)
+    (first,) = jobs()
+    subprocess.run(["scontrol", "update", f"JobId={first}", "TimeLimit=1"], check=True, timeout=20)
+    wait_until(lambda: first not in jobs(), 120.0)
+    driver.join(SOON_S)
+    assert [outcome.error for outcome in outcomes] == [""]
+    shown = subprocess.run(
+        ["scontrol", "show", "job", str(first)], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert "JobState=TIMEOUT" in shown.stdout
+    assert (tmp_path / "began").read_text() == "xx"
+    wait_until(lambda: jobs() == [], 20.0)
 
 
 def test_a_job_that_is_cancelled_before_its_worker_comes_is_replaced(deployed, slurm):
