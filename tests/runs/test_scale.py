@@ -6,11 +6,15 @@ import time
 import psutil
 import pytest
 
+from nmcdist.bundle import load_bundle, save_bundle
+from nmcdist.datasets.store import open_store
 from nmcdist.runs import execute
 from nmcdist.runs.cluster import Resources
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.groups import GROUP_MOST, GROUP_SECONDS, GroupSize, next_group
-from nmcdist.runs.recipe import Recipe
+from nmcdist.runs.progress import Silent
+from nmcdist.runs.recipe import Recipe, parsed_recipe
+from nmcdist.runs.run import run_recipe
 from nmcdist.runs.work import Job, Task, Tasks
 from tests.conftest import recipe_with
 
@@ -88,4 +92,44 @@ def test_a_million_items_leave_the_memory_flat(tmp_path, monkeypatch):
     seconds, early, late = run_nothing(1_000_000, tmp_path, monkeypatch)
     print(f"\n10^6 items: {seconds:.1f} s, {early / 2**20:.0f} MiB after a tenth, {late / 2**20:.0f} MiB after all")
     assert seconds / 1_000_000 < 2e-3
+    assert late - early < 50 * 2**20
+
+
+class Memory(Silent):
+    """Takes note of the memory of this process, which holds driver and scheduler, after a tenth and after all tasks."""
+
+    def __init__(self) -> None:
+        self.total, self.held = 0, []
+
+    def start(self, total: int, done: int) -> None:
+        self.total = total
+
+    def advance(self, done: int) -> None:
+        if done in (self.total // 10, self.total):
+            gc.collect()
+            self.held.append(psutil.Process().memory_info().rss)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_particles_leave_the_memory_flat(tmp_path):
+    """Particles of about 1 um, records only, on two workers: all that a run does, for items as small as they get."""
+    small = load_bundle("nmc811-radial").with_parameters(shell_scale_nm=5600.0, shell_sigma=0.1)
+    bundle, count, memory = load_bundle(save_bundle(small, tmp_path / "small")), 100_000, Memory()
+    content = {
+        "name": "tiny", "version": "1.0.0", "title": "Tiny particles", "bundle": "small", "seed": 1,
+        "particles": {"count": count, "batch": 100},
+    }  # fmt: skip
+    deployment = Deployment(workers=2, threads_per_worker=1, memory_per_worker="2GiB", dashboard=False)
+    start = time.perf_counter()
+    result = run_recipe(parsed_recipe(content, "tiny"), bundle, tmp_path, deployment, progress=memory)
+    seconds = time.perf_counter() - start
+    early, late = memory.held
+    print(
+        f"\n{count} particles: {count / seconds:.0f} a second, {early >> 20} MiB after a tenth, {late >> 20} at last"
+    )
+    assert (result.made, result.failed) == (count // 100, {})
+    with open_store(result.store) as data:
+        kept = data.kept_grains.values
+    assert len(kept) == count
+    assert kept.min() > 0
     assert late - early < 50 * 2**20
