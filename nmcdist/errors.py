@@ -34,3 +34,7 @@ class CatalogError(NmcdistError, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+
+class ImageError(NmcdistError, ValueError):
+    """An image or an EBSD map that a model is to be calibrated on is missing, malformed or unusable."""

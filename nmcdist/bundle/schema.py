@@ -15,7 +15,7 @@ from nmcdist.errors import BundleError
 SCHEMA_VERSION = 1
 HARMONIC_DEGREES = 9  # l = 1..9; Z_00 has a law of its own
 NET_NEIGHBOURS = 12
-NET_INPUTS = NET_NEIGHBOURS * (3 + 2)  # a displacement and two noises for each neighbour
+NET_INPUTS = NET_NEIGHBOURS * (3 + 2)  # a displacement and two noises for each neighbour; |s| may follow them
 NET_OUTPUTS = 4  # the diagonal and the offset
 
 Provenance = Literal["published", "fitted", "assumed"]
@@ -299,7 +299,10 @@ def _check_arrays(records: Mapping[str, ArrayRecord], arrays: Mapping[str, np.nd
 
 
 def _check_layers(records: Mapping[str, ArrayRecord]) -> None:
-    """Raise ValueError unless the records are those of a fully connected net from NET_INPUTS to NET_OUTPUTS."""
+    """Raise ValueError unless the records are those of a fully connected net to NET_OUTPUTS.
+
+    It comes from NET_INPUTS, or from one more: the distance from the centre.
+    """
     layers = max(1, math.ceil(len(records) / 2))
     names = [f"{kind}_{layer}" for layer in range(layers) for kind in ("weight", "bias")]
     if set(records) != set(names):
@@ -307,7 +310,8 @@ def _check_layers(records: Mapping[str, ArrayRecord]) -> None:
     for name in names:
         if records[name].dtype != "float32":
             raise ValueError(f"arrays.{name}: found {records[name].dtype}, expected float32")
-    width = NET_INPUTS
+    first = records["weight_0"].shape
+    width = NET_INPUTS + (len(first) == 2 and first[1] == NET_INPUTS + 1)
     for layer in range(layers):
         weight, bias = records[f"weight_{layer}"].shape, records[f"bias_{layer}"].shape
         rows: int | str = NET_OUTPUTS if layer == layers - 1 else weight[0] if len(weight) == 2 and weight[0] else "n"

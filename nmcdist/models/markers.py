@@ -125,6 +125,7 @@ class RadialMarkers:
 class MarkerNet:
     """Algorithm 1: a fully connected net turns the nearest seeds, seen in the grain's frame, into D and r.
 
+    A net with one input more gets the distance |s| from the centre too, without which no law can depend on it.
     Layer k computes `weights[k]` (out, in) times its input plus `biases[k]` (out,), in float32.
     """
 
@@ -210,6 +211,8 @@ def _run_net(seeds, frames, neighbours, noise, inverse_unit, first, widths, pack
                 n += 1
             here[n], here[n + 1] = noise[j, 0], noise[j, 1]
             n += 2
+        if widths[0] > n:
+            here[n] = np.float32(math.sqrt(s0 * s0 + s1 * s1 + s2 * s2) * inverse_unit)
         place = 0
         for layer in range(1, len(widths)):
             width, wide = widths[layer - 1], widths[layer]

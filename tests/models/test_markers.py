@@ -34,6 +34,8 @@ def algorithm_1(bundle, seeds, noise, gammas, i):
     near = [j for j in np.argsort(distance, kind="stable") if j != i][:12]
     turn = frame(seeds[i], gammas[i])
     x = np.concatenate([np.concatenate([turn @ (seeds[j] - seeds[i]) / p.length_unit_nm, noise[j]]) for j in near])
+    if arrays["weight_0"].shape[1] > len(x):
+        x = np.append(x, np.linalg.norm(seeds[i]) / p.length_unit_nm)
     for k in range(len(arrays) // 2):
         x = arrays[f"weight_{k}"] @ x + arrays[f"bias_{k}"]
         if k < len(arrays) // 2 - 1:
@@ -56,6 +58,23 @@ class TestMarkerNet:
             assert diagonals[i] == pytest.approx(diagonal, abs=1e-4)
             assert offsets[i] == pytest.approx(offset, rel=1e-4)
         assert np.ptp(diagonals, axis=0).min() > 0.5
+
+    def test_a_net_with_one_input_more_sees_the_distance_from_the_centre(self, net_bundle):
+        weight = net_bundle.arrays["weight_0"]
+        column = np.linspace(-0.05, 0.05, len(weight), dtype=np.float32)[:, None]
+        arrays = {**net_bundle.arrays, "weight_0": np.hstack([weight, column])}
+        records = {name: ArrayRecord.of(array, "1", "assumed") for name, array in arrays.items()}
+        content = net_bundle.model_dump(by_alias=True)
+        sees = Bundle.model_validate({**content, "arrays": records}).with_arrays(arrays)
+        seeds, uniforms = seeds_and_numbers(300, 3)
+        rows, _ = nearest(seeds, 12)
+        diagonals, offsets, gammas = marker_law(sees).markers(seeds, rows, uniforms)
+        for i in range(0, 300, 10):
+            diagonal, offset = algorithm_1(sees, seeds, uniforms[:, :2], gammas, i)
+            assert diagonals[i] == pytest.approx(diagonal, abs=1e-4)
+            assert offsets[i] == pytest.approx(offset, rel=1e-4)
+        blind = marker_law(net_bundle).markers(seeds, rows, uniforms)[0]
+        assert np.abs(blind - diagonals).max() > 0.1
 
     def test_markers_stay_in_their_ranges(self, net_bundle):
         arrays = {name: 200 * array for name, array in net_bundle.arrays.items()}

@@ -124,9 +124,7 @@ def test_a_hundred_thousand_particles_leave_the_memory_flat(tmp_path):
     result = run_recipe(parsed_recipe(content, "tiny"), bundle, tmp_path, deployment, progress=memory)
     seconds = time.perf_counter() - start
     early, late = memory.held
-    print(
-        f"\n{count} particles: {count / seconds:.0f} a second, {early >> 20} MiB after a tenth, {late >> 20} at last"
-    )
+    print(f"\n{count} particles: {count / seconds:.0f} a second, {early >> 20} MiB after a tenth, {late >> 20} at last")
     assert (result.made, result.failed) == (count // 100, {})
     with open_store(result.store) as data:
         kept = data.kept_grains.values

@@ -146,20 +146,22 @@ def test_a_task_on_a_job_whose_walltime_is_over_goes_to_the_job_that_takes_its_p
     monkeypatch.setattr(execute, "run_group", names["run_group"])
     job = Job(tmp_path, tmp_path, None, "", str(tmp_path), None, recipe_with(), (), 1)
     deployment, resources = deployed(workers=1, walltime="0:10:00")
-    outcomes = []
+    ended = []
 
-    def run():
-        outcomes.extend(
-            execute.run_on_dask(job, [Task(name="item-0", sample=0, files=())], resources, 2**20, deployment)
-        )
+    def shorten():
+        wait_until((tmp_path / "began").exists)
+        (first,) = jobs()
+        subprocess.run(["scontrol", "update", f"JobId={first}", "TimeLimit=1"], check=True, timeout=20)
+        wait_until(lambda: first not in jobs(), 120.0)
+        ended.extend([first, time.monotonic()])
 
-    driver = threading.Thread(target=run)
-    driver.start()
-    wait_until((tmp_path / "began").exists)
-    (first,) = jobs()
-    subprocess.run(["scontrol", "update", f"JobId={first}", "TimeLimit=1"], check=True, timeout=20)
-    wait_until(lambda: first not in jobs(), 120.0)
-    driver.join(SOON_S)
+    striker = threading.Thread(target=shorten)
+    striker.start()
+    task = Task(name="item-0", sample=0, files=())
+    outcomes = list(execute.run_on_dask(job, [task], resources, 2**20, deployment))
+    striker.join()
+    first, over = ended
+    assert time.monotonic() - over < SOON_S
     assert [outcome.error for outcome in outcomes] == [""]
     shown = subprocess.run(
         ["scontrol", "show", "job", str(first)], capture_output=True, text=True, timeout=20, check=True
