@@ -1,0 +1,159 @@
+"""The whole calibration of grains, from a folder of sections to a bundle, its numbers, and what the report shows."""
+
+import json
+import platform
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmcdist.bundle import Bundle, save_bundle
+from nmcdist.calibration import validation
+from nmcdist.calibration.central import central_sections
+from nmcdist.calibration.grains import Prepared, compare_grains, compare_sections, fit_baselines, train_grains
+from nmcdist.calibration.recipe import GrainRecipe
+from nmcdist.calibration.sections import Section
+from nmcdist.calibration.training import CHECKPOINT, Training
+from nmcdist.errors import StoreError
+from nmcdist.models.grains import GrainModel
+
+NUMBERS = "calibration.json"
+SECTIONS = "sections.npz"
+BUNDLE = "bundle"
+_SHOWN = 1_000_006  # added to the recipe's seed, for the sections that the report shows
+
+Told = Callable[[dict[str, Any]], None]
+
+
+def calibrate_grains(
+    sections: Sequence[Section],
+    recipe: GrainRecipe,
+    base: Bundle,
+    out: Path,
+    *,
+    held_out: Sequence[Section] = (),
+    truth: Bundle | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
+    told: Told = lambda facts: None,
+) -> Bundle:
+    """Calibrate the grains of particles on planar sections.
+
+    The folder gets the bundle, `calibration.json` with all numbers, `sections.npz` with measured and generated
+    sections, and while it trains a checkpoint.
+
+    Parameters
+    ----------
+    sections : sequence of Section
+        Those that do not pass through the centre are left out: see :func:`central_sections`.
+    recipe : GrainRecipe
+    base : Bundle
+        Whose shells the bundle takes.
+    out : Path
+        A folder that is not there yet, unless the training is resumed.
+    held_out : sequence of Section
+        What the model is compared with; default: the sections that it is trained on.
+    truth : Bundle, optional
+        Of the phantom that the sections are of; grains in space are compared too then.
+    resume : bool
+        Whether to go on from the checkpoint in the folder.
+    device, threads
+        As in :func:`nmcdist.calibration.training.train`.
+    told : callable
+        Gets the facts of what was done, step by step.
+
+    Raises
+    ------
+    BundleError
+        If the base is no particle's.
+    ImageError
+        If sections cannot be used.
+    StoreError
+        If the folder holds a calibration already, or there is no checkpoint to go on from.
+    """
+    _check_folder(out, resume)
+    kept, dropped = central_sections(sections)
+    told({"event": "sections", "kept": [s.name for s in kept], "dropped": [s.name for s in dropped]})
+    prepared, fit_s = _timed(lambda: Prepared.of(kept))
+    told({"event": "fitted", "matched": prepared.summary()["matched"], "seconds": fit_s})
+    out.mkdir(parents=True, exist_ok=True)
+    (bundle, training), train_s = _timed(
+        lambda: train_grains(
+            prepared, recipe, base, _data(kept, truth), date.today().isoformat(), folder=out, resume=resume,
+            device=device, threads=threads, told=lambda facts: told({"event": "epoch", **facts}),
+        )
+    )  # fmt: skip
+    compared = Prepared.of(held_out).sections if held_out else prepared.sections
+    rows, compare_s = _timed(lambda: _compare(bundle, prepared, compared, base, recipe, truth))
+    generated = validation.generated_sections(GrainModel.from_bundle(bundle), compared, recipe.seed + _SHOWN)
+    _write_sections(out / SECTIONS, {"measured": compared, "generated": generated, "dropped": dropped})
+    numbers = {
+        "recipe": recipe.model_dump(),
+        "bundle": {"name": bundle.name, "sha256": bundle.content_hash},
+        "intensity_per_nm3": bundle.parameters.grain_intensity_per_nm3,
+        "sections": {
+            name: [s.name for s in group]
+            for name, group in (("kept", kept), ("dropped", dropped), ("held_out", held_out))
+        },
+        "compared_with": "held-out sections" if held_out else "the sections of the training",
+        "truth": None if truth is None else truth.name,
+        "fits": prepared.summary(),
+        "training": training.history,
+        "best": {"epoch": _best_epoch(training), "mean_ks": training.best[0] if training.best else None},
+        "distances": rows,
+        "cost": {
+            "device": device, "machine": platform.machine(), "fit_s": fit_s, "train_s": train_s, "compare_s": compare_s,
+            "steps_per_s": len(training.history) * recipe.steps / sum(e["seconds"] for e in training.history),
+        },
+    }  # fmt: skip
+    (out / NUMBERS).write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    shutil.rmtree(out / BUNDLE, ignore_errors=True)
+    save_bundle(bundle, out / BUNDLE)
+    told({"event": "calibrated", "bundle": str(out / BUNDLE), "sha256": bundle.content_hash})
+    return bundle
+
+
+def _compare(
+    bundle: Bundle, prepared: Prepared, measured: Sequence[Section], base: Bundle, recipe: GrainRecipe,
+    truth: Bundle | None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    baselines = fit_baselines(prepared.sections, base, recipe.seed)
+    rows = compare_sections(bundle, measured, baselines, recipe.seed, truth)
+    return rows if truth is None else rows + compare_grains(bundle, truth, baselines, recipe.seed)
+
+
+def _write_sections(path: Path, groups: dict[str, Sequence[Section]]) -> None:
+    arrays: dict[str, np.ndarray] = {}
+    for name, sections in groups.items():
+        for k, section in enumerate(sections):
+            arrays[f"{name}_{k}"] = section.labels
+            arrays[f"{name}_{k}_place"] = np.array([section.pixel_size_nm, *section.centre_px])
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+
+
+def _check_folder(out: Path, resume: bool) -> None:
+    if resume and not (out / CHECKPOINT).exists():
+        raise StoreError(f"{out}: has no {CHECKPOINT} to resume from")
+    if not resume and (out / NUMBERS).exists():
+        raise StoreError(f"{out}: holds a calibration already, expected a new folder")
+
+
+def _data(sections: Sequence[Section], truth: Bundle | None) -> str:
+    of = "" if truth is None else f" of the phantom {truth.name} (sha256 {truth.content_hash})"
+    return f"{len(sections)} central planar sections{of}, pixels of {sections[0].pixel_size_nm:g} nm"
+
+
+def _best_epoch(training: Training) -> int:
+    assessed = {e["epoch"]: float(np.mean(list(e["distances"].values()))) for e in training.history if "distances" in e}
+    return max(epoch for epoch, mean in assessed.items() if mean == min(assessed.values()))
+
+
+def _timed(function: Callable[[], Any]) -> tuple[Any, float]:
+    start = time.perf_counter()
+    value = function()
+    return value, time.perf_counter() - start

@@ -1,0 +1,85 @@
+"""Reads the pair .cpr and .crc of Oxford: a header in text, and binary records."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from nmcdist.calibration.ebsd.grid import MICROMETRE_NM, Grid, Points, assemble
+from nmcdist.calibration.ebsd.scan import Phase, Scan
+from nmcdist.calibration.ebsd.text import Field, Header, check_index, read_lines
+from nmcdist.calibration.ebsd.vendors import oxford_symmetry
+from nmcdist.errors import ImageError
+
+# The fields of a .crc record that a .cpr lists by number; any other takes four bytes.
+_CRC_FIELDS = {
+    3: ("phi1", "<f4"), 4: ("Phi", "<f4"), 5: ("phi2", "<f4"), 6: ("MAD", "<f4"),
+    7: ("BC", "u1"), 8: ("BS", "u1"), 10: ("bands", "u1"), 11: ("error", "u1"),
+}  # fmt: skip
+
+
+def read_crc(path: Path, index: int) -> Scan:
+    """Read a .crc file, records of phase, angles in radians and more, by the header in the .cpr beside it."""
+    check_index(path, index, 1)
+    header = _read_cpr(_sibling(path, ".cpr"))
+    data = _sibling(path, ".crc")
+    columns, rows = header["Job.xCells"].whole(), header["Job.yCells"].whole()
+    step_x, step_y = header["Job.GridDistX"].positive(), header["Job.GridDistY"].positive()
+    grid = Grid("square", rows, columns, columns, step_y, step_x)
+    record = _crc_record(header)
+    if (found := data.stat().st_size) != grid.size * record.itemsize:
+        wanted = f"{grid.size * record.itemsize} ({grid}, {record.itemsize} bytes each, by {header.path.name})"
+        raise ImageError(f"{data}: file has {found} bytes, expected {wanted}")
+    points = np.fromfile(data, dtype=record)
+    euler = np.stack([points[name] for name in ("phi1", "Phi", "phi2")], axis=1).astype(np.float64)
+    phases = tuple(_cpr_phase(header, k + 1) for k in range(header["Phases.Count"].whole()))
+    contrast = points["BC"].astype(np.float64) if "BC" in (record.names or ()) else np.full(grid.size, np.nan)
+    return assemble(
+        path.name,
+        grid,
+        Points(euler, points["phase"].astype(np.float64), None, contrast, "band contrast"),
+        phases,
+        lambda i, what: f"{data}: record {i + 1}: {what}",
+        MICROMETRE_NM,
+    )
+
+
+def _sibling(path: Path, suffix: str) -> Path:
+    """Return the file of the same name with this extension, in whatever case."""
+    for candidate in (path.with_suffix(suffix), path.with_suffix(suffix.upper())):
+        if candidate.is_file():
+            return candidate
+    raise ImageError(f"{path}: there is no {path.with_suffix(suffix).name} beside it, expected the pair .cpr and .crc")
+
+
+def _read_cpr(path: Path) -> Header:
+    """Return the entries of a .cpr file by section and key."""
+    header, section = Header(path), ""
+    for number, line in enumerate(read_lines(path), 1):
+        if found := re.match(r"\[(.*)\]", line.strip()):
+            section = found[1]
+        elif "=" in line:
+            key, value = line.split("=", 1)
+            name = f"{section}.{key.strip()}"
+            header.setdefault(name, Field(f"{path}: line {number}", name, value.strip()))
+    return header
+
+
+def _crc_record(header: Header) -> np.dtype:
+    fields = [("phase", "u1")]
+    for k in range(header["Fields.Count"].whole()):
+        number = header[f"Fields.Field{k + 1}"].whole()
+        fields.append(_CRC_FIELDS.get(number, (f"field {number}", "<f4")))
+    names = [name for name, _ in fields]
+    where = header["Fields.Count"].where
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ImageError(f"{where}: Fields name {twice.pop()} twice, expected each once")
+    if missing := {"phi1", "Phi", "phi2"} - set(names):
+        raise ImageError(f"{where}: Fields have no {min(missing)}, expected the fields 3, 4 and 5")
+    return np.dtype(fields)
+
+
+def _cpr_phase(header: Header, number: int) -> Phase:
+    laue = header[f"Phase{number}.LaueGroup"]
+    space_group = header[key].value if (key := f"Phase{number}.SpaceGroup") in header else 0
+    return Phase(header[f"Phase{number}.StructureName"].value, oxford_symmetry(laue.value, space_group, laue.where))

@@ -1,0 +1,66 @@
+"""How the two makers of EBSD systems number symmetries, and how each marks a point without a solution."""
+
+import numpy as np
+
+from nmcdist.calibration.ebsd.grid import Where
+from nmcdist.errors import ImageError
+
+# Symmetry codes of TSL, which EDAX still writes. The x axis of its crystal frame is along a.
+_TSL_SYMMETRY = {
+    43: "O", 23: "T", 62: "D6", 6: "C6", 42: "D4", 4: "C4", 32: "D3x", 3: "C3", 22: "D2", 20: "C2y", 2: "C2z", 1: "C1",
+}  # fmt: skip
+
+# Laue groups as HKL numbers them from 1, which Oxford still does. The y axis of its crystal frame is along b.
+_HKL_LAUE = ("C1", "C2y", "D2", "C4", "D4", "C3", "D3y", "C6", "D6", "T", "O")
+
+# Trigonal space groups whose two-fold axes lie not along the axes of the cell but between them (class -31m).
+_SPACE_GROUPS_31M = {149, 151, 153, 157, 159, 162, 163}
+
+# EDAX writes 4 pi for each angle of a point without a solution.
+_EDAX_NO_ANGLE = 4 * np.pi - 0.01
+
+
+def edax_symmetry(code: str | int, where: str) -> str:
+    """Return the symmetry of a `Phase` from EDAX's code; `where` names file and line for the error."""
+    if str(code) in (known := {str(number): symbol for number, symbol in _TSL_SYMMETRY.items()}):
+        return known[str(code)]
+    raise ImageError(f"{where}: Symmetry is {code}, expected one of {', '.join(known)}")
+
+
+def oxford_symmetry(laue: str | int, space_group: str | int, where: str) -> str:
+    """Return the symmetry of a `Phase` from Oxford's Laue group and space group (0 if unknown)."""
+    number = str(laue).strip()
+    if not number.isdecimal() or not 1 <= int(number) <= len(_HKL_LAUE):
+        raise ImageError(f"{where}: Laue group is {number!r}, expected 1 to {len(_HKL_LAUE)}")
+    symmetry = _HKL_LAUE[int(number) - 1]
+    between = str(space_group).strip() in map(str, _SPACE_GROUPS_31M)
+    return "D3x" if symmetry == "D3y" and between else symmetry
+
+
+def edax_grid_kind(value: str, where: str) -> str:
+    """Return "square" or "hexagonal"."""
+    kind = {"sqrgrid": "square", "hexgrid": "hexagonal"}.get(value.rstrip("#").strip().lower())
+    if kind is None:
+        raise ImageError(f"{where}: grid is {value!r}, expected SqrGrid or HexGrid")
+    return kind
+
+
+def edax_phase_numbers(ids: np.ndarray, listed: list[int], where: Where) -> np.ndarray:
+    """Return 1 for the first phase that the header lists, and so on; a map of one phase may call it 0."""
+    known = {number: k for k, number in enumerate(listed, 1)}
+    known.setdefault(0, 1 if len(listed) == 1 else 0)
+    unknown = np.flatnonzero(~np.isin(ids, list(known)))
+    if len(unknown):
+        i = unknown[0]
+        raise ImageError(f"{where(i, 'phase')} is {ids[i]:g}, expected one of {', '.join(map(str, sorted(known)))}")
+    found, place = np.unique(ids, return_inverse=True)
+    return np.array([known[int(number)] for number in found], dtype=np.int32)[place]
+
+
+def edax_indexed(euler: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    """Return which points EDAX found a solution for: not those with angles of 4 pi, nor with a confidence of -1.
+
+    A fit of 180 degrees is no such mark of its own: OIM also writes it for a few points with sound angles and a
+    high confidence, and always 4 pi beside it where there is no solution.
+    """
+    return ~(euler > _EDAX_NO_ANGLE).all(axis=1) & ~(confidence < 0)

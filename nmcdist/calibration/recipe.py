@@ -1,0 +1,160 @@
+"""What a calibration of grains is to do, as a YAML file that is checked whole before anything starts."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from nmcdist.errors import RecipeError
+
+Count = Annotated[int, Field(ge=1, le=10**6)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Widths = Annotated[tuple[Count, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=8)]
+Range = Annotated[tuple[float, float], BeforeValidator(_as_tuple)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class NetSettings(_Frozen):
+    """The marker net.
+
+    Attributes
+    ----------
+    widths : tuple of int
+        Of the hidden layers; those of the paper are lost.
+    sees_distance : bool
+        Whether it is told the distance of the seed from the centre, without which no law can depend on it.
+    diagonal_range, offset_range : tuple of float
+        Of the entries of D, and of r in squared pixels.
+    """
+
+    widths: Widths = (64, 64)
+    sees_distance: bool = True
+    diagonal_range: Range = (1.0, 10.0)
+    offset_range: Range = (0.0, 50.0)
+
+    @model_validator(mode="after")
+    def _ranges_are_possible(self) -> "NetSettings":
+        for name, (low, high), least in (
+            ("diagonal_range", self.diagonal_range, "above 0"), ("offset_range", self.offset_range, "at least 0"),
+        ):  # fmt: skip
+            if not low < high or low < 0 or (least == "above 0" and low == 0):
+                raise ValueError(f"{name}: found [{low:g}, {high:g}], expected numbers {least}, the lower first")
+        return self
+
+
+class AdversarialSettings(_Frozen):
+    """The game of Algorithm 2.
+
+    Attributes
+    ----------
+    discriminator_batch : int
+        Windows of each kind that it is shown a step.
+    channels : tuple of int
+        Of its convolutions; those of the paper are lost.
+    dense : int
+        Width of its dense layer.
+    skip_below : float
+        Loss below which a step of the discriminator is left out.
+    generator_loss : {"least-squares", "printed"}
+        (D - 1)^2, or -D^2 as Algorithm 2 prints it, which has no lower bound.
+    augmentation : float
+        Largest share by which D and r of fitted sections are changed.
+    rounded : bool
+        Whether the generator is shown its windows rounded too, with the gradient of the smooth ones.
+    """
+
+    discriminator_batch: Count = 128
+    channels: Widths = (32, 64, 128)
+    dense: Count = 64
+    skip_below: Annotated[float, Field(ge=0)] = 0.09
+    generator_loss: Literal["least-squares", "printed"] = "least-squares"
+    augmentation: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    rounded: bool = True
+
+
+class GrainRecipe(_Frozen):
+    """How a marker net is trained on sections.
+
+    Attributes
+    ----------
+    name, version, title : str
+    seed : int
+    method : {"energy", "adversarial"}
+        What tells generated from measured windows: the energy distance of their grains, or a discriminator.
+    window : int
+        Pixels along an edge of a window.
+    batch : int
+        Windows a step of the generator.
+    epochs, steps : int
+        Epochs, and steps of each; after each epoch the intensity is moved by Eq. (13).
+    learning_rate : float
+    schedule : {"cosine", "constant"}
+    gradient : {"clip", "normalise"}
+        Whether gradients longer than 1 are cut to 1, or all are made as long as 1.
+    temperature : float
+        T of the softmax in squared pixels; not printed in the paper.
+    intensity_weight : float
+        Of the ratio of visible grains in Eq. (13).
+    average : float
+        Decay a step of the running average of the weights that is assessed and kept; 0 for none.
+    assess_every : int
+        Epochs between two assessments by the descriptors of sections; the best state assessed is kept.
+    pool : int
+        Windows that are cut from the measured sections once (energy), to be drawn from.
+    net : NetSettings
+    adversarial : AdversarialSettings
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] = "nmc811-grains"
+    version: str = "1.0.0"
+    title: str = "Marker net trained on planar sections"
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    method: Literal["energy", "adversarial"] = "energy"
+    window: Annotated[int, Field(ge=16, le=256, multiple_of=8)] = 64
+    batch: Count = 8
+    epochs: Count = 30
+    steps: Count = 50
+    learning_rate: Positive = 2e-3
+    schedule: Literal["cosine", "constant"] = "cosine"
+    gradient: Literal["clip", "normalise"] = "clip"
+    temperature: Positive = 8.0
+    intensity_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.98
+    assess_every: Count = 5
+    pool: Count = 400
+    net: NetSettings = NetSettings()
+    adversarial: AdversarialSettings = AdversarialSettings()
+
+
+def load_grain_recipe(path: Path) -> GrainRecipe:
+    """Read a recipe.
+
+    Raises
+    ------
+    RecipeError
+        If the file cannot be read, is not YAML, or has an unknown or impossible field, which it names.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(content, dict):
+        raise RecipeError(f"{path}: found {type(content).__name__}, expected fields with values")
+    try:
+        return GrainRecipe.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise RecipeError(f"{path}: {field + ': ' if field else ''}{first['msg']}") from None

@@ -1,0 +1,361 @@
+"""Training of the marker net on windows of measured sections: by energy distances, or by the game of Algorithm 2.
+
+Every step draws its random numbers from a stream of its own, (seed, epoch, step), so that a training that goes on
+from a checkpoint is the one that was never stopped, bit for bit on one device with one number of threads.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nmcdist.calibration.losses import discriminator_loss, generator_loss, mismatch
+from nmcdist.calibration.networks import Discriminator, MarkerGenerator
+from nmcdist.calibration.recipe import GrainRecipe
+from nmcdist.calibration.soft import SoftWindows, matrix_entries
+from nmcdist.calibration.windows import Measured, Places, seeds_around
+from nmcdist.errors import ImageError, StoreError
+
+CHECKPOINT = "checkpoint.pt"
+SECTIONS_PER_VOLUME = 1.458  # N_A = 1.458 intensity^(2/3) in planar sections of a Poisson-Voronoi tessellation
+_TRUTHS = 3  # measured windows for each generated one in a step by energy distances
+_NOISE_OF = {"pool": 1, "step": 2}  # first words of the streams
+
+Arrays = dict[str, np.ndarray]
+Assess = Callable[[Arrays, float], dict[str, float]]
+
+
+@dataclass
+class Training:
+    """How far a training is.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs that are done.
+    intensity : float
+        Seeds per cubed pixel.
+    history : list of dict
+        For each epoch: losses, visible grains a pixel, intensity, seconds, and distances where it was assessed.
+    best : (float, float, dict) or None
+        Mean distance, intensity and weights of the best state that was assessed.
+    """
+
+    intensity: float
+    epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: tuple[float, float, Arrays] | None = None
+
+
+def train(
+    measured: Measured,
+    recipe: GrainRecipe,
+    assess: Assess,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
+    told: Callable[[dict[str, Any]], None] = lambda facts: None,
+) -> Training:
+    """Train a marker net.
+
+    Parameters
+    ----------
+    measured : Measured
+    recipe : GrainRecipe
+    assess : callable
+        Weights and intensity (per cubed pixel) -> distances by descriptor; the mean of them is to be small.
+    folder : Path, optional
+        Gets a checkpoint after each epoch.
+    resume : bool
+        Whether to go on from the checkpoint in the folder.
+    device : str
+        Of torch.
+    threads : int, optional
+        Of torch on the CPU; default: as many as it takes by itself.
+    told : callable
+        Gets the facts of each epoch.
+
+    Raises
+    ------
+    ImageError
+        If no section has room for a window.
+    StoreError
+        If there is no checkpoint to go on from, or it is damaged or of another recipe.
+    """
+    with _reproducible(recipe.seed, threads):
+        trainer = _Trainer(measured, recipe, torch.device(device))
+        if resume:
+            trainer.load(_checkpoint(folder))
+        while trainer.training.epoch < recipe.epochs:
+            told(trainer.one_epoch(assess))
+            if folder is not None:
+                trainer.save(_checkpoint(folder))
+        return trainer.training
+
+
+def starting_intensity(grains_per_pixel: float) -> float:
+    """Return the seeds per cubed pixel of a Poisson-Voronoi tessellation with so many grains a pixel in sections."""
+    return (grains_per_pixel / SECTIONS_PER_VOLUME) ** 1.5
+
+
+class _Trainer:
+    """The networks with their optimisers, and the steps of one epoch."""
+
+    def __init__(self, measured: Measured, recipe: GrainRecipe, device: torch.device) -> None:
+        self.measured, self.recipe, self.device = measured, recipe, device
+        areas = sum(int((depth > measured.margin).sum()) for depth in measured.depths)
+        if not areas:
+            raise ImageError("sections: found no pixel far enough inside of a particle")
+        self.pool = _Pool.cut(measured, recipe, device) if recipe.method == "energy" else None
+        self.visible = self._visible_grains()
+        self.training = Training(starting_intensity(self.visible))
+        net = recipe.net
+        self.net = MarkerGenerator(
+            self.training.intensity ** (-1 / 3), sees_distance=net.sees_distance, widths=net.widths,
+            diagonal_range=net.diagonal_range, offset_range=net.offset_range,
+        ).to(device)  # fmt: skip
+        self.average = {name: p.detach().clone() for name, p in self.net.named_parameters()}
+        self.optimiser = torch.optim.Adam(self.net.parameters(), lr=recipe.learning_rate)
+        self.critic, self.critic_optimiser = None, None
+        if recipe.method == "adversarial":
+            settings = recipe.adversarial
+            self.critic = Discriminator(recipe.window, settings.channels, settings.dense).to(device)
+            self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), lr=recipe.learning_rate)
+
+    def one_epoch(self, assess: Assess) -> dict[str, Any]:
+        """Do the steps of an epoch, move the intensity, and assess the state when it is time."""
+        recipe, state, start = self.recipe, self.training, time.perf_counter()
+        facts: dict[str, list[float]] = {}
+        for step in range(recipe.steps):
+            generator = np.random.default_rng([recipe.seed, _NOISE_OF["step"], state.epoch, step])
+            self._set_rate((state.epoch * recipe.steps + step) / (recipe.epochs * recipe.steps))
+            found = self._energy_step(generator) if self.pool is not None else self._adversarial_step(generator)
+            for name, value in found.items():
+                facts.setdefault(name, []).append(value)
+        means = {name: float(np.mean(values)) for name, values in facts.items()}
+        ratio = self.visible / means["visible"]
+        state.intensity *= 1 - recipe.intensity_weight + recipe.intensity_weight * ratio
+        state.epoch += 1
+        told: dict[str, Any] = {
+            "epoch": state.epoch,
+            **means,
+            "intensity": state.intensity,
+            "seconds": time.perf_counter() - start,
+        }
+        if state.epoch % recipe.assess_every == 0 or state.epoch == recipe.epochs:
+            arrays = self._averaged_arrays()
+            distances = assess(arrays, state.intensity)
+            told["distances"] = distances
+            mean = float(np.mean(list(distances.values())))
+            if state.best is None or mean <= state.best[0]:
+                state.best = mean, state.intensity, arrays
+        state.history.append(told)
+        return told
+
+    def _energy_step(self, generator: np.random.Generator) -> dict[str, float]:
+        assert self.pool is not None
+        places, truth = self.pool.draw(self.recipe.batch, generator)
+        windows = self._generated(places, generator)
+        loss = mismatch(windows.features(), truth, self.pool.scale)
+        length = self._descend(self.net, self.optimiser, loss)
+        self._move_average()
+        return {"loss": loss.item(), "gradient": length, "visible": windows.visible_per_pixel}
+
+    def _adversarial_step(self, generator: np.random.Generator) -> dict[str, float]:
+        """Do one round of Algorithm 2: a step of the generator, then one of the discriminator."""
+        assert self.critic is not None
+        assert self.critic_optimiser is not None
+        settings = self.recipe.adversarial
+        windows = self._generated(self._places(self.recipe.batch, generator), generator)
+        verdicts = self.critic(windows.images(windows.hard if settings.rounded else windows.shares))
+        loss = generator_loss(verdicts, settings.generator_loss)
+        length = self._descend(self.net, self.optimiser, loss)
+        self._move_average()
+        truth = self._measured_windows(settings.discriminator_batch, generator, settings.augmentation)
+        with torch.no_grad():
+            shown = self._generated(truth.places, generator)
+        images = (truth.images(truth.hard.detach()), shown.images(shown.hard.detach()))
+        critic_loss = discriminator_loss(*(self.critic(image) for image in images))
+        learns = critic_loss.item() > settings.skip_below
+        if learns:
+            self._descend(self.critic, self.critic_optimiser, critic_loss)
+        return {
+            "loss": loss.item(), "gradient": length, "visible": windows.visible_per_pixel,
+            "discriminator_loss": critic_loss.item(), "discriminator_steps": float(learns),
+        }  # fmt: skip
+
+    def _generated(self, places: Places, generator: np.random.Generator) -> SoftWindows:
+        seeds = seeds_around(places, self.training.intensity, generator)
+        diagonals, offsets = self.net(torch.from_numpy(seeds.inputs).to(self.device))
+        frames = torch.from_numpy(seeds.frames.astype(np.float32)).to(self.device)
+        return SoftWindows(places, seeds, matrix_entries(diagonals, frames), offsets, self.recipe.temperature)
+
+    def _places(self, count: int, generator: np.random.Generator) -> Places:
+        return self.measured.windows(count, self.recipe.window, generator, whole=True)[0]
+
+    def _measured_windows(self, count: int, generator: np.random.Generator, augmentation: float = 0.0) -> SoftWindows:
+        return _soft(self.measured, count, self.recipe, generator, self.device, augmentation)
+
+    def _visible_grains(self) -> float:
+        if self.pool is not None:
+            return self.pool.visible
+        generator = np.random.default_rng([self.recipe.seed, _NOISE_OF["pool"]])
+        return self._measured_windows(self.recipe.pool, generator).visible_per_pixel
+
+    def _descend(self, net: torch.nn.Module, optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> float:
+        optimiser.zero_grad()
+        loss.backward()
+        length = float(torch.nn.utils.get_total_norm([p.grad for p in net.parameters() if p.grad is not None]))
+        if length > 0 and (self.recipe.gradient == "normalise" or length > 1):
+            for parameter in net.parameters():
+                if parameter.grad is not None:
+                    parameter.grad /= length
+        optimiser.step()
+        return length
+
+    def _set_rate(self, share: float) -> None:
+        factor = (1 + math.cos(math.pi * share)) / 2 if self.recipe.schedule == "cosine" else 1.0
+        for optimiser in filter(None, (self.optimiser, self.critic_optimiser)):
+            for group in optimiser.param_groups:
+                group["lr"] = self.recipe.learning_rate * factor
+
+    def _move_average(self) -> None:
+        decay = self.recipe.average
+        for name, parameter in self.net.named_parameters():
+            self.average[name].mul_(decay).add_(parameter.detach(), alpha=1 - decay)
+
+    def _averaged_arrays(self) -> Arrays:
+        now = {name: p.detach().clone() for name, p in self.net.named_parameters()}
+        self._put(self.average)
+        arrays = self.net.arrays()
+        self._put(now)
+        return arrays
+
+    def _put(self, values: dict[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            for name, parameter in self.net.named_parameters():
+                parameter.copy_(values[name])
+
+    def save(self, path: Path) -> None:
+        """Write all that the next epoch depends on."""
+        state = self.training
+        best = (
+            None
+            if state.best is None
+            else (*state.best[:2], {n: torch.from_numpy(a) for n, a in state.best[2].items()})
+        )
+        content = {
+            "recipe": self.recipe.model_dump_json(), "epoch": state.epoch, "intensity": state.intensity,
+            "history": state.history, "best": best, "average": self.average, "parts": self._parts(),
+        }  # fmt: skip
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        torch.save(content, partial)
+        partial.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from what :meth:`save` wrote."""
+        try:
+            content = torch.load(path, map_location=self.device, weights_only=True)
+            recipe = content["recipe"]
+        except FileNotFoundError:
+            raise StoreError(f"{path}: there is no checkpoint to go on from") from None
+        except Exception as error:  # torch raises what it likes on a damaged file
+            raise StoreError(f"{path}: damaged checkpoint ({' '.join(str(error).split())[:200]})") from None
+        if recipe != self.recipe.model_dump_json():
+            raise StoreError(f"{path}: is of another recipe; train without resuming, or with the recipe of then")
+        best = content["best"]
+        if best is not None:
+            best = (best[0], best[1], {name: tensor.cpu().numpy() for name, tensor in best[2].items()})
+        self.training = Training(content["intensity"], content["epoch"], content["history"], best)
+        self.average = content["average"]
+        for name, part in self._stateful().items():
+            part.load_state_dict(content["parts"][name])
+
+    def _parts(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in self._stateful().items()}
+
+    def _stateful(self) -> dict[str, Any]:
+        parts = {
+            "net": self.net, "optimiser": self.optimiser, "critic": self.critic,
+            "critic_optimiser": self.critic_optimiser,
+        }  # fmt: skip
+        return {name: part for name, part in parts.items() if part is not None}
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Windows of the measured sections, with the features of their grains."""
+
+    places: Places
+    features: list[torch.Tensor]
+    scale: torch.Tensor
+    visible: float
+
+    @classmethod
+    def cut(cls, measured: Measured, recipe: GrainRecipe, device: torch.device) -> "_Pool":
+        parts = []
+        for k in range(0, recipe.pool, recipe.batch):
+            generator = np.random.default_rng([recipe.seed, _NOISE_OF["pool"], k])
+            for windows in (
+                _soft(measured, 1, recipe, generator, device) for _ in range(min(recipe.batch, recipe.pool - k))
+            ):
+                parts.append((windows.places, windows.features(), windows.visible_per_pixel))
+        places = Places(
+            *(np.concatenate(column) for column in zip(*((p.distances, p.counted) for p, _, _ in parts), strict=True))
+        )
+        weights = places.counted.sum(axis=(1, 2))
+        visible = float((np.array([v for _, _, v in parts]) * weights).sum() / weights.sum())
+        features = [f for _, f, _ in parts]
+        everything = torch.cat(features)
+        scale = everything.std(dim=0)
+        scale[3] *= 2  # distances are given, not fitted: they only tell where a shape belongs
+        return cls(places, features, scale, visible)
+
+    def draw(self, count: int, generator: np.random.Generator) -> tuple[Places, torch.Tensor]:
+        """Return places for windows to be generated, and the grains of other measured windows."""
+        rows = generator.integers(len(self.places), size=count)
+        others = generator.integers(len(self.places), size=_TRUTHS * count)
+        return self.places[rows], torch.cat([self.features[k] for k in others])
+
+
+def _soft(
+    measured: Measured, count: int, recipe: GrainRecipe, generator: np.random.Generator, device: torch.device,
+    augmentation: float = 0.0,
+) -> SoftWindows:  # fmt: skip
+    places, seeds, matrices, offsets = measured.windows(
+        count, recipe.window, generator, whole=recipe.method == "adversarial", augmentation=augmentation
+    )
+    entries, added = (torch.from_numpy(a.astype(np.float32)).to(device) for a in (matrices, offsets))
+    return SoftWindows(places, seeds, entries, added, recipe.temperature)
+
+
+@contextlib.contextmanager
+def _reproducible(seed: int, threads: int | None) -> Iterator[None]:
+    """Let torch start from a seed and use algorithms that always add in the same order; put all back at the end."""
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    devices = list(range(torch.cuda.device_count()))
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed % 2**63)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before[0])
+            torch.use_deterministic_algorithms(before[1])
+
+
+def _checkpoint(folder: Path | None) -> Path:
+    if folder is None:
+        raise StoreError("folder: missing, needed to resume a training")
+    return folder / CHECKPOINT

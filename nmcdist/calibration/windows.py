@@ -1,0 +1,351 @@
+"""Square windows of planar sections, all seen alike: the radius runs along the rows' axis, the plane is the first two.
+
+What is compared in training is cut from measured sections and from generated grains in the same way (Eqs 14 to 16):
+a window of n x n pixels whose centre lies at a distance p from the particle's centre, the measured one turned so that
+its centre comes to lie on the first axis. Lengths are in pixels here, and positions from the particle's centre.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from nmcdist.bundle.schema import NET_NEIGHBOURS
+from nmcdist.calibration.sections import Section
+from nmcdist.calibration.tessellation_fit import Tessellation2D
+from nmcdist.errors import ImageError
+from nmcdist.geometry.frames import radial_frames
+
+TILE = 8  # pixels along an edge of a tile that shares a list of grains
+LISTED = 24  # grains of lowest cost at the middle of a tile that its pixels choose from
+REACH = 1.7  # mean spacings from the window, of seeds that can have a share in it
+RIM = 1.6  # mean spacings beyond, in which neighbours of these seeds lie
+ENTRIES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))  # of a symmetric matrix, as they are stored in a row
+_COUNTED, _CUT = np.uint8(1), np.uint8(2)
+_TRIES = 200  # places that are tried for a window before its section is taken to have no room
+
+_jit = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where windows lie, and which of their pixels count.
+
+    Attributes
+    ----------
+    distances : ndarray of float64, shape (b,)
+        p, of the windows' centres from the particle's centre.
+    counted : ndarray of bool, shape (b, n, n)
+        Pixels that are far enough inside the measured particle.
+    """
+
+    distances: np.ndarray
+    counted: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.distances)
+
+    def __getitem__(self, rows: np.ndarray) -> "Places":
+        return Places(self.distances[rows], self.counted[rows])
+
+    @property
+    def size(self) -> int:
+        """Pixels along an edge."""
+        return self.counted.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Seeds:
+    """The seeds around each window of a batch, one window after the other.
+
+    Attributes
+    ----------
+    near : ndarray of float64, shape (n, 3)
+        Seeds that can have a share in their window.
+    starts : ndarray of int64, shape (b + 1,)
+        Row of the first seed of each window.
+    inputs : ndarray of float32, shape (n, 61)
+        What Algorithm 1 tells the net of each: displacement of each of the nearest seeds in the grain's frame, and
+        that seed's noise; last, the distance from the centre.
+    frames : ndarray of float64, shape (n, 3, 3)
+        Q of Eq. (12).
+    """
+
+    near: np.ndarray
+    starts: np.ndarray
+    inputs: np.ndarray
+    frames: np.ndarray
+
+
+def seeds_around(places: Places, intensity: float, generator: np.random.Generator) -> Seeds:
+    """Draw the Poisson seeds around windows, with what a net is to know of each.
+
+    Parameters
+    ----------
+    places : Places
+    intensity : float
+        Seeds per cubed pixel.
+    generator : numpy.random.Generator
+    """
+    spacing = intensity ** (-1 / 3)
+    reach, rim = REACH * spacing, (REACH + RIM) * spacing
+    near, everything, neighbours, starts, known = [], [], [], [0], 0
+    for p in places.distances:
+        middle, half = np.array([p, 0.0, 0.0]), np.array([places.size / 2, places.size / 2, 0.0])
+        extent = 2 * (half + rim)
+        count = max(int(generator.poisson(intensity * extent.prod())), NET_NEIGHBOURS + 1)
+        offsets = extent * (generator.random((count, 3)) - 0.5)
+        inside = (np.abs(offsets) <= half + reach).all(axis=1)
+        points = middle + np.concatenate([offsets[inside], offsets[~inside]])
+        m = int(inside.sum())
+        rows = (
+            cKDTree(points).query(points[:m], NET_NEIGHBOURS + 1)[1][:, 1:] if m else np.empty((0, NET_NEIGHBOURS), int)
+        )
+        near.append(points[:m])
+        everything.append(points)
+        neighbours.append(rows + known)
+        starts.append(starts[-1] + m)
+        known += count
+    first = np.concatenate(near)
+    frames, inputs = net_inputs(first, np.concatenate(everything), np.concatenate(neighbours), generator)
+    return Seeds(first, np.array(starts), inputs, frames)
+
+
+def net_inputs(
+    seeds: np.ndarray, everything: np.ndarray, neighbours: np.ndarray, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return frames and inputs of Algorithm 1, with turns and noises drawn.
+
+    Parameters
+    ----------
+    seeds : ndarray of float64, shape (n, 3)
+    everything : ndarray of float64, shape (m, 3)
+        The seeds that neighbours are among.
+    neighbours : ndarray of int, shape (n, 12)
+        Rows of the nearest seeds in `everything`, the nearest first.
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    frames : ndarray of float64, shape (n, 3, 3)
+    inputs : ndarray of float32, shape (n, 61)
+    """
+    frames = radial_frames(seeds, math.pi * generator.random(len(seeds)))
+    noise = generator.random((len(everything), 2))
+    turned = np.einsum("nab,nkb->nka", frames, everything[neighbours] - seeds[:, None])
+    heard = np.concatenate([turned, noise[neighbours]], axis=2).reshape(len(seeds), -1)
+    distance = np.sqrt((seeds**2).sum(axis=1, keepdims=True))
+    return frames, np.concatenate([heard, distance], axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Fitted sections, ready for windows to be cut from.
+
+    Attributes
+    ----------
+    tessellations : sequence of Tessellation2D
+    pixel_size_nm : float
+    depths : sequence of ndarray of float64
+        Distance of each pixel of a section from the outside.
+    centres_px : sequence of tuple of float
+    margin : float
+        Depth from which pixels count: the surface is made of whole grains, which generated windows do not have.
+    """
+
+    tessellations: Sequence[Tessellation2D]
+    pixel_size_nm: float
+    depths: Sequence[np.ndarray]
+    centres_px: Sequence[tuple[float, float]]
+    margin: float
+
+    @classmethod
+    def of(cls, sections: Sequence[Section], tessellations: Sequence[Tessellation2D], margin: float) -> "Measured":
+        """Take sections and the tessellations fitted to them."""
+        depths = [ndimage.distance_transform_edt(np.pad(s.mask, 1))[1:-1, 1:-1] for s in sections]
+        return cls(tessellations, sections[0].pixel_size_nm, depths, [s.centre_px for s in sections], margin)
+
+    def windows(
+        self, count: int, size: int, generator: np.random.Generator, *, whole: bool, augmentation: float = 0.0
+    ) -> tuple[Places, Seeds, np.ndarray, np.ndarray]:
+        """Cut windows from sections at random: which section, at which angle, at which distance.
+
+        Parameters
+        ----------
+        count, size : int
+        generator : numpy.random.Generator
+        whole : bool
+            Whether all pixels of a window must count; else its middle must.
+        augmentation : float
+            Largest share by which D and r of the tessellation are changed for each window.
+
+        Returns
+        -------
+        places : Places
+        seeds : Seeds
+            Without inputs and frames.
+        matrices : ndarray of float64, shape (n, 6)
+        offsets : ndarray of float64, shape (n,)
+
+        Raises
+        ------
+        ImageError
+            If no section has room for a window.
+        """
+        distances, counted, parts = np.empty(count), np.empty((count, size, size), bool), []
+        for k in range(count):
+            section, angle, distances[k], counted[k] = self._place(size, generator, whole)
+            tessellation = self.tessellations[section]
+            if augmentation:
+                tessellation = tessellation.augmented(augmentation, generator)
+            parts.append(_turned(tessellation, angle, self.pixel_size_nm))
+        starts = np.concatenate([[0], np.cumsum([len(p[0]) for p in parts])])
+        points, matrices, offsets = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        places = Places(distances, counted)
+        return places, Seeds(points, starts, np.empty((0, 0), np.float32), np.empty((0, 3, 3))), matrices, offsets
+
+    def _place(self, size: int, generator: np.random.Generator, whole: bool) -> tuple[int, float, float, np.ndarray]:
+        for _ in range(_TRIES):
+            section, angle = int(generator.integers(len(self.depths))), 2 * math.pi * generator.random()
+            depth, centre = self.depths[section], self.centres_px[section]
+            p = generator.random() * math.hypot(*depth.shape) / 2
+            counted = _sampled(depth, centre, angle, p, size) > self.margin
+            if counted.all() if whole else counted[size // 2, size // 2]:
+                return section, angle, p, counted
+        raise ImageError(
+            f"sections: found none with room for a window of {size} pixels, {self.margin:.0f} pixels from the outside"
+        )
+
+
+def _sampled(depth: np.ndarray, centre: tuple[float, float], angle: float, p: float, size: int) -> np.ndarray:
+    """Return the depth at the pixels of a window, 0 beyond the image."""
+    along = p + np.arange(size) - (size - 1) / 2
+    across = np.arange(size) - (size - 1) / 2
+    cosine, sine = math.cos(angle), math.sin(angle)
+    rows = np.rint(centre[0] + cosine * along[:, None] - sine * across).astype(int)
+    columns = np.rint(centre[1] + sine * along[:, None] + cosine * across).astype(int)
+    inside = (rows >= 0) & (rows < depth.shape[0]) & (columns >= 0) & (columns < depth.shape[1])
+    found = np.zeros((size, size))
+    found[inside] = depth[rows[inside], columns[inside]]
+    return found
+
+
+def _turned(tessellation: Tessellation2D, angle: float, pixel_size_nm: float) -> tuple[np.ndarray, ...]:
+    """Return seeds in the plane, matrices and offsets in pixels, turned by minus the angle."""
+    cosine, sine = math.cos(angle), math.sin(angle)
+    turn = np.array([[cosine, sine], [-sine, cosine]])
+    seeds = np.zeros((len(tessellation.seeds_nm), 3))
+    seeds[:, :2] = tessellation.seeds_nm @ turn.T / pixel_size_nm
+    turned = turn @ tessellation.matrices() @ turn.T
+    matrices = np.zeros((len(seeds), 6))
+    for column, (a, b) in enumerate(ENTRIES):
+        if b < 2:
+            matrices[:, column] = turned[:, a, b]
+    return seeds, matrices, tessellation.offsets_nm2 / pixel_size_nm**2
+
+
+def ranked(places: Places, seeds: Seeds, matrices: np.ndarray, offsets: np.ndarray, count: int = 4) -> np.ndarray:
+    """Return, for each pixel, the grains of lowest cost, the lowest first.
+
+    Parameters
+    ----------
+    places : Places
+    seeds : Seeds
+    matrices : ndarray of float64, shape (n, 6)
+    offsets : ndarray of float64, shape (n,)
+    count : int
+        Grains a pixel.
+
+    Returns
+    -------
+    ndarray of int64, shape (b, n * n, count)
+        Rows of the grains.
+    """
+    found = np.empty((len(places), places.size**2, count), np.int64)
+    _rank(seeds.near, matrices, offsets, seeds.starts, places.distances, places.size, found)
+    return found
+
+
+def complete_grains(labels: np.ndarray, counted: np.ndarray, grains: int) -> tuple[np.ndarray, int]:
+    """Return which grains lie in the counted pixels of a window as a whole, and how many have a share in them.
+
+    Parameters
+    ----------
+    labels : ndarray of int64, shape (b, n, n)
+        Row of the grain of each pixel; no grain is in two windows.
+    counted : ndarray of bool, shape (b, n, n)
+    grains : int
+
+    Returns
+    -------
+    complete : ndarray of bool, shape (grains,)
+    visible : int
+    """
+    state = np.zeros(grains, np.uint8)
+    _mark(labels, counted, state)
+    return state == _COUNTED, int((state & _COUNTED > 0).sum())
+
+
+@njit(inline="always")
+def _cost(seeds, matrices, offsets, i, x, y):
+    d0, d1, d2 = x - seeds[i, 0], y - seeds[i, 1], -seeds[i, 2]
+    m = matrices[i]
+    square = m[0] * d0 * d0 + m[1] * d1 * d1 + m[2] * d2 * d2
+    return square + 2.0 * (m[3] * d0 * d1 + m[4] * d0 * d2 + m[5] * d1 * d2) - offsets[i]
+
+
+@njit(inline="always")
+def _push(costs, rows, cost, row):
+    """Put a grain into the list of those of lowest cost."""
+    place = len(costs) - 1
+    if cost < costs[place]:
+        while place > 0 and costs[place - 1] > cost:
+            costs[place], rows[place] = costs[place - 1], rows[place - 1]
+            place -= 1
+        costs[place], rows[place] = cost, row
+
+
+@_jit
+def _rank(seeds, matrices, offsets, starts, distances, size, found):
+    listed, list_costs = np.empty(LISTED, np.int64), np.empty(LISTED)
+    costs = np.empty(found.shape[2])
+    middle = (size - 1) / 2.0
+    for b in range(len(distances)):
+        first, last = starts[b], starts[b + 1]
+        for top in range(0, size, TILE):
+            for left in range(0, size, TILE):
+                bottom, right = min(top + TILE, size), min(left + TILE, size)
+                list_costs[:] = np.inf
+                listed[:] = first
+                x, y = distances[b] + (top + bottom - 1) / 2.0 - middle, (left + right - 1) / 2.0 - middle
+                for i in range(first, last):
+                    _push(list_costs, listed, _cost(seeds, matrices, offsets, i, x, y), i)
+                for r in range(top, bottom):
+                    for c in range(left, right):
+                        rows = found[b, r * size + c]
+                        costs[:] = np.inf
+                        rows[:] = first
+                        x, y = distances[b] + r - middle, c - middle
+                        for k in range(min(LISTED, last - first)):
+                            _push(costs, rows, _cost(seeds, matrices, offsets, listed[k], x, y), listed[k])
+
+
+@_jit
+def _mark(labels, counted, state):
+    size = labels.shape[1]
+    for b in range(len(labels)):
+        for r in range(size):
+            for c in range(size):
+                i = labels[b, r, c]
+                if not counted[b, r, c]:
+                    state[i] |= _CUT
+                    continue
+                rim = r == 0 or c == 0 or r == size - 1 or c == size - 1
+                rim = rim or not (
+                    counted[b, r - 1, c] and counted[b, r + 1, c] and counted[b, r, c - 1] and counted[b, r, c + 1]
+                )
+                state[i] |= _COUNTED | _CUT if rim else _COUNTED
