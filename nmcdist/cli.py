@@ -318,6 +318,77 @@ def catalog_add(store: Path, path: Path | None) -> None:
 
 
 @cli.group()
+def calibrate() -> None:
+    """From images to trained bundles."""
+
+
+@calibrate.command("grains")
+@click.argument("folder", type=_PATH)
+@click.option("--out", type=_PATH, required=True, help="New folder for the bundle, the numbers and the report.")
+@click.option("--recipe", type=_PATH, help="Recipe of the training, as catalogs/recipes/grains-energy.yaml.")
+@click.option("--base", default="nmc811-radial", help="Bundle whose outer shells are taken, by name or path.")
+@click.option("--held-out", type=_PATH, help="Folder of sections that the model is compared with, not trained on.")
+@click.option("--truth", help="Bundle of the phantom that the sections are of, by name or path.")
+@click.option("--pixel-size-nm", type=float, help="Of label images, whose files do not say it.")
+@click.option("--misorientation-deg", type=float, default=5.0, show_default=True, help="Between two grains of a map.")
+@click.option("--min-pixels", type=int, default=0, show_default=True, help="Of a grain of a map.")
+@click.option("--min-confidence", type=float, help="Of a pixel of a map; others are missing.")
+@click.option("--device", default="cpu", show_default=True, help="Of torch, as cuda.")
+@click.option("--threads", type=click.IntRange(1), help="Of torch on the CPU.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint in the folder.")
+def calibrate_grains_command(
+    folder: Path, out: Path, recipe: Path | None, base: str, held_out: Path | None, truth: str | None, **options: Any
+) -> int:
+    """Train the grain model on a FOLDER of planar sections: EBSD maps, or images of labelled grains."""
+    from nmcdist.bundle import load_bundle
+    from nmcdist.calibration.recipe import GrainRecipe, load_grain_recipe
+    from nmcdist.calibration.sections import read_sections
+
+    how = {name: options.pop(name) for name in ("pixel_size_nm", "misorientation_deg", "min_pixels", "min_confidence")}
+    settings = GrainRecipe() if recipe is None else load_grain_recipe(recipe)
+    bases = load_bundle(base), None if truth is None else load_bundle(truth)
+    sections, others = read_sections(folder, **how), () if held_out is None else read_sections(held_out, **how)
+    try:
+        from nmcdist.calibration.calibrate import calibrate_grains
+    except ImportError as error:
+        raise InputError(f"calibrate needs {error.name}: pip install 'nmcdist[calibration]'") from None
+    from nmcdist.report.calibration import report_calibration
+
+    try:
+        calibrate_grains(
+            sections, settings, bases[0], out, held_out=others, truth=bases[1],
+            told=lambda facts: click.echo(json.dumps(facts), err=True), **options,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        _complain(f"interrupted; continue with the same command and --resume; what is done is in {out}")
+        return INTERRUPTED
+    click.echo(f"{out / 'bundle'}\n{report_calibration(out, out / 'report')}")
+    return 0
+
+
+@calibrate.command("phantom")
+@click.argument("name")
+@click.option("--out", type=_PATH, required=True, help="New folder for the maps and the phantom's bundle.")
+@click.option("--sections", type=click.IntRange(1), default=16, show_default=True)
+@click.option("--start", type=click.IntRange(0), default=0, show_default=True, help="Number of the first particle.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--missing", type=float, default=0.1, show_default=True, help="Share of pixels without a solution.")
+@click.option("--orientation-noise-deg", type=float, default=0.5, show_default=True)
+def calibrate_phantom(name: str, out: Path, sections: int, orientation_noise_deg: float, **how: Any) -> None:
+    """Write EBSD maps of central sections of a phantom, by NAME (radial, stout, isotropic) or a particle's bundle."""
+    from nmcdist.bundle import load_bundle, save_bundle
+    from nmcdist.calibration.phantom import phantom_bundles, phantom_sections, write_scan
+
+    known = phantom_bundles()
+    loaded = known[name] if name in known else load_bundle(name)
+    cut = phantom_sections(loaded, how["seed"], sections, missing=how["missing"], start=how["start"])
+    save_bundle(loaded, out / "truth")
+    for section in cut:
+        write_scan(out / f"{section.name}.ang", section, orientation_noise_deg, how["seed"])
+    click.echo(f"{out}: {len(cut)} maps, and the phantom's bundle in {out / 'truth'}")
+
+
+@cli.group()
 def bundle() -> None:
     """Trained model bundles."""
 

@@ -104,6 +104,7 @@ def calibrate_grains(
         "truth": None if truth is None else truth.name,
         "fits": prepared.summary(),
         "training": training.history,
+        "visible_per_pixel": training.visible,
         "best": {"epoch": _best_epoch(training), "mean_ks": training.best[0] if training.best else None},
         "distances": rows,
         "cost": {

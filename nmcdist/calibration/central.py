@@ -13,12 +13,13 @@ import numpy as np
 from nmcdist.calibration.sections import Section
 from nmcdist.errors import ImageError
 
-# A set whose typical preference is weaker has none that could tell sections apart.
+# A typical preference that is weaker could not tell sections apart.
 NO_PREFERENCE = 0.05
-# A section is dropped if its preference is below this share of the typical one, and by so many standard errors: this
-# is the share that is left at a third to half of the radius above the centre.
+# A section is dropped if its preference is below this share of the typical one, and by so many standard errors. This
+# share is what is left at a third of the radius above the centre.
 LEAST_SHARE = 0.6
 SURE = 3.0
+_QUARTILE = 0.6745  # of the normal law, in standard deviations
 
 
 def radial_preference(section: Section) -> tuple[float, float]:
@@ -26,7 +27,7 @@ def radial_preference(section: Section) -> tuple[float, float]:
 
     It is the mean of (e1 - e2) / (e1 + e2) cos(2 alpha) over the grains, e1 >= e2 being their second moments: 1 for
     needles along the radius, -1 for needles across it, 0 without a preference or where grains are round. A grain
-    weighs 1 - |c| / R, with the distance R of the farthest pixel: near the centre most is seen of how far from it
+    weighs 1 - |c| / R, with the distance R just beyond the farthest pixel: near the centre most is seen of how far from it
     the plane is. The standard error takes grains as independent.
 
     Parameters
@@ -64,9 +65,11 @@ def central_sections(sections: Sequence[Section]) -> tuple[list[Section], list[S
     """Divide sections into those that are taken to go through the centre, and others.
 
     A section is dropped if its preference for the radius is less than 0.6 of the typical one, and this by more than
-    3 standard errors. The typical one is the median, found again without the dropped sections until none is dropped
-    any more; so up to half of the sections may be off the centre, and more where they lie at all heights. Where the
-    typical preference is below 0.05 in size nothing is dropped: grains without a preferred direction do not tell.
+    3 standard errors. The typical one is the upper quartile of the set, less what errors add to that, found again
+    without the dropped sections until none is dropped any more: up to three quarters of the sections may be off
+    the centre. Where it is below 0.05, or below the sections' standard errors, nothing is dropped: grains without a
+    preferred direction do not tell. Where sections prefer the direction across the radius, it is this preference
+    that counts.
 
     Parameters
     ----------
@@ -91,13 +94,12 @@ def central_sections(sections: Sequence[Section]) -> tuple[list[Section], list[S
 def _kept(preferences: np.ndarray, errors: np.ndarray) -> np.ndarray:
     kept = np.ones(len(preferences), dtype=np.bool_)
     while kept.any():
-        typical = float(np.quantile(preferences[kept], 0.75))
-        if abs(typical) < NO_PREFERENCE:
-            break
         # Grains across the radius have a negative preference, and lose it in the same way.
-        lacking = abs(typical) - math.copysign(1.0, typical) * preferences
-        weak = kept & (lacking > (1.0 - LEAST_SHARE) * abs(typical)) & (lacking > SURE * errors)
-        if not weak.any():
+        strengths = math.copysign(1.0, float(np.median(preferences[kept]))) * preferences
+        error = float(np.median(errors[kept]))
+        typical = float(np.quantile(strengths[kept], 0.75)) - _QUARTILE * error
+        weak = kept & (strengths < LEAST_SHARE * typical) & (strengths < typical - SURE * errors)
+        if typical < max(NO_PREFERENCE, error) or not weak.any():
             break
         kept &= ~weak
     return kept

@@ -61,7 +61,7 @@ def phantom_bundles() -> dict[str, Bundle]:
         "radial": grains that point to the centre, all the more outside of a core of 0.8 um; shells of a mean
         radius of 4.8 um, about 200 pixels of 50 nm across. "stout": smaller and shorter grains, 1.8 times as many
         in a volume, whose preference for the radius fades outwards; shells of 3.9 um. "isotropic": no preferred
-        direction anywhere. Shells of each vary by 10 to 20 % in size.
+        direction anywhere. The mean radius of the shells has a standard deviation of 12 %.
     """
     builtin = load_bundle("nmc811-radial")
     intensity = builtin.parameters.grain_intensity_per_nm3

@@ -41,6 +41,8 @@ class Training:
         Epochs that are done.
     intensity : float
         Seeds per cubed pixel.
+    visible : float
+        Measured grains a pixel: what the intensity is moved towards.
     history : list of dict
         For each epoch: losses, visible grains a pixel, intensity, seconds, and distances where it was assessed.
     best : (float, float, dict) or None
@@ -48,6 +50,7 @@ class Training:
     """
 
     intensity: float
+    visible: float
     epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     best: tuple[float, float, Arrays] | None = None
@@ -116,7 +119,7 @@ class _Trainer:
             raise ImageError("sections: found no pixel far enough inside of a particle")
         self.pool = _Pool.cut(measured, recipe, device) if recipe.method == "energy" else None
         self.visible = self._visible_grains()
-        self.training = Training(starting_intensity(self.visible))
+        self.training = Training(starting_intensity(self.visible), self.visible)
         net = recipe.net
         self.net = MarkerGenerator(
             self.training.intensity ** (-1 / 3), sees_distance=net.sees_distance, widths=net.widths,
@@ -275,7 +278,7 @@ class _Trainer:
         best = content["best"]
         if best is not None:
             best = (best[0], best[1], {name: tensor.cpu().numpy() for name, tensor in best[2].items()})
-        self.training = Training(content["intensity"], content["epoch"], content["history"], best)
+        self.training = Training(content["intensity"], self.visible, content["epoch"], content["history"], best)
         self.average = content["average"]
         for name, part in self._stateful().items():
             part.load_state_dict(content["parts"][name])

@@ -145,6 +145,7 @@ def generated_sections(grain_model: GrainModel, like: Sequence[Section], seed: i
     like : sequence of Section
         Whose pixel sizes, centres and masks are taken; missing pixels are part of the mask.
     seed : int
+        Not that of the truth, if a model drew it: equal seeds have equal places.
     start : int
         Index of the first draw.
 

@@ -1,0 +1,207 @@
+"""Short trainings: better than the models that know less, the same when killed and resumed, and what is refused."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from nmcdist.bundle import load_bundle, save_bundle
+from nmcdist.calibration.calibrate import calibrate_grains
+from nmcdist.calibration.grains import Prepared, compare_grains, compare_sections, fit_baselines
+from nmcdist.calibration.phantom import phantom_bundles, phantom_sections
+from nmcdist.calibration.recipe import GrainRecipe, load_grain_recipe
+from nmcdist.calibration.training import CHECKPOINT, starting_intensity, train
+from nmcdist.errors import BundleError, ImageError, RecipeError, StoreError
+
+RECIPE = {
+    "name": "short", "window": 32, "batch": 8, "epochs": 8, "steps": 40, "pool": 80, "assess_every": 4, "seed": 3,
+}  # fmt: skip
+TINY = {**RECIPE, "epochs": 2, "steps": 3, "pool": 16, "assess_every": 1}
+GAME = {**TINY, "method": "adversarial", "adversarial": {"discriminator_batch": 4, "channels": [8, 8], "dense": 8}}
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return phantom_bundles()["radial"].with_parameters(shell_scale_nm=2 * np.sqrt(np.pi) * 2600 + 3818.24)
+
+
+@pytest.fixture(scope="module")
+def sections(truth):
+    return phantom_sections(truth, seed=5, count=6)
+
+
+@pytest.fixture(scope="module")
+def prepared(sections):
+    return Prepared.of(sections)
+
+
+def no_distance(arrays, intensity):
+    return {"none": 1.0}
+
+
+def weights_of(training):
+    return {name: array.tobytes() for name, array in training.best[2].items()}
+
+
+def test_a_short_training_beats_the_voronoi_baseline(prepared, sections, truth, tmp_path):
+    events = []
+    bundle = calibrate_grains(sections, GrainRecipe(**RECIPE), truth, tmp_path / "out", truth=truth, told=events.append)
+    numbers = json.loads((tmp_path / "out/calibration.json").read_text())
+    rows = {(row["dimension"], row["descriptor"]): row for row in numbers["distances"]}
+    for dimension in ("2D", "3D"):
+        for descriptor in ("elongation", "angle_to_radius"):
+            row = rows[dimension, descriptor]
+            assert row["voronoi_w1"] > 2 * row["w1"], row
+    assert [e["event"] for e in events] == ["sections", "fitted", *["epoch"] * 8, "calibrated"]
+    assert numbers["training"][-1]["loss"] < numbers["training"][0]["loss"]
+    assert load_bundle(tmp_path / "out/bundle").content_hash == bundle.content_hash == numbers["bundle"]["sha256"]
+    assert (bundle.model, bundle.name) == ("particle-net", "short")
+    assert "recipe short 1.0.0, seed 3, 8 epochs of 40 steps; torch" in bundle.calibration.method
+    with np.load(tmp_path / "out/sections.npz") as kept:
+        assert sum(name.startswith("generated") for name in kept) == 2 * len(numbers["sections"]["kept"])
+    with pytest.raises(StoreError, match="holds a calibration already"):
+        calibrate_grains(sections, GrainRecipe(**RECIPE), truth, tmp_path / "out")
+
+
+def test_a_killed_training_that_is_resumed_ends_with_the_weights_of_one_that_was_not(truth, sections, tmp_path):
+    """SIGKILL after the first epoch, in a process of its own."""
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**TINY, "epochs": 3}))
+    save_bundle(truth, tmp_path / "truth")
+    (tmp_path / "sections").mkdir()
+    for section in sections[:3]:
+        np.save(tmp_path / "sections" / f"{section.name}.npy", section.labels)
+    command = [sys.executable, "-m", "nmcdist.cli", "calibrate", "grains", "sections", "--recipe", "recipe.yaml"]
+    command += ["--base", "truth", "--pixel-size-nm", "50", "--threads", "1", "--out"]
+
+    def run(out, *options):
+        return subprocess.run([*command, out, *options], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+
+    with subprocess.Popen([*command, "killed"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as driver:
+        for line in driver.stderr:
+            if '"epoch": 1' in line:
+                break
+        while not (tmp_path / "killed" / CHECKPOINT).exists() and driver.poll() is None:
+            pass
+        driver.send_signal(signal.SIGKILL)
+    assert not (tmp_path / "killed/bundle").exists()
+    resumed, whole = run("killed", "--resume"), run("whole")
+    assert resumed.returncode == whole.returncode == 0, resumed.stderr + whole.stderr
+    assert resumed.stderr.count('"event": "epoch"') == 2
+    assert load_bundle(tmp_path / "killed/bundle").content_hash == load_bundle(tmp_path / "whole/bundle").content_hash
+
+
+@pytest.mark.parametrize("content", [TINY, GAME], ids=["energy", "adversarial"])
+def test_a_resumed_training_is_the_one_that_was_never_stopped(prepared, content, tmp_path):
+    recipe, measured = GrainRecipe(**content), prepared.measured()
+    whole = train(measured, recipe, no_distance, threads=1)
+
+    class Stopped(Exception):  # noqa: N818
+        pass
+
+    def stop(facts):
+        if facts["epoch"] == 2:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train(measured, recipe, no_distance, folder=tmp_path, threads=1, told=stop)
+    resumed = train(measured, recipe, no_distance, folder=tmp_path, resume=True, threads=1)
+    assert weights_of(resumed) == weights_of(whole)
+    assert resumed.intensity == whole.intensity
+    facts = [[{k: v for k, v in e.items() if k != "seconds"} for e in t.history] for t in (resumed, whole)]
+    assert facts[0] == facts[1]
+
+
+def test_the_best_state_that_was_assessed_is_kept(prepared):
+    distances = iter([3.0, 1.0, 2.0])
+    kept = {}
+
+    def assess(arrays, intensity):
+        mean = next(distances)
+        kept[mean] = {name: array.tobytes() for name, array in arrays.items()}
+        return {"mean": mean}
+
+    training = train(prepared.measured(), GrainRecipe(**{**TINY, "epochs": 3}), assess)
+    assert training.best[0] == 1.0
+    assert weights_of(training) == kept[1.0] != kept[2.0]
+
+
+def test_the_discriminator_is_not_taught_when_it_is_good_enough(prepared):
+    def steps(skip_below):
+        recipe = GrainRecipe(**{**GAME, "adversarial": {**GAME["adversarial"], "skip_below": skip_below}})
+        return [e["discriminator_steps"] for e in train(prepared.measured(), recipe, no_distance).history]
+
+    assert steps(0.0) == [1.0, 1.0]
+    assert steps(1e9) == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
+def test_the_intensity_follows_the_visible_grains(prepared, weight):
+    """Eq. (13)."""
+    recipe = GrainRecipe(**{**TINY, "intensity_weight": weight})
+    measured = prepared.measured()
+    training = train(measured, recipe, no_distance)
+    before = starting_intensity(training.visible)
+    for epoch in training.history:
+        ratio = training.visible / epoch["visible"]
+        assert epoch["intensity"] == pytest.approx(before * (1 - weight + weight * ratio), rel=1e-12)
+        before = epoch["intensity"]
+
+
+def test_random_state_and_settings_of_torch_are_left_as_they_were(prepared):
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    train(prepared.measured(), GrainRecipe(**{**TINY, "epochs": 1}), no_distance, threads=1)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_checkpoint_that_cannot_be_used_is_refused(prepared, tmp_path):
+    measured, recipe = prepared.measured(), GrainRecipe(**TINY)
+    with pytest.raises(StoreError, match="there is no checkpoint to go on from"):
+        train(measured, recipe, no_distance, folder=tmp_path, resume=True)
+    train(measured, GrainRecipe(**{**TINY, "epochs": 1}), no_distance, folder=tmp_path)
+    with pytest.raises(StoreError, match="is of another recipe"):
+        train(measured, recipe, no_distance, folder=tmp_path, resume=True)
+    (tmp_path / CHECKPOINT).write_bytes(b"torn")
+    with pytest.raises(StoreError, match="damaged checkpoint"):
+        train(measured, recipe, no_distance, folder=tmp_path, resume=True)
+
+
+def test_what_cannot_be_calibrated_is_refused(sections, tmp_path):
+    recipe = GrainRecipe(**TINY)
+    with pytest.raises(ImageError, match="sections: found none"):
+        Prepared.of([])
+    with pytest.raises(BundleError, match="has no shells"):
+        calibrate_grains(sections[:2], recipe, load_bundle("cba-cathode-2025"), tmp_path / "out")
+    wide = GrainRecipe(**{**TINY, "window": 256, "method": "adversarial"})
+    with pytest.raises(ImageError, match="room for a window of 256 pixels"):
+        train(Prepared.of(sections[:1]).measured(), wide, no_distance)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [("windows: 32", "windows: Extra inputs"), ("window: 30", "window: .*multiple of 8"),
+     ("net: {diagonal_range: [0, 10]}", "net: .*diagonal_range: found .0, 10., expected numbers above 0"),
+     ("- a", "found list, expected fields"), ("method: gan", "method: Input should be 'energy' or 'adversarial'"),
+     ("epochs: many", "epochs: .*valid integer")],
+)  # fmt: skip
+def test_a_faulty_recipe_is_refused_in_one_line(tmp_path, text, fault):
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=fault) as caught:
+        load_grain_recipe(tmp_path / "r.yaml")
+    assert str(caught.value).startswith(f"{tmp_path / 'r.yaml'}: ")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_comparisons_of_the_truth_with_itself_are_at_the_noise_floor(prepared, truth):
+    """The truth as the model: of 6 sections and 2 particles, within 4 times the mean of the floor's repetitions."""
+    baselines = fit_baselines(prepared.sections, truth, seed=1)
+    rows = compare_sections(truth, prepared.sections, baselines, seed=2, truth=truth)
+    rows += compare_grains(truth, truth, baselines, seed=2, particles=2)
+    for row in rows:
+        assert row["ks"] < 4 * row["floor_ks"], row

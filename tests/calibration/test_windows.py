@@ -1,0 +1,199 @@
+"""Windows of sections: against brute force, and against the tessellation itself at turned points."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from nmcdist.bundle import ArrayRecord, Bundle, ParticleParameters, load_bundle
+from nmcdist.calibration import windows
+from nmcdist.calibration.sections import Section
+from nmcdist.calibration.tessellation_fit import Tessellation2D
+from nmcdist.calibration.windows import Measured, Places, Seeds, complete_grains, net_inputs, ranked, seeds_around
+from nmcdist.errors import ImageError
+from nmcdist.geometry.tessellation import radial_matrices
+from nmcdist.models.grains import nearest
+from nmcdist.models.markers import marker_law
+
+PIXEL = 50.0
+
+
+def everywhere(count, size, distance=40.0):
+    return Places(np.full(count, distance), np.ones((count, size, size), bool))
+
+
+def some_grains(places, seed=0, intensity=0.0018):
+    rng = np.random.default_rng(seed)
+    seeds = seeds_around(places, intensity, rng)
+    matrices = radial_matrices(seeds.near, rng.uniform(1, 3, (len(seeds.near), 3)), np.zeros(len(seeds.near)))
+    entries = np.column_stack([matrices[:, a, b] for a, b in windows.ENTRIES])
+    return seeds, matrices, entries, rng.uniform(0, 30, len(seeds.near))
+
+
+def all_costs(places, b, seeds, matrices, offsets):
+    """Costs of all grains of a window at all its pixels, read off Eq. (8)."""
+    rows = slice(seeds.starts[b], seeds.starts[b + 1])
+    along = places.distances[b] + np.arange(places.size) - (places.size - 1) / 2
+    across = np.arange(places.size) - (places.size - 1) / 2
+    x = np.stack([*np.meshgrid(along, across, indexing="ij"), np.zeros((places.size,) * 2)], axis=-1).reshape(-1, 1, 3)
+    d = x - seeds.near[rows]
+    return np.einsum("pia,iab,pib->pi", d, matrices[rows], d) - offsets[rows]
+
+
+def test_the_grains_of_lowest_cost_are_those_of_brute_force():
+    places = everywhere(3, 40)
+    seeds, matrices, entries, offsets = some_grains(places)
+    found = ranked(places, seeds, entries, offsets, 4)
+    for b in range(3):
+        costs = all_costs(places, b, seeds, matrices, offsets)
+        order = np.argsort(costs, axis=1)[:, :4] + seeds.starts[b]
+        assert (found[b, :, 0] == order[:, 0]).all()
+        # Beyond the winner, a grain that is not among the 24 nearest to the middle of a tile may be missed.
+        assert (found[b] == order).mean() > 0.999
+
+
+def test_seeds_are_as_many_as_the_intensity_says():
+    places, intensity, n = everywhere(1, 32), 0.0018, 400
+    rng = np.random.default_rng(3)
+    counts = [len(seeds_around(places, intensity, rng).near) for _ in range(n)]
+    reach = windows.REACH * intensity ** (-1 / 3)
+    expected = intensity * (32 + 2 * reach) ** 2 * 2 * reach
+    assert np.mean(counts) == pytest.approx(expected, abs=4 * math.sqrt(expected / n))
+
+
+def test_neighbours_are_the_nearest_seeds_of_all():
+    """The rim beyond the seeds that count is wide enough: their 12th neighbours are nearer than it is."""
+    places, intensity = everywhere(4, 32), 0.0018
+    seeds = seeds_around(places, intensity, np.random.default_rng(1))
+    displacements = seeds.inputs[:, :60].reshape(-1, 12, 5)[:, :, :3]
+    farthest = np.sqrt((displacements**2).sum(axis=2)).max(axis=1)
+    assert np.mean(farthest > windows.RIM * intensity ** (-1 / 3)) < 0.2  # only at the outermost of them it matters
+    assert (np.diff(np.sqrt((displacements**2).sum(axis=2)), axis=1) >= -1e-5).all()
+
+
+def net_bundle_with(arrays):
+    content = load_bundle("nmc811-radial").model_dump(by_alias=True)
+    shared = {name: content["parameters"][name] for name in ParticleParameters.model_fields}
+    values = {
+        "length_unit_nm": (PIXEL, "nm"), "diagonal_low": (1.0, "1"), "diagonal_high": (10.0, "1"),
+        "offset_low": (0.0, "length_unit^2"), "offset_high": (50.0, "length_unit^2"),
+    }  # fmt: skip
+    own = {n: {"value": v, "unit": unit, "provenance": "assumed"} for n, (v, unit) in values.items()}
+    records = {name: ArrayRecord.of(array, "1", "fitted") for name, array in arrays.items()}
+    changes = {"name": "net", "model": "particle-net", "parameters": {**shared, **own}, "arrays": records}
+    return Bundle.model_validate({**content, **changes}).with_arrays(arrays)
+
+
+@pytest.mark.parametrize("sees_distance", [True, False])
+def test_the_generator_in_training_is_the_net_that_particles_are_drawn_with(sees_distance):
+    import torch
+
+    from nmcdist.calibration.networks import MarkerGenerator
+
+    torch.manual_seed(4)
+    net = MarkerGenerator(
+        8.0, sees_distance=sees_distance, widths=(32, 16), diagonal_range=(1.0, 10.0), offset_range=(0.0, 50.0)
+    )
+    with torch.no_grad():
+        net.layers[-1].weight *= 30
+    seeds = 20 * np.random.default_rng(0).standard_normal((200, 3))
+    rows = nearest(seeds, 12)[0]
+    rng = np.random.default_rng(8)
+    frames, inputs = net_inputs(seeds, seeds, rows, rng)
+    rng = np.random.default_rng(8)
+    turns, noise = rng.random(200), rng.random((200, 2))
+    diagonals, offsets = (x.detach().numpy() for x in net(torch.from_numpy(inputs)))
+    law = marker_law(net_bundle_with(net.arrays()))
+    expected = law.markers(PIXEL * seeds, rows, np.column_stack([noise, turns]))
+    assert diagonals == pytest.approx(expected[0], abs=2e-4)
+    assert offsets == pytest.approx(expected[1] / PIXEL**2, abs=2e-3)
+    assert np.ptp(diagonals, axis=0).min() > 1.0
+    matrices = np.einsum("nka,nk,nkb->nab", frames, diagonals, frames)
+    assert matrices == pytest.approx(radial_matrices(seeds, expected[0], expected[2]), abs=1e-3)
+
+
+def a_section(seed=0, size=121, grains=90):
+    rng = np.random.default_rng(seed)
+    seeds = rng.uniform(-70, 70, (grains, 2)) * PIXEL
+    tessellation = Tessellation2D(seeds, rng.uniform(0.5, 2, (grains, 2)), rng.uniform(0, 2e4, grains))
+    centre = (size // 2 + 3.0, size // 2 - 2.0)
+    labels = tessellation.labels((size, size), PIXEL, centre)
+    y, x = np.indices((size, size))
+    labels[(y - size // 2) ** 2 + (x - size // 2) ** 2 > 55**2] = 0
+    return Section("a", labels, PIXEL, centre), tessellation
+
+
+def test_a_measured_window_shows_the_tessellation_at_turned_points():
+    section, tessellation = a_section()
+    measured = Measured.of([section], [tessellation], 4.0)
+    rng = np.random.default_rng(5)
+    places, seeds, matrices, offsets = measured.windows(6, 24, rng, whole=True)
+    labels = ranked(places, seeds, matrices, offsets, 1)[:, :, 0] - seeds.starts[:-1, None]
+    assert places.counted.all()
+    rng = np.random.default_rng(5)
+    for b in range(6):
+        angle = turn_of(seeds, tessellation, b)
+        along = places.distances[b] + np.arange(24) - 11.5
+        y, x = np.meshgrid(along, np.arange(24) - 11.5, indexing="ij")
+        points = np.stack([np.cos(angle) * y - np.sin(angle) * x, np.sin(angle) * y + np.cos(angle) * x], -1).reshape(
+            -1, 2
+        )
+        d = PIXEL * points[:, None] - tessellation.seeds_nm
+        costs = np.einsum("pia,iab,pib->pi", d, tessellation.matrices(), d) - tessellation.offsets_nm2
+        assert (labels[b] == costs.argmin(axis=1)).mean() > 0.999  # ties, of rounding
+        near = np.rint(points + section.centre_px).astype(int)
+        assert (section.labels[near[:, 0], near[:, 1]] > 0).all()
+
+
+def turn_of(seeds, tessellation, b):
+    first = seeds.near[seeds.starts[b], :2]
+    before, after = math.atan2(*tessellation.seeds_nm[0][::-1]), math.atan2(first[1], first[0])
+    return before - after
+
+
+def test_windows_lie_at_all_distances_and_angles_that_have_room():
+    section, tessellation = a_section()
+    places, seeds, _, _ = Measured.of([section], [tessellation], 4.0).windows(
+        300, 16, np.random.default_rng(0), whole=False
+    )
+    assert places.distances.min() < 4
+    assert 45 < places.distances.max() < 56
+    turns = [turn_of(seeds, tessellation, b) % (2 * math.pi) for b in range(300)]
+    assert np.histogram(turns, bins=4, range=(0, 2 * math.pi))[0].min() > 75 - 4 * math.sqrt(300 * 0.25 * 0.75)
+    assert not places.counted.all()
+    assert places.counted[:, 8, 8].all()
+
+
+def test_sections_without_room_are_refused():
+    section, tessellation = a_section()
+    with pytest.raises(ImageError, match="found none with room for a window of 200 pixels"):
+        Measured.of([section], [tessellation], 4.0).windows(1, 200, np.random.default_rng(0), whole=True)
+
+
+def test_complete_grains_are_those_that_nothing_cuts():
+    rng = np.random.default_rng(2)
+    places = everywhere(2, 40)
+    seeds, _, entries, offsets = some_grains(places, 7)
+    labels = ranked(places, seeds, entries, offsets, 1)[:, :, 0].reshape(2, 40, 40)
+    counted = ndimage.binary_opening(rng.random((2, 40, 40)) > 0.02, np.ones((1, 3, 3)))
+    complete, visible = complete_grains(labels, counted, len(seeds.near))
+    seen = 0
+    for i in range(len(seeds.near)):
+        mine = labels == i
+        seen += (mine & counted).any()
+        around = np.array([ndimage.binary_dilation(m) for m in mine])
+        padded = np.pad(counted, ((0, 0), (1, 1), (1, 1)))
+        wide = np.array([ndimage.binary_dilation(m) for m in np.pad(mine, ((0, 0), (1, 1), (1, 1)))])
+        assert complete[i] == (mine.any() and not (wide & ~padded).any()), around.sum()
+    assert visible == seen
+    assert complete.any()
+
+
+def test_places_are_taken_by_rows():
+    places = Places(np.arange(4.0), np.zeros((4, 8, 8), bool))
+    assert places[np.array([2, 0])].distances.tolist() == [2.0, 0.0]
+    assert (len(places), places.size) == (4, 8)
+    assert isinstance(
+        Seeds(np.empty((0, 3)), np.zeros(5, int), np.empty((0, 61)), np.empty((0, 3, 3))).near, np.ndarray
+    )
