@@ -325,7 +325,7 @@ def calibrate() -> None:
 @calibrate.command("grains")
 @click.argument("folder", type=_PATH)
 @click.option("--out", type=_PATH, required=True, help="New folder for the bundle, the numbers and the report.")
-@click.option("--recipe", type=_PATH, help="Recipe of the training, as catalogs/recipes/grains-energy.yaml.")
+@click.option("--recipe", type=_PATH, help="Recipe of the training, as catalogs/calibrations/grains-energy.yaml.")
 @click.option("--base", default="nmc811-radial", help="Bundle whose outer shells are taken, by name or path.")
 @click.option("--held-out", type=_PATH, help="Folder of sections that the model is compared with, not trained on.")
 @click.option("--truth", help="Bundle of the phantom that the sections are of, by name or path.")
@@ -383,8 +383,8 @@ def calibrate_phantom(name: str, out: Path, sections: int, orientation_noise_deg
     loaded = known[name] if name in known else load_bundle(name)
     cut = phantom_sections(loaded, how["seed"], sections, missing=how["missing"], start=how["start"])
     save_bundle(loaded, out / "truth")
-    for section in cut:
-        write_scan(out / f"{section.name}.ang", section, orientation_noise_deg, how["seed"])
+    for number, section in enumerate(cut, how["start"]):
+        write_scan(out / f"section-{number:04d}.ang", section, orientation_noise_deg, how["seed"] + number)
     click.echo(f"{out}: {len(cut)} maps, and the phantom's bundle in {out / 'truth'}")
 
 
