@@ -27,8 +27,8 @@ def radial_preference(section: Section) -> tuple[float, float]:
 
     It is the mean of (e1 - e2) / (e1 + e2) cos(2 alpha) over the grains, e1 >= e2 being their second moments: 1 for
     needles along the radius, -1 for needles across it, 0 without a preference or where grains are round. A grain
-    weighs 1 - |c| / R, with the distance R just beyond the farthest pixel: near the centre most is seen of how far from it
-    the plane is. The standard error takes grains as independent.
+    weighs 1 - |c| / R, with the distance R just beyond the farthest pixel: grains near the centre tell most of how
+    far from it the plane is. The standard error takes grains as independent.
 
     Parameters
     ----------
