@@ -1,4 +1,4 @@
-"""Jobs and pods that hold the workers of a deployment: their scripts, and a check that the cluster will take them.
+"""Jobs and pods that hold the workers of a deployment: what is handed to the queue, or to Kubernetes.
 
 One job is one worker with its nanny. It takes one task at a time, whose kernels use all the cores of the job.
 """
@@ -6,10 +6,6 @@ One job is one worker with its nanny. It takes one task at a time, whose kernels
 import json
 import os
 import re
-import shlex
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,8 +18,6 @@ from nmcdist.runs.deployment import QUEUES, Deployment
 
 NAME = "nmcdist"
 DEATH_TIMEOUT_S = 60  # a worker whose driver is gone for so long ends its job
-ANSWER_TIMEOUT_S = 20.0  # of one command of the queue, or one look at a scheduler
-_ASIDE_TIMEOUT_S = 5.0
 _MIB = 2**20
 _UNKNOWN_SCHEDULER = "tcp://SCHEDULER:PORT"
 _THREAD_VARIABLES = (
@@ -47,30 +41,6 @@ def job_script(deployment: Deployment, resources: Resources) -> str:
     if deployment.kind == "kubernetes":
         return yaml.safe_dump(manifest(deployment, resources), sort_keys=False)
     return ""
-
-
-def preflight(deployment: Deployment, resources: Resources) -> None:
-    """Ask the cluster whether it would take the workers; nothing is queued, and every question has a time-out.
-
-    Raises
-    ------
-    PlanError
-        With what to change in the deployment.
-    """
-    if deployment.kind in QUEUES:
-        script = job_script(deployment, resources)
-        _check_interface(deployment)
-        command = job_class(deployment)[0].submit_command
-        if shutil.which(command) is None:
-            raise PlanError(
-                f"kind: {deployment.kind} needs the command {command}, which this host lacks; run on a login node"
-            )
-        if deployment.kind == "slurm":
-            _ask_slurm(deployment, script)
-    elif deployment.kind == "kubernetes":
-        _ask_kubernetes(deployment)
-    elif deployment.kind == "scheduler":
-        ask_scheduler(scheduler_address(deployment))
 
 
 def thread_variables(threads: int) -> dict[str, str]:
@@ -163,11 +133,13 @@ def _as_environment(settings: dict[str, Any]) -> dict[str, str]:
     return {"DASK_" + name.upper().replace(".", "__").replace("-", "_"): str(v) for name, v in settings.items()}
 
 
-def _mebibytes(resources: Resources) -> int:
+def mebibytes(resources: Resources) -> int:
+    """Return the memory of a worker as queues are asked for it, rounded up."""
     return max(1, -(-resources.memory // _MIB))
 
 
-def _clock(seconds: int) -> str:
+def clock(seconds: int) -> str:
+    """Return seconds as HH:MM:SS, hours beyond a day and all."""
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
@@ -179,8 +151,8 @@ def _slurm(deployment: Deployment, resources: Resources) -> dict[str, Any]:
     gpus = [f"--gres=gpu:{deployment.gpus_per_worker}"] if deployment.gpus_per_worker else []
     return {
         "job_cpu": resources.threads,
-        "job_mem": f"{_mebibytes(resources)}M",
-        "walltime": _clock(deployment.walltime or 0),
+        "job_mem": f"{mebibytes(resources)}M",
+        "walltime": clock(deployment.walltime or 0),
         "job_extra_directives": [f"-o {_logs(deployment)}/{NAME}-%j.log", *gpus, *deployment.directives],
     }
 
@@ -188,8 +160,8 @@ def _slurm(deployment: Deployment, resources: Resources) -> dict[str, Any]:
 def _pbs(deployment: Deployment, resources: Resources) -> dict[str, Any]:
     gpus = f":ngpus={deployment.gpus_per_worker}" if deployment.gpus_per_worker else ""
     return {
-        "resource_spec": f"select=1:ncpus={resources.threads}:mem={_mebibytes(resources)}mb{gpus}",
-        "walltime": _clock(deployment.walltime or 0),
+        "resource_spec": f"select=1:ncpus={resources.threads}:mem={mebibytes(resources)}mb{gpus}",
+        "walltime": clock(deployment.walltime or 0),
         "job_extra_directives": ["-S /bin/bash", "-j oe", f"-o {_logs(deployment)}/", *deployment.directives],
     }
 
@@ -227,8 +199,8 @@ def _sge(deployment: Deployment, resources: Resources) -> dict[str, Any]:
     slots = [f"-pe {deployment.parallel_environment} {resources.threads}"] if deployment.parallel_environment else []
     gpus = f",gpu={deployment.gpus_per_worker}" if deployment.gpus_per_worker else ""
     return {
-        "resource_spec": f"mem_free={_mebibytes(resources)}M{gpus}",
-        "walltime": _clock(deployment.walltime or 0),
+        "resource_spec": f"mem_free={mebibytes(resources)}M{gpus}",
+        "walltime": clock(deployment.walltime or 0),
         "job_extra_directives": ["-S /bin/bash", f"-o {_logs(deployment)}/", *slots, *deployment.directives],
     }
 
@@ -274,8 +246,8 @@ def manifest(deployment: Deployment, resources: Resources, name: str = NAME) -> 
     PlanError
         If dask-kubernetes is not installed.
     """
-    kube = _kubecluster()
-    memory = f"{_mebibytes(resources)}Mi"
+    kube = kubecluster()
+    memory = f"{mebibytes(resources)}Mi"
     amounts = {"cpu": str(resources.threads), "memory": memory}
     command = ["dask", "worker", "--nthreads", "1", "--memory-limit", f"{memory}B"]
     command += ["--death-timeout", str(DEATH_TIMEOUT_S)]
@@ -308,181 +280,16 @@ def manifest(deployment: Deployment, resources: Resources, name: str = NAME) -> 
     return dict(json.loads(json.dumps(made)))  # a list that stood twice would be an anchor in YAML
 
 
-def _kubecluster() -> Any:
+def kubecluster() -> Any:
+    """Return dask-kubernetes' module that makes specifications of pods.
+
+    Raises
+    ------
+    PlanError
+        If it is not installed.
+    """
     try:
         from dask_kubernetes.operator.kubecluster import kubecluster
     except ImportError:
         raise PlanError("kind: kubernetes needs dask-kubernetes: pip install 'nmcdist[kubernetes]'") from None
     return kubecluster
-
-
-def _check_interface(deployment: Deployment) -> None:
-    if deployment.interface is None:
-        return
-    import socket
-
-    from distributed.utils import get_ip_interface
-
-    try:
-        get_ip_interface(deployment.interface)
-    except ValueError:
-        names = ", ".join(name for _, name in socket.if_nameindex())
-        raise PlanError(
-            f"interface: found {deployment.interface!r}, expected one of this host with an IPv4 address: {names}"
-        ) from None
-
-
-def answer(command: list[str], timeout_s: float) -> tuple[int, str]:
-    """Run a command of the queue, and return its exit status and all that it printed, in one line.
-
-    Raises
-    ------
-    PlanError
-        If it does not answer in time.
-    """
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise PlanError(
-            f"{shlex.join(command[:1])} did not answer within {timeout_s:.0f} s; is the queue up?"
-        ) from None
-    except OSError as error:
-        raise PlanError(f"{command[0]} cannot be run: {error.strerror}") from None
-    return done.returncode, " ".join(f"{done.stdout} {done.stderr}".split())
-
-
-def _ask_slurm(deployment: Deployment, script: str) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "job.sh")
-        path.write_text(script, encoding="utf-8")
-        status, text = answer(["sbatch", "--test-only", str(path)], ANSWER_TIMEOUT_S)
-    if status == 0:
-        return _check_time_limit(deployment)
-    said = text.removeprefix("allocation failure: ")
-    for sign, advise in _SLURM_ADVICE:
-        if sign in text:
-            raise PlanError(f"{advise(deployment)} (sbatch: {said})")
-    raise PlanError(f"slurm refuses the job: {said}")
-
-
-def _sinfo(*options: str) -> list[str]:
-    """Return the words that sinfo answers, none where it does not."""
-    try:
-        status, text = answer(["sinfo", "-h", *options], _ASIDE_TIMEOUT_S)
-    except PlanError:
-        return []
-    return text.split() if status == 0 else []
-
-
-def _check_time_limit(deployment: Deployment) -> None:
-    """Refuse a walltime beyond that of the queue, where SLURM would let the job wait for ever."""
-    limits = dict(part.split("=") for part in _sinfo("-o", "%P=%l"))
-    name = next((name for name in limits if name.rstrip("*") == deployment.queue), None)
-    if deployment.queue is None:
-        name = next((name for name in limits if name.endswith("*")), None)
-    limit = _slurm_seconds(limits.get(name or "", ""))
-    if limit is not None and (deployment.walltime or 0) > limit:
-        raise PlanError(
-            f"walltime: found {_clock(deployment.walltime or 0)}, queue {str(name).rstrip('*')} allows {_clock(limit)}"
-        )
-
-
-def _slurm_seconds(text: str) -> int | None:
-    """Return what D-HH:MM:SS, with or without what comes first, means; None for "infinite" or what is no time."""
-    days, _, clock = text.rpartition("-")
-    parts = clock.split(":")
-    if not all(part.isdecimal() for part in parts) or (days and not days.isdecimal()):
-        return None
-    return 86400 * int(days or 0) + sum(60**k * int(part) for k, part in enumerate(reversed(parts)))
-
-
-def _largest_node(deployment: Deployment) -> str:
-    where = ["-p", deployment.queue] if deployment.queue else []
-    nodes = [part.split(":") for part in _sinfo("-e", *where, "-o", "%c:%m")]
-    if not nodes:
-        return ""
-    cores = max(int(node[0].rstrip("+")) for node in nodes)
-    memory = max(int(node[1].rstrip("+")) for node in nodes)
-    return f"; its largest nodes have {cores} cores, {memory / 1024:.1f} GiB"
-
-
-def _queues() -> str:
-    return ", ".join(dict.fromkeys(_sinfo("-o", "%R"))) or "what sinfo lists"
-
-
-_SLURM_ADVICE: tuple[tuple[str, Callable[[Deployment], str]], ...] = (
-    ("invalid partition", lambda d: f"queue: found {d.queue!r}, expected one of: {_queues()}"),
-    (
-        "node configuration is not available",
-        lambda d: (
-            f"memory_per_worker, threads_per_worker: more than a node of {d.queue or 'the default queue'} has"
-            f"{_largest_node(d)}"
-        ),
-    ),
-    ("emory specification", lambda d: f"memory_per_worker: more than a node has{_largest_node(d)}"),
-    ("CPU count", lambda d: f"threads_per_worker: more than a node has{_largest_node(d)}"),
-    ("time limit", lambda d: f"walltime: {_clock(d.walltime or 0)} is more than queue {d.queue or 'default'} allows"),
-    ("generic resource", lambda d: f"gpus_per_worker: {d.gpus_per_worker} are not in queue {d.queue or 'default'}"),
-    ("nvalid account", lambda d: f"project: {d.project!r} cannot be charged on this queue"),
-    ("contact slurm controller", lambda d: "the SLURM controller does not answer; is the cluster up?"),
-    ("DNS SRV", lambda d: "this host knows no SLURM controller; run on a login node, or set SLURM_CONF"),
-)
-
-
-def ask_scheduler(address: str) -> None:
-    """Check that a Dask scheduler answers; a client alone would wait for ever where something else listens.
-
-    Raises
-    ------
-    PlanError
-        If none does in time.
-    """
-    import asyncio
-
-    from distributed.comm import connect
-
-    async def ask() -> str:
-        comm = await connect(address, timeout=ANSWER_TIMEOUT_S)
-        try:
-            await comm.write({"op": "identity", "reply": True})
-            found = await comm.read()
-            return str(found["type"])
-        finally:
-            comm.abort()
-
-    try:
-        found = asyncio.run(asyncio.wait_for(ask(), ANSWER_TIMEOUT_S))
-    except Exception:  # what strangers say to Dask's protocol has no common base
-        found = "nothing of Dask"
-    if found != "Scheduler":
-        raise PlanError(
-            f"address: no Dask scheduler answers at {address}; check it, or start one with `dask scheduler`"
-        )
-
-
-def _ask_kubernetes(deployment: Deployment) -> None:
-    import asyncio
-
-    _kubecluster()
-    import kr8s.asyncio
-
-    async def ask() -> None:
-        api = await kr8s.asyncio.api(namespace=deployment.namespace)
-        await api.version()
-        async for found in api.get("customresourcedefinitions", "daskclusters.kubernetes.dask.org"):
-            del found
-
-    try:
-        asyncio.run(asyncio.wait_for(ask(), ANSWER_TIMEOUT_S))
-    except TimeoutError:
-        raise PlanError(f"kubernetes: no answer within {ANSWER_TIMEOUT_S:.0f} s; check `kubectl version`") from None
-    except kr8s.NotFoundError:
-        raise PlanError(
-            "kubernetes: the Dask operator is not installed there: "
-            "helm install --repo https://helm.dask.org --generate-name dask-kubernetes-operator"
-        ) from None
-    except Exception as error:  # what a client of Kubernetes raises has no common base
-        text = " ".join(str(error).split()) or type(error).__name__
-        raise PlanError(f"kubernetes: cannot be reached ({text}); check `kubectl version`") from None

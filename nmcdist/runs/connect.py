@@ -13,6 +13,7 @@ from nmcdist.errors import NmcdistError, StoreError
 from nmcdist.runs import batch
 from nmcdist.runs.cluster import Resources
 from nmcdist.runs.deployment import QUEUES, Deployment
+from nmcdist.runs.preflight import ask_scheduler
 
 START_TIMEOUT_S = 120.0
 CLOSE_TIMEOUT_S = 10.0
@@ -125,8 +126,7 @@ def _wait_for_a_worker(client: Any, deployment: Deployment, replacing: Any, too_
             raise StoreError(f"{deployment.kind} refuses the jobs: {replacing.refusal}")
         if replacing.ended_early >= too_many:
             raise StoreError(
-                f"{replacing.ended_early} jobs ended before their worker came; their logs in {deployment.log_folder} "
-                "tell why (python, prologue and interface must be right on the nodes)"
+                f"{replacing.ended_early} jobs ended before their worker came; {_why(deployment, replacing)}"
             )
         if time.monotonic() - start > deployment.patience:
             says = replacing.says or "nothing"
@@ -138,6 +138,13 @@ def _wait_for_a_worker(client: Any, deployment: Deployment, replacing: Any, too_
             told = replacing.says
             waiting(told)
         time.sleep(_POLL_S)
+
+
+def _why(deployment: Deployment, replacing: Any) -> str:
+    if replacing.stuck:
+        return f"{deployment.kind} says: {replacing.stuck} (log_folder and directives must be right on the nodes)"
+    logs = f"their logs in {deployment.log_folder} tell why"
+    return f"{logs} (python, prologue and interface must be right on the nodes)"
 
 
 def _start_pods(deployment: Deployment, resources: Resources, stack: contextlib.ExitStack, waiting: Announce) -> Any:
@@ -167,7 +174,7 @@ def _reach_scheduler(
     deployment: Deployment, resources: Resources, stack: contextlib.ExitStack, waiting: Announce
 ) -> Any:
     address = batch.scheduler_address(deployment)
-    batch.ask_scheduler(address)
+    ask_scheduler(address)
     client = _client_of(address, stack)
     client.wait_for_workers(1, timeout=deployment.patience)
     for worker, found in client.scheduler_info(n_workers=-1)["workers"].items():

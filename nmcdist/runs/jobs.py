@@ -5,23 +5,38 @@ ended before its worker came would be missing for good, with a word in a log at 
 """
 
 import asyncio
+import contextlib
 import getpass
+import re
 import time
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 from dask_jobqueue import htcondor, lsf, pbs, sge, slurm
 from distributed.core import Status
 from distributed.deploy.adaptive import Adaptive
 
-_SUBMIT_TIMEOUT_S = 60.0
+_COMMAND_TIMEOUT_S = 60.0
 _LOOK_S = 5.0
 _AGAIN_S = 30.0  # a refused submission is tried again
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """How to ask a queue for a user's jobs that wait or run, and what becomes of those that it cannot start."""
+
+    command: tuple[str, ...]  # the user follows
+    job: re.Pattern[str]  # its groups: number and state
+    stuck: re.Pattern[str] | None = None  # a state that the queue never ends
+    why: tuple[str, ...] = ()  # the number follows
+    reason: re.Pattern[str] | None = None
 
 
 class _Reliable:
     """What every job has besides what its queue's own class does."""
 
+    listing: _Listing | None = None  # without, jobs that end before their worker comes are not seen
     refusal = ""
     submitted = 0.0
     came = False
@@ -33,22 +48,35 @@ class _Reliable:
     async def _submit_job(self, script_filename: str) -> Any:
         self.submitted = time.monotonic()
         try:
-            answer = await asyncio.wait_for(super()._submit_job(script_filename), _SUBMIT_TIMEOUT_S)  # type: ignore[misc]
+            answer = await super()._submit_job(script_filename)  # type: ignore[misc]
         except (RuntimeError, OSError, TimeoutError) as error:
-            self.refusal = _said(str(error)) or f"no answer within {_SUBMIT_TIMEOUT_S:.0f} s"
+            self.refusal = " ".join(str(error).split()) or f"no answer within {_COMMAND_TIMEOUT_S:.0f} s"
             self.status = Status.failed  # a cluster does not close while it takes the job for one that is to start
             raise
         self.refusal = ""
         return answer
 
-
-def _said(text: str) -> str:
-    """Return what the queue said in an error of dask-jobqueue, which quotes it under `stderr`."""
-    return " ".join((text.partition("stderr:")[2] or text).split())
+    @staticmethod
+    async def _call(cmd: list[str], *, shell: bool = False, **options: Any) -> str:
+        """Return what a command of the queue prints; it is killed where dask-jobqueue would wait for it for ever."""
+        start: Any = asyncio.create_subprocess_shell if shell else asyncio.create_subprocess_exec
+        pipe = asyncio.subprocess.PIPE
+        process = await start(*cmd, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, **options)
+        try:
+            printed, said = await asyncio.wait_for(process.communicate(), _COMMAND_TIMEOUT_S)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            raise RuntimeError(said.decode(errors="replace") or f"{cmd[0]}: exit status {process.returncode}")
+        return str(printed.decode(errors="replace"))
 
 
 class SLURMJob(_Reliable, slurm.SLURMJob):
     """A job of SLURM."""
+
+    listing = _Listing(("squeue", "-h", "-o", "%A %T (%r)", "-u"), re.compile(r"(\d+) (.*)"))
 
 
 class PBSJob(_Reliable, pbs.PBSJob):
@@ -61,6 +89,14 @@ class LSFJob(_Reliable, lsf.LSFJob):
 
 class SGEJob(_Reliable, sge.SGEJob):
     """A job of Grid Engine."""
+
+    listing = _Listing(
+        ("qstat", "-u"),
+        re.compile(r"\s*(\d+)\s+\S+\s+\S+\s+\S+\s+(\w+)"),
+        stuck=re.compile("E"),
+        why=("qstat", "-j"),
+        reason=re.compile(r"error reason +\d+: +\S+ \S+ (?:\[.*?\]: )?(?:error: )?(.*)"),
+    )
 
 
 class HTCondorJob(_Reliable, htcondor.HTCondorJob):
@@ -85,6 +121,8 @@ class Replacing(Adaptive):
         How many looks in a row found every job refused.
     ended_early : int
         Jobs that ended before their worker came.
+    stuck : str
+        What the queue says of the last of these that it could not start, and that was cancelled therefore.
     """
 
     cluster: Any
@@ -95,6 +133,7 @@ class Replacing(Adaptive):
         self.refusal = ""
         self.all_refused = 0
         self.ended_early = 0
+        self.stuck = ""
         self._looked = 0.0
 
     async def recommendations(self, target: int) -> dict[str, Any]:
@@ -112,6 +151,27 @@ class Replacing(Adaptive):
 
     async def _forget_ended(self) -> None:
         awaited = {name: job for name, job in self.cluster.workers.items() if not job.came}
+        self._forget_refused(awaited)
+        in_queue = {name: job for name, job in awaited.items() if job.listing and job.job_id}
+        states = await self._states(next(iter(in_queue.values())).listing) if in_queue else {}
+        if states is None:
+            return
+        counts: Counter[str] = Counter()
+        for name, job in in_queue.items():
+            state = states.get(job.job_id)
+            stuck = state is not None and job.listing.stuck is not None and job.listing.stuck.search(state)
+            if stuck:
+                self.stuck = state = f"{state} ({await self._why(job)})"
+            if state is None or stuck:
+                self.ended_early += 1
+                self.cluster.workers.pop(name, None)
+            if stuck:
+                await self._cancel(job)
+            if state is not None:
+                counts[state] += 1
+        self.says = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
+
+    def _forget_refused(self, awaited: dict[Any, Any]) -> None:
         refused = [job for job in awaited.values() if job.refusal]
         self.refusal = refused[-1].refusal if refused else ""
         self.all_refused = self.all_refused + 1 if len(refused) == len(self.cluster.workers) > 0 else 0
@@ -119,23 +179,24 @@ class Replacing(Adaptive):
         for name, job in awaited.items():
             if job.refusal and now - job.submitted >= _AGAIN_S:
                 del self.cluster.workers[name]
-        in_queue = {name: job for name, job in awaited.items() if isinstance(job, SLURMJob) and job.job_id}
-        states = await self._states() if in_queue else {}
-        if states is None:
-            return
-        for name, job in in_queue.items():
-            if job.job_id not in states:
-                self.ended_early += 1
-                self.cluster.workers.pop(name, None)
-        counts = Counter(states[job.job_id] for job in in_queue.values() if job.job_id in states)
-        self.says = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
 
-    async def _states(self) -> dict[str, str] | None:
+    async def _states(self, listing: _Listing) -> dict[str, str] | None:
         """Return the state of each of the user's jobs that wait or run; None if the queue does not answer."""
-        command = ("squeue", "-h", "-u", getpass.getuser(), "-o", "%A %T (%r)")
         try:
-            text = await asyncio.wait_for(SLURMJob._call(command), _SUBMIT_TIMEOUT_S)
+            text = await _Reliable._call([*listing.command, getpass.getuser()])
         except (RuntimeError, OSError, TimeoutError):
             return None
-        found = (line.split(" ", 1) for line in text.splitlines())
-        return {job_id: state.strip() for job_id, state in found}
+        found = (listing.job.match(line) for line in text.splitlines())
+        return {job[1]: job[2].strip() for job in found if job}
+
+    async def _why(self, job: Any) -> str:
+        try:
+            text = await job._call([*job.listing.why, job.job_id])
+        except (RuntimeError, OSError, TimeoutError):
+            text = ""
+        found = job.listing.reason.search(text)
+        return found[1].strip() if found else "for an unknown reason"
+
+    async def _cancel(self, job: Any) -> None:
+        with contextlib.suppress(OSError, TimeoutError):
+            await job.close()

@@ -13,12 +13,12 @@ from pathlib import Path
 from nmcdist.bundle import Bundle, load_bundle
 from nmcdist.datasets.integrity import manifest_hash
 from nmcdist.errors import PlanError, StoreError
-from nmcdist.runs.batch import preflight
 from nmcdist.runs.cluster import Machine
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.finalise import Paths, undo_half_a_swap
 from nmcdist.runs.journal import Journal, locked
 from nmcdist.runs.plan import make_plan
+from nmcdist.runs.preflight import preflight
 from nmcdist.runs.produce import Result, interruptible, job_of, keep_bundle, prepare, produce, tasks_to_do
 from nmcdist.runs.progress import Progress, Silent
 from nmcdist.runs.recipe import BaseRecipe, parsed_recipe

@@ -13,11 +13,11 @@ from nmcdist.datasets.catalog import CATALOG_FILE, add_entry, recorded_manifest
 from nmcdist.datasets.integrity import manifest_hash, read_manifest
 from nmcdist.datasets.store import read_origin
 from nmcdist.errors import BundleError, StoreError
-from nmcdist.runs.batch import preflight
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.finalise import Paths, finalise, publish, undo_half_a_swap
 from nmcdist.runs.journal import Journal, locked
 from nmcdist.runs.plan import make_plan
+from nmcdist.runs.preflight import preflight
 from nmcdist.runs.produce import (
     Result,
     interruptible,

@@ -11,11 +11,11 @@ from nmcdist.datasets.files import files_below, matches
 from nmcdist.datasets.integrity import GROUP, MANIFEST, is_damaged, manifest_hash, read_manifest
 from nmcdist.datasets.store import read_attributes
 from nmcdist.errors import StoreError
-from nmcdist.runs.batch import preflight
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.finalise import Paths, finalise, publish, undo_half_a_swap
 from nmcdist.runs.journal import Journal, Receipt, locked
 from nmcdist.runs.plan import make_plan
+from nmcdist.runs.preflight import preflight
 from nmcdist.runs.produce import (
     Result,
     interruptible,

@@ -15,11 +15,11 @@ import yaml
 from nmcdist.bundle import load_bundle
 from nmcdist.errors import PlanError, StoreError
 from nmcdist.runs import execute
-from nmcdist.runs.batch import preflight
 from nmcdist.runs.cluster import Machine, resources_for
 from nmcdist.runs.connect import connected, queue_state
 from nmcdist.runs.deployment import Deployment, load_deployment
 from nmcdist.runs.parts import finalise_store, run_part
+from nmcdist.runs.preflight import preflight
 from nmcdist.runs.work import Job, Task
 from tests.conftest import BUNDLE, HERE, TINY, make, recipe_with, store_sha256
 

@@ -1,0 +1,176 @@
+"""What a cluster is asked before a run: faults end soon, with advice, and a scheduler that answers is used."""
+
+import json
+import socket
+import stat
+import sys
+import threading
+import time
+
+import pytest
+
+from nmcdist.errors import NmcdistError, PlanError
+from nmcdist.runs import preflight
+from nmcdist.runs.connect import connected
+from nmcdist.runs.deployment import Deployment
+from tests.runs.test_batch import KINDS, QUEUES, both
+
+SOON_S = 30.0
+
+
+def complaint(deployment, within_s=SOON_S):
+    start = time.monotonic()
+    with pytest.raises(PlanError) as caught:
+        preflight.preflight(*both(deployment))
+    assert time.monotonic() - start < within_s
+    text = str(caught.value)
+    assert len(text.splitlines()) == 1
+    return text
+
+
+def test_a_good_local_deployment_needs_no_preflight():
+    preflight.preflight(*both(Deployment()))
+
+
+@pytest.fixture
+def commands(tmp_path, monkeypatch):
+    """Write commands of a queue that does not exist, the only ones there are."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+
+    def write(name, text):
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(stat.S_IRWXU)
+
+    return write
+
+
+COMMANDS = {"slurm": "sbatch", "pbs": "qsub", "lsf": "bsub", "sge": "qsub", "htcondor": "condor_submit"}
+
+
+@pytest.mark.parametrize("kind", QUEUES)
+def test_a_missing_submit_command_is_named(kind, commands):
+    assert COMMANDS[kind] in complaint(Deployment(kind=kind, **{**KINDS[kind], "interface": None}))
+    commands(COMMANDS[kind], "exit 0")
+    preflight.preflight(*both(Deployment(kind=kind, **{**KINDS[kind], "interface": None})))
+
+
+@pytest.mark.parametrize("kind", QUEUES)
+def test_a_missing_interface_is_named_with_those_there_are(kind):
+    text = complaint(Deployment(kind=kind, **{**KINDS[kind], "interface": "ib99"}))
+    assert text.startswith("interface: found 'ib99', expected one of this host with an IPv4 address: ")
+    assert "lo" in text
+
+
+def test_a_queue_that_does_not_answer_is_an_error(commands, monkeypatch):
+    monkeypatch.setattr(preflight, "ANSWER_TIMEOUT_S", 0.5)
+    commands("sbatch", f"exec {sys.executable} -c 'import time; time.sleep(60)'")
+    assert "sbatch did not answer" in complaint(Deployment(kind="slurm", **{**KINDS["slurm"], "interface": None}), 10)
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [("error: Batch job submission failed: Invalid account or account/partition combination", "project: 'nmc811'"),
+     ("allocation failure: Unable to contact slurm controller (connect failure)", "controller does not answer"),
+     ("error: fetch_config: DNS SRV lookup failed", "set SLURM_CONF"),
+     ("allocation failure: something new", "slurm refuses the job: something new")],
+)  # fmt: skip
+def test_what_slurm_says_becomes_advice(commands, said, advice):
+    commands("sbatch", f"echo '{said}' >&2; exit 1")
+    assert advice in complaint(Deployment(kind="slurm", **{**KINDS["slurm"], "interface": None}))
+
+
+@pytest.mark.parametrize(
+    ("limits", "refused"),
+    [("fast=1-00:00:00 slow*=infinite", True), ("fast*=36:00:00", False), ("fast=30:00", True), ("slow*=1:00", False)],
+)
+def test_a_walltime_beyond_the_queues_is_refused(commands, limits, refused):
+    commands("sbatch", "exit 0")
+    commands("sinfo", f"echo '{limits}'")
+    deployment = Deployment(kind="slurm", **{**KINDS["slurm"], "interface": None})
+    if refused:
+        assert complaint(deployment).startswith("walltime: found 36:00:00, queue fast allows ")
+    else:
+        preflight.preflight(*both(deployment))
+
+
+def there(**where):
+    return Deployment(kind="scheduler", workers=1, memory_per_worker="256MiB", patience="10s", **where)
+
+
+def test_a_scheduler_file_that_is_none_is_refused(tmp_path):
+    path = tmp_path / "scheduler.json"
+    assert complaint(there(scheduler_file=str(path))).startswith(f"scheduler_file: {path}: No such file")
+    for text in ("{", "[]", "{}"):
+        path.write_text(text)
+        assert "found no address" in complaint(there(scheduler_file=str(path)))
+
+
+def test_an_address_where_nothing_or_something_else_listens_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight, "ANSWER_TIMEOUT_S", 2.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        assert f"tcp://127.0.0.1:{port}" in complaint(there(address=f"tcp://127.0.0.1:{port}"))
+    assert "no Dask scheduler answers" in complaint(there(address=f"tcp://127.0.0.1:{port}"))
+    assert "no Dask scheduler answers" in complaint(there(address="nowhere"))
+    path = tmp_path / "scheduler.json"
+    path.write_text(json.dumps({"address": f"tcp://127.0.0.1:{port}"}))
+    assert "no Dask scheduler answers" in complaint(there(scheduler_file=str(path)))
+
+
+def test_kubernetes_out_of_reach_is_an_error(tmp_path, monkeypatch):
+    config = {
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}], "users": [{"name": "u", "user": {}}],
+    }  # fmt: skip
+    (tmp_path / "config").write_text(json.dumps(config))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    assert complaint(Deployment(kind="kubernetes", **KINDS["kubernetes"])).startswith("kubernetes: ")
+
+
+@pytest.mark.parametrize(
+    ("module", "kind", "extra"),
+    [("dask_jobqueue", "slurm", "cluster"), ("dask_kubernetes", "kubernetes", "kubernetes")],
+)
+def test_a_missing_package_is_an_error_that_names_the_extra(module, kind, extra, monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == module or name == "nmcdist.runs.jobs"]:
+        monkeypatch.delitem(sys.modules, name)
+    import nmcdist.runs
+
+    monkeypatch.delattr(nmcdist.runs, "jobs", raising=False)
+    monkeypatch.setitem(sys.modules, module, None)
+    assert f"pip install 'nmcdist[{extra}]'" in complaint(Deployment(kind=kind, **KINDS[kind]))
+
+
+@pytest.fixture(scope="module")
+def running_scheduler():
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, memory_limit="512MiB", dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+def test_a_running_scheduler_is_used_and_left_running(running_scheduler, tmp_path):
+    path = tmp_path / "scheduler.json"
+    path.write_text(json.dumps({"address": running_scheduler}))
+    for deployment in (there(address=running_scheduler), there(scheduler_file=str(path))):
+        preflight.preflight(*both(deployment))
+        with connected(*both(deployment)) as client:
+            assert client.submit(int, "7").result(timeout=10) == 7
+
+
+def test_workers_of_a_running_scheduler_with_less_memory_than_said_are_refused(running_scheduler):
+    deployment = there(address=running_scheduler).model_copy(update={"memory_per_worker": 2**30})
+    with pytest.raises(NmcdistError, match=r"memory limit of 512(\.0)? MiB"), connected(*both(deployment)):
+        pass
+
+
+def test_connecting_leaves_no_thread_behind(running_scheduler):
+    before = threading.active_count()
+    with connected(*both(there(address=running_scheduler))):
+        pass
+    assert threading.active_count() <= before + 1
