@@ -91,7 +91,8 @@ def calibrate_grains(
     compared = Prepared.of(held_out).sections if held_out else prepared.sections
     rows, compare_s = _timed(lambda: _compare(bundle, prepared, compared, base, recipe, truth))
     generated = validation.generated_sections(GrainModel.from_bundle(bundle), compared, recipe.seed + _SHOWN)
-    _write_sections(out / SECTIONS, {"measured": compared, "generated": generated, "dropped": dropped})
+    groups = {"kept": prepared.sections, "measured": compared, "generated": generated, "dropped": dropped}
+    _write_sections(out / SECTIONS, groups)
     numbers = {
         "recipe": recipe.model_dump(),
         "bundle": {"name": bundle.name, "sha256": bundle.content_hash},

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nmcdist.calibration.losses import discriminator_loss, generator_loss, mismatch
+from nmcdist.calibration.losses import Mismatch, discriminator_loss, generator_loss
 from nmcdist.calibration.networks import Discriminator, MarkerGenerator
 from nmcdist.calibration.recipe import GrainRecipe
 from nmcdist.calibration.soft import SoftWindows, matrix_entries
@@ -167,7 +167,7 @@ class _Trainer:
         assert self.pool is not None
         places, truth = self.pool.draw(self.recipe.batch, generator)
         windows = self._generated(places, generator)
-        loss = mismatch(windows.features(), truth, self.pool.scale)
+        loss = self.pool.mismatch(windows.features(), truth)
         length = self._descend(self.net, self.optimiser, loss)
         self._move_average()
         return {"loss": loss.item(), "gradient": length, "visible": windows.visible_per_pixel}
@@ -300,7 +300,7 @@ class _Pool:
 
     places: Places
     features: list[torch.Tensor]
-    scale: torch.Tensor
+    mismatch: Mismatch
     visible: float
 
     @classmethod
@@ -318,10 +318,7 @@ class _Pool:
         weights = places.counted.sum(axis=(1, 2))
         visible = float((np.array([v for _, _, v in parts]) * weights).sum() / weights.sum())
         features = [f for _, f, _ in parts]
-        everything = torch.cat(features)
-        scale = everything.std(dim=0)
-        scale[3] *= 2  # distances are given, not fitted: they only tell where a shape belongs
-        return cls(places, features, scale, visible)
+        return cls(places, features, Mismatch(torch.cat(features)), visible)
 
     def draw(self, count: int, generator: np.random.Generator) -> tuple[Places, torch.Tensor]:
         """Return places for windows to be generated, and the grains of other measured windows."""

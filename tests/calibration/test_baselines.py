@@ -86,7 +86,7 @@ class TestPoissonVoronoi:
         sections = phantoms(BASE, 5, 4)
         bundle = poisson_voronoi(sections, BASE, seed=8)
         found = section_samples(generated_sections(GrainModel.from_bundle(bundle), sections, 8))["area_nm2"]
-        assert found.mean() == pytest.approx(section_samples(sections)["area_nm2"].mean(), rel=0.01)
+        assert found.mean() == pytest.approx(section_samples(sections)["area_nm2"].mean(), rel=0.002)
 
     def test_is_the_closed_form_where_pixels_are_fine(self):
         section, ideal = tiles(40, 400), (SECTION_DENSITY * (40 * PIXEL) ** 2) ** -1.5
@@ -115,11 +115,12 @@ class TestIsotropicPower:
         assert found.std() / found.mean() == pytest.approx(truth.std() / truth.mean(), abs=0.01)
 
     def test_is_voronoi_where_sizes_vary_less(self):
-        sections = [tiles(7, 70)]
+        sections = [tiles(7, 70), tiles(9, 72)]
         bundle = isotropic_power(sections, BASE, 2)
         assert bundle.parameters.offset_range_nm2 == 0.0
         simulated = section_samples(generated_sections(GrainModel.from_bundle(bundle), sections, 2))
-        assert simulated["area_nm2"].mean() == pytest.approx((7 * PIXEL) ** 2, rel=0.02)
+        truth = section_samples(sections)["area_nm2"]
+        assert simulated["area_nm2"].mean() == pytest.approx(truth.mean(), rel=0.02)
 
     def test_has_the_widest_offsets_where_sizes_vary_more(self):
         sections = [tiles(4, 60), tiles(20, 60)]

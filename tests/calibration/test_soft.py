@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from nmcdist.calibration.losses import discriminator_loss, energy_distance, generator_loss, mismatch
+from nmcdist.calibration.losses import Mismatch, discriminator_loss, energy_distance, generator_loss
 from nmcdist.calibration.soft import CHANNELS, SoftWindows, matrix_entries
 from nmcdist.calibration.windows import complete_grains
 from nmcdist.descriptors.sections import describe_section
@@ -116,15 +116,25 @@ def test_the_energy_distance_is_unbiased(d):
     assert float(found.mean()) == pytest.approx(expected, abs=4 * float(found.std()) / 20)
 
 
-def test_the_mismatch_sees_each_column_that_is_fitted():
+def test_the_mismatch_is_a_sum_of_energy_distances():
+    """With distances in units of twice their standard deviation, as they are given and not fitted."""
+    torch.manual_seed(1)
+    truth, found = torch.randn(500, 4) * torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.randn(300, 4)
+    scale = truth.std(dim=0) * torch.tensor([1.0, 1.0, 1.0, 2.0])
+    x, y = found / scale, truth / scale
+    expected = energy_distance(x, y) + 0.5 * sum(energy_distance(x[:, k : k + 1], y[:, k : k + 1]) for k in range(3))
+    assert float(Mismatch(truth)(found, truth)) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_the_mismatch_sees_each_column():
     torch.manual_seed(1)
     truth = torch.randn(3000, 4)
-    scale = torch.ones(4)
-    same = float(mismatch(torch.randn(3000, 4), truth, scale))
+    mismatch = Mismatch(truth)
+    same = float(mismatch(torch.randn(3000, 4), truth))
     for column in range(4):
         moved = torch.randn(3000, 4)
         moved[:, column] += 0.5
-        assert float(mismatch(moved, truth, scale)) > 5 * abs(same) + 0.02
+        assert float(mismatch(moved, truth)) > 5 * abs(same) + 0.01
 
 
 def test_least_squares_of_the_game():

@@ -102,6 +102,12 @@ class TestDistancesAgainstTheory:
         assert distance.profile_ks == pytest.approx(0.5, abs=1e-3)
         assert distance.profile_wasserstein == pytest.approx(0.25 * math.sqrt(12), rel=1e-3)
 
+    def test_bins_count_by_what_the_truth_has_in_them(self):
+        truth, radius = np.array([1.0, 2.0, 3.0, 3.0, 3.0]), np.arange(5.0)
+        # Two of the truth in the first bin, where the two agree, and three in the second, where they are 4 apart.
+        found, others = np.array([1.0, 2.0, 7.0]), np.array([0.5, 1.5, 9.0])
+        assert profile_distance(found, others, truth, radius, 2) == pytest.approx((3 / 5, 4 * 3 / 5))
+
 
 class TestDistancesAgainstScipy:
     @settings(max_examples=100, deadline=None)
@@ -262,7 +268,7 @@ class TestGeneratedSections:
         model, like = GrainModel.from_bundle(RADIAL.with_parameters(**changes)), disk(14)
         (expected,) = generated_sections(model, [like], 2)
         monkeypatch.setattr(validation, "_EDGE", 0.1)
-        monkeypatch.setattr(validation, "_COST", 0.0)
+        monkeypatch.setattr(validation, "_rim", lambda model: 0.0)
         (found,) = generated_sections(model, [like], 2)
         spare = (len(expected.labels) - len(found.labels)) // 2
         assert spare > 0
