@@ -19,8 +19,9 @@ from nmcdist.errors import BundleError, InputError
 from nmcdist.models.grains import GrainModel
 from nmcdist.models.markers import RadialMarkers
 
-# Grains per area of a planar section of the Poisson-Voronoi tessellation of intensity 1, 1.4580: a quarter of the
-# length of its edges, in whose vertices three meet (Okabe et al., Spatial Tessellations, 2000, chapter 5).
+# Grains per area of a planar section of the Poisson-Voronoi tessellation of intensity 1, 1.4580 (Okabe et al.,
+# Spatial Tessellations, 2000, chapter 5). The length of the edges per volume is four times that: a plane meets half of
+# it as vertices per area, and where three edges meet in a vertex there are half as many grains.
 SECTION_DENSITY = 4 / 15 * 0.75 ** (1 / 3) * math.pi ** (5 / 3) * math.gamma(4 / 3)
 # Squared spacings of the seeds: at wider ranges the seeds of the lowest offsets have no grains, and a still wider one
 # changes only how many these are. Areas vary by 0.85 there, those of Voronoi grains by 0.65.

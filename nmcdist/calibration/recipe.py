@@ -103,6 +103,9 @@ class GrainRecipe(_Frozen):
         Whether gradients longer than 1 are cut to 1, or all are made as long as 1.
     temperature : float
         T of the softmax in squared pixels; not printed in the paper.
+    tangential_weight : float
+        Of the mean square of log(D2 / D3). Planar sections hardly tell the two axes across the radius apart, as
+        gamma turns them at random: of the laws that look alike in them, the more symmetric one is taken.
     intensity_weight : float
         Of the ratio of visible grains in Eq. (13).
     average : float
@@ -128,6 +131,7 @@ class GrainRecipe(_Frozen):
     schedule: Literal["cosine", "constant"] = "cosine"
     gradient: Literal["clip", "normalise"] = "clip"
     temperature: Positive = 8.0
+    tangential_weight: Annotated[float, Field(ge=0)] = 0.1
     intensity_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
     average: Annotated[float, Field(ge=0, lt=1)] = 0.98
     assess_every: Count = 5

@@ -166,8 +166,8 @@ class _Trainer:
     def _energy_step(self, generator: np.random.Generator) -> dict[str, float]:
         assert self.pool is not None
         places, truth = self.pool.draw(self.recipe.batch, generator)
-        windows = self._generated(places, generator)
-        loss = self.pool.mismatch(windows.features(), truth)
+        windows, asymmetry = self._generated(places, generator)
+        loss = self.pool.mismatch(windows.features(), truth) + self.recipe.tangential_weight * asymmetry
         length = self._descend(self.net, self.optimiser, loss)
         self._move_average()
         return {"loss": loss.item(), "gradient": length, "visible": windows.visible_per_pixel}
@@ -177,14 +177,14 @@ class _Trainer:
         assert self.critic is not None
         assert self.critic_optimiser is not None
         settings = self.recipe.adversarial
-        windows = self._generated(self._places(self.recipe.batch, generator), generator)
+        windows, asymmetry = self._generated(self._places(self.recipe.batch, generator), generator)
         verdicts = self.critic(windows.images(windows.hard if settings.rounded else windows.shares))
-        loss = generator_loss(verdicts, settings.generator_loss)
+        loss = generator_loss(verdicts, settings.generator_loss) + self.recipe.tangential_weight * asymmetry
         length = self._descend(self.net, self.optimiser, loss)
         self._move_average()
         truth = self._measured_windows(settings.discriminator_batch, generator, settings.augmentation)
         with torch.no_grad():
-            shown = self._generated(truth.places, generator)
+            shown, _ = self._generated(truth.places, generator)
         images = (truth.images(truth.hard.detach()), shown.images(shown.hard.detach()))
         critic_loss = discriminator_loss(*(self.critic(image) for image in images))
         learns = critic_loss.item() > settings.skip_below
@@ -195,11 +195,13 @@ class _Trainer:
             "discriminator_loss": critic_loss.item(), "discriminator_steps": float(learns),
         }  # fmt: skip
 
-    def _generated(self, places: Places, generator: np.random.Generator) -> SoftWindows:
+    def _generated(self, places: Places, generator: np.random.Generator) -> tuple[SoftWindows, torch.Tensor]:
+        """Return generated windows, and how different the two entries of D across the radius are."""
         seeds = seeds_around(places, self.training.intensity, generator)
         diagonals, offsets = self.net(torch.from_numpy(seeds.inputs).to(self.device))
         frames = torch.from_numpy(seeds.frames.astype(np.float32)).to(self.device)
-        return SoftWindows(places, seeds, matrix_entries(diagonals, frames), offsets, self.recipe.temperature)
+        windows = SoftWindows(places, seeds, matrix_entries(diagonals, frames), offsets, self.recipe.temperature)
+        return windows, (torch.log(diagonals[:, 1] / diagonals[:, 2]) ** 2).mean()
 
     def _places(self, count: int, generator: np.random.Generator) -> Places:
         return self.measured.windows(count, self.recipe.window, generator, whole=True)[0]
