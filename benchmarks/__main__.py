@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-import nmcdist
-from benchmarks.cases import CASES, VOXEL_NM, Case
+from benchmarks.cases import CASES, Case
 
 _HEADER = ("case", "peer", "CPU s ours", "CPU s peer", "CPU ratio", "goal", "wall ratio", "peak GiB ours", "peer",
-           "largest difference")  # fmt: skip
+           "largest difference, or both answers")  # fmt: skip
 
 
 def main(names: list[str]) -> int:
@@ -34,27 +33,33 @@ def main(names: list[str]) -> int:
 
 
 def _compare(name: str, case: Case, folder: Path) -> tuple[list[str], bool]:
-    volume = folder / f"volume-{case.edge}.npy"
-    if not volume.exists():
-        bundle = nmcdist.load_bundle("cba-cathode-2025")
-        np.save(volume, nmcdist.generate_cba(bundle, (case.edge,) * 3, VOXEL_NM, seed=1))
-    ours, a = _measure(name, "ours", volume, folder)
-    peer, b = _measure(name, "peer", volume, folder)
+    given = folder / f"input {case.given.size}.npy"
+    if not given.exists():
+        np.save(given, case.given.make())
+    ours, a = _measure(name, "ours", given, folder)
+    peer, b = _measure(name, "peer", given, folder)
     ratio = peer["cpu_s"] / ours["cpu_s"]
     row = [
-        f"{case.title}, {case.edge}^3", case.peer_name, f"{ours['cpu_s']:.2f}", f"{peer['cpu_s']:.1f}", f"{ratio:.1f}",
+        f"{case.title}, {case.given.size}", case.peer_name,
+        f"{ours['cpu_s']:.2f}", f"{peer['cpu_s']:.1f}", f"{ratio:.1f}",
         "" if case.goal is None else f"{case.goal:g}", f"{peer['wall_s'] / ours['wall_s']:.1f}",
         f"{ours['peak_gib']:.2f}", f"{peer['peak_gib']:.2f}",
-        f"{np.abs(a - b).max():.2g} of {np.abs(b).max():.3g} ({case.difference})",
+        f"{_compared(case, a, b)} ({case.meaning})",
     ]  # fmt: skip
     return row, case.goal is None or ratio >= case.goal
 
 
-def _measure(name: str, side: str, volume: Path, folder: Path) -> tuple[dict[str, float], np.ndarray]:
+def _compared(case: Case, ours: np.ndarray, peer: np.ndarray) -> str:
+    if case.scored:
+        return f"{ours.item():.4f} ours, {peer.item():.4f} peer"
+    return f"{np.abs(ours - peer).max():.2g} of {np.abs(peer).max():.3g}"
+
+
+def _measure(name: str, side: str, given: Path, folder: Path) -> tuple[dict[str, float], np.ndarray]:
     answer = folder / f"{name}-{side}.npy"
     python = sys.executable if side == "ours" else CASES[name].peer_python
-    command = [python, "-m", "benchmarks.measure", name, side, str(volume), str(answer)]
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "2")
+    command = [python, "-m", "benchmarks.measure", name, side, str(given), str(answer)]
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(CASES[name].threads))
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **threads}, check=False)
     if done.returncode:
         raise SystemExit(f"{name}, {side}: failed\n{done.stderr}")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.cases_fit import ITERATIONS, ours_fit, pyapd_fit, section_image
 from benchmarks.cases_tessellation import PYAPD, ours_grains, pyapd_grains
 
 VOXEL_NM = 20.0
@@ -22,6 +23,31 @@ QUANTIMPY = str(Path(__file__).parents[1] / ".venv-quantimpy" / "bin" / "python"
 
 
 @dataclass(frozen=True)
+class Input:
+    """What both sides of a case are given.
+
+    Attributes
+    ----------
+    size : str
+        As the table says it.
+    make : callable
+        Function without arguments that returns the array.
+    """
+
+    size: str
+    make: Callable[[], np.ndarray]
+
+
+def _composite(edge: int) -> Input:
+    def make() -> np.ndarray:
+        from nmcdist import generate_cba, load_bundle
+
+        return generate_cba(load_bundle("cba-cathode-2025"), (edge,) * 3, VOXEL_NM, seed=1)
+
+    return Input(f"{edge}^3", make)
+
+
+@dataclass(frozen=True)
 class Case:
     """One comparison.
 
@@ -29,26 +55,31 @@ class Case:
     ----------
     title : str
     ours, peer : callable
-        Volume -> a function without arguments that is timed and returns an array.
+        Input -> a function without arguments that is timed and returns an array.
     peer_name : str
-    difference : str
-        What the largest difference of the two answers means.
+    meaning : str
+        What the two answers, or their largest difference, are.
     goal : float
         How many times less CPU time ours shall take.
-    edge : int
-        Edge of the volume in voxels.
+    given : Input
     peer_python : str
         Interpreter of the peer's environment.
+    threads : int
+        That each side may use.
+    scored : bool
+        Whether answers say how good a side is, and both are told, not their difference.
     """
 
     title: str
     ours: Callable[[np.ndarray], Callable[[], Any]]
     peer: Callable[[np.ndarray], Callable[[], Any]]
     peer_name: str
-    difference: str
+    meaning: str
     goal: float | None
-    edge: int
+    given: Input
     peer_python: str = sys.executable
+    threads: int = 2
+    scored: bool = False
 
 
 def _ours_conduction(conductivities: dict[int, float]) -> Callable[[np.ndarray], Callable[[], Any]]:
@@ -210,31 +241,41 @@ def _quantimpy_intrinsic(volume: np.ndarray) -> Callable[[], Any]:
     return run
 
 
+CUBE_200, CUBE_128 = _composite(200), _composite(128)
+SECTION = Input("section of some 270 grains", section_image)
+
 CASES = {
     "conduction-pore": Case(
         "M-factor, pore phase", _ours_conduction({0: 1.0}), _taufactor_pore, "taufactor", "effective conductivity",
-        5, 200,
+        5, CUBE_200,
     ),
     "conduction-solid": Case(
         "M-factor, two-phase solid 1 : 0.01", _ours_conduction({2: 1.0, 1: 0.01}), _taufactor_solid, "taufactor",
-        "effective conductivity", 10, 200,
+        "effective conductivity", 10, CUBE_200,
     ),
     "two-point": Case(
-        "two-point coverage, 75 lags", _ours_coverage, _porespy_coverage, "porespy", "probability", 20, 200
+        "two-point coverage, 75 lags", _ours_coverage, _porespy_coverage, "porespy", "probability", 20, CUBE_200
     ),
     "pore-size": Case(
-        "pore size distribution, integer radii", _ours_sizes, _porespy_sizes, "porespy local_thickness", "share", 3, 200
+        "pore size distribution, integer radii", _ours_sizes, _porespy_sizes, "porespy local_thickness", "share", 3,
+        CUBE_200,
     ),
     "field": Case(
         "Gaussian field, Cauchy covariance", _ours_field, _gstools_field, "GSTools, 1000 modes",
-        "empirical covariance (independent draws)", 50, 128,
+        "empirical covariance (independent draws)", 50, CUBE_128,
     ),
     "paths": Case(
-        "geodesic distance, pore", _ours_paths, _dijkstra_paths, "dijkstra3d", "mean tortuosity", None, 200
+        "geodesic distance, pore", _ours_paths, _dijkstra_paths, "dijkstra3d", "mean tortuosity", None, CUBE_200
     ),
     "intrinsic": Case(
-        "intrinsic volumes", _ours_intrinsic, _quantimpy_intrinsic, "quantimpy", "surface per voxel", None, 200,
+        "intrinsic volumes", _ours_intrinsic, _quantimpy_intrinsic, "quantimpy", "surface per voxel", None, CUBE_200,
         QUANTIMPY,
     ),
-    "grains": Case("GBPD of 4,000 grains", ours_grains, pyapd_grains, "PyAPD", "voxels of a grain", 100, 128, PYAPD),
+    "grains": Case(
+        "GBPD of 4,000 grains", ours_grains, pyapd_grains, "PyAPD", "voxels of a grain", 100, CUBE_128, PYAPD
+    ),
+    "fit": Case(
+        "2D tessellation fitted, a tenth missing, one thread", ours_fit, pyapd_fit, f"PyAPD, {ITERATIONS} iterations",
+        "matched share", None, SECTION, PYAPD, threads=1, scored=True,
+    ),
 }  # fmt: skip

@@ -124,9 +124,13 @@ def _compare(
     bundle: Bundle, prepared: Prepared, measured: Sequence[Section], base: Bundle, recipe: GrainRecipe,
     truth: Bundle | None,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    baselines = fit_baselines(prepared.sections, base, recipe.seed)
+    baselines = fit_baselines(prepared.sections, truth or base, recipe.seed)
     rows = compare_sections(bundle, measured, baselines, recipe.seed, truth)
-    return rows if truth is None else rows + compare_grains(bundle, truth, baselines, recipe.seed)
+    if truth is None:
+        return rows
+    # Grains are compared in particles of the same shells, whatever shells the bundle has.
+    shells = {name: record.value for name, record in truth.values.items() if name.startswith("shell_")}
+    return rows + compare_grains(bundle.with_parameters(**shells), truth, baselines, recipe.seed)
 
 
 def _write_sections(path: Path, groups: dict[str, Sequence[Section]]) -> None:

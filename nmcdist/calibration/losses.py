@@ -32,7 +32,8 @@ class Mismatch:
 
     def __init__(self, truth: torch.Tensor) -> None:
         self.scale = truth.std(dim=0)
-        self.scale[3] *= 2  # distances are given, not fitted: they only tell where a shape belongs
+        # Distances are given, not fitted. So short a unit has grains compared with those at about their distance.
+        self.scale[3] *= 0.35
         some = truth[:: max(1, len(truth) // _MOST)]
         # How far grains of the truth are apart does not change while the generator learns.
         self._own = [float(_own_distance(columns)) for columns in self._columns(some)]

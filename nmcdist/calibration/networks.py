@@ -43,8 +43,8 @@ class MarkerGenerator(nn.Module):
         self.layers = [nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
         for k, layer in enumerate(self.layers):
             self.add_module(f"layer_{k}", layer)
-        scale = torch.tensor(([1 / spacing] * 3 + [1.0, 1.0]) * NET_NEIGHBOURS + [0.15 / spacing])[: self.inputs]
-        shift = torch.tensor(([0.0] * 3 + [-0.5, -0.5]) * NET_NEIGHBOURS + [-1.0])[: self.inputs]
+        scale = torch.tensor(([1 / spacing] * 3 + [1.0, 1.0]) * NET_NEIGHBOURS + [0.4 / spacing])[: self.inputs]
+        shift = torch.tensor(([0.0] * 3 + [-0.5, -0.5]) * NET_NEIGHBOURS + [-2.7])[: self.inputs]
         low = torch.tensor([diagonal_range[0]] * 3 + [offset_range[0]])
         high = torch.tensor([diagonal_range[1]] * 3 + [offset_range[1]])
         for name, tensor in {"scale": scale, "shift": shift, "low": low, "high": high}.items():

@@ -103,9 +103,10 @@ class GrainRecipe(_Frozen):
         Whether gradients longer than 1 are cut to 1, or all are made as long as 1.
     temperature : float
         T of the softmax in squared pixels; not printed in the paper.
-    tangential_weight : float
-        Of the mean square of log(D2 / D3). Planar sections hardly tell the two axes across the radius apart, as
-        gamma turns them at random: of the laws that look alike in them, the more symmetric one is taken.
+    noise_weight : float
+        Of how unlike the noise of the entry of D along the radius and of the two across it is. Planar sections hardly
+        tell the two axes across apart, as gamma turns them at random: of the laws that look alike in them, one is
+        taken whose noise is alike along all axes.
     intensity_weight : float
         Of the ratio of visible grains in Eq. (13).
     average : float
@@ -118,23 +119,23 @@ class GrainRecipe(_Frozen):
     adversarial : AdversarialSettings
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] = "nmc811-grains"
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] = "nmc811-stereological"
     version: str = "1.0.0"
     title: str = "Marker net trained on planar sections"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     method: Literal["energy", "adversarial"] = "energy"
     window: Annotated[int, Field(ge=16, le=256, multiple_of=8)] = 64
-    batch: Count = 8
-    epochs: Count = 30
+    batch: Count = 12
+    epochs: Count = 24
     steps: Count = 50
     learning_rate: Positive = 2e-3
     schedule: Literal["cosine", "constant"] = "cosine"
     gradient: Literal["clip", "normalise"] = "clip"
     temperature: Positive = 8.0
-    tangential_weight: Annotated[float, Field(ge=0)] = 0.1
+    noise_weight: Annotated[float, Field(ge=0)] = 0.05
     intensity_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
     average: Annotated[float, Field(ge=0, lt=1)] = 0.98
-    assess_every: Count = 5
+    assess_every: Count = 4
     pool: Count = 400
     net: NetSettings = NetSettings()
     adversarial: AdversarialSettings = AdversarialSettings()

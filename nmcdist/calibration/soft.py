@@ -40,14 +40,19 @@ class SoftWindows:
 
     def _shares(self, matrices: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
         # From the window's centre, so that float32 does.
-        centres = np.repeat(self.places.distances, np.diff(self.seeds.starts))
-        seeds = self.seeds.near - np.column_stack([centres, 0 * centres, 0 * centres])
+        seeds = self.seeds.near.copy()
+        seeds[:, :2] -= self._centres
         near, m = torch.from_numpy(seeds.astype(np.float32)).to(matrices.device)[self.rows], matrices[self.rows]
         d = (self._along[:, None] - near[..., 0], self._across[:, None] - near[..., 1], -near[..., 2])
         cost = -offsets[self.rows]
         for k, (a, b) in enumerate(ENTRIES):
             cost = cost + (1 if a == b else 2) * m[..., k] * d[a] * d[b]
         return torch.softmax(-cost / self.temperature, dim=-1)
+
+    @property
+    def _centres(self) -> np.ndarray:
+        """Centre of the window of each grain."""
+        return np.repeat(self.places.centres, np.diff(self.seeds.starts), axis=0)
 
     @property
     def hard(self) -> torch.Tensor:
@@ -59,8 +64,7 @@ class SoftWindows:
     @property
     def visible_per_pixel(self) -> float:
         """NG: grains seen, over the pixels that count."""
-        seen = complete_grains(self.labels, self.places.counted, len(self.seeds.near))[1]
-        return seen / int(self.places.counted.sum())
+        return visible_grains(self.places, self.labels)
 
     def images(self, shares: torch.Tensor) -> torch.Tensor:
         """Return images whose channels are the largest grains, largest first (T2D, T3D); shape (b, 12, n, n)."""
@@ -75,26 +79,53 @@ class SoftWindows:
         return image[..., :CHANNELS].transpose(1, 2).reshape(-1, CHANNELS, n, n)
 
     def features(self) -> torch.Tensor:
-        """Return, for each grain that a window holds whole: log area, the two entries of its shape, distance.
-
-        The shape is (C_rr - C_tt, 2 C_rt) / (C_rr + C_tt) of its second moments along the radius r and across it:
-        what elongation and angle to the radius follow from. Moments are those of rounded shares.
-
-        Returns
-        -------
-        torch.Tensor of float32, shape (grains, 4)
-        """
-        complete, _ = complete_grains(self.labels, self.places.counted, len(self.seeds.near))
-        areas = np.bincount(self.labels.ravel(), minlength=len(complete))
-        chosen = torch.from_numpy(np.flatnonzero(complete & (areas >= _LEAST_PIXELS))).to(self.shares.device)
-        distances = np.repeat(self.places.distances, np.diff(self.seeds.starts)).astype(np.float32)
-        return _shape_features(self._moments()[chosen], torch.from_numpy(distances).to(self.shares.device)[chosen])
+        """Return the features of the grains that windows hold whole, with a gradient: see :func:`measured_features`."""
+        chosen = _whole_grains(self.labels, self.places.counted, len(self.seeds.near))
+        centres = torch.from_numpy(self._centres[chosen].astype(np.float32)).to(self.shares.device)
+        return _shape_features(self._moments()[torch.from_numpy(chosen).to(self.shares.device)], centres)
 
     def _moments(self) -> torch.Tensor:
         shares, x, y = self.hard, self._along[:, None], self._across[:, None]
         columns = [shares * weight for weight in (torch.ones_like(x), x, y, x * x, x * y, y * y)]
         sums = torch.zeros(len(self.seeds.near), 6, device=shares.device)
         return sums.index_add(0, self.rows.reshape(-1), torch.stack(columns, dim=-1).reshape(-1, 6))
+
+
+def visible_grains(places: Places, labels: np.ndarray) -> float:
+    """Return NG of Eq. (13): grains seen in windows, over the pixels that count."""
+    return complete_grains(labels, places.counted, int(labels.max()) + 1)[1] / int(places.counted.sum())
+
+
+def measured_features(places: Places, labels: np.ndarray) -> torch.Tensor:
+    """Return, for each grain that a window holds whole: log area, the two entries of its shape, distance.
+
+    The shape is (C_rr - C_tt, 2 C_rt) / (C_rr + C_tt) of its second moments along the radius r and across it:
+    what elongation and angle to the radius follow from.
+
+    Parameters
+    ----------
+    places : Places
+    labels : ndarray of int64, shape (b, n, n)
+        Grains, of which none is in two windows; 0 outside.
+
+    Returns
+    -------
+    torch.Tensor of float32, shape (grains, 4)
+    """
+    grains = int(labels.max()) + 1
+    middle = np.arange(places.size) - (places.size - 1) / 2
+    x, y = (np.broadcast_to(a, labels.shape) for a in (middle[:, None], middle))
+    columns = (np.bincount(labels.ravel(), w.ravel(), grains) for w in (x**0, x, y, x * x, x * y, y * y))
+    centres = np.zeros((grains, 2))
+    centres[labels] = places.centres[:, None, None]
+    chosen = _whole_grains(labels, places.counted, grains)
+    parts = (np.column_stack(list(columns))[chosen], centres[chosen])
+    return _shape_features(*(torch.from_numpy(part.astype(np.float32)) for part in parts))
+
+
+def _whole_grains(labels: np.ndarray, counted: np.ndarray, grains: int) -> np.ndarray:
+    complete, _ = complete_grains(labels, counted, grains)
+    return np.flatnonzero(complete & (np.bincount(labels.ravel(), minlength=grains) >= _LEAST_PIXELS))
 
 
 def matrix_entries(diagonals: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
@@ -107,7 +138,7 @@ def _pixels(size: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor
     return middle.repeat_interleave(size), middle.repeat(size)
 
 
-def _shape_features(moments: torch.Tensor, distances: torch.Tensor) -> torch.Tensor:
+def _shape_features(moments: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
     area, square = moments[:, 0], 1 / 12  # second moments are those of pixels as squares
     x, y = moments[:, 1] / area, moments[:, 2] / area
     xx, xy, yy = (
@@ -115,9 +146,9 @@ def _shape_features(moments: torch.Tensor, distances: torch.Tensor) -> torch.Ten
         moments[:, 4] / area - x * y,
         moments[:, 5] / area - y * y + square,
     )
-    along = x + distances
-    radius = torch.sqrt(along**2 + y**2 + 1e-6)
-    cosine, sine = along / radius, y / radius
+    along, across = x + centres[:, 0], y + centres[:, 1]
+    radius = torch.sqrt(along**2 + across**2 + 1e-6)
+    cosine, sine = along / radius, across / radius
     rr = cosine**2 * xx + 2 * cosine * sine * xy + sine**2 * yy
     tt = sine**2 * xx - 2 * cosine * sine * xy + cosine**2 * yy
     rt = cosine * sine * (yy - xx) + (cosine**2 - sine**2) * xy

@@ -15,16 +15,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from nmcdist.calibration.baselines import SECTION_DENSITY
 from nmcdist.calibration.losses import Mismatch, discriminator_loss, generator_loss
 from nmcdist.calibration.networks import Discriminator, MarkerGenerator
 from nmcdist.calibration.recipe import GrainRecipe
-from nmcdist.calibration.soft import SoftWindows, matrix_entries
+from nmcdist.calibration.soft import SoftWindows, matrix_entries, measured_features, visible_grains
 from nmcdist.calibration.windows import Measured, Places, seeds_around
 from nmcdist.errors import ImageError, StoreError
 
 CHECKPOINT = "checkpoint.pt"
-SECTIONS_PER_VOLUME = 1.458  # N_A = 1.458 intensity^(2/3) in planar sections of a Poisson-Voronoi tessellation
-_TRUTHS = 3  # measured windows for each generated one in a step by energy distances
+_SHELLS = 6  # about the centre, in each of which the mean shape is taken out of the noise
+_SMALL_NOISE = 0.005  # variance of log D below which noises are alike
 _NOISE_OF = {"pool": 1, "step": 2}  # first words of the streams
 
 Arrays = dict[str, np.ndarray]
@@ -106,7 +107,7 @@ def train(
 
 def starting_intensity(grains_per_pixel: float) -> float:
     """Return the seeds per cubed pixel of a Poisson-Voronoi tessellation with so many grains a pixel in sections."""
-    return (grains_per_pixel / SECTIONS_PER_VOLUME) ** 1.5
+    return (grains_per_pixel / SECTION_DENSITY) ** 1.5
 
 
 class _Trainer:
@@ -154,8 +155,10 @@ class _Trainer:
             "seconds": time.perf_counter() - start,
         }
         if state.epoch % recipe.assess_every == 0 or state.epoch == recipe.epochs:
-            arrays = self._averaged_arrays()
+            arrays, threads = self._averaged_arrays(), torch.get_num_threads()
             distances = assess(arrays, state.intensity)
+            # Other libraries that share OpenMP with torch set the number for themselves.
+            torch.set_num_threads(threads)
             told["distances"] = distances
             mean = float(np.mean(list(distances.values())))
             if state.best is None or mean <= state.best[0]:
@@ -166,8 +169,8 @@ class _Trainer:
     def _energy_step(self, generator: np.random.Generator) -> dict[str, float]:
         assert self.pool is not None
         places, truth = self.pool.draw(self.recipe.batch, generator)
-        windows, asymmetry = self._generated(places, generator)
-        loss = self.pool.mismatch(windows.features(), truth) + self.recipe.tangential_weight * asymmetry
+        windows, unlike = self._generated(places, generator)
+        loss = self.pool.mismatch(windows.features(), truth) + self.recipe.noise_weight * unlike
         length = self._descend(self.net, self.optimiser, loss)
         self._move_average()
         return {"loss": loss.item(), "gradient": length, "visible": windows.visible_per_pixel}
@@ -177,9 +180,9 @@ class _Trainer:
         assert self.critic is not None
         assert self.critic_optimiser is not None
         settings = self.recipe.adversarial
-        windows, asymmetry = self._generated(self._places(self.recipe.batch, generator), generator)
+        windows, unlike = self._generated(self._places(self.recipe.batch, generator), generator)
         verdicts = self.critic(windows.images(windows.hard if settings.rounded else windows.shares))
-        loss = generator_loss(verdicts, settings.generator_loss) + self.recipe.tangential_weight * asymmetry
+        loss = generator_loss(verdicts, settings.generator_loss) + self.recipe.noise_weight * unlike
         length = self._descend(self.net, self.optimiser, loss)
         self._move_average()
         truth = self._measured_windows(settings.discriminator_batch, generator, settings.augmentation)
@@ -196,15 +199,15 @@ class _Trainer:
         }  # fmt: skip
 
     def _generated(self, places: Places, generator: np.random.Generator) -> tuple[SoftWindows, torch.Tensor]:
-        """Return generated windows, and how different the two entries of D across the radius are."""
+        """Return generated windows, and how unlike the noise of their entries of D is."""
         seeds = seeds_around(places, self.training.intensity, generator)
         diagonals, offsets = self.net(torch.from_numpy(seeds.inputs).to(self.device))
         frames = torch.from_numpy(seeds.frames.astype(np.float32)).to(self.device)
         windows = SoftWindows(places, seeds, matrix_entries(diagonals, frames), offsets, self.recipe.temperature)
-        return windows, (torch.log(diagonals[:, 1] / diagonals[:, 2]) ** 2).mean()
+        return windows, _unlike_noise(torch.log(diagonals), seeds.inputs[:, -1])
 
     def _places(self, count: int, generator: np.random.Generator) -> Places:
-        return self.measured.windows(count, self.recipe.window, generator, whole=True)[0]
+        return self.measured.turned_windows(count, self.recipe.window, generator)[0]
 
     def _measured_windows(self, count: int, generator: np.random.Generator, augmentation: float = 0.0) -> SoftWindows:
         return _soft(self.measured, count, self.recipe, generator, self.device, augmentation)
@@ -307,35 +310,44 @@ class _Pool:
 
     @classmethod
     def cut(cls, measured: Measured, recipe: GrainRecipe, device: torch.device) -> "_Pool":
-        parts = []
-        for k in range(0, recipe.pool, recipe.batch):
-            generator = np.random.default_rng([recipe.seed, _NOISE_OF["pool"], k])
-            for windows in (
-                _soft(measured, 1, recipe, generator, device) for _ in range(min(recipe.batch, recipe.pool - k))
-            ):
-                parts.append((windows.places, windows.features(), windows.visible_per_pixel))
-        places = Places(
-            *(np.concatenate(column) for column in zip(*((p.distances, p.counted) for p, _, _ in parts), strict=True))
-        )
-        weights = places.counted.sum(axis=(1, 2))
-        visible = float((np.array([v for _, _, v in parts]) * weights).sum() / weights.sum())
-        features = [f for _, f, _ in parts]
-        return cls(places, features, Mismatch(torch.cat(features)), visible)
+        generator = np.random.default_rng([recipe.seed, _NOISE_OF["pool"]])
+        places, labels = measured.windows(recipe.pool, recipe.window, generator)
+        features = [
+            measured_features(
+                places[k : k + 1], np.unique(labels[k], return_inverse=True)[1].reshape(1, *labels[k].shape)
+            )
+            for k in range(recipe.pool)
+        ]
+        everything = [f.to(device) for f in features]
+        return cls(places, everything, Mismatch(torch.cat(everything)), visible_grains(places, labels))
 
     def draw(self, count: int, generator: np.random.Generator) -> tuple[Places, torch.Tensor]:
-        """Return places for windows to be generated, and the grains of other measured windows."""
+        """Return places of measured windows, and the grains in these: generated ones are to be like them there."""
         rows = generator.integers(len(self.places), size=count)
-        others = generator.integers(len(self.places), size=_TRUTHS * count)
-        return self.places[rows], torch.cat([self.features[k] for k in others])
+        return self.places[rows], torch.cat([self.features[k] for k in rows])
+
+
+def _unlike_noise(logs: torch.Tensor, distances: np.ndarray) -> torch.Tensor:
+    """Return how unlike the noise of the entry of D along the radius and of the two across it is, 0 if it is alike.
+
+    Noises of one variance v in each of the three logarithms give a variance 2 v of the difference of the two across,
+    and 3/2 v of that of the one along and their mean, about what it is in the mean at a distance from the centre.
+    """
+    across, along = logs[:, 1] - logs[:, 2], logs[:, 0] - (logs[:, 1] + logs[:, 2]) / 2
+    edges = np.quantile(distances, np.linspace(0, 1, _SHELLS + 1)[1:-1])
+    shell = torch.from_numpy(np.digitize(distances, edges)).to(logs.device)
+    counts = torch.zeros(_SHELLS, device=logs.device).index_add(0, shell, torch.ones_like(along)).clamp(min=1)
+    means = torch.zeros(_SHELLS, device=logs.device).index_add(0, shell, along) / counts
+    noise = torch.stack([(across**2).mean() / 2, ((along - means[shell]) ** 2).mean() / 1.5])
+    ratio = torch.log(noise + _SMALL_NOISE)
+    return (ratio[0] - ratio[1]) ** 2
 
 
 def _soft(
     measured: Measured, count: int, recipe: GrainRecipe, generator: np.random.Generator, device: torch.device,
     augmentation: float = 0.0,
 ) -> SoftWindows:  # fmt: skip
-    places, seeds, matrices, offsets = measured.windows(
-        count, recipe.window, generator, whole=recipe.method == "adversarial", augmentation=augmentation
-    )
+    places, seeds, matrices, offsets = measured.turned_windows(count, recipe.window, generator, augmentation)
     entries, added = (torch.from_numpy(a.astype(np.float32)).to(device) for a in (matrices, offsets))
     return SoftWindows(places, seeds, entries, added, recipe.temperature)
 

@@ -1,8 +1,11 @@
-"""Square windows of planar sections, all seen alike: the radius runs along the rows' axis, the plane is the first two.
+"""Square windows of planar sections: cut from measured ones, and the seeds around those that are to be generated.
 
-What is compared in training is cut from measured sections and from generated grains in the same way (Eqs 14 to 16):
-a window of n x n pixels whose centre lies at a distance p from the particle's centre, the measured one turned so that
-its centre comes to lie on the first axis. Lengths are in pixels here, and positions from the particle's centre.
+What is compared in training is cut from measured sections and from generated grains in the same way. A discriminator
+has to see all windows alike (Eqs 14 to 16): those of fitted sections are turned so that their centre, at a distance p
+from the particle's, comes to lie on the first axis. Where grains are described one by one, each by its own direction
+from the centre, windows are cut from the measured pixels as they are: a turned grid would see small grains otherwise.
+
+The plane is that of the first two axes; lengths are in pixels, and positions from the particle's centre.
 """
 
 import math
@@ -37,20 +40,20 @@ class Places:
 
     Attributes
     ----------
-    distances : ndarray of float64, shape (b,)
-        p, of the windows' centres from the particle's centre.
+    centres : ndarray of float64, shape (b, 2)
+        Of the windows.
     counted : ndarray of bool, shape (b, n, n)
         Pixels that are far enough inside the measured particle.
     """
 
-    distances: np.ndarray
+    centres: np.ndarray
     counted: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.distances)
+        return len(self.centres)
 
-    def __getitem__(self, rows: np.ndarray) -> "Places":
-        return Places(self.distances[rows], self.counted[rows])
+    def __getitem__(self, rows: np.ndarray | slice) -> "Places":
+        return Places(self.centres[rows], self.counted[rows])
 
     @property
     def size(self) -> int:
@@ -94,8 +97,8 @@ def seeds_around(places: Places, intensity: float, generator: np.random.Generato
     spacing = intensity ** (-1 / 3)
     reach, rim = REACH * spacing, (REACH + RIM) * spacing
     near, everything, neighbours, starts, known = [], [], [], [0], 0
-    for p in places.distances:
-        middle, half = np.array([p, 0.0, 0.0]), np.array([places.size / 2, places.size / 2, 0.0])
+    for centre in places.centres:
+        middle, half = np.array([*centre, 0.0]), np.array([places.size / 2, places.size / 2, 0.0])
         extent = 2 * (half + rim)
         count = max(int(generator.poisson(intensity * extent.prod())), NET_NEIGHBOURS + 1)
         offsets = extent * (generator.random((count, 3)) - 0.5)
@@ -148,6 +151,8 @@ class Measured:
 
     Attributes
     ----------
+    labels : sequence of ndarray of int
+        Grains of the sections, nothing missing.
     tessellations : sequence of Tessellation2D
     pixel_size_nm : float
     depths : sequence of ndarray of float64
@@ -157,6 +162,7 @@ class Measured:
         Depth from which pixels count: the surface is made of whole grains, which generated windows do not have.
     """
 
+    labels: Sequence[np.ndarray]
     tessellations: Sequence[Tessellation2D]
     pixel_size_nm: float
     depths: Sequence[np.ndarray]
@@ -167,19 +173,77 @@ class Measured:
     def of(cls, sections: Sequence[Section], tessellations: Sequence[Tessellation2D], margin: float) -> "Measured":
         """Take sections and the tessellations fitted to them."""
         depths = [ndimage.distance_transform_edt(np.pad(s.mask, 1))[1:-1, 1:-1] for s in sections]
-        return cls(tessellations, sections[0].pixel_size_nm, depths, [s.centre_px for s in sections], margin)
+        centres = [s.centre_px for s in sections]
+        return cls([s.labels for s in sections], tessellations, sections[0].pixel_size_nm, depths, centres, margin)
 
-    def windows(
-        self, count: int, size: int, generator: np.random.Generator, *, whole: bool, augmentation: float = 0.0
-    ) -> tuple[Places, Seeds, np.ndarray, np.ndarray]:
-        """Cut windows from sections at random: which section, at which angle, at which distance.
+    def windows(self, count: int, size: int, generator: np.random.Generator) -> tuple[Places, np.ndarray]:
+        """Cut windows from the pixels of sections: which section, in which direction, how far out, is drawn.
+
+        The middle of a window counts; other pixels need not.
 
         Parameters
         ----------
         count, size : int
         generator : numpy.random.Generator
-        whole : bool
-            Whether all pixels of a window must count; else its middle must.
+
+        Returns
+        -------
+        places : Places
+        labels : ndarray of int64, shape (count, size, size)
+            Grains, of which none is in two windows; 0 outside.
+
+        Raises
+        ------
+        ImageError
+            If no section has room for a window.
+        """
+        centres, counted = np.empty((count, 2)), np.empty((count, size, size), bool)
+        found, known = np.zeros((count, size, size), np.int64), 0
+        for k in range(count):
+            section, rows, columns, centres[k], counted[k] = self._pixels(size, generator)
+            labels = _at(self.labels[section], rows, columns)
+            found[k] = np.where(labels > 0, labels + known, 0)
+            known = max(known, int(found[k].max()))
+        return Places(centres, counted), found
+
+    def _pixels(
+        self, size: int, generator: np.random.Generator
+    ) -> tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        for _ in range(_TRIES):
+            section, angle, p = self._drawn(generator)
+            middle = np.array(self.centres_px[section]) + p * np.array([math.cos(angle), math.sin(angle)])
+            first = np.rint(middle - (size - 1) / 2).astype(int)
+            rows, columns = np.meshgrid(*(n + np.arange(size) for n in first), indexing="ij")
+            counted = _at(self.depths[section], rows, columns) > self.margin
+            if counted[size // 2, size // 2]:
+                return section, rows, columns, first + (size - 1) / 2 - self.centres_px[section], counted
+        raise self._no_room(size)
+
+    def _drawn(self, generator: np.random.Generator) -> tuple[int, float, float]:
+        """Draw a section, an angle, and a distance that may lie beyond the particle."""
+        section = int(generator.integers(len(self.depths)))
+        return (
+            section,
+            2 * math.pi * generator.random(),
+            generator.random() * math.hypot(*self.depths[section].shape) / 2,
+        )
+
+    def _no_room(self, size: int) -> ImageError:
+        return ImageError(
+            f"sections: found none with room for a window of {size} pixels, {self.margin:.0f} pixels from the outside"
+        )
+
+    def turned_windows(
+        self, count: int, size: int, generator: np.random.Generator, augmentation: float = 0.0
+    ) -> tuple[Places, Seeds, np.ndarray, np.ndarray]:
+        """Cut windows from the fitted sections, turned so that their centres lie on the first axis (T2D).
+
+        All pixels of a window count.
+
+        Parameters
+        ----------
+        count, size : int
+        generator : numpy.random.Generator
         augmentation : float
             Largest share by which D and r of the tessellation are changed for each window.
 
@@ -196,29 +260,24 @@ class Measured:
         ImageError
             If no section has room for a window.
         """
-        distances, counted, parts = np.empty(count), np.empty((count, size, size), bool), []
+        distances, parts = np.empty(count), []
         for k in range(count):
-            section, angle, distances[k], counted[k] = self._place(size, generator, whole)
+            section, angle, distances[k] = self._place(size, generator)
             tessellation = self.tessellations[section]
             if augmentation:
                 tessellation = tessellation.augmented(augmentation, generator)
             parts.append(_turned(tessellation, angle, self.pixel_size_nm))
         starts = np.concatenate([[0], np.cumsum([len(p[0]) for p in parts])])
         points, matrices, offsets = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        places = Places(distances, counted)
+        places = Places(np.column_stack([distances, 0 * distances]), np.ones((count, size, size), bool))
         return places, Seeds(points, starts, np.empty((0, 0), np.float32), np.empty((0, 3, 3))), matrices, offsets
 
-    def _place(self, size: int, generator: np.random.Generator, whole: bool) -> tuple[int, float, float, np.ndarray]:
+    def _place(self, size: int, generator: np.random.Generator) -> tuple[int, float, float]:
         for _ in range(_TRIES):
-            section, angle = int(generator.integers(len(self.depths))), 2 * math.pi * generator.random()
-            depth, centre = self.depths[section], self.centres_px[section]
-            p = generator.random() * math.hypot(*depth.shape) / 2
-            counted = _sampled(depth, centre, angle, p, size) > self.margin
-            if counted.all() if whole else counted[size // 2, size // 2]:
-                return section, angle, p, counted
-        raise ImageError(
-            f"sections: found none with room for a window of {size} pixels, {self.margin:.0f} pixels from the outside"
-        )
+            section, angle, p = self._drawn(generator)
+            if (_sampled(self.depths[section], self.centres_px[section], angle, p, size) > self.margin).all():
+                return section, angle, p
+        raise self._no_room(size)
 
 
 def _sampled(depth: np.ndarray, centre: tuple[float, float], angle: float, p: float, size: int) -> np.ndarray:
@@ -228,9 +287,14 @@ def _sampled(depth: np.ndarray, centre: tuple[float, float], angle: float, p: fl
     cosine, sine = math.cos(angle), math.sin(angle)
     rows = np.rint(centre[0] + cosine * along[:, None] - sine * across).astype(int)
     columns = np.rint(centre[1] + sine * along[:, None] + cosine * across).astype(int)
-    inside = (rows >= 0) & (rows < depth.shape[0]) & (columns >= 0) & (columns < depth.shape[1])
-    found = np.zeros((size, size))
-    found[inside] = depth[rows[inside], columns[inside]]
+    return _at(depth, rows, columns)
+
+
+def _at(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return the values at pixels, 0 beyond the image."""
+    inside = (rows >= 0) & (rows < image.shape[0]) & (columns >= 0) & (columns < image.shape[1])
+    found = np.zeros(rows.shape, image.dtype)
+    found[inside] = image[rows[inside], columns[inside]]
     return found
 
 
@@ -266,7 +330,7 @@ def ranked(places: Places, seeds: Seeds, matrices: np.ndarray, offsets: np.ndarr
         Rows of the grains.
     """
     found = np.empty((len(places), places.size**2, count), np.int64)
-    _rank(seeds.near, matrices, offsets, seeds.starts, places.distances, places.size, found)
+    _rank(seeds.near, matrices, offsets, seeds.starts, places.centres, places.size, found)
     return found
 
 
@@ -310,18 +374,19 @@ def _push(costs, rows, cost, row):
 
 
 @_jit
-def _rank(seeds, matrices, offsets, starts, distances, size, found):
+def _rank(seeds, matrices, offsets, starts, centres, size, found):
     listed, list_costs = np.empty(LISTED, np.int64), np.empty(LISTED)
     costs = np.empty(found.shape[2])
     middle = (size - 1) / 2.0
-    for b in range(len(distances)):
+    for b in range(len(centres)):
         first, last = starts[b], starts[b + 1]
         for top in range(0, size, TILE):
             for left in range(0, size, TILE):
                 bottom, right = min(top + TILE, size), min(left + TILE, size)
                 list_costs[:] = np.inf
                 listed[:] = first
-                x, y = distances[b] + (top + bottom - 1) / 2.0 - middle, (left + right - 1) / 2.0 - middle
+                x = centres[b, 0] + (top + bottom - 1) / 2.0 - middle
+                y = centres[b, 1] + (left + right - 1) / 2.0 - middle
                 for i in range(first, last):
                     _push(list_costs, listed, _cost(seeds, matrices, offsets, i, x, y), i)
                 for r in range(top, bottom):
@@ -329,7 +394,7 @@ def _rank(seeds, matrices, offsets, starts, distances, size, found):
                         rows = found[b, r * size + c]
                         costs[:] = np.inf
                         rows[:] = first
-                        x, y = distances[b] + r - middle, c - middle
+                        x, y = centres[b, 0] + r - middle, centres[b, 1] + c - middle
                         for k in range(min(LISTED, last - first)):
                             _push(costs, rows, _cost(seeds, matrices, offsets, listed[k], x, y), listed[k])
 

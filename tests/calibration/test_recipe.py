@@ -25,4 +25,4 @@ def test_the_adversarial_recipe_is_what_the_paper_prints():
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_is_read(path):
-    assert load_grain_recipe(path).name.startswith("nmc811-grains")
+    assert load_grain_recipe(path).name.startswith("nmc811-")

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from nmcdist.calibration.losses import Mismatch, discriminator_loss, energy_distance, generator_loss
-from nmcdist.calibration.soft import CHANNELS, SoftWindows, matrix_entries
+from nmcdist.calibration.soft import CHANNELS, SoftWindows, matrix_entries, measured_features
 from nmcdist.calibration.windows import complete_grains
 from nmcdist.descriptors.sections import describe_section
 from nmcdist.geometry.tessellation import radial_matrices
@@ -49,7 +49,7 @@ def test_features_are_those_of_the_sections_descriptors(windows):
     expected = []
     complete, _ = complete_grains(windows.labels, windows.places.counted, len(windows.seeds.near))
     for b, labels in enumerate(windows.labels):
-        origin = windows.places.distances[b] - 23.5, -23.5
+        origin = windows.places.centres[b] - 23.5
         described = describe_section(labels.astype(np.int32) + 1, 1.0, origin)
         for grain in range(described.sizes["grain"]):
             one = described.isel(grain=grain)
@@ -65,6 +65,11 @@ def test_features_are_those_of_the_sections_descriptors(windows):
     clear = (length > 0.05) & (radius > 1)
     turn = np.abs(np.arctan2(found[:, 2], found[:, 1])) / 2
     assert turn[clear] == pytest.approx(angle[clear], abs=5e-3)
+
+
+def test_features_of_measured_windows_are_those_of_generated_ones_with_the_same_pixels(windows):
+    found = measured_features(windows.places, windows.labels)
+    assert found.numpy() == pytest.approx(windows.features().numpy(), abs=1e-4)
 
 
 def test_gradients_of_shares_are_those_of_finite_differences():

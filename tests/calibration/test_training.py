@@ -1,6 +1,7 @@
 """Short trainings: better than the models that know less, the same when killed and resumed, and what is refused."""
 
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from nmcdist.calibration.calibrate import calibrate_grains
 from nmcdist.calibration.grains import Prepared, compare_grains, compare_sections, fit_baselines
 from nmcdist.calibration.phantom import phantom_bundles, phantom_sections
 from nmcdist.calibration.recipe import GrainRecipe, load_grain_recipe
-from nmcdist.calibration.training import CHECKPOINT, starting_intensity, train
+from nmcdist.calibration.training import CHECKPOINT, _unlike_noise, starting_intensity, train
 from nmcdist.errors import BundleError, ImageError, RecipeError, StoreError
 
 RECIPE = {
@@ -150,6 +151,22 @@ def test_the_intensity_follows_the_visible_grains(prepared, weight):
         ratio = training.visible / epoch["visible"]
         assert epoch["intensity"] == pytest.approx(before * (1 - weight + weight * ratio), rel=1e-12)
         before = epoch["intensity"]
+
+
+def test_noise_is_alike_where_it_has_one_variance_along_all_axes():
+    """Of 200,000 seeds whose mean shape depends on the distance; the bound is 4 standard errors of a log variance."""
+    rng = np.random.default_rng(1)
+    n, distances = 200_000, rng.uniform(0, 90, 200_000)
+
+    def unlike(along, across):
+        logs = np.column_stack([along * rng.standard_normal(n), *(across * rng.standard_normal((2, n)))])
+        logs[:, 0] -= np.where(distances > 45, 0.4, 0.1)
+        return float(_unlike_noise(torch.from_numpy(logs.astype(np.float32)), distances.astype(np.float32)))
+
+    assert unlike(0.3, 0.3) < (4 * 2 * math.sqrt(2 / n)) ** 2
+    # Var(log D2 - log D3) / 2 is that across; Var(log D1 - mean of the others) / 1.5 is (along^2 + across^2 / 2) / 1.5.
+    expected = math.log((0.01 + 0.005) / ((0.09 + 0.005) / 1.5 + 0.005)) ** 2
+    assert unlike(0.3, 0.1) == pytest.approx(expected, rel=0.05)
 
 
 def test_random_state_and_settings_of_torch_are_left_as_they_were(prepared):

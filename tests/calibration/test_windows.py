@@ -10,7 +10,7 @@ from nmcdist.bundle import ArrayRecord, Bundle, ParticleParameters, load_bundle
 from nmcdist.calibration import windows
 from nmcdist.calibration.sections import Section
 from nmcdist.calibration.tessellation_fit import Tessellation2D
-from nmcdist.calibration.windows import Measured, Places, Seeds, complete_grains, net_inputs, ranked, seeds_around
+from nmcdist.calibration.windows import Measured, Places, complete_grains, net_inputs, ranked, seeds_around
 from nmcdist.errors import ImageError
 from nmcdist.geometry.tessellation import radial_matrices
 from nmcdist.models.grains import nearest
@@ -20,7 +20,8 @@ PIXEL = 50.0
 
 
 def everywhere(count, size, distance=40.0):
-    return Places(np.full(count, distance), np.ones((count, size, size), bool))
+    """Windows off the axes, so that a mixed-up axis shows."""
+    return Places(np.tile([0.8 * distance, -0.6 * distance], (count, 1)), np.ones((count, size, size), bool))
 
 
 def some_grains(places, seed=0, intensity=0.0018):
@@ -34,8 +35,7 @@ def some_grains(places, seed=0, intensity=0.0018):
 def all_costs(places, b, seeds, matrices, offsets):
     """Costs of all grains of a window at all its pixels, read off Eq. (8)."""
     rows = slice(seeds.starts[b], seeds.starts[b + 1])
-    along = places.distances[b] + np.arange(places.size) - (places.size - 1) / 2
-    across = np.arange(places.size) - (places.size - 1) / 2
+    along, across = (c + np.arange(places.size) - (places.size - 1) / 2 for c in places.centres[b])
     x = np.stack([*np.meshgrid(along, across, indexing="ij"), np.zeros((places.size,) * 2)], axis=-1).reshape(-1, 1, 3)
     d = x - seeds.near[rows]
     return np.einsum("pia,iab,pib->pi", d, matrices[rows], d) - offsets[rows]
@@ -124,17 +124,16 @@ def a_section(seed=0, size=121, grains=90):
     return Section("a", labels, PIXEL, centre), tessellation
 
 
-def test_a_measured_window_shows_the_tessellation_at_turned_points():
+def test_a_turned_window_shows_the_tessellation_at_turned_points():
     section, tessellation = a_section()
     measured = Measured.of([section], [tessellation], 4.0)
-    rng = np.random.default_rng(5)
-    places, seeds, matrices, offsets = measured.windows(6, 24, rng, whole=True)
+    places, seeds, matrices, offsets = measured.turned_windows(6, 24, np.random.default_rng(5))
     labels = ranked(places, seeds, matrices, offsets, 1)[:, :, 0] - seeds.starts[:-1, None]
     assert places.counted.all()
-    rng = np.random.default_rng(5)
+    assert not places.centres[:, 1].any()
     for b in range(6):
         angle = turn_of(seeds, tessellation, b)
-        along = places.distances[b] + np.arange(24) - 11.5
+        along = places.centres[b, 0] + np.arange(24) - 11.5
         y, x = np.meshgrid(along, np.arange(24) - 11.5, indexing="ij")
         points = np.stack([np.cos(angle) * y - np.sin(angle) * x, np.sin(angle) * y + np.cos(angle) * x], -1).reshape(
             -1, 2
@@ -146,6 +145,31 @@ def test_a_measured_window_shows_the_tessellation_at_turned_points():
         assert (section.labels[near[:, 0], near[:, 1]] > 0).all()
 
 
+def test_augmentation_changes_the_markers_of_each_window_within_the_share():
+    section, tessellation = a_section()
+    measured = Measured.of([section], [tessellation], 4.0)
+    plain, changed = (measured.turned_windows(3, 24, np.random.default_rng(5), share)[3] for share in (0.0, 0.2))
+    n = len(tessellation.seeds_nm)
+    ratio = changed[:n] / plain[:n]
+    assert 0.8 <= np.nanmin(ratio) < 0.85
+    assert 1.15 < np.nanmax(ratio) <= 1.2
+
+
+def test_a_window_of_pixels_is_a_piece_of_the_image():
+    section, tessellation = a_section()
+    places, labels = Measured.of([section], [tessellation], 4.0).windows(8, 40, np.random.default_rng(1))
+    depth = ndimage.distance_transform_edt(section.mask)
+    padded, deep = np.pad(section.labels, 60), np.pad(depth, 60)
+    seen = [set(np.unique(window)) - {0} for window in labels]
+    assert sum(map(len, seen)) == len(set.union(*seen))
+    for b in range(8):
+        top, left = np.rint(places.centres[b] + section.centre_px - 19.5).astype(int) + 60
+        piece = padded[top : top + 40, left : left + 40]
+        assert ((labels[b] > 0) == (piece > 0)).all()
+        assert len({*zip(labels[b].ravel(), piece.ravel(), strict=True)}) == len(np.unique(piece))
+        assert (places.counted[b] == (deep[top : top + 40, left : left + 40] > 4.0)).all()
+
+
 def turn_of(seeds, tessellation, b):
     first = seeds.near[seeds.starts[b], :2]
     before, after = math.atan2(*tessellation.seeds_nm[0][::-1]), math.atan2(first[1], first[0])
@@ -154,13 +178,15 @@ def turn_of(seeds, tessellation, b):
 
 def test_windows_lie_at_all_distances_and_angles_that_have_room():
     section, tessellation = a_section()
-    places, seeds, _, _ = Measured.of([section], [tessellation], 4.0).windows(
-        300, 16, np.random.default_rng(0), whole=False
-    )
-    assert places.distances.min() < 4
-    assert 45 < places.distances.max() < 56
-    turns = [turn_of(seeds, tessellation, b) % (2 * math.pi) for b in range(300)]
-    assert np.histogram(turns, bins=4, range=(0, 2 * math.pi))[0].min() > 75 - 4 * math.sqrt(300 * 0.25 * 0.75)
+    places, _ = Measured.of([section], [tessellation], 4.0).windows(2000, 16, np.random.default_rng(0))
+    distance = np.hypot(*places.centres.T)
+    assert distance.min() < 4
+    assert 45 < distance.max() < 56
+    turns = np.arctan2(*places.centres.T)
+    quarters = np.histogram(turns, bins=4, range=(-math.pi, math.pi))[0] / 2000
+    # The centre is 3.6 pixels off the middle of a disk of radius 51, so that there is up to 7 % more room on one side.
+    assert quarters.min() > 0.93 * 0.25 - 4 * math.sqrt(0.25 * 0.75 / 2000)
+    assert quarters.max() < 1.07 * 0.25 + 4 * math.sqrt(0.25 * 0.75 / 2000)
     assert not places.counted.all()
     assert places.counted[:, 8, 8].all()
 
@@ -168,7 +194,9 @@ def test_windows_lie_at_all_distances_and_angles_that_have_room():
 def test_sections_without_room_are_refused():
     section, tessellation = a_section()
     with pytest.raises(ImageError, match="found none with room for a window of 200 pixels"):
-        Measured.of([section], [tessellation], 4.0).windows(1, 200, np.random.default_rng(0), whole=True)
+        Measured.of([section], [tessellation], 4.0).turned_windows(1, 200, np.random.default_rng(0))
+    with pytest.raises(ImageError, match="found none with room for a window of 16 pixels"):
+        Measured.of([section], [tessellation], 400.0).windows(1, 16, np.random.default_rng(0))
 
 
 def test_complete_grains_are_those_that_nothing_cuts():
@@ -191,9 +219,6 @@ def test_complete_grains_are_those_that_nothing_cuts():
 
 
 def test_places_are_taken_by_rows():
-    places = Places(np.arange(4.0), np.zeros((4, 8, 8), bool))
-    assert places[np.array([2, 0])].distances.tolist() == [2.0, 0.0]
+    places = Places(np.arange(8.0).reshape(4, 2), np.zeros((4, 8, 8), bool))
+    assert places[np.array([2, 0])].centres.tolist() == [[4.0, 5.0], [0.0, 1.0]]
     assert (len(places), places.size) == (4, 8)
-    assert isinstance(
-        Seeds(np.empty((0, 3)), np.zeros(5, int), np.empty((0, 61)), np.empty((0, 3, 3))).near, np.ndarray
-    )
