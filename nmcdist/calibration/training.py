@@ -26,6 +26,7 @@ from nmcdist.errors import ImageError, StoreError
 CHECKPOINT = "checkpoint.pt"
 _SHELLS = 6  # about the centre, in each of which the mean shape is taken out of the noise
 _SMALL_NOISE = 0.005  # variance of log D below which noises are alike
+_SMALL_MEAN = 0.01  # squared mean of log(D2 / D3) that weighs as much as a ratio of noises of e
 _NOISE_OF = {"pool": 1, "step": 2}  # first words of the streams
 
 Arrays = dict[str, np.ndarray]
@@ -328,19 +329,19 @@ class _Pool:
 
 
 def _unlike_noise(logs: torch.Tensor, distances: np.ndarray) -> torch.Tensor:
-    """Return how unlike the noise of the entry of D along the radius and of the two across it is, 0 if it is alike.
+    """Return how unlike the entries of D along the radius and across it vary, 0 if alike and those across are equal.
 
     Noises of one variance v in each of the three logarithms give a variance 2 v of the difference of the two across,
-    and 3/2 v of that of the one along and their mean, about what it is in the mean at a distance from the centre.
+    whose mean is 0, and 3/2 v of that of the one along and their mean, about its mean at a distance from the centre.
     """
     across, along = logs[:, 1] - logs[:, 2], logs[:, 0] - (logs[:, 1] + logs[:, 2]) / 2
     edges = np.quantile(distances, np.linspace(0, 1, _SHELLS + 1)[1:-1])
     shell = torch.from_numpy(np.digitize(distances, edges)).to(logs.device)
     counts = torch.zeros(_SHELLS, device=logs.device).index_add(0, shell, torch.ones_like(along)).clamp(min=1)
     means = torch.zeros(_SHELLS, device=logs.device).index_add(0, shell, along) / counts
-    noise = torch.stack([(across**2).mean() / 2, ((along - means[shell]) ** 2).mean() / 1.5])
+    noise = torch.stack([across.var() / 2, ((along - means[shell]) ** 2).mean() / 1.5])
     ratio = torch.log(noise + _SMALL_NOISE)
-    return (ratio[0] - ratio[1]) ** 2
+    return (ratio[0] - ratio[1]) ** 2 + across.mean() ** 2 / _SMALL_MEAN
 
 
 def _soft(

@@ -158,12 +158,14 @@ def test_noise_is_alike_where_it_has_one_variance_along_all_axes():
     rng = np.random.default_rng(1)
     n, distances = 200_000, rng.uniform(0, 90, 200_000)
 
-    def unlike(along, across):
+    def unlike(along, across, apart=0.0):
         logs = np.column_stack([along * rng.standard_normal(n), *(across * rng.standard_normal((2, n)))])
+        logs[:, 1] += apart
         logs[:, 0] -= np.where(distances > 45, 0.4, 0.1)
         return float(_unlike_noise(torch.from_numpy(logs.astype(np.float32)), distances.astype(np.float32)))
 
-    assert unlike(0.3, 0.3) < (4 * 2 * math.sqrt(2 / n)) ** 2
+    assert unlike(0.3, 0.3) < (4 * 2 * math.sqrt(2 / n)) ** 2 + 16 * 2 * 0.3**2 / n / 0.01
+    assert unlike(0.3, 0.3, apart=0.2) == pytest.approx(0.2**2 / 0.01, rel=0.05)
     # Var(log D2 - log D3) / 2 is that across; Var(log D1 - mean of the others) / 1.5 is (along^2 + across^2 / 2) / 1.5.
     expected = math.log((0.01 + 0.005) / ((0.09 + 0.005) / 1.5 + 0.005)) ** 2
     assert unlike(0.3, 0.1) == pytest.approx(expected, rel=0.05)
