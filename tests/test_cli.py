@@ -301,3 +301,28 @@ def test_recipes_of_particles_that_cannot_be_are_refused(nmcdist, particle_recip
     (folder / "bundle.json").write_text(json.dumps(content))
     assert refused(nmcdist("run", particle_recipe(), *run), "grain_intensity_per_nm3")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_phantom_is_written_as_maps_beside_its_bundle(nmcdist, tmp_path):
+    from nmcdist.calibration.phantom import phantom_bundles
+    from nmcdist.calibration.sections import read_sections
+
+    code, said, _ = nmcdist("calibrate", "phantom", "stout", "--out", tmp_path / "maps", "--sections", 2, "--start", 5)
+    assert code == 0
+    assert "2 maps" in said
+    sections = read_sections(tmp_path / "maps")
+    assert [section.name for section in sections] == ["section-0005.ang", "section-0006.ang"]
+    assert all(section.labels.max() > 200 for section in sections)
+    assert load_bundle(tmp_path / "maps/truth").content_hash == phantom_bundles()["stout"].content_hash
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [(["missing", "--out", "o"], "missing"), ([".", "--out", "o", "--recipe", "none.yaml"], "none.yaml: No such file"),
+     ([".", "--out", "o", "--base", "cba-cathode"], "bundle 'cba-cathode': found neither"),
+     ([".", "--out", "o"], "found no")],
+)  # fmt: skip
+def test_a_calibration_that_cannot_begin_is_refused_in_one_line(nmcdist, tmp_path, monkeypatch, arguments, fault):
+    monkeypatch.chdir(tmp_path)
+    assert refused(nmcdist("calibrate", "grains", *arguments), fault)
+    assert list(tmp_path.iterdir()) == []
