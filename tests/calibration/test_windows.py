@@ -96,7 +96,7 @@ def test_the_generator_in_training_is_the_net_that_particles_are_drawn_with(sees
         8.0, sees_distance=sees_distance, widths=(32, 16), diagonal_range=(1.0, 10.0), offset_range=(0.0, 50.0)
     )
     with torch.no_grad():
-        net.layers[-1].weight *= 30
+        net.layers[-1].weight *= 45
     seeds = 20 * np.random.default_rng(0).standard_normal((200, 3))
     rows = nearest(seeds, 12)[0]
     rng = np.random.default_rng(8)
