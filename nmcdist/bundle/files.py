@@ -47,7 +47,7 @@ def save_bundle(bundle: Bundle, folder: str | Path, arrays: Mapping[str, np.ndar
     BundleError
         If the folder exists, or the arrays are not those that the bundle describes.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     folder = Path(folder)
     carried = bundle.with_arrays(bundle.arrays if arrays is None else arrays, str(folder)).arrays
@@ -58,7 +58,8 @@ def save_bundle(bundle: Bundle, folder: str | Path, arrays: Mapping[str, np.ndar
     except OSError as error:
         raise BundleError(f"{folder}: cannot be written ({error.strerror})") from None
     if carried:
-        save_file({name: np.ascontiguousarray(array) for name, array in carried.items()}, folder / _ARRAYS)
+        # Not by its save_file, whose files only their owner may read.
+        (folder / _ARRAYS).write_bytes(save({name: np.ascontiguousarray(array) for name, array in carried.items()}))
     content = {**bundle.model_dump(by_alias=True, mode="json"), "content_hash": bundle.content_hash}
     (folder / _JSON).write_text(json.dumps(content, indent=2) + "\n")
     return folder
