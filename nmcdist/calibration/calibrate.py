@@ -17,7 +17,7 @@ from nmcdist.calibration.central import central_sections
 from nmcdist.calibration.grains import Prepared, compare_grains, compare_sections, fit_baselines, train_grains
 from nmcdist.calibration.recipe import GrainRecipe
 from nmcdist.calibration.sections import Section
-from nmcdist.calibration.training import CHECKPOINT, Training
+from nmcdist.calibration.training import CHECKPOINT, Training, usable_device
 from nmcdist.errors import StoreError
 from nmcdist.models.grains import GrainModel
 
@@ -73,10 +73,13 @@ def calibrate_grains(
         If the base is no particle's.
     ImageError
         If sections cannot be used.
+    InputError
+        If the device cannot be used.
     StoreError
         If the folder holds a calibration already, or there is no checkpoint to go on from.
     """
     _check_folder(out, resume)
+    usable_device(device)
     kept, dropped = central_sections(sections)
     told({"event": "sections", "kept": [s.name for s in kept], "dropped": [s.name for s in dropped]})
     prepared, fit_s = _timed(lambda: Prepared.of(kept))

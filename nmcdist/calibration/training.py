@@ -21,7 +21,7 @@ from nmcdist.calibration.networks import Discriminator, MarkerGenerator
 from nmcdist.calibration.recipe import GrainRecipe
 from nmcdist.calibration.soft import SoftWindows, matrix_entries, measured_features, visible_grains
 from nmcdist.calibration.windows import Measured, Places, seeds_around
-from nmcdist.errors import ImageError, StoreError
+from nmcdist.errors import ImageError, InputError, StoreError
 
 CHECKPOINT = "checkpoint.pt"
 _SHELLS = 6  # about the centre, in each of which the mean shape is taken out of the noise
@@ -92,11 +92,13 @@ def train(
     ------
     ImageError
         If no section has room for a window.
+    InputError
+        If the device cannot be used.
     StoreError
         If there is no checkpoint to go on from, or it is damaged or of another recipe.
     """
     with _reproducible(recipe.seed, threads):
-        trainer = _Trainer(measured, recipe, torch.device(device))
+        trainer = _Trainer(measured, recipe, usable_device(device))
         if resume:
             trainer.load(_checkpoint(folder))
         while trainer.training.epoch < recipe.epochs:
@@ -104,6 +106,15 @@ def train(
             if folder is not None:
                 trainer.save(_checkpoint(folder))
         return trainer.training
+
+
+def usable_device(name: str) -> torch.device:
+    """Return a device of torch; InputError if there is none of this name, or it cannot be used here."""
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        why = " ".join(str(error).split(". ")[0].split())
+        raise InputError(f"device: found {name!r}, expected cpu, or a GPU that torch can use ({why})") from None
 
 
 def starting_intensity(grains_per_pixel: float) -> float:

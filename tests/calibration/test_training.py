@@ -17,7 +17,7 @@ from nmcdist.calibration.grains import Prepared, compare_grains, compare_section
 from nmcdist.calibration.phantom import phantom_bundles, phantom_sections
 from nmcdist.calibration.recipe import GrainRecipe, load_grain_recipe
 from nmcdist.calibration.training import CHECKPOINT, _unlike_noise, starting_intensity, train
-from nmcdist.errors import BundleError, ImageError, RecipeError, StoreError
+from nmcdist.errors import BundleError, ImageError, InputError, RecipeError, StoreError
 
 RECIPE = {
     "name": "short", "window": 32, "batch": 8, "epochs": 8, "steps": 40, "pool": 80, "assess_every": 4, "seed": 3,
@@ -200,6 +200,14 @@ def test_what_cannot_be_calibrated_is_refused(sections, tmp_path):
     wide = GrainRecipe(**{**TINY, "window": 256, "method": "adversarial"})
     with pytest.raises(ImageError, match="room for a window of 256 pixels"):
         train(Prepared.of(sections[:1]).measured(), wide, no_distance)
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:99"])
+def test_a_device_that_cannot_be_used_is_refused_before_anything_is_done(sections, truth, tmp_path, device):
+    with pytest.raises(InputError, match=f"device: found '{device}', expected cpu, or a GPU") as caught:
+        calibrate_grains(sections[:2], GrainRecipe(**TINY), truth, tmp_path / "out", device=device)
+    assert len(str(caught.value).splitlines()) == 1
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
