@@ -128,12 +128,20 @@ class ArrayRecord(_Frozen):
 
 
 class Calibration(_Frozen):
-    """What the bundle was calibrated on, by what, and when."""
+    """What the bundle was calibrated on, by what, and when.
+
+    Attributes
+    ----------
+    data, method, date, reference : str
+    distances : dict of str to float
+        Kolmogorov-Smirnov distance of the model from data that it was compared with, by descriptor.
+    """
 
     data: str
     method: str
     date: str
     reference: str = ""
+    distances: dict[str, float] = Field(default_factory=dict)
 
 
 class Bundle(_Frozen):

@@ -93,6 +93,7 @@ def calibrate_grains(
     )  # fmt: skip
     compared = Prepared.of(held_out).sections if held_out else prepared.sections
     rows, compare_s = _timed(lambda: _compare(bundle, prepared, compared, base, recipe, truth))
+    bundle = _with_distances(bundle, rows)
     generated = validation.generated_sections(GrainModel.from_bundle(bundle), compared, recipe.seed + _SHOWN)
     groups = {"kept": prepared.sections, "measured": compared, "generated": generated, "dropped": dropped}
     _write_sections(out / SECTIONS, groups)
@@ -134,6 +135,11 @@ def _compare(
     # Grains are compared in particles of the same shells, whatever shells the bundle has.
     shells = {name: record.value for name, record in truth.values.items() if name.startswith("shell_")}
     return rows + compare_grains(bundle.with_parameters(**shells), truth, baselines, recipe.seed)
+
+
+def _with_distances(bundle: Bundle, rows: Sequence[dict[str, Any]]) -> Bundle:
+    reached = {f"{row['descriptor']} ({row['dimension']})": round(row["ks"], 4) for row in rows}
+    return bundle.model_copy(update={"calibration": bundle.calibration.model_copy(update={"distances": reached})})
 
 
 def _write_sections(path: Path, groups: dict[str, Sequence[Section]]) -> None:

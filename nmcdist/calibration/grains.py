@@ -126,7 +126,8 @@ def train_grains(
     training = train(prepared.measured(), recipe, assess, **options)
     assert training.best is not None  # the last epoch is always assessed
     _, intensity, arrays = training.best
-    calibration = {"data": data, "method": _method(recipe, training), "date": date, "reference": _REFERENCE}
+    method = _method(recipe, training, options.get("device", "cpu"))
+    calibration = {"data": data, "method": method, "date": date, "reference": _REFERENCE}
     return _bundle(arrays, intensity, recipe, base, prepared.pixel_size_nm, calibration), training
 
 
@@ -215,7 +216,7 @@ _REFERENCE = (
 )
 
 
-def _method(recipe: GrainRecipe, training: Training) -> str:
+def _method(recipe: GrainRecipe, training: Training, device: str) -> str:
     import platform
 
     import torch
@@ -224,7 +225,7 @@ def _method(recipe: GrainRecipe, training: Training) -> str:
     return (
         f"marker net trained by {how}; recipe {recipe.name} {recipe.version}, seed {recipe.seed}, "
         f"{training.epoch} epochs of {recipe.steps} steps; torch {torch.__version__}, numpy {np.__version__}, "
-        f"Python {platform.python_version()} on {platform.machine()}"
+        f"Python {platform.python_version()} on {platform.machine()}, device {device}"
     )
 
 

@@ -60,9 +60,15 @@ def test_a_short_training_beats_the_voronoi_baseline(prepared, sections, truth, 
             assert row["voronoi_w1"] > 2 * row["w1"], row
     assert [e["event"] for e in events] == ["sections", "fitted", *["epoch"] * 8, "calibrated"]
     assert numbers["training"][-1]["loss"] < numbers["training"][0]["loss"]
-    assert load_bundle(tmp_path / "out/bundle").content_hash == bundle.content_hash == numbers["bundle"]["sha256"]
+    saved = load_bundle(tmp_path / "out/bundle")
+    assert saved.content_hash == bundle.content_hash == numbers["bundle"]["sha256"]
+    reached = saved.calibration.distances
+    assert len(reached) == len(rows)
+    for (dimension, descriptor), row in rows.items():
+        assert reached[f"{descriptor} ({dimension})"] == pytest.approx(row["ks"], abs=5.1e-5)
     assert (bundle.model, bundle.name) == ("particle-net", "short")
     assert "recipe short 1.0.0, seed 3, 8 epochs of 40 steps; torch" in bundle.calibration.method
+    assert bundle.calibration.method.endswith("device cpu")
     with np.load(tmp_path / "out/sections.npz") as kept:
         assert sum(name.startswith("generated") for name in kept) == 2 * len(numbers["sections"]["kept"])
     with pytest.raises(StoreError, match="holds a calibration already"):
@@ -153,22 +159,31 @@ def test_the_intensity_follows_the_visible_grains(prepared, weight):
         before = epoch["intensity"]
 
 
-def test_noise_is_alike_where_it_has_one_variance_along_all_axes():
-    """Of 200,000 seeds whose mean shape depends on the distance; the bound is 4 standard errors of a log variance."""
-    rng = np.random.default_rng(1)
-    n, distances = 200_000, rng.uniform(0, 90, 200_000)
+def test_noise_is_alike_where_it_is_independent_and_of_one_variance_along_all_axes():
+    """Of 200,000 seeds whose mean shape depends on the distance.
 
-    def unlike(along, across, apart=0.0):
-        logs = np.column_stack([along * rng.standard_normal(n), *(across * rng.standard_normal((2, n)))])
+    Minus the logarithm of Mauchly's measure has n times a chi-squared law of 5 degrees where noise is alike: the bound
+    is its mean and 4 standard deviations. Else its value follows from the eigenvalues of the covariance.
+    """
+    rng = np.random.default_rng(1)
+    n, distances, least = 200_000, rng.uniform(0, 90, 200_000), 0.005
+
+    def unlike(*mix, apart=0.0):
+        logs = rng.standard_normal((n, 3)) @ np.array(mix)
         logs[:, 1] += apart
-        logs[:, 0] -= np.where(distances > 45, 0.4, 0.1)
+        logs[:, 0] -= np.where(distances > np.median(distances), 0.4, 0.1)
         return float(_unlike_noise(torch.from_numpy(logs.astype(np.float32)), distances.astype(np.float32)))
 
-    assert unlike(0.3, 0.3) < (4 * 2 * math.sqrt(2 / n)) ** 2 + 16 * 2 * 0.3**2 / n / 0.01
-    assert unlike(0.3, 0.3, apart=0.2) == pytest.approx(0.2**2 / 0.01, rel=0.05)
-    # Var(log D2 - log D3) / 2 is that across; Var(log D1 - mean of the others) / 1.5 is (along^2 + across^2 / 2) / 1.5.
-    expected = math.log((0.01 + 0.005) / ((0.09 + 0.005) / 1.5 + 0.005)) ** 2
-    assert unlike(0.3, 0.1) == pytest.approx(expected, rel=0.05)
+    def expected(*eigenvalues):
+        found = np.array(eigenvalues) + least
+        return 3 * math.log(found.mean()) - np.log(found).sum()
+
+    alike = 0.3 * np.eye(3)
+    assert unlike(*alike) < (5 + 4 * math.sqrt(10)) / n + 16 * 2 * 0.3**2 / n / 0.01
+    assert unlike(*alike, apart=0.2) == pytest.approx(0.2**2 / 0.01, rel=0.05)
+    assert unlike(*np.diag([0.3, 0.1, 0.1])) == pytest.approx(expected(0.09, 0.01, 0.01), rel=0.05)
+    together = np.array([[0.2, 0, 0], [0, 0.2, 0.2], [0, 0, 0]])
+    assert unlike(*together) == pytest.approx(expected(0.04, 0.08, 0.0), rel=0.05)
 
 
 def test_random_state_and_settings_of_torch_are_left_as_they_were(prepared):
