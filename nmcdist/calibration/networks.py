@@ -1,6 +1,7 @@
 """The two networks of the calibration: the generator of markers, and the discriminator of windows."""
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -43,15 +44,18 @@ class MarkerGenerator(nn.Module):
         self.layers = [nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
         for k, layer in enumerate(self.layers):
             self.add_module(f"layer_{k}", layer)
-        scale = torch.tensor(([1 / spacing] * 3 + [1.0, 1.0]) * NET_NEIGHBOURS + [0.4 / spacing])[: self.inputs]
-        shift = torch.tensor(([0.0] * 3 + [-0.5, -0.5]) * NET_NEIGHBOURS + [-2.7])[: self.inputs]
+        unit, middle = math.sqrt(12), -math.sqrt(3)  # bring uniform noise to a variance of 1 and a mean of 0
+        scale = torch.tensor(([1 / spacing] * 3 + [unit, unit]) * NET_NEIGHBOURS + [0.4 / spacing])[: self.inputs]
+        shift = torch.tensor(([0.0] * 3 + [middle, middle]) * NET_NEIGHBOURS + [-2.7])[: self.inputs]
         low = torch.tensor([diagonal_range[0]] * 3 + [offset_range[0]])
         high = torch.tensor([diagonal_range[1]] * 3 + [offset_range[1]])
         for name, tensor in {"scale": scale, "shift": shift, "low": low, "high": high}.items():
             self.register_buffer(name, tensor)
-        with torch.no_grad():  # nearly round grains, nearly all alike, to begin with
-            self.layers[-1].weight *= 0.1
-            self.layers[-1].bias[:] = torch.tensor([-1.5, -1.5, -1.5, -1.0])
+        # Round grains to begin with, of entries amid their ranges, which differ enough for their differences to
+        # learn: by symmetry the gradient with respect to the noise is 0 where it does nothing.
+        with torch.no_grad():
+            self.layers[-1].weight *= 0.3
+            self.layers[-1].bias[:] = torch.tensor([-0.45, -0.45, -0.45, -0.65])
 
     def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return D (n, 3) and r (n,) from inputs (n, 61)."""

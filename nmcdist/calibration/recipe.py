@@ -104,9 +104,9 @@ class GrainRecipe(_Frozen):
     temperature : float
         T of the softmax in squared pixels; not printed in the paper.
     noise_weight : float
-        Of how unlike the noise of the entry of D along the radius and of the two across it is. Planar sections hardly
-        tell the two axes across apart, as gamma turns them at random: of the laws that look alike in them, one is
-        taken whose noise is alike along all axes.
+        Of how unlike the noise of the entries of D is. Planar sections hardly tell how the two axes across the radius
+        and their noises go together, as gamma turns them at random: of the laws that look alike in them, one is taken
+        whose noise is alike along all axes and independent.
     intensity_weight : float
         Of the ratio of visible grains in Eq. (13).
     average : float
@@ -126,17 +126,17 @@ class GrainRecipe(_Frozen):
     method: Literal["energy", "adversarial"] = "energy"
     window: Annotated[int, Field(ge=16, le=256, multiple_of=8)] = 64
     batch: Count = 12
-    epochs: Count = 24
+    epochs: Count = 72
     steps: Count = 50
-    learning_rate: Positive = 2e-3
+    learning_rate: Positive = 4e-3
     schedule: Literal["cosine", "constant"] = "cosine"
     gradient: Literal["clip", "normalise"] = "clip"
-    temperature: Positive = 8.0
-    noise_weight: Annotated[float, Field(ge=0)] = 0.05
+    temperature: Positive = 12.0
+    noise_weight: Annotated[float, Field(ge=0)] = 0.1
     intensity_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
     average: Annotated[float, Field(ge=0, lt=1)] = 0.98
-    assess_every: Count = 4
-    pool: Count = 400
+    assess_every: Count = 6
+    pool: Count = 1000
     net: NetSettings = NetSettings()
     adversarial: AdversarialSettings = AdversarialSettings()
 

@@ -26,7 +26,7 @@ from nmcdist.errors import ImageError, InputError, StoreError
 CHECKPOINT = "checkpoint.pt"
 _SHELLS = 6  # about the centre, in each of which the mean shape is taken out of the noise
 _SMALL_NOISE = 0.005  # variance of log D below which noises are alike
-_SMALL_MEAN = 0.01  # squared mean of log(D2 / D3) that weighs as much as a ratio of noises of e
+_SMALL_MEAN = 0.01  # squared mean of log(D2 / D3) that weighs as much as a sphericity of 1 / e
 _NOISE_OF = {"pool": 1, "step": 2}  # first words of the streams
 
 Arrays = dict[str, np.ndarray]
@@ -211,7 +211,7 @@ class _Trainer:
         }  # fmt: skip
 
     def _generated(self, places: Places, generator: np.random.Generator) -> tuple[SoftWindows, torch.Tensor]:
-        """Return generated windows, and how unlike the noise of their entries of D is."""
+        """Return generated windows, and how unlike the noise of the entries of D is."""
         seeds = seeds_around(places, self.training.intensity, generator)
         diagonals, offsets = self.net(torch.from_numpy(seeds.inputs).to(self.device))
         frames = torch.from_numpy(seeds.frames.astype(np.float32)).to(self.device)
@@ -340,19 +340,18 @@ class _Pool:
 
 
 def _unlike_noise(logs: torch.Tensor, distances: np.ndarray) -> torch.Tensor:
-    """Return how unlike the entries of D along the radius and across it vary, 0 if alike and those across are equal.
+    """Return how unlike the noise of the entries of D is, 0 if alike and independent, and those across are equal.
 
-    Noises of one variance v in each of the three logarithms give a variance 2 v of the difference of the two across,
-    whose mean is 0, and 3/2 v of that of the one along and their mean, about its mean at a distance from the centre.
+    Noise is what the logarithms vary about their mean at a distance from the centre. It is alike where its covariance
+    is that of a sphere: minus the logarithm of Mauchly's measure of sphericity, det C / (tr C / 3)^3.
     """
-    across, along = logs[:, 1] - logs[:, 2], logs[:, 0] - (logs[:, 1] + logs[:, 2]) / 2
     edges = np.quantile(distances, np.linspace(0, 1, _SHELLS + 1)[1:-1])
     shell = torch.from_numpy(np.digitize(distances, edges)).to(logs.device)
-    counts = torch.zeros(_SHELLS, device=logs.device).index_add(0, shell, torch.ones_like(along)).clamp(min=1)
-    means = torch.zeros(_SHELLS, device=logs.device).index_add(0, shell, along) / counts
-    noise = torch.stack([across.var() / 2, ((along - means[shell]) ** 2).mean() / 1.5])
-    ratio = torch.log(noise + _SMALL_NOISE)
-    return (ratio[0] - ratio[1]) ** 2 + across.mean() ** 2 / _SMALL_MEAN
+    inside = torch.nn.functional.one_hot(shell, _SHELLS).to(logs.dtype)
+    noise = logs - inside @ ((inside.T @ logs) / inside.sum(dim=0).clamp(min=1)[:, None])
+    covariance = noise.T @ noise / len(noise) + _SMALL_NOISE * torch.eye(3, device=logs.device)
+    sphericity = torch.logdet(covariance) - 3 * torch.log(covariance.trace() / 3)
+    return (logs[:, 1] - logs[:, 2]).mean() ** 2 / _SMALL_MEAN - sphericity
 
 
 def _soft(

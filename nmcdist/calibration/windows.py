@@ -177,7 +177,7 @@ class Measured:
         return cls([s.labels for s in sections], tessellations, sections[0].pixel_size_nm, depths, centres, margin)
 
     def windows(self, count: int, size: int, generator: np.random.Generator) -> tuple[Places, np.ndarray]:
-        """Cut windows from the pixels of sections: which section, in which direction, how far out, is drawn.
+        """Cut windows from the pixels of sections: which section and which place in it is drawn, each place alike.
 
         The middle of a window counts; other pixels need not.
 
@@ -199,34 +199,20 @@ class Measured:
         """
         centres, counted = np.empty((count, 2)), np.empty((count, size, size), bool)
         found, known = np.zeros((count, size, size), np.int64), 0
-        for k in range(count):
-            section, rows, columns, centres[k], counted[k] = self._pixels(size, generator)
+        room = [np.argwhere(depth > self.margin) for depth in self.depths]
+        ends = np.cumsum([len(places) for places in room])
+        if not ends[-1]:
+            raise self._no_room(size)
+        for k, place in enumerate(generator.integers(ends[-1], size=count)):
+            section = int(np.searchsorted(ends, place, side="right"))
+            first = room[section][place - ends[section]] - size // 2
+            rows, columns = np.meshgrid(*(n + np.arange(size) for n in first), indexing="ij")
+            centres[k] = first + (size - 1) / 2 - self.centres_px[section]
+            counted[k] = _at(self.depths[section], rows, columns) > self.margin
             labels = _at(self.labels[section], rows, columns)
             found[k] = np.where(labels > 0, labels + known, 0)
             known = max(known, int(found[k].max()))
         return Places(centres, counted), found
-
-    def _pixels(
-        self, size: int, generator: np.random.Generator
-    ) -> tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        for _ in range(_TRIES):
-            section, angle, p = self._drawn(generator)
-            middle = np.array(self.centres_px[section]) + p * np.array([math.cos(angle), math.sin(angle)])
-            first = np.rint(middle - (size - 1) / 2).astype(int)
-            rows, columns = np.meshgrid(*(n + np.arange(size) for n in first), indexing="ij")
-            counted = _at(self.depths[section], rows, columns) > self.margin
-            if counted[size // 2, size // 2]:
-                return section, rows, columns, first + (size - 1) / 2 - self.centres_px[section], counted
-        raise self._no_room(size)
-
-    def _drawn(self, generator: np.random.Generator) -> tuple[int, float, float]:
-        """Draw a section, an angle, and a distance that may lie beyond the particle."""
-        section = int(generator.integers(len(self.depths)))
-        return (
-            section,
-            2 * math.pi * generator.random(),
-            generator.random() * math.hypot(*self.depths[section].shape) / 2,
-        )
 
     def _no_room(self, size: int) -> ImageError:
         return ImageError(
@@ -274,7 +260,9 @@ class Measured:
 
     def _place(self, size: int, generator: np.random.Generator) -> tuple[int, float, float]:
         for _ in range(_TRIES):
-            section, angle, p = self._drawn(generator)
+            section = int(generator.integers(len(self.depths)))
+            angle = 2 * math.pi * generator.random()
+            p = generator.random() * math.hypot(*self.depths[section].shape) / 2  # it may lie beyond the particle
             if (_sampled(self.depths[section], self.centres_px[section], angle, p, size) > self.margin).all():
                 return section, angle, p
         raise self._no_room(size)

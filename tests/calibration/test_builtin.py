@@ -27,7 +27,7 @@ def test_its_shells_are_those_of_the_explicit_law(trained):
 def test_it_says_what_it_was_trained_on(trained):
     assert "16 central planar sections of the phantom" in trained.calibration.data
     assert TRUTH.content_hash in trained.calibration.data
-    for word in ("energy distances", "seed 1", "epochs", "torch", "numpy"):
+    for word in ("energy distances", "seed 1", "epochs", "torch", "numpy", "device cpu"):
         assert word in trained.calibration.method
     assert trained.values["grain_intensity_per_nm3"].provenance == "fitted"
     assert trained.arrays["weight_0"].shape[1] == 61

@@ -195,6 +195,24 @@ def test_windows_lie_at_all_distances_and_angles_that_have_room():
     assert places.counted[:, 8, 8].all()
 
 
+def test_windows_lie_in_each_section_and_ring_as_often_as_there_is_room():
+    section, tessellation = a_section()
+    rows, columns = np.indices(section.labels.shape)
+    ring = np.hypot(rows - section.centre_px[0], columns - section.centre_px[1]) // 20
+    half = np.where(rows < section.centre_px[0], section.labels, 0)
+    smaller = Section("half", half, section.pixel_size_nm, section.centre_px)
+    measured = Measured.of([smaller, section], [tessellation] * 2, 4.0)
+    places, labels = measured.windows(3000, 16, np.random.default_rng(4))
+    expected = sum(np.bincount(ring[depth > 4].astype(int), minlength=3) for depth in measured.depths)
+    share = expected / expected.sum()
+    # The middle of a window is half a pixel before the pixel that was drawn.
+    found = np.bincount((np.hypot(*(places.centres + 0.5).T) // 20).astype(int), minlength=3) / 3000
+    assert (np.abs(found - share) < 4 * np.sqrt(share * (1 - share) / 3000)).all()
+    upper = (places.centres[:, 0] + 0.5 < 0).mean()
+    of_upper = sum((depth[: int(section.centre_px[0]) + 1] > 4).sum() for depth in measured.depths) / expected.sum()
+    assert abs(upper - of_upper) < 4 * math.sqrt(of_upper * (1 - of_upper) / 3000)
+
+
 def test_sections_without_room_are_refused():
     section, tessellation = a_section()
     with pytest.raises(ImageError, match="found none with room for a window of 200 pixels"):
