@@ -12,6 +12,7 @@ import numpy as np
 from nmcdist.calibration.sections import Section, angle_density
 from nmcdist.calibration.validation import section_samples
 from nmcdist.report.distributions import density
+from nmcdist.report.orientations import orientation_bar, orientation_picture, scale_bar
 from nmcdist.report.style import CARBON_BINDER, GRAPHITE, PORE, SOLID, figure
 
 DESCRIPTORS = {
@@ -24,7 +25,6 @@ DESCRIPTORS = {
 _MEASURED, _GENERATED, _REFERENCE, _DROPPED = SOLID, PORE, "black", "#9AA3AB"
 _PAIRS = 4
 _MAGNIFIED = 4  # pixels of the picture along one of the section, so that lines between grains are thin
-_UNKNOWN, _BETWEEN = 0.82, 0.05  # shades of grains without an orientation, and of what is between grains
 _ROW = 4.2  # inches that the largest section is high at most
 _NAME = 26  # letters of a section's name
 _RADIANS = ([0, np.pi / 8, np.pi / 4, 3 * np.pi / 8, np.pi / 2], ["0", "π/8", "π/4", "3π/8", "π/2"])
@@ -58,8 +58,8 @@ def sections(measured: Sequence[Section], generated: Sequence[Section], path: Pa
             panel.set_axis_off()
         _title(axes[0, 0], "measured")
         _title(axes[1, 0], "generated")
-        _scale_bar(axes[1, 0], tallest)
-        _colour_bar(drawing, axes[:, 0])
+        scale_bar(axes[1, 0], 0.0, -0.49 * tallest, tallest / 4, 0.015 * tallest)
+        orientation_bar(drawing, list(axes[:, 0]), 0.5)
         drawing.savefig(path)
     return path
 
@@ -230,7 +230,7 @@ def _extent_um(section: Section) -> float:
 
 
 def _place(panel: Any, section: Section, middle: float, *, with_name: bool) -> None:
-    picture = _picture(section)
+    picture = orientation_picture(section.labels, section.describe(), _MAGNIFIED)
     edge = section.pixel_size_nm / 1000
     rows, columns = section.labels.shape
     y, x = section.centre_px
@@ -244,42 +244,8 @@ def _place(panel: Any, section: Section, middle: float, *, with_name: bool) -> N
     panel.annotate(text, (middle, lowest), (0, -5), textcoords="offset points", ha="center", va="top", fontsize=10)
 
 
-def _picture(section: Section) -> np.ndarray:
-    """Return a section as RGBA, grains by the angle between their longer axis and the radius, dark between them."""
-    from matplotlib import colormaps
-
-    grains = section.describe()
-    angle = grains.angle_to_radius.values
-    known = np.isfinite(angle)
-    colours = np.full((max(int(section.labels.max()), 0) + 1, 3), _UNKNOWN)
-    colours[grains.label.values[known]] = colormaps["cividis"](angle[known] / (np.pi / 2))[:, :3]
-    labels = section.labels.repeat(_MAGNIFIED, axis=0).repeat(_MAGNIFIED, axis=1)
-    picture = colours[np.maximum(labels, 0)]
-    between = np.zeros(labels.shape, dtype=bool)
-    between[:, :-1] |= labels[:, :-1] != labels[:, 1:]
-    between[:-1] |= labels[:-1] != labels[1:]
-    picture[between] = _BETWEEN
-    return np.dstack([picture, (labels > 0) | between])
-
-
 def _title(panel: Any, text: str) -> None:
     panel.set_title(text, fontsize=13, loc="left", fontweight="bold")
-
-
-def _scale_bar(panel: Any, tallest: float) -> None:
-    length = next(v for v in (10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.0) if v <= tallest / 4)
-    height = -0.49 * tallest
-    panel.plot([0, length], [height, height], color="black", linewidth=4, solid_capstyle="butt", clip_on=False)
-    panel.text(length / 2, height + 0.015 * tallest, f"{length:g} µm", ha="center", va="bottom")
-
-
-def _colour_bar(drawing: Any, panels: Any) -> None:
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    bar = drawing.colorbar(ScalarMappable(Normalize(0, np.pi / 2), "cividis"), ax=list(panels), shrink=0.5, pad=0.01)
-    bar.set_label("orientation $α$ / rad")
-    bar.set_ticks([0, np.pi / 4, np.pi / 2], labels=["0\nradial", "π/4", "π/2\nacross"])
 
 
 def _angles(section: Section) -> np.ndarray:

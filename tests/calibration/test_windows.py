@@ -202,7 +202,7 @@ def test_windows_lie_in_each_section_and_ring_as_often_as_there_is_room():
     half = np.where(rows < section.centre_px[0], section.labels, 0)
     smaller = Section("half", half, section.pixel_size_nm, section.centre_px)
     measured = Measured.of([smaller, section], [tessellation] * 2, 4.0)
-    places, labels = measured.windows(3000, 16, np.random.default_rng(4))
+    places, _ = measured.windows(3000, 16, np.random.default_rng(4))
     expected = sum(np.bincount(ring[depth > 4].astype(int), minlength=3) for depth in measured.depths)
     share = expected / expected.sum()
     # The middle of a window is half a pixel before the pixel that was drawn.

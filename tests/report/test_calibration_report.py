@@ -200,7 +200,7 @@ def test_grains_along_the_radius_are_dark_and_grains_across_it_light(tmp_path, m
     labels[14:26, 1:4] = 3  # to the left, along the column: across
     section = Section("bars", labels, PIXEL_NM, (20.0, 20.0))
     seen = []
-    monkeypatch.setattr(calibration_figures, "_scale_bar", lambda panel, _: seen.append(panel.images[0].get_array()))
+    monkeypatch.setattr(calibration_figures, "scale_bar", lambda panel, *_: seen.append(panel.images[0].get_array()))
     calibration_figures.sections([section], [section], tmp_path / "sections.png")
     picture = seen[0][::-1]
     many = picture.shape[0] // 41

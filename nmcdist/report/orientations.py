@@ -1,0 +1,54 @@
+"""Sections coloured by the orientation of their grains, with the scales that go with such pictures."""
+
+from typing import Any
+
+import numpy as np
+
+_UNKNOWN = 0.82  # shade of grains without an orientation: of a few pixels, or around the centre
+_BETWEEN = 0.05  # shade of what is between grains
+_LENGTHS = (10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.0)
+
+
+def orientation_picture(labels: np.ndarray, grains: Any, magnified: int = 1) -> np.ndarray:
+    """Return a section as RGBA, grains by the angle between their longer axis and the radius, dark between them.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (n, m)
+        Grains, 0 or less outside.
+    grains : xarray.Dataset
+        Of these labels, as from :func:`nmcdist.descriptors.sections.describe_section`.
+    magnified : int
+        Pixels of the picture along one of the section, so that lines between grains are thin.
+    """
+    from matplotlib import colormaps
+
+    angle = grains.angle_to_radius.values
+    known = np.isfinite(angle)
+    colours = np.full((max(int(labels.max()), 0) + 1, 3), _UNKNOWN)
+    colours[grains.label.values[known]] = colormaps["cividis"](angle[known] / (np.pi / 2))[:, :3]
+    labels = labels.repeat(magnified, axis=0).repeat(magnified, axis=1)
+    picture = colours[np.maximum(labels, 0)]
+    between = np.zeros(labels.shape, dtype=bool)
+    between[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    between[:-1] |= labels[:-1] != labels[1:]
+    picture[between] = _BETWEEN
+    return np.dstack([picture, (labels > 0) | between])
+
+
+def orientation_bar(drawing: Any, panels: Any, shrink: float) -> None:
+    """Draw the scale of :func:`orientation_picture` beside one or several panels."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    bar = drawing.colorbar(ScalarMappable(Normalize(0, np.pi / 2), "cividis"), ax=panels, shrink=shrink, pad=0.01)
+    bar.set_label("orientation $α$ / rad")
+    bar.set_ticks([0, np.pi / 4, np.pi / 2], labels=["0\nradial", "π/4", "π/2\nacross"])
+
+
+def scale_bar(panel: Any, start: float, height: float, longest: float, gap: float) -> None:
+    """Draw a bar of a round length in micrometres, at most the longest, its length written a gap above it."""
+    length = next(v for v in _LENGTHS if v <= longest)
+    ends = [start, start + length]
+    panel.plot(ends, [height, height], color="black", linewidth=4, solid_capstyle="butt", clip_on=False)
+    panel.text(start + length / 2, height + gap, f"{length:g} µm", ha="center", va="bottom")
