@@ -17,7 +17,7 @@ from nmcdist.calibration.central import central_sections
 from nmcdist.calibration.grains import Prepared, compare_grains, compare_sections, fit_baselines, train_grains
 from nmcdist.calibration.recipe import GrainRecipe
 from nmcdist.calibration.sections import Section
-from nmcdist.calibration.training import CHECKPOINT, Training, usable_device
+from nmcdist.calibration.training import CHECKPOINT, usable_device
 from nmcdist.errors import StoreError
 from nmcdist.models.grains import GrainModel
 
@@ -110,7 +110,7 @@ def calibrate_grains(
         "fits": prepared.summary(),
         "training": training.history,
         "visible_per_pixel": training.visible,
-        "best": {"epoch": _best_epoch(training), "mean_ks": training.best[0] if training.best else None},
+        "best": {"epoch": training.best_epoch, "mean_ks": training.best[0] if training.best else None},
         "distances": rows,
         "cost": {
             "device": device, "machine": platform.machine(), "fit_s": fit_s, "train_s": train_s, "compare_s": compare_s,
@@ -161,11 +161,6 @@ def _check_folder(out: Path, resume: bool) -> None:
 def _data(sections: Sequence[Section], truth: Bundle | None) -> str:
     of = "" if truth is None else f" of the phantom {truth.name} (sha256 {truth.content_hash})"
     return f"{len(sections)} central planar sections{of}, pixels of {sections[0].pixel_size_nm:g} nm"
-
-
-def _best_epoch(training: Training) -> int:
-    assessed = {e["epoch"]: float(np.mean(list(e["distances"].values()))) for e in training.history if "distances" in e}
-    return max(epoch for epoch, mean in assessed.items() if mean == min(assessed.values()))
 
 
 def _timed(function: Callable[[], Any]) -> tuple[Any, float]:

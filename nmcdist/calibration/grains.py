@@ -224,8 +224,9 @@ def _method(recipe: GrainRecipe, training: Training, device: str) -> str:
     how = "energy distances of grains in windows" if recipe.method == "energy" else "a discriminator of windows"
     return (
         f"marker net trained by {how}; recipe {recipe.name} {recipe.version}, seed {recipe.seed}, "
-        f"{training.epoch} epochs of {recipe.steps} steps; torch {torch.__version__}, numpy {np.__version__}, "
-        f"Python {platform.python_version()} on {platform.machine()}, device {device}"
+        f"{training.epoch} epochs of {recipe.steps} steps, state after epoch {training.best_epoch}; "
+        f"torch {torch.__version__}, numpy {np.__version__}, Python {platform.python_version()} on "
+        f"{platform.machine()}, device {device}"
     )
 
 

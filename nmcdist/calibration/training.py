@@ -39,8 +39,6 @@ class Training:
 
     Attributes
     ----------
-    epoch : int
-        Epochs that are done.
     intensity : float
         Seeds per cubed pixel.
     visible : float
@@ -53,9 +51,19 @@ class Training:
 
     intensity: float
     visible: float
-    epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     best: tuple[float, float, Arrays] | None = None
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are done."""
+        return len(self.history)
+
+    @property
+    def best_epoch(self) -> int:
+        """After how many epochs the best state was assessed, 0 if none was."""
+        assessed = {e["epoch"]: mean_distance(e["distances"]) for e in self.history if "distances" in e}
+        return max((epoch for epoch, mean in assessed.items() if mean == min(assessed.values())), default=0)
 
 
 def train(
@@ -106,6 +114,11 @@ def train(
             if folder is not None:
                 trainer.save(_checkpoint(folder))
         return trainer.training
+
+
+def mean_distance(distances: dict[str, float]) -> float:
+    """Return what is to be small of the distances of a state."""
+    return float(np.mean(list(distances.values())))
 
 
 def usable_device(name: str) -> torch.device:
@@ -159,20 +172,20 @@ class _Trainer:
         means = {name: float(np.mean(values)) for name, values in facts.items()}
         ratio = self.visible / means["visible"]
         state.intensity *= 1 - recipe.intensity_weight + recipe.intensity_weight * ratio
-        state.epoch += 1
+        done = state.epoch + 1
         told: dict[str, Any] = {
-            "epoch": state.epoch,
+            "epoch": done,
             **means,
             "intensity": state.intensity,
             "seconds": time.perf_counter() - start,
         }
-        if state.epoch % recipe.assess_every == 0 or state.epoch == recipe.epochs:
+        if done % recipe.assess_every == 0 or done == recipe.epochs:
             arrays, threads = self._averaged_arrays(), torch.get_num_threads()
             distances = assess(arrays, state.intensity)
             # Other libraries that share OpenMP with torch set the number for themselves.
             torch.set_num_threads(threads)
             told["distances"] = distances
-            mean = float(np.mean(list(distances.values())))
+            mean = mean_distance(distances)
             if state.best is None or mean <= state.best[0]:
                 state.best = mean, state.intensity, arrays
         state.history.append(told)
@@ -273,8 +286,8 @@ class _Trainer:
             else (*state.best[:2], {n: torch.from_numpy(a) for n, a in state.best[2].items()})
         )
         content = {
-            "recipe": self.recipe.model_dump_json(), "epoch": state.epoch, "intensity": state.intensity,
-            "history": state.history, "best": best, "average": self.average, "parts": self._parts(),
+            "recipe": self.recipe.model_dump_json(), "intensity": state.intensity, "history": state.history,
+            "best": best, "average": self.average, "parts": self._parts(),
         }  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
@@ -295,7 +308,7 @@ class _Trainer:
         best = content["best"]
         if best is not None:
             best = (best[0], best[1], {name: tensor.cpu().numpy() for name, tensor in best[2].items()})
-        self.training = Training(content["intensity"], self.visible, content["epoch"], content["history"], best)
+        self.training = Training(content["intensity"], self.visible, content["history"], best)
         self.average = content["average"]
         for name, part in self._stateful().items():
             part.load_state_dict(content["parts"][name])
