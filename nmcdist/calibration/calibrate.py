@@ -85,12 +85,12 @@ def calibrate_grains(
     prepared, fit_s = _timed(lambda: Prepared.of(kept))
     told({"event": "fitted", "matched": prepared.summary()["matched"], "seconds": fit_s})
     out.mkdir(parents=True, exist_ok=True)
-    (bundle, training), train_s = _timed(
-        lambda: train_grains(
-            prepared, recipe, base, _data(kept, truth), date.today().isoformat(), folder=out, resume=resume,
-            device=device, threads=threads, told=lambda facts: told({"event": "epoch", **facts}),
-        )
+    bundle, training = train_grains(
+        prepared, recipe, base, _data(kept, truth), date.today().isoformat(), folder=out, resume=resume,
+        device=device, threads=threads, told=lambda facts: told({"event": "epoch", **facts}),
     )  # fmt: skip
+    step_s = sum(epoch["seconds"] for epoch in training.history)  # of all epochs, those before it was resumed too
+    train_s = step_s + sum(epoch.get("assess_seconds", 0.0) for epoch in training.history)
     compared = Prepared.of(held_out).sections if held_out else prepared.sections
     rows, compare_s = _timed(lambda: _compare(bundle, prepared, compared, base, recipe, truth))
     bundle = _with_distances(bundle, rows)
@@ -114,7 +114,7 @@ def calibrate_grains(
         "distances": rows,
         "cost": {
             "device": device, "machine": platform.machine(), "fit_s": fit_s, "train_s": train_s, "compare_s": compare_s,
-            "steps_per_s": len(training.history) * recipe.steps / sum(e["seconds"] for e in training.history),
+            "steps_per_s": len(training.history) * recipe.steps / step_s,
         },
     }  # fmt: skip
     (out / NUMBERS).write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")

@@ -44,7 +44,8 @@ class Training:
     visible : float
         Measured grains a pixel: what the intensity is moved towards.
     history : list of dict
-        For each epoch: losses, visible grains a pixel, intensity, seconds, and distances where it was assessed.
+        For each epoch: losses, visible grains a pixel, intensity, seconds; where it was assessed, distances and the
+        seconds that this took.
     best : (float, float, dict) or None
         Mean distance, intensity and weights of the best state that was assessed.
     """
@@ -180,8 +181,9 @@ class _Trainer:
             "seconds": time.perf_counter() - start,
         }
         if done % recipe.assess_every == 0 or done == recipe.epochs:
-            arrays, threads = self._averaged_arrays(), torch.get_num_threads()
+            arrays, threads, start = self._averaged_arrays(), torch.get_num_threads(), time.perf_counter()
             distances = assess(arrays, state.intensity)
+            told["assess_seconds"] = time.perf_counter() - start
             # Other libraries that share OpenMP with torch set the number for themselves.
             torch.set_num_threads(threads)
             told["distances"] = distances
