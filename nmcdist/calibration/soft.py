@@ -152,4 +152,6 @@ def _shape_features(moments: torch.Tensor, centres: torch.Tensor) -> torch.Tenso
     rr = cosine**2 * xx + 2 * cosine * sine * xy + sine**2 * yy
     tt = sine**2 * xx - 2 * cosine * sine * xy + cosine**2 * yy
     rt = cosine * sine * (yy - xx) + (cosine**2 - sine**2) * xy
-    return torch.stack([torch.log(area), (rr - tt) / (rr + tt), 2 * rt / (rr + tt), radius], dim=1)
+    both = rr + tt
+    both = both + (both == 0)  # a grain in the very centre has no direction, and 0 as its shape
+    return torch.stack([torch.log(area), (rr - tt) / both, 2 * rt / both, radius], dim=1)

@@ -102,7 +102,7 @@ def train(
     ImageError
         If no section has room for a window.
     InputError
-        If the device cannot be used.
+        If the device cannot be used, or the training diverges.
     StoreError
         If there is no checkpoint to go on from, or it is damaged or of another recipe.
     """
@@ -171,6 +171,12 @@ class _Trainer:
             for name, value in found.items():
                 facts.setdefault(name, []).append(value)
         means = {name: float(np.mean(values)) for name, values in facts.items()}
+        if not all(map(math.isfinite, means.values())):
+            # Before anything is written: the checkpoint is that of the last epoch that went well.
+            raise InputError(
+                f"training: its loss is not finite in epoch {state.epoch + 1} (learning_rate {recipe.learning_rate:g}, "
+                f"temperature {recipe.temperature:g}), expected a recipe of smaller steps"
+            )
         ratio = self.visible / means["visible"]
         state.intensity *= 1 - recipe.intensity_weight + recipe.intensity_weight * ratio
         done = state.epoch + 1

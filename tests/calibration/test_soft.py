@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from nmcdist.calibration.losses import Mismatch, discriminator_loss, energy_distance, generator_loss
-from nmcdist.calibration.soft import CHANNELS, SoftWindows, matrix_entries, measured_features
+from nmcdist.calibration.soft import CHANNELS, SoftWindows, _shape_features, matrix_entries, measured_features
 from nmcdist.calibration.windows import complete_grains
 from nmcdist.descriptors.sections import describe_section
 from nmcdist.geometry.tessellation import radial_matrices
@@ -41,6 +41,15 @@ def test_shares_are_a_softmax_and_their_rounding_is_the_tessellation(windows):
     assert windows.shares.sum(dim=-1).numpy() == pytest.approx(1.0, abs=1e-6)
     assert (windows.shares.argmax(dim=-1) == 0).all()
     assert set(np.unique(windows.hard.numpy().round(6))) == {0.0, 1.0}
+
+
+def test_a_grain_in_the_very_centre_has_no_direction():
+    """Its shape is 0, and finite is the gradient of what follows from it."""
+    moments = torch.tensor([[4.0, 0, 0, 1, 0, 1]], requires_grad=True)  # 2 x 2 pixels about the centre
+    found = _shape_features(moments, torch.zeros(1, 2))
+    assert found.tolist()[0] == pytest.approx([math.log(4), 0, 0, 1e-3])
+    found.sum().backward()
+    assert torch.isfinite(moments.grad).all()
 
 
 def test_features_are_those_of_the_sections_descriptors(windows):

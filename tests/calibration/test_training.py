@@ -16,7 +16,7 @@ from nmcdist.calibration.calibrate import calibrate_grains
 from nmcdist.calibration.grains import Prepared, compare_grains, compare_sections, fit_baselines
 from nmcdist.calibration.phantom import phantom_bundles, phantom_sections
 from nmcdist.calibration.recipe import GrainRecipe, load_grain_recipe
-from nmcdist.calibration.training import CHECKPOINT, _unlike_noise, starting_intensity, train
+from nmcdist.calibration.training import CHECKPOINT, _Trainer, _unlike_noise, starting_intensity, train
 from nmcdist.errors import BundleError, ImageError, InputError, RecipeError, StoreError
 
 RECIPE = {
@@ -191,6 +191,24 @@ def test_random_state_and_settings_of_torch_are_left_as_they_were(prepared):
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.get_num_threads() == threads
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_training_that_diverges_is_told_and_keeps_its_checkpoint(prepared, tmp_path, monkeypatch):
+    recipe = GrainRecipe(**{**TINY, "epochs": 3})
+    original, epochs = _Trainer._set_rate, []
+
+    def spoil(trainer, share):
+        original(trainer, share)
+        epochs.append(trainer.training.epoch)
+        if share > 0.6:
+            next(trainer.net.parameters()).data.fill_(math.inf)
+
+    monkeypatch.setattr(_Trainer, "_set_rate", spoil)
+    with pytest.raises(InputError, match=r"loss is not finite in epoch 3 \(learning_rate 0\.004"):
+        train(prepared.measured(), recipe, no_distance, folder=tmp_path)
+    monkeypatch.undo()
+    assert train(prepared.measured(), recipe, no_distance, folder=tmp_path, resume=True).epoch == 3
+    assert epochs[-1] == 2
 
 
 def test_a_checkpoint_that_cannot_be_used_is_refused(prepared, tmp_path):

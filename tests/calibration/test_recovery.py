@@ -1,0 +1,63 @@
+"""Phantoms of three laws, recovered from sections by the recipe that comes with the package: ten minutes each."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nmcdist.bundle import load_bundle
+from nmcdist.calibration.calibrate import calibrate_grains
+from nmcdist.calibration.phantom import phantom_bundles, phantom_sections
+from nmcdist.calibration.recipe import load_grain_recipe
+from nmcdist.models.grains import GrainModel
+
+RECIPE = Path(__file__).parents[2] / "catalogs/calibrations/grains-energy.yaml"
+SEED, SECTIONS = 1, 16
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory):
+    """Rows of distances by dimension and descriptor, and the bundle, of a phantom."""
+
+    def of(name):
+        truth, out = phantom_bundles()[name], tmp_path_factory.mktemp(name) / "out"
+        sections, held_out = (phantom_sections(truth, SEED, SECTIONS, start=start) for start in (0, 1000))
+        bundle = calibrate_grains(
+            sections, load_grain_recipe(RECIPE), load_bundle("nmc811-radial"), out, held_out=held_out, truth=truth,
+            threads=1,
+        )  # fmt: skip
+        numbers = json.loads((out / "calibration.json").read_text())
+        return {(row["dimension"], row["descriptor"]): row for row in numbers["distances"]}, bundle
+
+    return of
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["radial", "stout"])
+def test_the_grains_of_a_phantom_are_recovered_from_its_sections(calibrated, name):
+    """16 sections and 16 held-out ones, 8,000 grains each; 8 particles in space, 50,000 grains each."""
+    rows, _ = calibrated(name)
+    for descriptor in ("area_nm2", "elongation", "angle_to_radius", "chord_length_nm"):
+        row = rows["2D", descriptor]
+        assert row["ks"] <= max(0.03, 2 * row["floor_ks"]), row
+    for descriptor in ("volume_nm3", "elongation", "angle_to_radius"):
+        assert rows["3D", descriptor]["ks"] <= 0.05, rows["3D", descriptor]
+    for dimension in ("2D", "3D"):
+        for descriptor in ("elongation", "angle_to_radius"):
+            row = rows[dimension, descriptor]
+            assert min(row["voronoi_w1"], row["isotropic_w1"]) >= 5 * row["w1"], row
+
+
+@pytest.mark.slow
+def test_no_direction_is_preferred_where_the_truth_prefers_none(calibrated):
+    """Angles are as far from the truth's as those of a law that knows no direction, and D as long along the radius."""
+    rows, bundle = calibrated("isotropic")
+    for dimension, most in (("2D", 0.03), ("3D", 0.05)):
+        row = rows[dimension, "angle_to_radius"]
+        assert row["ks"] <= most
+        assert row["ks"] < row["voronoi_ks"] + 2 * row["floor_ks"]
+    grains = GrainModel.from_bundle(bundle).draw(4800.0, SEED)
+    logs, distance = np.log(grains.diagonals), np.linalg.norm(grains.seeds_nm, axis=1)
+    for shell in np.array_split(np.argsort(distance), 4):
+        assert abs((logs[shell, 0] - logs[shell, 1:].mean(axis=1)).mean()) < 0.05
