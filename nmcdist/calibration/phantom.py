@@ -65,7 +65,7 @@ def phantom_bundles() -> dict[str, Bundle]:
     """
     builtin = load_bundle("nmc811-radial")
     intensity = builtin.parameters.grain_intensity_per_nm3
-    return {
+    laws = {
         "radial": _with_shells(builtin, 4800.0),
         "stout": _with_shells(
             builtin, 3900.0, grain_intensity_per_nm3=1.8 * intensity,
@@ -78,6 +78,10 @@ def phantom_bundles() -> dict[str, Bundle]:
             tangential_scale_inner=1.0, tangential_scale_outer=1.0, scale_noise=0.1,
         ),
     }  # fmt: skip
+    return {
+        name: law.model_copy(update={"name": f"phantom-{name}", "title": f"The phantom {name!r}"})
+        for name, law in laws.items()
+    }
 
 
 def phantom_sections(
