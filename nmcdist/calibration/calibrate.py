@@ -159,7 +159,7 @@ def _check_folder(out: Path, resume: bool) -> None:
 
 
 def _data(sections: Sequence[Section], truth: Bundle | None) -> str:
-    of = "" if truth is None else f" of the phantom {truth.name} (sha256 {truth.content_hash})"
+    of = "" if truth is None else f" of {truth.name} (sha256 {truth.content_hash})"
     return f"{len(sections)} central planar sections{of}, pixels of {sections[0].pixel_size_nm:g} nm"
 
 

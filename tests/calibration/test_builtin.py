@@ -25,7 +25,7 @@ def test_its_shells_are_those_of_the_explicit_law(trained):
 
 
 def test_it_says_what_it_was_trained_on(trained):
-    assert "16 central planar sections of the phantom" in trained.calibration.data
+    assert "16 central planar sections of phantom-radial" in trained.calibration.data
     assert TRUTH.content_hash in trained.calibration.data
     for word in ("energy distances", "seed 1", "epochs", "torch", "numpy", "device cpu"):
         assert word in trained.calibration.method
