@@ -146,11 +146,17 @@ def test_a_missing_package_is_an_error_that_names_the_extra(module, kind, extra,
 
 @pytest.fixture(scope="module")
 def running_scheduler():
+    import dask
     from distributed import LocalCluster
 
-    with LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, memory_limit="512MiB", dashboard_address="127.0.0.1:0"
-    ) as cluster:
+    # The worker lives in the process of all tests, which holds more than its limit: it would pause.
+    never = {f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause")}
+    with (
+        dask.config.set(never),
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, memory_limit="512MiB", dashboard_address="127.0.0.1:0"
+        ) as cluster,
+    ):
         yield cluster.scheduler_address
 
 
