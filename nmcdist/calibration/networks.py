@@ -51,8 +51,8 @@ class MarkerGenerator(nn.Module):
         high = torch.tensor([diagonal_range[1]] * 3 + [offset_range[1]])
         for name, tensor in {"scale": scale, "shift": shift, "low": low, "high": high}.items():
             self.register_buffer(name, tensor)
-        # Round grains to begin with, of entries amid their ranges, which differ enough for their differences to
-        # learn: by symmetry the gradient with respect to the noise is 0 where it does nothing.
+        # Nearly round grains to begin with, amid the ranges, but not all alike: where noise does nothing, the gradient
+        # with respect to it is 0 by symmetry.
         with torch.no_grad():
             self.layers[-1].weight *= 0.3
             self.layers[-1].bias[:] = torch.tensor([-0.45, -0.45, -0.45, -0.65])

@@ -126,7 +126,7 @@ def usable_device(name: str) -> torch.device:
     """Return a device of torch; InputError if there is none of this name, or it cannot be used here."""
     try:
         return torch.zeros(1, device=name).device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # by the name, and what torch was built for
         why = " ".join(str(error).split(". ")[0].split())
         raise InputError(f"device: found {name!r}, expected cpu, or a GPU that torch can use ({why})") from None
 

@@ -29,7 +29,7 @@ from nmcdist.runs.published import store_attrs
 
 STATISTICS = "batch_statistics"
 CHUNK_ROWS = 16384
-_STORED_MARGIN = 4.2  # spacings beyond the shell that seeds are stored at most, as measured: 2.8 to 4.1
+_STORED_MARGIN = 5.2  # spacings beyond the shell that seeds are stored at most, as measured: 2.8 to 5.1
 _BLOCK = 4096  # shells drawn at a time
 _COLUMN_TYPES = {"neighbours": "int32", "pieces": "int32", "is_surface": "bool"}
 _COLUMN_SIZES = {"axis": 3, "principal_axis": 3}

@@ -161,8 +161,8 @@ def test_the_intensity_follows_the_visible_grains(prepared, weight):
 def test_noise_is_alike_where_it_is_independent_and_of_one_variance_along_all_axes():
     """Of 200,000 seeds whose mean shape depends on the distance.
 
-    Minus the logarithm of Mauchly's measure has n times a chi-squared law of 5 degrees where noise is alike: the bound
-    is its mean and 4 standard deviations. Else its value follows from the eigenvalues of the covariance.
+    Where noise is alike, n times minus the logarithm of Mauchly's measure has a chi-squared law of 5 degrees: the
+    bound is its mean and 4 standard deviations. Else its value follows from the eigenvalues of the covariance.
     """
     rng = np.random.default_rng(1)
     n, distances, least = 200_000, rng.uniform(0, 90, 200_000), 0.005
