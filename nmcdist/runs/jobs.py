@@ -56,6 +56,13 @@ class _Reliable:
         self.refusal = ""
         return answer
 
+    async def close(self) -> None:
+        """Cancel the job; dask-jobqueue leaves it as one that runs, which a cluster does not close over."""
+        try:
+            await super().close()  # type: ignore[misc]
+        finally:
+            self.status = Status.closed
+
     @staticmethod
     async def _call(cmd: list[str], *, shell: bool = False, **options: Any) -> str:
         """Return what a command of the queue prints; it is killed where dask-jobqueue would wait for it for ever."""
@@ -165,6 +172,7 @@ class Replacing(Adaptive):
             if state is None or stuck:
                 self.ended_early += 1
                 self.cluster.workers.pop(name, None)
+                job.status = Status.closed
             if stuck:
                 await self._cancel(job)
             if state is not None:

@@ -337,3 +337,20 @@ def test_jobs_that_wait_for_longer_than_the_patience_are_an_error_with_what_the_
         pass
     assert told == ["1 hqw"]
     no_jobs_soon()
+
+
+def test_a_queue_that_is_still_thinking_when_the_cluster_closes_hides_no_error(deployed, looks_often, monkeypatch):
+    asked = []
+
+    async def thinks(replacing, listing):
+        asked.append(listing)
+        await asyncio.sleep(SOON_S)
+
+    monkeypatch.setattr("nmcdist.runs.jobs.Replacing._states", thinks)
+    with (
+        pytest.raises(StoreError, match=r"^no worker came within 4 s; sge says: nothing\."),
+        connected(*deployed(patience="4s", directives=["-h"])),
+    ):
+        pass
+    assert asked
+    no_jobs_soon()
