@@ -5,6 +5,7 @@ import math
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -84,20 +85,24 @@ def test_a_killed_training_that_is_resumed_ends_with_the_weights_of_one_that_was
     command = [sys.executable, "-m", "nmcdist.cli", "calibrate", "grains", "sections", "--recipe", "recipe.yaml"]
     command += ["--base", "truth", "--pixel-size-nm", "50", "--threads", "1", "--out"]
 
-    def run(out, *options):
-        return subprocess.run([*command, out, *options], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    def start(out, *options):
+        return subprocess.Popen([*command, out, *options], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
 
-    with subprocess.Popen([*command, "killed"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as driver:
-        for line in driver.stderr:
-            if '"epoch": 1' in line:
-                break
-        while not (tmp_path / "killed" / CHECKPOINT).exists() and driver.poll() is None:
-            pass
-        driver.send_signal(signal.SIGKILL)
-    assert not (tmp_path / "killed/bundle").exists()
-    resumed, whole = run("killed", "--resume"), run("whole")
-    assert resumed.returncode == whole.returncode == 0, resumed.stderr + whole.stderr
-    assert resumed.stderr.count('"event": "epoch"') == 2
+    with start("whole") as whole:
+        with start("killed") as driver:
+            for line in driver.stderr:
+                if '"epoch": 1' in line:
+                    break
+            while not (tmp_path / "killed" / CHECKPOINT).exists() and driver.poll() is None:
+                time.sleep(0.01)
+            driver.send_signal(signal.SIGKILL)
+        assert not (tmp_path / "killed/bundle").exists()
+        with start("killed", "--resume") as resumed:
+            said = resumed.communicate(timeout=300)[1]
+        assert resumed.returncode == 0, said
+        assert said.count('"event": "epoch"') == 2
+        said = whole.communicate(timeout=300)[1]
+        assert whole.returncode == 0, said
     assert load_bundle(tmp_path / "killed/bundle").content_hash == load_bundle(tmp_path / "whole/bundle").content_hash
 
 

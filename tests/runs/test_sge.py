@@ -331,8 +331,8 @@ def test_jobs_that_grid_engine_cannot_start_are_cancelled_and_told_with_its_reas
 def test_jobs_that_wait_for_longer_than_the_patience_are_an_error_with_what_the_queue_says(deployed, looks_often):
     told = []
     with (
-        pytest.raises(StoreError, match=r"^no worker came within 4 s; sge says: 1 hqw\."),
-        connected(*deployed(patience="4s", directives=["-h"]), waiting=told.append),
+        pytest.raises(StoreError, match=r"^no worker came within 8 s; sge says: 1 hqw\."),
+        connected(*deployed(patience="8s", directives=["-h"]), waiting=told.append),
     ):
         pass
     assert told == ["1 hqw"]

@@ -102,10 +102,11 @@ def test_what_slurm_would_refuse_is_an_error_soon(deployed, changes, advice):
 
 
 def test_a_slurm_that_is_not_there_is_an_error_soon(deployed, tmp_path, monkeypatch):
-    start = time.monotonic()
+    good, start = deployed(), time.monotonic()
     monkeypatch.setenv("SLURM_CONF", str(tmp_path / "none"))
-    with pytest.raises(PlanError, match=r"SLURM_CONF|did not answer within"):
-        preflight(*deployed())
+    monkeypatch.setattr("nmcdist.runs.preflight.ANSWER_TIMEOUT_S", 4.0)
+    with pytest.raises(PlanError, match=r"SLURM_CONF|did not answer within 4 s"):
+        preflight(*good)
     assert time.monotonic() - start < SOON_S
 
 
@@ -171,17 +172,27 @@ def test_a_task_on_a_job_whose_walltime_is_over_goes_to_the_job_that_takes_its_p
     wait_until(lambda: jobs() == [], 20.0)
 
 
-def test_a_job_that_is_cancelled_before_its_worker_comes_is_replaced(deployed, slurm):
-    with connected(*deployed(prologue=["sleep 4"])) as client:
-        wait_until(lambda: len(jobs()) == 2)
-        late = jobs()[-1]
-        subprocess.run(["scancel", str(late)], check=True, timeout=20)
-        wait_until(lambda: late not in jobs() and len(jobs()) == 2)
+@pytest.fixture
+def looks_often(monkeypatch):
+    monkeypatch.setattr("nmcdist.runs.jobs._LOOK_S", 1.0)
+
+
+def test_a_job_that_is_cancelled_before_its_worker_comes_is_replaced(deployed, looks_often):
+    first = []
+
+    def cancel(state):
+        if not first and len(jobs()) == 2:
+            first.extend(jobs())
+            subprocess.run(["scancel", str(first[-1])], check=True, timeout=20)
+
+    with connected(*deployed(prologue=["sleep 4"]), waiting=cancel) as client:
         client.wait_for_workers(2, timeout=60)
+        assert len(jobs()) == 2
+        assert set(jobs()) & set(first) == {first[0]}
     wait_until(lambda: jobs() == [], 20.0)
 
 
-def test_jobs_that_end_before_their_worker_comes_are_an_error_that_names_the_logs(deployed, tmp_path):
+def test_jobs_that_end_before_their_worker_comes_are_an_error_that_names_the_logs(deployed, looks_often, tmp_path):
     told = []
     with (
         pytest.raises(StoreError, match=r"jobs ended before their worker came; their logs in .*logs"),
@@ -192,7 +203,7 @@ def test_jobs_that_end_before_their_worker_comes_are_an_error_that_names_the_log
     wait_until(lambda: jobs() == [], 20.0)
 
 
-def test_jobs_that_wait_for_longer_than_the_patience_are_an_error_with_what_the_queue_says(deployed):
+def test_jobs_that_wait_for_longer_than_the_patience_are_an_error_with_what_the_queue_says(deployed, looks_often):
     told, start = [], time.monotonic()
     full = subprocess.run(
         ["sbatch", "--parsable", "--array=1-2", "-o", os.devnull, "-c4", "--wrap", "sleep 120"],
@@ -212,7 +223,7 @@ def test_jobs_that_wait_for_longer_than_the_patience_are_an_error_with_what_the_
     wait_until(lambda: jobs() == [], 20.0)
 
 
-def test_a_refused_submission_is_told(deployed):
+def test_a_refused_submission_is_told(deployed, looks_often):
     with (
         pytest.raises(StoreError, match=r"slurm refuses the jobs: .*invalid partition"),
         connected(*deployed(queue="nope", workers=1)),
