@@ -327,7 +327,7 @@ def calibrate() -> None:
 @click.option("--out", type=_PATH, required=True, help="New folder for the bundle, the numbers and the report.")
 @click.option("--recipe", type=_PATH, help="Recipe of the training, as catalogs/calibrations/grains-energy.yaml.")
 @click.option("--base", default="nmc811-radial", help="Bundle whose outer shells are taken, by name or path.")
-@click.option("--held-out", type=_PATH, help="Folder of sections that the model is compared with, not trained on.")
+@click.option("--held-out", type=_PATH, help="Folder of sections to compare the model with; none is left out.")
 @click.option("--truth", help="Bundle of the phantom that the sections are of, by name or path.")
 @click.option("--pixel-size-nm", type=float, help="Of label images, whose files do not say it.")
 @click.option("--misorientation-deg", type=float, default=5.0, show_default=True, help="Between two grains of a map.")
@@ -350,6 +350,7 @@ def calibrate_grains_command(
     sections, others = read_sections(folder, **how), () if held_out is None else read_sections(held_out, **how)
     try:
         from nmcdist.calibration.calibrate import calibrate_grains
+        from nmcdist.calibration.training import CHECKPOINT
     except ImportError as error:
         raise InputError(f"calibrate needs {error.name}: pip install 'nmcdist[calibration]'") from None
     from nmcdist.report.calibration import report_calibration
@@ -360,7 +361,10 @@ def calibrate_grains_command(
             told=lambda facts: click.echo(json.dumps(facts), err=True), **options,
         )  # fmt: skip
     except KeyboardInterrupt:
-        _complain(f"interrupted; continue with the same command and --resume; what is done is in {out}")
+        if (out / CHECKPOINT).exists():
+            _complain(f"interrupted; continue with the same command and --resume; what is done is in {out}")
+        else:
+            _complain("interrupted before the first epoch was done; start again with the same command")
         return INTERRUPTED
     click.echo(f"{out / 'bundle'}\n{report_calibration(out, out / 'report')}")
     return 0
@@ -371,9 +375,9 @@ def calibrate_grains_command(
 @click.option("--out", type=_PATH, required=True, help="New folder for the maps and the phantom's bundle.")
 @click.option("--sections", type=click.IntRange(1), default=16, show_default=True)
 @click.option("--start", type=click.IntRange(0), default=0, show_default=True, help="Number of the first particle.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**63), default=1, show_default=True)
 @click.option("--missing", type=float, default=0.1, show_default=True, help="Share of pixels without a solution.")
-@click.option("--orientation-noise-deg", type=float, default=0.5, show_default=True)
+@click.option("--orientation-noise-deg", type=click.FloatRange(0, 180), default=0.5, show_default=True)
 def calibrate_phantom(name: str, out: Path, sections: int, orientation_noise_deg: float, **how: Any) -> None:
     """Write EBSD maps of central sections of a phantom, by NAME (radial, stout, isotropic) or a particle's bundle."""
     from nmcdist.bundle import load_bundle, save_bundle

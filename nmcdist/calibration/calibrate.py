@@ -1,6 +1,7 @@
 """The whole calibration of grains, from a folder of sections to a bundle, its numbers, and what the report shows."""
 
 import json
+import math
 import platform
 import shutil
 import time
@@ -14,12 +15,20 @@ import numpy as np
 from nmcdist.bundle import Bundle, save_bundle
 from nmcdist.calibration import validation
 from nmcdist.calibration.central import central_sections
-from nmcdist.calibration.grains import Prepared, compare_grains, compare_sections, fit_baselines, train_grains
+from nmcdist.calibration.grains import (
+    Prepared,
+    check_base,
+    compare_grains,
+    compare_sections,
+    fit_baselines,
+    train_grains,
+)
 from nmcdist.calibration.recipe import GrainRecipe
-from nmcdist.calibration.sections import Section
+from nmcdist.calibration.sections import SAME_SIZE, Section
 from nmcdist.calibration.training import CHECKPOINT, usable_device
-from nmcdist.errors import StoreError
+from nmcdist.errors import ImageError, InputError, StoreError
 from nmcdist.models.grains import GrainModel
+from nmcdist.models.particle import ParticleModel
 
 NUMBERS = "calibration.json"
 SECTIONS = "sections.npz"
@@ -55,9 +64,9 @@ def calibrate_grains(
     base : Bundle
         Whose shells the bundle takes.
     out : Path
-        A folder that is not there yet, unless the training is resumed.
+        A folder that is empty or not there yet, unless the training is resumed.
     held_out : sequence of Section
-        What the model is compared with; default: the sections that it is trained on.
+        What the model is compared with, as it is given: none is left out. Default: the sections that it is trained on.
     truth : Bundle, optional
         Of the phantom that the sections are of; grains in space are compared too then.
     resume : bool
@@ -70,28 +79,36 @@ def calibrate_grains(
     Raises
     ------
     BundleError
-        If the base is no particle's.
+        If the base is no particle's, or the truth has no grains.
     ImageError
-        If sections cannot be used.
+        If sections cannot be used, or the held-out ones have pixels of another size.
     InputError
         If the device cannot be used.
     StoreError
-        If the folder holds a calibration already, or there is no checkpoint to go on from.
+        If the folder holds anything already or cannot be made, or there is no checkpoint to go on from.
     """
     _check_folder(out, resume)
     usable_device(device)
+    check_base(base)
+    if truth is not None:
+        ParticleModel.from_bundle(truth)
     kept, dropped = central_sections(sections)
-    told({"event": "sections", "kept": [s.name for s in kept], "dropped": [s.name for s in dropped]})
+    told({
+        "event": "sections", "kept": [s.name for s in kept], "dropped": [s.name for s in dropped],
+        "cut_by_the_edge": [s.name for s in kept if _meets_edge(s)],
+    })  # fmt: skip
+    _make_folder(out)
     prepared, fit_s = _timed(lambda: Prepared.of(kept))
     told({"event": "fitted", "matched": prepared.summary()["matched"], "seconds": fit_s})
-    out.mkdir(parents=True, exist_ok=True)
+    compared = _fitted_held_out(held_out, prepared) if held_out else prepared.sections
+    compared_with = f"{len(compared)} held-out sections" if held_out else "the sections of the training"
+    data = f"{_data(kept, truth)}; distances from {compared_with}"
     bundle, training = train_grains(
-        prepared, recipe, base, _data(kept, truth), date.today().isoformat(), folder=out, resume=resume,
+        prepared, recipe, base, data, date.today().isoformat(), folder=out, resume=resume,
         device=device, threads=threads, told=lambda facts: told({"event": "epoch", **facts}),
     )  # fmt: skip
     step_s = sum(epoch["seconds"] for epoch in training.history)  # of all epochs, those before it was resumed too
     train_s = step_s + sum(epoch.get("assess_seconds", 0.0) for epoch in training.history)
-    compared = Prepared.of(held_out).sections if held_out else prepared.sections
     rows, compare_s = _timed(lambda: _compare(bundle, prepared, compared, base, recipe, truth))
     bundle = _with_distances(bundle, rows)
     generated = validation.generated_sections(GrainModel.from_bundle(bundle), compared, recipe.seed + _SHOWN)
@@ -152,10 +169,47 @@ def _write_sections(path: Path, groups: dict[str, Sequence[Section]]) -> None:
 
 
 def _check_folder(out: Path, resume: bool) -> None:
-    if resume and not (out / CHECKPOINT).exists():
-        raise StoreError(f"{out}: has no {CHECKPOINT} to resume from")
-    if not resume and (out / NUMBERS).exists():
+    if resume:
+        if not (out / CHECKPOINT).exists():
+            raise StoreError(f"{out}: has no {CHECKPOINT} to resume from")
+        return
+    if out.exists() and not out.is_dir():
+        raise StoreError(f"{out}: is a file, expected a new folder")
+    if (out / NUMBERS).exists():
         raise StoreError(f"{out}: holds a calibration already, expected a new folder")
+    if (out / CHECKPOINT).exists():
+        raise StoreError(f"{out}: holds a training that was not finished, expected a new folder, or to resume it")
+    if out.exists() and any(out.iterdir()):
+        raise StoreError(f"{out}: holds other files, expected a new or an empty folder")
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{out}: cannot be made ({error.strerror})") from None
+
+
+def _fitted_held_out(held_out: Sequence[Section], prepared: Prepared) -> Sequence[Section]:
+    """Return held-out sections without missing pixels, checked for what only a comparison would find."""
+    found = Prepared.of(held_out)
+    if not math.isclose(found.pixel_size_nm, prepared.pixel_size_nm, rel_tol=SAME_SIZE):
+        raise ImageError(
+            f"held-out sections: pixel size is {found.pixel_size_nm:g} nm, expected {prepared.pixel_size_nm:g} nm as "
+            "in those of the training"
+        )
+    # A set of a single grain has no law to compare with.
+    samples = validation.section_samples(found.sections)
+    try:
+        validation.distances(samples, samples)
+    except InputError as error:
+        raise ImageError(f"held-out sections: {error}") from None
+    return found.sections
+
+
+def _meets_edge(section: Section) -> bool:
+    edges = (section.mask[0], section.mask[-1], section.mask[:, 0], section.mask[:, -1])
+    return any(bool(edge.any()) for edge in edges)
 
 
 def _data(sections: Sequence[Section], truth: Bundle | None) -> str:

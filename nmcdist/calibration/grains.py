@@ -22,7 +22,8 @@ from nmcdist.models.particle import ParticleModel
 
 _DRAWS = 3  # generated sections for each measured one that it is compared with
 _PARTICLES = 8  # whose grains are compared in space
-_ASSESSED, _COMPARED, _TRUTH = 1_000_003, 1_000_004, 1_000_005  # added to the recipe's seed, for draws of their own
+# Added to the recipe's seed, for draws of their own; 1_000_006 is taken for the sections that are shown.
+_ASSESSED, _COMPARED, _TRUTH, _BASELINES = 1_000_003, 1_000_004, 1_000_005, 1_000_007
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +114,7 @@ def train_grains(
     ImageError, StoreError
         As :func:`nmcdist.calibration.training.train`.
     """
-    if not set(ParticleParameters.model_fields) <= set(base.values):
-        raise BundleError(f"bundle {base.name!r}: has no shells (model {base.model!r}), expected a particle's bundle")
+    check_base(base)
     truth = validation.section_samples(prepared.sections)
 
     def assess(arrays: Arrays, intensity: float) -> dict[str, float]:
@@ -129,6 +129,12 @@ def train_grains(
     method = _method(recipe, training, options.get("device", "cpu"))
     calibration = {"data": data, "method": method, "date": date, "reference": _REFERENCE}
     return _bundle(arrays, intensity, recipe, base, prepared.pixel_size_nm, calibration), training
+
+
+def check_base(base: Bundle) -> None:
+    """Raise BundleError if a bundle has no shells to take."""
+    if not set(ParticleParameters.model_fields) <= set(base.values):
+        raise BundleError(f"bundle {base.name!r}: has no shells (model {base.model!r}), expected a particle's bundle")
 
 
 def compare_sections(
@@ -205,8 +211,8 @@ def compare_grains(
 def fit_baselines(sections: Sequence[Section], base: Bundle, seed: int) -> dict[str, Bundle]:
     """Return the models that know less, by name; see :mod:`nmcdist.calibration.baselines`."""
     return {
-        "voronoi": poisson_voronoi(sections, base, seed),
-        "isotropic": isotropic_power(sections, base, seed),
+        "voronoi": poisson_voronoi(sections, base, seed + _BASELINES),
+        "isotropic": isotropic_power(sections, base, seed + _BASELINES),
     }
 
 
@@ -217,17 +223,28 @@ _REFERENCE = (
 
 
 def _method(recipe: GrainRecipe, training: Training, device: str) -> str:
+    import hashlib
     import platform
+    from importlib.metadata import version
 
     import torch
 
+    settings = hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()
     how = "energy distances of grains in windows" if recipe.method == "energy" else "a discriminator of windows"
     return (
-        f"marker net trained by {how}; recipe {recipe.name} {recipe.version}, seed {recipe.seed}, "
-        f"{training.epoch} epochs of {recipe.steps} steps, state after epoch {training.best_epoch}; "
-        f"torch {torch.__version__}, numpy {np.__version__}, Python {platform.python_version()} on "
-        f"{platform.machine()}, device {device}"
+        f"marker net trained by {how}; recipe {recipe.name} {recipe.version} (sha256 {settings[:16]}), "
+        f"seed {recipe.seed}, {training.epoch} epochs of {recipe.steps} steps, "
+        f"state after epoch {training.best_epoch}; "
+        f"nmcdist {version('nmcdist')}, torch {torch.__version__}, numpy {np.__version__}, "
+        f"Python {platform.python_version()} on {platform.machine()}, device {_hardware(device)}"
     )
+
+
+def _hardware(device: str) -> str:
+    import torch
+
+    where = torch.device(device)
+    return f"{device} ({torch.cuda.get_device_name(where)})" if where.type == "cuda" else device
 
 
 def _bundle(

@@ -2,8 +2,6 @@
 
 import torch
 
-_MOST = 4000  # grains that represent the truth where all pairs are gone through
-
 
 def energy_distance(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Return 2 E|X - Y| - E|X - X'| - E|Y - Y'|, estimated without bias: 0 in the mean where the laws are equal.
@@ -34,14 +32,11 @@ class Mismatch:
         self.scale = truth.std(dim=0)
         # Distances are given, not fitted. So short a unit has grains compared with those at about their distance.
         self.scale[3] *= 0.35
-        some = truth[:: max(1, len(truth) // _MOST)]
-        # How far grains of the truth are apart does not change while the generator learns.
-        self._own = [float(_own_distance(columns)) for columns in self._columns(some)]
 
     def __call__(self, found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        """Return the mismatch of generated grains (n, 4) from some grains of the truth (m, 4)."""
-        parts = zip(self._columns(found), self._columns(truth), self._own, strict=True)
-        terms = [2 * _mean_distance(x, y) - _own_distance(x) - own for x, y, own in parts]
+        """Return the mismatch of generated grains (n, 4) from grains of the truth (m, 4) at the same places."""
+        parts = zip(self._columns(found), self._columns(truth), strict=True)
+        terms = [energy_distance(x, y) for x, y in parts]
         return terms[0] + 0.5 * torch.stack(terms[1:]).sum()
 
     def _columns(self, rows: torch.Tensor) -> list[torch.Tensor]:

@@ -16,8 +16,12 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-Widths = Annotated[tuple[Count, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=8)]
+Width = Annotated[int, Field(ge=1, le=4096)]
+Widths = Annotated[tuple[Width, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=8)]
 Range = Annotated[tuple[float, float], BeforeValidator(_as_tuple)]
+
+
+_WIDEST = 100.0
 
 
 class _Frozen(BaseModel):
@@ -49,6 +53,10 @@ class NetSettings(_Frozen):
         ):  # fmt: skip
             if not low < high or low < 0 or (least == "above 0" and low == 0):
                 raise ValueError(f"{name}: found [{low:g}, {high:g}], expected numbers {least}, the lower first")
+        low, high = self.diagonal_range
+        if high > _WIDEST * low:
+            # Seeds of more unequal grains reach farther than those that are looked at around a window.
+            raise ValueError(f"diagonal_range: found [{low:g}, {high:g}], expected a ratio of {_WIDEST:g} at most")
         return self
 
 
@@ -75,7 +83,7 @@ class AdversarialSettings(_Frozen):
 
     discriminator_batch: Count = 128
     channels: Widths = (32, 64, 128)
-    dense: Count = 64
+    dense: Width = 64
     skip_below: Annotated[float, Field(ge=0)] = 0.09
     generator_loss: Literal["least-squares", "printed"] = "least-squares"
     augmentation: Annotated[float, Field(ge=0, lt=1)] = 0.2
@@ -139,6 +147,16 @@ class GrainRecipe(_Frozen):
     pool: Count = 1000
     net: NetSettings = NetSettings()
     adversarial: AdversarialSettings = AdversarialSettings()
+
+    @model_validator(mode="after")
+    def _window_has_room_for_pooling(self) -> "GrainRecipe":
+        halvings = len(self.adversarial.channels)
+        if self.method == "adversarial" and self.window < 2**halvings:
+            raise ValueError(
+                f"adversarial.channels: found {halvings}, each of which halves the window of {self.window} pixels, "
+                f"expected {self.window.bit_length() - 1} at most"
+            )
+        return self
 
 
 def load_grain_recipe(path: Path) -> GrainRecipe:

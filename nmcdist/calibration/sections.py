@@ -1,7 +1,10 @@
 """Measured planar sections of particles: labelled grains, what is outside, what is missing, and where the centre is."""
 
+import logging
 import math
-import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from nmcdist.calibration import ebsd
+from nmcdist.calibration.ebsd.text import one_line
 from nmcdist.calibration.tessellation_fit import MISSING, OUTSIDE
 from nmcdist.descriptors.phases import check_length
 from nmcdist.descriptors.sections import chord_lengths, describe_section
@@ -22,7 +26,7 @@ from nmcdist.errors import ImageError, InputError
 MAP_EXTENSIONS = (".ang", ".ctf", ".cpr", ".crc", ".h5", ".hdf5", ".h5oina")
 LABEL_EXTENSIONS = (".npy", ".tif", ".tiff")
 
-_SAME_SIZE = 1e-3  # relative: files round the size of their steps
+SAME_SIZE = 1e-3  # relative: files round the size of their steps
 _BRIDGE_PX = 2
 _NARROWEST = math.radians(1.0)  # bandwidth, for angles that are all the same
 
@@ -150,7 +154,7 @@ def read_section(
     Returns
     -------
     Section
-        Named as the file.
+        Named as the file; its grains are 1..n.
 
     Raises
     ------
@@ -165,15 +169,15 @@ def read_section(
     if extension in LABEL_EXTENSIONS:
         if pixel is None:
             raise ImageError(f"{path}: found no pixel size, which label images have not, expected pixel_size_nm")
-        labels = _read_labels(path)
+        labels = consecutive(_read_labels(path))
         return Section(path.name, labels, pixel, _centroid(labels != OUTSIDE))
     if extension not in MAP_EXTENSIONS:
         raise ImageError(f"{path}: extension is {path.suffix!r}, expected one of {_known()}")
     scan = ebsd.read(path, index)
-    section = section_of_scan(scan, path.name, misorientation_deg, min_pixels, min_confidence)
+    section = section_of_scan(replace(scan, name=str(path)), str(path), misorientation_deg, min_pixels, min_confidence)
     if pixel is not None and not _same(pixel, section.pixel_size_nm):
         raise ImageError(f"{path}: step is {section.pixel_size_nm:g} nm, expected pixel_size_nm = {pixel:g} nm")
-    return section
+    return replace(section, name=path.name)
 
 
 def read_sections(
@@ -300,9 +304,14 @@ def _resampled(scan: ebsd.Scan) -> ebsd.Scan:
     step_y, step = scan.step_nm
     row, column = np.indices(scan.shape).reshape(2, -1)
     points = np.stack([row * step_y, (column + row % 2 / 2) * step], axis=1)
+    # The last point of a shifted row may exist only on paper; without it, at worst the other of a tie is nearest.
+    there = np.ones(scan.shape, dtype=bool)
+    there[1::2, -1] = (scan.indexed | np.isfinite(scan.confidence))[1::2, -1]
+    known = np.flatnonzero(there)
     tall = math.floor((rows - 1) * step_y / step + 1e-6) + 1
     wanted = step * np.indices((tall, columns)).reshape(2, -1).T
-    nearest = np.unravel_index(cKDTree(points).query(wanted)[1].reshape(tall, columns), scan.shape)
+    found = known[cKDTree(points[known]).query(wanted)[1]]
+    nearest = np.unravel_index(found.reshape(tall, columns), scan.shape)
     return replace(
         scan, grid="square", step_nm=(step, step), euler=scan.euler[nearest], phase=scan.phase[nearest],
         confidence=scan.confidence[nearest],
@@ -368,14 +377,29 @@ def _read_image(path: Path) -> np.ndarray:
     from tifffile import imread
 
     try:
-        image = np.load(path, allow_pickle=False) if path.suffix.lower() == ".npy" else imread(path)
+        with _silent("tifffile"):
+            image = np.load(path, allow_pickle=False) if path.suffix.lower() == ".npy" else imread(path)
     except OSError as error:
-        raise ImageError(f"{path}: cannot be read, {error.strerror or error}") from error
-    except (ValueError, EOFError, struct.error) as error:
-        raise ImageError(f"{path}: is not such an image as its extension says, {error}") from error
+        raise ImageError(f"{path}: cannot be read, {one_line(error)}") from error
+    except Exception as error:  # damaged bytes lead both readers into errors of every kind
+        raise ImageError(f"{path}: is not such an image as its extension says, {one_line(error)}") from error
     if not isinstance(image, np.ndarray):
         raise ImageError(f"{path}: found an archive of several arrays, expected one array")
     return image
+
+
+@contextmanager
+def _silent(logger_name: str) -> Iterator[None]:
+    """Keep what a reader logs and warns of a damaged file from being printed beside its error."""
+    logger = logging.getLogger(logger_name)
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
 
 
 def _is_section(path: Path) -> bool:
@@ -388,7 +412,7 @@ def _is_section(path: Path) -> bool:
 
 
 def _same(one: float, other: float) -> bool:
-    return math.isclose(one, other, rel_tol=_SAME_SIZE)
+    return math.isclose(one, other, rel_tol=SAME_SIZE)
 
 
 def _known() -> str:

@@ -27,6 +27,7 @@ CHECKPOINT = "checkpoint.pt"
 _SHELLS = 6  # about the centre, in each of which the mean shape is taken out of the noise
 _SMALL_NOISE = 0.005  # variance of log D below which noises are alike
 _SMALL_MEAN = 0.01  # squared mean of log(D2 / D3) that weighs as much as a sphericity of 1 / e
+_FEWEST = 10  # whole grains in the windows of a step
 _NOISE_OF = {"pool": 1, "step": 2}  # first words of the streams
 
 Arrays = dict[str, np.ndarray]
@@ -100,11 +101,11 @@ def train(
     Raises
     ------
     ImageError
-        If no section has room for a window.
+        If no section has room for a window, or windows hold too few whole grains.
     InputError
         If the device cannot be used, or the training diverges.
     StoreError
-        If there is no checkpoint to go on from, or it is damaged or of another recipe.
+        If there is no checkpoint to go on from, or it is damaged or of another recipe or other sections.
     """
     with _reproducible(recipe.seed, threads):
         trainer = _Trainer(measured, recipe, usable_device(device))
@@ -125,10 +126,12 @@ def mean_distance(distances: dict[str, float]) -> float:
 def usable_device(name: str) -> torch.device:
     """Return a device of torch; InputError if there is none of this name, or it cannot be used here."""
     try:
-        return torch.zeros(1, device=name).device
+        found = torch.zeros(1, device=name)
+        found.item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # by the name, and what torch was built for
         why = " ".join(str(error).split(". ")[0].split())
         raise InputError(f"device: found {name!r}, expected cpu, or a GPU that torch can use ({why})") from None
+    return found.device
 
 
 def starting_intensity(grains_per_pixel: float) -> float:
@@ -175,7 +178,8 @@ class _Trainer:
             # Before anything is written: the checkpoint is that of the last epoch that went well.
             raise InputError(
                 f"training: its loss is not finite in epoch {state.epoch + 1} (learning_rate {recipe.learning_rate:g}, "
-                f"temperature {recipe.temperature:g}), expected a recipe of smaller steps"
+                f"temperature {recipe.temperature:g}, window {recipe.window}, batch {recipe.batch}), expected a recipe "
+                "of smaller steps, or of more and larger windows where these hold hardly a whole grain"
             )
         ratio = self.visible / means["visible"]
         state.intensity *= 1 - recipe.intensity_weight + recipe.intensity_weight * ratio
@@ -294,7 +298,8 @@ class _Trainer:
             else (*state.best[:2], {n: torch.from_numpy(a) for n, a in state.best[2].items()})
         )
         content = {
-            "recipe": self.recipe.model_dump_json(), "intensity": state.intensity, "history": state.history,
+            "recipe": self.recipe.model_dump_json(), "sections": self.measured.digest(),
+            "intensity": state.intensity, "history": state.history,
             "best": best, "average": self.average, "parts": self._parts(),
         }  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -306,13 +311,15 @@ class _Trainer:
         """Go on from what :meth:`save` wrote."""
         try:
             content = torch.load(path, map_location=self.device, weights_only=True)
-            recipe = content["recipe"]
+            recipe, sections = content["recipe"], content["sections"]
         except FileNotFoundError:
             raise StoreError(f"{path}: there is no checkpoint to go on from") from None
         except Exception as error:  # torch raises what it likes on a damaged file
             raise StoreError(f"{path}: damaged checkpoint ({' '.join(str(error).split())[:200]})") from None
         if recipe != self.recipe.model_dump_json():
             raise StoreError(f"{path}: is of another recipe; train without resuming, or with the recipe of then")
+        if sections != self.measured.digest():
+            raise StoreError(f"{path}: is of other sections; train without resuming, or on the sections of then")
         best = content["best"]
         if best is not None:
             best = (best[0], best[1], {name: tensor.cpu().numpy() for name, tensor in best[2].items()})
@@ -351,6 +358,12 @@ class _Pool:
             )
             for k in range(recipe.pool)
         ]
+        whole = sum(map(len, features)) / recipe.pool
+        if whole * recipe.batch < _FEWEST:
+            raise ImageError(
+                f"sections: found {whole:.2g} whole grains in a window of {recipe.window} pixels, expected "
+                f"{_FEWEST / recipe.batch:.2g} at least; take a larger window or batch"
+            )
         everything = [f.to(device) for f in features]
         return cls(places, everything, Mismatch(torch.cat(everything)), visible_grains(places, labels))
 

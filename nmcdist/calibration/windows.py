@@ -8,6 +8,7 @@ from the centre, windows are cut from the measured pixels as they are: a turned 
 The plane is that of the first two axes; lengths are in pixels, and positions from the particle's centre.
 """
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -209,10 +210,17 @@ class Measured:
             rows, columns = np.meshgrid(*(n + np.arange(size) for n in first), indexing="ij")
             centres[k] = first + (size - 1) / 2 - self.centres_px[section]
             counted[k] = _at(self.depths[section], rows, columns) > self.margin
-            labels = _at(self.labels[section], rows, columns)
+            labels = _at(self.labels[section], rows, columns).astype(np.int64)
             found[k] = np.where(labels > 0, labels + known, 0)
             known = max(known, int(found[k].max()))
         return Places(centres, counted), found
+
+    def digest(self) -> str:
+        """Return what tells these sections from others: SHA-256 (hex) of pixels, centres and pixel size."""
+        whole = hashlib.sha256(repr((self.pixel_size_nm, self.margin, self.centres_px)).encode())
+        for labels in self.labels:
+            whole.update(repr(labels.shape).encode() + np.ascontiguousarray(labels, "<i4").tobytes())
+        return whole.hexdigest()
 
     def _no_room(self, size: int) -> ImageError:
         return ImageError(

@@ -218,7 +218,7 @@ class _Seen:
 
     @property
     def pixel_size_nm(self) -> float:
-        return self.measured[0].pixel_size_nm
+        return self.kept[0].pixel_size_nm
 
 
 def _section(path: Path, arrays: dict[str, np.ndarray], key: str, name: str) -> Section:

@@ -100,6 +100,65 @@ def test_decimal_commas_are_decimal_points():
     assert first.step_nm == second.step_nm
 
 
+@pytest.mark.parametrize("line", [b" Phases\t1", b"PhasesX\t7\r\nPhases\t1"])
+def test_phases_stand_after_the_line_whose_first_word_is_phases(tmp_path, line):
+    scan = ebsd.read(edited(tmp_path, EDAX / "Test_US_1.ctf", (b"Phases\t1", line)))
+    assert scan.phases == (ebsd.Phase("Zirc-alloy4", "D6"),)
+
+
+def test_numbers_that_are_not_needed_may_be_missing(tmp_path):
+    lines = (EDAX / "Test_US_1.ctf").read_text().splitlines()
+    names = lines[14].split()
+    point = next(i for i, line in enumerate(lines[15:], 15) if line.startswith("0\t"))
+    values = lines[point].split("\t")
+    for name in ("Euler1", "Euler2", "Euler3", "MAD"):
+        values[names.index(name)] = "NaN"
+    lines[point] = "\t".join(values)
+    (tmp_path / "map.ctf").write_text("\n".join(lines))
+    np.testing.assert_array_equal(ebsd.read(tmp_path / "map.ctf").phase, ebsd.read(EDAX / "Test_US_1.ctf").phase)
+    quality = (POINT, POINT.replace(b"   0.0 -1", b"   nan -1"))
+    assert not ebsd.read(edited(tmp_path, EDAX / "Test_1.ang", quality)).indexed.any()
+    angle = (b"\r\n1\t0.5000\t0.0000\t8\t0\t103.85", b"\r\n1\t0.5000\t0.0000\t8\t0\tnan")
+    path = edited(tmp_path, EDAX / "Test_US_1.ctf", angle)
+    assert refusal(path).startswith("Test_US_1.ctf: line 17: Euler angle 1 is nan rad")
+
+
+def wide_map(path, step, written, columns=500, rows=40):
+    """Return path, header and points of a map with this step, of which another is written in the header."""
+    head = f"# MaterialName A\n# Symmetry 43\n# GRID: SqrGrid\n# XSTEP: {written}\n# YSTEP: {written}\n"
+    head += f"# NCOLS_ODD: {columns}\n# NCOLS_EVEN: {columns}\n# NROWS: {rows}\n"
+    x = np.tile(np.arange(columns) * step, (rows, 1))
+    y = np.repeat(np.arange(rows) * step, columns)
+    table = np.zeros((rows * columns, 8))
+    table[:, 3], table[:, 4], table[:, 6] = x.ravel(), y, 1.0
+    return path, head, table
+
+
+def write_wide(path, head, table):
+    path.write_text(head + "".join(f"0 0 0 {x:.5f} {y:.5f} 0 1 1\n" for x, y in table[:, 3:5]))
+    return path
+
+
+def test_a_step_that_the_header_rounds_is_measured_over_a_wide_map(tmp_path):
+    scan = ebsd.read(write_wide(*wide_map(tmp_path / "map.ang", 0.04983, 0.0498)))
+    np.testing.assert_allclose(scan.step_nm, 49.83, rtol=1e-6)
+    # Rows are few enough for either step, but one step is for both.
+    narrow = ebsd.read(write_wide(*wide_map(tmp_path / "map.ang", 0.0498, 0.05)))
+    np.testing.assert_allclose(narrow.step_nm, 49.8, rtol=1e-6)
+
+
+@pytest.mark.parametrize("point", [250, 499])
+def test_a_point_off_a_wide_map_is_named_though_the_header_rounds_its_step(tmp_path, point):
+    path, head, table = wide_map(tmp_path / "map.ang", 0.04983, 0.0498)
+    table[point, 3] += 0.03
+    assert refusal(write_wide(path, head, table)).startswith(f"map.ang: line {9 + point}: x is ")
+
+
+def test_a_step_that_is_not_the_headers_is_refused(tmp_path):
+    path = write_wide(*wide_map(tmp_path / "map.ang", 0.051, 0.05))
+    assert refusal(path).startswith("map.ang: line 22: x is 0.663, expected 0.65, as row 1, column 14 of a square grid")
+
+
 def test_angles_of_a_volume_are_in_radians_and_its_sections_are_read_one_by_one():
     path = EDAX / "Test_European_2.ctf"
     first, last = ebsd.read(path), ebsd.read(path, 4)
@@ -214,6 +273,11 @@ def test_one_of_several_maps_is_read_by_its_index(tmp_path):
         ebsd.read(path, 3)
 
 
+def test_maps_are_counted_by_the_numbers_in_their_names(tmp_path):
+    path = oina(tmp_path / "map.h5oina", slices=11)
+    assert [ebsd.read(path, k).confidence[0, 0] for k in (1, 9, 10)] == [10, 90, 100]
+
+
 def test_a_map_without_band_contrast_cannot_be_filtered(tmp_path):
     path = oina(tmp_path / "map.h5oina")
     with h5py.File(path, "r+") as file:
@@ -273,7 +337,12 @@ POINT = b" 12.56637  12.56637  12.56637      0.25000      0.00000    0.0 -1.000 
         (b"EVEN: 40", b"EVEN: 39", "line 24: NCOLS_EVEN is 39, expected 40, as NCOLS_ODD, on a square grid"),
         (b"NROWS: 4", b"NROWS: 3", "line 153: there are 160 points, expected 120 (3 rows of 40)"),
         (b"YSTEP: 0.25", b"YSTEP: 0.40", "line 73: y is 0.25, expected 0.4, as row 2, column 1 of a square grid"),
-        (b"              43", b" 99", "line 11: Symmetry is 99, expected one of 43, 23, 62"),
+        (b"              43", b" \x1743", r"line 11: Symmetry is '\x1743', expected one of 43, 23, 62"),
+        (b"# Phase 1", b"# Phase " + b"1" * 5000, "line 7: Phase is '1111111111"),
+        (b"NROWS: 4", b"NROWS: " + b"4" * 5000, "line 25: NROWS is '4444444444"),
+        (POINT, POINT.replace(b"0.25000", b"1_0.000"), "line 34: column 4 is '1_0.000', expected a number"),
+        (POINT, POINT.replace(b"0.25000", "٢.٥".encode()), "line 34: column 4 is '٢.٥', expected a number"),
+        (b"              43", b" 99", "line 11: Symmetry is '99', expected one of 43, 23, 62"),
         (b"# Symmetry              43\n", b"", "header has no Symmetry, expected a line with it"),
         (POINT, POINT.replace(b"0.25000", b"    nan"), "line 34: column 4 is nan, expected a finite number"),
         (POINT, POINT.replace(b"0.25000", b"   inf "), "line 34: column 4 is inf, expected a finite number"),
@@ -308,12 +377,23 @@ def test_refuses_a_hexagonal_map_with_a_row_too_short(tmp_path):
     assert refusal(path) == f"EBSD_41rows.ang: line {header + 310}: row 3 ends after 103 points, expected 104"
 
 
+def test_refuses_a_hexagonal_map_cut_off_in_its_second_row(tmp_path):
+    path = unpacked(tmp_path, "cu_ebsdlab/EBSD_41rows.ang.gz")
+    lines = path.read_bytes().split(b"\r\n")
+    header = sum(line.startswith(b"#") for line in lines)
+    path.write_bytes(b"\r\n".join(lines[: header + 150]))
+    message = f"EBSD_41rows.ang: line {header + 150}: row 2 ends after 46 points, expected 103 to 105"
+    assert refusal(path) == message
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         (b"Channel Text File", b"Kanal", "line 1 is 'Kanal', expected 'Channel Text File'"),
         (b"YCells\t5\r\n", b"", "header has no YCells, expected a line with it"),
         (b"XStep\t0.5", b"XStep\tnan", "line 7: XStep is 'nan', expected a positive number"),
+        (b"Zirc-alloy4\t9", b"Zirc-alloy4\t" + b"9" * 5000, "line 14: Laue group is '9999999999"),
+        (b"Phases\t1", b"PhasesX\t1", "header has no Phases, expected a line with it"),
         (b"Zirc-alloy4\t9", b"Zirc-alloy4\t12", "line 14: Laue group is '12', expected 1 to 11"),
         (b"\tEuler2\t", b"\tEulerX\t", "line 15 names no column Euler2, expected Phase X Y Euler1 Euler2 Euler3"),
         (b"Phase\tX\tY", b"Phases\tX\tY", "there is no line of column names, expected 'Phase X Y ...'"),
@@ -378,6 +458,9 @@ def put(name, value):
     ("change", "message"),
     [
         (lambda file: file.move("1/EBSD", "1/EDS"), "no group holds EBSD/Data, expected a map of EDAX or Oxford"),
+        (put("1/EBSD/Data/Euler", h5py.Empty("f4")), "1/EBSD/Data/Euler is missing"),
+        (put("1/EBSD/Header/X Cells", np.float32([[np.nan]])), "1/EBSD/Header/X Cells: Header/X Cells is 'nan'"),
+        (lambda file: file["1/EBSD/Header/Phases"].create_group("9" * 5000), "cannot be read as HDF5, Exceeds"),
         (lambda file: file.pop("1/EBSD/Data/Euler"), "1/EBSD/Data/Euler is missing"),
         (lambda file: file.pop("1/EBSD/Header/Phases"), "1/EBSD/Header/Phases is missing"),
         (lambda file: file.move("1/EBSD/Header/Phases/1", "x"), "1/EBSD/Header/Phases/2 is phase 2, expected 1"),
@@ -417,7 +500,7 @@ def test_refuses_a_broken_h5oina(tmp_path, change, message):
     [
         ("Header/nRows", np.int32([41]), "Data/Phi1 has 7440 entries, expected 7626 (41 rows of 186)"),
         ("Header/Grid Type", np.bytes_(["Radial"]), "Header/Grid Type: grid is 'Radial', expected SqrGrid or HexGrid"),
-        ("Header/Phase/1/Symmetry", np.int32([7]), "Header/Phase/1/Symmetry: Symmetry is 7, expected one of 43"),
+        ("Header/Phase/1/Symmetry", np.int32([7]), "Header/Phase/1/Symmetry: Symmetry is '7', expected one of 43"),
         ("Data/Phase", np.full(7440, 3), "Data: phase of point 1 is 3, expected one of 0, 1"),
         ("Data/CI", np.zeros(5), "Data/CI has shape (5,), expected (7440,) numbers"),
     ],
@@ -428,6 +511,26 @@ def test_refuses_a_broken_edax_hdf5(tmp_path, name, value, message):
     with h5py.File(path, "r+") as file:
         put(f"Scan_1/EBSD/{name}", value)(file)
     assert refusal(path).startswith(f"map.h5: Scan_1/EBSD/{message}")
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_space_group_that_is_no_number_is_unknown(tmp_path, number):
+    path = oina(tmp_path / "map.h5oina")
+    with h5py.File(path, "r+") as file:
+        put("1/EBSD/Header/Phases/2/Space Group", np.float32([[number]]))(file)
+    assert ebsd.read(path).phases[1].symmetry == "D3y"
+
+
+@pytest.mark.parametrize(
+    "error", [AttributeError("a"), MemoryError(), UnicodeDecodeError("utf-8", b"x", 0, 1, "bad\nbyte")]
+)
+def test_whatever_h5py_raises_is_one_line(tmp_path, monkeypatch, error):
+    def broken(*_):
+        raise error
+
+    path = oina(tmp_path / "map.h5oina")
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", broken)
+    assert refusal(path).startswith("map.h5oina: cannot be read as HDF5, ")
 
 
 def test_refuses_hdf5_that_is_none_or_cut_off(tmp_path):
@@ -451,6 +554,11 @@ def test_refuses_what_is_no_file_or_empty(tmp_path, suffix):
     path.touch()
     path.with_suffix(".crc").touch()
     assert refusal(path) == f"map{suffix}: file is empty, expected an EBSD map"
+
+
+def test_refuses_a_name_too_long_for_a_file(tmp_path):
+    path = tmp_path / f"{'a' * 300}.ang"
+    assert refusal(path) == f"{path.name}: cannot be read, File name too long"
 
 
 def test_refuses_an_unknown_extension(tmp_path):

@@ -1,9 +1,11 @@
 """Sections from EBSD maps and label images, refereed by hand-made maps, brute force and closed forms; errors."""
 
 import gzip
+import logging
 import math
 import re
 import shutil
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +172,14 @@ def test_hexagonal_maps_are_seen_by_their_nearest_points():
     assert section.mask.sum() * STEP**2 == pytest.approx(math.pi * 600.0**2, rel=0.02)
 
 
+def test_points_that_short_rows_of_a_hexagonal_map_lack_are_nobodys_nearest():
+    numbers, confidence = np.ones((12, 8), int), np.ones((12, 8))
+    numbers[1::2, -1], confidence[1::2, -1] = 0, np.nan
+    step = (STEP * math.sqrt(0.75), STEP)
+    section = section_of_scan(scan_of(numbers, step, "hexagonal", confidence), "made")
+    assert (section.labels == 1).all()
+
+
 # --- errors of maps ---
 
 
@@ -195,6 +205,7 @@ def test_impossible_smallest_grains_are_refused(value):
 # --- label images ---
 
 IMAGE = np.array([[0, 0, 0, 0, 0], [0, 7, 7, 3, 0], [0, 7, -1, 3, 0], [0, 0, 0, 0, 0]])
+NUMBERED = np.array([[0, 0, 0, 0, 0], [0, 2, 2, 1, 0], [0, 2, -1, 1, 0], [0, 0, 0, 0, 0]])
 
 
 def save(path, image):
@@ -207,18 +218,19 @@ def save(path, image):
 
 @pytest.mark.parametrize("name", ["a.npy", "a.tif", "A.TIFF"])
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])
-def test_label_images_are_read_as_they_are(tmp_path, name, dtype):
+def test_grains_of_label_images_are_numbered_from_1_in_their_order(tmp_path, name, dtype):
     if dtype is np.int64 and not name.endswith("npy"):
         dtype = np.int32
     section = read_section(save(tmp_path / name, IMAGE.astype(dtype)), STEP)
-    np.testing.assert_array_equal(section.labels, IMAGE)
+    np.testing.assert_array_equal(section.labels, NUMBERED)
     assert section.labels.dtype == np.int32
     assert (section.name, section.pixel_size_nm, section.centre_px) == (name, STEP, (1.5, 2.0))
 
 
 def test_unsigned_label_images_have_no_missing_pixels(tmp_path):
     image = np.abs(IMAGE).astype(np.uint16)
-    np.testing.assert_array_equal(read_section(save(tmp_path / "a.tif", image), STEP).labels, image)
+    expected = np.where(image == 7, 3, np.where(image == 3, 2, image))
+    np.testing.assert_array_equal(read_section(save(tmp_path / "a.tif", image), STEP).labels, expected)
 
 
 @pytest.mark.parametrize(
@@ -258,6 +270,58 @@ def test_torn_images_are_refused(tmp_path, name, length):
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(ImageError, match=f"^{re.escape(str(path))}: "):
         read_section(path, STEP)
+
+
+def header_of(text):
+    """Return a .npy file of version 1 with this header and no array."""
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+
+
+def tiff_of(*tags, body=b""):
+    """Return a TIFF file with one page of 32-bit tags (code, value); the body stands at 8."""
+    entries = b"".join(struct.pack("<HHII", code, 4, 1, value) for code, value in tags)
+    start = 8 + len(body)
+    return b"II*\0" + struct.pack("<I", start) + body + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize(
+    "name, data",
+    [
+        ("header.npy", header_of(b"{'descr': '<i4', 'fortran_order': (, 'shape'\n")),
+        ("huge.npy", header_of(b"{'descr': '<i4', 'fortran_order': False, 'shape': (2147483647, 2147483647)}\n")),
+        # Deflate without a stream, strips of no rows, a tag of bits for 7 of them.
+        (
+            "deflate.tif",
+            tiff_of(
+                (256, 4), (257, 4), (258, 16), (259, 8), (273, 8), (277, 1), (278, 4), (279, 16), body=b"\xff" * 16
+            ),
+        ),
+        ("strips.tif", tiff_of((256, 4), (257, 4), (258, 16), (259, 1), (273, 8), (278, 0), (279, 32), body=bytes(32))),
+        ("bits.tif", tiff_of((256, 4), (257, 4), (258, 77), (259, 1), (273, 8), (278, 4), (279, 32), body=bytes(32))),
+    ],
+)  # fmt: skip
+def test_damaged_images_are_refused_in_one_line_and_nothing_is_logged(tmp_path, caplog, name, data):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(ImageError) as caught:
+        read_section(tmp_path / name, STEP)
+    assert str(caught.value).startswith(f"{tmp_path / name}: ")
+    assert "\n" not in str(caught.value)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.tif"])
+@pytest.mark.parametrize("error", [MemoryError(), TypeError("two\nlines")])
+def test_whatever_a_reader_raises_is_one_line(tmp_path, monkeypatch, name, error):
+    def reader(*_, **__):
+        logging.getLogger("tifffile").error("corrupted tag")
+        raise error
+
+    path = save(tmp_path / name, IMAGE.astype(np.int32))
+    monkeypatch.setattr(np, "load", reader)
+    monkeypatch.setattr(tifffile, "imread", reader)
+    with pytest.raises(ImageError, match=r"is not such an image as its extension says, (MemoryError|two lines)$"):
+        read_section(path, STEP)
+    assert not logging.getLogger("tifffile").disabled
 
 
 def test_archives_of_arrays_are_refused(tmp_path):
@@ -322,7 +386,7 @@ def test_options_reach_the_segmentation(tmp_path):
     path = write_map(tmp_path / "a.ang")
     assert drawn(read_section(path, min_pixels=4).labels) == ["11.."] * 3
     assert drawn(read_section(path, misorientation_deg=90.0).labels) == ["111."] * 3
-    with pytest.raises(ImageError, match="no indexed pixel that counts"):
+    with pytest.raises(ImageError, match=f"^{re.escape(str(path))}: found no indexed pixel that counts"):
         read_section(path, min_confidence=0.95)
     with pytest.raises(ImageError, match="no map 1"):
         read_section(path, index=1)
@@ -337,7 +401,7 @@ def test_a_folder_gives_its_sections_by_name(tmp_path):
     (tmp_path / "folder.tif").mkdir()
     sections = read_sections(tmp_path, 50.0, min_pixels=4)
     assert [section.name for section in sections] == ["a.ang", "b.npy", "c.ang"]
-    assert [section.labels.max() for section in sections] == [1, 7, 1]
+    assert [section.labels.max() for section in sections] == [1, 2, 1]
 
 
 def test_a_pair_of_files_is_one_section(tmp_path):

@@ -140,6 +140,22 @@ def test_the_mismatch_is_a_sum_of_energy_distances():
     assert float(Mismatch(truth)(found, truth)) == pytest.approx(float(expected), rel=1e-4)
 
 
+def test_the_mismatch_of_a_law_from_itself_is_zero_in_the_mean():
+    """400 pairs of 30 and 40 grains, bound 4 standard errors; a step of the law is far outside of it."""
+    torch.manual_seed(3)
+    law = torch.randn(2000, 4) * torch.tensor([1.0, 0.2, 3.0, 4.0])
+    mismatch = Mismatch(law)
+
+    def mean_and_error(step):
+        pairs = [(law[torch.randint(2000, (30,))] + step, law[torch.randint(2000, (40,))]) for _ in range(400)]
+        found = torch.tensor([mismatch(x, y) for x, y in pairs])
+        return float(found.mean()), float(found.std()) / 20
+
+    mean, error = mean_and_error(0.0)
+    assert abs(mean) < 4 * error
+    assert mean_and_error(torch.tensor([0.0, 0.1, 0.0, 0.0]))[0] > 10 * error
+
+
 def test_the_mismatch_sees_each_column():
     torch.manual_seed(1)
     truth = torch.randn(3000, 4)

@@ -2,10 +2,13 @@
 
 import json
 import math
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -67,8 +70,11 @@ def test_a_short_training_beats_the_voronoi_baseline(prepared, sections, truth, 
     for (dimension, descriptor), row in rows.items():
         assert reached[f"{descriptor} ({dimension})"] == pytest.approx(row["ks"], abs=5.1e-5)
     assert (bundle.model, bundle.name) == ("particle-net", "short")
-    assert "recipe short 1.0.0, seed 3, 8 epochs of 40 steps, state after epoch " in bundle.calibration.method
-    assert bundle.calibration.method.endswith("device cpu")
+    assert bundle.calibration.data.endswith("pixels of 50 nm; distances from the sections of the training")
+    method = bundle.calibration.method
+    assert re.search(r"recipe short 1\.0\.0 \(sha256 [0-9a-f]{16}\), seed 3, 8 epochs of 40 steps, state after", method)
+    assert f"nmcdist {version('nmcdist')}, torch {torch.__version__}" in method
+    assert method.endswith("device cpu")
     with np.load(tmp_path / "out/sections.npz") as kept:
         assert sum(name.startswith("generated") for name in kept) == 2 * len(numbers["sections"]["kept"])
     with pytest.raises(StoreError, match="holds a calibration already"):
@@ -223,6 +229,9 @@ def test_a_checkpoint_that_cannot_be_used_is_refused(prepared, tmp_path):
     train(measured, GrainRecipe(**{**TINY, "epochs": 1}), no_distance, folder=tmp_path)
     with pytest.raises(StoreError, match="is of another recipe"):
         train(measured, recipe, no_distance, folder=tmp_path, resume=True)
+    others = replace(measured, labels=[labels[:, ::-1] for labels in measured.labels])
+    with pytest.raises(StoreError, match="is of other sections"):
+        train(others, GrainRecipe(**{**TINY, "epochs": 1}), no_distance, folder=tmp_path, resume=True)
     (tmp_path / CHECKPOINT).write_bytes(b"torn")
     with pytest.raises(StoreError, match="damaged checkpoint"):
         train(measured, recipe, no_distance, folder=tmp_path, resume=True)
@@ -239,7 +248,73 @@ def test_what_cannot_be_calibrated_is_refused(sections, tmp_path):
         train(Prepared.of(sections[:1]).measured(), wide, no_distance)
 
 
-@pytest.mark.parametrize("device", ["abacus", "cuda:99"])
+def test_windows_of_hardly_a_whole_grain_are_refused(prepared):
+    with pytest.raises(ImageError, match=r"whole grains in a window of 16 pixels, expected 5 at least; take a larger"):
+        train(prepared.measured(), GrainRecipe(**{**TINY, "window": 16, "batch": 2}), no_distance)
+
+
+def one_grain(section):
+    return replace(section, labels=np.where(section.labels != 0, 1, 0).astype(np.int32))
+
+
+@pytest.mark.parametrize(
+    ("of", "fault"),
+    [(lambda s: replace(s, pixel_size_nm=100.0), "held-out sections: pixel size is 100 nm, expected 50 nm"),
+     (one_grain, "held-out sections: .*expected values that vary")],
+)  # fmt: skip
+def test_held_out_sections_that_cannot_be_compared_are_refused_before_the_training(
+    sections, truth, tmp_path, of, fault
+):
+    events = []
+    with pytest.raises(ImageError, match=fault):
+        calibrate_grains(
+            sections[:1], GrainRecipe(**TINY), truth, tmp_path / "out", held_out=[of(sections[1])], told=events.append
+        )
+    assert [e["event"] for e in events] == ["sections", "fitted"]
+
+
+def test_a_truth_without_grains_is_refused_before_the_training(sections, truth, tmp_path):
+    with pytest.raises(BundleError):
+        calibrate_grains(sections[:1], GrainRecipe(**TINY), truth, tmp_path, truth=load_bundle("cba-cathode-2025"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [("bundle/mine", "holds other files, expected a new or an empty folder"),
+     (CHECKPOINT, "holds a training that was not finished")],
+)  # fmt: skip
+def test_a_folder_of_other_things_is_left_as_it_is(sections, truth, tmp_path, name, fault):
+    kept = tmp_path / name
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("precious")
+    with pytest.raises(StoreError, match=fault):
+        calibrate_grains(sections[:1], GrainRecipe(**TINY), truth, tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [kept]
+    assert kept.read_text() == "precious"
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_the_fit(sections, truth, tmp_path):
+    (tmp_path / "file").touch()
+    for out, fault in (("file", "is a file, expected a new folder"), ("file/out", "cannot be made")):
+        with pytest.raises(StoreError, match=fault):
+            calibrate_grains(sections[:1], GrainRecipe(**TINY), truth, tmp_path / out)
+
+
+def test_a_section_that_the_image_cuts_is_told(sections, truth, tmp_path):
+    events = []
+    section = sections[0]
+    middle = section.labels.shape[0] // 2
+    cut = replace(section, name="cut", labels=section.labels[middle:], centre_px=(0.0, section.centre_px[1]))
+    held_out = [one_grain(section)]
+    with pytest.raises(ImageError):  # so that it ends before the training
+        calibrate_grains(
+            [section, cut], GrainRecipe(**TINY), truth, tmp_path / "out", held_out=held_out, told=events.append
+        )
+    assert events[0]["cut_by_the_edge"] == ["cut"]
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:99", "meta"])
 def test_a_device_that_cannot_be_used_is_refused_before_anything_is_done(sections, truth, tmp_path, device):
     with pytest.raises(InputError, match=f"device: found '{device}', expected cpu, or a GPU") as caught:
         calibrate_grains(sections[:2], GrainRecipe(**TINY), truth, tmp_path / "out", device=device)
@@ -252,7 +327,11 @@ def test_a_device_that_cannot_be_used_is_refused_before_anything_is_done(section
     [("windows: 32", "windows: Extra inputs"), ("window: 30", "window: .*multiple of 8"),
      ("net: {diagonal_range: [0, 10]}", "net: .*diagonal_range: found .0, 10., expected numbers above 0"),
      ("- a", "found list, expected fields"), ("method: gan", "method: Input should be 'energy' or 'adversarial'"),
-     ("epochs: many", "epochs: .*valid integer")],
+     ("epochs: many", "epochs: .*valid integer"),
+     ("net: {diagonal_range: [0.01, 10]}", "diagonal_range: found .0.01, 10., expected a ratio of 100 at most"),
+     ("net: {widths: [1000000]}", "net.widths.*: Input should be less than or equal to 4096"),
+     ("method: adversarial\nwindow: 32\nadversarial: {channels: [8, 8, 8, 8, 8, 8]}",
+      "adversarial.channels: found 6, each of which halves the window of 32 pixels, expected 5 at most")],
 )  # fmt: skip
 def test_a_faulty_recipe_is_refused_in_one_line(tmp_path, text, fault):
     (tmp_path / "r.yaml").write_text(text)

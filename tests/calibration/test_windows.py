@@ -1,6 +1,7 @@
 """Windows of sections: against brute force, and against the tessellation itself at turned points."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -211,6 +212,17 @@ def test_windows_lie_in_each_section_and_ring_as_often_as_there_is_room():
     upper = (places.centres[:, 0] + 0.5 < 0).mean()
     of_upper = sum((depth[: int(section.centre_px[0]) + 1] > 4).sum() for depth in measured.depths) / expected.sum()
     assert abs(upper - of_upper) < 4 * math.sqrt(of_upper * (1 - of_upper) / 3000)
+
+
+def test_large_labels_are_grains_of_their_own_in_every_window():
+    section, _ = a_section()
+    high = section.labels.astype(np.int64) + 2**31 - 200
+    large = replace(section, labels=np.where(section.labels > 0, high, 0).astype(np.int32))
+    cut = [Measured.of([s], [], 3.0).windows(20, 16, np.random.default_rng(4))[1] for s in (section, large)]
+    for labels in cut:
+        assert labels.min() >= 0
+        assert sum(len(np.unique(window[window > 0])) for window in labels) == len(np.unique(labels[labels > 0]))
+    assert np.array_equal(*(np.unique(labels, return_inverse=True)[1] for labels in cut))
 
 
 def test_sections_without_room_are_refused():

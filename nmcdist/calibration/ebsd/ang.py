@@ -13,6 +13,7 @@ from nmcdist.errors import ImageError
 
 _SIZES = ("XSTEP", "YSTEP", "NCOLS_ODD", "NCOLS_EVEN", "NROWS")
 _PHASE_FIELDS = ("MaterialName", "Symmetry")
+_NEEDED = (3, 4, 6, 7)  # x, y, confidence, phase
 
 
 def read_ang(path: Path, index: int) -> Scan:
@@ -23,7 +24,7 @@ def read_ang(path: Path, index: int) -> Scan:
         raise ImageError(f"{path}: line 1 is {lines[0][:40]!r}, expected a header line that begins with #")
     start = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
     header, phases = _read_header(path, lines[:start])
-    table = read_table(path, lines, start, 8)
+    table = read_table(path, lines, start, 8, _NEEDED)
     where = points_where(path, start)
     grid = _read_grid(header, table, where)
     check_count(path, len(lines), len(table), grid)
@@ -46,7 +47,7 @@ def _read_header(path: Path, lines: list[str]) -> tuple[Header, dict[int, Phase]
             continue
         field = Field(f"{path}: line {number}", *found.groups())
         if field.key == "Phase" and field.value.isdecimal():
-            crystals.append((int(field.value), Header(path)))
+            crystals.append((field.whole(0), Header(path)))
         elif field.key in _PHASE_FIELDS:
             if not crystals or field.key in crystals[-1][1]:
                 crystals.append((len(crystals) + 1, Header(path)))
@@ -84,6 +85,9 @@ def _hexagonal_grid(x: np.ndarray, y: np.ndarray, where: Where) -> Grid:
     step_x, step_y = float(x[1] - x[0]), float(y[ends[0]] - y[0])
     if step_y <= 0:
         raise ImageError(f"{where(int(ends[0]), 'y')} is {y[ends[0]]:g}, expected more than {y[0]:g}: row 2 begins")
+    if abs(lengths[1] - lengths[0]) > 1:
+        wanted = f"{lengths[0] - 1} to {lengths[0] + 1}"
+        raise ImageError(f"{where(ends[1] - 1, 'row 2')} ends after {lengths[1]} points, expected {wanted}")
     expected = np.where(np.arange(len(ends)) % 2, lengths[1], lengths[0])
     if (bad := np.flatnonzero(lengths != expected)).size:
         k = bad[0]

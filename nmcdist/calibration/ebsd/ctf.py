@@ -31,7 +31,8 @@ def read_ctf(path: Path, index: int) -> Scan:
     names = lines[start].split()
     if missing := [name for name in _COLUMNS if name not in names]:
         raise ImageError(f"{path}: line {start + 1} names no column {missing[0]}, expected {' '.join(_COLUMNS)}")
-    table = read_table(path, [line.replace(",", ".") for line in lines], start + 1, len(names))
+    needed = [names.index(name) for name in _COLUMNS[:3]]
+    table = read_table(path, [line.replace(",", ".") for line in lines], start + 1, len(names), needed)
     if table.shape[1] != len(names):
         raise ImageError(f"{path}: line {start + 2} has {table.shape[1]} columns, expected {len(names)}, as named")
     check_count(path, len(lines), len(table), grid, sections)
@@ -62,7 +63,7 @@ def _read_header(path: Path, lines: list[str]) -> tuple[Header, int]:
 
 
 def _read_phases(path: Path, count: int, lines: list[str]) -> tuple[Phase, ...]:
-    start = next(i for i, line in enumerate(lines) if line.startswith("Phases")) + 1
+    start = next(i for i, line in enumerate(lines) if line.split()[:1] == ["Phases"]) + 1
     phases = []
     for k in range(count):
         parts = lines[start + k].split("\t") if start + k < len(lines) else []

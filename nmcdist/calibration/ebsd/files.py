@@ -8,6 +8,7 @@ from nmcdist.calibration.ebsd.crc import read_crc
 from nmcdist.calibration.ebsd.ctf import read_ctf
 from nmcdist.calibration.ebsd.hdf5 import read_hdf5
 from nmcdist.calibration.ebsd.scan import Scan
+from nmcdist.calibration.ebsd.text import one_line
 from nmcdist.errors import ImageError
 
 _READERS: dict[str, Callable[[Path, int], Scan]] = {
@@ -30,6 +31,9 @@ def read(path: str | Path, index: int = 0) -> Scan:
     A point is unindexed where its phase is 0 (Oxford; EDAX if the map has several phases), where EDAX writes
     angles of 4 pi or a confidence index of -1, and where EDAX's HDF5 says so itself (dataset Valid).
 
+    Steps are those of the header; where it rounds them, by up to 1 %, so that a wide map would be off its own grid,
+    they are those of the positions.
+
     Parameters
     ----------
     path : str or Path
@@ -50,11 +54,11 @@ def read(path: str | Path, index: int = 0) -> Scan:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise ImageError(f"{path}: extension is {path.suffix!r}, expected one of {', '.join(_READERS)}")
-    if not path.exists():
-        raise ImageError(f"{path}: there is no such file, expected an EBSD map")
-    if not path.is_file():
-        raise ImageError(f"{path}: is not a file, expected an EBSD map")
     try:
+        if not path.exists():
+            raise ImageError(f"{path}: there is no such file, expected an EBSD map")
+        if not path.is_file():
+            raise ImageError(f"{path}: is not a file, expected an EBSD map")
         return reader(path, index)
     except OSError as error:
-        raise ImageError(f"{path}: cannot be read, {error.strerror or error}") from error
+        raise ImageError(f"{path}: cannot be read, {one_line(error)}") from error

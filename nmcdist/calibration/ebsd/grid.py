@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,9 @@ MICROMETRE_NM = 1000.0
 
 # Of a step: more than any rounding of coordinates, less than the half step that tells the grids apart.
 _OFF_GRID = 0.25
+
+# Relative: by how much a header may round its steps.
+_ROUNDED = 0.01
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def assemble(name: str, grid: Grid, points: Points, phases: tuple[Phase, ...], w
     _check_phases(points.phase, phases, where)
     _check_angles(points.euler, points.phase > 0, where)
     if points.position is not None:
-        _check_positions(points.position, grid, where)
+        grid = _checked(grid, points.position, where)
     cells = grid.cells(len(points.phase))
     shape = (grid.rows, max(grid.odd, grid.even if grid.rows > 1 else 1))
     euler = np.full((*shape, 3), np.nan)
@@ -100,17 +103,56 @@ def _check_angles(euler: np.ndarray, indexed: np.ndarray, where: Where) -> None:
         raise ImageError(f"{where(i, f'Euler angle {k + 1}')} is {found}, expected -360 to 360 degrees")
 
 
-def _check_positions(position: tuple[np.ndarray, np.ndarray], grid: Grid, where: Where) -> None:
-    """Compare with the grid, up to its origin; a position that is NaN says nothing."""
+def _checked(grid: Grid, position: tuple[np.ndarray, np.ndarray], where: Where) -> Grid:
+    """Compare positions with the grid, up to its origin; return it with their steps where the header rounds its own.
+
+    Over a wide map, the rounding of a step adds up to more than a step. A position that is NaN says nothing.
+    """
+    grids = grid, _measured(grid, position)
+    faults = [_off_grid(candidate, position, where) for candidate in grids]
+    best = min(range(2), key=lambda k: faults[k][0])
+    count, message = faults[best]
+    if count:
+        raise ImageError(message)
+    return grids[best]
+
+
+def _measured(grid: Grid, position: tuple[np.ndarray, np.ndarray]) -> Grid:
+    """Return the grid with the steps that the extent of the positions gives, where they are nearly the header's."""
+    steps = [grid.step_x, grid.step_y]
+    for k, (found, cell) in enumerate(zip(position, _cells(grid, len(position[0])), strict=True)):
+        known = np.isfinite(found)
+        if not known.any():
+            continue
+        first, last = cell[known].min(), cell[known].max()
+        # Medians over the two sides of the map: a single point off the grid must not tilt it.
+        begin, end = (np.median(found[known & (cell == side)]) for side in (first, last))
+        extent = steps[k] * (last - first)
+        if extent and math.isclose(ratio := (end - begin) / extent, 1.0, abs_tol=_ROUNDED):
+            steps[k] *= ratio
+    return replace(grid, step_x=float(steps[0]), step_y=float(steps[1]))
+
+
+def _off_grid(grid: Grid, position: tuple[np.ndarray, np.ndarray], where: Where) -> tuple[int, str]:
+    """Return how many coordinates are off the grid, and what is wrong with the first."""
     row, column = grid.cells(len(position[0]))
-    shift = row % 2 / 2 if grid.kind == "hexagonal" else 0.0
-    for axis, found, cell, step in zip("xy", position, (column + shift, row), (grid.step_x, grid.step_y), strict=True):
+    count, message = 0, ""
+    steps = (grid.step_x, grid.step_y)
+    for axis, found, cell, step in zip("xy", position, _cells(grid, len(row)), steps, strict=True):
         origin = found - cell * step
         off = origin - origin[np.argmax(np.isfinite(origin))]
         bad = np.flatnonzero(np.abs(off) > _OFF_GRID * step)
-        if len(bad):
+        count += len(bad)
+        if len(bad) and not message:
             i = bad[0]
-            raise ImageError(
+            message = (
                 f"{where(i, axis)} is {found[i]:g}, expected {found[i] - off[i]:g}, as row {row[i] + 1}, column "
                 f"{column[i] + 1} of a {grid.kind} grid of {grid}, step {step:g}"
             )
+    return count, message
+
+
+def _cells(grid: Grid, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return x and y of the first points of the scan, in steps."""
+    row, column = grid.cells(count)
+    return column + (row % 2 / 2 if grid.kind == "hexagonal" else 0.0), row

@@ -1,6 +1,7 @@
 """Reads HDF5 files of EBSD maps: those of EDAX, and .h5oina of Oxford."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ import numpy as np
 
 from nmcdist.calibration.ebsd.grid import MICROMETRE_NM, Grid, Points, Where, assemble
 from nmcdist.calibration.ebsd.scan import Phase, Scan
-from nmcdist.calibration.ebsd.text import Field, check_index
+from nmcdist.calibration.ebsd.text import Field, check_index, one_line
 from nmcdist.calibration.ebsd.vendors import (
     edax_grid_kind,
     edax_indexed,
@@ -17,7 +18,7 @@ from nmcdist.calibration.ebsd.vendors import (
     edax_symmetry,
     oxford_symmetry,
 )
-from nmcdist.errors import ImageError
+from nmcdist.errors import ImageError, NmcdistError
 
 if TYPE_CHECKING:
     import h5py
@@ -80,7 +81,8 @@ class Group:
         return dict(sorted(numbered.items()))
 
     def _dataset(self, name: str) -> "h5py.Dataset":
-        if name not in self.node or not hasattr(self.node[name], "shape"):
+        # The size of a dataset without even an empty array is None.
+        if name not in self.node or getattr(self.node[name], "size", None) is None:
             raise ImageError(f"{self.where(name)} is missing")
         return self.node[name]
 
@@ -93,8 +95,10 @@ def read_hdf5(path: Path, index: int) -> Scan:
         raise ImageError(f"{path}: is not an HDF5 file, which its extension says")
     try:
         return _read_file(path, index)
-    except (OSError, RuntimeError, KeyError) as error:  # what h5py raises where the bytes are damaged
-        raise ImageError(f"{path}: cannot be read as HDF5, {error.args[0]}") from error
+    except NmcdistError:
+        raise
+    except Exception as error:  # damaged bytes lead h5py into errors of every kind
+        raise ImageError(f"{path}: cannot be read as HDF5, {one_line(error)}") from error
 
 
 def _read_file(path: Path, index: int) -> Scan:
@@ -102,11 +106,17 @@ def _read_file(path: Path, index: int) -> Scan:
 
     with h5py.File(path) as file:
         names = [name for name, group in file.items() if isinstance(group, h5py.Group) and "EBSD/Data" in group]
+        names.sort(key=_natural)
         if not names:
             raise ImageError(f"{path}: no group holds EBSD/Data, expected a map of EDAX or Oxford")
         check_index(path, index, len(names))
         group = Group(path, file[names[index]]["EBSD"])
         return _read_oxford(group) if "Header/X Cells" in group.node else _read_edax(group)
+
+
+def _natural(name: str) -> list[str | int]:
+    """Return a key that sorts the numbers within names as numbers: HDF5 lists slice 10 before slice 2."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
 def _read_oxford(group: Group) -> Scan:
@@ -117,7 +127,7 @@ def _read_oxford(group: Group) -> Scan:
     for number, node in group.groups("Header/Phases").items():
         if number != len(phases) + 1:
             raise ImageError(f"{node.where()} is phase {number}, expected {len(phases) + 1}")
-        space_group = int(node.array("Space Group", 1)[0]) if "Space Group" in node.node else 0
+        space_group = f"{node.array('Space Group', 1)[0]:.0f}" if "Space Group" in node.node else "0"
         laue = f"{node.array('Laue Group', 1)[0]:.0f}"
         phases.append(Phase(node.text("Phase Name"), oxford_symmetry(laue, space_group, node.where("Laue Group"))))
     points = Points(

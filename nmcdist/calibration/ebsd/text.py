@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from nmcdist.calibration.ebsd.grid import Grid, Where
 from nmcdist.errors import ImageError
 
 _LARGEST = 2**31 - 1
+# What loadtxt takes for a number; float() takes more: 1_000, and the digits of other scripts.
+_NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,12 @@ class Field:
 
     def whole(self, low: int = 1) -> int:
         """Return the value as a whole number of at least `low`."""
-        if re.fullmatch(r"\d+", self.value) and low <= int(self.value) <= _LARGEST:
-            return int(self.value)
-        raise ImageError(f"{self.where}: {self.key} is {self.value!r}, expected a whole number, {low} to {_LARGEST}")
+        # int() refuses thousands of digits with an error of its own.
+        digits = re.fullmatch(r"0*([0-9]{1,10})", self.value)
+        if digits and low <= int(digits[1]) <= _LARGEST:
+            return int(digits[1])
+        found = repr(self.value[:40])
+        raise ImageError(f"{self.where}: {self.key} is {found}, expected a whole number, {low} to {_LARGEST}")
 
     def positive(self) -> float:
         """Return the value, with a decimal point or comma, as a positive number."""
@@ -34,7 +40,7 @@ class Field:
         except ValueError:
             number = math.nan
         if not 0 < number < math.inf:
-            raise ImageError(f"{self.where}: {self.key} is {self.value!r}, expected a positive number")
+            raise ImageError(f"{self.where}: {self.key} is {self.value[:40]!r}, expected a positive number")
         return number
 
 
@@ -47,6 +53,12 @@ class Header(dict[str, Field]):
 
     def __missing__(self, key: str) -> Field:
         raise ImageError(f"{self.path}: header has no {key}, expected a line with it")
+
+
+def one_line(error: Exception) -> str:
+    """Return what an error of another library says, on one line."""
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join(text.split()) or type(error).__name__
 
 
 def read_lines(path: Path) -> list[str]:
@@ -75,8 +87,8 @@ def points_where(path: Path, start: int) -> Where:
     return lambda i, what: f"{path}: line {start + 1 + i}: {what}"
 
 
-def read_table(path: Path, lines: list[str], start: int, columns: int) -> np.ndarray:
-    """Return the numbers of the lines from `start` on: at least `columns` in each, all finite."""
+def read_table(path: Path, lines: list[str], start: int, columns: int, needed: Sequence[int]) -> np.ndarray:
+    """Return the numbers of the lines from `start` on: at least `columns` in each, those `needed` finite."""
     rows = lines[start:]
     if not rows:
         raise ImageError(f"{path}: line {len(lines)} is the last, expected points after the header")
@@ -86,9 +98,9 @@ def read_table(path: Path, lines: list[str], start: int, columns: int) -> np.nda
         table = np.empty((0, 0))
     if table.shape[0] != len(rows) or table.shape[1] < columns:
         raise _bad_line(path, rows, start, columns)
-    bad = np.argwhere(~np.isfinite(table[:, :columns]))
+    bad = np.argwhere(~np.isfinite(table[:, needed]))
     if len(bad):
-        i, k = bad[0]
+        i, k = bad[0][0], needed[bad[0][1]]
         raise ImageError(f"{path}: line {start + 1 + i}: column {k + 1} is {table[i, k]}, expected a finite number")
     return table
 
@@ -100,9 +112,7 @@ def _bad_line(path: Path, rows: list[str], start: int, columns: int) -> ImageErr
         if len(values) != width:
             return ImageError(f"{path}: line {line} has {len(values)} columns, expected {width}")
         for k, value in enumerate(values):
-            try:
-                float(value)
-            except ValueError:
+            if not _NUMBER.fullmatch(value):
                 return ImageError(f"{path}: line {line}: column {k + 1} is {value[:40]!r}, expected a number")
     return ImageError(f"{path}: line {start + 1}: the points cannot be read as numbers")
 

@@ -22,17 +22,18 @@ _EDAX_NO_ANGLE = 4 * np.pi - 0.01
 
 def edax_symmetry(code: str | int, where: str) -> str:
     """Return the symmetry of a `Phase` from EDAX's code; `where` names file and line for the error."""
-    if str(code) in (known := {str(number): symbol for number, symbol in _TSL_SYMMETRY.items()}):
-        return known[str(code)]
-    raise ImageError(f"{where}: Symmetry is {code}, expected one of {', '.join(known)}")
+    code = str(code)
+    if code in (known := {str(number): symbol for number, symbol in _TSL_SYMMETRY.items()}):
+        return known[code]
+    raise ImageError(f"{where}: Symmetry is {code[:40]!r}, expected one of {', '.join(known)}")
 
 
 def oxford_symmetry(laue: str | int, space_group: str | int, where: str) -> str:
     """Return the symmetry of a `Phase` from Oxford's Laue group and space group (0 if unknown)."""
     number = str(laue).strip()
-    if not number.isdecimal() or not 1 <= int(number) <= len(_HKL_LAUE):
-        raise ImageError(f"{where}: Laue group is {number!r}, expected 1 to {len(_HKL_LAUE)}")
-    symmetry = _HKL_LAUE[int(number) - 1]
+    symmetry = {str(k): symbol for k, symbol in enumerate(_HKL_LAUE, 1)}.get(number.lstrip("0"))
+    if symmetry is None:
+        raise ImageError(f"{where}: Laue group is {number[:40]!r}, expected 1 to {len(_HKL_LAUE)}")
     between = str(space_group).strip() in map(str, _SPACE_GROUPS_31M)
     return "D3x" if symmetry == "D3y" and between else symmetry
 
@@ -41,7 +42,7 @@ def edax_grid_kind(value: str, where: str) -> str:
     """Return "square" or "hexagonal"."""
     kind = {"sqrgrid": "square", "hexgrid": "hexagonal"}.get(value.rstrip("#").strip().lower())
     if kind is None:
-        raise ImageError(f"{where}: grid is {value!r}, expected SqrGrid or HexGrid")
+        raise ImageError(f"{where}: grid is {value[:40]!r}, expected SqrGrid or HexGrid")
     return kind
 
 
