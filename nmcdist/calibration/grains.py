@@ -229,7 +229,7 @@ def _method(recipe: GrainRecipe, training: Training, device: str) -> str:
 
     import torch
 
-    settings = hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()
+    settings = hashlib.sha256(recipe.model_dump_json(exclude={"title"}).encode()).hexdigest()
     how = "energy distances of grains in windows" if recipe.method == "energy" else "a discriminator of windows"
     return (
         f"marker net trained by {how}; recipe {recipe.name} {recipe.version} (sha256 {settings[:16]}), "

@@ -439,6 +439,23 @@ def test_refuses_a_crc_that_is_cut_off_or_has_numbers_that_are_none(pair):
     assert refusal(pair) == "map.crc: record 2: phase is 9, expected 0 (unindexed) to 1"
 
 
+def test_the_five_fields_after_the_misfit_take_a_byte_each(pair):
+    """Fields 7 to 11, of which 9 is in none of the files at hand: put in between 8 and 10."""
+    before = ebsd.read(pair)
+    records = np.frombuffer(pair.read_bytes(), np.uint8).reshape(10_000, 25)
+    split = 1 + 4 * 4 + 2
+    pair.write_bytes(np.concatenate([records[:, :split], records[:, :1], records[:, split:]], axis=1).tobytes())
+    header = pair.with_suffix(".cpr")
+    changes = [(b"Count=9", b"Count=10")] + [(b"Field%d=" % k, b"Field%d=" % (k + 1)) for k in range(9, 6, -1)]
+    data = header.read_bytes()
+    for old, new in [*changes, (b"Field8=", b"Field7=9\nField8=")]:
+        data = data.replace(old, new, 1)
+    header.write_bytes(data)
+    after = ebsd.read(pair)
+    assert np.array_equal(after.euler, before.euler)
+    assert np.array_equal(after.confidence, before.confidence)
+
+
 def test_refuses_half_a_pair(pair):
     pair.with_suffix(".cpr").unlink()
     assert refusal(pair) == "map.crc: there is no map.cpr beside it, expected the pair .cpr and .crc"

@@ -14,7 +14,7 @@ from nmcdist.errors import ImageError
 # The fields of a .crc record that a .cpr lists by number; any other takes four bytes.
 _CRC_FIELDS = {
     3: ("phi1", "<f4"), 4: ("Phi", "<f4"), 5: ("phi2", "<f4"), 6: ("MAD", "<f4"),
-    7: ("BC", "u1"), 8: ("BS", "u1"), 10: ("bands", "u1"), 11: ("error", "u1"),
+    7: ("BC", "u1"), 8: ("BS", "u1"), 9: ("unknown", "u1"), 10: ("bands", "u1"), 11: ("error", "u1"),
 }  # fmt: skip
 
 
