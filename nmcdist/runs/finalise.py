@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmcdist.datasets.files import FileRecord, files_below, flush
+from nmcdist.datasets.files import FileRecord, files_below, flush, matches
 from nmcdist.datasets.integrity import write_manifest
 from nmcdist.datasets.store import consolidate, write_coordinates
 from nmcdist.errors import StoreError
 from nmcdist.runs.journal import Journal
 from nmcdist.runs.plan import maker_of
 from nmcdist.runs.work import Plan
+from nmcdist.threads import thread_map
 
 _SHOWN = 20
 
@@ -45,16 +46,26 @@ class Paths:
         return self.store.with_name(self.store.name.removesuffix(".zarr") + ".run")
 
 
-def finalise(plan: Plan, wip: Path, journal: Journal) -> str:
+def finalise(plan: Plan, wip: Path, journal: Journal, *, known: bool = True) -> str:
     """Complete a store all of whose tasks are done, and return the SHA-256 (hex) of its manifest.
+
+    Parameters
+    ----------
+    plan : Plan
+    wip : Path
+    journal : Journal
+    known : bool
+        Whether this process has seen every file whole, written or compared; otherwise all are compared.
 
     Raises
     ------
     StoreError
-        If a task is not done, or a file is not there any more.
+        If a task is not done, or a file is not there any more or damaged.
     """
     records = _records(plan, journal)
     _check_present(wip, records)
+    if not known:
+        _check_content(wip, records)
     made_here = maker_of(plan.recipe).join(plan, wip, journal)
     write_coordinates(wip, plan.layout)
     _remove_strays(plan, wip, set(records) | made_here)
@@ -95,7 +106,10 @@ def _records(plan: Plan, journal: Journal) -> dict[str, FileRecord]:
         shown = ", ".join(map(str, items[:_SHOWN])) + (
             f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
         )
-        raise StoreError(f"{plan.out / plan.recipe.name}: tasks not done, by their first items: {shown}")
+        raise StoreError(
+            f"{plan.out / plan.recipe.name}.zarr: tasks not done, by their first items: {shown}; run their parts "
+            "again, or all with --resume"
+        )
     return records
 
 
@@ -104,6 +118,12 @@ def _check_present(wip: Path, records: Mapping[str, FileRecord]) -> None:
         path = wip / name
         if not path.exists() or path.stat().st_size != record.size:
             raise StoreError(f"{path}: was written and is gone or cut; run again with --resume")
+
+
+def _check_content(wip: Path, records: Mapping[str, FileRecord]) -> None:
+    whole = thread_map(lambda name: matches(wip / name, records[name]), records)
+    for name in (name for name, well in zip(records, whole, strict=True) if not well):
+        raise StoreError(f"{wip / name}: is damaged; run again with --resume")
 
 
 def _remove_strays(plan: Plan, wip: Path, chunks: set[str]) -> None:

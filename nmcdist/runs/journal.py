@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import shutil
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from nmcdist.datasets.files import FileRecord, matches, write_text
 from nmcdist.datasets.layout import Box
 from nmcdist.errors import StoreError
+
+_PROBED_S = 2.0  # in which others who only look whether a lock is free let go of it
 
 
 class Receipt(BaseModel):
@@ -79,12 +82,25 @@ class Journal:
         write_text(self.folder / "run.json", json.dumps(settings, indent=1, sort_keys=True) + "\n")
 
     def settings(self) -> dict[str, Any]:
-        """Return what the run was started with; nothing if there was none or its record is damaged."""
+        """Return what the run was started with; nothing if no run was.
+
+        Raises
+        ------
+        StoreError
+            If the record is there but cannot be read: what it is of must not be taken for nobody's.
+        """
+        path = self.folder / "run.json"
         try:
-            content = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
             return {}
-        return content if isinstance(content, dict) else {}
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            raise StoreError(f"{path}: damaged, expected JSON; without this file, a run goes by what the store says")
+        return content
 
     def write_receipt(self, receipt: Receipt) -> None:
         """Record that a task is done."""
@@ -140,7 +156,10 @@ class Journal:
         """Return, for each task that failed, the last line of why."""
         found = {}
         for entry in _entries(self._failures, ".txt"):
-            lines = Path(entry.path).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            try:
+                lines = Path(entry.path).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            except FileNotFoundError:  # the task was begun anew meanwhile
+                continue
             found[entry.name.removesuffix(".txt")] = lines[-1] if lines else "no reason was recorded"
         return found
 
@@ -198,30 +217,51 @@ def locked(folder: Path, part: tuple[int, int] | None = None) -> Iterator[None]:
         else:
             k, n = part
             stack.enter_context(_flocked(folder / "lock", fcntl.LOCK_SH, f"{folder}: a run of all items"))
-            stack.enter_context(_flocked(folder / f"parts-of-{n}.lock", fcntl.LOCK_SH, f"{folder}: another run"))
+            division = folder / f"parts-of-{n}.lock"
+            stack.enter_context(_flocked(division, fcntl.LOCK_SH, f"{folder}: another run", _PROBED_S))
             for other in folder.glob("parts-of-*.lock"):
-                if other.name != f"parts-of-{n}.lock":
+                if other != division:
                     what = f"{folder}: a run in {other.stem.removeprefix('parts-of-')} parts, not {n},"
-                    with _flocked(other, fcntl.LOCK_EX, what):
+                    with _flocked(other, fcntl.LOCK_EX, what, _PROBED_S):
                         pass
             stack.enter_context(_flocked(folder / f"part-{k}-of-{n}.lock", fcntl.LOCK_EX, f"{folder}: part {k}/{n}"))
         yield
 
 
 @contextlib.contextmanager
-def _flocked(path: Path, kind: int, whose: str) -> Iterator[None]:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+def _flocked(path: Path, kind: int, whose: str, patience_s: float = 0.0) -> Iterator[None]:
+    """Hold a lock. Who holds one alone writes its name into the file; of those who share one, none can."""
+    handle, end = os.open(path, os.O_RDWR | os.O_CREAT, 0o666), time.monotonic() + patience_s
     try:
-        try:
-            fcntl.flock(handle, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-            raise StoreError(f"{whose} (process {owner}) is working on this dataset") from None
+        while not try_flock(handle, kind, path):
+            if time.monotonic() >= end:
+                owner = os.pread(handle, 200, 0).decode(errors="replace").strip()
+                named = f" (process {owner})" if owner else ""
+                raise StoreError(f"{whose}{named} is working on this dataset")
+            time.sleep(0.02)
         os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-        yield
+        if kind == fcntl.LOCK_EX:
+            os.pwrite(handle, f"{os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        try:
+            yield
+        finally:
+            os.ftruncate(handle, 0)
     finally:
         os.close(handle)
+
+
+def try_flock(handle: int, kind: int, path: Path) -> bool:
+    """Take a lock unless another process has it; StoreError on a file system that has no locks."""
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise StoreError(
+            f"{path}: this file system has no locks ({error.strerror}); mount it with them (Lustre: -o flock), or put "
+            "the dataset elsewhere"
+        ) from None
+    return True
 
 
 def _entries(folder: Path, suffix: str) -> Iterator[os.DirEntry[str]]:

@@ -7,8 +7,9 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from nmcdist.bundle import Bundle, load_bundle
 from nmcdist.datasets.integrity import manifest_hash
@@ -16,13 +17,22 @@ from nmcdist.errors import PlanError, StoreError
 from nmcdist.runs.cluster import Machine
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.finalise import Paths, undo_half_a_swap
-from nmcdist.runs.journal import Journal, locked
+from nmcdist.runs.journal import Journal, locked, try_flock
 from nmcdist.runs.plan import make_plan
 from nmcdist.runs.preflight import preflight
-from nmcdist.runs.produce import Result, interruptible, job_of, keep_bundle, prepare, produce, tasks_to_do
+from nmcdist.runs.produce import (
+    Result,
+    interruptible,
+    job_of,
+    keep_bundle,
+    prepare,
+    produce,
+    settings_before,
+    tasks_to_do,
+)
 from nmcdist.runs.progress import Progress, Silent
 from nmcdist.runs.recipe import BaseRecipe, parsed_recipe
-from nmcdist.runs.run import RETRIES, is_published, seal
+from nmcdist.runs.run import RETRIES, found_whole, is_published, is_whole, seal, size_of
 from nmcdist.runs.work import Plan
 
 _ANYTHING = Machine(cores=1, memory=2**60)  # sealing holds no volume
@@ -73,7 +83,7 @@ def run_part(
     paths = Paths(out / f"{recipe.name}.zarr")
     journal = Journal(paths.run)
     plan = make_plan(recipe, bundle, out, deployment, settings=journal.settings())
-    plan.validate()
+    plan.validate(present_bytes=size_of(paths.wip))
     preflight(deployment, plan.resources)
     with locked(paths.run, part), interruptible():
         if paths.store.exists():
@@ -86,9 +96,9 @@ def run_part(
         todo = tasks_to_do(plan, paths.wip, journal, part)
         own = len(range(k - 1, len(plan.tasks), n))
         job = job_of(plan, paths.wip, journal, bundle_folder=paths.run / "bundle", retries=retries)
-        failed = produce(plan, job, todo, deployment, progress, total=own, max_failures=max_failures)
-        progress.event("part", part=f"{k}/{n}", made=len(todo) - len(failed), failed=len(failed))
-        return Result(paths.store, len(todo) - len(failed), own - len(todo), failed, "", paths.run)
+        made, failed = produce(plan, job, todo, deployment, progress, total=own, max_failures=max_failures)
+        progress.event("part", part=f"{k}/{n}", made=made, failed=len(failed))
+        return Result(paths.store, made, own - len(todo), failed, "", paths.run)
 
 
 def finalise_store(store: Path, *, progress: Progress | None = None) -> Result:
@@ -97,7 +107,7 @@ def finalise_store(store: Path, *, progress: Progress | None = None) -> Result:
     Raises
     ------
     StoreError
-        If tasks are not done, which it names, a driver is at work, or there is no such run.
+        If tasks are not done, which it names, what they wrote is damaged, a driver is at work, or there is no such run.
     """
     paths, progress = Paths(store.absolute()), progress or Silent()
     _settings_of(paths)
@@ -105,8 +115,14 @@ def finalise_store(store: Path, *, progress: Progress | None = None) -> Result:
         undo_half_a_swap(paths)
         plan, _, journal = _recorded(paths)
         if paths.store.exists() and not paths.wip.exists():
-            return Result(paths.store, 0, len(plan.tasks), {}, manifest_hash(paths.store), paths.run)
-        return seal(plan, paths, journal, progress, made=0)
+            return _published(plan, paths, journal, progress)
+        return seal(plan, paths, journal, progress, made=0, known=False)
+
+
+def _published(plan: Plan, paths: Paths, journal: Journal, progress: Progress) -> Result:
+    if not is_whole(plan, paths.store, journal):
+        raise StoreError(f"{paths.store}: is finished but damaged; `nmcdist run --resume` heals it")
+    return found_whole(plan, paths, progress)
 
 
 def retry_failed(
@@ -120,6 +136,8 @@ def retry_failed(
 
     Raises
     ------
+    PlanError
+        If a task does not fit, or the volumes would be cut in another way.
     StoreError
         If there is no such run, or a driver is at work.
     """
@@ -128,34 +146,39 @@ def retry_failed(
     with locked(paths.run), interruptible():
         undo_half_a_swap(paths)
         plan, bundle, journal = _recorded(paths, deployment)
-        preflight(deployment, plan.resources)
         if not paths.wip.exists():
-            return Result(paths.store, 0, len(plan.tasks), {}, manifest_hash(paths.store), paths.run)
+            return _published(plan, paths, journal, progress)
+        plan.validate(present_bytes=size_of(paths.wip))
+        preflight(deployment, plan.resources)
         todo = tasks_to_do(plan, paths.wip, journal, only=journal.failures())
         folder = keep_bundle(bundle, paths.run / "bundle")
         job = job_of(plan, paths.wip, journal, bundle_folder=folder, retries=retries)
-        failed = produce(plan, job, todo, deployment, progress, total=len(todo))
+        made, failed = produce(plan, job, todo, deployment, progress, total=len(todo))
         if failed:
-            return Result(paths.store, len(todo) - len(failed), 0, failed, "", paths.run)
-        return seal(plan, paths, journal, progress, made=len(todo))
+            return Result(paths.store, made, 0, failed, "", paths.run)
+        return seal(plan, paths, journal, progress, made=made, known=False)
 
 
 def _prepare_once(plan: Plan, paths: Paths, journal: Journal, bundle: Bundle, progress: Progress) -> None:
     """Make the store in the making ready, unless another part did; never touch what other parts are writing to."""
-    before = journal.settings()
-    if paths.wip.exists() and before:
+    if paths.wip.exists():
+        before = settings_before(paths.wip, journal)
         if before.get("fingerprint") != plan.fingerprint:
             raise StoreError(f"{paths.wip}: an unfinished run of another recipe, bundle or version is here")
-        for name, value in plan.settings.items():
-            if before.get(name) != value:
-                raise PlanError(
-                    f"memory: with this worker {name} would be {value}, the other parts have {before[name]}"
-                )
-        if all((paths.wip / name).exists() for name in plan.layout.nodes - plan.layout.late_nodes):
+        _check_cut(plan, before)
+        if "recipe" in before and all(
+            (paths.wip / name).exists() for name in plan.layout.nodes - plan.layout.late_nodes
+        ):
             keep_bundle(bundle, paths.run / "bundle")
             return
     keep_bundle(bundle, paths.run / "bundle")
     prepare(plan, paths.wip, journal, progress)
+
+
+def _check_cut(plan: Plan, before: Mapping[str, Any]) -> None:
+    for name, value in plan.settings.items():
+        if before.get(name, value) != value:
+            raise PlanError(f"memory: with this worker {name} would be {value}, the other parts have {before[name]}")
 
 
 def _recorded(paths: Paths, deployment: Deployment | None = None) -> tuple[Plan, Bundle, Journal]:
@@ -165,12 +188,13 @@ def _recorded(paths: Paths, deployment: Deployment | None = None) -> tuple[Plan,
     recipe = parsed_recipe(settings["recipe"], str(paths.run / "run.json"))
     machine = None if deployment else _ANYTHING
     plan = make_plan(recipe, bundle, paths.store.parent, deployment, settings=settings, machine=machine)
+    _check_cut(plan, settings)
     if plan.fingerprint != settings.get("fingerprint"):
         raise StoreError(f"{paths.run}: this run was begun by another version; continue it with `nmcdist run --resume`")
     return plan, bundle, journal
 
 
-def _settings_of(paths: Paths) -> dict[str, object]:
+def _settings_of(paths: Paths) -> dict[str, Any]:
     settings = Journal(paths.run).settings()
     if "recipe" not in settings or not (paths.wip.exists() or paths.store.exists() or paths.old.exists()):
         raise StoreError(f"{paths.store}: no run is recorded beside it (expected {paths.run})")
@@ -182,15 +206,10 @@ def _alone(lock: Path) -> Iterator[None]:
     """Let one part at a time do what only the first does; the others wait for it, for a while."""
     handle, end = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666), time.monotonic() + _PREPARE_TIMEOUT_S
     try:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    text = f"{lock}: another part has been preparing the store for {_PREPARE_TIMEOUT_S:.0f} s"
-                    raise StoreError(text) from None
-                time.sleep(0.05)
+        while not try_flock(handle, fcntl.LOCK_EX, lock):
+            if time.monotonic() > end:
+                raise StoreError(f"{lock}: another part has been preparing the store for {_PREPARE_TIMEOUT_S:.0f} s")
+            time.sleep(0.05)
         yield
     finally:
         os.close(handle)

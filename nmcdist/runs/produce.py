@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nmcdist.bundle import Bundle, load_bundle, save_bundle
-from nmcdist.datasets.store import create_store
+from nmcdist.datasets.store import create_store, read_attributes
 from nmcdist.errors import BundleError, StoreError
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.execute import run_here, run_on_dask
@@ -86,16 +86,29 @@ def prepare(plan: Plan, wip: Path, journal: Journal, progress: Progress, **setti
         What else an earlier run must have been started with for its receipts to count.
     """
     deciding = {"fingerprint": plan.fingerprint, **settings}
-    before = journal.settings()
+    before = settings_before(wip, journal)
     if any(before.get(name) != value for name, value in deciding.items()):
         if wip.exists():
             progress.event("changed", reason="recipe, bundle or version is another: everything is made again")
         shutil.rmtree(wip, ignore_errors=True)
         journal.clear()
-    content = plan.recipe.content
-    facts = {"recipe": content, "bundle": plan.bundle_hash, "tasks": len(plan.tasks)}
-    journal.write_settings({**deciding, **plan.settings, **facts})
+    record_settings(plan, journal, **settings)
     create_store(wip, plan.layout)
+
+
+def settings_before(wip: Path, journal: Journal) -> dict[str, Any]:
+    """Return what a run was started with; of a store in the making whose record is gone, what it says itself."""
+    found = journal.settings()
+    if not found and wip.exists():
+        with contextlib.suppress(StoreError):
+            found = {"fingerprint": read_attributes(wip).get("fingerprint")}
+    return found
+
+
+def record_settings(plan: Plan, journal: Journal, **settings: Any) -> None:
+    """Record what a run of this plan is started with."""
+    facts = {"recipe": plan.recipe.content, "bundle": plan.bundle_hash, "tasks": len(plan.tasks)}
+    journal.write_settings({"fingerprint": plan.fingerprint, **settings, **plan.settings, **facts})
 
 
 def keep_bundle(bundle: Bundle, folder: Path) -> Path:
@@ -143,8 +156,8 @@ def produce(
     *,
     total: int | None = None,
     max_failures: int | None = None,
-) -> dict[int, str]:
-    """Do tasks, and return the items that failed, each with the reason; the others go on.
+) -> tuple[int, dict[int, str]]:
+    """Do tasks; those that fail do not stop the others.
 
     Parameters
     ----------
@@ -158,6 +171,13 @@ def produce(
     max_failures : int, optional
         After more failures than this no more tasks begin; default: all are tried.
 
+    Returns
+    -------
+    made : int
+        Tasks that are done now.
+    failed : dict of int to str
+        Items that failed, each with the reason.
+
     Raises
     ------
     StoreError
@@ -165,7 +185,7 @@ def produce(
     """
     journal, failed = Journal(job.journal), dict[int, str]()
     total = len(plan.tasks) if total is None else total
-    done = total - len(todo)
+    kept = done = total - len(todo)
     with contextlib.ExitStack() as stack:
         progress.start(total, done)
         stack.callback(progress.finish)
@@ -184,7 +204,7 @@ def produce(
             if max_failures is not None and len(failed) > max_failures:
                 progress.event("stopped", reason=f"more than {max_failures} items failed")
                 break
-    return failed
+    return done - kept, failed
 
 
 @contextlib.contextmanager

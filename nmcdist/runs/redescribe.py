@@ -82,9 +82,9 @@ def _describe(plan: Plan, paths: Paths, deployment: Deployment, progress: Progre
     prepare(plan, wip, journal, progress, source=manifest_hash(store))
     todo = tasks_to_do(plan, wip, journal)
     kept = len(plan.tasks) - len(todo)
-    failed = produce(plan, job_of(plan, wip, journal, source=store), todo, deployment, progress)
+    made, failed = produce(plan, job_of(plan, wip, journal, source=store), todo, deployment, progress)
     if failed:
-        return Result(store, len(todo) - len(failed), kept, failed, "", journal.folder)
+        return Result(store, made, kept, failed, "", journal.folder)
     digest = finalise(plan, wip, journal)
     publish(paths, wip)
     _replace_journal(journal, Journal(paths.run))
@@ -92,7 +92,7 @@ def _describe(plan: Plan, paths: Paths, deployment: Deployment, progress: Progre
     if recorded_manifest(catalog, store) is not None:
         add_entry(catalog, store)
     progress.event("finished", store=str(store), manifest_sha256=digest)
-    return Result(store, len(todo), kept, {}, digest, paths.run)
+    return Result(store, made, kept, {}, digest, paths.run)
 
 
 def _origin(store: Path, changes: Mapping[str, Any]) -> tuple[BaseRecipe, Bundle]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nmcdist.bundle import Bundle
 from nmcdist.datasets.catalog import CATALOG_FILE, add_entry
-from nmcdist.datasets.files import files_below, matches
+from nmcdist.datasets.files import FileRecord, files_below, matches
 from nmcdist.datasets.integrity import GROUP, MANIFEST, is_damaged, manifest_hash, read_manifest
 from nmcdist.datasets.store import read_attributes
 from nmcdist.errors import StoreError
@@ -23,6 +23,7 @@ from nmcdist.runs.produce import (
     keep_bundle,
     prepare,
     produce,
+    record_settings,
     tasks_to_do,
 )
 from nmcdist.runs.progress import Progress, Silent
@@ -80,34 +81,36 @@ def run_recipe(
     if not resume:
         _refuse_existing(paths, recipe, bundle)
     plan = make_plan(recipe, bundle, out, deployment, settings=journal.settings() if resume else None)
-    plan.validate(present_bytes=_size_of(paths.wip))
+    plan.validate(present_bytes=size_of(paths.wip))
     preflight(deployment, plan.resources)
     with locked(paths.run), interruptible():
         undo_half_a_swap(paths)
         if not resume:
             _refuse_existing(paths, recipe, bundle)
         elif is_published(plan, paths.store, journal):
-            _restore_receipts(plan, paths.store, journal)
-            if _is_whole(plan, paths.store, journal):
-                add_entry(out / CATALOG_FILE, paths.store)
-                progress.event("nothing to do", store=str(paths.store))
-                return Result(paths.store, 0, len(plan.tasks), {}, manifest_hash(paths.store), paths.run)
-            shutil.rmtree(paths.wip, ignore_errors=True)
-            paths.store.rename(paths.wip)
+            if is_whole(plan, paths.store, journal):
+                return found_whole(plan, paths, progress)
+            _open_again(plan, paths, journal)
         prepare(plan, paths.wip, journal, progress)
         todo = tasks_to_do(plan, paths.wip, journal)
         folder = keep_bundle(bundle, paths.run / "bundle")
         job = job_of(plan, paths.wip, journal, bundle_folder=folder, retries=retries)
-        failed = produce(plan, job, todo, deployment, progress, max_failures=max_failures)
+        made, failed = produce(plan, job, todo, deployment, progress, max_failures=max_failures)
         if failed:
-            kept = len(plan.tasks) - len(todo)
-            return Result(paths.store, len(todo) - len(failed), kept, failed, "", paths.run)
-        return seal(plan, paths, journal, progress, made=len(todo))
+            return Result(paths.store, made, len(plan.tasks) - len(todo), failed, "", paths.run)
+        return seal(plan, paths, journal, progress, made=made)
 
 
-def seal(plan: Plan, paths: Paths, journal: Journal, progress: Progress, *, made: int) -> Result:
+def found_whole(plan: Plan, paths: Paths, progress: Progress) -> Result:
+    """Return the result of a run that had nothing to do, its store listed in the catalog of its folder."""
+    add_entry(plan.out / CATALOG_FILE, paths.store)
+    progress.event("nothing to do", store=str(paths.store))
+    return Result(paths.store, 0, len(plan.tasks), {}, manifest_hash(paths.store), paths.run)
+
+
+def seal(plan: Plan, paths: Paths, journal: Journal, progress: Progress, *, made: int, known: bool = True) -> Result:
     """Finalise a store all of whose tasks are done, publish it, and list it in the catalog of its folder."""
-    digest = finalise(plan, paths.wip, journal)
+    digest = finalise(plan, paths.wip, journal, known=known)
     publish(paths, paths.wip)
     add_entry(plan.out / CATALOG_FILE, paths.store)
     progress.event("finished", store=str(paths.store), manifest_sha256=digest)
@@ -137,37 +140,60 @@ def is_published(plan: Plan, store: Path, journal: Journal) -> bool:
         return journal.settings().get("fingerprint") == plan.fingerprint
 
 
-def _restore_receipts(plan: Plan, store: Path, journal: Journal) -> None:
-    """Write the receipts of a store that came without its journal; its manifest vouches for the same files."""
-    if journal.settings() or plan.has_partials:
+def _open_again(plan: Plan, paths: Paths, journal: Journal) -> None:
+    """Make a published store that is damaged the one in the making, if what is whole in it can be told and kept.
+
+    Otherwise it stays where it is until another is whole.
+    """
+    own = journal.settings().get("fingerprint") == plan.fingerprint
+    if not own and (plan.has_partials or not _restored_receipts(plan, paths.store, journal)):
         return
-    with contextlib.suppress(StoreError):
+    shutil.rmtree(paths.wip, ignore_errors=True)
+    paths.store.rename(paths.wip)
+
+
+def _restored_receipts(plan: Plan, store: Path, journal: Journal) -> bool:
+    """Write the receipts of a store whose journal is not there or another run's; its manifest vouches for its files."""
+    try:
         manifest = read_manifest(store)
-        journal.write_settings({"fingerprint": plan.fingerprint})
-        for task in plan.tasks:
-            files = {name: manifest[name] for name in task.files if name in manifest}
-            journal.write_receipt(Receipt(task=task.name, fingerprint=plan.fingerprint, box=task.box, files=files))
-
-
-def _is_whole(plan: Plan, store: Path, journal: Journal) -> bool:
-    """Return whether a published store needs nothing: every task done, all else as the manifest has it."""
-    if tasks_to_do(plan, store, journal):
+    except StoreError:
         return False
+    journal.clear()
+    for task in plan.tasks:
+        files = {name: manifest[name] for name in task.files if name in manifest}
+        journal.write_receipt(Receipt(task=task.name, fingerprint=plan.fingerprint, box=task.box, files=files))
+    # Last: until then the receipts are nobody's.
+    record_settings(plan, journal)
+    return True
+
+
+def is_whole(plan: Plan, store: Path, journal: Journal) -> bool:
+    """Return whether a published store needs nothing: all is there and as the manifest has it.
+
+    Receipts of this run, where they are there, must say the same; a store that came without them is whole too.
+    """
     try:
         manifest, attributes = read_manifest(store), read_attributes(store)
     except StoreError:
         return False
-    vouched = {}
-    for task in plan.tasks:
-        receipt = journal.receipt(task.name)
-        vouched.update(receipt.files if receipt else {})
+    vouched: dict[str, FileRecord] = {}
+    if journal.settings().get("fingerprint") == plan.fingerprint:
+        for task in plan.tasks:
+            receipt = journal.receipt(task.name)
+            vouched.update(receipt.files if receipt else {})
     return (
         attributes == json.loads(json.dumps(dict(plan.layout.attrs)))
         and set(manifest) == set(files_below(store)) - {MANIFEST}
+        and all(name in manifest for task in plan.tasks for name in task.files)
         and all(manifest.get(name) == record for name, record in vouched.items())
-        and all(matches(store / name, record) for name, record in manifest.items() if name not in vouched)
+        and all(matches(store / name, record) for name, record in manifest.items())
     )
 
 
-def _size_of(folder: Path) -> int:
-    return sum((folder / name).stat().st_size for name in files_below(folder)) if folder.exists() else 0
+def size_of(folder: Path) -> int:
+    """Return the bytes of the files in a folder, 0 if there is none."""
+    total = 0
+    for name in files_below(folder) if folder.exists() else ():
+        with contextlib.suppress(FileNotFoundError):  # others may be writing
+            total += (folder / name).stat().st_size
+    return total

@@ -1,5 +1,7 @@
 """Volumes made block by block are the same volumes, with the descriptors that blocks allow."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -90,3 +92,17 @@ def test_a_receipt_of_a_block_holds_what_it_adds(by_blocks):
     assert receipt.box == ((16, 32), (0, 16), (16, 24))
     assert list(receipt.files) == ["volume/c/1/1/0/1"]
     assert receipt.partials is not None
+
+
+def test_a_store_without_its_journal_stays_until_another_is_whole(by_blocks, tmp_path):
+    """Its descriptors cannot be continued, as what blocks add to them was in the journal alone."""
+    sha256 = store_sha256(by_blocks)
+    shutil.rmtree(tmp_path / "tiny.run")
+    assert make(tmp_path, recipe=RECIPE, resume=True).made == 0
+    flip_a_byte(by_blocks / "volume/c/0/0/0/0")
+    damaged = store_sha256(by_blocks)
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path, recipe=RECIPE, resume=True, progress=StopsAfter(1))
+    assert store_sha256(by_blocks) == damaged
+    make(tmp_path, recipe=RECIPE, resume=True)
+    assert store_sha256(by_blocks) == sha256

@@ -1,6 +1,9 @@
 """The journal: receipts are exact, damaged ones count for nothing, and one driver at a time."""
 
+import errno
+import fcntl
 import os
+import socket
 import subprocess
 import sys
 
@@ -74,11 +77,28 @@ def test_arrays_survive_json_bit_for_bit():
 
 
 def test_a_second_driver_is_told_who_has_the_lock(tmp_path):
-    complaint = rf"process {os.getpid()}\) is working"
+    complaint = rf"process {os.getpid()} on {socket.gethostname()}\) is working"
     with locked(tmp_path / "run"), pytest.raises(StoreError, match=complaint), locked(tmp_path / "run"):
         pass
     with locked(tmp_path / "run"):
         pass
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def unsupported(handle, kind):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with pytest.raises(StoreError, match=rf"{tmp_path}/lock: this file system has no locks"), locked(tmp_path):
+        pass
+
+
+def test_one_who_is_refused_does_not_erase_who_has_the_lock(tmp_path):
+    for _ in range(2):
+        with locked(tmp_path):
+            for _ in range(2):
+                with pytest.raises(StoreError, match=f"process {os.getpid()} on "), locked(tmp_path):
+                    pass
 
 
 _HOLD = """

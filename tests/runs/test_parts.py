@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
@@ -13,7 +14,17 @@ from nmcdist.runs import volumes
 from nmcdist.runs.journal import Journal, locked
 from nmcdist.runs.parts import finalise_store, retry_failed, run_part
 from nmcdist.runs.status import status_of
-from tests.conftest import BUNDLE, HERE, TINY, make, make_particles, particle_recipe_with, recipe_with, store_sha256
+from tests.conftest import (
+    BUNDLE,
+    HERE,
+    TINY,
+    flip_a_byte,
+    make,
+    make_particles,
+    particle_recipe_with,
+    recipe_with,
+    store_sha256,
+)
 
 
 def make_part(out, k, n, recipe=None, **options):
@@ -95,11 +106,11 @@ class TestParts:
         with locked(run, (2, 3)):
             with pytest.raises(StoreError, match=r"part 2/3 .* is working on this dataset"):
                 make_part(tmp_path, 2, 3)
-            with pytest.raises(StoreError, match=r"a run in 3 parts, not 2, .* is working on this dataset"):
+            with pytest.raises(StoreError, match=r"a run in 3 parts, not 2, is working on this dataset"):
                 make_part(tmp_path, 1, 2)
-            with pytest.raises(StoreError, match=r"another run .* is working on this dataset"):
+            with pytest.raises(StoreError, match=r"another run is working on this dataset"):
                 make(tmp_path, resume=True)
-            with pytest.raises(StoreError, match=r"another run .* is working on this dataset"):
+            with pytest.raises(StoreError, match=r"another run is working on this dataset"):
                 finalise_store(tmp_path / "tiny.zarr")
             assert make_part(tmp_path, 3, 3).made == 1
         with locked(run), pytest.raises(StoreError, match=r"a run of all items .* is working"):
@@ -118,6 +129,56 @@ class TestParts:
         before = store_sha256(store)
         assert finalise_store(store).kept == 4
         assert store_sha256(store) == before
+
+    def test_sealing_lists_a_published_store_that_the_catalog_lacks(self, out, store):
+        (out / "catalog.yaml").unlink()
+        finalise_store(store)
+        assert list(list_entries(out / "catalog.yaml")) == ["tiny"]
+
+    def test_damage_is_found_before_sealing(self, tmp_path):
+        make_part(tmp_path, 1, 1)
+        shard = tmp_path / "tiny.zarr.wip/volume/c/1/0/0/0"
+        flip_a_byte(shard)
+        with pytest.raises(StoreError, match=f"{shard}: is damaged; run again with --resume"):
+            finalise_store(tmp_path / "tiny.zarr")
+        assert not (tmp_path / "tiny.zarr").exists()
+
+    def test_a_published_store_that_lacks_a_shard_is_not_called_whole(self, store):
+        (store / "volume/c/1/0/0/0").unlink()
+        with pytest.raises(StoreError, match=r"is finished but damaged; `nmcdist run --resume` heals it"):
+            finalise_store(store)
+
+    def test_a_record_of_the_run_that_is_damaged_or_gone_costs_no_item(self, made_once, tmp_path):
+        make_part(tmp_path, 1, 2)
+        record = tmp_path / "tiny.run/run.json"
+        record.write_text("{")
+        for part in ((1, 2), (2, 2)):
+            with pytest.raises(StoreError, match=r"run\.json: damaged, expected JSON"):
+                make_part(tmp_path, *part)
+        record.unlink()
+        assert make_part(tmp_path, 1, 2).kept == 2
+        make_part(tmp_path, 2, 2)
+        finalise_store(tmp_path / "tiny.zarr")
+        assert store_sha256(tmp_path / "tiny.zarr") == store_sha256(made_once / "tiny.zarr")
+
+    def test_a_store_in_the_making_that_is_of_nobody_is_refused(self, tmp_path):
+        (tmp_path / "tiny.zarr.wip").mkdir()
+        (tmp_path / "tiny.zarr.wip/mine").write_text("precious")
+        with pytest.raises(StoreError, match="an unfinished run of another recipe"):
+            make_part(tmp_path, 1, 2)
+        assert (tmp_path / "tiny.zarr.wip/mine").read_text() == "precious"
+
+    def test_parts_that_start_together_after_another_division_are_all_let_in(self, tmp_path):
+        with locked(tmp_path, (1, 2)):
+            pass
+
+        def enter(k):
+            for _ in range(10):
+                with locked(tmp_path, (k, 8)):
+                    pass
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(enter, range(1, 9)))
 
     def test_what_is_no_run_is_refused(self, tmp_path):
         for function in (finalise_store, retry_failed, status_of):
@@ -146,7 +207,14 @@ class TestFailures:
 
     def test_after_too_many_failures_no_more_tasks_begin(self, tmp_path, failing):
         failing |= {0, 1, 2, 3}
-        assert sorted(make(tmp_path, retries=0, max_failures=1).failed) == [0, 1]
+        result = make(tmp_path, retries=0, max_failures=1)
+        assert (sorted(result.failed), result.made) == ([0, 1], 0)
+
+    def test_trying_again_with_too_little_memory_is_refused(self, tmp_path, failing):
+        failing |= {1}
+        make(tmp_path, retries=0)
+        with pytest.raises(PlanError, match="memory"):
+            retry_failed(tmp_path / "tiny.zarr", HERE.model_copy(update={"memory_per_worker": 10 * 2**20}))
 
     def test_what_passes_by_itself_is_no_failure(self, made_once, tmp_path, monkeypatch):
         describe, calls = volumes.cba.describe, []

@@ -141,6 +141,30 @@ def test_a_store_that_came_without_its_journal_is_checked_by_its_manifest(out, s
     assert store_sha256(store) == whole
 
 
+def test_a_whole_store_stays_while_another_recipe_is_begun_and_left(out, store, drawn):
+    before, other = {p: p.stat().st_mtime_ns for p in store.rglob("*")}, recipe_with(seed=7)
+    with pytest.raises(KeyboardInterrupt):
+        make(out, recipe=other, resume=True, progress=StopsAfter(2))
+    drawn.clear()
+    recorded = Recorded()
+    make(out, resume=True, progress=recorded)
+    assert recorded.events == ["nothing to do"]
+    assert {p: p.stat().st_mtime_ns for p in store.rglob("*")} == before
+    assert make(out, recipe=other, resume=True).kept == 2
+    assert drawn == [2, 3]
+
+
+def test_a_damaged_store_is_healed_whatever_was_begun_meanwhile(out, store, drawn):
+    whole = store_sha256(store)
+    with pytest.raises(KeyboardInterrupt):
+        make(out, recipe=recipe_with(seed=7), resume=True, progress=StopsAfter(2))
+    drawn.clear()
+    flip_a_byte(store / "volume/c/3/0/0/0")
+    make(out, resume=True)
+    assert drawn == [3]
+    assert store_sha256(store) == whole
+
+
 def test_a_new_title_renews_the_metadata_and_no_item(out, store, drawn):
     make(out, recipe=recipe_with(title="Better title"), resume=True)
     assert drawn == []
