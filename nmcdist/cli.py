@@ -91,9 +91,9 @@ def run(recipe: Path, out: Path, resume: bool, partition: str | None, **options:
     loaded = load_recipe(recipe)
     bundle = recipe_bundle(loaded, recipe.parent)
     deployment, progress = _deployment(**options), progress_on()
-    again = f"nmcdist run {recipe} --out {out} " + (f"--partition {partition}" if partition else "--resume")
+    again = f"nmcdist run {recipe} --out {out} " + ("--resume" if partition is None else f"--partition {partition}")
     try:
-        if partition:
+        if partition is not None:
             part = _part(partition)
             result = run_part(loaded, bundle, out, part, deployment, progress=progress, **how)
         else:
@@ -167,11 +167,12 @@ def plan(recipe: Path, out: Path, measure: bool, **cluster: Any) -> None:
     deployment, bundle = _deployment(**cluster), recipe_bundle(loaded, recipe.parent)
     worked_out = make_plan(loaded, bundle, out, deployment)
     click.echo(worked_out.summary())
+    worked_out.validate()
+    script = job_script(deployment, worked_out.resources)
     if measure:
         click.echo("\n".join(["", *trial.measure(worked_out, bundle, deployment).lines(worked_out)]))
-    if script := job_script(deployment, worked_out.resources):
+    if script:
         click.echo(f"\n{script.rstrip()}")
-    worked_out.validate()
 
 
 @cli.command()

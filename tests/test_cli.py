@@ -75,6 +75,11 @@ def test_plan_prints_the_run_and_writes_nothing(nmcdist, recipe, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_what_cannot_run_is_not_measured(nmcdist, recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("nmcdist.runs.trial.measure", lambda *args: pytest.fail("tasks were made"))
+    assert refused(nmcdist("plan", recipe(), "--out", tmp_path, "--memory", "100MiB", "--measure"), "memory: a task")
+
+
 def test_run_makes_the_dataset_and_says_what_it_did(nmcdist, recipe, made_once, tmp_path):
     code, said, errors = nmcdist("run", recipe(), "--out", tmp_path / "out", "--workers", 0)
     assert code == 0
@@ -101,6 +106,8 @@ def test_what_cannot_run_is_refused_in_one_line_before_anything_is_written(nmcdi
     assert refused(nmcdist("run", recipe(), "--out", out, "--workers", -1), "workers: found -1")
     assert refused(nmcdist("run", recipe(), "--out", out, "--cluster", "no.yaml"), "cannot be read")
     assert refused(nmcdist("run", recipe(), "--out", recipe() / "out"), "is not a folder")
+    for part in ("", "0/2", "3/2", "1"):
+        assert refused(nmcdist("run", recipe(), "--out", out, "--partition", part), f"partition: found '{part}'")
     assert not out.exists()
 
 

@@ -32,7 +32,7 @@ def job_script(deployment: Deployment, resources: Resources) -> str:
     Raises
     ------
     PlanError
-        If the package that speaks to this kind of cluster is not installed.
+        If the package that speaks to this kind of cluster is not installed, or the queue cannot have such a log folder.
     """
     if deployment.kind in QUEUES:
         job, options = job_class(deployment)
@@ -106,7 +106,13 @@ def job_class(deployment: Deployment) -> tuple[Any, dict[str, Any]]:
 
 
 def job_options(deployment: Deployment, resources: Resources) -> dict[str, Any]:
-    """Return the options that the jobs of all queues have, and those that name the same thing differently."""
+    """Return the options that the jobs of all queues have, and those that name the same thing differently.
+
+    Raises
+    ------
+    PlanError
+        If the path of the log folder has a blank, which ends it in the directives of most queues.
+    """
     seconds, spread = lifetime(deployment.walltime or 0)
     extra = ["--lifetime", f"{seconds}s", "--lifetime-stagger", f"{spread}s", "--no-lifetime-restart", "--no-dashboard"]
     if deployment.gpus_per_worker:
@@ -144,7 +150,10 @@ def clock(seconds: int) -> str:
 
 
 def _logs(deployment: Deployment) -> Path:
-    return deployment.log_folder.absolute()
+    folder = deployment.log_folder.absolute()
+    if deployment.kind != "htcondor" and re.search(r"\s", str(folder)):
+        raise PlanError(f"log_folder: found '{folder}', expected a path without blanks for kind {deployment.kind}")
+    return folder
 
 
 def _slurm(deployment: Deployment, resources: Resources) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from nmcdist.datasets.files import parsed_bytes
 from nmcdist.errors import RecipeError
-from nmcdist.runs.recipe import fault_lines
+from nmcdist.runs.recipe import OnceLoader, fault_lines
 
 Kind = Literal["local", "slurm", "pbs", "lsf", "sge", "htcondor", "kubernetes", "scheduler"]
 QUEUES = ("slurm", "pbs", "lsf", "sge", "htcondor")
@@ -55,7 +55,11 @@ def _lines(value: Any) -> Any:
 
 
 def _path(value: Any) -> Any:
-    return Path(value) if isinstance(value, str) and value else value
+    if isinstance(value, str) and value:
+        return Path(value)
+    if isinstance(value, Path):
+        return value
+    raise ValueError(f"found {value!r}, expected a path")
 
 
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
@@ -199,8 +203,8 @@ class Deployment(BaseModel):
 SHORTEST_WALLTIME_S = 120
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which 12:00:00 is text: version 1.1 takes it for the number 43200."""
+class _Loader(OnceLoader):
+    """YAML in which 12:00:00 is text, which version 1.1 takes for the number 43200, and no key stands twice."""
 
 
 _INTEGER = "tag:yaml.org,2002:int"

@@ -1,16 +1,20 @@
 """How a run stands, from its journal alone: so also for a run on another machine that shares the folder."""
 
+import contextlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.errors import StoreError
 from nmcdist.runs.finalise import Paths
-from nmcdist.runs.journal import Journal
+from nmcdist.runs.journal import Journal, Receipt
 
 _RECENT = 500  # receipts that the rate and the memory are taken from
+_PAUSE_S = 300.0  # the shortest silence that is a pause, as between a run that was stopped and its --resume
+_PAUSE_TASKS = 4  # and it lasts longer than so many of the longest task
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,10 @@ class Status:
     started : dict of str to (str, float)
         Worker, and seconds since the start, of tasks that began and did not end: running, or lost with their worker.
     rate : float or None
-        Tasks a second, of late.
+        Tasks a second, of late: since the last pause, in which no receipt came for longer than four times the longest
+        recent task took, and for more than five minutes.
+    idle : float or None
+        Seconds since a task last began or ended, where that is so long that it is a pause.
     peak_bytes : int
         Most memory that a recent task held.
     """
@@ -41,26 +48,34 @@ class Status:
     failed: dict[str, str]
     started: dict[str, tuple[str, float]]
     rate: float | None
+    idle: float | None
     peak_bytes: int
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds until all is done, at the rate of late."""
-        return (self.total - self.done) / self.rate if self.rate else None
+        """Seconds until all is done, at the rate of late; None also where nobody seems to be at work."""
+        return (self.total - self.done) / self.rate if self.rate and self.idle is None else None
 
     def lines(self) -> list[str]:
         """Return it as text."""
         state = "published" if self.published else "in the making"
         lines = [f"{self.store}: {state}, {self.done} of {self.total} tasks done, {len(self.failed)} failed"]
-        if self.rate is not None and not self.published:
-            left = self.seconds_left
-            lines.append(f"rate: {self.rate:.3g} tasks a second" + ("" if left is None else f", {left:.0f} s left"))
+        if not self.published:
+            lines += self._pace()
         if self.peak_bytes:
             lines.append(f"peak memory of a task: {readable_bytes(self.peak_bytes)}")
         for task, (worker, seconds) in sorted(self.started.items()):
             lines.append(f"started and not ended: {task} on {worker}, {seconds:.0f} s ago")
         lines += [f"failed: {task}: {reason}" for task, reason in sorted(self.failed.items())]
         return lines
+
+    def _pace(self) -> list[str]:
+        if self.idle is not None and self.done < self.total:
+            return [f"no task began or ended for {self.idle:.0f} s: no worker seems to be at work"]
+        if self.rate is None:
+            return []
+        left = self.seconds_left
+        return [f"rate: {self.rate:.3g} tasks a second" + ("" if left is None else f", {left:.0f} s left")]
 
 
 def status_of(store: Path) -> Status:
@@ -69,31 +84,67 @@ def status_of(store: Path) -> Status:
     Parameters
     ----------
     store : Path
-        The store, finished or not: its name without ``.wip``.
+        The store, finished or not; its name may have the ``.wip`` of a store in the making.
 
     Raises
     ------
     StoreError
         If no run is recorded beside it.
     """
-    paths = Paths(store.absolute())
+    store = store.absolute()
+    paths = Paths(store.with_suffix("") if store.suffix == ".wip" else store)
     journal, settings = Journal(paths.run), Journal(paths.run).settings()
+    published = paths.store.exists() and not paths.wip.exists()
     if "tasks" not in settings:
-        raise StoreError(f"{store}: no run is recorded beside it (expected {paths.run})")
-    ended = sorted((entry.stat().st_mtime, entry.name) for entry in journal.receipts())
+        finished = "; it is finished, and `nmcdist verify` checks it" if published else ""
+        raise StoreError(f"{paths.store}: no run is recorded beside it (expected {paths.run}){finished}")
+    ended = _ended(journal)
     recent = ended[-_RECENT:]
-    receipts = [journal.receipt(name.removesuffix(".json")) for _, name in recent]
-    span = recent[-1][0] - recent[0][0] if len(recent) > 1 else 0.0
+    read = [journal.receipt(name.removesuffix(".json")) for _, name in recent]
+    receipts = [receipt for receipt in read if receipt]
+    times, pause = [time_s for time_s, _ in recent], _pause(receipts)
+    started = _started(journal, {name for _, name in ended})
     return Status(
         store=paths.store,
-        published=paths.store.exists() and not paths.wip.exists(),
+        published=published,
         total=int(settings["tasks"]),
         done=len(ended),
         failed=journal.failures(),
-        started=_started(journal, {name for _, name in ended}),
-        rate=(len(recent) - 1) / span if span > 0 else None,
-        peak_bytes=max((receipt.peak_memory_bytes for receipt in receipts if receipt), default=0),
+        started=started,
+        rate=_rate(times, pause),
+        idle=_idle(times, started, pause),
+        peak_bytes=max((receipt.peak_memory_bytes for receipt in receipts), default=0),
     )
+
+
+def _ended(journal: Journal) -> list[tuple[float, str]]:
+    """Return the receipts in the order in which they were written, without those that vanish meanwhile."""
+    found = []
+    for entry in journal.receipts():
+        with contextlib.suppress(FileNotFoundError):  # its task is begun anew just now
+            found.append((entry.stat().st_mtime, entry.name))
+    return sorted(found)
+
+
+def _pause(receipts: Sequence[Receipt]) -> float:
+    """Return the seconds without a receipt after which nobody seems to be at work."""
+    longest = max((sum(receipt.seconds.values()) for receipt in receipts), default=0.0)
+    return max(_PAUSE_S, _PAUSE_TASKS * longest)
+
+
+def _rate(times: Sequence[float], pause: float) -> float | None:
+    last = next((k for k in range(len(times) - 1, 0, -1) if times[k] - times[k - 1] > pause), 0)
+    since = times[last:]
+    span = since[-1] - since[0] if since else 0.0
+    return (len(since) - 1) / span if span > 0 else None
+
+
+def _idle(times: Sequence[float], started: dict[str, tuple[str, float]], pause: float) -> float | None:
+    """Return the seconds of a pause that lasts; without a receipt nobody knows how long a task takes."""
+    if not times:
+        return None
+    silence = min([time.time() - times[-1], *(seconds for _, seconds in started.values())])
+    return silence if silence > pause else None
 
 
 def _started(journal: Journal, ended: set[str]) -> dict[str, tuple[str, float]]:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from distributed.cli.dask_worker import main as dask_worker
 
+from nmcdist.errors import PlanError
 from nmcdist.runs import batch
 from nmcdist.runs.batch import job_script
 from nmcdist.runs.cluster import Machine, resources_for
@@ -82,6 +83,24 @@ def test_on_this_machine_and_with_a_scheduler_there_is_no_script():
 def test_planning_writes_no_folder(tmp_path):
     script_of("slurm", log_folder=str(tmp_path / "logs"))
     assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize("kind", ["slurm", "pbs", "lsf", "sge"])
+def test_a_log_folder_that_directives_cannot_hold_is_refused(kind, tmp_path, monkeypatch):
+    with pytest.raises(PlanError, match=f"log_folder: found '/a b', expected a path without blanks for kind {kind}"):
+        script_of(kind, log_folder="/a b")
+    (tmp_path / "c d").mkdir()
+    monkeypatch.chdir(tmp_path / "c d")
+    with pytest.raises(PlanError, match=r"log_folder: found '.*/c d/logs'"):
+        script_of(kind, log_folder="logs")
+
+
+def test_htcondor_takes_a_log_folder_with_blanks(monkeypatch):
+    monkeypatch.setenv("CONDOR_CONFIG", os.devnull)
+    import htcondor2
+
+    submit = htcondor2.Submit(script_of("htcondor", log_folder="/a b"))
+    assert submit["Output"] == "/a b/nmcdist-$(ClusterId).log"
 
 
 @pytest.mark.parametrize("kind", QUEUES)

@@ -41,6 +41,9 @@ def test_the_command_line_goes_before_the_file(tmp_path):
      (SLURM + "project: 17", "project: found 17, expected text"),
      (SLURM + 'prologue: ["a\\nb"]', "found 'a"), (SLURM + "prologue: module load gcc", "prologue: found 'module"),
      (SLURM + "gpus_per_worker: -1", "gpus_per_worker: found -1"),
+     (SLURM + "log_folder: 3", "log_folder: found 3, expected a path$"),
+     (SLURM + "log_folder: ''", "log_folder: found '', expected a path$"),
+     (SLURM + "workers: 3", "not valid YAML .workers stands twice"),
      ("[local]", "expected a mapping"), ("kind: [", "not valid YAML")],
 )  # fmt: skip
 def test_an_impossible_field_is_refused(tmp_path, text, complaint):
