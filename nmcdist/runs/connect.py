@@ -50,8 +50,11 @@ def connected(deployment: Deployment, resources: Resources, *, waiting: Announce
     """
     import dask
 
+    # Its defaults have to be there before any is changed: else they would go with the changes at the end.
+    import distributed  # noqa: F401
+
     kind = "queue" if deployment.kind in QUEUES else deployment.kind
-    with dask.config.set(_settings(resources)), _quiet_logs(), contextlib.ExitStack() as stack:
+    with dask.config.set(_settings(kind, resources)), _quiet_logs(), contextlib.ExitStack() as stack:
         try:
             client = _STARTS[kind](deployment, resources, stack, waiting)
         except (TimeoutError, RuntimeError, OSError) as error:
@@ -224,8 +227,11 @@ def _interrupts_for_the_driver_alone() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _settings(resources: Resources) -> dict[str, Any]:
+def _settings(kind: str, resources: Resources) -> dict[str, Any]:
+    # Dask would close a nanny that is still restarting its worker then, and nothing on this machine replaces it.
+    never_lost = {"distributed.deploy.lost-worker-timeout": "30d"} if kind == "local" else {}
     return {
+        **never_lost,
         # What was sent to each worker of late is kept, tasks and all: a thousand groups of tasks are gigabytes.
         "distributed.admin.low-level-log-length": 10,
         "distributed.scheduler.allowed-failures": 0,  # the driver counts how often a task's worker died

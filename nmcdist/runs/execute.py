@@ -4,10 +4,11 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from typing import Any
 
 from nmcdist.datasets.files import readable_bytes
-from nmcdist.errors import StoreError
+from nmcdist.errors import NmcdistError, StoreError
 from nmcdist.runs.cluster import Resources
 from nmcdist.runs.connect import connected, patience_s, queue_state
 from nmcdist.runs.deployment import Deployment
@@ -21,6 +22,9 @@ Announce = Callable[[str, str], None]
 ATTEMPTS = 3  # of a task whose workers die: in a group, by itself, and alone on the whole cluster
 UNREADY_ATTEMPTS = 2  # of a task whose worker did not hold the bundle
 _POLL_S = 0.5
+_ANSWER_TIMEOUT_S = 5.0  # for what a task returned; with its last worker gone it would be waited for for ever
+_TAKE_BACK_TIMEOUT_S = 10.0
+_GONE = "the Dask scheduler is gone; the run can be continued with --resume"
 
 
 def run_here(job: Job, tasks: Iterable[Task]) -> Iterator[Outcome]:
@@ -63,13 +67,18 @@ def run_on_dask(
     Raises
     ------
     StoreError
-        If the workers do not start, or are gone for good.
+        If the workers do not start, cannot take the job, or are gone for good.
     """
     with connected(deployment, resources, waiting=lambda state: announce("waiting", state)) as client:
         if deployment.dashboard and client.dashboard_link:
             announce("dashboard", client.dashboard_link)
-        client.register_plugin(_plugin(job), name=_plugin_name(job))
-        yield from _outcomes(client, job, tasks, resources, task_bytes, patience_s(deployment))
+        handed = _Handed(client, job)
+        try:
+            handed.out()
+            yield from _outcomes(handed, tasks, resources, task_bytes, patience_s(deployment))
+        finally:
+            if deployment.kind == "scheduler":  # its workers go on; all others end with the run
+                handed.back()
 
 
 def run_group(fingerprint: str, tasks: Sequence[Task]) -> list[Outcome]:
@@ -77,8 +86,44 @@ def run_group(fingerprint: str, tasks: Sequence[Task]) -> list[Outcome]:
     return [run_task(fingerprint, task) for task in tasks]
 
 
+class _Handed:
+    """The job, as the workers of a client get it and let go of it."""
+
+    def __init__(self, client: Any, job: Job) -> None:
+        self.client = client
+        self.job = job
+        self._names: list[str] = []
+
+    def out(self) -> None:
+        """Hand it out, again too: by another name, so that no task meets a worker between the old and the new."""
+        from distributed.comm import CommClosedError
+
+        name = f"nmcdist-{self.job.fingerprint}-{len(self._names)}"
+        self._names.append(name)
+        try:
+            self.client.register_plugin(_plugin(self.job), name=name)
+        except CommClosedError:  # a worker died meanwhile, and the one that comes for it gets the job
+            return
+        except NmcdistError:
+            raise
+        except Exception as error:  # what workers raise that lack a module has no common base
+            text = " ".join(str(error).split()) or type(error).__name__
+            raise StoreError(
+                f"the workers cannot take the job: {text}; their environment or image needs nmcdist as it is here"
+            ) from None
+
+    def back(self) -> None:
+        """Let the workers forget it."""
+        if self.client.status != "running":
+            return
+        for name in self._names:
+            with contextlib.suppress(Exception):  # what a scheduler raises that goes has no common base
+                forget = self.client.scheduler.unregister_worker_plugin
+                self.client.sync(forget, name=name, callback_timeout=_TAKE_BACK_TIMEOUT_S)
+
+
 def _outcomes(
-    client: Any, job: Job, tasks: Iterable[Task], resources: Resources, task_bytes: int, patience: float
+    handed: _Handed, tasks: Iterable[Task], resources: Resources, task_bytes: int, patience: float
 ) -> Iterator[Outcome]:
     """Run tasks in groups; those whose worker died then one by one, and at last alone, so the guilty one is known.
 
@@ -89,7 +134,7 @@ def _outcomes(
     for sizes, at_once in ((GroupSize(), 2 * resources.workers), (None, resources.workers), (None, 1)):
         before, suspects = suspects, []
         todo = tasks if sizes is not None else [task for task, _ in before]
-        for task, outcome, why in _rounds(client, job, todo, at_once, sizes, watch, patience):
+        for task, outcome, why in _rounds(handed, todo, at_once, sizes, watch, patience):
             if outcome is None:
                 suspects.append((task, why))
             else:
@@ -105,22 +150,23 @@ def _outcomes(
 
 
 def _rounds(
-    client: Any, job: Job, tasks: Iterable[Task], at_once: int, sizes: GroupSize | None, watch: Watch, patience: float
+    handed: _Handed, tasks: Iterable[Task], at_once: int, sizes: GroupSize | None, watch: Watch, patience: float
 ) -> Iterator[tuple[Task, Outcome | None, str]]:
     """Keep a bounded number of groups with the scheduler; yield outcomes as they come, None where a worker died."""
-    waiting, again = iter(tasks), list[Task]()
+    client, waiting, again = handed.client, iter(tasks), list[Task]()
     flying: dict[Any, list[Task]] = {}
     unready: Counter[str] = Counter()
     last_seen = time.monotonic()
     while True:
         while len(flying) < at_once and (group := next_group(again, waiting, sizes.now if sizes else 1)):
             # pure=False: it writes files, so that a result that Dask remembers is not the work done.
-            flying[client.submit(run_group, job.fingerprint, group, pure=False)] = group
+            flying[client.submit(run_group, handed.job.fingerprint, group, pure=False)] = group
         if not flying:
             return
         for future in _finished(list(flying)):
-            group = flying.pop(future)
-            outcomes, why = _group_outcomes(future, group, watch)
+            if (how := _group_outcomes(future, flying[future], watch)) is None:
+                continue
+            group, (outcomes, why) = flying.pop(future), how
             future.release()
             if outcomes is not None and sizes is not None:
                 sizes.learn(outcome.seconds for outcome in outcomes)
@@ -128,7 +174,7 @@ def _rounds(
             for task, outcome in zip(group, ended, strict=True):
                 if outcome is not None and outcome.unready and unready[task.name] < UNREADY_ATTEMPTS:
                     unready[task.name] += 1
-                    client.register_plugin(_plugin(job), name=f"{_plugin_name(job)}-{time.monotonic_ns()}")
+                    handed.out()
                     again.append(task)
                 else:
                     yield task, outcome, why
@@ -139,30 +185,45 @@ def _finished(futures: list[Any]) -> list[Any]:
     from distributed import TimeoutError as DaskTimeoutError
     from distributed import wait
 
-    with contextlib.suppress(DaskTimeoutError):
-        wait(futures, timeout=_POLL_S, return_when="FIRST_COMPLETED")
+    try:
+        with contextlib.suppress(DaskTimeoutError):
+            wait(futures, timeout=_POLL_S, return_when="FIRST_COMPLETED")
+    except CancelledError:  # a client does so when it loses its scheduler
+        raise StoreError(_GONE) from None
     return [future for future in futures if future.done()]
 
 
-def _group_outcomes(future: Any, group: Sequence[Task], watch: Watch) -> tuple[list[Outcome] | None, str]:
-    """Return how the tasks of a group ended; None and the reason where their worker died."""
+def _group_outcomes(future: Any, group: Sequence[Task], watch: Watch) -> tuple[list[Outcome] | None, str] | None:
+    """Return how the tasks of a group ended, or none and the reason where their worker died.
+
+    None at all means that it did not end: its worker died with what it returned, and it is made again.
+    """
     from distributed import KilledWorker
 
-    if future.status == "finished":
-        return future.result(), ""
-    error = future.exception() if future.status == "error" else None
-    if isinstance(error, KilledWorker):
+    if future.status not in ("finished", "error"):
+        return None
+    try:
+        return future.result(timeout=_ANSWER_TIMEOUT_S), ""
+    except CancelledError:
+        raise StoreError(_GONE) from None
+    except KilledWorker as error:
         return None, watch.why_lost(error.last_worker.address)
-    text = f"{type(error).__name__}: {error}" if error else f"task {future.status}"
+    except Exception as error:
+        if isinstance(error, OSError) and future.status != "error":  # of the way here, not of the tasks
+            return None
+        text = f"{type(error).__name__}: {error}"
     return [Outcome(task.name, task.sample, " ".join(text.split()), text) for task in group], ""
 
 
 def _check_workers(client: Any, watch: Watch, last_seen: float, patience: float) -> float:
     """Return when workers were last there; after long enough without any, give up."""
     if client.status != "running":
-        raise StoreError("the Dask scheduler is gone; the run can be continued with --resume")
-    if watch.look(client):
-        return time.monotonic()
+        raise StoreError(_GONE)
+    try:
+        if watch.look(client):
+            return time.monotonic()
+    except OSError:
+        raise StoreError(_GONE) from None
     if time.monotonic() - last_seen > patience:
         says = f" ({state})" if (state := queue_state(client)) else ""
         raise StoreError(f"no worker for {patience:.0f} s{says}; the run can be continued with --resume")
@@ -173,7 +234,3 @@ def _plugin(job: Job) -> Any:
     from nmcdist.runs.plugin import HoldJob
 
     return HoldJob(job)
-
-
-def _plugin_name(job: Job) -> str:
-    return f"nmcdist-{job.fingerprint}"

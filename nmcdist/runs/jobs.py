@@ -7,7 +7,9 @@ ended before its worker came would be missing for good, with a word in a log at 
 import asyncio
 import contextlib
 import getpass
+import os
 import re
+import signal
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from distributed.core import Status
 from distributed.deploy.adaptive import Adaptive
 
 _COMMAND_TIMEOUT_S = 60.0
+_KILLED_TIMEOUT_S = 5.0
 _LOOK_S = 5.0
 _AGAIN_S = 30.0  # a refused submission is tried again
 
@@ -68,13 +71,18 @@ class _Reliable:
         """Return what a command of the queue prints; it is killed where dask-jobqueue would wait for it for ever."""
         start: Any = asyncio.create_subprocess_shell if shell else asyncio.create_subprocess_exec
         pipe = asyncio.subprocess.PIPE
-        process = await start(*cmd, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, **options)
+        process = await start(
+            *cmd, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True, **options
+        )
         try:
             printed, said = await asyncio.wait_for(process.communicate(), _COMMAND_TIMEOUT_S)
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+        except BaseException:
+            # Also what a script has started: it would hold the pipes open, and be waited for.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), _KILLED_TIMEOUT_S)
+            raise
         if process.returncode:
             raise RuntimeError(said.decode(errors="replace") or f"{cmd[0]}: exit status {process.returncode}")
         return str(printed.decode(errors="replace"))

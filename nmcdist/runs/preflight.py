@@ -3,14 +3,19 @@
 Every question has a time-out, and every error says what to change.
 """
 
+import contextlib
+import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from nmcdist.errors import PlanError
 from nmcdist.runs.batch import clock, job_class, job_script, kubecluster, mebibytes, scheduler_address
@@ -63,32 +68,58 @@ def _check_interface(deployment: Deployment) -> None:
         ) from None
 
 
-def answer(command: list[str], timeout_s: float) -> tuple[int, str]:
-    """Run a command of the queue, and return its exit status and all that it printed, in one line.
+class Answer(NamedTuple):
+    """What a command of the queue answered, each text in one line.
+
+    Attributes
+    ----------
+    status : int
+        Its exit status.
+    printed : str
+        What it wrote to its standard output.
+    said : str
+        That, and what it wrote to its standard error, where warnings of others may stand too.
+    """
+
+    status: int
+    printed: str
+    said: str
+
+
+def answer(command: list[str], timeout_s: float) -> Answer:
+    """Run a command of the queue, and return what it answered.
 
     Raises
     ------
     PlanError
         If it does not answer in time.
     """
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
-        )
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, errors="replace", start_new_session=True
+        ) as process:
+            try:
+                printed, warned = process.communicate(timeout=timeout_s)
+            except BaseException:
+                # Also what a script has started: it would hold the pipes open, and be waited for.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
     except subprocess.TimeoutExpired:
         raise PlanError(
             f"{shlex.join(command[:1])} did not answer within {timeout_s:.0f} s; is the queue up?"
         ) from None
     except OSError as error:
         raise PlanError(f"{command[0]} cannot be run: {error.strerror}") from None
-    return done.returncode, " ".join(f"{done.stdout} {done.stderr}".split())
+    return Answer(process.returncode, " ".join(printed.split()), " ".join(f"{printed} {warned}".split()))
 
 
 def _ask_slurm(deployment: Deployment, script: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "job.sh")
         path.write_text(script, encoding="utf-8")
-        status, text = answer(["sbatch", "--test-only", str(path)], ANSWER_TIMEOUT_S)
+        status, _, text = answer(["sbatch", "--test-only", str(path)], ANSWER_TIMEOUT_S)
     if status == 0:
         return _check_time_limit(deployment)
     said = text.removeprefix("allocation failure: ")
@@ -101,7 +132,7 @@ def _ask_slurm(deployment: Deployment, script: str) -> None:
 def _sinfo(*options: str) -> list[str]:
     """Return the words that sinfo answers, none where it does not."""
     try:
-        status, text = answer(["sinfo", "-h", *options], _ASIDE_TIMEOUT_S)
+        status, text, _ = answer(["sinfo", "-h", *options], _ASIDE_TIMEOUT_S)
     except PlanError:
         return []
     return text.split() if status == 0 else []
@@ -109,7 +140,7 @@ def _sinfo(*options: str) -> list[str]:
 
 def _check_time_limit(deployment: Deployment) -> None:
     """Refuse a walltime beyond that of the queue, where SLURM would let the job wait for ever."""
-    limits = dict(part.split("=") for part in _sinfo("-o", "%P=%l"))
+    limits = {name: limit for name, is_one, limit in (word.partition("=") for word in _sinfo("-o", "%P=%l")) if is_one}
     name = next((name for name in limits if name.rstrip("*") == deployment.queue), None)
     if deployment.queue is None:
         name = next((name for name in limits if name.endswith("*")), None)
@@ -131,11 +162,12 @@ def _slurm_seconds(text: str) -> int | None:
 
 def _largest_node(deployment: Deployment) -> str:
     where = ["-p", deployment.queue] if deployment.queue else []
-    nodes = [part.split(":") for part in _sinfo("-e", *where, "-o", "%c:%m")]
+    words = (re.fullmatch(r"(\d+)\+?:(\d+)\+?", word) for word in _sinfo("-e", *where, "-o", "%c:%m"))
+    nodes = [node for node in words if node]
     if not nodes:
         return ""
-    cores = max(int(node[0].rstrip("+")) for node in nodes)
-    memory = max(int(node[1].rstrip("+")) for node in nodes)
+    cores = max(int(node[1]) for node in nodes)
+    memory = max(int(node[2]) for node in nodes)
     return f"; its largest nodes have {cores} cores, {memory / 1024:.1f} GiB"
 
 
@@ -190,7 +222,8 @@ def _verified(script: str, end: float) -> tuple[int, str]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "job.sh")
         path.write_text(script, encoding="utf-8")
-        return answer(["qsub", "-w", "v", str(path)], max(1.0, end - time.monotonic()))
+        status, _, said = answer(["qsub", "-w", "v", str(path)], max(1.0, end - time.monotonic()))
+    return status, said
 
 
 def _check_sge_counts(deployment: Deployment, resources: Resources) -> None:
@@ -199,7 +232,7 @@ def _check_sge_counts(deployment: Deployment, resources: Resources) -> None:
     if slots == 1 or deployment.parallel_environment is None:
         return
     try:
-        text = answer(["qconf", "-sc"], _ASIDE_TIMEOUT_S)[1]
+        text = answer(["qconf", "-sc"], _ASIDE_TIMEOUT_S).printed
     except PlanError:
         return
     asked = (
@@ -220,7 +253,7 @@ def _check_sge_counts(deployment: Deployment, resources: Resources) -> None:
 def _check_sge_memory(resources: Resources) -> None:
     """Refuse what no node could ever have free; nodes to which mem_free is given have refused it already."""
     try:
-        status, text = answer(["qhost", "-F", "mem_free,mem_total"], _ASIDE_TIMEOUT_S)
+        status, text, _ = answer(["qhost", "-F", "mem_free,mem_total"], _ASIDE_TIMEOUT_S)
     except PlanError:
         return
     nodes = text.split("Host Resource(s):")[1:]
@@ -236,7 +269,7 @@ def _check_sge_memory(resources: Resources) -> None:
 def _listed(option: str) -> str:
     """Return the names that qconf lists."""
     try:
-        status, text = answer(["qconf", option], _ASIDE_TIMEOUT_S)
+        status, text, _ = answer(["qconf", option], _ASIDE_TIMEOUT_S)
     except PlanError:
         status, text = 1, ""
     return ", ".join(text.split()) if status == 0 and text else f"what `qconf {option}` lists"
@@ -268,12 +301,31 @@ def ask_scheduler(address: str) -> None:
     PlanError
         If none does in time.
     """
-    import asyncio
+    found = []
 
-    from distributed.comm import connect
+    def look() -> None:
+        with contextlib.suppress(Exception):  # what strangers say to Dask's protocol has no common base
+            found.append(_who_answers(address))
+
+    # A resolver that does not answer cannot be stopped; a thread of asyncio's would be waited for.
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(ANSWER_TIMEOUT_S)
+    if found != ["Scheduler"]:
+        raise PlanError(
+            f"address: no Dask scheduler answers at {address}; check it, or start one with `dask scheduler`"
+        )
+
+
+def _who_answers(address: str) -> str:
+    import asyncio
+    import socket
+
+    from distributed.comm import connect, get_address_host
+    from distributed.security import Security
 
     async def ask() -> str:
-        comm = await connect(address, timeout=ANSWER_TIMEOUT_S)
+        comm = await connect(address, timeout=ANSWER_TIMEOUT_S, **Security().get_connection_args("client"))
         try:
             await comm.write({"op": "identity", "reply": True})
             found = await comm.read()
@@ -281,14 +333,8 @@ def ask_scheduler(address: str) -> None:
         finally:
             comm.abort()
 
-    try:
-        found = asyncio.run(asyncio.wait_for(ask(), ANSWER_TIMEOUT_S))
-    except Exception:  # what strangers say to Dask's protocol has no common base
-        found = "nothing of Dask"
-    if found != "Scheduler":
-        raise PlanError(
-            f"address: no Dask scheduler answers at {address}; check it, or start one with `dask scheduler`"
-        )
+    socket.getaddrinfo(get_address_host(address), None)  # here, since asyncio's threads hold up the end of the process
+    return asyncio.run(asyncio.wait_for(ask(), ANSWER_TIMEOUT_S))
 
 
 def _ask_kubernetes(deployment: Deployment) -> None:

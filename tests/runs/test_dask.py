@@ -7,18 +7,21 @@ import subprocess
 import sys
 import time
 
+import dask
 import psutil
 import pytest
 import yaml
-from distributed import WorkerPlugin
+from distributed import WorkerPlugin, default_client
 
 from nmcdist.bundle import save_bundle
 from nmcdist.datasets.integrity import verify
 from nmcdist.errors import BundleError, StoreError
 from nmcdist.runs import execute
+from nmcdist.runs.connect import connected
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.progress import Silent
 from tests.conftest import SMALL, TINY, make, make_particles, recipe_with, store_sha256
+from tests.runs.test_batch import both
 
 
 def workers_of(process):
@@ -72,6 +75,27 @@ def test_one_worker_of_two_threads_gives_the_same_bytes(made_once, tmp_path):
     assert store_sha256(tmp_path / "tiny.zarr") == store_sha256(made_once / "tiny.zarr")
     assert recorded.events["dashboard"]["link"].startswith("http://")
     assert workers_of(os.getpid()) == []
+
+
+TWICE = """
+import sys
+from nmcdist.runs.cluster import Resources
+from nmcdist.runs.connect import connected
+from nmcdist.runs.deployment import Deployment
+
+if __name__ == "__main__":
+    assert "distributed" not in sys.modules
+    for k in range(2):
+        with connected(Deployment(workers=1, dashboard=False), Resources(1, 1, 2**29, None)) as client:
+            assert client.submit(abs, -7).result(timeout=30) == 7
+"""
+
+
+def test_a_second_run_in_a_process_finds_dask_as_the_first_one_did(tmp_path):
+    """In a process of its own, which has not loaded Dask before its first run."""
+    (tmp_path / "twice.py").write_text(TWICE)
+    done = subprocess.run([sys.executable, "twice.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_worker_killed_mid_run_changes_nothing(made_once, tmp_path):
@@ -208,9 +232,119 @@ def test_without_workers_the_run_stops_instead_of_waiting(tmp_path, monkeypatch)
         def advance(self, done):
             if done == 0:
                 return
-            from distributed import default_client
-
             default_client().cluster.scale(0)
 
     with pytest.raises(StoreError, match="no worker for 1 s; the run can be continued with --resume"):
         make(tmp_path, spread(1, 1), progress=Retires())
+
+
+def test_a_worker_that_takes_long_to_come_back_is_waited_for():
+    soon_lost = {"distributed.deploy.lost-worker-timeout": "100ms"}  # less than any process needs to start
+    with dask.config.set(soon_lost), connected(*both(spread(1, 1))) as client:
+        (before,) = client.scheduler_info()["workers"]
+        workers_of(os.getpid())[0].kill()
+        wait_for(lambda: set(client.scheduler_info(n_workers=-1)["workers"]) - {before}, 20)
+        assert client.submit(abs, -7).result(timeout=10) == 7
+
+
+def dies_with_its_results(monkeypatch, then=lambda: None):
+    """Kill the worker as soon as the first group of tasks is done, before what it returned is fetched."""
+    finished, killed = execute._finished, []
+
+    def finished_and_dead(futures):
+        found = finished(futures)
+        if found and not killed:
+            killed.extend(workers_of(os.getpid()))
+            then()
+            for worker in killed:
+                worker.kill()
+        return found
+
+    monkeypatch.setattr(execute, "_finished", finished_and_dead)
+    return killed
+
+
+def test_results_that_die_with_their_worker_are_made_again(made_once, tmp_path, monkeypatch):
+    killed = dies_with_its_results(monkeypatch)
+    assert make(tmp_path, spread(1, 1)).failed == {}
+    assert len(killed) == 1
+    assert store_sha256(tmp_path / "tiny.zarr") == store_sha256(made_once / "tiny.zarr")
+
+
+def test_results_that_die_with_the_last_worker_are_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(execute, "patience_s", lambda deployment: 1.0)
+    monkeypatch.setattr(execute, "_ANSWER_TIMEOUT_S", 1.0)
+    killed = dies_with_its_results(monkeypatch, then=lambda: default_client().cluster.scale(0))
+    with pytest.raises(StoreError, match="no worker for 1 s; the run can be continued with --resume"):
+        make(tmp_path, spread(1, 1))
+    assert len(killed) == 1
+
+
+def test_a_way_to_the_results_that_breaks_is_no_failure_of_the_tasks():
+    class Cut:
+        status = "finished"
+
+        def result(self, timeout):
+            raise OSError("connection closed")
+
+    assert execute._group_outcomes(Cut(), [], None) is None
+
+
+@pytest.fixture
+def scheduler(tmp_path):
+    """A scheduler with one worker that are not the run's; yields its process and a deployment that uses it."""
+    path = tmp_path / "scheduler.json"
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    where = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(path)]
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(path), "--no-dashboard"]
+    options = ["--nthreads", "1", "--memory-limit", "2GiB", "--no-nanny", "--death-timeout", "10"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    with subprocess.Popen([*command, *where], **quiet) as process, subprocess.Popen([*worker, *options], **quiet) as w:
+        yield (
+            process,
+            Deployment(kind="scheduler", workers=1, memory_per_worker="2GiB", scheduler_file=str(path), patience="20s"),
+        )
+        process.kill()
+        w.kill()
+
+
+def ready(deployment):
+    wait_for(lambda: deployment.scheduler_file.exists(), 20)
+    return deployment
+
+
+def test_a_scheduler_that_dies_ends_the_run_in_one_line(scheduler, tmp_path):
+    process, deployment = scheduler
+
+    class Kills(Silent):
+        def advance(self, done):
+            process.kill()
+
+    with pytest.raises(StoreError, match=r"^the Dask scheduler is gone; the run can be continued with --resume$"):
+        make(tmp_path, ready(deployment), recipe=recipe_with(realisations=6), progress=Kills())
+
+
+def test_workers_that_are_not_the_runs_let_go_of_it_at_its_end(scheduler, tmp_path):
+    def left(dask_worker):
+        from nmcdist.runs.task import _held
+
+        return [name for name in dask_worker.plugins if name.startswith("nmcdist")], list(_held)
+
+    deployment = ready(scheduler[1])
+    assert make(tmp_path, deployment).failed == {}
+    with connected(*both(deployment)) as client:
+        assert list(client.run(left).values()) == [([], [])]
+
+
+def test_workers_without_the_package_are_named_in_one_line(tmp_path, monkeypatch):
+    class Strange(WorkerPlugin):
+        def setup(self, worker):
+            raise ModuleNotFoundError("No module named 'nmcdist'")
+
+    monkeypatch.setattr(execute, "_plugin", lambda job: Strange())
+    with pytest.raises(StoreError) as caught:
+        make(tmp_path, spread(1, 1))
+    assert str(caught.value) == (
+        "the workers cannot take the job: No module named 'nmcdist'; their environment or image needs nmcdist as it "
+        "is here"
+    )

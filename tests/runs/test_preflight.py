@@ -1,5 +1,6 @@
 """What a cluster is asked before a run: faults end soon, with advice, and a scheduler that answers is used."""
 
+import asyncio
 import json
 import socket
 import stat
@@ -7,6 +8,7 @@ import sys
 import threading
 import time
 
+import psutil
 import pytest
 
 from nmcdist.errors import NmcdistError, PlanError
@@ -69,6 +71,38 @@ def test_a_queue_that_does_not_answer_is_an_error(commands, monkeypatch):
     assert "sbatch did not answer" in complaint(Deployment(kind="slurm", **{**KINDS["slurm"], "interface": None}), 10)
 
 
+def started_by(folder):
+    """Return the processes that commands of a folder have started."""
+    found = psutil.process_iter(["cmdline"])
+    return [process for process in found if str(folder) in " ".join(process.info["cmdline"] or ())]
+
+
+def test_a_script_that_does_not_answer_is_killed_with_what_it_started(commands, tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight, "ANSWER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("nmcdist.runs.jobs._COMMAND_TIMEOUT_S", 0.5)
+    from nmcdist.runs.jobs import SLURMJob
+
+    commands("sbatch", f"{sys.executable} -c 'import time; time.sleep(20)' {tmp_path}; echo done")
+    assert "sbatch did not answer" in complaint(Deployment(kind="slurm", **{**KINDS["slurm"], "interface": None}), 8)
+    assert started_by(tmp_path) == []
+    start = time.monotonic()
+    with pytest.raises(TimeoutError):
+        asyncio.run(SLURMJob._call(["sbatch"]))
+    assert time.monotonic() - start < 4
+    assert started_by(tmp_path) == []
+
+
+def test_warnings_beside_what_slurm_lists_are_no_part_of_it(commands):
+    noise = "echo 'ERROR: ld.so: object a=b.so cannot be preloaded: ignored.' >&2; echo 'Welcome to: hpc!'"
+    deployment = Deployment(kind="slurm", **{**KINDS["slurm"], "interface": None})
+    commands("sinfo", f"{noise}; echo 'fast=1-00:00:00'")
+    commands("sbatch", "exit 0")
+    assert complaint(deployment).startswith("walltime: found 36:00:00, queue fast allows 24:00:00")
+    commands("sinfo", f"{noise}; echo 8:16384")
+    commands("sbatch", "echo 'error: Requested node configuration is not available' >&2; exit 1")
+    assert "its largest nodes have 8 cores, 16.0 GiB (sbatch: error: Requested node" in complaint(deployment)
+
+
 @pytest.mark.parametrize(
     ("said", "advice"),
     [("error: Batch job submission failed: Invalid account or account/partition combination", "project: 'nmc811'"),
@@ -119,6 +153,16 @@ def test_an_address_where_nothing_or_something_else_listens_is_refused(tmp_path,
     assert "no Dask scheduler answers" in complaint(there(scheduler_file=str(path)))
 
 
+def test_a_resolver_that_does_not_answer_is_not_waited_for(monkeypatch):
+    released = threading.Event()
+    monkeypatch.setattr(preflight, "ANSWER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *where, **options: released.wait(20))
+    try:
+        assert "no Dask scheduler answers" in complaint(there(address="tcp://login.cluster:8786"), 5)
+    finally:
+        released.set()
+
+
 def test_kubernetes_out_of_reach_is_an_error(tmp_path, monkeypatch):
     config = {
         "apiVersion": "v1", "kind": "Config", "current-context": "c",
@@ -167,6 +211,24 @@ def test_a_running_scheduler_is_used_and_left_running(running_scheduler, tmp_pat
         preflight.preflight(*both(deployment))
         with connected(*both(deployment)) as client:
             assert client.submit(int, "7").result(timeout=10) == 7
+
+
+def test_a_scheduler_that_speaks_tls_is_asked_in_tls(tmp_path):
+    pytest.importorskip("cryptography")
+    import dask
+    from distributed import LocalCluster, Security
+
+    keys = Security.temporary()
+    for name, text in (("key", keys.tls_client_key), ("cert", keys.tls_client_cert), ("ca", keys.tls_ca_file)):
+        (tmp_path / name).write_text(text)
+    names = {"client.key": "key", "client.cert": "cert", "ca-file": "ca"}
+    tls = {f"distributed.comm.tls.{name}": str(tmp_path / file) for name, file in names.items()}
+    start = {"n_workers": 0, "processes": False, "protocol": "tls", "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(security=keys, **start) as cluster:
+        deployment = there(address=cluster.scheduler_address)
+        assert "no Dask scheduler answers" in complaint(deployment)
+        with dask.config.set(tls):
+            preflight.preflight(*both(deployment))
 
 
 def test_workers_of_a_running_scheduler_with_less_memory_than_said_are_refused(running_scheduler):

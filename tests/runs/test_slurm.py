@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
+import dask
 import pytest
 import yaml
 
@@ -111,7 +112,7 @@ def test_a_slurm_that_is_not_there_is_an_error_soon(deployed, tmp_path, monkeypa
 
 
 def test_jobs_are_workers_that_are_replaced_when_cancelled(deployed, tmp_path):
-    with connected(*deployed()) as client:
+    with connected(*deployed()) as client, dask.config.set({"distributed.deploy.lost-worker-timeout": "2s"}):
         client.wait_for_workers(2, timeout=60)
         first = jobs()
         assert len(first) == 2
