@@ -13,6 +13,7 @@ from nmcdist.errors import PlanError, StoreError
 from nmcdist.runs import volumes
 from nmcdist.runs.journal import Journal, locked
 from nmcdist.runs.parts import finalise_store, retry_failed, run_part
+from nmcdist.runs.redescribe import describe_store
 from nmcdist.runs.status import status_of
 from tests.conftest import (
     BUNDLE,
@@ -134,6 +135,11 @@ class TestParts:
         (out / "catalog.yaml").unlink()
         finalise_store(store)
         assert list(list_entries(out / "catalog.yaml")) == ["tiny"]
+
+    def test_a_store_that_was_described_anew_is_whole_too(self, store):
+        describe_store(store, HERE, changes={"transport": False})
+        assert finalise_store(store).kept == 4
+        assert retry_failed(store, HERE).kept == 4
 
     def test_damage_is_found_before_sealing(self, tmp_path):
         make_part(tmp_path, 1, 1)

@@ -214,7 +214,6 @@ def test_a_running_scheduler_is_used_and_left_running(running_scheduler, tmp_pat
 
 
 def test_a_scheduler_that_speaks_tls_is_asked_in_tls(tmp_path):
-    pytest.importorskip("cryptography")
     import dask
     from distributed import LocalCluster, Security
 
