@@ -1,0 +1,82 @@
+"""Paths and files that come from outside: local paths only, ordinary files only, of a bounded size."""
+
+import os
+import re
+import stat
+from pathlib import Path
+
+from nmcdist.errors import InputError, NmcdistError
+
+TEXT_LIMIT = 64 << 20  # bytes of a text file that a person wrote
+
+# A scheme has two letters or more, so that a Windows drive is none; pathlib makes one slash of two.
+_URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+(::|:/)")
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def local_path(path: str | os.PathLike[str], error: type[NmcdistError] = InputError) -> Path:
+    """Return a path on this machine.
+
+    Raises
+    ------
+    error
+        If it is a URL, or no path at all.
+    """
+    try:
+        text = os.fspath(path)
+    except TypeError:
+        text = None
+    if not isinstance(text, str):
+        raise error(f"path: found {path!r}, expected text or a pathlib.Path")
+    if "\0" in text:
+        raise error(f"{text!r}: contains a NUL character, expected a path")
+    if _URL.match(text):
+        raise error(f"{text}: is a URL, expected a path on this machine (a mounted folder works)")
+    return Path(text)
+
+
+def ordinary_file(path: str | os.PathLike[str], error: type[NmcdistError] = InputError) -> Path:
+    """Return the path of a file that can be read to its end: not a folder, a pipe, a socket or a device.
+
+    Raises
+    ------
+    error
+        If it is missing, unreachable, or none.
+    """
+    found = local_path(path, error)
+    try:
+        mode = found.stat().st_mode
+    except FileNotFoundError:
+        raise error(f"{found}: there is no such file") from None
+    except OSError as cause:
+        raise error(f"{found}: cannot be read ({cause.strerror})") from None
+    if not stat.S_ISREG(mode):
+        kind = next((name for test, name in _KINDS if test(mode)), "of an unknown kind")
+        raise error(f"{found}: is {kind}, expected an ordinary file")
+    return found
+
+
+def read_text(path: str | os.PathLike[str], error: type[NmcdistError] = InputError, limit: int = TEXT_LIMIT) -> str:
+    """Return the text of an ordinary UTF-8 file.
+
+    Raises
+    ------
+    error
+        If it is no ordinary file, cannot be read, is not text, or is larger than the limit in bytes.
+    """
+    found = ordinary_file(path, error)
+    try:
+        size = found.stat().st_size
+        if size > limit:
+            raise error(f"{found}: has {size} bytes, expected at most {limit}")
+        return found.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise error(f"{found}: is not a UTF-8 text file") from None
+    except OSError as cause:
+        raise error(f"{found}: cannot be read ({cause.strerror})") from None
