@@ -15,8 +15,8 @@ from nmcdist.report.resolution import Resolution
 from nmcdist.report.sweep import Sweep
 
 _SCALARS = (
-    "volume_fraction", "surface_area", "mean_curvature", "euler_number", "r_max_nm", "constrictivity_mean",
-    "geodesic_tortuosity_mean", "m_factor_mean",
+    "volume_fraction", "surface_area", "mean_curvature_6", "mean_curvature_26", "euler_number_6", "euler_number_26",
+    "r_max_nm", "constrictivity_mean", "geodesic_tortuosity_mean", "m_factor_mean",
 )  # fmt: skip
 
 
@@ -155,8 +155,14 @@ def _calibrated_rows(sweep: Sweep, parameters: dict[float, CbaParameters]) -> li
         row("V carbon binder", fractions["carbon_binder"], "volume_fraction", "carbon_binder"),
         row("S solid / nm^-1", theory.solid_surface(p), "surface_area", "solid"),
         row("S graphite / nm^-1", graphite.surface_area, "surface_area", "graphite", tables[1]),
-        row("K graphite / nm^-2", graphite.mean_curvature, "mean_curvature", "graphite", tables[2]),
-        row("N graphite / nm^-3", graphite.euler_number, "euler_number", "graphite", tables[3]),
+        *(
+            row(f"{label}, {n}-adjacency", exact, f"{name}_{n}", "graphite", paper)
+            for label, exact, name, paper in (
+                ("K graphite / nm^-2", graphite.mean_curvature, "mean_curvature", tables[2]),
+                ("N graphite / nm^-3", graphite.euler_number, "euler_number", tables[3]),
+            )
+            for n in (6, 26)
+        ),
     ]
 
 
