@@ -76,7 +76,8 @@ def read_text(path: str | os.PathLike[str], error: type[NmcdistError] = InputErr
         if size > limit:
             raise error(f"{found}: has {size} bytes, expected at most {limit}")
         return found.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise error(f"{found}: is not a UTF-8 text file") from None
+    except UnicodeDecodeError as cause:
+        also = " (it is UTF-16)" if cause.object[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
+        raise error(f"{found}: is not a UTF-8 text file{also}") from None
     except OSError as cause:
         raise error(f"{found}: cannot be read ({cause.strerror})") from None

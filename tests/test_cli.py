@@ -98,13 +98,13 @@ def test_every_fault_of_a_recipe_has_its_line(nmcdist, recipe, tmp_path):
 
 def test_what_cannot_run_is_refused_in_one_line_before_anything_is_written(nmcdist, recipe, tmp_path):
     out = tmp_path / "out"
-    assert refused(nmcdist("run", tmp_path / "no.yaml", "--out", out), "cannot be read")
+    assert refused(nmcdist("run", tmp_path / "no.yaml", "--out", out), "there is no such file")
     assert refused(nmcdist("run", recipe(bundle="ghost"), "--out", out), "'ghost'")
     assert refused(nmcdist("run", recipe(sweep={"nu": [1.0]}), "--out", out), "sweep.nu: ")
     assert refused(nmcdist("run", recipe(), "--out", out, "--memory", "100MiB"), "memory: a task")
     assert refused(nmcdist("run", recipe(), "--out", out, "--memory", "much"), "memory_per_worker: found 'much'")
     assert refused(nmcdist("run", recipe(), "--out", out, "--workers", -1), "workers: found -1")
-    assert refused(nmcdist("run", recipe(), "--out", out, "--cluster", "no.yaml"), "cannot be read")
+    assert refused(nmcdist("run", recipe(), "--out", out, "--cluster", "no.yaml"), "there is no such file")
     assert refused(nmcdist("run", recipe(), "--out", recipe() / "out"), "is not a folder")
     for part in ("", "0/2", "3/2", "1"):
         assert refused(nmcdist("run", recipe(), "--out", out, "--partition", part), f"partition: found '{part}'")
@@ -325,7 +325,7 @@ def test_a_phantom_is_written_as_maps_beside_its_bundle(nmcdist, tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "fault"),
-    [(["missing", "--out", "o"], "missing"), ([".", "--out", "o", "--recipe", "none.yaml"], "none.yaml: No such file"),
+    [(["missing", "--out", "o"], "missing"), ([".", "--out", "o", "--recipe", "none.yaml"], "none.yaml: there is no such file"),
      ([".", "--out", "o", "--base", "cba-cathode"], "bundle 'cba-cathode': found neither"),
      ([".", "--out", "o"], "found no")],
 )  # fmt: skip

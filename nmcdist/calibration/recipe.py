@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from nmcdist.errors import RecipeError
+from nmcdist.yaml_text import load_yaml
 
 Count = Annotated[int, Field(ge=1, le=10**6)]
 Positive = Annotated[float, Field(gt=0)]
@@ -167,14 +167,7 @@ def load_grain_recipe(path: Path) -> GrainRecipe:
     RecipeError
         If the file cannot be read, is not YAML, or has an unknown or impossible field, which it names.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict):
-        raise RecipeError(f"{path}: found {type(content).__name__}, expected fields with values")
+    content = load_yaml(path, RecipeError)
     try:
         return GrainRecipe.model_validate(content)
     except ValidationError as error:

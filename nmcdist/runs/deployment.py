@@ -4,12 +4,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from nmcdist.datasets.files import parsed_bytes
 from nmcdist.errors import RecipeError
-from nmcdist.runs.recipe import OnceLoader, fault_lines
+from nmcdist.runs.recipe import fault_lines
+from nmcdist.yaml_text import load_yaml
 
 Kind = Literal["local", "slurm", "pbs", "lsf", "sge", "htcondor", "kubernetes", "scheduler"]
 QUEUES = ("slurm", "pbs", "lsf", "sge", "htcondor")
@@ -203,18 +203,6 @@ class Deployment(BaseModel):
 SHORTEST_WALLTIME_S = 120
 
 
-class _Loader(OnceLoader):
-    """YAML in which 12:00:00 is text, which version 1.1 takes for the number 43200, and no key stands twice."""
-
-
-_INTEGER = "tag:yaml.org,2002:int"
-_Loader.yaml_implicit_resolvers = {
-    letter: [(tag, pattern) for tag, pattern in resolvers if tag != _INTEGER]
-    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(_INTEGER, re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
-
-
 def load_deployment(path: str | Path | None = None, **overrides: Any) -> Deployment:
     """Read a deployment file, and let what is given on the command line take precedence.
 
@@ -223,16 +211,9 @@ def load_deployment(path: str | Path | None = None, **overrides: Any) -> Deploym
     RecipeError
         With one line for every fault in the file or in the overrides.
     """
-    content: Any = {}
+    content: dict[str, Any] = {}
     if path is not None:
-        try:
-            content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
-        except OSError as error:
-            raise RecipeError(f"{path}: cannot be read ({error.strerror})") from None
-        except (UnicodeDecodeError, yaml.YAMLError) as error:
-            raise RecipeError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-        if not isinstance(content, dict):
-            raise RecipeError(f"{path}: found {type(content).__name__}, expected a mapping of fields")
+        content = load_yaml(path, RecipeError)
         if "kind" not in content:
             raise RecipeError(f"{path}: kind: missing, expected one of {', '.join(get_args(Kind))}")
     content = {**content, **{name: value for name, value in overrides.items() if value is not None}}

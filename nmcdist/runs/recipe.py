@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from nmcdist.bundle import Bundle, list_bundles, load_bundle
 from nmcdist.errors import RecipeError
+from nmcdist.yaml_text import load_yaml
 
 GRAPHITE_FRACTION = "graphite_fraction"
 
@@ -175,16 +175,7 @@ def load_recipe(path: str | Path) -> BaseRecipe:
     RecipeError
         If it cannot be read; otherwise one line for every fault in it, with the field's path.
     """
-    path = Path(path)
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=OnceLoader)
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise RecipeError(f"{path}: not a text file") from None
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-    return parsed_recipe(content, str(path))
+    return parsed_recipe(load_yaml(path, RecipeError), str(path))
 
 
 def parsed_recipe(content: Any, where: str) -> BaseRecipe:
@@ -251,22 +242,3 @@ _PLAINLY = {
     "a valid tuple": "a list",
     "a valid dictionary": "a mapping",
 }
-
-
-class OnceLoader(yaml.SafeLoader):
-    """YAML that takes 2.21e-11 for a number, as YAML 1.2 does, and refuses a key that stands twice."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """Return the mapping of a node, or raise."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = sorted({str(key) for key in keys if keys.count(key) > 1})
-        if twice:
-            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-OnceLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$"),
-    list("-+0123456789."),
-)

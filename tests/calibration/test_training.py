@@ -326,7 +326,7 @@ def test_a_device_that_cannot_be_used_is_refused_before_anything_is_done(section
     ("text", "fault"),
     [("windows: 32", "windows: Extra inputs"), ("window: 30", "window: .*multiple of 8"),
      ("net: {diagonal_range: [0, 10]}", "net: .*diagonal_range: found .0, 10., expected numbers above 0"),
-     ("- a", "found list, expected fields"), ("method: gan", "method: Input should be 'energy' or 'adversarial'"),
+     ("- a", "found a list, expected a mapping of fields"), ("method: gan", "method: Input should be 'energy' or 'adversarial'"),
      ("epochs: many", "epochs: .*valid integer"),
      ("net: {diagonal_range: [0.01, 10]}", "diagonal_range: found .0.01, 10., expected a ratio of 100 at most"),
      ("net: {widths: [1000000]}", "net.widths.*: Input should be less than or equal to 4096"),

@@ -43,7 +43,7 @@ def test_the_command_line_goes_before_the_file(tmp_path):
      (SLURM + "gpus_per_worker: -1", "gpus_per_worker: found -1"),
      (SLURM + "log_folder: 3", "log_folder: found 3, expected a path$"),
      (SLURM + "log_folder: ''", "log_folder: found '', expected a path$"),
-     (SLURM + "workers: 3", "not valid YAML .workers stands twice"),
+     (SLURM + "workers: 3", "line 5: workers is given twice, first in line 2"),
      ("[local]", "expected a mapping"), ("kind: [", "not valid YAML")],
 )  # fmt: skip
 def test_an_impossible_field_is_refused(tmp_path, text, complaint):

@@ -90,7 +90,7 @@ def test_numbers_with_an_exponent_are_numbers_and_none_means_no_descriptors(tmp_
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [("a: [", "not valid YAML"), ("- 1", "expected a mapping"), ("", "expected a mapping"),
-     ("{name: a, name: b}", "name stands twice"), ("a: !!python/object:os.system x", "not valid YAML")],
+     ("{name: a, name: b}", "name is given twice"), ("a: !!python/object:os.system x", "line 1: found the tag")],
 )  # fmt: skip
 def test_a_file_that_is_no_recipe_is_refused_in_one_line(tmp_path, text, complaint):
     (tmp_path / "r.yaml").write_text(text)
@@ -100,7 +100,7 @@ def test_a_file_that_is_no_recipe_is_refused_in_one_line(tmp_path, text, complai
 
 
 def test_a_missing_recipe_is_refused(tmp_path):
-    with pytest.raises(RecipeError, match=r"no.yaml: cannot be read \(No such file"):
+    with pytest.raises(RecipeError, match=r"no.yaml: there is no such file"):
         load_recipe(tmp_path / "no.yaml")
 
 
