@@ -95,7 +95,7 @@ def _document(text: str) -> dict[str, Any]:
     events: Iterator[Any] = yaml.parse(text, Loader=yaml.SafeLoader)
     for event in events:
         if isinstance(event, yaml.DocumentStartEvent):
-            line = event.start_mark.line
+            line = event.start_mark.line  # type: ignore[union-attr]
             if documents:
                 raise _Fault(line, "found a second document, expected one")
             documents.append(_value(next(events), events, 0))

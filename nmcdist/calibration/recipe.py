@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from nmcdist.errors import RecipeError
+from nmcdist.faults import fault_lines
 from nmcdist.yaml_text import load_yaml
 
 Count = Annotated[int, Field(ge=1, le=10**6)]
@@ -25,7 +26,7 @@ _WIDEST = 100.0
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
 class NetSettings(_Frozen):
@@ -171,6 +172,4 @@ def load_grain_recipe(path: Path) -> GrainRecipe:
     try:
         return GrainRecipe.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        raise RecipeError(f"{path}: {field + ': ' if field else ''}{first['msg']}") from None
+        raise RecipeError("\n".join(fault_lines(error, str(path), GrainRecipe))) from None

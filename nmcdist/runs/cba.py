@@ -11,6 +11,7 @@ import numpy as np
 from nmcdist.bundle import Bundle
 from nmcdist.datasets.layout import Coordinate, Shape, Variable, descriptor_variable
 from nmcdist.errors import BundleError, RecipeError
+from nmcdist.faults import proposal
 from nmcdist.runs.recipe import GRAPHITE_FRACTION, DescriptorSpec, Recipe
 
 MODEL = "cba"
@@ -34,6 +35,9 @@ def parameter_changes(recipe: Recipe, bundle: Bundle) -> list[dict[str, float]]:
     from nmcdist.models.theory import intensity_for_graphite_fraction
 
     changes: list[dict[str, float]] = []
+    known = [GRAPHITE_FRACTION, *bundle.values]
+    if recipe.swept is not None and recipe.swept not in known:
+        raise RecipeError(f"sweep.{recipe.swept}: unknown parameter{proposal(recipe.swept, known)}")
     for value in recipe.levels:
         if value is None:
             changes.append({})

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from nmcdist.datasets.files import parsed_bytes
 from nmcdist.errors import RecipeError
-from nmcdist.runs.recipe import fault_lines
+from nmcdist.faults import fault_lines
 from nmcdist.yaml_text import load_yaml
 
 Kind = Literal["local", "slurm", "pbs", "lsf", "sge", "htcondor", "kubernetes", "scheduler"]
@@ -220,8 +220,4 @@ def load_deployment(path: str | Path | None = None, **overrides: Any) -> Deploym
     try:
         return Deployment.model_validate(content)
     except ValidationError as error:
-        where = str(path or "cluster")
-        lines = "\n".join(fault_lines(error, where)).splitlines()
-        raise RecipeError(
-            "\n".join(line if line.startswith(f"{where}: ") else f"{where}: {line}" for line in lines)
-        ) from None
+        raise RecipeError("\n".join(fault_lines(error, str(path or "cluster"), Deployment))) from None

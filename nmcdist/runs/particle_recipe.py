@@ -2,20 +2,30 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from nmcdist.runs.recipe import BaseRecipe, Frozen, Nanometres, as_tuple
+from nmcdist.runs.recipe import MOST_ITEMS, BaseRecipe, Frozen, Nanometres, as_tuple, each_once
 
-VoxelSizes = Annotated[tuple[Nanometres, ...], BeforeValidator(as_tuple), Field(max_length=8)]
-Heights = Annotated[
-    tuple[Annotated[float, Field(ge=0, lt=1)], ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=16)
+VoxelSizes = Annotated[
+    tuple[Nanometres, ...], BeforeValidator(as_tuple), Field(max_length=8), AfterValidator(each_once)
 ]
+Heights = Annotated[
+    tuple[Annotated[float, Field(ge=0, lt=1)], ...],
+    BeforeValidator(as_tuple),
+    Field(min_length=1, max_length=16),
+    AfterValidator(each_once),
+]
+
+
+def label_name(voxel_size_nm: float) -> str:
+    """Return the name of the variable with the voxels of this size."""
+    return f"labels_{voxel_size_nm:g}nm"
 
 
 class ParticlesSpec(Frozen):
     """How many particles, and how many of them one task makes and one file holds."""
 
-    count: Annotated[int, Field(ge=1, le=2**31)]
+    count: Annotated[int, Field(ge=1, le=MOST_ITEMS)]
     batch: Annotated[int, Field(ge=1, le=100_000)] = 50
 
 
@@ -38,9 +48,21 @@ class LabelSpec(Frozen):
     def _is_sound(self) -> "LabelSpec":
         if self.shard < self.chunk:
             raise ValueError(f"shard: found {self.shard}, expected at least chunk = {self.chunk}")
-        if len(set(self.voxel_sizes_nm)) != len(self.voxel_sizes_nm):
-            raise ValueError(f"voxel_sizes_nm: found {list(self.voxel_sizes_nm)}, expected each size once")
         return self
+
+    @field_validator("voxel_sizes_nm")
+    @classmethod
+    def _each_has_a_name(cls, sizes: tuple[float, ...]) -> tuple[float, ...]:
+        named: dict[str, float] = {}
+        for size in sizes:
+            name = label_name(size)
+            if name in named:
+                raise ValueError(
+                    f"found {named[name]!r} and {size!r}, whose variables would both be named {name}, expected sizes "
+                    "that differ in their first six digits"
+                )
+            named[name] = size
+        return sizes
 
 
 class OrientationSpec(Frozen):

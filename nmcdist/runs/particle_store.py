@@ -24,7 +24,7 @@ from nmcdist.descriptors.shell import VARIABLES as SHELL
 from nmcdist.geometry import sphere
 from nmcdist.models.particle import ParticleModel
 from nmcdist.runs import statistics
-from nmcdist.runs.particle_recipe import ParticleRecipe
+from nmcdist.runs.particle_recipe import ParticleRecipe, label_name
 from nmcdist.runs.published import store_attrs
 
 STATISTICS = "batch_statistics"
@@ -73,11 +73,6 @@ def sizes_of(recipe: ParticleRecipe, bundle: Bundle) -> Sizes:
     starts = np.arange(0, recipe.samples, recipe.particles.batch)
     likely = int((per_volume * (largest + _STORED_MARGIN * model.grains.spacing_nm) ** 3).sum())
     return Sizes(largest + edge + spare, np.add.reduceat(rows, starts).astype(np.int64), likely)
-
-
-def label_name(voxel_size_nm: float) -> str:
-    """Return the name of the variable with the voxels of this size."""
-    return f"labels_{voxel_size_nm:g}nm"
 
 
 def label_shape(sizes: Sizes, voxel_size_nm: float) -> Shape:

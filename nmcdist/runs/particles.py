@@ -25,13 +25,12 @@ from nmcdist.runs.cluster import Machine, resources_for
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.journal import Journal
 from nmcdist.runs.memory import USABLE, particle_task_need
-from nmcdist.runs.particle_recipe import GrainSpec, ParticleRecipe
+from nmcdist.runs.particle_recipe import GrainSpec, ParticleRecipe, label_name
 from nmcdist.runs.particle_store import (
     CHUNK_ROWS,
     PIECES,
     STATISTICS,
     Sizes,
-    label_name,
     label_shape,
     particle_layout,
     sizes_of,

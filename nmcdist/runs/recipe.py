@@ -1,23 +1,36 @@
 """Recipes: what a dataset is to be, as a YAML file that is checked whole before anything starts."""
 
+import difflib
 import hashlib
 import json
-import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from nmcdist.bundle import Bundle, list_bundles, load_bundle
+from nmcdist.bundle import Bundle, CbaParameters, list_bundles, load_bundle
 from nmcdist.errors import RecipeError
+from nmcdist.faults import KEYS, fault_lines, shown
 from nmcdist.yaml_text import load_yaml
 
 GRAPHITE_FRACTION = "graphite_fraction"
+SWEPT = [GRAPHITE_FRACTION, *CbaParameters.model_fields]
+
+MOST_ITEMS = 10**7  # a store lists its items, and each is a task or a part of one
 
 Axis = Literal["z", "y", "x"]
-Nanometres = Annotated[float, Field(gt=0)]
+Nanometres = Annotated[float, Field(ge=0.001, le=1e9)]
 
 
 class Frozen(BaseModel):
@@ -33,8 +46,32 @@ def as_tuple(value: Any) -> Any:
 
 Edge = Annotated[int, Field(ge=2, le=2**20)]
 Shape = Annotated[tuple[Edge, Edge, Edge], BeforeValidator(as_tuple)]
-Axes = Annotated[tuple[Axis, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=3)]
-Levels = Annotated[tuple[float, ...], BeforeValidator(as_tuple), Field(min_length=1)]
+
+
+def each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the values, or refuse those that are given twice."""
+    seen: set[Any] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"found {value!r} twice, expected each value once")
+        seen.add(value)
+    return values
+
+
+def one_line(text: str) -> str:
+    """Return text of one printable line, or refuse it."""
+    if not text.isprintable() or not text.strip():
+        raise ValueError(f"found {shown(text)}, expected a line of printable text")
+    return text
+
+
+Axes = Annotated[
+    tuple[Axis, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=3), AfterValidator(each_once)
+]
+Line = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(one_line)]
+Levels = Annotated[
+    tuple[float, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=10_000), AfterValidator(each_once)
+]
 
 
 class VolumeSpec(Frozen):
@@ -51,12 +88,6 @@ class DescriptorSpec(Frozen):
     max_radius_nm: Nanometres = 1500.0
     axes: Axes = ("z", "y", "x")
     transport: bool = True
-
-    @model_validator(mode="after")
-    def _each_axis_once(self) -> "DescriptorSpec":
-        if len(set(self.axes)) != len(self.axes):
-            raise ValueError(f"axes: found {list(self.axes)}, expected each axis once")
-        return self
 
 
 class StorageSpec(Frozen):
@@ -89,9 +120,9 @@ class BaseRecipe(Frozen):
     kind: ClassVar[str]
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100)]
-    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$")]
-    title: Annotated[str, Field(min_length=1)]
-    bundle: Annotated[str, Field(min_length=1)]
+    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$", max_length=100)]
+    title: Line
+    bundle: Line
     seed: Annotated[int, Field(ge=0, lt=2**64)]
 
     @property
@@ -128,8 +159,8 @@ class Recipe(BaseRecipe):
     kind: ClassVar[str] = "volumes"
 
     volume: VolumeSpec
-    sweep: dict[str, Levels] = {}
-    realisations: Annotated[int, Field(ge=1, le=2**31)] = 1
+    sweep: Annotated[dict[str, Levels], Field(json_schema_extra={KEYS: SWEPT})] = {}
+    realisations: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = 1
     descriptors: DescriptorSpec | None = DescriptorSpec()
     storage: StorageSpec = StorageSpec()
 
@@ -147,8 +178,8 @@ class Recipe(BaseRecipe):
     def _stores_something(self) -> "Recipe":
         if self.descriptors is None and not self.storage.volumes:
             raise ValueError("storage.volumes: found false beside no descriptors, so nothing would be stored")
-        if self.samples > 2**31:
-            raise ValueError(f"realisations: found {self.samples} items in all, expected at most 2^31")
+        if self.samples > MOST_ITEMS:
+            raise ValueError(f"realisations: found {self.samples} items in all, expected at most {MOST_ITEMS}")
         return self
 
     @property
@@ -190,13 +221,22 @@ def parsed_recipe(content: Any, where: str) -> BaseRecipe:
         raise RecipeError(f"{where}: found {type(content).__name__}, expected a mapping of fields")
     if content.get("descriptors") == "none":
         content = {**content, "descriptors": None}
-    from nmcdist.runs.particle_recipe import ParticleRecipe  # which builds on this module
-
-    kind = ParticleRecipe if "particles" in content else Recipe
+    kind = _kind_of(content)
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        raise RecipeError("\n".join(fault_lines(error, where))) from None
+        raise RecipeError("\n".join(fault_lines(error, where, kind))) from None
+
+
+def _kind_of(content: Mapping[str, Any]) -> type[BaseRecipe]:
+    """Return the kind of recipe that fields belong to, also where the field that decides is misspelt."""
+    from nmcdist.runs.particle_recipe import ParticleRecipe  # which builds on this module
+
+    deciding: dict[str, type[BaseRecipe]] = {"particles": ParticleRecipe, "volume": Recipe}
+    names = [str(name) for name in content]
+    near = (found for name in names for found in difflib.get_close_matches(name, deciding, n=1, cutoff=0.7))
+    name = next((name for name in deciding if name in content), None) or next(near, "volume")
+    return deciding[name]
 
 
 def recipe_bundle(recipe: BaseRecipe, folder: Path) -> Bundle:
@@ -210,35 +250,3 @@ def recipe_bundle(recipe: BaseRecipe, folder: Path) -> Bundle:
     if recipe.bundle in list_bundles() or not (folder / recipe.bundle).exists():
         return load_bundle(recipe.bundle)
     return load_bundle(folder / recipe.bundle)
-
-
-def fault_lines(error: ValidationError, where: str) -> list[str]:
-    """Return one line for each fault: where it stands, what was found, what is expected."""
-    return [f"{where}: {_fault(e)}" for e in error.errors()]
-
-
-def _fault(error: Any) -> str:
-    parts = [f"[{p}]" if isinstance(p, int) else f".{p}" for p in error["loc"]]
-    place = "".join(parts).lstrip(".")
-    if error["type"] == "value_error":
-        message = error["msg"].removeprefix("Value error, ")
-        joint = ": " if message.startswith("found") else "."
-        return f"{place}{joint}{message}" if place else message
-    if error["type"] == "extra_forbidden":
-        return f"{place}: unknown field"
-    if error["type"] == "missing":
-        return f"{place}: missing"
-    found = error["input"]
-    shown = f"a {type(found).__name__}" if isinstance(found, dict | list | tuple) else repr(found)
-    expected = re.sub(r"^(Input|String|Tuple|Dictionary) should (be|have)?", "", error["msg"]).strip()
-    return f"{place}: found {shown}, expected {_PLAINLY.get(expected, expected)}"
-
-
-_PLAINLY = {
-    "a valid string": "text (in quotes, where it looks like a number)",
-    "a valid integer": "an integer",
-    "a valid number": "a number",
-    "a valid boolean": "true or false",
-    "a valid tuple": "a list",
-    "a valid dictionary": "a mapping",
-}

@@ -247,7 +247,7 @@ class TestRecipe:
         [
             ({"particles": {"count": 0}}, r"particles\.count: found 0, expected"),
             ({"particles": {"count": 3, "batches": 2}}, r"particles\.batches: unknown field"),
-            ({"labels": {"voxel_sizes_nm": [50.0, 50.0]}}, r"labels\.voxel_sizes_nm: found \[50.0, 50.0\]"),
+            ({"labels": {"voxel_sizes_nm": [50.0, 50.0]}}, r"labels\.voxel_sizes_nm: found 50.0 twice"),
             ({"labels": {"chunk": 64, "shard": 32}}, r"labels\.shard: found 32, expected at least chunk = 64"),
             ({"descriptors": {"cut_heights": [1.5]}}, r"descriptors\.cut_heights\[0\]: found 1.5"),
             ({"orientations": {"concentration": "strong"}}, r"orientations\.concentration: found 'strong'"),

@@ -1,0 +1,110 @@
+"""What is wrong with plain data that a person wrote, a line for each fault, and the known name that a typo is near."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+KEYS = "keys"  # in a field's `json_schema_extra`: the names that its mapping may have
+MOST_FAULTS = 20
+_SHOWN = 60  # characters of a value
+
+
+def fault_lines(error: ValidationError, where: str, model: type[BaseModel]) -> list[str]:
+    """Return one line for each fault: its field, what was found, what is expected.
+
+    Parameters
+    ----------
+    error : ValidationError
+        What validating `model` raised.
+    where : str
+        What each line begins with.
+    model : type
+        The fields that it has are proposed in place of unknown ones.
+    """
+    faults = error.errors(include_url=False, include_context=False)
+    lines = [f"{where}: {line}" for fault in faults[:MOST_FAULTS] for line in _fault(fault, model).splitlines()]
+    return lines + ([f"{where}: and {len(faults) - MOST_FAULTS} more faults"] if len(faults) > MOST_FAULTS else [])
+
+
+def proposal(name: str, known: Iterable[str]) -> str:
+    """Return how a message about an unknown name goes on: with the name that was meant, or with all there are."""
+    names = list(known)
+    near = _near(name, names)
+    return f"; did you mean {near}?" if near else f", expected one of {', '.join(names)}"
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: a number or text, cut if it is long, otherwise its type."""
+    if isinstance(value, dict | list | tuple):
+        return f"a {type(value).__name__}"
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    """Return the known name that is most like this one, empty if none is."""
+    lowered = {word.lower(): word for word in known}
+    near = difflib.get_close_matches(name[:_SHOWN].lower(), lowered, n=1, cutoff=0.7)
+    return lowered[near[0]] if near else ""
+
+
+def _fault(fault: Any, model: type[BaseModel]) -> str:
+    parts = [f"[{p}]" if isinstance(p, int) else f".{p}" for p in fault["loc"]]
+    place = "".join(parts).lstrip(".")
+    if fault["type"] == "value_error":
+        message = fault["msg"].removeprefix("Value error, ")
+        joint = ": " if message.startswith("found") else "."
+        return f"{place}{joint}{message}" if place else message
+    if fault["type"] == "extra_forbidden":
+        return f"{place[:_SHOWN]}: unknown field{_meant(fault['loc'], model)}"
+    if fault["type"] == "missing":
+        return f"{place}: missing"
+    expected = re.sub(r"^(Input|String|Tuple|Dictionary) should (be|have)?", "", fault["msg"]).strip()
+    return f"{place}: found {shown(fault['input'])}, expected {_PLAINLY.get(expected, expected)}"
+
+
+def _meant(place: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    """Propose a field of the part in which an unknown one was found, or the part to which it belongs."""
+    name, here = str(place[-1]), list(_part(model, place[:-1]).model_fields)
+    if _near(name, here):
+        return proposal(name, here)
+    elsewhere = {path.split(".")[-1]: path for path in reversed(_paths(model))}
+    near = _near(name, elsewhere)
+    return f"; did you mean {elsewhere[near]}?" if near else proposal(name, here)
+
+
+def _part(model: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel]:
+    for step in place:
+        if isinstance(step, str):
+            model = next(iter(_models(model.model_fields[step].annotation)), model)
+    return model
+
+
+def _paths(model: type[BaseModel], before: str = "") -> list[str]:
+    found = []
+    for name, field in model.model_fields.items():
+        found.append(before + name)
+        for part in _models(field.annotation):
+            found += _paths(part, f"{before}{name}.")
+        keys = field.json_schema_extra.get(KEYS, ()) if isinstance(field.json_schema_extra, dict) else ()
+        found += [f"{before}{name}.{key}" for key in keys]  # type: ignore[union-attr]
+    return found
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [part for argument in get_args(annotation) for part in _models(argument)]
+
+
+_PLAINLY = {
+    "a valid string": "text (in quotes, where it looks like a number)",
+    "a valid integer": "an integer",
+    "a valid number": "a number",
+    "a valid boolean": "true or false",
+    "a valid tuple": "a list",
+    "a valid dictionary": "a mapping",
+}
