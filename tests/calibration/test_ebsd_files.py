@@ -564,9 +564,9 @@ def test_refuses_hdf5_that_is_none_or_cut_off(tmp_path):
 @pytest.mark.parametrize("suffix", [".ang", ".ctf", ".cpr"])
 def test_refuses_what_is_no_file_or_empty(tmp_path, suffix):
     path = tmp_path / f"map{suffix}"
-    assert refusal(path) == f"map{suffix}: there is no such file, expected an EBSD map"
+    assert refusal(path) == f"map{suffix}: there is no such file"
     path.mkdir()
-    assert refusal(path) == f"map{suffix}: is not a file, expected an EBSD map"
+    assert refusal(path) == f"map{suffix}: is a folder, expected an ordinary file"
     path.rmdir()
     path.touch()
     path.with_suffix(".crc").touch()
@@ -575,7 +575,7 @@ def test_refuses_what_is_no_file_or_empty(tmp_path, suffix):
 
 def test_refuses_a_name_too_long_for_a_file(tmp_path):
     path = tmp_path / f"{'a' * 300}.ang"
-    assert refusal(path) == f"{path.name}: cannot be read, File name too long"
+    assert refusal(path) == f"{path.name}: cannot be read (File name too long)"
 
 
 def test_refuses_an_unknown_extension(tmp_path):

@@ -1,4 +1,4 @@
-"""Reads .ang, the text format of EDAX, also as EMsoft and others write it."""
+"""Reads .ang, the text format of EDAX, also as EMsoft, MTEX, orix, NanoMEGAS and others write it."""
 
 import re
 from pathlib import Path
@@ -6,35 +6,82 @@ from pathlib import Path
 import numpy as np
 
 from nmcdist.calibration.ebsd.grid import MICROMETRE_NM, Grid, Points, Where, assemble
+from nmcdist.calibration.ebsd.indexing import Signs, edax_numbering, number_phases
+from nmcdist.calibration.ebsd.layout import grid_of_positions, lay_out
 from nmcdist.calibration.ebsd.scan import Phase, Scan
-from nmcdist.calibration.ebsd.text import Field, Header, check_count, check_index, points_where, read_lines, read_table
-from nmcdist.calibration.ebsd.vendors import edax_grid_kind, edax_indexed, edax_phase_numbers, edax_symmetry
+from nmcdist.calibration.ebsd.text import (
+    Field,
+    Header,
+    check_index,
+    count_fault,
+    points_where,
+    read_lines,
+    read_table,
+)
+from nmcdist.calibration.ebsd.vendors import edax_grid_kind, edax_symmetry, edax_unsolved
 from nmcdist.errors import ImageError
 
 _SIZES = ("XSTEP", "YSTEP", "NCOLS_ODD", "NCOLS_EVEN", "NROWS")
-_PHASE_FIELDS = ("MaterialName", "Symmetry")
-_NEEDED = (3, 4, 6, 7)  # x, y, confidence, phase
+_PHASE_FIELDS = ("materialname", "symmetry")
+
+# Columns as EDAX writes them, and the names that headers give them, without case, blanks and signs.
+_COLUMNS = {"phi1": 0, "phi": 1, "phi2": 2, "x": 3, "y": 4, "iq": 5, "ci": 6, "phase": 7}
+_SYNONYMS = {
+    "imagequality": "iq", "confidenceindex": "ci", "phaseindex": "phase", "phaseid": "phase",
+    "euler1": "phi1", "euler2": "phi", "euler3": "phi2", "xposition": "x", "yposition": "y",
+}  # fmt: skip
+_NEEDED_COLUMNS = 8
+
+# NanoMEGAS writes the positions of a TEM in nanometres, and neither sizes nor steps.
+_TEM = re.compile(r"\bACOM\b|\bASTAR\b|NanoMEGAS|# *TEM data", re.IGNORECASE)
+_UNITS_NM = {"nm": 1.0, "nanometers": 1.0, "nanometres": 1.0}
 
 
-def read_ang(path: Path, index: int) -> Scan:
-    """Read an .ang file: a header of lines that begin with #, then a point a line, angles in radians."""
-    check_index(path, index, 1)
-    lines = read_lines(path)
-    if not lines[0].startswith("#"):
+def read_ang(path: Path, index: int | None) -> Scan:
+    """Read an .ang file: a header of lines that begin with #, then one point per line, angles in radians."""
+    notes: list[str] = []
+    check_index(path, index, [path.stem], notes)
+    lines = _first_point_apart(read_lines(path))
+    if not lines[0].lstrip().startswith("#"):
         raise ImageError(f"{path}: line 1 is {lines[0][:40]!r}, expected a header line that begins with #")
-    start = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    start = next((i for i, line in enumerate(lines) if line.strip() and line.lstrip()[0] != "#"), len(lines))
     header, phases = _read_header(path, lines[:start])
-    table = read_table(path, lines, start, 8, _NEEDED)
+    columns = _columns(header)
+    table = read_table(
+        path, lines, start, max(_NEEDED_COLUMNS, *(k + 1 for k in columns.values())), [columns["x"], columns["y"]]
+    )
     where = points_where(path, start)
-    grid = _read_grid(header, table, where)
-    check_count(path, len(lines), len(table), grid)
-    confidence = table[:, 6]
-    euler = table[:, :3]
-    phase = np.where(edax_indexed(euler, confidence), edax_phase_numbers(table[:, 7], list(phases), where), 0)
-    points = Points(euler, phase, (table[:, 3], table[:, 4]), confidence, "confidence index")
-    # NanoMegas writes nanometres, everyone else micrometres.
-    unit_nm = 1.0 if any("ACOM" in line for line in lines[:start]) else MICROMETRE_NM
-    return assemble(path.name, grid, points, tuple(phases.values()), where, unit_nm)
+    position = table[:, columns["x"]], table[:, columns["y"]]
+    tem = any(_TEM.search(line) for line in lines[:start])
+    unit_nm = _unit_nm(header, columns, tem, notes)
+    grid = _read_grid(header, position, tem, where, notes).checked(str(path))
+    fault = count_fault(path, len(lines), len(table), grid)
+    grid, cells = lay_out(grid, len(table), position, where, notes, fault)
+    points = _points(table, columns, header, phases, where, notes)
+    return assemble(path.name, grid, cells, points, tuple(phases.values()), where, unit_nm, notes)
+
+
+def _points(
+    table: np.ndarray, columns: dict[str, int], header: Header, phases: dict[int, Phase], where: Where, notes: list[str]
+) -> Points:
+    euler = table[:, [columns[name] for name in ("phi1", "phi", "phi2")]]
+    if _column_unit(header, columns["phi1"]).startswith("deg"):
+        euler = np.radians(euler)
+    confidence = table[:, columns["ci"]]
+    signs = Signs(euler, edax_unsolved(euler, confidence), confidence, table[:, columns["iq"]])
+    ids = table[:, _phase_column(table, columns["phase"], phases, "COLUMN_HEADERS" in header, notes)]
+    phase = number_phases(ids, edax_numbering(phases), signs, where, notes)
+    return Points(euler, phase, confidence, "confidence index")
+
+
+def _first_point_apart(lines: list[str]) -> list[str]:
+    """Return the lines, the first point on one of its own: NanoMEGAS ends its header with # instead of a new line."""
+    for i, line in enumerate(lines):
+        if not line.startswith("#"):
+            break
+        if found := re.match(r"(#\s*GRID:\s*\w+#)\s*([-+.\d].*)", line):
+            return [*lines[:i], *found.groups(), *lines[i + 1 :]]
+    return lines
 
 
 def _read_header(path: Path, lines: list[str]) -> tuple[Header, dict[int, Phase]]:
@@ -42,18 +89,23 @@ def _read_header(path: Path, lines: list[str]) -> tuple[Header, dict[int, Phase]
     header = Header(path)
     crystals: list[tuple[int, Header]] = []
     for number, line in enumerate(lines, 1):
-        found = re.match(r"#\s*([\w-]+):?\s*(.*?)\s*$", line)
+        found = re.match(r"\s*#\s*([\w-]+):?\s*(.*?)\s*$", line)
         if not found:
             continue
         field = Field(f"{path}: line {number}", *found.groups())
-        if field.key == "Phase" and field.value.isdecimal():
+        key = field.key.casefold()
+        if key == "phase" and field.value.isdecimal():
             crystals.append((field.whole(0), Header(path)))
-        elif field.key in _PHASE_FIELDS:
-            if not crystals or field.key in crystals[-1][1]:
+        elif key in _PHASE_FIELDS:
+            if not crystals or key in crystals[-1][1]:
                 crystals.append((len(crystals) + 1, Header(path)))
-            crystals[-1][1][field.key] = field
-        else:
-            header.setdefault(field.key, field)
+            crystals[-1][1].add(field)
+        elif key == "column" and field.value.casefold().startswith("names:"):
+            header.add(Field(field.where, "COLUMN_HEADERS", field.value[6:]))
+        elif key != "column_notes":
+            header.add(field)
+        elif field.value.count(",") > 1:
+            header.add(Field(field.where, "COLUMN_HEADERS", field.value))
     if not crystals:
         raise ImageError(f"{path}: header has no line MaterialName, expected at least one phase")
     phases = {}
@@ -64,32 +116,56 @@ def _read_header(path: Path, lines: list[str]) -> tuple[Header, dict[int, Phase]
     return header, phases
 
 
-def _read_grid(header: Header, table: np.ndarray, where: Where) -> Grid:
+def _columns(header: Header) -> dict[str, int]:
+    """Return the index of each column, by the names in the header if there are any."""
+    if "COLUMN_HEADERS" not in header:
+        return _COLUMNS
+    field = header["COLUMN_HEADERS"]
+    names = [re.sub(r"[^a-z0-9]", "", name.casefold()) for name in field.value.split(",")]
+    names = [_SYNONYMS.get(name, name) for name in names]
+    if missing := [name for name in _COLUMNS if name not in names]:
+        raise ImageError(f"{field.where}: {field.key} names no column {missing[0]}, expected {', '.join(_COLUMNS)}")
+    return {name: names.index(name) for name in _COLUMNS}
+
+
+def _column_unit(header: Header, column: int) -> str:
+    units = header["COLUMN_UNITS"].value.split(",") if "COLUMN_UNITS" in header else []
+    return units[column].strip().casefold() if column < len(units) else ""
+
+
+def _unit_nm(header: Header, columns: dict[str, int], tem: bool, notes: list[str]) -> float:
+    unit = _column_unit(header, columns["x"])
+    if unit or not tem:
+        return _UNITS_NM.get(unit, MICROMETRE_NM)
+    notes.append("positions and steps are taken as nanometres, since the header is that of a TEM (ACOM, ASTAR)")
+    return 1.0
+
+
+def _phase_column(table: np.ndarray, usual: int, phases: dict[int, Phase], named: bool, notes: list[str]) -> int:
+    """Return the column of the phase: some old files have the fit in its place, and the phase behind it."""
+    if named or (table[:, usual] == np.floor(table[:, usual])).all():
+        return usual
+    later = [k for k in range(usual + 1, table.shape[1]) if np.isin(table[:, k], [0, *phases]).all()]
+    if len(later) != 1:
+        return usual
+    notes.append(f"column {usual + 1} holds no phase numbers: column {later[0] + 1} is taken as the phase")
+    return later[0]
+
+
+def _read_grid(
+    header: Header, position: tuple[np.ndarray, np.ndarray], tem: bool, where: Where, notes: list[str]
+) -> Grid:
     kind = edax_grid_kind(header["GRID"].value, header["GRID"].where)
-    if kind == "hexagonal" and not any(key in header for key in _SIZES):
-        return _hexagonal_grid(table[:, 3], table[:, 4], where)
+    if (kind == "hexagonal" or tem) and not any(key in header for key in _SIZES):
+        grid = grid_of_positions(kind, position, where)
+        if tem:
+            notes.append(f"the header gives no sizes: {grid} and the steps are taken from the positions")
+        return grid
     step_x, step_y = (header[key].positive() for key in _SIZES[:2])
     odd, even, rows = (header[key].whole() for key in _SIZES[2:])
-    if kind == "square" and odd != even:
+    most = 1 if kind == "hexagonal" else 0
+    if abs(odd - even) > most:
         field = header["NCOLS_EVEN"]
-        raise ImageError(f"{field.where}: NCOLS_EVEN is {even}, expected {odd}, as NCOLS_ODD, on a square grid")
+        wanted = f"{odd - 1} to {odd + 1}, as NCOLS_ODD is {odd}" if most else f"{odd}, as NCOLS_ODD"
+        raise ImageError(f"{field.where}: NCOLS_EVEN is {even}, expected {wanted}, on a {kind} grid")
     return Grid(kind, rows, odd, even, step_y, step_x)
-
-
-def _hexagonal_grid(x: np.ndarray, y: np.ndarray, where: Where) -> Grid:
-    """Find the grid that old files do not give: on a hexagonal one, each row's shift and length can be checked."""
-    ends = np.append(np.flatnonzero(np.diff(x) < 0) + 1, len(x))
-    lengths = np.diff(ends, prepend=0)
-    if len(ends) < 2 or lengths[0] < 2:
-        raise ImageError(f"{where(0, 'row 1')} has {lengths[0]} points of {len(x)}, expected two rows of two or more")
-    step_x, step_y = float(x[1] - x[0]), float(y[ends[0]] - y[0])
-    if step_y <= 0:
-        raise ImageError(f"{where(int(ends[0]), 'y')} is {y[ends[0]]:g}, expected more than {y[0]:g}: row 2 begins")
-    if abs(lengths[1] - lengths[0]) > 1:
-        wanted = f"{lengths[0] - 1} to {lengths[0] + 1}"
-        raise ImageError(f"{where(ends[1] - 1, 'row 2')} ends after {lengths[1]} points, expected {wanted}")
-    expected = np.where(np.arange(len(ends)) % 2, lengths[1], lengths[0])
-    if (bad := np.flatnonzero(lengths != expected)).size:
-        k = bad[0]
-        raise ImageError(f"{where(ends[k] - 1, f'row {k + 1}')} ends after {lengths[k]} points, expected {expected[k]}")
-    return Grid("hexagonal", len(ends), int(lengths[0]), int(lengths[1]), step_y, step_x)

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from nmcdist.calibration.ebsd.grid import MICROMETRE_NM, Grid, Points, assemble
+from nmcdist.calibration.ebsd.indexing import Signs, number_phases, oxford_numbering
+from nmcdist.calibration.ebsd.layout import lay_out
 from nmcdist.calibration.ebsd.scan import Phase, Scan
 from nmcdist.calibration.ebsd.text import Field, Header, check_index, read_lines
 from nmcdist.calibration.ebsd.vendors import oxford_symmetry
@@ -18,30 +20,44 @@ _CRC_FIELDS = {
 }  # fmt: skip
 
 
-def read_crc(path: Path, index: int) -> Scan:
+def read_crc(path: Path, index: int | None) -> Scan:
     """Read a .crc file, records of phase, angles in radians and more, by the header in the .cpr beside it."""
-    check_index(path, index, 1)
+    notes: list[str] = []
+    check_index(path, index, [path.stem], notes)
     header = _read_cpr(_sibling(path, ".cpr"))
     data = _sibling(path, ".crc")
     columns, rows = header["Job.xCells"].whole(), header["Job.yCells"].whole()
     step_x, step_y = header["Job.GridDistX"].positive(), header["Job.GridDistY"].positive()
-    grid = Grid("square", rows, columns, columns, step_y, step_x)
-    record = _crc_record(header)
-    if (found := data.stat().st_size) != grid.size * record.itemsize:
-        wanted = f"{grid.size * record.itemsize} ({grid}, {record.itemsize} bytes each, by {header.path.name})"
-        raise ImageError(f"{data}: file has {found} bytes, expected {wanted}")
-    points = np.fromfile(data, dtype=record)
-    euler = np.stack([points[name] for name in ("phi1", "Phi", "phi2")], axis=1).astype(np.float64)
+    grid = Grid("square", rows, columns, columns, step_y, step_x).checked(str(header.path))
+    records, fault = _read_records(data, _crc_record(header), grid, header.path.name)
     phases = tuple(_cpr_phase(header, k + 1) for k in range(header["Phases.Count"].whole()))
-    contrast = points["BC"].astype(np.float64) if "BC" in (record.names or ()) else np.full(grid.size, np.nan)
-    return assemble(
-        path.name,
-        grid,
-        Points(euler, points["phase"].astype(np.float64), None, contrast, "band contrast"),
-        phases,
-        lambda i, what: f"{data}: record {i + 1}: {what}",
-        MICROMETRE_NM,
+
+    def where(i: int, what: str) -> str:
+        return f"{data}: record {i + 1}: {what}"
+
+    grid, cells = lay_out(grid, len(records), None, where, notes, fault)
+    euler = np.stack([records[name] for name in ("phi1", "Phi", "phi2")], axis=1).astype(np.float64)
+    nothing = np.full(len(records), np.nan)
+    misfit, contrast = (_column(records, name, nothing) for name in ("MAD", "BC"))
+    signs = Signs(euler, np.zeros(len(records), dtype=bool), misfit, nothing)
+    phase = number_phases(records["phase"].astype(np.float64), oxford_numbering(phases), signs, where, notes)
+    points = Points(euler, phase, contrast, "band contrast")
+    return assemble(path.name, grid, cells, points, phases, where, MICROMETRE_NM, notes)
+
+
+def _read_records(path: Path, record: np.dtype, grid: Grid, header: str) -> tuple[np.ndarray, ImageError | None]:
+    """Return the records of a file, mapped, and what is wrong with their number."""
+    found, size = path.stat().st_size, grid.size * record.itemsize
+    fault = ImageError(
+        f"{path}: file has {found} bytes, expected {size} ({grid}, {record.itemsize} bytes each, by {header})"
     )
+    if not found or found > size or found % record.itemsize:
+        raise fault
+    return np.memmap(path, record, "r"), fault if found < size else None
+
+
+def _column(records: np.ndarray, name: str, nothing: np.ndarray) -> np.ndarray:
+    return records[name].astype(np.float64) if name in (records.dtype.names or ()) else nothing
 
 
 def _sibling(path: Path, suffix: str) -> Path:
@@ -61,7 +77,7 @@ def _read_cpr(path: Path) -> Header:
         elif "=" in line:
             key, value = line.split("=", 1)
             name = f"{section}.{key.strip()}"
-            header.setdefault(name, Field(f"{path}: line {number}", name, value.strip()))
+            header.add(Field(f"{path}: line {number}", name, value.strip()))
     return header
 
 

@@ -1,5 +1,6 @@
-"""Reads an EBSD map of any of the usual formats; what they are is told by extension and content."""
+"""Reads an EBSD map of any of the usual formats, by extension and content."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,11 @@ from nmcdist.calibration.ebsd.hdf5 import read_hdf5
 from nmcdist.calibration.ebsd.scan import Scan
 from nmcdist.calibration.ebsd.text import one_line
 from nmcdist.errors import ImageError
+from nmcdist.inputs import local_path, ordinary_file
 
-_READERS: dict[str, Callable[[Path, int], Scan]] = {
+_LOG = logging.getLogger(__name__)
+
+_READERS: dict[str, Callable[[Path, int | None], Scan]] = {
     ".ang": read_ang,
     ".ctf": read_ctf,
     ".crc": read_crc,
@@ -19,26 +23,36 @@ _READERS: dict[str, Callable[[Path, int], Scan]] = {
     ".h5": read_hdf5,
     ".hdf5": read_hdf5,
     ".h5oina": read_hdf5,
+    ".oh5": read_hdf5,
+    ".edaxh5": read_hdf5,
+    ".h5ebsd": read_hdf5,
 }
 
+EXTENSIONS = tuple(_READERS)
 
-def read(path: str | Path, index: int = 0) -> Scan:
+
+def read(path: str | Path, index: int | None = None) -> Scan:
     """Read an EBSD map.
 
-    Formats: .ang (EDAX, EMsoft; square and hexagonal grids), .ctf (Oxford and others; decimal points or commas),
-    the pair .cpr and .crc (Oxford; either path), HDF5 of EDAX (.h5) and of Oxford (.h5oina).
+    Formats: .ang (EDAX, EMsoft, MTEX, orix, NanoMEGAS; square and hexagonal grids), .ctf (Oxford and others; decimal
+    points or commas), the pair .cpr and .crc (Oxford; either path), and HDF5: of EDAX (.h5, .oh5, .edaxh5), of
+    Oxford (.h5oina), of Bruker, and H5EBSD of DREAM.3D (.h5ebsd), in groups at any depth.
 
-    A point is unindexed where its phase is 0 (Oxford; EDAX if the map has several phases), where EDAX writes
-    angles of 4 pi or a confidence index of -1, and where EDAX's HDF5 says so itself (dataset Valid).
+    A point is unindexed where its phase is -1, NaN, or 0 (in EDAX's formats, 0 is the phase of a map that has one
+    phase and no other number), where EDAX writes angles of 4 pi or a confidence index of -1, where EDAX's HDF5 says
+    so (dataset Valid), where all angles are NaN, and where all angles and the confidence, the image quality or the
+    angular deviation are 0 but not everywhere.
 
     Steps are those of the header; where it rounds them, by up to 1 %, so that a wide map would be off its own grid,
     they are those of the positions.
 
+    What the file leaves open and was assumed is in `Scan.notes`, and each note is logged as a warning.
+
     Parameters
     ----------
     path : str or Path
-    index : int
-        Which map of a file that holds several: scan of an HDF5 file, section of a .ctf volume.
+    index : int, optional
+        Which map of a file that holds several: scan of an HDF5 file, section of a .ctf volume. Default: the first.
 
     Returns
     -------
@@ -47,18 +61,27 @@ def read(path: str | Path, index: int = 0) -> Scan:
     Raises
     ------
     ImageError
-        If the file is missing, of no such format, or contradicts itself; one line with the file, the line or
-        field, what was found and what was expected.
+        If the file is missing, no ordinary file, of no such format, too large, or contradicts itself; one line with
+        the file, the line or field, what was found and what was expected.
     """
-    path = Path(path)
+    scan = read_quietly(path, index)
+    for note in scan.notes:
+        _LOG.warning("%s: %s", path, note)
+    return scan
+
+
+def read_quietly(path: str | Path, index: int | None = None) -> Scan:
+    """Read an EBSD map as `read` does, without logging its notes."""
+    path = local_path(path, ImageError)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise ImageError(f"{path}: extension is {path.suffix!r}, expected one of {', '.join(_READERS)}")
     try:
-        if not path.exists():
-            raise ImageError(f"{path}: there is no such file, expected an EBSD map")
-        if not path.is_file():
-            raise ImageError(f"{path}: is not a file, expected an EBSD map")
-        return reader(path, index)
+        return reader(ordinary_file(path, ImageError), index)
+    except ImageError as error:
+        message = " ".join(str(error).splitlines())  # names in a file may hold line ends
+        raise (error if message == str(error) else ImageError(message)) from None
+    except MemoryError:
+        raise ImageError(f"{path}: the map needs more memory than there is") from None
     except OSError as error:
         raise ImageError(f"{path}: cannot be read, {one_line(error)}") from error

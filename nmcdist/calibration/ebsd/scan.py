@@ -49,6 +49,8 @@ class Scan:
         The larger, the surer; NaN where the map has none.
     confidence_name : str
         What the confidence is: "confidence index" (EDAX) or "band contrast" (Oxford).
+    notes : tuple of str
+        What the file leaves open and was assumed, one line each.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Scan:
     phases: tuple[Phase, ...]
     confidence: np.ndarray
     confidence_name: str
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from nmcdist.calibration.ebsd.grid import Where
 from nmcdist.errors import ImageError
 
 # Symmetry codes of TSL, which EDAX still writes. The x axis of its crystal frame is along a.
@@ -12,6 +11,10 @@ _TSL_SYMMETRY = {
 
 # Laue groups as HKL numbers them from 1, which Oxford still does. The y axis of its crystal frame is along b.
 _HKL_LAUE = ("C1", "C2y", "D2", "C4", "D4", "C3", "D3y", "C6", "D6", "T", "O")
+
+# The first space group of each of these Laue groups (International Tables A).
+_FIRST_SPACE_GROUPS = (1, 3, 16, 75, 89, 143, 149, 168, 177, 195, 207)
+_LAST_SPACE_GROUP = 230
 
 # Trigonal space groups whose two-fold axes lie not along the axes of the cell but between them (class -31m).
 _SPACE_GROUPS_31M = {149, 151, 153, 157, 159, 162, 163}
@@ -38,6 +41,14 @@ def oxford_symmetry(laue: str | int, space_group: str | int, where: str) -> str:
     return "D3x" if symmetry == "D3y" and between else symmetry
 
 
+def space_group_symmetry(number: int, where: str) -> str:
+    """Return the symmetry of a `Phase` from its space group, where the y axis of the crystal frame is along b."""
+    laue = sum(number >= first for first in _FIRST_SPACE_GROUPS)
+    if not laue or number > _LAST_SPACE_GROUP:
+        raise ImageError(f"{where}: space group is {number}, expected 1 to {_LAST_SPACE_GROUP}")
+    return oxford_symmetry(laue, number, where)
+
+
 def edax_grid_kind(value: str, where: str) -> str:
     """Return "square" or "hexagonal"."""
     kind = {"sqrgrid": "square", "hexgrid": "hexagonal"}.get(value.rstrip("#").strip().lower())
@@ -46,22 +57,10 @@ def edax_grid_kind(value: str, where: str) -> str:
     return kind
 
 
-def edax_phase_numbers(ids: np.ndarray, listed: list[int], where: Where) -> np.ndarray:
-    """Return 1 for the first phase that the header lists, and so on; a map of one phase may call it 0."""
-    known = {number: k for k, number in enumerate(listed, 1)}
-    known.setdefault(0, 1 if len(listed) == 1 else 0)
-    unknown = np.flatnonzero(~np.isin(ids, list(known)))
-    if len(unknown):
-        i = unknown[0]
-        raise ImageError(f"{where(i, 'phase')} is {ids[i]:g}, expected one of {', '.join(map(str, sorted(known)))}")
-    found, place = np.unique(ids, return_inverse=True)
-    return np.array([known[int(number)] for number in found], dtype=np.int32)[place]
-
-
-def edax_indexed(euler: np.ndarray, confidence: np.ndarray) -> np.ndarray:
-    """Return which points EDAX found a solution for: not those with angles of 4 pi, nor with a confidence of -1.
+def edax_unsolved(euler: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    """Return for which points EDAX found no solution: those with angles of 4 pi, or a confidence of -1.
 
     A fit of 180 degrees is no such mark of its own: OIM also writes it for a few points with sound angles and a
     high confidence, and always 4 pi beside it where there is no solution.
     """
-    return ~(euler > _EDAX_NO_ANGLE).all(axis=1) & ~(confidence < 0)
+    return (euler > _EDAX_NO_ANGLE).all(axis=1) | (confidence < 0)

@@ -1,0 +1,155 @@
+"""Reads groups of an HDF5 file that nobody vouches for: nothing outside it, nothing larger than it says."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nmcdist.calibration.ebsd.text import Field
+from nmcdist.errors import ImageError
+
+if TYPE_CHECKING:
+    import h5py
+
+_MOST_LINKS = 8  # that lead from one to another
+_LONGEST_TEXT = 1 << 16  # bytes
+_LARGEST_CHUNK = 1 << 26  # bytes, of a chunk that is larger than its dataset
+
+
+class Group:
+    """A group of an HDF5 file whose missing or misshapen datasets are named in the error.
+
+    Links to other files are refused before they are followed: the other end may be any file, or a pipe.
+    """
+
+    def __init__(self, path: Path, node: "h5py.Group") -> None:
+        self.path, self.node = path, node
+
+    @property
+    def name(self) -> str:
+        """Return the path of the group in the file."""
+        return str(self.node.name).strip("/")
+
+    def where(self, name: str = "") -> str:
+        """Name the file and the dataset, or the group."""
+        return f"{self.path}: {self.node.name}/{name}".replace(": /", ": ").rstrip("/")
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is something of this name."""
+        return self._find(name) is not None
+
+    def is_group(self, name: str) -> bool:
+        """Tell whether there is a group of this name."""
+        return hasattr(self._find(name), "items")
+
+    def first(self, *names: str) -> str:
+        """Return the first of these names that there is, or the first of all."""
+        return next((name for name in names if self.has(name)), names[0])
+
+    def group(self, name: str) -> "Group":
+        """Return a group inside this one."""
+        node = self._find(name)
+        if not hasattr(node, "items"):
+            raise ImageError(f"{self.where(name)} is missing")
+        return Group(self.path, node)
+
+    def array(self, name: str, *shape: int) -> np.ndarray:
+        """Return a dataset as numbers of this shape."""
+        data = self._dataset(name)
+        if data.size != math.prod(shape) or data.dtype.kind not in "iufb":
+            raise ImageError(f"{self.where(name)} has shape {data.shape}, expected {shape} numbers")
+        self._check_stored(name, data)
+        return np.asarray(data[()]).reshape(shape).astype(np.float64)
+
+    def optional(self, name: str, size: int) -> np.ndarray:
+        """Return a dataset as an array of numbers, or of NaN if there is none."""
+        return self.array(name, size) if self.has(name) else np.full(size, np.nan)
+
+    def count(self, name: str) -> int:
+        """Return the number of entries of a dataset."""
+        return int(self._dataset(name).size)
+
+    def whole(self, name: str) -> int:
+        """Return a positive whole number."""
+        return Field(self.where(name), name, f"{self.array(name, 1)[0]:.0f}").whole()
+
+    def positive(self, name: str) -> float:
+        """Return a positive number."""
+        return Field(self.where(name), name, str(self.array(name, 1)[0])).positive()
+
+    def text(self, name: str) -> str:
+        """Return a text of one entry."""
+        data = self._dataset(name)
+        if data.size != 1 or data.dtype.itemsize > _LONGEST_TEXT:
+            raise ImageError(f"{self.where(name)} has {data.size} entries of {data.dtype.itemsize} bytes, expected 1")
+        value: Any = np.ravel(data[()])[0]
+        return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip("\0 ")
+
+    def numbered(self, name: str) -> dict[int, "Group"]:
+        """Return the numbered groups inside a group, in order."""
+        inside = self.group(name)
+        numbered = {int(key): inside.group(key) for key in inside.node if key.isdecimal() and inside.is_group(key)}
+        if not numbered:
+            raise ImageError(f"{self.where(name)} holds no phase, expected 1")
+        return dict(sorted(numbered.items()))
+
+    def walk(self) -> Iterator["Group"]:
+        """Visit this group and all groups within it, each once, whatever leads to it."""
+        import h5py
+
+        stack, seen = [self], set()
+        while stack:
+            group = stack.pop()
+            address = h5py.h5o.get_info(group.node.id).addr
+            if address in seen:
+                continue
+            seen.add(address)
+            yield group
+            stack += [group.group(key) for key in group.node if group.is_group(key)]
+
+    def _dataset(self, name: str) -> "h5py.Dataset":
+        node = self._find(name)
+        # The size of a dataset without even an empty array is None.
+        if getattr(node, "size", None) is None:
+            raise ImageError(f"{self.where(name)} is missing")
+        return node
+
+    def _find(self, name: str, hops: int = _MOST_LINKS) -> Any:
+        """Return what is at a path below this group, or None, without leaving the file."""
+        import h5py
+
+        node: Any = self.node
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        for k, part in enumerate(parts):
+            key = part.encode("utf-8", "surrogateescape")
+            if not isinstance(node, h5py.Group) or not node.id.links.exists(key):
+                return None
+            kind = node.id.links.get_info(key).type
+            if kind == h5py.h5l.TYPE_HARD:
+                node = node[part]
+                continue
+            if kind != h5py.h5l.TYPE_SOFT:
+                raise ImageError(f"{self.where(name)} is a link to another file, expected data in the file itself")
+            target = node.id.links.get_val(key).decode("utf-8", "surrogateescape")
+            if not hops:
+                raise ImageError(f"{self.where(name)} is a link in a circle, expected data")
+            base = Group(self.path, node.file if target.startswith("/") else node)
+            return base._find("/".join([target, *parts[k + 1 :]]), hops - 1)
+        return node
+
+    def _check_stored(self, name: str, data: "h5py.Dataset") -> None:
+        """Check that a dataset is in the file, and all of it: a few bytes can promise any number of fill values."""
+        if data.external or data.is_virtual:
+            raise ImageError(f"{self.where(name)} is stored in another file, expected data in the file itself")
+        if data.chunks is None:
+            found, wanted, unit = data.id.get_storage_size(), data.nbytes, "bytes"
+        else:
+            found, unit = data.id.get_num_chunks(), "chunks"
+            wanted = math.prod(-(-size // chunk) for size, chunk in zip(data.shape, data.chunks, strict=True))
+            chunk_bytes = math.prod(data.chunks) * data.dtype.itemsize
+            if chunk_bytes > max(data.nbytes, _LARGEST_CHUNK):
+                raise ImageError(f"{self.where(name)} has chunks of {chunk_bytes} bytes, expected {data.nbytes}")
+        if found < wanted:
+            raise ImageError(f"{self.where(name)} has {found} of its {wanted} {unit}, expected all of them")

@@ -1,0 +1,158 @@
+"""The layouts of EBSD maps in HDF5: of EDAX and EMsoft, of Oxford, of Bruker, and of DREAM.3D's H5EBSD."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from nmcdist.calibration.ebsd.grid import MICROMETRE_NM, Grid, Points, Where, assemble
+from nmcdist.calibration.ebsd.hdf5_group import Group
+from nmcdist.calibration.ebsd.indexing import Numbering, Signs, edax_numbering, number_phases, oxford_numbering
+from nmcdist.calibration.ebsd.layout import Position, lay_out
+from nmcdist.calibration.ebsd.scan import Phase, Scan
+from nmcdist.calibration.ebsd.vendors import (
+    edax_grid_kind,
+    edax_symmetry,
+    edax_unsolved,
+    oxford_symmetry,
+    space_group_symmetry,
+)
+from nmcdist.errors import ImageError
+
+# EDAX puts points outside the map at x = y = -1111111.
+_NOWHERE = -1111110.0
+
+
+def read_oxford(group: Group, notes: list[str]) -> Scan:
+    """Read a map of Oxford's .h5oina: angles in radians."""
+    columns, rows = group.whole("Header/X Cells"), group.whole("Header/Y Cells")
+    step_x, step_y = group.positive("Header/X Step"), group.positive("Header/Y Step")
+    grid = Grid("square", rows, columns, columns, step_y, step_x).checked(group.where())
+    phases = _oxford_phases(group, "Space Group", "Laue Group", "Phase Name")
+    euler = group.array("Data/Euler", grid.size, 3)
+    position = group.optional("Data/X", grid.size), group.optional("Data/Y", grid.size)
+    scores = group.optional("Data/Mean Angular Deviation", grid.size), group.optional("Data/Band Contrast", grid.size)
+    return _oxford_scan(group, grid, euler, position, scores, phases, notes)
+
+
+def read_h5ebsd_hkl(group: Group, notes: list[str]) -> Scan:
+    """Read a slice of H5EBSD that was a .ctf file: angles in degrees."""
+    columns, rows = group.whole("Header/XCells"), group.whole("Header/YCells")
+    step_x, step_y = group.positive("Header/XStep"), group.positive("Header/YStep")
+    grid = Grid("square", rows, columns, columns, step_y, step_x).checked(group.where())
+    phases = _oxford_phases(group, "SpaceGroup", "LaueGroup", "PhaseName")
+    euler = np.radians(np.stack([group.array(f"Data/Euler{k}", grid.size) for k in (1, 2, 3)], axis=1))
+    position = group.optional("Data/X", grid.size), group.optional("Data/Y", grid.size)
+    scores = group.optional("Data/MAD", grid.size), group.optional("Data/BC", grid.size)
+    return _oxford_scan(group, grid, euler, position, scores, phases, notes)
+
+
+def read_bruker(group: Group, notes: list[str]) -> Scan:
+    """Read a map of Bruker's ESPRIT: angles in degrees, points in any order, at pixels of the electron image.
+
+    The crystal frame has z along c and y along b, as Oxford's (MTEX, interfaces/hdf5_config).
+    """
+    columns, rows = group.whole("Header/NCOLS"), group.whole("Header/NROWS")
+    step_x, step_y = group.positive("Header/XSTEP"), group.positive("Header/YSTEP")
+    grid = Grid("square", rows, columns, columns, step_y, step_x).checked(group.where())
+    size = _size(group, "Data/phi1", grid)
+    phases = tuple(_bruker_phase(node) for node in _consecutive(group.numbered("Header/Phases")))
+    angles = [group.array(f"Data/{name}", size) for name in ("phi1", "PHI", "phi2")]
+    pixels = [group.optional(group.first(f"SEM/SEM I{a}", f"SEM/I{a}", f"Data/{a} BEAM"), size) for a in "XY"]
+    position = pixels[0] * step_x, pixels[1] * step_y
+    scores = group.optional("Data/MAD", size), group.optional("Data/RadonQuality", size)
+    return _oxford_scan(
+        group, grid, np.radians(np.stack(angles, axis=1)), position, scores, phases, notes, "Radon quality"
+    )
+
+
+def read_edax(group: Group, notes: list[str]) -> Scan:
+    """Read a map of EDAX, of EMsoft, or a slice of H5EBSD that was an .ang file: angles in radians."""
+    size = group.count("Data/Phi1")
+    grid = _edax_grid(group, size, notes)
+    phases = {
+        number: Phase(
+            node.text(node.first("MaterialName", "Material Name")),
+            edax_symmetry(f"{node.array('Symmetry', 1)[0]:.0f}", node.where("Symmetry")),
+        )
+        for number, node in group.numbered(group.first("Header/Phase", "Header/Phases")).items()
+    }
+    euler = np.stack([group.array(f"Data/{name}", size) for name in ("Phi1", "Phi", "Phi2")], axis=1)
+    confidence = group.optional(group.first("Data/CI", "Data/Confidence Index"), size)
+    unsolved = edax_unsolved(euler, confidence)
+    if group.has("Data/Valid"):
+        unsolved |= group.array("Data/Valid", size) != 0
+    ids = group.array(group.first("Data/Phase", "Data/PhaseData"), size)
+    position = _edax_position(group, size, notes)
+    where = _entry(group)
+    signs = Signs(euler, unsolved, confidence, group.optional(group.first("Data/IQ", "Data/Image Quality"), size))
+    phase = number_phases(ids, edax_numbering(phases), signs, where, notes)
+    grid, cells = lay_out(grid, size, position, where, notes)
+    points = Points(euler, phase, confidence, "confidence index")
+    return assemble(group.path.name, grid, cells, points, tuple(phases.values()), where, MICROMETRE_NM, notes)
+
+
+def _oxford_scan(
+    group: Group, grid: Grid, euler: np.ndarray, position: Position, scores: tuple[np.ndarray, np.ndarray],
+    phases: tuple[Phase, ...], notes: list[str], confidence_name: str = "band contrast",
+) -> Scan:  # fmt: skip
+    """Return the map; `scores` are the angular deviation and the confidence."""
+    size, where = len(euler), _entry(group)
+    numbering: Numbering = oxford_numbering(phases)
+    signs = Signs(euler, np.zeros(size, dtype=bool), scores[0], np.full(size, np.nan))
+    phase = number_phases(group.array("Data/Phase", size), numbering, signs, where, notes)
+    grid, cells = lay_out(grid, size, position, where, notes)
+    points = Points(euler, phase, scores[1], confidence_name)
+    return assemble(group.path.name, grid, cells, points, phases, where, MICROMETRE_NM, notes)
+
+
+def _oxford_phases(group: Group, space: str, laue: str, name: str) -> tuple[Phase, ...]:
+    phases = []
+    for node in _consecutive(group.numbered("Header/Phases")):
+        space_group = f"{node.array(space, 1)[0]:.0f}" if node.has(space) else "0"
+        symmetry = oxford_symmetry(f"{node.array(laue, 1)[0]:.0f}", space_group, node.where(laue))
+        phases.append(Phase(node.text(name), symmetry))
+    return tuple(phases)
+
+
+def _bruker_phase(node: Group) -> Phase:
+    return Phase(node.text("Name"), space_group_symmetry(node.whole("IT"), node.where("IT")))
+
+
+def _consecutive(numbered: dict[int, Group]) -> list[Group]:
+    for wanted, (number, node) in enumerate(numbered.items(), 1):
+        if number != wanted:
+            raise ImageError(f"{node.where()} is phase {number}, expected {wanted}")
+    return list(numbered.values())
+
+
+def _edax_grid(group: Group, size: int, notes: list[str]) -> Grid:
+    columns = group.whole(group.first("Header/nColumns", "Header/NCOLS_ODD"))
+    rows = group.whole(group.first("Header/nRows", "Header/NROWS"))
+    name = group.first("Header/Grid Type", "Header/GRID")
+    kind = edax_grid_kind(group.text(name), group.where(name))
+    step_x = group.positive(group.first("Header/Step X", "Header/XSTEP"))
+    step_y = group.positive(group.first("Header/Step Y", "Header/YSTEP"))
+    grid = Grid(kind, rows, columns, columns, step_y, step_x)
+    if kind == "hexagonal" and size != grid.size:
+        grid = replace(grid, even=columns - 1)
+    if size != grid.size:
+        raise ImageError(f"{group.where('Data/Phi1')} has {size} entries, expected {grid.size} ({grid})")
+    return grid.checked(group.where())
+
+
+def _size(group: Group, name: str, grid: Grid) -> int:
+    """Return the number of points, of which a map of a part of the image has fewer than its grid."""
+    size = group.count(name)
+    if size > grid.size:
+        raise ImageError(f"{group.where(name)} has {size} entries, expected {grid.size} ({grid})")
+    return size
+
+
+def _edax_position(group: Group, size: int, notes: list[str]) -> Position:
+    """Return the positions; NaN where EDAX, which marks points outside the map by -1111111, has none."""
+    x, y = (group.optional(f"Data/{axis} Position", size) for axis in "XY")
+    return np.where(x > _NOWHERE, x, np.nan), np.where(y > _NOWHERE, y, np.nan)
+
+
+def _entry(group: Group) -> Where:
+    return lambda i, what: f"{group.where('Data')}: {what} of point {i + 1}"
