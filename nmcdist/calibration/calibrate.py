@@ -96,6 +96,7 @@ def calibrate_grains(
     told({
         "event": "sections", "kept": [s.name for s in kept], "dropped": [s.name for s in dropped],
         "cut_by_the_edge": [s.name for s in kept if _meets_edge(s)],
+        "notes": {s.name: list(s.notes) for s in sections if s.notes},
     })  # fmt: skip
     _make_folder(out)
     prepared, fit_s = _timed(lambda: Prepared.of(kept))

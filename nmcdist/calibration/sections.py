@@ -2,9 +2,6 @@
 
 import logging
 import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,14 +14,20 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from nmcdist.calibration import ebsd
-from nmcdist.calibration.ebsd.text import one_line
+from nmcdist.calibration.label_images import EXTENSIONS as LABEL_EXTENSIONS
+from nmcdist.calibration.label_images import read_labels
 from nmcdist.calibration.tessellation_fit import MISSING, OUTSIDE
 from nmcdist.descriptors.phases import check_length
 from nmcdist.descriptors.sections import chord_lengths, describe_section
 from nmcdist.errors import ImageError, InputError
+from nmcdist.inputs import local_path
 
-MAP_EXTENSIONS = (".ang", ".ctf", ".cpr", ".crc", ".h5", ".hdf5", ".h5oina")
-LABEL_EXTENSIONS = (".npy", ".tif", ".tiff")
+_LOG = logging.getLogger(__name__)
+
+MAP_EXTENSIONS = ebsd.EXTENSIONS
+
+# What a file of a folder is, and why an image is skipped.
+_MAP, _PAIRED, _IMAGE = "map", "part of a pair", "an image beside EBSD maps"
 
 SAME_SIZE = 1e-3  # relative: files round the size of their steps
 _BRIDGE_PX = 2
@@ -43,12 +46,15 @@ class Section:
     pixel_size_nm : float
     centre_px : tuple of float
         Row and column of the particle's centre; (0, 0) is the centre of the first pixel.
+    notes : tuple of str
+        What the file leaves open and was assumed, one line each.
     """
 
     name: str
     labels: np.ndarray
     pixel_size_nm: float
     centre_px: tuple[float, float]
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def mask(self) -> np.ndarray:
@@ -123,14 +129,14 @@ def section_of_scan(
         raise ImageError(f"{name}: found no indexed pixel that counts, expected a particle")
     mask = _particle_mask(labels > 0)
     labels = consecutive(np.where(mask, np.where(labels > 0, labels, MISSING), OUTSIDE))
-    return Section(name, labels, scan.step_nm[1], _centroid(mask))
+    return Section(name, labels, scan.step_nm[1], _centroid(mask), scan.notes)
 
 
 def read_section(
     path: str | Path,
     pixel_size_nm: float | None = None,
     *,
-    index: int = 0,
+    index: int | None = None,
     misorientation_deg: float = 5.0,
     min_pixels: int = 0,
     min_confidence: float | None = None,
@@ -146,8 +152,8 @@ def read_section(
     path : str or Path
     pixel_size_nm : float, optional
         Of label images; a map knows its own, which must be this one if it is given.
-    index : int
-        Which map, of a file that holds several.
+    index : int, optional
+        Which map, of a file that holds several. Default: the first.
     misorientation_deg, min_pixels, min_confidence
         For maps: see :func:`section_of_scan`.
 
@@ -163,13 +169,13 @@ def read_section(
     InputError
         If an argument has an impossible value.
     """
-    path = Path(path)
+    path = local_path(path, ImageError)
     pixel = None if pixel_size_nm is None else check_length("pixel_size_nm", pixel_size_nm)
     extension = path.suffix.lower()
     if extension in LABEL_EXTENSIONS:
         if pixel is None:
-            raise ImageError(f"{path}: found no pixel size, which label images have not, expected pixel_size_nm")
-        labels = consecutive(_read_labels(path))
+            raise ImageError(f"{path}: label images carry no pixel size, expected pixel_size_nm (--pixel-size-nm)")
+        labels = consecutive(read_labels(path))
         return Section(path.name, labels, pixel, _centroid(labels != OUTSIDE))
     if extension not in MAP_EXTENSIONS:
         raise ImageError(f"{path}: extension is {path.suffix!r}, expected one of {_known()}")
@@ -188,7 +194,10 @@ def read_sections(
     min_pixels: int = 0,
     min_confidence: float | None = None,
 ) -> list[Section]:
-    """Read the sections in a folder: each EBSD map (the first of its file) and label image; other files are let be.
+    """Read the sections in a folder: each EBSD map (the first of its file) or, if there is none, each label image.
+
+    A pair .cpr and .crc is one map. Images beside maps, other files, hidden ones and folders are skipped; a warning
+    is logged that names them.
 
     Parameters
     ----------
@@ -208,7 +217,7 @@ def read_sections(
     InputError
         If an argument has an impossible value.
     """
-    folder = Path(folder)
+    folder = local_path(folder, ImageError)
     if not folder.is_dir():
         raise ImageError(f"{folder}: there is no such folder, expected one of EBSD maps or label images")
     sections = [
@@ -219,8 +228,7 @@ def read_sections(
             min_pixels=min_pixels,
             min_confidence=min_confidence,
         )
-        for path in sorted(folder.iterdir())
-        if _is_section(path)
+        for path in _section_files(folder)
     ]
     if not sections:
         raise ImageError(f"{folder}: found no EBSD map or label image, expected files of {_known()}")
@@ -360,55 +368,35 @@ def _centroid(mask: np.ndarray) -> tuple[float, float]:
     return float(rows.mean()), float(columns.mean())
 
 
-def _read_labels(path: Path) -> np.ndarray:
-    image = _read_image(path)
-    if image.ndim != 2 or image.dtype.kind not in "iu":
-        raise ImageError(f"{path}: found {image.dtype} of shape {image.shape}, expected integers of two dimensions")
-    if not (image > 0).any():
-        raise ImageError(f"{path}: found no grain, expected pixels with positive labels")
-    low, high = int(image.min()), int(image.max())
-    if low < MISSING or high >= 2**31:
-        found = low if low < MISSING else high
-        raise ImageError(f"{path}: found label {found}, expected -1 (missing), 0 (outside) or up to 2147483647")
-    return image.astype(np.int32)
-
-
-def _read_image(path: Path) -> np.ndarray:
-    from tifffile import imread
-
+def _section_files(folder: Path) -> list[Path]:
+    """Return the files that are sections, by name; log which are skipped, and why."""
     try:
-        with _silent("tifffile"):
-            image = np.load(path, allow_pickle=False) if path.suffix.lower() == ".npy" else imread(path)
+        paths = sorted(folder.iterdir())
     except OSError as error:
-        raise ImageError(f"{path}: cannot be read, {one_line(error)}") from error
-    except Exception as error:  # damaged bytes lead both readers into errors of every kind
-        raise ImageError(f"{path}: is not such an image as its extension says, {one_line(error)}") from error
-    if not isinstance(image, np.ndarray):
-        raise ImageError(f"{path}: found an archive of several arrays, expected one array")
-    return image
+        raise ImageError(f"{folder}: cannot be read ({error.strerror})") from None
+    kinds = {path: _kind(path) for path in paths}
+    maps = [path for path in paths if kinds[path] == _MAP]
+    images = [path for path in paths if kinds[path] == _IMAGE]
+    skipped = {path: kind for path, kind in kinds.items() if kind not in (_MAP, _PAIRED) and (maps or kind != _IMAGE)}
+    if skipped:
+        named = ", ".join(f"{path.name} ({reason})" for path, reason in skipped.items())
+        _LOG.warning("%s: skipped %s", folder, " ".join(named.splitlines()))
+    return maps or images
 
 
-@contextmanager
-def _silent(logger_name: str) -> Iterator[None]:
-    """Keep what a reader logs and warns of a damaged file from being printed beside its error."""
-    logger = logging.getLogger(logger_name)
-    before = logger.disabled
-    logger.disabled = True
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.disabled = before
-
-
-def _is_section(path: Path) -> bool:
-    """Tell whether a file is to be read; of a pair .cpr and .crc, the latter is."""
+def _kind(path: Path) -> str:
+    """Return what a file of the folder is: a section, or why it is skipped."""
     extension = path.suffix.lower()
-    if path.name.startswith(".") or not path.is_file():
-        return False
-    paired = extension == ".cpr" and any(path.with_suffix(s).exists() for s in (".crc", ".CRC"))
-    return extension in (*MAP_EXTENSIONS, *LABEL_EXTENSIONS) and not paired
+    if path.name.startswith("."):
+        return "hidden"
+    if path.is_dir():
+        return "a folder"
+    if extension in LABEL_EXTENSIONS:
+        return _IMAGE
+    if extension not in MAP_EXTENSIONS:
+        return "neither an EBSD map nor a label image"
+    paired = extension == ".cpr" and any(path.with_suffix(s).is_file() for s in (".crc", ".CRC"))
+    return _PAIRED if paired else _MAP
 
 
 def _same(one: float, other: float) -> bool:

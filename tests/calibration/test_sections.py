@@ -253,7 +253,7 @@ def test_images_that_are_no_labels_are_refused(tmp_path, image, message):
 
 
 def test_label_images_need_a_pixel_size(tmp_path):
-    with pytest.raises(ImageError, match=r"a\.npy: found no pixel size.*expected pixel_size_nm"):
+    with pytest.raises(ImageError, match=r"a\.npy: label images carry no pixel size, expected pixel_size_nm"):
         read_section(save(tmp_path / "a.npy", IMAGE))
 
 

@@ -64,14 +64,13 @@ def read(path: str | Path, index: int | None = None) -> Scan:
         If the file is missing, no ordinary file, of no such format, too large, or contradicts itself; one line with
         the file, the line or field, what was found and what was expected.
     """
-    scan = read_quietly(path, index)
+    scan = _read(path, index)
     for note in scan.notes:
         _LOG.warning("%s: %s", path, note)
     return scan
 
 
-def read_quietly(path: str | Path, index: int | None = None) -> Scan:
-    """Read an EBSD map as `read` does, without logging its notes."""
+def _read(path: str | Path, index: int | None) -> Scan:
     path = local_path(path, ImageError)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:

@@ -121,7 +121,7 @@ def _with_zero(
         _count(notes, sound, "of phase 0 have angles: they are taken as unindexed, as phase 0 is none of the header")
         return numbers
     shifted = listed == list(range(1, len(listed) + 1)) and {0, *others} == set(range(len(listed)))
-    if numbering.alone and shifted and not blank.any() and not (sound & signs.flat).all():
+    if numbering.alone and shifted and not blank.any() and (sound & ~signs.flat).any():
         names = ", ".join(f"{number} {phase.name}" for number, phase in enumerate(numbering.phases.values()))
         notes.append(
             f"points of phase 0 have solutions and none is of phase {listed[-1]}: phases are taken as numbered from 0 "
