@@ -38,3 +38,15 @@ class CatalogError(NmcdistError, KeyError):
 
 class ImageError(NmcdistError, ValueError):
     """An image or an EBSD map that a model is to be calibrated on is missing, malformed or unusable."""
+
+
+class GuardError(InputError, SystemExit):
+    """A script starts workers outside ``if __name__ == "__main__":``.
+
+    It also is the end of the script: where nobody catches it, Python prints its line, without a traceback of the
+    many calls between, and exits with status 1.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.code = text

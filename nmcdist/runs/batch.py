@@ -6,6 +6,7 @@ One job is one worker with its nanny. It takes one task at a time, whose kernels
 import json
 import os
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,15 @@ from typing import Any
 import yaml
 
 from nmcdist.errors import PlanError
+from nmcdist.runs import credentials
 from nmcdist.runs.cluster import Resources
-from nmcdist.runs.deployment import QUEUES, Deployment
+from nmcdist.runs.deployment import LOOPBACK, QUEUES, Deployment
 
 NAME = "nmcdist"
 DEATH_TIMEOUT_S = 60  # a worker whose driver is gone for so long ends its job
 _MIB = 2**20
-_UNKNOWN_SCHEDULER = "tcp://SCHEDULER:PORT"
+_UNKNOWN_SCHEDULER = "tls://SCHEDULER:PORT"
+_UNKNOWN_FOLDER = Path("CREDENTIALS")  # of this run, which is made when it starts
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS",
 )  # fmt: skip
@@ -36,7 +39,9 @@ def job_script(deployment: Deployment, resources: Resources) -> str:
     """
     if deployment.kind in QUEUES:
         job, options = job_class(deployment)
-        made = job(_UNKNOWN_SCHEDULER, name=NAME, **job_options(deployment, resources), **options)
+        security = credentials.configured_security() or credentials.security_in(_UNKNOWN_FOLDER)
+        settings = {**job_options(deployment, resources, security), **options}
+        made = job(_UNKNOWN_SCHEDULER, name=NAME, protocol="tls://", **settings)
         return str(made.job_script())
     if deployment.kind == "kubernetes":
         return yaml.safe_dump(manifest(deployment, resources), sort_keys=False)
@@ -105,8 +110,16 @@ def job_class(deployment: Deployment) -> tuple[Any, dict[str, Any]]:
     return jobs.JOBS[deployment.kind], _OPTIONS[deployment.kind](deployment)
 
 
-def job_options(deployment: Deployment, resources: Resources) -> dict[str, Any]:
+def job_options(deployment: Deployment, resources: Resources, security: Any) -> dict[str, Any]:
     """Return the options that the jobs of all queues have, and those that name the same thing differently.
+
+    Parameters
+    ----------
+    deployment : Deployment
+    resources : Resources
+    security : distributed.Security
+        Its files are read by the jobs, which find their names in the environment: the command line could not take
+        a path with a blank.
 
     Raises
     ------
@@ -114,11 +127,13 @@ def job_options(deployment: Deployment, resources: Resources) -> dict[str, Any]:
         If the path of the log folder has a blank, which ends it in the directives of most queues.
     """
     seconds, spread = lifetime(deployment.walltime or 0)
-    extra = ["--lifetime", f"{seconds}s", "--lifetime-stagger", f"{spread}s", "--no-lifetime-restart", "--no-dashboard"]
+    extra = ["--lifetime", f"{seconds}s", "--lifetime-stagger", f"{spread}s", "--no-lifetime-restart"]
+    extra += ["--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0"]  # of the page that says that it is well
     if deployment.gpus_per_worker:
         extra += ["--resources", f"GPU={deployment.gpus_per_worker}"]
-    environment = {**thread_variables(resources.threads), **_as_environment(worker_settings())}
-    exports = " ".join(f"{name}={value}" for name, value in environment.items())
+    settings = {**worker_settings(), **credentials.worker_tls_settings(security)}
+    environment = {**thread_variables(resources.threads), **_as_environment(settings)}
+    exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
     return {
         "job_name": NAME,
         "cores": 1,  # Dask's threads of a worker: one task at a time

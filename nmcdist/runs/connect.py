@@ -1,18 +1,26 @@
-"""Dask clients for deployments: workers of this machine, jobs of a queue, pods, or a scheduler that runs already."""
+"""Dask clients for deployments: workers of this machine, jobs of a queue, pods, or a scheduler that runs already.
+
+Clusters that the run starts itself take nobody but who has their credentials (:mod:`nmcdist.runs.credentials`).
+"""
 
 import contextlib
+import functools
 import logging
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any
 
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.errors import NmcdistError, StoreError
-from nmcdist.runs import batch
+from nmcdist.runs import batch, credentials
 from nmcdist.runs.cluster import Resources
 from nmcdist.runs.deployment import QUEUES, Deployment
+from nmcdist.runs.guard import GUARD_STATUS, guard_error
 from nmcdist.runs.preflight import ask_scheduler
 
 START_TIMEOUT_S = 120.0
@@ -20,21 +28,52 @@ CLOSE_TIMEOUT_S = 10.0
 CANCEL_TIMEOUT_S = 60.0  # of all jobs together
 _LOST_TIMEOUT_S = 60.0  # on this machine a nanny restarts a worker in a few seconds
 _POLL_S = 0.5
+_DASKS_LINK = "{scheme}://{host}:{port}/status"
 _TOO_MANY = 3  # jobs for each worker that end before their worker came
 
 Announce = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class _Start:
+    """What the start of a cluster needs besides its deployment.
+
+    Attributes
+    ----------
+    stack : contextlib.ExitStack
+        Lets go of everything at the end.
+    folder : Path or None
+        Seen by driver and workers, for credentials.
+    waiting, warn : callable
+    """
+
+    stack: contextlib.ExitStack
+    folder: Path | None
+    waiting: Announce
+    warn: Announce
+
+
 @contextlib.contextmanager
-def connected(deployment: Deployment, resources: Resources, *, waiting: Announce = lambda state: None) -> Iterator[Any]:
+def connected(
+    deployment: Deployment,
+    resources: Resources,
+    *,
+    folder: Path | None = None,
+    waiting: Announce = lambda state: None,
+    warn: Announce = lambda text: None,
+) -> Iterator[Any]:
     """Start or reach the workers of a deployment, and let go of them at the end.
 
     Parameters
     ----------
     deployment : Deployment
     resources : Resources
+    folder : Path, optional
+        Where jobs of a queue find their credentials; seen by driver and nodes. Default: the folder of their logs.
     waiting : callable
         Gets what the queue says while no worker is there, whenever that changes.
+    warn : callable
+        Gets what else is worth a line.
 
     Yields
     ------
@@ -47,6 +86,8 @@ def connected(deployment: Deployment, resources: Resources, *, waiting: Announce
         If no worker comes in time, with what the queue says.
     PlanError
         If a package that speaks to the cluster is missing, or its scheduler cannot be reached.
+    GuardError
+        If the script that starts the run has no ``if __name__ == "__main__":``.
     """
     import dask
 
@@ -54,9 +95,9 @@ def connected(deployment: Deployment, resources: Resources, *, waiting: Announce
     import distributed  # noqa: F401
 
     kind = "queue" if deployment.kind in QUEUES else deployment.kind
-    with dask.config.set(_settings(kind, resources)), _quiet_logs(), contextlib.ExitStack() as stack:
+    with dask.config.set(_settings(deployment, resources)), _quiet_logs(), contextlib.ExitStack() as stack:
         try:
-            client = _STARTS[kind](deployment, resources, stack, waiting)
+            client = _STARTS[kind](deployment, resources, _Start(stack, folder, waiting, warn))
         except (TimeoutError, RuntimeError, OSError) as error:
             if isinstance(error, NmcdistError):
                 raise
@@ -78,47 +119,70 @@ def queue_state(client: Any) -> str:
     return str(getattr(replacing, "says", ""))
 
 
-def _start_here(deployment: Deployment, resources: Resources, stack: contextlib.ExitStack, waiting: Announce) -> Any:
+def _start_here(deployment: Deployment, resources: Resources, start: _Start) -> Any:
     from distributed import LocalCluster
 
-    with _interrupts_for_the_driver_alone():
-        cluster = LocalCluster(
-            n_workers=resources.workers,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=resources.memory,
-            dashboard_address="127.0.0.1:0",  # also without a dashboard: it would take port 8787, or warn
-            scheduler_kwargs={"dashboard": deployment.dashboard},
-            host="127.0.0.1",
-            silence_logs=logging.CRITICAL,
-        )
-    stack.callback(cluster.close, timeout=CLOSE_TIMEOUT_S)
-    client = _client_of(cluster, stack)
+    from nmcdist.runs.nanny import PatientNanny, Starts
+
+    starts = Starts(start.warn)
+    # Dask's own place may be another user's folder, who could change what is in it.
+    scratch = start.stack.enter_context(tempfile.TemporaryDirectory(prefix="nmcdist-dask-", ignore_cleanup_errors=True))
+    try:
+        with _interrupts_for_the_driver_alone():
+            cluster = LocalCluster(
+                n_workers=resources.workers,
+                threads_per_worker=1,
+                processes=True,
+                worker_class=functools.partial(PatientNanny, starts=starts),
+                memory_limit=resources.memory,
+                local_directory=scratch,
+                dashboard_address=f"{deployment.dashboard_host}:0",  # also without: it would take port 8787, or warn
+                scheduler_kwargs={"dashboard": deployment.dashboard},
+                host="127.0.0.1",
+                security=credentials.temporary_security(),
+                silence_logs=logging.CRITICAL,
+            )
+    except (TimeoutError, RuntimeError):
+        if GUARD_STATUS in starts.exits:
+            raise guard_error() from None
+        if starts.exits:
+            raise StoreError(f"the Dask workers did not start: {starts.why}") from None
+        raise
+    start.stack.callback(cluster.close, timeout=CLOSE_TIMEOUT_S)
+    client = _client_of(cluster, start.stack)
     client.wait_for_workers(resources.workers, timeout=START_TIMEOUT_S)
     return client
 
 
-def _start_jobs(deployment: Deployment, resources: Resources, stack: contextlib.ExitStack, waiting: Announce) -> Any:
+def _start_jobs(deployment: Deployment, resources: Resources, start: _Start) -> Any:
     from dask_jobqueue import JobQueueCluster
 
     job, options = batch.job_class(deployment)
     from nmcdist.runs.jobs import Replacing
 
     deployment.log_folder.mkdir(parents=True, exist_ok=True)
+    security = credentials.configured_security()
+    if security is None:
+        security, written = credentials.written_security((start.folder or deployment.log_folder).absolute())
+        start.stack.callback(credentials.remove, written)
     with _interrupts_for_the_driver_alone():
         cluster = JobQueueCluster(
             job_cls=job,
             name=batch.NAME,
-            scheduler_options={"dashboard_address": ":0", "dashboard": deployment.dashboard},
+            security=security,
+            scheduler_options={
+                "dashboard_address": f"{deployment.dashboard_host}:0",
+                "dashboard": deployment.dashboard,
+            },
             silence_logs=logging.CRITICAL,
-            **batch.job_options(deployment, resources),
+            **batch.job_options(deployment, resources, security),
             **options,
         )
-    stack.callback(_closed_in_time, cluster)
-    client = _client_of(cluster, stack)
+    start.stack.callback(_closed_in_time, cluster)
+    client = _client_of(cluster, start.stack)
     n = resources.workers
     replacing = cluster.adapt(Adaptive=Replacing, minimum=n, maximum=n, interval="1s")
-    _wait_for_a_worker(client, deployment, replacing, _TOO_MANY * n, waiting)
+    _wait_for_a_worker(client, deployment, replacing, _TOO_MANY * n, start.waiting)
     return client
 
 
@@ -150,7 +214,7 @@ def _why(deployment: Deployment, replacing: Any) -> str:
     return f"{logs} (python, prologue and interface must be right on the nodes)"
 
 
-def _start_pods(deployment: Deployment, resources: Resources, stack: contextlib.ExitStack, waiting: Announce) -> Any:
+def _start_pods(deployment: Deployment, resources: Resources, start: _Start) -> Any:
     import uuid
 
     manifest = batch.manifest(deployment, resources, f"{batch.NAME}-{uuid.uuid4().hex[:8]}")
@@ -167,18 +231,22 @@ def _start_pods(deployment: Deployment, resources: Resources, stack: contextlib.
     except Exception as error:  # what a client of Kubernetes raises has no common base
         text = " ".join(str(error).split()) or type(error).__name__
         raise StoreError(f"the Dask scheduler did not start on Kubernetes: {text}") from None
-    stack.callback(cluster.close, timeout=CANCEL_TIMEOUT_S)
-    client = _client_of(cluster, stack)
+    start.stack.callback(cluster.close, timeout=CANCEL_TIMEOUT_S)
+    start.warn("the Dask operator uses no TLS: whoever reaches the pods can run code in them; see docs/security.md")
+    client = _client_of(cluster, start.stack)
     client.wait_for_workers(1, timeout=deployment.patience)
     return client
 
 
-def _reach_scheduler(
-    deployment: Deployment, resources: Resources, stack: contextlib.ExitStack, waiting: Announce
-) -> Any:
+def _reach_scheduler(deployment: Deployment, resources: Resources, start: _Start) -> Any:
     address = batch.scheduler_address(deployment)
     ask_scheduler(address)
-    client = _client_of(address, stack)
+    if not address.startswith("tls://"):
+        start.warn(
+            f"{address} asks for no credentials: whoever reaches it can run code on its workers and in this process; "
+            "a tls:// one takes only who has its certificate; see docs/security.md"
+        )
+    client = _client_of(address, start.stack)
     client.wait_for_workers(1, timeout=deployment.patience)
     for worker, found in client.scheduler_info(n_workers=-1)["workers"].items():
         if found["nthreads"] != 1:
@@ -227,11 +295,19 @@ def _interrupts_for_the_driver_alone() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _settings(kind: str, resources: Resources) -> dict[str, Any]:
+def _settings(deployment: Deployment, resources: Resources) -> dict[str, Any]:
+    import dask
+
     # Dask would close a nanny that is still restarting its worker then, and nothing on this machine replaces it.
-    never_lost = {"distributed.deploy.lost-worker-timeout": "30d"} if kind == "local" else {}
+    never_lost = {"distributed.deploy.lost-worker-timeout": "30d"} if deployment.kind == "local" else {}
+    # A scheduler without a dashboard would still show its logs and tasks to who asks.
+    pages = {} if deployment.dashboard else {"distributed.scheduler.http.routes": []}
+    own_host = deployment.dashboard_host not in ("0.0.0.0", "::")
+    if own_host and dask.config.get("distributed.dashboard.link") == _DASKS_LINK:  # else a proxy's
+        pages["distributed.dashboard.link"] = _DASKS_LINK.replace("{host}", deployment.dashboard_host)
     return {
         **never_lost,
+        **pages,
         # What was sent to each worker of late is kept, tasks and all: a thousand groups of tasks are gigabytes.
         "distributed.admin.low-level-log-length": 10,
         "distributed.scheduler.allowed-failures": 0,  # the driver counts how often a task's worker died

@@ -15,6 +15,7 @@ Kind = Literal["local", "slurm", "pbs", "lsf", "sge", "htcondor", "kubernetes", 
 QUEUES = ("slurm", "pbs", "lsf", "sge", "htcondor")
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+LOOPBACK = "127.0.0.1"
 _LONGEST_S = 366 * 86400
 
 
@@ -67,15 +68,17 @@ Seconds = Annotated[int, BeforeValidator(_seconds)]
 Line = Annotated[str, Field(pattern=r"^[^\r\n]+$")]
 Lines = Annotated[tuple[Line, ...], BeforeValidator(_lines)]
 Word = Annotated[str, Field(pattern=r"^\S+$")]
+Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 AnyPath = Annotated[Path, BeforeValidator(_path)]
 
 _EVERY_KIND = {"kind", "workers", "threads_per_worker", "memory_per_worker", "dashboard"}
-_JOBS = _EVERY_KIND | {
+_OWN = _EVERY_KIND | {"dashboard_host"}
+_JOBS = _OWN | {
     "walltime", "project", "interface", "python", "prologue", "directives", "log_folder", "local_folder",
     "gpus_per_worker", "patience",
 }  # fmt: skip
 _TAKES: dict[str, set[str]] = {
-    "local": _EVERY_KIND,
+    "local": _OWN,
     "slurm": _JOBS | {"queue"},
     "pbs": _JOBS | {"queue"},
     "lsf": _JOBS | {"queue"},
@@ -109,7 +112,9 @@ class Deployment(BaseModel):
     memory_per_worker : int or str
         Limit of one worker, and what its job asks for, as 8GiB.
     dashboard : bool
-        Whether Dask serves its dashboard.
+        Whether Dask serves its dashboard, which whoever reaches it can read.
+    dashboard_host : str
+        Address of this host on which it is served: by default only this host reaches it; 0.0.0.0 opens it to all.
     walltime : str
         Of a job, as 12:00:00 or 2d; its worker leaves a little earlier.
     queue, project : str
@@ -146,6 +151,7 @@ class Deployment(BaseModel):
     threads_per_worker: Annotated[int, Field(ge=1, le=1024)] | None = None
     memory_per_worker: Bytes | None = None
     dashboard: bool = True
+    dashboard_host: Host = LOOPBACK
     walltime: Seconds | None = None
     queue: Word | None = None
     project: Word | None = None

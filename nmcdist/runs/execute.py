@@ -62,14 +62,20 @@ def run_on_dask(
         What a task needs, for the message when a worker dies.
     deployment : Deployment
     announce : callable
-        Gets what is to be told: "dashboard" and its link, "waiting" and what the queue says.
+        Gets what is to be told: "dashboard" and its link, "waiting" and what the queue says, "warning" and why.
 
     Raises
     ------
     StoreError
         If the workers do not start, cannot take the job, or are gone for good.
     """
-    with connected(deployment, resources, waiting=lambda state: announce("waiting", state)) as client:
+    with connected(
+        deployment,
+        resources,
+        folder=job.journal,
+        waiting=lambda state: announce("waiting", state),
+        warn=lambda text: announce("warning", text),
+    ) as client:
         if deployment.dashboard and client.dashboard_link:
             announce("dashboard", client.dashboard_link)
         handed = _Handed(client, job)

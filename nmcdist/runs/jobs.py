@@ -44,6 +44,9 @@ class _Reliable:
     submitted = 0.0
     came = False
 
+    def __init__(self, *arguments: Any, security: Any = None, **options: Any) -> None:
+        super().__init__(*arguments, **options)  # without security: a worker finds its own in the environment
+
     @property
     def worker_process_memory(self) -> str:
         return f"{self.worker_memory // 2**20}MiB"  # type: ignore[attr-defined]

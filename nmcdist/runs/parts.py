@@ -17,6 +17,7 @@ from nmcdist.errors import PlanError, StoreError
 from nmcdist.runs.cluster import Machine
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.finalise import Paths, undo_half_a_swap
+from nmcdist.runs.guard import stop_if_imported_by_a_worker
 from nmcdist.runs.journal import Journal, locked, try_flock
 from nmcdist.runs.plan import make_plan
 from nmcdist.runs.preflight import preflight
@@ -79,6 +80,7 @@ def run_part(
     k, n = part
     if not 1 <= k <= n:
         raise PlanError(f"partition: found {k}/{n}, expected k/n with 1 <= k <= n")
+    stop_if_imported_by_a_worker()
     deployment, progress = deployment or Deployment(), progress or Silent()
     paths = Paths(out / f"{recipe.name}.zarr")
     journal = Journal(paths.run)
@@ -141,6 +143,7 @@ def retry_failed(
     StoreError
         If there is no such run, or a driver is at work.
     """
+    stop_if_imported_by_a_worker()
     deployment, progress, paths = deployment or Deployment(), progress or Silent(), Paths(store.absolute())
     _settings_of(paths)
     with locked(paths.run), interruptible():

@@ -254,5 +254,8 @@ def _outcomes(
         plan.resources,
         plan.task_bytes,
         deployment,
-        announce=lambda name, text: progress.event(name, **{"link" if name == "dashboard" else "queue": text}),
+        announce=lambda name, text: progress.event(name, **{_ANNOUNCED[name]: text}),
     )
+
+
+_ANNOUNCED = {"dashboard": "link", "waiting": "queue", "warning": "text"}

@@ -15,6 +15,7 @@ from nmcdist.datasets.store import read_origin
 from nmcdist.errors import BundleError, StoreError
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.finalise import Paths, finalise, publish, undo_half_a_swap
+from nmcdist.runs.guard import stop_if_imported_by_a_worker
 from nmcdist.runs.journal import Journal, locked
 from nmcdist.runs.plan import make_plan
 from nmcdist.runs.preflight import preflight
@@ -62,6 +63,7 @@ def describe_store(
     StoreError
         If the store is not finished, holds no volumes, is damaged, or another run works on it.
     """
+    stop_if_imported_by_a_worker()
     deployment, progress = deployment or Deployment(), progress or Silent()
     store = store.absolute()
     paths = Paths(store)

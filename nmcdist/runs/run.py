@@ -13,6 +13,7 @@ from nmcdist.datasets.store import read_attributes
 from nmcdist.errors import StoreError
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.finalise import Paths, finalise, publish, undo_half_a_swap
+from nmcdist.runs.guard import stop_if_imported_by_a_worker
 from nmcdist.runs.journal import Journal, Receipt, locked
 from nmcdist.runs.plan import make_plan
 from nmcdist.runs.preflight import preflight
@@ -75,6 +76,7 @@ def run_recipe(
     StoreError
         If the dataset is there already, another run works on it, or its files cannot be written.
     """
+    stop_if_imported_by_a_worker()
     deployment, progress = deployment or Deployment(), progress or Silent()
     paths = Paths(out / f"{recipe.name}.zarr")
     journal = Journal(paths.run)

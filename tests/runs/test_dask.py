@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from typing import ClassVar
 
 import dask
 import psutil
@@ -16,7 +18,7 @@ from distributed import WorkerPlugin, default_client
 from nmcdist.bundle import save_bundle
 from nmcdist.datasets.integrity import verify
 from nmcdist.errors import BundleError, StoreError
-from nmcdist.runs import execute
+from nmcdist.runs import execute, nanny
 from nmcdist.runs.connect import connected
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.progress import Silent
@@ -96,6 +98,70 @@ def test_a_second_run_in_a_process_finds_dask_as_the_first_one_did(tmp_path):
     (tmp_path / "twice.py").write_text(TWICE)
     done = subprocess.run([sys.executable, "twice.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+class Assassin(threading.Thread):
+    """Kills the workers of this process as soon as they begin to start, so many of them."""
+
+    def __init__(self, victims):
+        super().__init__(daemon=True)
+        self.victims, self.killed, self.over = victims, set(), threading.Event()
+
+    def run(self):
+        while len(self.killed) < self.victims and not self.over.wait(0.02):
+            for worker in workers_of(os.getpid()):
+                if worker.pid not in self.killed and len(self.killed) < self.victims:
+                    worker.kill()
+                    self.killed.add(worker.pid)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.join()
+
+
+def test_workers_killed_while_they_start_are_started_again(made_once, tmp_path):
+    class Warned(Silent):
+        texts: ClassVar[list] = []
+
+        def event(self, name, **facts):
+            if name == "warning":
+                self.texts.append(facts["text"])
+
+    with Assassin(3) as assassin:
+        assert make(tmp_path, spread(2, 1), progress=Warned()).failed == {}
+    assert len(assassin.killed) == 3
+    assert Warned.texts == 3 * ["a worker process was killed by signal 9 while it started, another is started"]
+    assert store_sha256(tmp_path / "tiny.zarr") == store_sha256(made_once / "tiny.zarr")
+
+
+def test_a_worker_that_is_always_killed_while_it_starts_ends_the_run_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(nanny, "_MOST_STARTS", 2)
+    with (
+        Assassin(100),
+        pytest.raises(StoreError, match=r"^the Dask workers did not start: a worker process was killed by signal 9"),
+    ):
+        make(tmp_path, spread(1, 1))
+
+
+@pytest.mark.parametrize("caught", [False, True])
+def test_a_script_without_a_guard_is_told_what_to_write(tmp_path, caught):
+    script = "\n".join([
+        "from pathlib import Path", "import nmcdist", "from nmcdist.runs import run_recipe",
+        "from nmcdist.runs.recipe import parsed_recipe", f"recipe = parsed_recipe({TINY!r}, 'tiny.yaml')",
+        "def start():", "    run_recipe(recipe, nmcdist.load_bundle(recipe.bundle), Path('out'))",
+        *(["try:", "    start()", "except nmcdist.NmcdistError as e:", "    print('caught', e)"] if caught
+          else ["start()"]),
+    ])  # fmt: skip
+    (tmp_path / "study.py").write_text(script)
+    done = subprocess.run([sys.executable, "study.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    (line,) = (done.stdout if caught else done.stderr).splitlines()
+    assert 'write `if __name__ == "__main__":` above the lines that start it' in line
+    assert done.returncode == (0 if caught else 1)
+    assert (done.stderr if caught else done.stdout) == ""
 
 
 def test_a_worker_killed_mid_run_changes_nothing(made_once, tmp_path):

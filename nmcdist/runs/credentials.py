@@ -1,0 +1,97 @@
+"""Credentials of a run's own Dask cluster: who has none can neither read what its processes say, nor be heard by them.
+
+One self-signed certificate stands for scheduler, workers and driver. It is made when the cluster starts and ends with
+it; jobs of a queue find it in the folder of the run, which only its owner can read.
+"""
+
+import datetime
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+_ROLES = ("scheduler", "worker", "client")
+_CLOCK_SKEW = datetime.timedelta(days=1)  # a node whose clock is behind would refuse a certificate of this second
+_VALID = datetime.timedelta(days=366)
+_PREFIX = "distributed.comm."
+
+
+def configured_security() -> Any:
+    """Return the TLS credentials that Dask's configuration has for every role, None if it lacks any."""
+    from distributed.security import Security
+
+    security = Security(require_encryption=True)
+    needed = (security.tls_ca_file, *(getattr(security, f"tls_{role}_cert") for role in _ROLES))
+    return security if all(needed) else None
+
+
+def temporary_security() -> Any:
+    """Return credentials that exist in memory only, as distributed.Security."""
+    return _of(*_new_certificate())
+
+
+def written_security(folder: Path) -> tuple[Any, Path]:
+    """Return temporary credentials and a new folder in `folder` that holds them; both are their owner's alone."""
+    certificate, key = _new_certificate()
+    made = Path(tempfile.mkdtemp(prefix="credentials-", dir=folder))  # of mode 700
+    for name, text in (("certificate.pem", certificate), ("key.pem", key)):
+        with os.fdopen(os.open(made / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+    return security_in(made), made
+
+
+def security_in(folder: Path) -> Any:
+    """Return the credentials whose files are in a folder; they are not read yet."""
+    return _of(str(folder / "certificate.pem"), str(folder / "key.pem"))
+
+
+def remove(folder: Path) -> None:
+    """Remove the files of credentials."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def worker_tls_settings(security: Any) -> dict[str, Any]:
+    """Return the settings of Dask by which a worker on another host finds its credentials."""
+    return {
+        f"{_PREFIX}require-encryption": True,
+        f"{_PREFIX}tls.ca-file": security.tls_ca_file,
+        f"{_PREFIX}tls.worker.cert": security.tls_worker_cert,
+        **({f"{_PREFIX}tls.worker.key": security.tls_worker_key} if security.tls_worker_key else {}),
+    }
+
+
+def _of(certificate: str, key: str) -> Any:
+    from distributed.security import Security
+
+    roles = {f"tls_{role}_cert": certificate for role in _ROLES} | {f"tls_{role}_key": key for role in _ROLES}
+    return Security(require_encryption=True, tls_ca_file=certificate, **roles)
+
+
+def _new_certificate() -> tuple[str, str]:
+    """Return a self-signed certificate and its private key, as PEM.
+
+    As distributed.Security.temporary, but valid for nodes whose clock is behind, and of an elliptic curve, which
+    takes a hundredth of the time.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "nmcdist")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _CLOCK_SKEW)
+        .not_valid_after(now + _VALID)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()

@@ -1,0 +1,29 @@
+"""Scripts that start a run without `if __name__ == "__main__":`, which their own workers would start again.
+
+A worker process imports the script that started it, as a module of another name. Without the guard it comes to the
+line that starts the run, before it is a worker at all.
+"""
+
+import multiprocessing
+
+from nmcdist.errors import GuardError
+
+GUARD_STATUS = 97  # exit status of a process that found no guard
+
+
+def stop_if_imported_by_a_worker() -> None:
+    """End this process, without a word, if it is a worker to be that imports the script which started it.
+
+    What started it tells by the exit status what is missing (:func:`guard_error`).
+    """
+    # Python has no public name for "still importing the main module"; its own check of the same fault uses this one.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(GUARD_STATUS)
+
+
+def guard_error() -> GuardError:
+    """Return the error that says what to write."""
+    return GuardError(
+        "the script starts the run without a guard, so that its workers would start it again: write "
+        '`if __name__ == "__main__":` above the lines that start it, and indent these'
+    )
