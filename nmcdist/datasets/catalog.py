@@ -1,37 +1,109 @@
-"""Intake catalogs (format 2) of finished stores: open, list, and add an entry without touching the others.
+"""Catalogs of finished stores: open, list, and add an entry without touching the others.
 
-An entry names its store relative to the catalog file, so a folder with both can be moved or served as it is.
+The file is a catalog of intake (format 2), so intake opens it, too; here it is read as data, and no class that it names
+is imported (:mod:`nmcdist.datasets.catalog_file`). An entry names its store relative to the catalog file, so a folder
+with both can be moved or served as it is.
 """
 
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from nmcdist.datasets.catalog_file import (
+    DATATYPE,
+    HERE,
+    OUTPUT,
+    READER,
+    CatalogFile,
+    catalog_text,
+    checked,
+    read_catalog_file,
+)
 from nmcdist.datasets.files import write_text
 from nmcdist.datasets.integrity import manifest_hash, read_manifest
-from nmcdist.datasets.store import dask_chunks, read_attributes, read_origin
+from nmcdist.datasets.store import dask_chunks, open_lazily, read_attributes, read_origin
 from nmcdist.errors import CatalogError
+from nmcdist.inputs import local_path
 
 CATALOG_FILE = "catalog.yaml"
 CATALOG_VARIABLE = "NMCDIST_CATALOG"
-_HERE = "{CATALOG_DIR}"  # intake puts the folder of the catalog here
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """A dataset of a catalog.
+
+    Attributes
+    ----------
+    name : str
+    store : Path
+    metadata : dict
+        Title, version, bundle, and the hashes that say what it is.
+    chunks : dict of str to int
+        Dask chunks, along the shards of the store.
+    """
+
+    name: str
+    store: Path
+    metadata: dict[str, Any]
+    chunks: dict[str, int]
+
+    def to_dask(self) -> Any:
+        """Open the store as a lazy xarray.Dataset.
+
+        Raises
+        ------
+        StoreError
+            If it is not there, or of another format.
+        """
+        read_attributes(self.store)
+        return open_lazily(self.store, self.chunks)
+
+
+class Catalog(Mapping[str, CatalogEntry]):
+    """The datasets of a catalog file, by name."""
+
+    def __init__(self, path: Path, content: CatalogFile) -> None:
+        self.path = path
+        self._content = content
+
+    def __getitem__(self, name: str) -> CatalogEntry:
+        if name not in self._content.aliases:
+            raise CatalogError(f"{self.path}: no dataset {name!r}, expected one of {sorted(self)}")
+        entry = self._content.entries[self._content.aliases[name]]
+        store = self._content.store(name, self.path.absolute().parent)
+        return CatalogEntry(name, store, dict(entry.metadata), dict(entry.kwargs.chunks))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._content.aliases)
+
+    def __len__(self) -> int:
+        return len(self._content.aliases)
+
+    def __repr__(self) -> str:
+        return f"<nmcdist catalog {self.path}: {', '.join(self) or 'no datasets'}>"
 
 
 def catalog_path(path: str | os.PathLike[str] | None = None) -> Path:
-    """Return the catalog to use: the one given, else $NMCDIST_CATALOG, else ./catalog.yaml."""
+    """Return the catalog to use: the one given, else $NMCDIST_CATALOG, else ./catalog.yaml.
+
+    Raises
+    ------
+    CatalogError
+        If it is a URL.
+    """
     if path is None:
         path = os.environ.get(CATALOG_VARIABLE) or CATALOG_FILE
-    path = Path(path)
-    return path / CATALOG_FILE if path.is_dir() else path
+    found = local_path(path, CatalogError)
+    return found / CATALOG_FILE if found.is_dir() else found
 
 
-def open_catalog(path: str | os.PathLike[str] | None = None) -> Any:
-    """Open a catalog of datasets with intake.
+def open_catalog(path: str | os.PathLike[str] | None = None) -> Catalog:
+    """Open a catalog of datasets; nothing in the file is run, and no class that it names is imported.
 
     Parameters
     ----------
@@ -41,19 +113,30 @@ def open_catalog(path: str | os.PathLike[str] | None = None) -> Any:
 
     Returns
     -------
-    intake Catalog
+    Catalog
         ``list(catalog)`` names the datasets; ``catalog[name].to_dask()`` is a lazy xarray.Dataset.
 
     Raises
     ------
     CatalogError
-        If there is no catalog, or it cannot be read.
+        If there is no catalog, it cannot be read, or it holds anything that nmcdist does not write itself.
     """
-    import intake
-
     where = catalog_path(path)
-    _load(where)
-    return intake.open_catalog(str(where.absolute()))
+    if not where.exists():
+        raise CatalogError(f"{where}: no such catalog; name one, or set ${CATALOG_VARIABLE}")
+    return Catalog(where, read_catalog_file(where))
+
+
+def check_catalog(folder: Path) -> None:
+    """Refuse, before a run, the catalog of a folder that the run could not add its dataset to.
+
+    Raises
+    ------
+    CatalogError
+        If it is there and :func:`open_catalog` does not open it.
+    """
+    if (folder / CATALOG_FILE).exists():
+        open_catalog(folder)
 
 
 def list_entries(path: Path) -> dict[str, dict[str, Any]]:
@@ -62,10 +145,9 @@ def list_entries(path: Path) -> dict[str, dict[str, Any]]:
     Raises
     ------
     CatalogError
-        If there is no catalog, or it cannot be read.
+        As :func:`open_catalog`.
     """
-    content = _load(path)
-    return {name: content["entries"][token]["metadata"] for name, token in content["aliases"].items()}
+    return {name: entry.metadata for name, entry in open_catalog(path).items()}
 
 
 def show_entry(path: Path, name: str) -> dict[str, Any]:
@@ -74,15 +156,10 @@ def show_entry(path: Path, name: str) -> dict[str, Any]:
     Raises
     ------
     CatalogError
-        If the catalog cannot be read or has no such dataset.
+        As :func:`open_catalog`, and if the catalog has no such dataset.
     """
-    entries = list_entries(path)
-    if name not in entries:
-        raise CatalogError(f"{path}: no dataset {name!r}, expected one of {sorted(entries)}")
-    content = _load(path)
-    data = content["data"].get(f"{name}_store", {})
-    url = data.get("kwargs", {}).get("url", "")
-    return {"name": name, "store": url.replace(_HERE, str(path.absolute().parent)), **entries[name]}
+    entry = open_catalog(path)[name]
+    return {"name": name, "store": str(entry.store), **entry.metadata}
 
 
 def add_entry(catalog: Path, store: Path) -> str:
@@ -93,24 +170,24 @@ def add_entry(catalog: Path, store: Path) -> str:
     StoreError
         If the store is not finished or of another format.
     CatalogError
-        If the catalog is there but cannot be read.
+        If the catalog is there but :func:`open_catalog` does not open it, or it could not hold the store.
     """
     attributes = read_attributes(store)
     read_manifest(store)
     _, bundle = read_origin(store)
     name = str(attributes["name"])
     with _locked(catalog):
-        content = _load(catalog) if catalog.exists() else _empty()
+        content = read_catalog_file(catalog).model_dump() if catalog.exists() else _empty()
         content["aliases"][name] = name
         content["data"][f"{name}_store"] = {
-            "datatype": "intake.readers.datatypes:Zarr",
+            "datatype": DATATYPE,
             "kwargs": {"url": _relative(store, catalog.absolute().parent)},
             "metadata": {},
             "user_parameters": {},
         }
         content["entries"][name] = {
-            "reader": "nmcdist.datasets.reader:StoreReader",
-            "output_instance": "xarray:Dataset",
+            "reader": READER,
+            "output_instance": OUTPUT,
             "kwargs": {
                 "data": "{data(" + name + "_store)}",
                 "chunks": dask_chunks(store),
@@ -126,7 +203,8 @@ def add_entry(catalog: Path, store: Path) -> str:
             },
             "user_parameters": {},
         }
-        write_text(catalog, yaml.safe_dump(content, sort_keys=False, width=110))
+        checked(content, catalog)
+        write_text(catalog, catalog_text(content))
     return name
 
 
@@ -138,24 +216,6 @@ def recorded_manifest(catalog: Path, store: Path) -> str | None:
         return None
     here = [entry for entry in shown if Path(entry["store"]).resolve() == store.resolve()]
     return here[0].get("manifest_sha256") if here else None
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CatalogError(f"{path}: no such catalog; name one, or set ${CATALOG_VARIABLE}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CatalogError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict) or content.get("version") != 2:
-        raise CatalogError(f"{path}: not an intake catalog of version 2")
-    for key in ("aliases", "data", "entries"):
-        if not isinstance(content.get(key), dict):
-            raise CatalogError(f"{path}: {key}: found {content.get(key)!r}, expected a mapping")
-    missing = set(content["aliases"].values()) - set(content["entries"])
-    if missing:
-        raise CatalogError(f"{path}: aliases: found {sorted(missing)}, which are not among the entries")
-    return content
 
 
 def _empty() -> dict[str, Any]:
@@ -173,7 +233,7 @@ def _relative(store: Path, folder: Path) -> str:
     """Return the store's address from the catalog's folder where it lies in it, else its absolute path."""
     store, folder = store.resolve(), folder.resolve()
     if store.is_relative_to(folder):
-        return f"{_HERE}/{store.relative_to(folder).as_posix()}"
+        return f"{HERE}/{store.relative_to(folder).as_posix()}"
     return str(store)
 
 

@@ -1,4 +1,4 @@
-"""The intake reader that catalog entries name: it opens a store lazily, with Dask chunks along its shards."""
+"""The reader that catalog entries name, for who opens a catalog with intake; nmcdist itself does without it."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from intake.readers import datatypes
 from intake.readers.readers import XArrayDatasetReader
 
-from nmcdist.datasets.store import read_attributes
+from nmcdist.datasets.store import read_attributes, with_coordinates
 
 
 class StoreReader(XArrayDatasetReader):
@@ -21,7 +21,7 @@ class StoreReader(XArrayDatasetReader):
     def _read(self, data: Any, **options: Any) -> Any:
         if "://" not in data.url:
             read_attributes(Path(data.url))  # says so if there is no store, or one of another format
-        return super()._read(data, **options)
+        return with_coordinates(super()._read(data, **options))
 
     def to_dask(self) -> Any:
         """Return the lazy xarray.Dataset."""

@@ -259,6 +259,18 @@ def dask_chunks(path: Path) -> dict[str, int]:
     return chunks
 
 
+def open_lazily(path: Path, chunks: Mapping[str, int]) -> Any:
+    """Return a store as a lazy xarray.Dataset; coordinates of the samples are loaded."""
+    import xarray as xr
+
+    return with_coordinates(xr.open_dataset(path, engine="zarr", chunks=dict(chunks), consolidated=True))
+
+
+def with_coordinates(data: Any) -> Any:
+    """Load the coordinates of the samples, by which nobody could group or select while they are lazy."""
+    return data.assign_coords({n: c.load() for n, c in data.coords.items() if c.dims == (SAMPLE,)})
+
+
 def read_block(store: Path, sample: int, box: Box | None = None) -> np.ndarray:
     """Read the labels of one volume, or of a box of it.
 

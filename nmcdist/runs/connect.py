@@ -301,7 +301,7 @@ def _settings(deployment: Deployment, resources: Resources) -> dict[str, Any]:
     # Dask would close a nanny that is still restarting its worker then, and nothing on this machine replaces it.
     never_lost = {"distributed.deploy.lost-worker-timeout": "30d"} if deployment.kind == "local" else {}
     # A scheduler without a dashboard would still show its logs and tasks to who asks.
-    pages = {} if deployment.dashboard else {"distributed.scheduler.http.routes": []}
+    pages: dict[str, Any] = {} if deployment.dashboard else {"distributed.scheduler.http.routes": []}
     own_host = deployment.dashboard_host not in ("0.0.0.0", "::")
     if own_host and dask.config.get("distributed.dashboard.link") == _DASKS_LINK:  # else a proxy's
         pages["distributed.dashboard.link"] = _DASKS_LINK.replace("{host}", deployment.dashboard_host)

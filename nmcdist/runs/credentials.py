@@ -21,7 +21,7 @@ def configured_security() -> Any:
     """Return the TLS credentials that Dask's configuration has for every role, None if it lacks any."""
     from distributed.security import Security
 
-    security = Security(require_encryption=True)
+    security: Any = Security(require_encryption=True)
     needed = (security.tls_ca_file, *(getattr(security, f"tls_{role}_cert") for role in _ROLES))
     return security if all(needed) else None
 

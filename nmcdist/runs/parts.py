@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nmcdist.bundle import Bundle, load_bundle
+from nmcdist.datasets.catalog import check_catalog
 from nmcdist.datasets.integrity import manifest_hash
 from nmcdist.errors import PlanError, StoreError
 from nmcdist.runs.cluster import Machine
@@ -84,6 +85,7 @@ def run_part(
     deployment, progress = deployment or Deployment(), progress or Silent()
     paths = Paths(out / f"{recipe.name}.zarr")
     journal = Journal(paths.run)
+    check_catalog(out)
     plan = make_plan(recipe, bundle, out, deployment, settings=journal.settings())
     plan.validate(present_bytes=size_of(paths.wip))
     preflight(deployment, plan.resources)

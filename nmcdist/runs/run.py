@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from nmcdist.bundle import Bundle
-from nmcdist.datasets.catalog import CATALOG_FILE, add_entry
+from nmcdist.datasets.catalog import CATALOG_FILE, add_entry, check_catalog
 from nmcdist.datasets.files import FileRecord, files_below, matches
 from nmcdist.datasets.integrity import GROUP, MANIFEST, is_damaged, manifest_hash, read_manifest
 from nmcdist.datasets.store import read_attributes
@@ -73,6 +73,8 @@ def run_recipe(
     ------
     PlanError
         If the run cannot fit in memory or on the disk.
+    CatalogError
+        If the catalog of the folder holds what nmcdist does not write.
     StoreError
         If the dataset is there already, another run works on it, or its files cannot be written.
     """
@@ -80,6 +82,7 @@ def run_recipe(
     deployment, progress = deployment or Deployment(), progress or Silent()
     paths = Paths(out / f"{recipe.name}.zarr")
     journal = Journal(paths.run)
+    check_catalog(out)
     if not resume:
         _refuse_existing(paths, recipe, bundle)
     plan = make_plan(recipe, bundle, out, deployment, settings=journal.settings() if resume else None)
@@ -112,6 +115,7 @@ def found_whole(plan: Plan, paths: Paths, progress: Progress) -> Result:
 
 def seal(plan: Plan, paths: Paths, journal: Journal, progress: Progress, *, made: int, known: bool = True) -> Result:
     """Finalise a store all of whose tasks are done, publish it, and list it in the catalog of its folder."""
+    check_catalog(plan.out)
     digest = finalise(plan, paths.wip, journal, known=known)
     publish(paths, paths.wip)
     add_entry(plan.out / CATALOG_FILE, paths.store)

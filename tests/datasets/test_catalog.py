@@ -1,6 +1,10 @@
 """Catalogs: intake opens them, they can be moved, and one entry never harms another."""
 
+import copy
+import json
 import shutil
+import subprocess
+import sys
 
 import dask.array
 import intake
@@ -9,9 +13,10 @@ import xarray as xr
 import yaml
 
 import nmcdist
-from nmcdist.datasets.catalog import add_entry, list_entries, open_catalog, show_entry
+from nmcdist.datasets.catalog import add_entry, check_catalog, list_entries, open_catalog, show_entry
 from nmcdist.datasets.integrity import manifest_hash
 from nmcdist.errors import CatalogError, StoreError
+from tests.conftest import make, recipe_with
 
 
 def test_intake_opens_the_entry_as_a_lazy_dataset(out):
@@ -53,7 +58,7 @@ def test_adding_an_entry_keeps_the_others(out, store, tmp_path):
     path = out / "catalog.yaml"
     content = yaml.safe_load(path.read_text())
     content["aliases"]["other"] = "other"
-    content["entries"]["other"] = dict(content["entries"]["tiny"])
+    content["entries"]["other"] = copy.deepcopy(content["entries"]["tiny"])
     path.write_text(yaml.safe_dump(content))
     add_entry(path, store)
     assert set(list_entries(path)) == {"tiny", "other"}
@@ -75,9 +80,10 @@ def test_an_unfinished_store_is_not_entered(out, store):
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
-    [("{", "cannot be read"), ("[]", "not an intake catalog"), ("version: 1", "not an intake catalog"),
-     ("{version: 2, aliases: {}, data: {}}", "entries: found None"),
-     ("{version: 2, aliases: {a: b}, data: {}, entries: {}}", r"aliases: found \['b'\]")],
+    [("{", "not valid YAML"), ("[]", "expected a mapping"), ("version: 1", "not an intake catalog"),
+     ("{version: 2, aliases: {}, data: {}}", "entries: found nothing"),
+     ("{version: 2, aliases: {a: b}, data: {}, entries: {}}", r"aliases: found \['b'\]"),
+     ("{version: 2, aliases: {}, data: {}, entries: {}, metadata: {a: !!python/object:os.system {}}}", "no tags")],
 )  # fmt: skip
 def test_a_damaged_catalog_is_refused_and_left_alone(store, tmp_path, text, complaint):
     path = tmp_path / "catalog.yaml"
@@ -85,6 +91,123 @@ def test_a_damaged_catalog_is_refused_and_left_alone(store, tmp_path, text, comp
     with pytest.raises(CatalogError, match=complaint):
         add_entry(path, store)
     assert path.read_text() == text
+
+
+def changed(out, place, value):
+    """Write into a good catalog, at a place such as "entries.tiny.reader"."""
+    path = out / "catalog.yaml"
+    content = yaml.safe_load(path.read_text())
+    *before, last = place.split(".")
+    where = content
+    for name in before:
+        where = where[name]
+    where[last] = value
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def planted(out, target):
+    """Plant a pipeline that makes a folder when the dataset is opened."""
+    step = ["{func(os:mkdir)}", [str(target)], {}]
+    changed(out, "entries.tiny.reader", "intake.readers.convert:Pipeline")
+    changed(out, "entries.tiny.output_instance", "builtins:object")
+    return changed(out, "entries.tiny.kwargs", {"out_instances": ["builtins:object"], "steps": [step]})
+
+
+def test_a_pipeline_that_intake_runs_is_refused(out, tmp_path):
+    path, target = planted(out, tmp_path / "made"), tmp_path / "made"
+    intake.open_catalog(str(path))["tiny"].read()
+    assert target.exists()  # the plant is alive: this is what a stranger's catalog can do
+    target.rmdir()
+    for ask in (open_catalog, list_entries, lambda path: show_entry(path, "tiny"), lambda path: check_catalog(out)):
+        with pytest.raises(CatalogError) as caught:
+            ask(path)
+        assert str(caught.value) == (
+            f"{path}: entries.tiny.reader: found 'intake.readers.convert:Pipeline', expected "
+            "'nmcdist.datasets.reader:StoreReader': no other class is imported"
+        )
+    assert not target.exists()
+
+
+def test_a_module_that_a_catalog_names_is_not_imported(out, tmp_path, monkeypatch):
+    (tmp_path / "planted_module.py").write_text(f"open({str(tmp_path / 'made')!r}, 'w')\nclass Reader: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(CatalogError, match=r"entries.tiny.reader: found 'planted_module:Reader'"):
+        open_catalog(changed(out, "entries.tiny.reader", "planted_module:Reader"))
+    assert not (tmp_path / "made").exists()
+
+
+PARAMETER = {"x": {"cls": "intake.readers.user_parameters:SimpleUserParameter", "dtype": "str", "default": "a"}}
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "complaint"),
+    [("data.tiny_store.datatype", "subprocess:Popen", "data.tiny_store.datatype: found 'subprocess:Popen'"),
+     ("data.tiny_store.kwargs.url", "http://x.org/a.zarr", "url: found .* is a URL, expected a path"),
+     ("data.tiny_store.kwargs.url", "file:///a.zarr", "is a URL"),
+     ("data.tiny_store.kwargs.url", "simplecache::s3://a/b", "is a URL"),
+     ("data.tiny_store.kwargs.url", "/a/{env(HOME)}", "without braces"),
+     ("data.tiny_store.kwargs.url", "{CATALOG_DIR}/{x}", "without braces"),
+     ("data.tiny_store.kwargs.url", "{shell(touch x)}", "expected an absolute path"),
+     ("data.tiny_store.kwargs.storage_options", {"a": 1}, "storage_options: unknown field"),
+     ("data.tiny_store.user_parameters", PARAMETER, "user_parameters: found .* none"),
+     ("entries.tiny.kwargs.data", "{func(os:getcwd)}", "entries.tiny.kwargs.data"),
+     ("entries.tiny.kwargs.data", "{data(other)}", "entries.tiny.kwargs.data: found 'other'"),
+     ("entries.tiny.kwargs.chunks", "{pickle64(gASVAA==)}", "entries.tiny.kwargs.chunks"),
+     ("entries.tiny.kwargs.engine", "netcdf4", "entries.tiny.kwargs.engine: unknown field"),
+     ("entries.tiny.kwargs.preprocess", "{func(os:system)}", "entries.tiny.kwargs.preprocess: unknown field"),
+     ("entries.tiny.output_instance", "os:system", "entries.tiny.output_instance: found 'os:system'"),
+     ("entries.tiny.user_parameters", PARAMETER, "entries.tiny.user_parameters: found .* none"),
+     ("entries.tiny.metadata", {"imports": ["antigravity"]}, "entries.tiny.metadata.imports"),
+     ("user_parameters", PARAMETER, "user_parameters: found .* none"),
+     ("entries.other", {"reader": "intake.readers.readers:PandasCSV", "kwargs": {}}, "entries.other.reader: found")],
+)  # fmt: skip
+def test_what_is_not_ours_is_refused_by_name_in_one_line(out, place, value, complaint):
+    with pytest.raises(CatalogError, match=complaint) as caught:
+        open_catalog(changed(out, place, value))
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 400
+
+
+def test_a_run_beside_such_a_catalog_is_refused_before_it_starts(out, tmp_path):
+    planted(out, tmp_path / "made")
+    with pytest.raises(CatalogError, match=r"entries.tiny.reader"):
+        make(out, recipe=recipe_with(name="second"))
+    assert not (out / "second.zarr.wip").exists()
+
+
+def test_a_store_whose_path_the_file_cannot_hold_is_not_entered(store, tmp_path):
+    far = tmp_path / "a{b}"
+    shutil.copytree(store, far / "tiny.zarr")
+    with pytest.raises(CatalogError, match="without braces"):
+        add_entry(tmp_path / "catalog.yaml", far / "tiny.zarr")
+    assert not (tmp_path / "catalog.yaml").exists()
+
+
+def test_samples_can_be_grouped_by_their_coordinates(out):
+    for catalog in (open_catalog(out), intake.open_catalog(str(out / "catalog.yaml"))):
+        with catalog["tiny"].to_dask() as data:
+            means = data["volume_fraction"].groupby("graphite_fraction").mean()
+            assert means.sizes["graphite_fraction"] == 2
+            assert isinstance(data["volume_fraction"].data, dask.array.Array)
+
+
+def test_opening_a_catalog_does_not_load_intake(out):
+    code = f"import sys, nmcdist; nmcdist.open_catalog({str(out)!r})['tiny'].to_dask(); print('intake' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("title", ["1e5", "12:30", "010", "- a: b", "yes", "{x}", "null", "a # b", "2025-01-01"])
+def test_a_title_that_looks_like_something_else_stays_text(store, tmp_path, title):
+    read = {"title": title, "version": "1e5"}
+    path = store / "zarr.json"
+    content = json.loads(path.read_text())
+    content["attributes"].update(read)
+    path.write_text(json.dumps(content))
+    add_entry(tmp_path / "catalog.yaml", store)
+    assert read.items() <= list_entries(tmp_path / "catalog.yaml")["tiny"].items()
+    assert yaml.safe_load((tmp_path / "catalog.yaml").read_text())["entries"]["tiny"]["metadata"]["title"] == title
 
 
 def test_an_unknown_dataset_is_named_with_those_there_are(out):
