@@ -325,7 +325,8 @@ def test_a_phantom_is_written_as_maps_beside_its_bundle(nmcdist, tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "fault"),
-    [(["missing", "--out", "o"], "missing"), ([".", "--out", "o", "--recipe", "none.yaml"], "none.yaml: there is no such file"),
+    [(["missing", "--out", "o"], "missing"),
+     ([".", "--out", "o", "--recipe", "none.yaml"], "none.yaml: there is no such file"),
      ([".", "--out", "o", "--base", "cba-cathode"], "bundle 'cba-cathode': found neither"),
      ([".", "--out", "o"], "found no")],
 )  # fmt: skip

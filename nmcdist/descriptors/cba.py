@@ -1,5 +1,6 @@
 """Everything measured on a volume of the additive phase, as one labelled dataset."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -324,9 +325,9 @@ def _describe_phase(result: xr.Dataset, mask: np.ndarray, phase: str, voxel_size
     values = {
         "r_min_nm": r_min,
         "constrictivity": beta,
-        "constrictivity_mean": beta.mean(),
+        "constrictivity_mean": _mean(beta),
         "geodesic_tortuosity": tau,
-        "geodesic_tortuosity_mean": tau[open_].mean() if open_.any() else np.nan,
+        "geodesic_tortuosity_mean": _mean(tau[open_]),
         "percolates": open_,
     }
     for name, value in values.items():
@@ -343,7 +344,12 @@ def _describe_transport(result: xr.Dataset, volume: np.ndarray) -> None:
             result["m_factor"].loc[place] = solved.m_factor
             result["flux_spread"].loc[place] = solved.flux_spread
             result["conducts"].loc[place] = solved.percolates
-        result["m_factor_mean"].loc[{"conduction": name}] = result["m_factor"].sel(conduction=name).mean().item()
+        result["m_factor_mean"].loc[{"conduction": name}] = _mean(result["m_factor"].sel(conduction=name).values)
+
+
+def _mean(values: np.ndarray) -> float:
+    """Return the mean of a few numbers, NaN of none."""
+    return math.fsum(values.tolist()) / len(values) if len(values) else math.nan
 
 
 def _check_labels(volume: Any) -> np.ndarray:

@@ -73,7 +73,10 @@ def contacts_of_runs(runs: Runs, voxel_size_nm: float) -> GrainContacts:
     order = np.argsort(keys)
     keys, counts = keys[order], counts[order]
     label = np.concatenate([np.zeros(1, np.int32), runs.labels])[np.stack([keys // rows, keys % rows], axis=1)]
-    return GrainContacts(label, counts[:, 0].copy(), counts @ (_crossing_areas() * voxel_size_nm**2))
+    areas = _crossing_areas() * (voxel_size_nm * voxel_size_nm)
+    # Summed by hand: BLAS may add in another order from one machine to the next.
+    area = counts[:, 0] * areas[0] + counts[:, 1] * areas[1] + counts[:, 2] * areas[2]
+    return GrainContacts(label, counts[:, 0].copy(), area)
 
 
 def _crossing_areas() -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from nmcdist.errors import InputError
+from nmcdist.geometry.eigen import eigen_symmetric
 
 __all__ = ["Runs", "check_labels", "check_origin", "count_pieces", "find_runs", "grain_moments", "principal_axes"]
 
@@ -117,10 +118,9 @@ def principal_axes(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     moments : ndarray of float64, shape (n, k)
     direction : ndarray of float64, shape (n, k)
     """
-    values, vectors = np.linalg.eigh(covariance)
-    moments, direction = values[:, ::-1], vectors[:, :, -1]
+    moments, vectors = eigen_symmetric(covariance)
     unclear = moments[:, 0] - moments[:, 1] <= DEGENERATE * moments[:, 0]
-    return moments, np.where(unclear[:, None], np.nan, direction)
+    return moments, np.where(unclear[:, None], np.nan, vectors[:, 0])
 
 
 def count_pieces(runs: Runs) -> tuple[np.ndarray, np.ndarray]:

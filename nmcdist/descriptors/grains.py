@@ -1,9 +1,11 @@
 """Grains of a labelled particle, a row each, and how they are packed."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+from numba import njit
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -18,6 +20,8 @@ from nmcdist.descriptors.grain_moments import (
 )
 from nmcdist.descriptors.phases import check_length
 from nmcdist.errors import InputError
+from nmcdist.geometry.elementary import atan2, cbrt
+from nmcdist.geometry.frames import lengths
 
 __all__ = ["COLUMNS", "PACKING", "Column", "GrainContacts", "describe_grains", "describe_packing", "grain_contacts"]
 
@@ -148,7 +152,7 @@ def describe_grains(
         raise InputError("contacts: found pairs of other labels, expected those of the label array")
     count, mean, covariance = grain_moments(runs)
     columns = _sizes(count, voxel_size_nm)
-    columns |= shape_columns(origin + voxel_size_nm * mean, voxel_size_nm**2 * covariance)
+    columns |= shape_columns(origin + voxel_size_nm * mean, voxel_size_nm * voxel_size_nm * covariance)
     columns |= _contact_columns(runs.labels, contacts)
     pieces, largest = count_pieces(runs)
     columns |= {"pieces": pieces.astype(np.int32), "largest_piece_share": largest / count}
@@ -170,18 +174,18 @@ def describe_packing(grains: xr.Dataset, contacts: GrainContacts) -> xr.Dataset:
     xarray.Dataset
         The scalars of :data:`PACKING`; ratios are NaN if there are no grains.
     """
-    number, volume = grains.sizes["grain"], float(grains.volume_nm3.sum())
+    number, volume = grains.sizes["grain"], math.fsum(grains.volume_nm3.values.tolist())
     inner = contacts.label[:, 0] > 0
-    between = float(contacts.area_nm2[inner].sum())
+    between = math.fsum(contacts.area_nm2[inner].tolist())
     sizes = _cluster_sizes(grains.label.values, contacts)
     values = {
         "grains": number,
         "grain_volume_nm3": volume,
         "grain_boundary_area_nm2": between,
         "grain_boundary_per_volume": between / volume if number else np.nan,
-        "outer_area_nm2": float(contacts.area_nm2[~inner].sum()),
-        "surface_grain_share": float(grains.is_surface.mean()) if number else np.nan,
-        "neighbours_mean": float(grains.neighbours.mean()) if number else np.nan,
+        "outer_area_nm2": math.fsum(contacts.area_nm2[~inner].tolist()),
+        "surface_grain_share": int(grains.is_surface.sum()) / number if number else np.nan,
+        "neighbours_mean": int(grains.neighbours.sum()) / number if number else np.nan,
         "split_grains": int((grains.pieces > 1).sum()),
         "clusters": len(sizes),
         "largest_cluster": int(sizes.max(initial=0)),
@@ -198,22 +202,22 @@ def shape_columns(centroid_nm: np.ndarray, covariance_nm2: np.ndarray) -> dict[s
     covariance_nm2 : ndarray of float64, shape (n, k, k)
     """
     moments, direction = principal_axes(covariance_nm2)
-    radius = np.sqrt((centroid_nm**2).sum(axis=1))
+    radius = lengths(centroid_nm)
     along = (direction * centroid_nm).sum(axis=1)
     across = np.sqrt(_squared_cross(direction, centroid_nm))
     # A half-axis of a ball in k dimensions is sqrt(k + 2) standard deviations.
-    lengths = 2 * np.sqrt((centroid_nm.shape[1] + 2) * moments)
-    ratios = 1 - lengths[:, 1:] / lengths[:, :-1]
+    axes = 2 * np.sqrt((centroid_nm.shape[1] + 2) * moments)
+    ratios = 1 - axes[:, 1:] / axes[:, :-1]
     # Rounding alone leaves a grain beside the centre; a millionth of its length is far above that.
-    central = radius <= 1e-6 * lengths[:, 0]
+    central = radius <= 1e-6 * axes[:, 0]
     return {
         "centroid_nm": centroid_nm,
         "radius_nm": radius,
-        "principal_axis_lengths_nm": lengths,
+        "principal_axis_lengths_nm": axes,
         "principal_direction": np.where(along < 0, -1.0, 1.0)[:, None] * direction,
         "elongation": ratios[:, 0],
         **({"flatness": ratios[:, 1]} if ratios.shape[1] > 1 else {}),
-        "angle_to_radius": np.where(central, np.nan, np.arctan2(across, np.abs(along))),
+        "angle_to_radius": np.where(central, np.nan, _angles(across, np.abs(along))),
     }
 
 
@@ -225,9 +229,30 @@ def as_dataset(
     return xr.Dataset(variables, coords={"label": ("grain", labels), "axis": ("axis", list(axes))})
 
 
+def ball_diameters(volumes: np.ndarray) -> np.ndarray:
+    """Return the diameters of the balls of given volumes, shape (n,)."""
+    diameters = np.empty(len(volumes))
+    _fill_diameters(volumes, diameters)
+    return diameters
+
+
+@njit(cache=True, nogil=True)
+def _fill_diameters(volumes, diameters):
+    for i in range(len(volumes)):
+        diameters[i] = cbrt(6.0 * volumes[i] / math.pi)
+
+
+@njit(cache=True, nogil=True)
+def _angles(across, along):
+    angles = np.empty(len(across))
+    for i in range(len(across)):
+        angles[i] = atan2(across[i], along[i])
+    return angles
+
+
 def _sizes(count: np.ndarray, voxel_size_nm: float) -> dict[str, np.ndarray]:
-    volume = count * voxel_size_nm**3
-    return {"volume_nm3": volume, "equivalent_diameter_nm": np.cbrt(6 * volume / np.pi)}
+    volume = count * (voxel_size_nm * voxel_size_nm * voxel_size_nm)
+    return {"volume_nm3": volume, "equivalent_diameter_nm": ball_diameters(volume)}
 
 
 def _contact_columns(labels: np.ndarray, contacts: GrainContacts) -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ of the phase: 6 joins voxels that share a face (4 in square sections), 26 those 
 sections). A phase with one has the Euler number, and the opposite mean curvature, of its complement with the other.
 """
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -26,7 +27,6 @@ from nmcdist.errors import InputError
 from nmcdist.threads import thread_map
 
 SLAB = 16  # planes that a thread counts at a time
-_EXPONENTS = (0, 1, 2, 2, 3, 3)  # of the length that the fields of IntrinsicVolumes are divided by
 
 # Corner k of the cube lies at (k >> 2, k >> 1 & 1, k & 1).
 _CORNERS = np.array([(k >> 2, k >> 1 & 1, k & 1) for k in range(8)])
@@ -166,9 +166,12 @@ def intrinsic_volumes_from_counts(counts: np.ndarray, voxel_size_nm: float) -> I
     counts = np.asarray(counts)
     total = int(counts.sum())
     if total == 0:
-        return IntrinsicVolumes(*[np.nan] * len(_EXPONENTS))
-    powers = voxel_size_nm ** np.array(_EXPONENTS)
-    return IntrinsicVolumes(*(float(v) for v in configuration_weights() @ counts / total / powers))
+        return IntrinsicVolumes(*[np.nan] * len(IntrinsicVolumes._fields))
+    # BLAS and powers may differ in the last digit from one machine to the next; products and exact sums do not.
+    sums = [math.fsum((weights * counts).tolist()) for weights in configuration_weights()]
+    area = voxel_size_nm * voxel_size_nm
+    powers = (1.0, voxel_size_nm, area, area, area * voxel_size_nm, area * voxel_size_nm)
+    return IntrinsicVolumes(*(value / total / power for value, power in zip(sums, powers, strict=True)))
 
 
 @lru_cache(maxsize=1)
@@ -193,15 +196,10 @@ def configuration_weights() -> np.ndarray:
 def direction_weights() -> dict[int, float]:
     """Return the weight of a direction of each kind: the number of its non-zero coordinates.
 
-    The share of the unit sphere that is nearer to the direction, or its opposite, than to the other twelve.
+    The share of the unit sphere that is nearer to the direction, or its opposite, than to the other twelve: areas of
+    spherical polygons, to the last digit of a float.
     """
-    from scipy.spatial import SphericalVoronoi
-
-    directions = np.array([*_DIRECTIONS, *(-np.array(_DIRECTIONS))], dtype=np.float64)
-    kinds = np.count_nonzero(directions, axis=1)
-    points = directions / np.linalg.norm(directions, axis=1, keepdims=True)
-    areas = SphericalVoronoi(points).calculate_areas() / (4 * np.pi)
-    return {kind: float(2 * areas[kinds == kind].mean()) for kind in (1, 2, 3)}
+    return {1: 0.09155578240952181, 2: 0.07396125575215036, 3: 0.07039127956463309}
 
 
 def _surface_weights(on: np.ndarray) -> np.ndarray:
@@ -213,7 +211,8 @@ def _surface_weights(on: np.ndarray) -> np.ndarray:
         ]  # fmt: skip
         # A line enters the phase as often as it leaves it: half as often as its voxels change.
         entries = np.mean([on[:, a] != on[:, b] for a, b in pairs], axis=0) / 2
-        surface += 4 * share[int(np.count_nonzero(direction))] * entries / np.linalg.norm(direction)
+        kind = int(np.count_nonzero(direction))
+        surface += 4 * share[kind] * entries / np.sqrt(kind)
     return surface
 
 

@@ -97,7 +97,8 @@ def pore_size_distribution(
         radii = np.arange(math.isqrt(len(covered) - 2) + 2) * voxel_size_nm
     total = covered[1]
     # Balls of radius r are those of squared radius at least r^2; one part in 10^9 allows for rounding in nm.
-    level = np.ceil((radii / voxel_size_nm) ** 2 * (1 - 1e-9)).clip(1, len(covered) - 1).astype(np.int64)
+    steps = radii / voxel_size_nm
+    level = np.ceil(steps * steps * (1 - 1e-9)).clip(1, len(covered) - 1).astype(np.int64)
     fraction = covered[level] / max(total, 1)
     return PoreSizeDistribution(radii, fraction, math.sqrt(_median_level(covered, total)) * voxel_size_nm)
 
@@ -185,7 +186,8 @@ def constrictivity_from_radii(r_min_nm: Any, r_max_nm: float) -> np.ndarray:
     r_min = np.asarray(r_min_nm, dtype=np.float64)
     if r_max_nm == 0 or math.isinf(r_max_nm):
         return np.full(r_min.shape, 0.0 if r_max_nm == 0 else 1.0)
-    return (r_min / r_max_nm) ** 2
+    ratio = r_min / r_max_nm
+    return ratio * ratio
 
 
 def _check_radii(radii_nm: Iterable[float]) -> np.ndarray:

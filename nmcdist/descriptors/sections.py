@@ -81,8 +81,9 @@ def describe_section(
     origin = check_origin(origin_nm, labels.shape, pixel_size_nm)
     runs = find_runs(labels)
     count, mean, covariance = grain_moments(runs)
-    area = count * pixel_size_nm**2
-    columns = shape_columns(origin + pixel_size_nm * mean[:, 1:], pixel_size_nm**2 * covariance[:, 1:, 1:])
+    pixel_area = pixel_size_nm * pixel_size_nm
+    area = count * pixel_area
+    columns = shape_columns(origin + pixel_size_nm * mean[:, 1:], pixel_area * covariance[:, 1:, 1:])
     edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     columns |= {
         "area_nm2": area,

@@ -1,5 +1,6 @@
 """Size and form of outer shells, from the coefficients of their radius function or from a closed mesh."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from scipy.spatial import ConvexHull, QhullError
 from nmcdist.descriptors.grains import PAPER, Column
 from nmcdist.errors import InputError
 from nmcdist.geometry import sphere
+from nmcdist.geometry.eigen import eigen_symmetric
+from nmcdist.geometry.elementary import cbrt
 from nmcdist.geometry.frames import finite_array
 
 LEVEL = 3  # icosphere with the 642 directions of the paper
@@ -130,12 +133,13 @@ def measure_shells(coefficients_nm: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _form(diameter: Any, compactness: Any, volume: Any, area: Any, covariance: np.ndarray) -> dict[str, Any]:
-    extents = np.sqrt(np.linalg.eigvalsh(covariance))
+    moments = eigen_symmetric(covariance.reshape(-1, 3, 3))[0].reshape(covariance.shape[:-1])
+    extents = np.sqrt(moments)
     return {
         "d_max_nm": diameter,
         "compactness": compactness,
-        "aspect_ratio": extents[..., 0] / extents[..., -1],
-        "sphericity": np.pi ** (1 / 3) * (6 * volume) ** (2 / 3) / area,
+        "aspect_ratio": extents[..., -1] / extents[..., 0],
+        "sphericity": _areas_of_balls(np.atleast_1d(volume)).reshape(np.shape(volume)) / area,
         "volume_nm3": volume,
         "area_nm2": area,
     }
@@ -193,6 +197,16 @@ def _check_faces(faces: Any, n: int) -> np.ndarray:
             "expected a closed surface, oriented throughout"
         )
     return faces
+
+
+@njit(cache=True, nogil=True)
+def _areas_of_balls(volumes):
+    """Return the surfaces of the balls of given volumes, pi^(1/3) (6 V)^(2/3)."""
+    areas = np.empty(len(volumes))
+    for i in range(len(volumes)):
+        root = cbrt(6.0 * volumes[i])
+        areas[i] = cbrt(math.pi) * root * root
+    return areas
 
 
 @njit(cache=True, nogil=True)

@@ -143,8 +143,8 @@ def solve_conduction(
     phases = _conducting(conductivities)
     codes, counts = _encode(np.moveaxis(labels, axis, 0), list(phases))
     values = np.array(list(phases.values()), dtype=float)
-    mean = float(values @ counts) / labels.size
-    fraction = float(counts.sum()) / labels.size
+    mean = math.fsum((values * counts).tolist()) / labels.size
+    fraction = math.fsum(counts.tolist()) / labels.size
     largest = float(values.max(initial=0.0))
     half_resistances = np.append(np.inf, 0.5 * largest / values).astype(_precision(values))
     solution = laplace.solve(codes, half_resistances, flux_spread, max_iterations)

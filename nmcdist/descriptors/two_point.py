@@ -220,10 +220,20 @@ def _correlate(spectrum: np.ndarray, block: np.ndarray | None, piece: slice, siz
     if block is None:
         # The power spectrum is real, so half a transform back is enough.
         power = lines.real**2 + lines.imag**2
-        spectrum[: max_lag + 1, piece] = fft.rfft(power, axis=0, workers=1)[: max_lag + 1].conj() / size
+        back = fft.rfft(power, axis=0, workers=1)[: max_lag + 1].conj()
+        back.view(np.float32)[:] /= np.float32(size)
+        spectrum[: max_lag + 1, piece] = back
     else:
-        lines *= fft.fft(block[:, piece], size, axis=0, workers=1).conj()
+        _multiply_by_conjugate(lines.reshape(-1), fft.fft(block[:, piece], size, axis=0, workers=1).reshape(-1))
         spectrum[: max_lag + 1, piece] = fft.ifft(lines, axis=0, workers=1)[: max_lag + 1]
+
+
+@njit(cache=True, nogil=True)
+def _multiply_by_conjugate(values, others):
+    """Multiply complex numbers in place; NumPy would round products once or twice by the CPU."""
+    for i in range(len(values)):
+        a, b, c, d = values[i].real, values[i].imag, others[i].real, others[i].imag
+        values[i] = complex(a * c + b * d, b * c - a * d)
 
 
 def _overlaps(extent: int, core: slice, max_lag: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 
 from nmcdist.errors import InputError
+from nmcdist.geometry.elementary import sin_cos
 
 _jit = njit(cache=True, nogil=True)
 
@@ -71,6 +72,14 @@ def radial_matrices(seeds: np.ndarray, diagonals: np.ndarray, gammas: np.ndarray
     return frames
 
 
+def lengths(vectors: np.ndarray) -> np.ndarray:
+    """Return the Euclidean length of each row, float64, summed from the first entry to the last."""
+    squares = np.zeros(len(vectors))
+    for column in np.asarray(vectors, dtype=np.float64).T:
+        squares += column * column
+    return np.sqrt(squares)
+
+
 def finite_array(name: str, value: Any, shape: tuple[int | str, ...]) -> np.ndarray:
     """Return an argument as a contiguous array of float64; refuse another shape and what is not finite.
 
@@ -103,10 +112,10 @@ def _fill_frames(seeds, gammas, frames):
         else:
             # 1 + s0 would cancel: it is (s1^2 + s2^2) / (1 - s0).
             p = 1 - s0
-            across = math.hypot(s1, s2)
+            across = math.sqrt(s1 * s1 + s2 * s2)
             a, b = (s1 / across, s2 / across) if across > 0 else (1.0, 0.0)
         h11, h12, h22 = p * a * a - 1, p * a * b, p * b * b - 1
-        cosine, sine = math.cos(gammas[i]), math.sin(gammas[i])
+        sine, cosine = sin_cos(gammas[i])
         frames[i, 0, 0], frames[i, 0, 1], frames[i, 0, 2] = s0, s1, s2
         frames[i, 1, 0] = cosine * s1 - sine * s2
         frames[i, 1, 1] = cosine * h11 - sine * h12

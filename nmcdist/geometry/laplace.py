@@ -25,6 +25,7 @@ accepted. Sums run plane by plane and are added in order, and sweeps have no ord
 the same bit for bit whatever the number of threads.
 """
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -110,8 +111,13 @@ def solve(codes: np.ndarray, half_resistances: np.ndarray, flux_spread: float, m
 
 
 def _spread(fluxes: np.ndarray) -> float:
-    mean = abs(float(fluxes.mean()))
+    mean = abs(_total(fluxes)) / len(fluxes)
     return float(np.ptp(fluxes)) / mean if mean > 0 else np.inf
+
+
+def _total(parts: np.ndarray) -> float:
+    """Return the sum of a few numbers, correctly rounded."""
+    return math.fsum(parts.tolist())
 
 
 class _Team:
@@ -175,7 +181,7 @@ class _Problem:
         self.sweep(_eliminate_exactly, self.resistance, self.potential, red)
         self.sweep(_evaluate, self.resistance, self.potential, red, self.residual, self.inverse, flux, power)
         _cross(self.planes + 1, self.resistance, self.potential, red, flux, power)
-        return float(power.sum()), flux
+        return _total(power), flux
 
     def descend(self, power: float, flux_spread: float, limit: int) -> int:
         """Iterate until the fluxes agree as far as the recurrences can tell; return the iterations taken."""
@@ -209,13 +215,13 @@ class _Problem:
         self.sweep(_prolong, below.potential, self.correction)
         self.sweep(_eliminate, self.resistance, self.correction, self.red)
         self.sweep(_smooth, self.resistance, self.residual, self.red, self.correction, self.partial)
-        return float(self.partial.sum())
+        return _total(self.partial)
 
     def apply(self) -> float:
         """Apply the operator to the direction; return their product."""
         self.sweep(_eliminate, self.resistance, self.direction, self.red)
         self.sweep(_apply, self.resistance, self.direction, self.red, self.image, self.partial)
-        return float(self.partial.sum())
+        return _total(self.partial)
 
     def update(self, step: float) -> np.ndarray:
         """Go a step along the direction; return the flux through each plane, less that through the first."""

@@ -15,7 +15,8 @@ import numpy as np
 from numba import njit
 
 from nmcdist.errors import InputError
-from nmcdist.geometry.frames import finite_array
+from nmcdist.geometry.elementary import acos, sin_cos
+from nmcdist.geometry.frames import finite_array, lengths
 
 _BLOCK = 64  # points that a kernel evaluates side by side
 _AREA_DEGREE = 81  # least degree of the rule for surface areas: within 2e-6 for shells of the NMC811 model
@@ -127,10 +128,10 @@ def unit_vectors(directions: np.ndarray) -> np.ndarray:
         If a direction is zero or not finite, or the shape is wrong.
     """
     vectors = finite_array("directions", directions, ("n", 3))
-    lengths = np.sqrt(vectors[:, 0] ** 2 + vectors[:, 1] ** 2 + vectors[:, 2] ** 2)
-    if not np.all(lengths > 0):
+    length = lengths(vectors)
+    if not np.all(length > 0):
         raise InputError("directions: found a vector of length zero, expected none")
-    return vectors / lengths[:, None]
+    return vectors / length[:, None]
 
 
 def check_coefficients(coefficients: Any) -> np.ndarray:
@@ -197,7 +198,7 @@ def sphere_quadrature(degree: int) -> Quadrature:
     heights, weights = _gauss_legendre(degree // 2 + 1)
     turns = degree + 1
     angles = [2 * math.pi * k / turns for k in range(turns)]
-    circle = np.array([[math.sin(a), math.cos(a)] for a in angles])
+    circle = np.array([sin_cos(a) for a in angles])
     directions = np.empty((len(heights), turns, 3))
     directions[:, :, 0] = heights[:, None]
     directions[:, :, 1:] = np.sqrt((1 - heights) * (1 + heights))[:, None, None] * circle
@@ -439,7 +440,7 @@ def _moment_rule(order: int) -> tuple[np.ndarray, ...]:
 def _bounds(least: Any, most: Any, order: int) -> tuple[Any, Any]:
     """Return the bounds of radius functions from their extremes at the vertices of the bounding icosphere."""
     middle = (most + least) / 2
-    reach = np.maximum(most - middle, middle - least) / math.cos(order * _bounding_level(order)[1])
+    reach = np.maximum(most - middle, middle - least) / sin_cos(order * _bounding_level(order)[1])[1]
     slack = _SLACK * (np.abs(middle) + reach)
     return middle - reach - slack, middle + reach + slack
 
@@ -472,8 +473,8 @@ def _covering_angle(level: int) -> float:
     vertices, faces = icosphere(level)
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     normal = np.cross(b - a, c - a)
-    cosine = np.abs((normal * a).sum(axis=1)) / np.sqrt((normal**2).sum(axis=1))
-    return math.acos(min(1.0, float(cosine.min()))) * (1 + _SLACK)
+    cosine = np.abs((normal * a).sum(axis=1)) / lengths(normal)
+    return float(acos(min(1.0, float(cosine.min())))) * (1 + _SLACK)
 
 
 def _one(coefficients: Any) -> np.ndarray:
@@ -501,15 +502,19 @@ def _icosahedron() -> tuple[np.ndarray, np.ndarray]:
     faces = [
         (i, j, k) for i in range(12) for j in range(i) for k in range(j) if near[i, j] and near[j, k] and near[i, k]
     ]  # fmt: skip
-    outward = [f if np.linalg.det(vertices[list(f)]) > 0 else f[::-1] for f in faces]
+    outward = [f if _is_outward(*vertices[list(f)]) else f[::-1] for f in faces]
     return vertices, np.array(outward, dtype=np.int32)
+
+
+def _is_outward(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> bool:
+    return bool((a * np.cross(b, c)).sum() > 0)
 
 
 def _split(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     edges = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
     edges, number = np.unique(edges, axis=0, return_inverse=True)
     middles = vertices[edges[:, 0]] + vertices[edges[:, 1]]
-    middles /= np.sqrt((middles**2).sum(axis=1, keepdims=True))
+    middles /= lengths(middles)[:, None]
     a, b, c = faces.T
     ab, bc, ca = (len(vertices) + number.reshape(-1, 3)).T.astype(np.int32)
     parts = [(a, ab, ca), (b, bc, ab), (c, ca, bc), (ab, bc, ca)]
@@ -518,7 +523,7 @@ def _split(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _gauss_legendre(n: int) -> tuple[np.ndarray, np.ndarray]:
-    nodes = np.array([-math.cos(math.pi * (k + 0.75) / (n + 0.5)) for k in range(n)])
+    nodes = np.array([-sin_cos(math.pi * (k + 0.75) / (n + 0.5))[1] for k in range(n)])
     weights = np.empty(n)
     _polish_legendre(nodes, weights)
     return nodes, weights

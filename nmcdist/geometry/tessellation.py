@@ -131,11 +131,11 @@ def label_lattice(
     if reach is not None and not 0 <= reach < math.inf:
         raise InputError(f"reach: found {reach}, expected a number of nanometres, not negative")
     box = np.array((1,) * (3 - len(shape)) + shape)
-    farthest = np.abs(lattice[0]) + (box - 1) @ np.abs(lattice[1:])
+    farthest = np.abs(lattice[0]) + ((box - 1)[:, None] * np.abs(lattice[1:])).sum(axis=0)
     table = _checked_table(seeds, matrices, offsets, lattice[1:], farthest)
     labels = np.empty(box, dtype=np.int32)
     leaf = _leaf(box)
-    reach2 = math.inf if reach is None else float(reach) ** 2
+    reach2 = math.inf if reach is None else float(reach) * float(reach)
 
     def label(first: np.ndarray, last: np.ndarray) -> None:
         _label_block(table, lattice, farthest.sum(), leaf, reach2, first, last, labels)

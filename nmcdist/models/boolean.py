@@ -4,13 +4,18 @@ Germs are drawn tile by tile, each tile from its own stream, and a window gather
 reach it: there is no thinning at the faces, and any window sees the same grains.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numba
 import numpy as np
 
+from nmcdist.geometry.elementary import log
+from nmcdist.geometry.frames import lengths
 from nmcdist.models import streams
+from nmcdist.models.draws import Stream
 
 _TAIL = 1e-12  # share of the size law beyond which sizes are clipped, so that the reach of a grain is bounded
 
@@ -37,7 +42,7 @@ class Spheroids:
     def near(self, low: np.ndarray, high: np.ndarray) -> "Spheroids":
         """Return the grains whose bounding ball meets the box [low, high]."""
         gap = np.maximum(np.maximum(low - self.centre_nm, self.centre_nm - high), 0.0)
-        keep = (gap**2).sum(axis=1) <= np.maximum(self.short_nm, self.long_nm) ** 2
+        keep = lengths(gap) <= np.maximum(self.short_nm, self.long_nm)
         return Spheroids(self.centre_nm[keep], self.axis[keep], self.short_nm[keep], self.long_nm[keep])
 
 
@@ -49,16 +54,14 @@ def oblate_spheroids(
     Half-axes a ~ Gamma(alpha_1, gamma) and c ~ Gamma(alpha_2, gamma); the smaller is the axis of revolution,
     the larger stands twice; orientations are uniform on the sphere.
     """
-    from scipy.stats import gamma
-
     scale = 1.0 / parameters.gamma_per_nm
-    cap_a, cap_c = (gamma.isf(_TAIL, shape) * scale for shape in (parameters.alpha_1, parameters.alpha_2))
+    cap_a, cap_c = (_gamma_bound(shape) * scale for shape in (parameters.alpha_1, parameters.alpha_2))
 
-    def grains(rng: np.random.Generator, n: int) -> np.ndarray:
-        a = np.minimum(rng.gamma(parameters.alpha_1, scale, n), cap_a)
-        c = np.minimum(rng.gamma(parameters.alpha_2, scale, n), cap_c)
-        direction = rng.standard_normal((n, 3))
-        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    def grains(draws: Stream, n: int) -> np.ndarray:
+        a = np.minimum(scale * draws.gamma(parameters.alpha_1, n), cap_a)
+        c = np.minimum(scale * draws.gamma(parameters.alpha_2, n), cap_c)
+        direction = draws.normal(n, 3)
+        direction /= lengths(direction)[:, None]
         return np.column_stack([direction, np.minimum(a, c), np.maximum(a, c)])
 
     table = _marked_germs(
@@ -73,10 +76,10 @@ def balls(
 ) -> Spheroids:
     """Draw the large pores of Eq. (3), balls with radii ~ Exp(theta), that may reach the box [low, high]."""
     mean = 1.0 / parameters.theta_per_nm
-    cap = -np.log(_TAIL) * mean
+    cap = -log(_TAIL) * mean
 
-    def grains(rng: np.random.Generator, n: int) -> np.ndarray:
-        return np.minimum(rng.exponential(mean, n), cap)[:, None]
+    def grains(draws: Stream, n: int) -> np.ndarray:
+        return np.minimum(mean * draws.exponential(n), cap)[:, None]
 
     table = _marked_germs(
         parameters.lambda_Y_per_nm3, grains, 1, cap, low_nm, high_nm,
@@ -110,7 +113,7 @@ def paint(mask: np.ndarray, grains: Spheroids, label: int, voxel_size_nm: float,
 
 def _marked_germs(
     intensity: float,
-    grains: Callable[[np.random.Generator, int], np.ndarray],
+    grains: Callable[[Stream, int], np.ndarray],
     marks: int,
     reach_nm: float,
     low_nm: np.ndarray,
@@ -122,11 +125,21 @@ def _marked_germs(
 ) -> np.ndarray:
     rows = [np.empty((0, 3 + marks))]
     for tile in streams.tiles_covering(low_nm - reach_nm, high_nm + reach_nm, tile_nm):
-        rng = streams.generator(seed, stream, index, *tile)
-        n = rng.poisson(intensity * tile_nm**3)
-        germs = (np.array(tile) + rng.random((n, 3))) * tile_nm
-        rows.append(np.column_stack([germs, grains(rng, n)]))
+        draws = streams.draws(seed, stream, index, *tile)
+        n = draws.poisson(intensity * tile_nm * tile_nm * tile_nm)
+        germs = (np.array(tile) + draws.uniform(n, 3)) * tile_nm
+        rows.append(np.column_stack([germs, grains(draws, n)]))
     return np.concatenate(rows)
+
+
+@lru_cache(maxsize=64)
+def _gamma_bound(shape: float) -> float:
+    """Return a size that the share _TAIL at most of a gamma law of rate 1 exceeds, by Chernoff's bound."""
+    low, high = shape, shape + 60.0 + 20.0 * math.sqrt(shape)
+    for _ in range(200):
+        x = 0.5 * (low + high)
+        low, high = (x, high) if x - shape - shape * log(x / shape) < -log(_TAIL) else (low, x)
+    return float(high)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -11,18 +11,23 @@ the field is one function on space: windows agree bit for bit, and voxels of ano
 same realisation.
 """
 
+import math
 from dataclasses import dataclass
 
 import numba
 import numpy as np
 
+from nmcdist.geometry.elementary import exp
 from nmcdist.models import streams
 
 # Nine scales s = 4 exp(-k) and their weights: the least-squares fit of the mixture to 1 / (1 + x^2) on
 # x in [0, 200], which stays within 3.2e-4 of it everywhere and holds the curvature at 0 to 0.2 %.
-SCALES = 4.0 * np.exp(-np.arange(9.0))
+SCALES = 4.0 * np.array([
+    1.0, 0.36787944117144233, 0.1353352832366127, 0.049787068367863944, 0.018315638888734179,
+    0.006737946999085467, 0.0024787521766663585, 0.00091188196555451621, 0.00033546262790251184,
+])  # fmt: skip
 WEIGHTS = np.array([0.073714, 0.339348, 0.312755, 0.165090, 0.066672, 0.027403, 0.009062, 0.003128, 0.002828])
-WEIGHTS /= WEIGHTS.sum()
+WEIGHTS /= math.fsum(WEIGHTS)
 
 TAPS = 8
 LATTICE_PER_SIGMA = 1.15  # lattice spacing in kernel standard deviations: leaves a ripple of 1e-3 at most
@@ -81,10 +86,9 @@ def taps(scale: Scale, first: int, count: int, voxel_size_nm: float) -> tuple[np
     """
     position = (np.arange(first, first + count) + 0.5) * (voxel_size_nm / scale.spacing_nm)
     sites = np.floor(position).astype(np.int64) - (TAPS // 2 - 1)
-    distance = (position[:, None] - (sites[:, None] + np.arange(TAPS))) * LATTICE_PER_SIGMA
-    weights = np.exp(-0.5 * distance**2)
-    weights /= np.sqrt((weights**2).sum(axis=1, keepdims=True))
-    return sites, weights.astype(np.float32)
+    weights = np.empty((count, TAPS), dtype=np.float32)
+    _fill_weights(position, sites, weights)
+    return sites, weights
 
 
 def white_noise(seed: int, index: int, scale: int, low: np.ndarray, shape: np.ndarray) -> np.ndarray:
@@ -94,9 +98,7 @@ def white_noise(seed: int, index: int, scale: int, low: np.ndarray, shape: np.nd
     for tile in streams.tiles_covering(low, high - 1, NOISE_TILE):
         corner = np.array(tile) * NOISE_TILE
         start, stop = np.maximum(corner, low), np.minimum(corner + NOISE_TILE, high)
-        draw = streams.generator(seed, streams.FIELD, index, scale, *tile).standard_normal(
-            (NOISE_TILE,) * 3, dtype=np.float32
-        )
+        draw = streams.draws(seed, streams.FIELD, index, scale, *tile).normal32(*(NOISE_TILE,) * 3)
         here = tuple(slice(a, b) for a, b in zip(start - low, stop - low, strict=True))
         there = tuple(slice(a, b) for a, b in zip(start - corner, stop - corner, strict=True))
         noise[here] = draw[there]
@@ -144,6 +146,20 @@ def gaussian_field(
         rows = _smooth_rows(noise, x, wx)
         _add_smoothed(field, rows, y, wy, z, wz * np.float32(scale.amplitude))
     return field
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill_weights(position, sites, weights):
+    row = np.empty(TAPS)
+    for i in range(len(position)):
+        squares = 0.0
+        for t in range(TAPS):
+            distance = (position[i] - (sites[i] + t)) * LATTICE_PER_SIGMA
+            row[t] = exp(-0.5 * distance * distance)
+            squares += row[t] * row[t]
+        length = math.sqrt(squares)
+        for t in range(TAPS):
+            weights[i, t] = row[t] / length
 
 
 @numba.njit(cache=True, nogil=True)

@@ -12,6 +12,8 @@ from numba import njit
 
 from nmcdist.bundle import Bundle, ParticleParameters
 from nmcdist.errors import InputError
+from nmcdist.geometry.elementary import cbrt
+from nmcdist.geometry.frames import lengths
 from nmcdist.geometry.tessellation import radial_matrices
 from nmcdist.models import streams
 from nmcdist.models.markers import BLOCK_ROWS, MarkerLaw, in_blocks, marker_law
@@ -52,7 +54,7 @@ class Grains:
 
     def nearest_to_centre(self, radius_nm: float) -> "Grains":
         """Return the grains whose seeds are at most this far from the centre."""
-        distance = np.sqrt((self.seeds_nm.astype(np.float64) ** 2).sum(axis=1))
+        distance = lengths(self.seeds_nm)
         # Rounding to float32 may swap two seeds: all are taken up to the last that is near enough.
         count = int(np.flatnonzero(distance <= radius_nm)[-1]) + 1 if (distance <= radius_nm).any() else 0
         return Grains(*(part[:count] for part in (self.seeds_nm, self.diagonals, self.offsets_nm2, self.gammas)))
@@ -75,7 +77,7 @@ class GrainModel:
     @property
     def spacing_nm(self) -> float:
         """Mean spacing of the seeds, intensity^(-1/3)."""
-        return self.intensity_per_nm3 ** (-1 / 3)
+        return float(cbrt(1.0 / self.intensity_per_nm3))
 
     def draw(self, radius_nm: float, seed: int, index: int = 0) -> Grains:
         """Draw the grains whose seeds lie within a radius of the centre.
@@ -111,7 +113,7 @@ class GrainModel:
     def _seeds(self, radius_nm: float, seed: int, index: int) -> tuple[np.ndarray, int, np.ndarray]:
         """Return seeds (with a rim if the law needs it), the number within the radius, and their neighbours."""
         wanted = self.law.neighbours
-        rim = 0.0 if not wanted else 1.8 * (wanted / (4 / 3 * math.pi * self.intensity_per_nm3)) ** (1 / 3)
+        rim = 0.0 if not wanted else 1.8 * cbrt(wanted / (4 / 3 * math.pi * self.intensity_per_nm3))
         while True:
             seeds, radii = poisson_seeds(self.intensity_per_nm3, radius_nm + rim, seed, index)
             count = int(np.searchsorted(radii, radius_nm, side="right"))
@@ -139,12 +141,11 @@ def poisson_seeds(intensity_per_nm3: float, radius_nm: float, seed: int, index: 
     """
     radii, points, total, block = [np.empty(0)], [np.empty((0, 3))], 0.0, 0
     per_volume = 3.0 / (4.0 * math.pi * intensity_per_nm3)
-    while total * per_volume <= radius_nm**3:
-        rng = streams.generator(seed, streams.SEEDS, index, block)
-        volumes = total + np.cumsum(rng.standard_exponential(_BLOCK))
-        direction = rng.standard_normal((_BLOCK, 3))
-        radius = np.cbrt(volumes * per_volume)
-        direction *= (radius / np.sqrt((direction**2).sum(axis=1)))[:, None]
+    while total * per_volume <= radius_nm * radius_nm * radius_nm:
+        draws = streams.draws(seed, streams.SEEDS, index, block)
+        volumes = total + np.cumsum(draws.exponential(_BLOCK))
+        direction, radius = draws.normal(_BLOCK, 3), np.empty(_BLOCK)
+        _set_lengths(direction, volumes, per_volume, radius)
         radii.append(radius)
         points.append(direction.astype(np.float32).astype(np.float64))
         total, block = float(volumes[-1]), block + 1
@@ -153,9 +154,19 @@ def poisson_seeds(intensity_per_nm3: float, radius_nm: float, seed: int, index: 
     return np.concatenate(points)[:count], distance[:count]
 
 
+@_jit
+def _set_lengths(directions, volumes, per_volume, radii):
+    """Write the radii of balls, and give the directions these lengths."""
+    for i in range(len(radii)):
+        radii[i] = cbrt(volumes[i] * per_volume)
+        z, y, x = directions[i, 0], directions[i, 1], directions[i, 2]
+        factor = radii[i] / math.sqrt(z * z + y * y + x * x)
+        directions[i, 0], directions[i, 1], directions[i, 2] = z * factor, y * factor, x * factor
+
+
 def _uniforms(count: int, width: int, seed: int, index: int) -> np.ndarray:
     blocks = range(math.ceil(count / _BLOCK))
-    rows = [streams.generator(seed, streams.MARKERS, index, block).random((_BLOCK, width)) for block in blocks]
+    rows = [streams.draws(seed, streams.MARKERS, index, block).uniform(_BLOCK, width) for block in blocks]
     return np.concatenate([np.empty((0, width)), *rows])[:count]
 
 
@@ -188,7 +199,7 @@ def nearest(points: np.ndarray, k: int, count: int | None = None) -> tuple[np.nd
     extent = points.max(axis=0) - low
     # Points in a plane, on a line or in one place still get cells of some size.
     extent = np.maximum(extent, max(extent.max() * 1e-3, 1e-6))
-    side = float((extent.prod() * _SEEDS_PER_CELL / len(points)) ** (1 / 3))
+    side = float(cbrt(extent.prod() * _SEEDS_PER_CELL / len(points)))
     shape = np.floor(extent / side).astype(np.int64) + 1
     starts, order = _sort_into_cells(points, low, side, shape)
     ordered = points[order]

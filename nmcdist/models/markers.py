@@ -11,10 +11,13 @@ from numba import njit
 from nmcdist.bundle import Bundle, NetParameters, RadialParameters
 from nmcdist.bundle.schema import NET_NEIGHBOURS, NET_OUTPUTS
 from nmcdist.errors import BundleError
+from nmcdist.geometry.elementary import exp
 from nmcdist.geometry.frames import radial_frames
+from nmcdist.models.quantiles import normal_quantile
 from nmcdist.threads import thread_map
 
 _NOISE_CUT = 2.5  # standard deviations: bounded half-axes give a bounded window
+_BELOW_CUT = 0.0062096653257761333  # share of the normal law below the cut
 BLOCK_ROWS = 4096  # seeds a block of work
 
 _jit = njit(cache=True, nogil=True)
@@ -97,7 +100,8 @@ class RadialMarkers:
         longest = max(
             p.radial_scale_inner, p.radial_scale_outer, p.tangential_scale_inner, p.tangential_scale_outer
         )  # fmt: skip
-        return (longest * math.exp(_NOISE_CUT * p.scale_noise)) ** -2
+        longest *= exp(_NOISE_CUT * p.scale_noise)
+        return float(1.0 / (longest * longest))
 
     @property
     def largest_offset_nm2(self) -> float:
@@ -108,16 +112,12 @@ class RadialMarkers:
         self, seeds_nm: np.ndarray, neighbours: np.ndarray, uniforms: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return D, r and gamma: D = 1 / a^2 with a(rho) times a log-normal noise of its own for each axis."""
-        from scipy.special import ndtr, ndtri
-
         p = self.parameters
         uniforms = uniforms[: len(neighbours)]
-        low = ndtr(-_NOISE_CUT)
-        noise = ndtri(low + (1.0 - 2.0 * low) * uniforms[:, :3])
         inner = np.array([p.radial_scale_inner, p.tangential_scale_inner, p.tangential_scale_inner])
         outer = np.array([p.radial_scale_outer, p.tangential_scale_outer, p.tangential_scale_outer])
         diagonals = np.empty((len(neighbours), 3))
-        _fill_diagonals(seeds_nm, noise, inner, outer, p.scale_transition_nm, p.scale_noise, diagonals)
+        _fill_diagonals(seeds_nm, uniforms, inner, outer, p.scale_transition_nm, p.scale_noise, diagonals)
         return diagonals, p.offset_range_nm2 * uniforms[:, 3], math.pi * uniforms[:, 4]
 
 
@@ -143,7 +143,7 @@ class MarkerNet:
     @property
     def largest_offset_nm2(self) -> float:
         """Upper bound of r."""
-        return self.parameters.offset_high * self.parameters.length_unit_nm**2
+        return self.parameters.offset_high * (self.parameters.length_unit_nm * self.parameters.length_unit_nm)
 
     def markers(
         self, seeds_nm: np.ndarray, neighbours: np.ndarray, uniforms: np.ndarray
@@ -166,7 +166,7 @@ class MarkerNet:
             )  # fmt: skip
 
         in_blocks(fill, count)
-        return outputs[:, :3], outputs[:, 3] * p.length_unit_nm**2, gammas
+        return outputs[:, :3], outputs[:, 3] * (p.length_unit_nm * p.length_unit_nm), gammas
 
     @cached_property
     def _packed(self) -> tuple[np.ndarray, np.ndarray]:
@@ -186,12 +186,13 @@ def in_blocks(function: Any, rows: int) -> None:
 
 
 @_jit
-def _fill_diagonals(seeds, noise, inner, outer, transition, sigma, diagonals):
+def _fill_diagonals(seeds, uniforms, inner, outer, transition, sigma, diagonals):
     for i in range(len(diagonals)):
         rho2 = seeds[i, 0] * seeds[i, 0] + seeds[i, 1] * seeds[i, 1] + seeds[i, 2] * seeds[i, 2]
-        share = math.exp(-rho2 / (transition * transition))
+        share = exp(-rho2 / (transition * transition))
         for k in range(3):
-            half_axis = (outer[k] + (inner[k] - outer[k]) * share) * math.exp(sigma * noise[i, k])
+            noise = normal_quantile((1.0 - 2.0 * _BELOW_CUT) * (uniforms[i, k] - 0.5))
+            half_axis = (outer[k] + (inner[k] - outer[k]) * share) * exp(sigma * noise)
             diagonals[i, k] = 1.0 / (half_axis * half_axis)
 
 
@@ -230,4 +231,4 @@ def _run_net(seeds, frames, neighbours, noise, inverse_unit, first, widths, pack
                     there[o] = max(there[o], np.float32(0.0))
             here, there = there, here
         for o in range(outputs.shape[1]):
-            outputs[i, o] = low[o] + (high[o] - low[o]) / (1.0 + math.exp(-np.float64(here[o])))
+            outputs[i, o] = low[o] + (high[o] - low[o]) / (1.0 + exp(-np.float64(here[o])))

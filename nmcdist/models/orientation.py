@@ -8,13 +8,18 @@ import math
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from nmcdist.errors import InputError
+from nmcdist.geometry.elementary import atan2, exp, sin_cos
 from nmcdist.geometry.frames import finite_array, radial_frames
 from nmcdist.models import streams
+from nmcdist.models.quantiles import dawson, erf, normal_quantile
 
-_STEPS = 60  # Newton's: the same for each grain, so that none depends on the others
+_STEPS = 60  # Newton's at most
 _LARGEST = 1e4  # concentration: c axes within about a degree
+
+_jit = njit(cache=True, nogil=True)
 
 
 def crystal_orientations(seeds_nm: np.ndarray, concentration: float, seed: int, index: int = 0) -> np.ndarray:
@@ -53,13 +58,15 @@ def crystal_orientations(seeds_nm: np.ndarray, concentration: float, seed: int, 
     seeds = finite_array("seeds_nm", seeds_nm, ("n", 3))
     concentration = _check_concentration(concentration)
     seed, index = streams.check_key(seed, index)
-    uniform = streams.generator(seed, streams.ORIENTATIONS, index).random((len(seeds), 3))
+    uniform = streams.draws(seed, streams.ORIENTATIONS, index).uniform(len(seeds), 3)
     cosine = watson_cosines(uniform[:, 0], concentration)
     sine = np.sqrt((1 - cosine) * (1 + cosine))
     around, twist = (2 * math.pi * uniform[:, k] for k in (1, 2))
     frames = radial_frames(seeds, around)
     axes = cosine[:, None] * frames[:, 0] + sine[:, None] * frames[:, 1]
-    return _quaternions(axes[:, 2], axes[:, 1], axes[:, 0], twist)
+    turns = np.empty((len(axes), 4))
+    _fill_quaternions(axes, twist, turns)
+    return turns
 
 
 def c_axes(orientations: np.ndarray) -> np.ndarray:
@@ -104,14 +111,12 @@ def watson_cosines(uniform: np.ndarray, concentration: float) -> np.ndarray:
     """
     concentration = _check_concentration(concentration)
     signed = 2 * np.asarray(uniform, dtype=np.float64) - 1
-    share, width = np.abs(signed), math.sqrt(abs(concentration))
-    if width < 1e-6:
-        # The density is flat within rounding.
-        cosine = share
-    elif concentration < 0:
-        cosine = _inverse_erf(share, width)
-    else:
-        cosine = _inverse_erfi(share, width)
+    cosine, width = np.array(np.abs(signed)), math.sqrt(abs(concentration))
+    # Below that width the density is flat within rounding.
+    if width >= 1e-6 and concentration < 0:
+        _invert_erf(cosine.reshape(-1), width)
+    elif width >= 1e-6:
+        _invert_erfi(cosine.reshape(-1), width)
     return np.copysign(np.minimum(cosine, 1.0), signed)
 
 
@@ -121,34 +126,41 @@ def _check_concentration(concentration: Any) -> float:
     return float(concentration)
 
 
-def _inverse_erf(share: np.ndarray, width: float) -> np.ndarray:
-    from scipy.special import erf, erfinv
+@_jit
+def _invert_erf(shares, width):
+    """Replace each share by the solution of erf(width t) = share erf(width)."""
+    whole = erf(width)
+    for i in range(len(shares)):
+        shares[i] = normal_quantile(0.5 * shares[i] * whole) * math.sqrt(0.5) / width
 
-    return erfinv(share * erf(width)) / width
 
-
-def _inverse_erfi(share: np.ndarray, width: float) -> np.ndarray:
-    """Solve erfi(width t) = share erfi(width) by Newton's method from t = 1.
+@_jit
+def _invert_erfi(shares, width):
+    """Replace each share by the solution of erfi(width t) = share erfi(width), by Newton's method from t = 1.
 
     erfi is convex, so the steps come down to the solution without passing it. It is written as
     2 / sqrt(pi) exp(x^2) D(x) with Dawson's function D, which keeps all terms finite.
     """
-    from scipy.special import dawsn
+    whole = dawson(width)
+    for i in range(len(shares)):
+        target, t = max(shares[i], 2.0**-60) * whole, 1.0
+        for _ in range(_STEPS):
+            before = t
+            t -= (dawson(width * t) - target * exp(width * width * (1.0 - t) * (1.0 + t))) / width
+            if t == before:
+                break
+        shares[i] = t
 
-    target = np.maximum(share, 2.0**-60) * dawsn(width)
-    cosine = np.ones_like(share)
-    for _ in range(_STEPS):
-        excess = dawsn(width * cosine) - target * np.exp(width**2 * (1 - cosine) * (1 + cosine))
-        cosine -= excess / width
-    return cosine
 
-
-def _quaternions(x: np.ndarray, y: np.ndarray, z: np.ndarray, twist: np.ndarray) -> np.ndarray:
-    """Return the turn by `twist` about the z axis, then of the z axis to (x, y, z) along a meridian and a parallel."""
-    polar, azimuth = np.arctan2(np.hypot(x, y), z) / 2, np.arctan2(y, x) / 2
-    half_sum, half_difference = azimuth + twist / 2, azimuth - twist / 2
-    c, s = np.cos(polar), np.sin(polar)
-    turns = np.column_stack(
-        [c * np.cos(half_sum), -s * np.sin(half_difference), s * np.cos(half_difference), c * np.sin(half_sum)]
-    )
-    return np.where(turns[:, :1] < 0, -turns, turns)
+@_jit
+def _fill_quaternions(axes, twists, turns):
+    """Write the turn by `twist` about the z axis, then of the z axis to `axis` along a meridian and a parallel."""
+    for i in range(len(axes)):
+        z, y, x = axes[i, 0], axes[i, 1], axes[i, 2]
+        s, c = sin_cos(0.5 * atan2(math.sqrt(x * x + y * y), z))
+        azimuth = 0.5 * atan2(y, x)
+        sine_sum, cosine_sum = sin_cos(azimuth + 0.5 * twists[i])
+        sine_difference, cosine_difference = sin_cos(azimuth - 0.5 * twists[i])
+        sign = -1.0 if c * cosine_sum < 0.0 else 1.0
+        turns[i, 0], turns[i, 1] = sign * c * cosine_sum, -sign * s * sine_difference
+        turns[i, 2], turns[i, 3] = sign * s * cosine_difference, sign * c * sine_sum

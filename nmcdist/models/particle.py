@@ -15,7 +15,7 @@ from numba import njit
 
 from nmcdist.bundle import Bundle, load_bundle
 from nmcdist.errors import InputError
-from nmcdist.geometry.frames import finite_array
+from nmcdist.geometry.frames import finite_array, lengths
 from nmcdist.geometry.tessellation import label_lattice, rasterize_gbpd
 from nmcdist.models import streams
 from nmcdist.models.grains import GrainModel, Grains
@@ -163,12 +163,12 @@ class Particle:
         """
         voxel = self._voxel(voxel_size_nm)
         foot, rows, columns = _plane(normal, point_nm)
-        distance = float(np.linalg.norm(foot))
+        distance = float(lengths(foot[None])[0])
         if distance >= self.reach_nm > 0:
             raise InputError(
                 f"point_nm: found a plane at {distance:g} nm from the centre, expected less than {self.reach_nm:g} nm"
             )
-        half = max(1, math.ceil(math.sqrt(max(self.reach_nm**2 - distance**2, 0.0)) / voxel))
+        half = max(1, math.ceil(math.sqrt(max((self.reach_nm - distance) * (self.reach_nm + distance), 0.0)) / voxel))
         if not self.kept.any():
             return np.zeros((2 * half, 2 * half), dtype=np.int32)
         steps = voxel * np.stack([rows, columns])
@@ -214,8 +214,9 @@ class ParticleModel:
     def margins_nm(self) -> tuple[float, float]:
         """How far beyond the shell the lattice goes at first, and how far the seeds: a matter of time only."""
         law, spacing = self.grains.law, self.grains.spacing_nm
-        mean = self.grains.draw(6.0 * spacing, 0).diagonals.mean(dtype=np.float64)
-        rim = math.sqrt((_COST * mean * spacing**2 + law.largest_offset_nm2) / law.lowest_diagonal)
+        diagonals = self.grains.draw(6.0 * spacing, 0).diagonals
+        mean = math.fsum(diagonals.ravel().tolist()) / diagonals.size
+        rim = math.sqrt((_COST * mean * spacing * spacing + law.largest_offset_nm2) / law.lowest_diagonal)
         return _EDGE * spacing, _EDGE * spacing + rim
 
     def draw(self, seed: int, index: int = 0) -> Particle:
@@ -270,7 +271,8 @@ class ParticleModel:
                 continue
             counts, sums, cut = _sum_up(labels, half, len(grains.gammas))
             volumes, centroids, kept = _measure(shell, step, counts, sums)
-            doubtful = _points_of(labels, half, cut, (shell.largest_radius_nm / step) ** 2) * step
+            steps = shell.largest_radius_nm / step
+            doubtful = _points_of(labels, half, cut, steps * steps) * step
             if not (kept & cut).any() and not shell.contains(doubtful).any():
                 return half, labels, grains, volumes, centroids, kept
             reach += spacing
@@ -315,22 +317,22 @@ def _measure(shell: Shell, step: float, counts: np.ndarray, sums: np.ndarray) ->
     centroids[seen] = sums[seen] * (step / counts[seen])[:, None]
     kept = np.zeros(len(counts), dtype=np.bool_)
     kept[seen] = shell.contains(centroids[seen].astype(np.float64))
-    return (counts * step**3).astype(np.float32), centroids, kept
+    return (counts * (step * step * step)).astype(np.float32), centroids, kept
 
 
 def _plane(normal: Any, point_nm: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the point of a plane that is nearest to (0, 0, 0), and the directions of its rows and columns."""
     normal, point = finite_array("normal", normal, (3,)), finite_array("point_nm", point_nm, (3,))
-    length = np.linalg.norm(normal)
+    length = lengths(normal[None])[0]
     if not length > 0:
         raise InputError(f"normal: found {normal.tolist()}, expected a direction")
     normal = normal / length
     first, second = (a for a in range(3) if a != int(np.argmax(np.abs(normal))))
     rows = np.eye(3)[first] - normal[first] * normal
-    rows /= np.linalg.norm(rows)
+    rows /= lengths(rows[None])[0]
     columns = np.cross(normal, rows)
     columns *= math.copysign(1.0, columns[second])
-    return (normal @ point) * normal, rows, columns
+    return (normal[0] * point[0] + normal[1] * point[1] + normal[2] * point[2]) * normal, rows, columns
 
 
 @_jit

@@ -14,7 +14,9 @@ from numba import njit
 from nmcdist.bundle import Bundle, ParticleParameters
 from nmcdist.errors import BundleError, InputError
 from nmcdist.geometry import sphere
+from nmcdist.geometry.elementary import exp
 from nmcdist.models import streams
+from nmcdist.models.draws import Stream
 from nmcdist.threads import thread_map
 
 CHECK_LEVEL = 3  # icosphere with the 642 directions of the paper, at which the radius has to be positive
@@ -263,7 +265,7 @@ class ShellModel:
         return coefficients, rejections
 
     def _draw_block(self, seed: int, keys: list[int], coefficients: np.ndarray, rejections: np.ndarray) -> None:
-        generators = [streams.generator(seed, streams.SHELL, key) for key in keys]
+        draws = [streams.draws(seed, streams.SHELL, key) for key in keys]
         rejected = np.ones(len(keys), dtype=np.bool_)
         while rejected.any():
             for i in np.flatnonzero(rejected):
@@ -272,23 +274,24 @@ class ShellModel:
                         f"shell law: found no valid shell in {MAXIMUM_REJECTIONS} trials of item {keys[i]}, "
                         f"expected radii above 0 and volumes of at least {self.minimum_volume_nm3:g} nm3 to be likelier"
                     )
-                self._try(generators[i], coefficients[i])
+                self._try(draws[i], coefficients[i])
             _reject(
                 coefficients, sphere.icosphere_harmonics(CHECK_LEVEL, self.order), *sphere.volume_rule(self.order),
                 self.minimum_volume_nm3, rejected,
             )  # fmt: skip
             rejections[rejected] += 1
 
-    def _try(self, rng: np.random.Generator, row: np.ndarray) -> None:
-        row[0] = self.location_nm + self.scale_nm * math.exp(self.sigma * rng.standard_normal())
+    def _try(self, draws: Stream, row: np.ndarray) -> None:
+        row[0] = self.location_nm + self.scale_nm * exp(self.sigma * float(draws.normal(1)[0]))
         nu, scale = self._columns
-        row[1:] = scale * rng.standard_t(nu)
+        row[1:] = scale * draws.student(nu)
 
     @cached_property
     def _columns(self) -> tuple[np.ndarray, np.ndarray]:
         """Degrees of freedom and scale of each coefficient but the first."""
         repeats = 2 * np.arange(1, self.order + 1) + 1
-        return np.repeat(np.array(self.nu), repeats), np.repeat(np.array(self.harmonic_scale_nm), repeats)
+        nu, scale = (np.repeat(np.array(part, np.float64), repeats) for part in (self.nu, self.harmonic_scale_nm))
+        return nu, scale
 
 
 @njit(cache=True, nogil=True)

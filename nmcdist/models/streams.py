@@ -10,6 +10,7 @@ from itertools import product
 import numpy as np
 
 from nmcdist.errors import InputError
+from nmcdist.models.draws import Stream
 
 GRAPHITE = 1
 LARGE_PORES = 2
@@ -36,10 +37,18 @@ def check_key(seed: int, index: int) -> tuple[int, int]:
     return int(seed), int(index)
 
 
+def draws(seed: int, stream: int, index: int, *place: int) -> Stream:
+    """Return one stream of one item at one place (scale, tile coordinates), with laws that are the same everywhere."""
+    return Stream(_key(seed, stream, index, *place))
+
+
 def generator(seed: int, stream: int, index: int, *place: int) -> np.random.Generator:
-    """Return the generator of one stream of one item at one place (scale, tile coordinates)."""
-    key = (stream, index, *(part + _TILE_ZERO for part in place))
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy=seed, spawn_key=key)))
+    """Return NumPy's generator of a stream, for what no dataset holds: its last digits differ between machines."""
+    return np.random.Generator(np.random.Philox(_key(seed, stream, index, *place)))
+
+
+def _key(seed: int, stream: int, index: int, *place: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence(entropy=seed, spawn_key=(stream, index, *(part + _TILE_ZERO for part in place)))
 
 
 def tiles_covering(low: np.ndarray, high: np.ndarray, side: float) -> Iterator[tuple[int, ...]]:

@@ -68,11 +68,15 @@ def sizes_of(recipe: ParticleRecipe, bundle: Bundle) -> Sizes:
         largest[start : start + len(rows)] = sphere.star_bounds_of_many(rows)[:, 1]
     edge, window = model.margins_nm
     per_volume, spare = model.grains.intensity_per_nm3 * 4 / 3 * np.pi, 2 * model.grains.spacing_nm
-    rows = per_volume * (largest + window + spare) ** 3
+    rows = per_volume * _cubed(largest + window + spare)
     rows = np.ceil(rows + 10 * np.sqrt(rows))  # ten standard deviations of the Poisson law
     starts = np.arange(0, recipe.samples, recipe.particles.batch)
-    likely = int((per_volume * (largest + _STORED_MARGIN * model.grains.spacing_nm) ** 3).sum())
+    likely = int((per_volume * _cubed(largest + _STORED_MARGIN * model.grains.spacing_nm)).sum())
     return Sizes(largest + edge + spare, np.add.reduceat(rows, starts).astype(np.int64), likely)
+
+
+def _cubed(lengths: np.ndarray) -> np.ndarray:
+    return lengths * lengths * lengths
 
 
 def label_shape(sizes: Sizes, voxel_size_nm: float) -> Shape:

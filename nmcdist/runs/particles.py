@@ -13,10 +13,18 @@ from nmcdist.datasets.files import FileRecord
 from nmcdist.datasets.layout import ROW, SAMPLE, Variable
 from nmcdist.datasets.particles import read_particle
 from nmcdist.datasets.store import read_rows, write_block, write_rows, write_total
-from nmcdist.descriptors.grains import COLUMNS, PACKING, describe_grains, describe_packing, grain_contacts
+from nmcdist.descriptors.grains import (
+    COLUMNS,
+    PACKING,
+    ball_diameters,
+    describe_grains,
+    describe_packing,
+    grain_contacts,
+)
 from nmcdist.descriptors.sections import chord_lengths, describe_section
 from nmcdist.descriptors.shell import measure_shells
 from nmcdist.errors import RecipeError
+from nmcdist.geometry.frames import lengths
 from nmcdist.models.orientation import crystal_orientations
 from nmcdist.models.particle import Particle, ParticleModel
 from nmcdist.models.pieces import merge_pieces
@@ -208,9 +216,8 @@ class _Batch:
                 self._measure(particle, self.recipe.descriptors, rows, item)
         else:
             volume = particle.volumes_nm3[particle.kept].astype(np.float64)
-            radius = np.sqrt((particle.centroids_nm[particle.kept].astype(np.float64) ** 2).sum(axis=1))
-            diameter = np.cbrt(6 * volume / np.pi)
-            columns = {"volume_nm3": volume, "equivalent_diameter_nm": diameter, "radius_nm": radius}
+            radius = lengths(particle.centroids_nm[particle.kept])
+            columns = {"volume_nm3": volume, "equivalent_diameter_nm": ball_diameters(volume), "radius_nm": radius}
             statistics.add_table(self.statistics, "grain", columns, radius)
         shell = {name.removeprefix("shell_"): [value] for name, value in item.items() if name.startswith("shell_")}
         packing = {name: [value] for name, value in item.items() if name in PACKING}

@@ -66,7 +66,7 @@ def test_a_recipe_without_a_sweep_takes_the_bundle_as_it_is():
 
 
 def test_a_sweep_over_an_unknown_parameter_names_those_there_are():
-    with pytest.raises(RecipeError, match="sweep.nu: unknown parameter, expected one of graphite_fraction, .*mu"):
+    with pytest.raises(RecipeError, match=r"sweep\.nu: unknown parameter, expected one of graphite_fraction, .*mu"):
         parameter_changes(recipe_with(sweep={"nu": [1.0]}), load_bundle(BUNDLE))
 
 
