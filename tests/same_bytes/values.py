@@ -1,0 +1,76 @@
+"""Print a checksum of the bits of many values of each kind that stores are made of, one line a kind.
+
+Run as a program by the tests, with a setting of another machine or without; tiny stores hold too few values to
+meet every branch.
+"""
+
+import hashlib
+
+import numpy as np
+
+from nmcdist.bundle import load_bundle
+from nmcdist.descriptors import describe_grains
+from nmcdist.descriptors.intrinsic import intrinsic_volumes_from_counts
+from nmcdist.descriptors.shell import measure_shells
+from nmcdist.geometry import elementary
+from nmcdist.geometry.sphere import star_bounds_of_many
+from nmcdist.models.grains import GrainModel
+from nmcdist.models.orientation import crystal_orientations, watson_cosines
+from nmcdist.models.shell import ShellModel
+from nmcdist.models.streams import draws
+from nmcdist.models.theory import graphite_fraction, intensity_for_graphite_fraction
+
+COUNT = 100_000  # random numbers of each law: 24 normal numbers in the tail
+LEVELS = 499  # graphite fractions
+
+
+def values():
+    """Yield name and values of each kind."""
+    uniform = draws(1, 1, 1).uniform(20_000)
+    for name, wide in (("exp", 700), ("log", 1e300), ("log1p", 1), ("cbrt", 1e300), ("asin", 1), ("acos", 1)):
+        low = 0.0 if name == "log" else -1.0
+        function = getattr(elementary, name)
+        yield name, [function(float(x)) for x in wide * (low + (1.0 - low) * uniform)]
+    yield "sin_cos", [elementary.sin_cos(float(x)) for x in 2e4 * (uniform - 0.5)]
+    yield "atan2", [elementary.atan2(float(y), float(x)) for y, x in (uniform - 0.5).reshape(-1, 2)]
+    yield "normal", draws(2, 1, 1).normal(COUNT)
+    yield "normal32", draws(3, 1, 1).normal32(COUNT)
+    yield "exponential", draws(4, 1, 1).exponential(COUNT)
+    for shape in (0.4, 1.0, 10.25, 197.2):
+        yield f"gamma {shape}", draws(5, 1, 1).gamma(shape, COUNT)
+    yield "student", draws(6, 1, 1).student(np.tile([1.3, 4.0, 6.0], COUNT // 3))
+    stream = draws(7, 1, 1)
+    yield "poisson", [stream.poisson(mean) for mean in (0.5, 4.0, 30.0, 900.0) for _ in range(2000)]
+
+    additive = load_bundle("cba-cathode-2025")
+    for changes in ({}, {"alpha_1": 0.7, "alpha_2": 3.0}):
+        parameters = additive.with_parameters(**changes).parameters
+        levels = [intensity_for_graphite_fraction(parameters, k / (LEVELS + 1)) for k in range(1, LEVELS + 1)]
+        yield f"lambda_X {changes}", levels
+        each = [parameters.model_copy(update={"lambda_X_per_nm3": level}) for level in levels[::20]]
+        yield f"V1 {changes}", [graphite_fraction(p) for p in each]
+
+    for name in ("nmc811-stereological", "nmc811-radial"):
+        bundle = load_bundle(name)
+        grains = GrainModel.from_bundle(bundle).draw(4000.0, 5, 1)
+        yield f"seeds {name}", grains.seeds_nm
+        yield f"markers {name}", np.column_stack([grains.diagonals, grains.offsets_nm2, grains.gammas])
+        yield f"matrices {name}", grains.matrices()
+    shells, _ = ShellModel.from_bundle(bundle).draw_many(5, range(40))
+    yield "shells", shells
+    yield "bounds", star_bounds_of_many(shells)
+    yield from (((f"shell {name}", column) for name, column in measure_shells(shells).items()))
+    for concentration in (-1e4, -5.0, 0.0, 5.0, 300.0, 1e4):
+        yield f"watson {concentration}", watson_cosines(uniform, concentration)
+        yield f"orientations {concentration}", crystal_orientations(grains.seeds_nm, concentration, 5)
+
+    labels = draws(8, 1, 1).uniform(12, 13, 14) * 40
+    grains = describe_grains(labels.astype(np.int32), 37.1)
+    yield from ((f"grain {name}", grains[name].values) for name in grains.data_vars)
+    counts = (draws(9, 1, 1).uniform(256) * 1e7).astype(np.int64)
+    yield "densities", intrinsic_volumes_from_counts(counts, 37.1)
+
+
+if __name__ == "__main__":
+    for name, of in values():
+        print(name, hashlib.sha256(np.ascontiguousarray(of).tobytes()).hexdigest())
