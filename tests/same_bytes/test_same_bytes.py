@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 PACKAGE = HERE.parents[1]
 RECIPES = ("particles", "additive")
 AT_ONCE = 2
+RUN = ("-m", "nmcdist.cli", "run")
 NO_WORKERS = ("--workers", "0", "--threads", "1")
 
 
@@ -73,14 +74,15 @@ def _instructions() -> set[str]:
 
 
 class Machines:
-    """Makes what is asked for in processes of their own, two at a time, each but once."""
+    """Makes the stores and the values of each machine, one after another, in processes of their own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.pool = ThreadPoolExecutor(AT_ONCE)
-        self.begun: dict[tuple[str, str], Future] = {}
+        self.begun: dict[str, Future[str]] = {}
 
     def environment(self, name: str) -> dict[str, str]:
+        """Return the variables that play a machine, or skip the test where this one cannot."""
         setting = SETTINGS[name]
         if missing := setting.needs - _instructions():
             pytest.skip(f"this CPU has no {', '.join(sorted(missing))}")
@@ -102,20 +104,21 @@ class Machines:
             subprocess.run([*command, "-ldl", "-lm"], check=True)
         return library
 
-    def begin(self, name: str, what: str) -> Future:
-        """Begin a store of a recipe, or the values, as a machine would make them."""
-        if (name, what) not in self.begun:
-            environment = self.environment(name)
-            if what == "values":
-                arguments = [HERE / "values.py"]
-            else:
-                out = self.folder / name
-                arguments = ["-m", "nmcdist.cli", "run", HERE / f"{what}.yaml", "--out", out, *NO_WORKERS]
-            self.begun[name, what] = self.pool.submit(run, arguments, environment)
-        return self.begun[name, what]
+    def begin(self, name: str) -> Future[str]:
+        """Begin the stores of a machine, whose result is what it prints of its values."""
+        if name not in self.begun:
+            self.begun[name] = self.pool.submit(self._make, self.folder / name, self.environment(name))
+        return self.begun[name]
+
+    @staticmethod
+    def _make(out: Path, environment: dict[str, str]) -> str:
+        for recipe in RECIPES:
+            run([*RUN, HERE / f"{recipe}.yaml", "--out", out, *NO_WORKERS], environment)
+        return run([HERE / "values.py"], environment)
 
     def store(self, name: str, recipe: str) -> Path:
-        self.begin(name, recipe).result()
+        """Return a store as a machine makes it."""
+        self.begin(name).result()
         return self.folder / name / f"{recipe}.zarr"
 
 
@@ -133,8 +136,7 @@ def machines(tmp_path_factory, request):
     asked = {item.callspec.params.get("name") for item in request.session.items if hasattr(item, "callspec")}
     for name in ("here", *sorted(SETTINGS.keys() & asked)):
         with contextlib.suppress(pytest.skip.Exception):
-            for what in (*RECIPES, "values"):
-                made.begin(name, what)
+            made.begin(name)
     yield made
     made.pool.shutdown(cancel_futures=True)
 
@@ -160,7 +162,7 @@ def test_stores_are_the_same_on_another_machine(machines, name, recipe):
 @pytest.mark.parametrize("name", OTHERS)
 def test_many_values_of_every_kind_are_the_same_on_another_machine(machines, name):
     machines.environment(name)
-    here, there = (machines.begin(machine, "values").result().splitlines() for machine in ("here", name))
+    here, there = (machines.begin(machine).result().splitlines() for machine in ("here", name))
     assert len(here) > 50
     assert [line.rpartition(" ")[0] for line in here if line not in there] == []
 
@@ -169,8 +171,8 @@ def test_many_values_of_every_kind_are_the_same_on_another_machine(machines, nam
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_run_that_two_machines_share_is_the_same(machines, name, recipe):
     whole, out = machines.store("here", recipe), machines.folder / "shared"
-    arguments = ["-m", "nmcdist.cli", "run", HERE / f"{recipe}.yaml", "--out", out, *NO_WORKERS]
-    machines.store(name, recipe)  # so that its kernels are compiled
+    arguments = [*RUN, HERE / f"{recipe}.yaml", "--out", out, *NO_WORKERS]
+    machines.store(name, recipe)  # by now its kernels are compiled
     run([*arguments, "--partition", "1/2"], machines.environment(name))
     run([*arguments, "--partition", "2/2"], machines.environment("here"))
     run(["-m", "nmcdist.cli", "finalise", out / f"{recipe}.zarr"], machines.environment("here"))
