@@ -40,10 +40,13 @@ def _read_file(root: Group, index: int | None) -> Scan:
     notes: list[str] = []
     maps: dict[str, Group] = {}
     others: list[str] = []
-    for group in root.walk():
+    outside: list[str] = []
+    for group in root.walk(outside):
         if _is_map(group):
             maps[group.name] = group
         others += [what for name, what in _OTHERS if group.has(name)]
+    if not maps and outside:
+        raise ImageError(f"{outside[0]} is a link to another file, expected data in the file itself")
     if not maps:
         found = f"is {others[0]}" if others else f"no group holds EBSD/Data, {_EXPECTED}"
         raise ImageError(f"{root.path}: {found}")

@@ -21,7 +21,7 @@ _LARGEST_CHUNK = 1 << 26  # bytes, of a chunk that is larger than its dataset
 class Group:
     """A group of an HDF5 file whose missing or misshapen datasets are named in the error.
 
-    Links to other files are refused before they are followed: the other end may be any file, or a pipe.
+    Links to other files are never followed, as the other end may be any file, or a pipe.
     """
 
     def __init__(self, path: Path, node: "h5py.Group") -> None:
@@ -34,7 +34,7 @@ class Group:
 
     def where(self, name: str = "") -> str:
         """Name the file and the dataset, or the group."""
-        return f"{self.path}: {self.node.name}/{name}".replace(": /", ": ").rstrip("/")
+        return f"{self.path}: " + f"{self.node.name}/{name}".strip("/")
 
     def has(self, name: str) -> bool:
         """Tell whether there is something of this name."""
@@ -95,8 +95,8 @@ class Group:
             raise ImageError(f"{self.where(name)} holds no phase, expected 1")
         return dict(sorted(numbered.items()))
 
-    def walk(self) -> Iterator["Group"]:
-        """Visit this group and all groups within it, each once, whatever leads to it."""
+    def walk(self, outside: list[str]) -> Iterator["Group"]:
+        """Visit this group and all groups within it, each once; `outside` gets the names of links to other files."""
         import h5py
 
         stack, seen = [self], set()
@@ -107,7 +107,17 @@ class Group:
                 continue
             seen.add(address)
             yield group
-            stack += [group.group(key) for key in group.node if group.is_group(key)]
+            for key in group.node:
+                if group._leads_outside(key):
+                    outside.append(group.where(key))
+                elif group.is_group(key):
+                    stack.append(group.group(key))
+
+    def _leads_outside(self, key: str) -> bool:
+        import h5py
+
+        kind = self.node.id.links.get_info(_bytes(key)).type
+        return kind not in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)
 
     def _dataset(self, name: str) -> "h5py.Dataset":
         node = self._find(name)
@@ -123,15 +133,14 @@ class Group:
         node: Any = self.node
         parts = [part for part in name.split("/") if part not in ("", ".")]
         for k, part in enumerate(parts):
-            key = part.encode("utf-8", "surrogateescape")
+            key = _bytes(part)
             if not isinstance(node, h5py.Group) or not node.id.links.exists(key):
                 return None
-            kind = node.id.links.get_info(key).type
-            if kind == h5py.h5l.TYPE_HARD:
+            if Group(self.path, node)._leads_outside(part):
+                raise ImageError(f"{self.where(name)} is a link to another file, expected data in the file itself")
+            if node.id.links.get_info(key).type == h5py.h5l.TYPE_HARD:
                 node = node[part]
                 continue
-            if kind != h5py.h5l.TYPE_SOFT:
-                raise ImageError(f"{self.where(name)} is a link to another file, expected data in the file itself")
             target = node.id.links.get_val(key).decode("utf-8", "surrogateescape")
             if not hops:
                 raise ImageError(f"{self.where(name)} is a link in a circle, expected data")
@@ -153,3 +162,8 @@ class Group:
                 raise ImageError(f"{self.where(name)} has chunks of {chunk_bytes} bytes, expected {data.nbytes}")
         if found < wanted:
             raise ImageError(f"{self.where(name)} has {found} of its {wanted} {unit}, expected all of them")
+
+
+def _bytes(name: str) -> bytes:
+    """Return a name as it is in the file."""
+    return name.encode("utf-8", "surrogateescape")
