@@ -169,21 +169,9 @@ def read_section(
     InputError
         If an argument has an impossible value.
     """
-    path = local_path(path, ImageError)
-    pixel = None if pixel_size_nm is None else check_length("pixel_size_nm", pixel_size_nm)
-    extension = path.suffix.lower()
-    if extension in LABEL_EXTENSIONS:
-        if pixel is None:
-            raise ImageError(f"{path}: label images carry no pixel size, expected pixel_size_nm (--pixel-size-nm)")
-        labels = consecutive(read_labels(path))
-        return Section(path.name, labels, pixel, _centroid(labels != OUTSIDE))
-    if extension not in MAP_EXTENSIONS:
-        raise ImageError(f"{path}: extension is {path.suffix!r}, expected one of {_known()}")
-    scan = ebsd.read(path, index)
-    section = section_of_scan(replace(scan, name=str(path)), str(path), misorientation_deg, min_pixels, min_confidence)
-    if pixel is not None and not _same(pixel, section.pixel_size_nm):
-        raise ImageError(f"{path}: step is {section.pixel_size_nm:g} nm, expected pixel_size_nm = {pixel:g} nm")
-    return replace(section, name=path.name)
+    section = _read_section(path, pixel_size_nm, index, misorientation_deg, min_pixels, min_confidence)
+    _log_notes(Path(path).parent, [section])
+    return section
 
 
 def read_sections(
@@ -220,25 +208,43 @@ def read_sections(
     folder = local_path(folder, ImageError)
     if not folder.is_dir():
         raise ImageError(f"{folder}: there is no such folder, expected one of EBSD maps or label images")
-    sections = [
-        read_section(
-            path,
-            pixel_size_nm,
-            misorientation_deg=misorientation_deg,
-            min_pixels=min_pixels,
-            min_confidence=min_confidence,
-        )
-        for path in _section_files(folder)
-    ]
-    if not sections:
-        raise ImageError(f"{folder}: found no EBSD map or label image, expected files of {_known()}")
+    paths, skipped = _section_files(folder)
+    if not paths:
+        named = f" ({skipped})" if skipped else ""
+        raise ImageError(f"{folder}: found no EBSD map or label image{named}, expected files of {_known()}")
+    options = (pixel_size_nm, None, misorientation_deg, min_pixels, min_confidence)
+    sections = [_read_section(path, *options) for path in paths]
     for section in sections[1:]:
         if not _same(section.pixel_size_nm, sections[0].pixel_size_nm):
             found = f"{section.pixel_size_nm:g} nm in {section.name}"
             raise ImageError(
                 f"{folder}: pixel size is {found}, expected {sections[0].pixel_size_nm:g} nm as in {sections[0].name}"
             )
+    if skipped:
+        _LOG.warning("%s: skipped %s", folder, skipped)
+    _log_notes(folder, sections)
     return sections
+
+
+def _read_section(
+    path: str | Path, pixel_size_nm: float | None, index: int | None, misorientation_deg: float, min_pixels: int,
+    min_confidence: float | None,
+) -> Section:  # fmt: skip
+    path = local_path(path, ImageError)
+    pixel = None if pixel_size_nm is None else check_length("pixel_size_nm", pixel_size_nm)
+    extension = path.suffix.lower()
+    if extension in LABEL_EXTENSIONS:
+        if pixel is None:
+            raise ImageError(f"{path}: label images carry no pixel size, expected pixel_size_nm (--pixel-size-nm)")
+        labels = consecutive(read_labels(path))
+        return Section(path.name, labels, pixel, _centroid(labels != OUTSIDE))
+    if extension not in MAP_EXTENSIONS:
+        raise ImageError(f"{path}: extension is {path.suffix!r}, expected one of {_known()}")
+    scan = ebsd.read_quietly(path, index)
+    section = section_of_scan(replace(scan, name=str(path)), str(path), misorientation_deg, min_pixels, min_confidence)
+    if pixel is not None and not _same(pixel, section.pixel_size_nm):
+        raise ImageError(f"{path}: step is {section.pixel_size_nm:g} nm, expected pixel_size_nm = {pixel:g} nm")
+    return replace(section, name=path.name)
 
 
 def consecutive(labels: np.ndarray) -> np.ndarray:
@@ -368,8 +374,14 @@ def _centroid(mask: np.ndarray) -> tuple[float, float]:
     return float(rows.mean()), float(columns.mean())
 
 
-def _section_files(folder: Path) -> list[Path]:
-    """Return the files that are sections, by name; log which are skipped, and why."""
+def _log_notes(folder: Path, sections: list[Section]) -> None:
+    for section in sections:
+        for note in section.notes:
+            _LOG.warning("%s: %s", folder / section.name, note)
+
+
+def _section_files(folder: Path) -> tuple[list[Path], str]:
+    """Return the files that are sections, by name, and which are skipped, and why."""
     try:
         paths = sorted(folder.iterdir())
     except OSError as error:
@@ -378,10 +390,8 @@ def _section_files(folder: Path) -> list[Path]:
     maps = [path for path in paths if kinds[path] == _MAP]
     images = [path for path in paths if kinds[path] == _IMAGE]
     skipped = {path: kind for path, kind in kinds.items() if kind not in (_MAP, _PAIRED) and (maps or kind != _IMAGE)}
-    if skipped:
-        named = ", ".join(f"{path.name} ({reason})" for path, reason in skipped.items())
-        _LOG.warning("%s: skipped %s", folder, " ".join(named.splitlines()))
-    return maps or images
+    named = ", ".join(f"{path.name} ({reason})" for path, reason in skipped.items())
+    return maps or images, " ".join(named.splitlines())
 
 
 def _kind(path: Path) -> str:

@@ -3,6 +3,7 @@
 import gzip
 import logging
 import math
+import os
 import re
 import shutil
 import struct
@@ -392,16 +393,74 @@ def test_options_reach_the_segmentation(tmp_path):
         read_section(path, index=1)
 
 
-def test_a_folder_gives_its_sections_by_name(tmp_path):
+def test_a_folder_gives_its_maps_by_name_and_names_what_it_skips(tmp_path, caplog):
     for name in ("c.ang", "a.ang"):
         write_map(tmp_path / name)
-    save(tmp_path / "b.npy", IMAGE)
+    for name in ("b.npy", "c.tif"):
+        save(tmp_path / name, IMAGE.astype(np.int32))
     for name in ("notes.txt", ".hidden.ang", "picture.png"):
         (tmp_path / name).write_text("not a section")
-    (tmp_path / "folder.tif").mkdir()
+    (tmp_path / "folder.ang").mkdir()
     sections = read_sections(tmp_path, 50.0, min_pixels=4)
-    assert [section.name for section in sections] == ["a.ang", "b.npy", "c.ang"]
-    assert [section.labels.max() for section in sections] == [1, 2, 1]
+    assert [section.name for section in sections] == ["a.ang", "c.ang"]
+    assert [section.labels.max() for section in sections] == [1, 1]
+    assert caplog.messages == [
+        f"{tmp_path}: skipped .hidden.ang (hidden), b.npy (an image beside EBSD maps), c.tif (an image beside EBSD "
+        "maps), folder.ang (a folder), notes.txt (neither an EBSD map nor a label image), picture.png (neither an EBSD "
+        "map nor a label image)"
+    ]
+
+
+def test_a_folder_without_maps_gives_its_label_images(tmp_path, caplog):
+    for name in ("b.npy", "a.tif"):
+        save(tmp_path / name, IMAGE.astype(np.int32))
+    (tmp_path / "b.png").touch()
+    assert [section.name for section in read_sections(tmp_path, 50.0)] == ["a.tif", "b.npy"]
+    assert caplog.messages == [f"{tmp_path}: skipped b.png (neither an EBSD map nor a label image)"]
+
+
+def test_a_picture_beside_a_map_is_not_even_opened(tmp_path):
+    """A screenshot in colours is no label image, and a pipe would never end."""
+    write_map(tmp_path / "a.ang")
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 5, 3), np.uint8), photometric="rgb")
+    os.mkfifo(tmp_path / "b.tif")
+    assert [section.name for section in read_sections(tmp_path)] == ["a.ang"]
+
+
+@pytest.mark.parametrize("name", ["p.ang", "p.ctf", "p.h5", "p.npy", "p.tif"])
+def test_a_pipe_or_device_where_a_section_is_expected_is_refused(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ImageError, match=f"{name}: is a named pipe, expected an ordinary file$"):
+        read_sections(tmp_path, STEP)
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(ImageError, match=f"{name}: is a device, expected an ordinary file$"):
+        read_section(tmp_path / name, STEP)
+
+
+def test_what_was_assumed_of_a_map_is_with_its_section(tmp_path, caplog):
+    write_map(tmp_path / "a.ang")
+    path = write_map(tmp_path / "b.ang")
+    path.write_text("\n".join(path.read_text().splitlines()[:-4]) + "\n")
+    sections = read_sections(tmp_path)
+    assert [len(section.notes) for section in sections] == [0, 1]
+    assert sections[1].notes[0].startswith("the file ends after row 2, its header promises 3")
+    assert caplog.messages == [f"{path}: {sections[1].notes[0]}"]
+
+
+@pytest.mark.parametrize("name, size", [("a.npy", 10**10), ("a.tif", 2**28)])
+def test_label_images_that_promise_much_are_refused(tmp_path, name, size):
+    """A whole image of zeros, of which the file holds nothing."""
+    side = math.isqrt(size)
+    if name == "a.npy":
+        text = f"{{'descr': '|i1', 'fortran_order': False, 'shape': ({side}, {side})}}".encode().ljust(117) + b"\n"
+        (tmp_path / name).write_bytes(header_of(text))
+        os.truncate(tmp_path / name, 10 + len(text) + side**2)
+    else:
+        tags = ((256, side), (257, side), (258, 8), (259, 1), (273, 8), (277, 1), (278, side), (279, side**2))
+        (tmp_path / name).write_bytes(tiff_of(*tags))
+    with pytest.raises(ImageError, match=f"{name}: has {side**2} pixels, expected at most {2**26}"):
+        read_section(tmp_path / name, STEP)
 
 
 def test_a_pair_of_files_is_one_section(tmp_path):
@@ -411,9 +470,13 @@ def test_a_pair_of_files_is_one_section(tmp_path):
     assert [section.name for section in read_sections(tmp_path)] == [f"{pair.stem}.crc"]
 
 
-def test_folders_without_sections_are_refused(tmp_path):
+def test_folders_without_sections_are_refused(tmp_path, caplog):
     with pytest.raises(ImageError, match="found no EBSD map or label image, expected files of"):
         read_sections(tmp_path)
+    (tmp_path / "a.png").touch()
+    with pytest.raises(ImageError, match=r"label image \(a\.png \(neither .*\)\), expected files of"):
+        read_sections(tmp_path)
+    assert not caplog.messages
     with pytest.raises(ImageError, match="gone: there is no such folder"):
         read_sections(tmp_path / "gone")
 

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from nmcdist.calibration.ebsd.ang import read_ang
 from nmcdist.calibration.ebsd.crc import read_crc
 from nmcdist.calibration.ebsd.ctf import read_ctf
@@ -64,19 +66,22 @@ def read(path: str | Path, index: int | None = None) -> Scan:
         If the file is missing, no ordinary file, of no such format, too large, or contradicts itself; one line with
         the file, the line or field, what was found and what was expected.
     """
-    scan = _read(path, index)
+    scan = read_quietly(path, index)
     for note in scan.notes:
         _LOG.warning("%s: %s", path, note)
     return scan
 
 
-def _read(path: str | Path, index: int | None) -> Scan:
+def read_quietly(path: str | Path, index: int | None = None) -> Scan:
+    """Read an EBSD map as :func:`read` does, but log nothing."""
     path = local_path(path, ImageError)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise ImageError(f"{path}: extension is {path.suffix!r}, expected one of {', '.join(_READERS)}")
     try:
-        return reader(ordinary_file(path, ImageError), index)
+        # Numbers may be of any size; what overflows is off the grid, and said so.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return reader(ordinary_file(path, ImageError), index)
     except ImageError as error:
         message = " ".join(str(error).splitlines())  # names in a file may hold line ends
         raise (error if message == str(error) else ImageError(message)) from None

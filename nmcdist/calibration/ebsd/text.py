@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nmcdist.calibration.ebsd.grid import Grid, Where
+from nmcdist.calibration.ebsd.grid import MICROMETRE_NM, Grid, Where
 from nmcdist.errors import ImageError
 
 TEXT_LIMIT = 1 << 30  # bytes; ten million points
@@ -44,7 +44,7 @@ class Field:
             number = float(_with_points(self.value))
         except ValueError:
             number = math.nan
-        if not 0 < number < math.inf:
+        if not 0 < number * MICROMETRE_NM < math.inf:
             raise ImageError(f"{self.where}: {self.key} is {self.value[:40]!r}, expected a positive number")
         return number
 
