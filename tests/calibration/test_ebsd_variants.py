@@ -234,6 +234,7 @@ def text():
         pytest.param(lambda t: t.replace("# Sym", "# Info 5 µm\n# Sym").encode("utf-16"), id="UTF-16, not ASCII"),
         pytest.param(lambda t: t.replace("\n", "\r\n").encode(), id="CRLF"),
         pytest.param(lambda t: t.replace("\n", "\r").encode(), id="CR"),
+        pytest.param(lambda t: t.replace("\n", "\r\r\n").encode(), id="CRCRLF"),
         pytest.param(lambda t: (t + "\n \n\x1a").encode(), id="blanks at the end"),
         pytest.param(lambda t: t.replace("\n", " \t\n").encode(), id="trailing blanks"),
         pytest.param(lambda t: t.replace("\n0", "\n   0").replace(" ", "\t").encode(), id="tabs"),
@@ -469,6 +470,89 @@ def test_hdf5_of_bruker_has_degrees_and_points_in_the_order_of_the_beam(tmp_path
     np.testing.assert_array_equal(scan.confidence, X + 10 * Y)
 
 
+def test_hdf5_of_pyebsdindex_numbers_phases_from_0_and_marks_by_the_confidence(tmp_path):
+    with h5py.File(tmp_path / "a.oh5", "w") as file:
+        group = edax(file.create_group("Scan 1/EBSD"), hole={"Phase": 0, "CI": -1})
+        group["Data/Phase"][...] = np.where(HOLE, 0, RIGHT).ravel()
+        del group["Header/Phase"]
+        for number, name, symmetry in ((0, "Aluminium", 43), (1, "NMC811", 32)):
+            group[f"Header/Phase/{number}/LGsymID"] = np.int32([symmetry])
+            group[f"Header/Phase/{number}/MaterialName"] = np.bytes_([name])
+    scan = ebsd.read(tmp_path / "a.oh5")
+    check(scan, np.where(HOLE, 0, 1 + RIGHT))
+    assert scan.phases == (ebsd.Phase("Aluminium", "O"), ebsd.Phase("NMC811", "D3x"))
+
+
+def test_hdf5_of_emsphinx_lists_phases_from_1_and_numbers_them_from_0(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        group = edax(file.create_group("Scan 1/EBSD"))
+        group["Data/Phase"][...] = RIGHT.ravel()
+        group["Header/Phase/2/Symmetry"] = np.int32([43])
+        group["Header/Phase/2/MaterialName"] = np.bytes_(["Aluminium"])
+    scan = ebsd.read(tmp_path / "a.h5")
+    check(scan, 1 + RIGHT)
+    assert "numbered from 0 (0 NMC811, 1 Aluminium)" in scan.notes[0]
+
+
+def test_hdf5_of_emsoft_has_wrong_positions_along_y(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        group = edax(file.create_group("Scan 1/EBSD"))
+        group["Data/Y Position"][...] = STEP_UM * X.ravel()
+    with pytest.raises(ImageError, match=r"y of point 2 is 0\.1, expected 0"):
+        ebsd.read(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file["Manufacturer"] = np.bytes_(["EMEBSDDI.f90"])
+    check(ebsd.read(tmp_path / "a.h5"), np.ones((ROWS, COLUMNS)))
+
+
+def test_a_mark_that_every_point_has_is_none(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        edax(file.create_group("Scan 1/EBSD"))["Data/Valid"] = np.ones(ROWS * COLUMNS, "i1")
+    scan = ebsd.read(tmp_path / "a.h5")
+    check(scan, np.ones((ROWS, COLUMNS)))
+    assert scan.notes == ("dataset Valid marks every point as invalid: it is ignored",)
+
+
+@pytest.mark.parametrize("place", ["crystal_map", "Scan 1/EBSD/CrystalMap/crystal_map"])
+@pytest.mark.parametrize("several", [False, True])
+def test_hdf5_of_orix_and_kikuchipy(tmp_path, place, several):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["Scan 1/EBSD/Data/patterns"] = np.zeros(3)
+        group = file.create_group(place)
+        for name, value in {"x": 2.0 * X, "y": 1.9 * Y, "phase_id": np.where(HOLE, -1, RIGHT)}.items():
+            group[f"data/{name}"] = value.ravel()
+        group["data/is_in_data"] = (Y < 4).ravel()
+        for k, name in enumerate(("phi1", "Phi", "phi2")):
+            angle = EULER[..., k].ravel()
+            group[f"data/{name}"] = np.stack([angle, 0 * angle, 0 * angle], axis=1) if several else angle
+        group["header/scan_unit"] = np.array([b"nm"])
+        phases = [(-1, "not_indexed", "None", "None"), (0, "A", "None", "432"), (1, "NMC811", 166, "-3m")]
+        for number, name, space_group, point_group in phases:
+            node = group.create_group(f"header/phases/{number}")
+            node["name"], node["point_group"] = np.array([name.encode()]), np.array([point_group.encode()])
+            node["space_group"] = np.array([space_group.encode() if isinstance(space_group, str) else space_group])
+    scan = ebsd.read(tmp_path / "a.h5")
+    phase = np.where(HOLE | (Y == 4), 0, 1 + RIGHT)
+    np.testing.assert_array_equal(scan.phase, phase)
+    np.testing.assert_array_equal(scan.euler[phase > 0], EULER[phase > 0])
+    np.testing.assert_allclose(scan.step_nm, (1.9, 2.0))
+    assert scan.phases == (ebsd.Phase("A", "O"), ebsd.Phase("NMC811", "D3x"))
+    assert not scan.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "symmetry"), [("-3m", "D3x"), ("321", "D3x"), ("312", "D3y"), ("m-3m", "O"), ("6/mmm", "D6"), ("-1", "C1")]
+)
+def test_symmetries_of_ang_may_be_names_of_point_groups(tmp_path, name, symmetry):
+    path = ang(tmp_path / "a.ang", point, ONE.replace("Symmetry 32", f"Symmetry {name}"))
+    assert ebsd.read(path).phases == (ebsd.Phase("NMC811", symmetry),)
+
+
+def test_a_phase_that_is_given_twice_is_refused(tmp_path):
+    with pytest.raises(ImageError, match=r"a\.ang: line 4: phase 1 is given twice, expected each once"):
+        ebsd.read(ang(tmp_path / "a.ang", point, ONE + ONE))
+
+
 # The Laue class of every space group: International Tables A.
 @pytest.mark.parametrize(
     ("first", "last", "symmetry"),
@@ -486,7 +570,7 @@ def test_symmetries_of_space_groups(first, last, symmetry):
 
 @pytest.mark.parametrize(
     ("place", "what"),
-    [("M/EBSD/ANG/DATA/DATA", "EDAX APEX"), ("DataContainers/a", "DREAM.3D"), ("crystal_map/data", "orix")],
+    [("M/EBSD/ANG/DATA/DATA", "EDAX APEX"), ("DataContainers/a", "DREAM.3D")],
 )
 def test_layouts_that_are_known_but_not_read_are_named(tmp_path, place, what):
     with h5py.File(tmp_path / "a.h5", "w") as file:

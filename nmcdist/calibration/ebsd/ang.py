@@ -96,6 +96,8 @@ def _read_header(path: Path, lines: list[str]) -> tuple[Header, dict[int, Phase]
         key = field.key.casefold()
         if key == "phase" and field.value.isdecimal():
             crystals.append((field.whole(0), Header(path)))
+            if [k for k, _ in crystals].count(crystals[-1][0]) > 1:
+                raise ImageError(f"{field.where}: phase {crystals[-1][0]} is given twice, expected each once")
         elif key in _PHASE_FIELDS:
             if not crystals or key in crystals[-1][1]:
                 crystals.append((len(crystals) + 1, Header(path)))

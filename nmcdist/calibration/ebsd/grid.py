@@ -44,13 +44,18 @@ class Grid:
 
     def checked(self, where: str) -> "Grid":
         """Return the grid if a map of its size can be read."""
-        if self.size > MOST_POINTS:
-            raise ImageError(f"{where}: header promises {self.size} points ({self}), expected at most {MOST_POINTS}")
+        check_points(self.size, f"{where}: header", f" ({self})")
         return self
 
     def __str__(self) -> str:
         columns = str(self.odd) if self.odd == self.even else f"{self.odd} and {self.even}"
         return f"{self.rows} rows of {columns}"
+
+
+def check_points(number: int, where: str, of: str = "") -> None:
+    """Check that a map of so many points can be read."""
+    if not 0 < number <= MOST_POINTS:
+        raise ImageError(f"{where} promises {number} points{of}, expected at most {MOST_POINTS}")
 
 
 Where = Callable[[int, str], str]

@@ -5,24 +5,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nmcdist.calibration.ebsd.hdf5_group import Group
-from nmcdist.calibration.ebsd.hdf5_layouts import read_bruker, read_edax, read_h5ebsd_hkl, read_oxford
+from nmcdist.calibration.ebsd.hdf5_layouts import read_bruker, read_edax, read_h5ebsd_hkl, read_orix, read_oxford
 from nmcdist.calibration.ebsd.scan import Scan
 from nmcdist.calibration.ebsd.text import check_index, one_line
 from nmcdist.errors import ImageError, NmcdistError
 
-_EXPECTED = "expected a map of EDAX or Oxford, Bruker or DREAM.3D (H5EBSD)"
+_EXPECTED = "expected a map of EDAX or Oxford, Bruker, DREAM.3D (H5EBSD) or orix"
 
 # Groups of layouts that are known but not read: what tells them, and what they are.
 _OTHERS = (
     ("ANG/DATA", "a map of EDAX APEX, whose points are rotation matrices: export it from OIM or APEX as .ang"),
     ("DataContainers", "a DREAM.3D pipeline file: export the map as .ang or .ctf"),
     ("DataStructure", "a DREAM.3D pipeline file: export the map as .ang or .ctf"),
-    ("crystal_map", "a map of orix: save it as .ang"),
 )
 
 
 def read_hdf5(path: Path, index: int | None) -> Scan:
-    """Read an HDF5 file of EDAX (OIM, APEX), of Oxford (.h5oina), of Bruker or of DREAM.3D (.h5ebsd)."""
+    """Read an HDF5 file of EDAX (OIM), Oxford (.h5oina), Bruker, DREAM.3D (.h5ebsd) or orix."""
     import h5py  # loads a library of its own: only where there is such a file
 
     if not h5py.is_hdf5(path):
@@ -39,30 +38,42 @@ def read_hdf5(path: Path, index: int | None) -> Scan:
 def _read_file(root: Group, index: int | None) -> Scan:
     notes: list[str] = []
     maps: dict[str, Group] = {}
+    patterns: dict[str, Group] = {}
     others: list[str] = []
     outside: list[str] = []
     for group in root.walk(outside):
         if _is_map(group):
             maps[group.name] = group
+        elif _last(group) == "EBSD" and group.is_group("Data"):
+            patterns[group.name] = group
         others += [what for name, what in _OTHERS if group.has(name)]
-    if not maps and outside:
-        raise ImageError(f"{outside[0]} is a link to another file, expected data in the file itself")
+    # A group without orientations is read only to say which it lacks.
+    maps = maps or patterns
     if not maps:
-        found = f"is {others[0]}" if others else f"no group holds EBSD/Data, {_EXPECTED}"
-        raise ImageError(f"{root.path}: {found}")
+        raise ImageError(_nothing(root, others, outside))
     names = sorted(maps, key=_natural)
     chosen = maps[names[check_index(root.path, index, names, notes)]]
     return _reader(chosen)(chosen, notes)
 
 
 def _is_map(group: Group) -> bool:
-    """Tell whether a group holds Data and Header of a map: in EBSD, or in a slice of H5EBSD."""
-    if not (group.has("Data") and group.is_group("Data")):
-        return False
-    return group.name.rsplit("/", 1)[-1] == "EBSD" or any(group.has(f"Data/{name}") for name in ("PhaseData", "Euler1"))
+    """Tell whether a group holds orientations: EBSD, a slice of H5EBSD, or a crystal map of orix."""
+    if _last(group) == "EBSD":
+        return any(group.has(f"Data/{name}") for name in ("Phi1", "phi1", "Euler"))
+    if _last(group) == "crystal_map":
+        return group.is_group("data")
+    return any(group.has(f"Data/{name}") for name in ("PhaseData", "Euler1"))
+
+
+def _nothing(root: Group, others: list[str], outside: list[str]) -> str:
+    if outside:
+        return f"{outside[0]} is a link to another file, expected data in the file itself"
+    return f"{root.path}: is {others[0]}" if others else f"{root.path}: no group holds EBSD/Data, {_EXPECTED}"
 
 
 def _reader(group: Group) -> Callable[[Group, list[str]], Scan]:
+    if _last(group) == "crystal_map":
+        return read_orix
     if group.has("Header/X Cells"):
         return read_oxford
     if group.has("Header/XCells"):
@@ -70,6 +81,10 @@ def _reader(group: Group) -> Callable[[Group, list[str]], Scan]:
     if group.has("Header/NCOLS"):
         return read_bruker
     return read_edax
+
+
+def _last(group: Group) -> str:
+    return group.name.rsplit("/", 1)[-1]
 
 
 def _natural(name: str) -> list[str | int]:

@@ -137,7 +137,8 @@ class Group:
             if not isinstance(node, h5py.Group) or not node.id.links.exists(key):
                 return None
             if Group(self.path, node)._leads_outside(part):
-                raise ImageError(f"{self.where(name)} is a link to another file, expected data in the file itself")
+                link = self.where("/".join(parts[: k + 1]))
+                raise ImageError(f"{link} is a link to another file, expected data in the file itself")
             if node.id.links.get_info(key).type == h5py.h5l.TYPE_HARD:
                 node = node[part]
                 continue

@@ -1,25 +1,28 @@
-"""The layouts of EBSD maps in HDF5: of EDAX and EMsoft, of Oxford, of Bruker, and of DREAM.3D's H5EBSD."""
+"""The layouts of EBSD maps in HDF5: of EDAX and EMsoft, Oxford, Bruker, DREAM.3D (H5EBSD) and orix."""
 
 from dataclasses import replace
 
 import numpy as np
 
-from nmcdist.calibration.ebsd.grid import MICROMETRE_NM, Grid, Points, Where, assemble
+from nmcdist.calibration.ebsd.grid import MICROMETRE_NM, Grid, Points, Where, assemble, check_points
 from nmcdist.calibration.ebsd.hdf5_group import Group
 from nmcdist.calibration.ebsd.indexing import Numbering, Signs, edax_numbering, number_phases, oxford_numbering
-from nmcdist.calibration.ebsd.layout import Position, lay_out
+from nmcdist.calibration.ebsd.layout import Position, grid_of_positions, lay_out
 from nmcdist.calibration.ebsd.scan import Phase, Scan
 from nmcdist.calibration.ebsd.vendors import (
     edax_grid_kind,
     edax_symmetry,
     edax_unsolved,
     oxford_symmetry,
+    point_group_symmetry,
     space_group_symmetry,
 )
 from nmcdist.errors import ImageError
 
 # EDAX puts points outside the map at x = y = -1111111.
 _NOWHERE = -1111110.0
+
+_UNITS_NM = {"um": 1000.0, "nm": 1.0}  # of positions of orix
 
 
 def read_oxford(group: Group, notes: list[str]) -> Scan:
@@ -70,17 +73,14 @@ def read_edax(group: Group, notes: list[str]) -> Scan:
     size = group.count("Data/Phi1")
     grid = _edax_grid(group, size, notes)
     phases = {
-        number: Phase(
-            node.text(node.first("MaterialName", "Material Name")),
-            edax_symmetry(f"{node.array('Symmetry', 1)[0]:.0f}", node.where("Symmetry")),
-        )
+        number: _edax_phase(node)
         for number, node in group.numbered(group.first("Header/Phase", "Header/Phases")).items()
     }
     euler = np.stack([group.array(f"Data/{name}", size) for name in ("Phi1", "Phi", "Phi2")], axis=1)
     confidence = group.optional(group.first("Data/CI", "Data/Confidence Index"), size)
     unsolved = edax_unsolved(euler, confidence)
     if group.has("Data/Valid"):
-        unsolved |= group.array("Data/Valid", size) != 0
+        unsolved |= _edax_invalid(group, size, notes)
     ids = group.array(group.first("Data/Phase", "Data/PhaseData"), size)
     position = _edax_position(group, size, notes)
     where = _entry(group)
@@ -89,6 +89,29 @@ def read_edax(group: Group, notes: list[str]) -> Scan:
     grid, cells = lay_out(grid, size, position, where, notes)
     points = Points(euler, phase, confidence, "confidence index")
     return assemble(group.path.name, grid, cells, points, tuple(phases.values()), where, MICROMETRE_NM, notes)
+
+
+def read_orix(group: Group, notes: list[str]) -> Scan:
+    """Read a map of orix or kikuchipy: angles in radians, the crystal frame with x along a (orix, Crystal geometry)."""
+    size = group.count("data/phase_id")
+    check_points(size, group.where("data/phase_id"))
+    unit = group.text("header/scan_unit")
+    if unit not in _UNITS_NM:
+        raise ImageError(f"{group.where('header/scan_unit')} is {unit[:40]!r}, expected {' or '.join(_UNITS_NM)}")
+    phases = {number: _orix_phase(node) for number, node in group.numbered("header/phases").items()}
+    position = group.array("data/x", size), group.array("data/y", size)
+    # The best of several solutions of a point is the first.
+    each = group.count("data/phi1") // size
+    check_points(size * each, group.where("data/phi1"))
+    euler = np.stack([group.array(f"data/{name}", size, each)[:, 0] for name in ("phi1", "Phi", "phi2")], axis=1)
+    unsolved = group.array("data/is_in_data", size) == 0 if group.has("data/is_in_data") else np.zeros(size, dtype=bool)
+    nothing, where = np.full(size, np.nan), _entry(group, "data")
+    numbering = Numbering(phases, False, f"-1 (unindexed) or one of {', '.join(map(str, phases))}")
+    ids = group.array("data/phase_id", size)
+    phase = number_phases(ids, numbering, Signs(euler, unsolved, nothing, nothing), where, notes)
+    grid, cells = lay_out(grid_of_positions("square", position, where), size, position, where, notes)
+    points = Points(euler, phase, nothing, "confidence index")
+    return assemble(group.path.name, grid, cells, points, tuple(phases.values()), where, _UNITS_NM[unit], notes)
 
 
 def _oxford_scan(
@@ -116,6 +139,30 @@ def _oxford_phases(group: Group, space: str, laue: str, name: str) -> tuple[Phas
 
 def _bruker_phase(node: Group) -> Phase:
     return Phase(node.text("Name"), space_group_symmetry(node.whole("IT"), node.where("IT")))
+
+
+def _edax_phase(node: Group) -> Phase:
+    code = node.first("Symmetry", "LGsymID")
+    symmetry = edax_symmetry(f"{node.array(code, 1)[0]:.0f}", node.where(code))
+    return Phase(node.text(node.first("MaterialName", "Material Name")), symmetry)
+
+
+def _edax_invalid(group: Group, size: int, notes: list[str]) -> np.ndarray:
+    """Return where a point is invalid by EDAX's own mark, which is 0 for a valid one."""
+    invalid = group.array("Data/Valid", size) != 0
+    if invalid.all():
+        notes.append("dataset Valid marks every point as invalid: it is ignored")
+    return invalid & ~invalid.all()
+
+
+def _orix_phase(node: Group) -> Phase:
+    space_group = node.text("space_group") if node.has("space_group") else "None"
+    if space_group.isdecimal():
+        symmetry = space_group_symmetry(int(space_group[:4]), node.where("space_group"))
+        symmetry = {"D3x": "D3y", "D3y": "D3x"}.get(symmetry, symmetry)  # x along a instead of y along b
+    else:
+        symmetry = point_group_symmetry(node.text("point_group"), node.where("point_group"))
+    return Phase(node.text("name"), symmetry)
 
 
 def _consecutive(numbered: dict[int, Group]) -> list[Group]:
@@ -151,8 +198,13 @@ def _size(group: Group, name: str, grid: Grid) -> int:
 def _edax_position(group: Group, size: int, notes: list[str]) -> Position:
     """Return the positions; NaN where EDAX, which marks points outside the map by -1111111, has none."""
     x, y = (group.optional(f"Data/{axis} Position", size) for axis in "XY")
+    root = Group(group.path, group.node.file)
+    if root.has("Manufacturer") and root.text("Manufacturer").startswith("EM"):
+        # EMsoft writes wrong ones (documentation of orix, emsoft_h5ebsd).
+        notes.append("the file is of EMsoft: its Y Position is not looked at")
+        y = np.full(size, np.nan)
     return np.where(x > _NOWHERE, x, np.nan), np.where(y > _NOWHERE, y, np.nan)
 
 
-def _entry(group: Group) -> Where:
-    return lambda i, what: f"{group.where('Data')}: {what} of point {i + 1}"
+def _entry(group: Group, data: str = "Data") -> Where:
+    return lambda i, what: f"{group.where(data)}: {what} of point {i + 1}"

@@ -88,8 +88,7 @@ def read_lines(path: Path) -> list[str]:
     size = path.stat().st_size
     if size > TEXT_LIMIT:
         raise ImageError(f"{path}: file has {size} bytes, expected at most {TEXT_LIMIT}: save large maps as HDF5")
-    text = _decoded(path)
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = re.sub(r"\r*\n|\r", "\n", _decoded(path)).split("\n")
     while lines and not lines[-1].strip(" \t\f\v\x1a"):
         lines.pop()
     if not lines:

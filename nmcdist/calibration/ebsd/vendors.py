@@ -19,6 +19,15 @@ _LAST_SPACE_GROUP = 230
 # Trigonal space groups whose two-fold axes lie not along the axes of the cell but between them (class -31m).
 _SPACE_GROUPS_31M = {149, 151, 153, 157, 159, 162, 163}
 
+# Names of point groups and Laue classes, where the x axis of the crystal frame is along a. Monoclinic ones are not
+# here: a name does not say which axis is the two-fold one.
+_POINT_GROUPS = {
+    "O": ("432", "-43m", "m-3m", "m3m"), "T": ("23", "m-3", "m3"), "D6": ("622", "6mm", "-6m2", "-62m", "6/mmm"),
+    "C6": ("6", "-6", "6/m"), "D4": ("422", "4mm", "-42m", "-4m2", "4/mmm"), "C4": ("4", "-4", "4/m"),
+    "D3x": ("32", "321", "3m", "3m1", "-3m", "-3m1"), "D3y": ("312", "31m", "-31m"), "C3": ("3", "-3"),
+    "D2": ("222", "mm2", "mmm"), "C1": ("1", "-1"),
+}  # fmt: skip
+
 # EDAX writes 4 pi for each angle of a point without a solution.
 _EDAX_NO_ANGLE = 4 * np.pi - 0.01
 
@@ -28,7 +37,21 @@ def edax_symmetry(code: str | int, where: str) -> str:
     code = str(code)
     if code in (known := {str(number): symbol for number, symbol in _TSL_SYMMETRY.items()}):
         return known[code]
+    if symmetry := _named(code):
+        return symmetry
     raise ImageError(f"{where}: Symmetry is {code[:40]!r}, expected one of {', '.join(known)}")
+
+
+def point_group_symmetry(name: str, where: str) -> str:
+    """Return the symmetry of a `Phase` from the name of its point group, where the x axis is along a."""
+    if symmetry := _named(name):
+        return symmetry
+    known = ", ".join(names[0] for names in _POINT_GROUPS.values())
+    raise ImageError(f"{where}: point group is {name[:40]!r}, expected a name as {known}")
+
+
+def _named(name: str) -> str | None:
+    return next((symmetry for symmetry, names in _POINT_GROUPS.items() if name.lower() in names), None)
 
 
 def oxford_symmetry(laue: str | int, space_group: str | int, where: str) -> str:
