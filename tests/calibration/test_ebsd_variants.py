@@ -269,8 +269,46 @@ def test_columns_go_by_the_names_in_the_header(tmp_path, key):
     scan = ebsd.read(ang(tmp_path / "a.ang", fields, ONE + f"# {key} {names}\n{units}", grid))
     check(scan, np.ones((ROWS, COLUMNS)))
     assert (scan.confidence == 0.5).all()
-    with pytest.raises(ImageError, match="names no column ci, expected phi1"):
-        ebsd.read(ang(tmp_path / "a.ang", fields, ONE + f"# {key} {names.replace('CI', 'no')}\n", grid))
+    with pytest.raises(ImageError, match="names no column phi2, expected phi1"):
+        ebsd.read(ang(tmp_path / "a.ang", fields, ONE + f"# {key} {names.replace('phi2', 'no')}\n", grid))
+
+
+def test_a_map_without_confidence_has_none(tmp_path):
+    head = ONE + "# COLUMN_HEADERS: phi1, phi, phi2, x, y, phase\n"
+    scan = ebsd.read(ang(tmp_path / "a.ang", lambda y, x: [*point(y, x)[:5], int(not HOLE[y, x])], head))
+    check(scan, np.where(HOLE, 0, 1))
+    assert np.isnan(scan.confidence).all()
+    with pytest.raises(ImageError, match=r"line 11 has 6 columns, expected 8"):
+        ebsd.read(ang(tmp_path / "a.ang", lambda y, x: [*point(y, x)[:5], 1]))
+
+
+@pytest.mark.parametrize(
+    ("line", "unit_nm"),
+    [
+        ("", 1000), ("# UNITS: um\n", 1000), ("# SCANUNIT: µm\n", 1000), ("# UNIT: microns\n", 1000),
+        ("# UNITS: nm\n", 1), ("# Units: Nanometers\n", 1), ("# COLUMN_UNITS: , , , nm, nm\n", 1),
+        ("# SAMPLEID: astar\n", 1000), ("# File created from ACOM RES results\n", 1),
+        ("# File created from ACOM RES results\n# UNITS: um\n", 1000),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_the_unit_is_that_of_the_header(tmp_path, line, unit_nm, encoding):
+    (tmp_path / "a.ang").write_bytes((line + text()).encode(encoding))
+    np.testing.assert_allclose(ebsd.read(tmp_path / "a.ang").step_nm, STEP_UM * unit_nm)
+
+
+@pytest.mark.parametrize(("unit", "unit_nm"), [("um", 1000), ("\u00b5m", 1000), ("\u03bcm", 1000), ("nm", 1)])
+def test_a_unit_may_stand_behind_the_step(tmp_path, unit, unit_nm):
+    changed = text().replace(f"STEP: {STEP_UM}", f"STEP: {STEP_UM} {unit}")
+    (tmp_path / "a.ang").write_text(changed, encoding="utf-8")
+    np.testing.assert_allclose(ebsd.read(tmp_path / "a.ang").step_nm, STEP_UM * unit_nm)
+    (tmp_path / "a.ang").write_text("# UNITS: mm\n" + changed, encoding="utf-8")
+    with pytest.raises(ImageError, match=r"a\.ang: line 1: unit is 'mm', expected um or nm"):
+        ebsd.read(tmp_path / "a.ang")
+    other = "nm" if unit_nm == 1000 else "um"
+    (tmp_path / "a.ang").write_text(f"# UNITS: {other}\n" + changed, encoding="utf-8")
+    with pytest.raises(ImageError, match=rf"a\.ang: line 6: unit is '{unit}', expected '{other}' as before"):
+        ebsd.read(tmp_path / "a.ang")
 
 
 def test_the_phase_may_stand_behind_the_fit(tmp_path):

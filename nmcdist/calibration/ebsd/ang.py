@@ -1,6 +1,7 @@
 """Reads .ang, the text format of EDAX, also as EMsoft, MTEX, orix, NanoMEGAS and others write it."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +31,22 @@ _SYNONYMS = {
     "imagequality": "iq", "confidenceindex": "ci", "phaseindex": "phase", "phaseid": "phase",
     "euler1": "phi1", "euler2": "phi", "euler3": "phi2", "xposition": "x", "yposition": "y",
 }  # fmt: skip
-_NEEDED_COLUMNS = 8
+_OPTIONAL = ("iq", "ci")
 
 # NanoMEGAS writes the positions of a TEM in nanometres, and neither sizes nor steps.
-_TEM = re.compile(r"\bACOM\b|\bASTAR\b|NanoMEGAS|# *TEM data", re.IGNORECASE)
-_UNITS_NM = {"nm": 1.0, "nanometers": 1.0, "nanometres": 1.0}
+_TEM = re.compile(r"\bACOM\b|NanoMEGAS|# *TEM data", re.IGNORECASE)
+_TEM_WITHOUT_SIZES = re.compile(r"\bASTAR\b", re.IGNORECASE)
+
+_UNITS_NM = {
+    "nm": 1.0,
+    "nanometer": 1.0,
+    "nanometre": 1.0,
+    "um": 1e3,
+    "micron": 1e3,
+    "micrometer": 1e3,
+    "micrometre": 1e3,
+}
+_UNIT_KEYS = ("UNIT", "UNITS", "SCANUNIT", "SCAN_UNIT", "STEP_UNIT")
 
 
 def read_ang(path: Path, index: int | None) -> Scan:
@@ -47,12 +59,11 @@ def read_ang(path: Path, index: int | None) -> Scan:
     start = next((i for i, line in enumerate(lines) if line.strip() and line.lstrip()[0] != "#"), len(lines))
     header, phases = _read_header(path, lines[:start])
     columns = _columns(header)
-    table = read_table(
-        path, lines, start, max(_NEEDED_COLUMNS, *(k + 1 for k in columns.values())), [columns["x"], columns["y"]]
-    )
+    width = max(columns.values()) + 1
+    table = read_table(path, lines, start, width, [columns["x"], columns["y"]])
     where = points_where(path, start)
     position = table[:, columns["x"]], table[:, columns["y"]]
-    tem = any(_TEM.search(line) for line in lines[:start])
+    tem = _is_tem(header, lines[:start])
     unit_nm = _unit_nm(header, columns, tem, notes)
     grid = _read_grid(header, position, tem, where, notes).checked(str(path))
     fault = count_fault(path, len(lines), len(table), grid)
@@ -67,8 +78,9 @@ def _points(
     euler = table[:, [columns[name] for name in ("phi1", "phi", "phi2")]]
     if _column_unit(header, columns["phi1"]).startswith("deg"):
         euler = np.radians(euler)
-    confidence = table[:, columns["ci"]]
-    signs = Signs(euler, edax_unsolved(euler, confidence), confidence, table[:, columns["iq"]])
+    nothing = np.full(len(table), np.nan)
+    confidence, quality = (table[:, columns[name]] if name in columns else nothing for name in ("ci", "iq"))
+    signs = Signs(euler, edax_unsolved(euler, confidence), confidence, quality)
     ids = table[:, _phase_column(table, columns["phase"], phases, "COLUMN_HEADERS" in header, notes)]
     phase = number_phases(ids, edax_numbering(phases), signs, where, notes)
     return Points(euler, phase, confidence, "confidence index")
@@ -125,9 +137,9 @@ def _columns(header: Header) -> dict[str, int]:
     field = header["COLUMN_HEADERS"]
     names = [re.sub(r"[^a-z0-9]", "", name.casefold()) for name in field.value.split(",")]
     names = [_SYNONYMS.get(name, name) for name in names]
-    if missing := [name for name in _COLUMNS if name not in names]:
+    if missing := [name for name in _COLUMNS if name not in names and name not in _OPTIONAL]:
         raise ImageError(f"{field.where}: {field.key} names no column {missing[0]}, expected {', '.join(_COLUMNS)}")
-    return {name: names.index(name) for name in _COLUMNS}
+    return {name: names.index(name) for name in _COLUMNS if name in names}
 
 
 def _column_unit(header: Header, column: int) -> str:
@@ -135,12 +147,42 @@ def _column_unit(header: Header, column: int) -> str:
     return units[column].strip().casefold() if column < len(units) else ""
 
 
+def _is_tem(header: Header, lines: list[str]) -> bool:
+    sized = any(key in header for key in _SIZES)
+    return any(_TEM.search(line) or (not sized and _TEM_WITHOUT_SIZES.search(line)) for line in lines)
+
+
 def _unit_nm(header: Header, columns: dict[str, int], tem: bool, notes: list[str]) -> float:
-    unit = _column_unit(header, columns["x"])
-    if unit or not tem:
-        return _UNITS_NM.get(unit, MICROMETRE_NM)
-    notes.append("positions and steps are taken as nanometres, since the header is that of a TEM (ACOM, ASTAR)")
-    return 1.0
+    """Return the unit of positions and steps, which the header says, or which is its program's."""
+    stated = [(header[key].where, header[key].value) for key in _UNIT_KEYS if key in header]
+    if unit := _column_unit(header, columns["x"]):
+        stated.append((header["COLUMN_UNITS"].where, unit))
+    if "XSTEP" in header and (unit := _number_and_unit(header["XSTEP"])[1]):
+        stated.append((header["XSTEP"].where, unit))
+    if stated:
+        units = {_known_unit_nm(where, unit) for where, unit in stated}
+        if len(units) > 1:
+            raise ImageError(
+                f"{stated[-1][0]}: unit is {stated[-1][1][:40]!r}, expected {stated[0][1][:40]!r} as before"
+            )
+        return units.pop()
+    if tem:
+        notes.append("positions and steps are taken as nanometres, since the header is that of a TEM (ACOM, ASTAR)")
+    return 1.0 if tem else MICROMETRE_NM
+
+
+def _known_unit_nm(where: str, unit: str) -> float:
+    name = unit.strip(" []()").casefold().replace("\u03bc", "u").replace("\u00b5", "u")
+    for spelling in (name, name.removesuffix("s")):
+        if spelling in _UNITS_NM:
+            return _UNITS_NM[spelling]
+    raise ImageError(f"{where}: unit is {unit[:40]!r}, expected um or nm")
+
+
+def _number_and_unit(field: Field) -> tuple[Field, str]:
+    """Return a field of a number, and the unit behind it."""
+    number, _, unit = field.value.partition(" ")
+    return replace(field, value=number), unit.strip()
 
 
 def _phase_column(table: np.ndarray, usual: int, phases: dict[int, Phase], named: bool, notes: list[str]) -> int:
@@ -163,7 +205,7 @@ def _read_grid(
         if tem:
             notes.append(f"the header gives no sizes: {grid} and the steps are taken from the positions")
         return grid
-    step_x, step_y = (header[key].positive() for key in _SIZES[:2])
+    step_x, step_y = (_number_and_unit(header[key])[0].positive() for key in _SIZES[:2])
     odd, even, rows = (header[key].whole() for key in _SIZES[2:])
     most = 1 if kind == "hexagonal" else 0
     if abs(odd - even) > most:
