@@ -9,6 +9,7 @@ import click
 
 from nmcdist import __version__
 from nmcdist.errors import InputError, NmcdistError, PlanError
+from nmcdist.inputs import local_path
 
 if TYPE_CHECKING:
     from nmcdist.runs.deployment import Deployment
@@ -18,7 +19,17 @@ REFUSED = 2  # bad input, damaged or unwritable files
 ITEMS_FAILED = 1
 INTERRUPTED = 130
 
-_PATH = click.Path(path_type=Path)
+
+class _LocalPath(click.ParamType):
+    """A path on this machine; a URL is refused in one line."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        return local_path(value)
+
+
+_PATH = _LocalPath()
 
 
 def main() -> None:

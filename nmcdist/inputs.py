@@ -17,7 +17,14 @@ _KINDS = (
     (stat.S_ISSOCK, "a socket"),
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
+    (stat.S_ISLNK, "a link"),
+    (stat.S_ISREG, "a file"),
 )
+
+
+def kind_of(mode: int) -> str:
+    """Return in words what the mode of a path says that it is: a folder, a link, a device."""
+    return next((name for test, name in _KINDS if test(mode)), "of an unknown kind")
 
 
 def local_path(path: str | os.PathLike[str], error: type[NmcdistError] = InputError) -> Path:
@@ -57,8 +64,7 @@ def ordinary_file(path: str | os.PathLike[str], error: type[NmcdistError] = Inpu
     except OSError as cause:
         raise error(f"{found}: cannot be read ({cause.strerror})") from None
     if not stat.S_ISREG(mode):
-        kind = next((name for test, name in _KINDS if test(mode)), "of an unknown kind")
-        raise error(f"{found}: is {kind}, expected an ordinary file")
+        raise error(f"{found}: is {kind_of(mode)}, expected an ordinary file")
     return found
 
 

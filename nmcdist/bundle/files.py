@@ -12,6 +12,7 @@ from nmcdist.errors import BundleError
 _BUILTIN = Path(__file__).parent / "builtin"
 _JSON = "bundle.json"
 _ARRAYS = "arrays.safetensors"
+BUNDLE_FILES = {_JSON, _ARRAYS}
 
 
 def list_bundles() -> list[str]:

@@ -16,6 +16,7 @@ from nmcdist.datasets.store import read_attributes, read_block, read_origin
 from nmcdist.errors import InputError, StoreError
 from nmcdist.geometry.elements import ELEMENTS, volume_mesh
 from nmcdist.geometry.surfaces import closed_surface, label_surface
+from nmcdist.inputs import local_path
 
 FORMATS = ("tiff", "vtk", "npy")
 VOLUME_FORMATS = (*FORMATS, "ome-zarr")
@@ -79,7 +80,7 @@ def export_volume(
     if file_format not in FORMATS:
         raise InputError(f"format: found {file_format!r}, expected one of {', '.join(FORMATS)}")
     attributes = read_attributes(store)
-    target = target or Path(f"{attributes['name']}-{item:05d}{SUFFIXES[file_format]}")
+    target = local_path(target or f"{attributes['name']}-{item:05d}{SUFFIXES[file_format]}")
     if target.exists() and not overwrite:
         raise InputError(f"{target}: exists already, expected a new file")
     labels = read_block(store, item)
@@ -144,13 +145,13 @@ def export_labels(
     StoreError
         If `target` cannot be written.
     """
-    options = {"label": label, "smoothing": smoothing, "elements": elements}
+    options, target = {"label": label, "smoothing": smoothing, "elements": elements}, local_path(target)
     _check_options(file_format, options)
     _check_geometry(voxel_size_nm, origin_nm)
     _check_place(target, file_format, overwrite)
     as_folder = file_format in ("ome-zarr", "stl-grains")
     try:
-        with _replacing_folder(target) if as_folder else _opened(target) as partial:
+        with _replacing_folder(target) if as_folder else replacing(target) as partial:
             array = labels() if callable(labels) else labels
             _write(partial, file_format, array, voxel_size_nm, origin_nm, title, options)
     except OSError as error:
@@ -236,14 +237,6 @@ def _check_place(target: Path, file_format: str, overwrite: bool) -> None:
     ours = "zarr.json" in names if file_format == "ome-zarr" else all(name.endswith(".stl") for name in names)
     if as_folder and names and not ours:
         raise InputError(f"{target}: holds other files, expected a folder that such an export wrote")
-
-
-@contextlib.contextmanager
-def _opened(target: Path) -> Iterator[Path]:
-    """Give a file to write to that exists already, so that an unwritable place is known before any work."""
-    with replacing(target) as partial:
-        partial.touch()
-        yield partial
 
 
 @contextlib.contextmanager

@@ -4,10 +4,13 @@ import contextlib
 import hashlib
 import os
 import secrets
-import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from nmcdist.errors import StoreError
+from nmcdist.inputs import kind_of
 
 _READ = 1 << 20
 
@@ -20,33 +23,93 @@ class FileRecord(NamedTuple):
 
 
 def file_record(path: Path) -> FileRecord:
-    """Read a file and return its record."""
+    """Read an ordinary file and return its record.
+
+    Raises
+    ------
+    StoreError
+        If it is a link, a pipe, a device or a folder.
+    OSError
+        If it is missing or cannot be read.
+    """
+    mode = path.lstat().st_mode
+    if not stat.S_ISREG(mode):
+        raise StoreError(f"{path}: is {kind_of(mode)}, expected an ordinary file")
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return record_of_handle(handle)
+    finally:
+        os.close(handle)
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Return the content of an ordinary file.
+
+    Raises
+    ------
+    StoreError
+        If it is a link, a pipe, a device or a folder, or has more bytes than the limit.
+    OSError
+        If it is missing or cannot be read.
+    """
+    state = path.lstat()
+    if not stat.S_ISREG(state.st_mode):
+        raise StoreError(f"{path}: is {kind_of(state.st_mode)}, expected an ordinary file")
+    if state.st_size > limit:
+        raise StoreError(f"{path}: has {state.st_size} bytes, expected at most {limit}")
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as stream:
+        return stream.read(limit + 1)
+
+
+def record_of_handle(handle: int) -> FileRecord:
+    """Read an open file from its beginning and return its record."""
     digest, size = hashlib.sha256(), 0
-    with path.open("rb") as stream:
+    with os.fdopen(os.dup(handle), "rb", buffering=0) as stream:
         while block := stream.read(_READ):
             digest.update(block)
             size += len(block)
     return FileRecord(digest.hexdigest(), size)
 
 
+def write_all(handle: int, data: bytes | memoryview) -> None:
+    """Write bytes to an open file, however many calls it takes."""
+    rest = memoryview(data).cast("B")
+    while rest:
+        rest = rest[os.write(handle, rest) :]
+
+
 def matches(path: Path, record: FileRecord) -> bool:
-    """Return whether the file is there and is what the record says."""
+    """Return whether an ordinary file is there and is what the record says."""
     try:
-        return path.stat().st_size == record.size and file_record(path) == record
+        return path.lstat().st_size == record.size and file_record(path) == record
     except OSError:
         return False
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a path to write to; when the block ends well, the file takes its place under `path` at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+def naming(path: Path) -> Iterator[None]:
+    """Let errors of the system that say nothing of a file, as those of a write to a full disk, name this path."""
     try:
-        yield partial
-        flush(partial)
-        partial.replace(path)
-        flush(path.parent)
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror or os.strerror(error.errno), str(path)) from error
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give an empty new file to write to; when the block ends well, it takes its place under `path` at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(8)}")
+    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+    try:
+        with naming(path):
+            yield partial
+            flush(partial)
+            partial.replace(path)
+            flush(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -66,20 +129,23 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
-def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name; where the file system has no hard links, copy it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+def entries_below(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield the path, relative to a folder, and the state of all below it that is no folder; links are not followed."""
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        with contextlib.suppress(FileNotFoundError), os.scandir(folder / prefix) as entries:  # others may remove
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{prefix}{entry.name}/")
+                else:
+                    with contextlib.suppress(FileNotFoundError):
+                        yield prefix + entry.name, entry.stat(follow_symlinks=False)
 
 
 def files_below(folder: Path) -> Iterator[str]:
-    """Yield the paths of all files below a folder, relative to it, in sorted order."""
-    for path in sorted(p for p in folder.rglob("*") if not p.is_dir()):
-        yield path.relative_to(folder).as_posix()
+    """Yield the paths of all below a folder that is no folder, relative to it, in sorted order."""
+    yield from sorted(name for name, _ in entries_below(folder))
 
 
 def existing_parent(path: Path) -> Path:

@@ -1,21 +1,30 @@
 """The manifest of a store, which names every file with its checksum, and the check against it."""
 
 import hashlib
-import itertools
 import json
-import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nmcdist.datasets.files import FileRecord, file_record, files_below, matches, write_text
-from nmcdist.datasets.layout import ITEMS_PER_FILE, SAMPLE
-from nmcdist.datasets.store import read_attributes
+from nmcdist.datasets.files import FileRecord, entries_below, file_record, matches
+from nmcdist.datasets.folder import Folder
+from nmcdist.datasets.layout import SAMPLE
+from nmcdist.datasets.metadata import ArrayMetadata, parsed_json, shown
+from nmcdist.datasets.store import MANIFEST, gathered_metadata, read_origin, readable_metadata
 from nmcdist.errors import StoreError
+from nmcdist.inputs import kind_of, local_path
 
-MANIFEST = "manifest.json"
 GROUP = "zarr.json"
+MANIFEST_LIMIT = 1 << 30  # bytes: some seven million files
+MOST_MISSING = 1000  # chunks of one array that are named
+
+_FILE = "a file"
+_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+_DIGITS = 18
+
+Arrays = Mapping[str, ArrayMetadata | None]
 
 
 @dataclass(frozen=True)
@@ -40,9 +49,10 @@ class Fault:
     items: int = 1
 
     def __str__(self) -> str:
+        file = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in self.file)
         last = "" if self.sample is None or self.items == 1 else f" to {self.sample + self.items - 1}"
         whose = "store" if self.sample is None else f"item {self.sample}{last}"
-        return f"{whose}: {self.file}: {self.what}"
+        return f"{whose}: {file}: {self.what}"
 
 
 def write_manifest(store: Path, known: Mapping[str, FileRecord]) -> str:
@@ -54,10 +64,12 @@ def write_manifest(store: Path, known: Mapping[str, FileRecord]) -> str:
     known : Mapping of str to FileRecord
         Records that receipts vouch for; every other file is read.
     """
-    records = {name: known.get(name) or file_record(store / name) for name in _content(store)}
+    refuse_links(store)
+    folder = Folder(store)
+    records = {name: known.get(name) or folder.record(name) for name in _content(store)}
     content = {name: {"sha256": record.sha256, "size": record.size} for name, record in records.items()}
     text = json.dumps({"files": content}, indent=1, sort_keys=True) + "\n"
-    write_text(store / MANIFEST, text)
+    folder.write(MANIFEST, text.encode(), durable=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -67,16 +79,47 @@ def read_manifest(store: Path) -> dict[str, FileRecord]:
     Raises
     ------
     StoreError
-        If there is none, as in a store that was never finished, or it is damaged.
+        If there is none, as in a store that was never finished, it is damaged, or it names what no file of a store
+        can be.
     """
-    path = store / MANIFEST
+    path = local_path(store, StoreError) / MANIFEST
     try:
-        files = json.loads(path.read_text(encoding="utf-8"))["files"]
-        return {name: FileRecord(str(r["sha256"]), int(r["size"])) for name, r in files.items()}
+        content = parsed_json(path, MANIFEST_LIMIT, "manifest")
     except FileNotFoundError:
         raise StoreError(f"{store}: has no {MANIFEST}, so it was never finished") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{path}: damaged ({error})") from None
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
+    files = content.get("files") if isinstance(content, dict) else None
+    if not isinstance(files, dict):
+        raise StoreError(f"{path}: damaged, expected an object with the files")
+    return {name: _checked_record(name, record, path) for name, record in files.items()}
+
+
+def _checked_record(name: str, record: Any, path: Path) -> FileRecord:
+    if "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
+        raise StoreError(f"{path}: names {shown(name)}, expected paths below the store")
+    found = record if isinstance(record, dict) else {}
+    sha256, size = found.get("sha256"), found.get("size")
+    if not (isinstance(sha256, str) and _SHA256.match(sha256)):
+        raise StoreError(f"{path}: {shown(name)}: sha256: found {shown(sha256)}, expected 64 hexadecimal digits")
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise StoreError(f"{path}: {shown(name)}: size: found {shown(size)}, expected a number of bytes")
+    return FileRecord(sha256, size)
+
+
+def refuse_links(store: Path) -> None:
+    """Refuse a store that holds anything but folders and ordinary files.
+
+    Raises
+    ------
+    StoreError
+        If something below it is a link, a pipe or a device.
+    """
+    for name, kind in sorted(_kinds(store).items()):
+        if kind != _FILE:
+            raise StoreError(f"{store / name}: is {kind}, expected a folder or an ordinary file; remove it")
 
 
 def manifest_hash(store: Path) -> str:
@@ -104,13 +147,14 @@ def verify(store: Path, expected_manifest: str | None = None) -> list[Fault]:
         If there is no store, it was never finished, or its format is another.
     """
     try:
-        read_attributes(store)
+        read_origin(store)
     except StoreError:
         if not is_damaged(store, GROUP):
             raise
-    manifest = read_manifest(store)
-    arrays = _array_metadata(store, manifest)
-    faults = _damaged_files(store, manifest, arrays) + _missing_chunks(manifest, arrays)
+    manifest, kinds = read_manifest(store), _kinds(store)
+    arrays, faults = _arrays(store, manifest, kinds)
+    faults += _damaged_files(store, manifest, kinds, arrays)
+    faults += [fault for name, array in arrays.items() if array for fault in _missing_chunks(name, array, manifest)]
     if expected_manifest not in (None, manifest_hash(store)):
         faults.append(Fault(None, MANIFEST, "is not the one that the catalog names"))
     return sorted(faults, key=lambda f: (f.sample is None, f.sample or 0, f.file, f.what))
@@ -129,65 +173,115 @@ def is_damaged(store: Path, file: str) -> bool:
         return False
 
 
-def _damaged_files(store: Path, manifest: Mapping[str, FileRecord], arrays: Mapping[str, Any]) -> list[Fault]:
+def _damaged_files(
+    store: Path, manifest: Mapping[str, FileRecord], kinds: Mapping[str, str], arrays: Arrays
+) -> list[Fault]:
     faults = []
     for name, record in manifest.items():
-        sample, items = _owner(name, arrays)
-        try:
-            found = file_record(store / name)
-        except FileNotFoundError:
-            faults.append(Fault(sample, name, "is missing", items))
-            continue
-        if found.size != record.size:
-            faults.append(Fault(sample, name, f"has {found.size} bytes, expected {record.size}", items))
-        elif found != record:
-            faults.append(Fault(sample, name, "has another checksum than the manifest", items))
-    strays = [name for name in _content(store) if name not in manifest]
-    return faults + [Fault(None, name, "does not belong to the store") for name in strays]
+        what = _damage(store / name, record, kinds.get(name))
+        if what:
+            sample, items = _owner(name, arrays)
+            faults.append(Fault(sample, name, what, items))
+    strays = [name for name in kinds if name not in manifest]
+    return faults + [Fault(None, name, _stray(kinds[name])) for name in strays]
 
 
-def _missing_chunks(manifest: Mapping[str, FileRecord], arrays: Mapping[str, Any]) -> list[Fault]:
-    """Find the chunks that the shapes of the arrays call for and the manifest lacks."""
-    faults = []
-    for name, meta in arrays.items():
-        if meta is None:
+def _damage(path: Path, record: FileRecord, kind: str | None) -> str:
+    """Return what is wrong with a file; nothing if it is whole."""
+    if kind is None:
+        return "is missing"
+    if kind != _FILE:
+        return f"is {kind}, expected an ordinary file"
+    try:
+        found = file_record(path)
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    if found.size != record.size:
+        return f"has {found.size} bytes, expected {record.size}"
+    return "" if found == record else "has another checksum than the manifest"
+
+
+def _stray(kind: str) -> str:
+    if kind == _FILE:
+        return "does not belong to the store"
+    return f"is {kind}, expected a folder or an ordinary file of the store's own"
+
+
+def _missing_chunks(name: str, array: ArrayMetadata, manifest: Mapping[str, FileRecord]) -> Iterator[Fault]:
+    """Yield the chunks that the shape of an array calls for and the manifest lacks: the first of very many."""
+    what = "is not in the manifest, though the shape of the array calls for it"
+    missing = 0
+    for index in _indices(array.counts):
+        file = "/".join([name, "c", *map(str, index)])
+        if file in manifest:
             continue
-        grid = meta["chunk_grid"]["configuration"]["chunk_shape"]
-        counts = [math.ceil(n / c) for n, c in zip(meta["shape"], grid, strict=True)]
-        for index in itertools.product(*map(range, counts)):
-            file = "/".join([name, "c", *map(str, index)])
-            if file not in manifest:
-                what = "is not in the manifest, though the shape of the array calls for it"
-                sample, items = _owner(file, arrays)
-                faults.append(Fault(sample, file, what, items))
-    return faults
+        if missing == MOST_MISSING:
+            yield Fault(None, f"{name}/c", f"more than {MOST_MISSING} chunks are missing in the manifest")
+            return
+        missing += 1
+        sample, items = _owner(file, {name: array})
+        yield Fault(sample, file, what, items)
+
+
+def _indices(counts: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Yield the places of a grid in C order, whatever its size, in no memory."""
+    if not all(counts):
+        return
+    index = [0] * len(counts)
+    while True:
+        yield tuple(index)
+        for axis in reversed(range(len(counts))):
+            index[axis] += 1
+            if index[axis] < counts[axis]:
+                break
+            index[axis] = 0
+        else:
+            return
 
 
 def _content(store: Path) -> list[str]:
-    return [name for name in files_below(store) if name != MANIFEST]
+    return sorted(_kinds(store))
 
 
-def _array_metadata(store: Path, manifest: Mapping[str, FileRecord]) -> dict[str, Any]:
-    """Return the metadata of every array by name; None where it is damaged."""
-    paths = {n.removesuffix("/zarr.json"): store / n for n in manifest if n.endswith("/zarr.json")}
-    return {
-        name: None if not matches(path, manifest[f"{name}/zarr.json"]) else json.loads(path.read_text())
-        for name, path in paths.items()
-    }
+def _kinds(store: Path) -> dict[str, str]:
+    """Return what everything below a store is that is no folder, in words, without its manifest."""
+    return {name: kind_of(state.st_mode) for name, state in entries_below(store) if name != MANIFEST}
 
 
-def _owner(file: str, arrays: Mapping[str, Any]) -> tuple[int | None, int]:
+def _arrays(
+    store: Path, manifest: Mapping[str, FileRecord], kinds: Mapping[str, str]
+) -> tuple[dict[str, ArrayMetadata | None], list[Fault]]:
+    """Return the metadata of every array by name, None where it is damaged, and what is wrong with what is sealed."""
+    arrays: dict[str, ArrayMetadata | None] = {}
+    faults, contents = [], {}
+    for file in (name for name in manifest if name.endswith(f"/{GROUP}")):
+        name = file.removesuffix(f"/{GROUP}")
+        arrays[name] = None
+        if kinds.get(file) == _FILE and matches(store / file, manifest[file]):
+            try:
+                arrays[name], contents[name] = readable_metadata(store, name), parsed_json(store / file)
+            except StoreError as error:
+                faults.append(Fault(None, file, str(error).removeprefix(f"{store / name}: ")))
+    if GROUP in manifest and matches(store / GROUP, manifest[GROUP]):
+        gathered = gathered_metadata(store)
+        for name in sorted(gathered.keys() | contents.keys()):
+            if gathered.get(name) != contents.get(name) and arrays.get(name, 1) is not None:
+                faults.append(Fault(None, GROUP, f"says something else about {shown(name)} than its own metadata"))
+    return arrays, faults
+
+
+def _owner(file: str, arrays: Arrays) -> tuple[int | None, int]:
     """Return the first item that a chunk belongs to and how many share it; None for what is of all items."""
-    array, _, place = file.partition("/c/")
-    first = place.split("/")[0]
-    meta = arrays.get(array)
-    if not first.isdigit():
+    name, _, place = file.partition("/c/")
+    first, array = place.split("/")[0], arrays.get(name)
+    if not (first.isascii() and first.isdecimal() and len(first) < _DIGITS):
         return None, 1
-    if meta is None:  # its metadata is damaged, but the path still tells the place
+    if array is None:  # its metadata is damaged, but the path still tells the place
         return int(first), 1
-    axis, per_file = (meta.get("dimension_names") or [None])[0], meta["chunk_grid"]["configuration"]["chunk_shape"][0]
-    items = meta["attributes"].get(ITEMS_PER_FILE)
-    if items is None:
-        return (int(first) if axis == SAMPLE and per_file == 1 else None), 1
-    start = int(first) * items
-    return start, min(items, meta["shape"][0] - start) if axis == SAMPLE else items
+    is_of_items = array.dims[:1] == (SAMPLE,)
+    if array.items_per_file is None:
+        return (int(first) if is_of_items and array.file_shape[0] == 1 else None), 1
+    start = int(first) * array.items_per_file
+    return start, max(1, min(array.items_per_file, array.shape[0] - start)) if is_of_items else array.items_per_file

@@ -9,6 +9,7 @@ from nmcdist.datasets.files import replacing
 from nmcdist.datasets.particles import is_particle_store, read_grains, read_particle
 from nmcdist.datasets.store import read_attributes
 from nmcdist.errors import InputError, StoreError
+from nmcdist.inputs import local_path
 
 SHELL_FORMATS = ("shell-stl", "shell-ply")
 TABLE_FORMATS = ("csv",)
@@ -63,6 +64,7 @@ def export_item(
     StoreError
         If the store has no such item, it is damaged, or the target cannot be written.
     """
+    store, target = local_path(store), None if target is None else local_path(target)
     given = {"voxel_size_nm": voxel_size_nm, "label": label, "smoothing": smoothing, "elements": elements}
     if not is_particle_store(store):
         _refuse(given, f"{store}: its items are volumes")

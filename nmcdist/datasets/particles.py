@@ -4,6 +4,7 @@ The grains of all particles stand in tables with the dimension `row`, batch afte
 every column, and what it does not fill of it is marked by particle = -1.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from nmcdist.datasets.layout import SAMPLE
 from nmcdist.datasets.store import read_attributes, read_origin, read_rows
 from nmcdist.descriptors.grains import COLUMNS
 from nmcdist.errors import StoreError
+from nmcdist.inputs import local_path
 from nmcdist.models.particle import Particle
 
 _POINT = ("axis",)
@@ -69,12 +71,13 @@ def read_particle(store: str | Path, item: int) -> Particle:
     StoreError
         If there is no such store or item, or its bytes are damaged.
     """
-    store = Path(store)
+    store = local_path(store, StoreError)
     attributes, (recipe, _) = read_attributes(store), read_origin(store)
     start, stop = _rows_of(store, item, recipe)
-    one = {name: read_rows(store, name, item, item + 1)[0] for name in RECORD_ITEMS}
-    rows = {name: read_rows(store, name, start, stop) for name in RECORD_ROWS}
-    if not (rows["particle"] == item).all():
+    one = {name: _read(store, name, item, item + 1, record)[0] for name, record in RECORD_ITEMS.items()}
+    rows = {name: _read(store, name, start, stop, record) for name, record in RECORD_ROWS.items()}
+    finite = (one["shell_coefficients_nm"], one["box_nm"], one["reach_nm"], rows["seed_nm"], rows["diagonal"])
+    if not (rows["particle"] == item).all() or not all(np.isfinite(values).all() for values in finite):
         raise StoreError(f"{store}: the rows of item {item} are incomplete or damaged")
     return Particle(
         seed=int(recipe["seed"]),
@@ -115,16 +118,20 @@ def read_grains(store: str | Path, item: int) -> Any:
     """
     import xarray as xr
 
-    store = Path(store)
+    store = local_path(store, StoreError)
     recipe, _ = read_origin(store)
     start, stop = _rows_of(store, item, recipe)
     if recipe["descriptors"] is None:
         raise StoreError(f"{store}: its grains were not measured (the recipe has no descriptors)")
-    kept = read_rows(store, "kept", start, stop).astype(bool) & (read_rows(store, "volume_nm3", start, stop) > 0)
-    variables = {
-        name: (column.dims, read_rows(store, name, start, stop)[kept], column.attrs) for name, column in COLUMNS.items()
-    }
-    label = read_rows(store, "label", start, stop)[kept]
+    kept = _read(store, "kept", start, stop, RECORD_ROWS["kept"]).astype(bool)
+    kept &= _read(store, "volume_nm3", start, stop, ((), (), "float32")) > 0
+    variables = {}
+    for name, column in COLUMNS.items():
+        values = read_rows(store, name, start, stop)
+        if values.ndim != len(column.dims):
+            raise StoreError(f"{store}: {name}: found {values.ndim} axes, expected {len(column.dims)}")
+        variables[name] = column.dims, values[kept], column.attrs
+    label = _read(store, "label", start, stop, RECORD_ROWS["label"])[kept]
     return xr.Dataset(variables, coords={"label": ("grain", label), "axis": ("axis", list("zyx"))})
 
 
@@ -134,5 +141,14 @@ def _rows_of(store: Path, item: int, recipe: dict[str, Any]) -> tuple[int, int]:
     count = int(recipe["particles"]["count"])
     if isinstance(item, bool) or not isinstance(item, int | np.integer) or not 0 <= item < count:
         raise StoreError(f"{store}: item {item} does not exist, expected 0 to {count - 1} ({SAMPLE})")
-    start = int(read_rows(store, "first_row", item, item + 1)[0])
-    return start, start + int(read_rows(store, "rows", item, item + 1)[0])
+    start = int(_read(store, "first_row", item, item + 1, RECORD_ITEMS["first_row"])[0])
+    return start, start + int(_read(store, "rows", item, item + 1, RECORD_ITEMS["rows"])[0])
+
+
+def _read(store: Path, name: str, start: int, stop: int, record: Sequence[Any]) -> np.ndarray:
+    """Read rows of a variable whose axes and kind of number are those of the record."""
+    values, (_, shape, dtype, *_) = read_rows(store, name, start, stop), record
+    if values.shape[1:] != shape or (values.dtype.kind == "f") != (np.dtype(dtype).kind == "f"):
+        found = f"{values.dtype} with axes {values.shape[1:]} beside the first"
+        raise StoreError(f"{store}: {name}: found {found}, expected {dtype} with axes {shape}")
+    return values

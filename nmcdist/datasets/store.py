@@ -1,9 +1,10 @@
 """Write and open stores: Zarr format 3 groups that are laid out as :mod:`nmcdist.datasets.layout` says."""
 
+import asyncio
 import contextlib
 import hashlib
-import json
 import os
+import stat
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore
 
 from nmcdist.datasets.files import FileRecord
+from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.layout import (
     FORMAT_ATTRIBUTE,
     FORMAT_VERSION,
@@ -25,8 +27,22 @@ from nmcdist.datasets.layout import (
     Layout,
     Variable,
 )
+from nmcdist.datasets.metadata import (
+    ArrayMetadata,
+    arrays_of,
+    checked_array,
+    checked_attributes,
+    checked_recipe,
+    one_line,
+    parsed_json,
+    shown,
+    strict_json,
+)
 from nmcdist.errors import StoreError
+from nmcdist.inputs import kind_of, local_path
 
+MANIFEST = "manifest.json"
+_LEAST_ENTRY = 90  # bytes that a file takes in the manifest, at least
 _LEVEL = 3  # of Zstandard: label volumes grow by 1 % at level 1 and shrink by 8 % at level 5, for 4 times the time
 
 
@@ -34,32 +50,58 @@ class Written(dict[str, FileRecord]):
     """Records of the files of a store, taken from the bytes that were handed to the disk, not from those read back."""
 
 
-class _Recorder(LocalStore):
-    """One array of a store on disk; what is written to it is hashed on its way."""
+class _Files(LocalStore):
+    """A store on disk whose files are ordinary: a pipe or a device in place of one is refused, not waited for."""
 
-    def __init__(self, store: Path, array: str, written: Written) -> None:
-        super().__init__(store / array)
-        self._array, self._written = array, written
+    async def _open(self, *, mode: Any = None) -> None:
+        await super(LocalStore, self)._open()  # which makes no folder: one that is gone stays gone
+
+    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Buffer | None:
+        await asyncio.to_thread(_refuse_special, self.root / key)
+        return await super().get(key, prototype, byte_range)
+
+
+class _Recorder(_Files):
+    """A store, or one array of it, that is written through no link; what is written is hashed on its way."""
+
+    def __init__(self, store: Folder, array: str = "", written: Written | None = None) -> None:
+        super().__init__(store.path / array)
+        self._store, self._prefix, self._written = store, f"{array}/" if array else "", written
 
     async def set(self, key: str, value: Buffer) -> None:
-        view = memoryview(value.as_buffer_like())
+        view, name = memoryview(value.as_buffer_like()), self._prefix + key
         record = FileRecord(hashlib.sha256(view).hexdigest(), view.nbytes)
-        await super().set(key, value)
-        self._written[f"{self._array}/{key}"] = record
+        await asyncio.to_thread(self._store.write, name, view)
+        if self._written is not None:
+            self._written[name] = record
+
+    async def delete_dir(self, prefix: str) -> None:
+        await asyncio.to_thread(self._store.remove_tree, self._prefix + prefix)
 
 
-def create_store(path: Path, layout: Layout) -> None:
+def _refuse_special(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise StoreError(f"{path}: is {kind_of(mode)}, expected an ordinary file")
+
+
+def create_store(path: Path | Folder, layout: Layout) -> None:
     """Write the metadata of a store; chunks that are there already stay untouched."""
+    store = Folder.of(path)
+    store.path.mkdir(parents=True, exist_ok=True)
     for name in sorted(layout.nodes):
-        (path / name).unlink(missing_ok=True)
-    group = zarr.create_group(store=path, zarr_format=3, attributes=dict(layout.attrs))
+        store.remove(name)
+    group = zarr.create_group(store=_Recorder(store), zarr_format=3, attributes=dict(layout.attrs))
     for variable in (*layout.variables, *layout.totals):
         _create_array(group, variable)
 
 
 def write_coordinates(path: Path, layout: Layout) -> None:
     """Write the coordinates of a store."""
-    group = zarr.open_group(store=path, mode="r+", zarr_format=3)
+    group = zarr.open_group(store=_Recorder(Folder(path)), mode="r+", zarr_format=3)
     with _always_write(), _quiet():
         for c in layout.coordinates:
             text = c.values.dtype.kind in "UTO"
@@ -80,10 +122,10 @@ def write_coordinates(path: Path, layout: Layout) -> None:
 def consolidate(path: Path) -> None:
     """Gather the metadata of every array in that of the group, so that opening reads one file."""
     with _quiet():
-        zarr.consolidate_metadata(path, zarr_format=3)
+        zarr.consolidate_metadata(_Recorder(Folder(path)), zarr_format=3)
 
 
-def write_block(store: Path, variable: Variable, sample: int, box: Box, labels: np.ndarray) -> Written:
+def write_block(store: Path | Folder, variable: Variable, sample: int, box: Box, labels: np.ndarray) -> Written:
     """Write a block of whole shards of one volume; its files must have been removed before."""
     array, written = _writable(store, variable)
     with _always_write():
@@ -92,7 +134,7 @@ def write_block(store: Path, variable: Variable, sample: int, box: Box, labels: 
 
 
 def write_descriptors(
-    store: Path, variables: Sequence[Variable], sample: int, values: Mapping[str, np.ndarray]
+    store: Path | Folder, variables: Sequence[Variable], sample: int, values: Mapping[str, np.ndarray]
 ) -> Written:
     """Write the descriptors of one sample.
 
@@ -104,25 +146,26 @@ def write_descriptors(
     names = {v.name for v in variables}
     if names != set(values):
         differing = sorted(names ^ set(values))
-        raise StoreError(f"{store}: descriptors differ from the layout in {differing}")
+        raise StoreError(f"{Folder.of(store).path}: descriptors differ from the layout in {differing}")
     records = Written()
     with _always_write():
         for variable in variables:
             value = np.asarray(values[variable.name])
             if value.shape != variable.shape[1:]:
-                raise StoreError(f"{store}: {variable.name}: found shape {value.shape}, expected {variable.shape[1:]}")
+                where = f"{Folder.of(store).path}: {variable.name}"
+                raise StoreError(f"{where}: found shape {value.shape}, expected {variable.shape[1:]}")
             array, written = _writable(store, variable)
             array[sample] = value.astype(variable.dtype)
             records |= written
     return records
 
 
-def write_rows(store: Path, variable: Variable, place: int, values: np.ndarray) -> Written:
+def write_rows(store: Path | Folder, variable: Variable, place: int, values: np.ndarray) -> Written:
     """Write what a batch owns of a variable; its file must have been removed before.
 
     Parameters
     ----------
-    store : Path
+    store : Path or Folder
     variable : Variable
     place : int
         Number of the file along the first axis.
@@ -137,14 +180,15 @@ def write_rows(store: Path, variable: Variable, place: int, values: np.ndarray) 
     most = variable.file_shape[0]
     if len(values) > most or values.shape[1:] != variable.shape[1:]:
         expected = (f"at most {most}", *map(str, variable.shape[1:]))
-        raise StoreError(f"{store}: {variable.name}: found shape {values.shape}, expected ({', '.join(expected)})")
+        where = f"{Folder.of(store).path}: {variable.name}"
+        raise StoreError(f"{where}: found shape {values.shape}, expected ({', '.join(expected)})")
     array, written = _writable(store, variable)
     with _always_write():
         array[place * most : place * most + len(values)] = values.astype(variable.dtype)
     return written
 
 
-def write_total(store: Path, variable: Variable, values: np.ndarray) -> Written:
+def write_total(store: Path | Folder, variable: Variable, values: np.ndarray) -> Written:
     """Write a variable that belongs to the run as a whole."""
     array, written = _writable(store, variable)
     with _always_write():
@@ -160,18 +204,19 @@ def read_rows(store: Path, name: str, start: int, stop: int) -> np.ndarray:
     StoreError
         If there is no such variable, or its bytes are damaged.
     """
-    if not (store / name / "zarr.json").exists():
-        raise StoreError(f"{store}: holds no variable {name!r}")
+    array = _readable(store, name)
+    if not 0 <= start <= stop <= array.shape[0]:
+        raise StoreError(f"{store}: {name}: has {array.shape[0]} rows, expected rows {start} to {stop - 1} among them")
     try:
-        return np.asarray(zarr.open_array(store=store / name, mode="r", zarr_format=3)[start:stop])
+        return np.asarray(array[start:stop])
     except Exception as error:  # codecs raise what they like: RuntimeError, ValueError, their own
-        raise StoreError(f"{store}: {name} is damaged ({error})") from None
+        raise StoreError(f"{store}: {name} is damaged ({one_line(error)})") from None
 
 
-def remove_files(store: Path, files: Sequence[str]) -> None:
+def remove_files(store: Path | Folder, files: Sequence[str]) -> None:
     """Remove chunks before they are written anew: Zarr reads back what it overwrites, and may fail on it."""
     for name in files:
-        (store / name).unlink(missing_ok=True)
+        Folder.of(store).remove(name)
 
 
 def limit_threads(count: int) -> None:
@@ -187,21 +232,34 @@ def read_attributes(path: Path) -> dict[str, Any]:
     StoreError
         If there is no store, its metadata is damaged, or its format is another.
     """
+    attributes = _read_group(path)["attributes"]
+    checked_attributes(attributes, path)
+    return attributes
+
+
+def _read_group(path: Path) -> dict[str, Any]:
+    """Return the metadata of a store of a format that this version reads; StoreError if there is none."""
+    path = local_path(path, StoreError)
     metadata = path / "zarr.json"
     if not path.is_dir():
         raise StoreError(f"{path}: no such store")
     try:
-        attributes = json.loads(metadata.read_text(encoding="utf-8"))["attributes"]
+        group = parsed_json(metadata)
     except FileNotFoundError:
         raise StoreError(f"{path}: not a store (it has no zarr.json)") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{metadata}: damaged metadata ({error})") from None
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{metadata}: cannot be read ({error.strerror})") from None
+    attributes = group.get("attributes") if isinstance(group, dict) else None
     if not isinstance(attributes, dict) or FORMAT_ATTRIBUTE not in attributes:
         raise StoreError(f"{path}: not a store of nmcdist (attribute {FORMAT_ATTRIBUTE!r} is missing)")
     found = attributes[FORMAT_ATTRIBUTE]
-    if found != FORMAT_VERSION:
-        raise StoreError(f"{path}: found store format {found!r}, expected {FORMAT_VERSION}")
-    return attributes
+    if found != FORMAT_VERSION or isinstance(found, bool):
+        raise StoreError(f"{path}: found store format {shown(found)}, expected {FORMAT_VERSION}")
+    if group.get("node_type") != "group" or group.get("zarr_format") != 3:
+        raise StoreError(f"{metadata}: found no metadata of a group of Zarr 3")
+    return group
 
 
 def read_origin(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -214,9 +272,12 @@ def read_origin(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     attributes = read_attributes(path)
     try:
-        return json.loads(attributes["recipe"]), json.loads(attributes["bundle"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{path}: its attributes do not say how it was made ({error})") from None
+        recipe, bundle = strict_json(attributes["recipe"]), strict_json(attributes["bundle"])
+    except ValueError as error:
+        raise StoreError(f"{path}: its attributes do not say how it was made ({one_line(error)})") from None
+    if not isinstance(bundle, dict) or not isinstance(bundle.get("name"), str):
+        raise StoreError(f"{path}: its attributes do not say how it was made (the bundle is no object with a name)")
+    return checked_recipe(recipe, path), bundle
 
 
 def open_store(path: str | os.PathLike[str]) -> Any:
@@ -239,24 +300,34 @@ def open_store(path: str | os.PathLike[str]) -> Any:
     """
     import xarray as xr
 
-    path = Path(path)
-    read_attributes(path)
+    path = local_path(path, StoreError)
+    read_origin(path)
+    chunks = dask_chunks(path)
     with _quiet():
         try:
-            return xr.open_zarr(path, consolidated=True, zarr_format=3, chunks=dask_chunks(path))
-        except (ValueError, KeyError, OSError) as error:
-            raise StoreError(f"{path}: cannot be opened ({error})") from None
+            return xr.open_zarr(_Files(path, read_only=True), consolidated=True, zarr_format=3, chunks=chunks)
+        except Exception as error:  # codecs and xarray raise what they like
+            raise StoreError(f"{path}: cannot be opened ({one_line(error)})") from None
 
 
 def dask_chunks(path: Path) -> dict[str, int]:
-    """Return the Dask chunks that read every shard of volumes and of tables once; other axes keep their chunks."""
-    chunks: dict[str, int] = {}
-    for metadata in sorted(path.glob("*/zarr.json")):
-        array = zarr.open_array(store=metadata.parent, mode="r", zarr_format=3)
-        names = getattr(array.metadata, "dimension_names", None) or ()
-        if array.shards:
-            chunks |= {str(n): s for n, s in zip(names, array.shards, strict=True) if n != SAMPLE}
-    return chunks
+    """Return the Dask chunks that read every shard of volumes and of tables once; other axes keep their chunks.
+
+    Raises
+    ------
+    StoreError
+        If the store was never finished, or its metadata calls for more files than it can hold.
+    """
+    arrays = arrays_of(_read_group(path), path)
+    try:
+        most = (path / MANIFEST).lstat().st_size // _LEAST_ENTRY
+    except FileNotFoundError:
+        raise StoreError(f"{path}: has no {MANIFEST}, so it was never finished") from None
+    for name, array in arrays.items():
+        if array.file_count > most:
+            raise StoreError(f"{path}: {name}: its shape calls for {array.file_count} files, found at most {most}")
+    sharded = [array for _, array in sorted(arrays.items()) if array.is_sharded]
+    return {n: s for array in sharded for n, s in zip(array.dims, array.file_shape, strict=True) if n != SAMPLE}
 
 
 def open_lazily(path: Path, chunks: Mapping[str, int]) -> Any:
@@ -281,22 +352,60 @@ def read_block(store: Path, sample: int, box: Box | None = None) -> np.ndarray:
     """
     if not (store / VOLUME / "zarr.json").exists():
         raise StoreError(f"{store}: holds no volumes")
-    array = zarr.open_array(store=store / VOLUME, mode="r", zarr_format=3)
+    array = _readable(store, VOLUME)
+    if array.ndim != 4 or array.dtype != np.uint8:
+        found = f"{array.ndim} axes of {array.dtype}"
+        raise StoreError(f"{store}: {VOLUME}: found {found}, expected sample, z, y, x of uint8")
     if not 0 <= sample < array.shape[0]:
         raise StoreError(f"{store}: item {sample} does not exist, expected 0 to {array.shape[0] - 1}")
     region = _slices(box) if box else (slice(None), slice(None), slice(None))
     try:
         labels = np.asarray(array[(sample, *region)])
     except Exception as error:  # codecs raise what they like: RuntimeError, ValueError, their own
-        raise StoreError(f"{store}: the volume of item {sample} is damaged ({error})") from None
+        raise StoreError(f"{store}: the volume of item {sample} is damaged ({one_line(error)})") from None
     if labels.size and labels.max() == array.fill_value:
         raise StoreError(f"{store}: the volume of item {sample} is incomplete")
     return labels
 
 
-def _writable(store: Path, variable: Variable) -> tuple[zarr.Array, Written]:
-    written = Written()
-    return zarr.open_array(store=_Recorder(store, variable.name, written), mode="r+", zarr_format=3), written
+def readable_metadata(store: Path, name: str) -> ArrayMetadata:
+    """Return the metadata of an array that can be read.
+
+    Raises
+    ------
+    StoreError
+        If there is no such array, or its metadata is not what this version reads.
+    """
+    _readable(store, name)
+    return checked_array(parsed_json(store / name / "zarr.json"), store / name)
+
+
+def gathered_metadata(store: Path) -> dict[str, Any]:
+    """Return the metadata of every array as that of the group repeats it; StoreError if it does not."""
+    group = _read_group(store)
+    arrays_of(group, store)
+    return group["consolidated_metadata"]["metadata"]
+
+
+def _readable(store: Path, name: str) -> zarr.Array:
+    """Open an array whose metadata has been checked."""
+    try:
+        metadata = checked_array(parsed_json(store / name / "zarr.json"), store / name)
+    except FileNotFoundError:
+        raise StoreError(f"{store}: holds no variable {name!r}") from None
+    if not metadata.shape:
+        raise StoreError(f"{store}: {name}: found no axes, expected at least one")
+    try:
+        return zarr.open_array(store=_Files(store / name, read_only=True), mode="r", zarr_format=3)
+    except Exception as error:  # codecs raise what they like
+        raise StoreError(f"{store}: {name}: cannot be opened ({one_line(error)})") from None
+
+
+def _writable(store: Path | Folder, variable: Variable) -> tuple[zarr.Array, Written]:
+    folder, written = Folder.of(store), Written()
+    folder.check()
+    recorder = _Recorder(folder, variable.name, written)
+    return zarr.open_array(store=recorder, mode="r+", zarr_format=3), written
 
 
 def _create_array(group: zarr.Group, variable: Variable) -> None:

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+from nmcdist.datasets.files import naming
+from nmcdist.datasets.metadata import one_line
 from nmcdist.datasets.particles import is_particle_store
+from nmcdist.errors import NmcdistError, StoreError
+from nmcdist.inputs import local_path
 from nmcdist.report.particles import report_particles
 from nmcdist.report.volumes import report_volumes
 
@@ -36,8 +40,16 @@ def build_report(
     InputError
         If the folder cannot be made.
     """
-    store = Path(store)
-    folder = Path(out_dir) if out_dir else store.with_name(store.stem + "-report")
-    if is_particle_store(store):
-        return report_particles(store, folder)
-    return report_volumes(store, folder, voxel_sizes_nm)
+    store = local_path(store)
+    folder = local_path(out_dir) if out_dir else store.with_name(store.stem + "-report")
+    is_of_particles = is_particle_store(store)
+    try:
+        with naming(folder):
+            if is_of_particles:
+                return report_particles(store, folder)
+            return report_volumes(store, folder, voxel_sizes_nm)
+    except NmcdistError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        what = f"{type(error).__name__}: {one_line(error)}"
+        raise StoreError(f"{store}: does not hold what its recipe calls for ({what})") from error

@@ -1,14 +1,15 @@
 """The end of a run: check that nothing is missing, complete the metadata, seal with a manifest, publish by rename."""
 
 import os
-import shutil
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmcdist.datasets.files import FileRecord, files_below, flush, matches
-from nmcdist.datasets.integrity import write_manifest
-from nmcdist.datasets.store import consolidate, write_coordinates
+from nmcdist.datasets.files import FileRecord, entries_below, files_below, flush
+from nmcdist.datasets.folder import Folder, refuse_all_but_folders
+from nmcdist.datasets.integrity import GROUP, is_damaged, refuse_links, write_manifest
+from nmcdist.datasets.store import consolidate, read_attributes, write_coordinates
 from nmcdist.errors import StoreError
 from nmcdist.runs.journal import Journal
 from nmcdist.runs.plan import maker_of
@@ -45,6 +46,32 @@ class Paths:
         """The folder of the journal."""
         return self.store.with_name(self.store.name.removesuffix(".zarr") + ".run")
 
+    def refuse_strangers(self) -> None:
+        """Refuse what stands under the names of a run and is none of its folders, before anything is touched.
+
+        Raises
+        ------
+        StoreError
+            If one is a link or a file.
+        """
+        refuse_all_but_folders(self.store, self.wip, self.run)
+
+    def refuse_what_bars_a_swap(self) -> None:
+        """Refuse to replace what is no store, or to do so where the name for the old one is taken.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be replaced by another.
+        """
+        if not os.path.lexists(self.store):
+            return
+        self.refuse_strangers()
+        if not is_damaged(self.store, GROUP):
+            read_attributes(self.store)
+        if os.path.lexists(self.old):
+            raise StoreError(f"{self.old}: is here, and no run has recorded it; move it away, then use --resume")
+
 
 def finalise(plan: Plan, wip: Path, journal: Journal, *, known: bool = True) -> str:
     """Complete a store all of whose tasks are done, and return the SHA-256 (hex) of its manifest.
@@ -60,9 +87,10 @@ def finalise(plan: Plan, wip: Path, journal: Journal, *, known: bool = True) -> 
     Raises
     ------
     StoreError
-        If a task is not done, or a file is not there any more or damaged.
+        If a task is not done, a file is not there any more or damaged, or there are links among them.
     """
     records = _records(plan, journal)
+    refuse_links(wip)
     _check_present(wip, records)
     if not known:
         _check_content(wip, records)
@@ -75,20 +103,48 @@ def finalise(plan: Plan, wip: Path, journal: Journal, *, known: bool = True) -> 
     return digest
 
 
-def publish(paths: Paths, wip: Path) -> None:
-    """Put a finished store under its name; a store that was there before goes when the new one is in place."""
-    if paths.store.exists():
+def publish(paths: Paths, wip: Path, journal: Journal) -> None:
+    """Put a finished store under its name; a store that was there before goes when the new one is in place.
+
+    Raises
+    ------
+    StoreError
+        If what is there is no store, or something else has the name that it would get meanwhile.
+    """
+    paths.refuse_what_bars_a_swap()
+    replaces = paths.store.exists()
+    if replaces:
+        journal.begin_swap(paths.store)
         paths.store.rename(paths.old)
     wip.rename(paths.store)
     flush(paths.store.absolute().parent)
-    shutil.rmtree(paths.old, ignore_errors=True)
+    if replaces:
+        journal.discard(paths.old)
+        journal.end_swap()
 
 
-def undo_half_a_swap(paths: Paths) -> None:
-    """Repair what a driver left that died between the two renames of :func:`publish`, or just after them."""
-    if paths.old.exists() and not paths.store.exists():
-        paths.old.rename(paths.store)
-    shutil.rmtree(paths.old, ignore_errors=True)
+def undo_half_a_swap(paths: Paths, journal: Journal) -> None:
+    """Repair what a driver left that died between the two renames of :func:`publish`, or just after them.
+
+    Only the folder that the journal recorded is touched; where no store is there, also one of the recorded run.
+    """
+    paths.refuse_strangers()
+    swapped = journal.is_swapped(paths.old)
+    if not paths.store.exists():
+        if swapped or _is_recorded(paths.old, journal):
+            paths.old.rename(paths.store)
+    elif swapped:
+        journal.discard(paths.old)
+    journal.end_swap()
+
+
+def _is_recorded(old: Path, journal: Journal) -> bool:
+    if old.is_symlink() or not old.is_dir():
+        return False
+    try:
+        return read_attributes(old).get("fingerprint") == journal.settings().get("fingerprint")
+    except StoreError:
+        return False
 
 
 def _records(plan: Plan, journal: Journal) -> dict[str, FileRecord]:
@@ -114,14 +170,14 @@ def _records(plan: Plan, journal: Journal) -> dict[str, FileRecord]:
 
 
 def _check_present(wip: Path, records: Mapping[str, FileRecord]) -> None:
+    sizes = {name: state.st_size for name, state in entries_below(wip) if stat.S_ISREG(state.st_mode)}
     for name, record in records.items():
-        path = wip / name
-        if not path.exists() or path.stat().st_size != record.size:
-            raise StoreError(f"{path}: was written and is gone or cut; run again with --resume")
+        if sizes.get(name) != record.size:
+            raise StoreError(f"{wip / name}: was written and is gone or cut; run again with --resume")
 
 
 def _check_content(wip: Path, records: Mapping[str, FileRecord]) -> None:
-    whole = thread_map(lambda name: matches(wip / name, records[name]), records)
+    whole = thread_map(lambda name: Folder(wip).matches(name, records[name]), records)
     for name in (name for name, well in zip(records, whole, strict=True) if not well):
         raise StoreError(f"{wip / name}: is damaged; run again with --resume")
 
@@ -134,4 +190,4 @@ def _remove_strays(plan: Plan, wip: Path, chunks: set[str]) -> None:
             name in chunks or name in plan.layout.nodes or name.partition("/c/")[0] in coordinates
         )
         if not whole:
-            (wip / name).unlink()
+            Folder(wip).remove(name)

@@ -5,11 +5,11 @@ task starts anew its receipt goes first. Nothing of this is in the store, which 
 """
 
 import contextlib
-import fcntl
 import json
 import os
+import secrets
 import shutil
-import socket
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nmcdist.datasets.files import FileRecord, matches, write_text
+from nmcdist.datasets.files import FileRecord
+from nmcdist.datasets.folder import Epoch, Folder, refuse_all_but_folders
 from nmcdist.datasets.layout import Box
 from nmcdist.errors import StoreError
 
-_PROBED_S = 2.0  # in which others who only look whether a lock is free let go of it
+_RECEIPTS, _FAILURES, _STARTS, _TRASH = "receipts", "failures", "started", "trash"
 
 
 class Receipt(BaseModel):
@@ -61,25 +62,25 @@ class Receipt(BaseModel):
 
 @dataclass(frozen=True)
 class Journal:
-    """The folder of a run's journal."""
+    """The folder of a run's journal; nothing in it is reached through a link.
+
+    Attributes
+    ----------
+    folder : Path
+    epoch : Epoch, optional
+        Of the unfinished store that a worker writes to: in another one it changes nothing here.
+    """
 
     folder: Path
+    epoch: Epoch | None = None
 
     @property
-    def _receipts(self) -> Path:
-        return self.folder / "receipts"
-
-    @property
-    def _failures(self) -> Path:
-        return self.folder / "failures"
-
-    @property
-    def _starts(self) -> Path:
-        return self.folder / "started"
+    def _files(self) -> Folder:
+        return Folder(self.folder, self.epoch)
 
     def write_settings(self, settings: dict[str, Any]) -> None:
         """Record what the run was started with."""
-        write_text(self.folder / "run.json", json.dumps(settings, indent=1, sort_keys=True) + "\n")
+        self._write("run.json", json.dumps(settings, indent=1, sort_keys=True) + "\n")
 
     def settings(self) -> dict[str, Any]:
         """Return what the run was started with; nothing if no run was.
@@ -91,12 +92,14 @@ class Journal:
         """
         path = self.folder / "run.json"
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(self._files.read("run.json"))
         except FileNotFoundError:
             return {}
+        except StoreError:
+            raise
         except OSError as error:
             raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
-        except ValueError:
+        except (ValueError, RecursionError):
             content = None
         if not isinstance(content, dict):
             raise StoreError(f"{path}: damaged, expected JSON; without this file, a run goes by what the store says")
@@ -104,13 +107,13 @@ class Journal:
 
     def write_receipt(self, receipt: Receipt) -> None:
         """Record that a task is done."""
-        write_text(self._receipts / f"{receipt.task}.json", receipt.model_dump_json() + "\n")
-        (self._starts / f"{receipt.task}.json").unlink(missing_ok=True)
+        self._write(f"{_RECEIPTS}/{receipt.task}.json", receipt.model_dump_json() + "\n")
+        self._files.remove(f"{_STARTS}/{receipt.task}.json")
 
     def receipt(self, task: str) -> Receipt | None:
         """Return the receipt of a task; None if there is none or it is damaged."""
         try:
-            return Receipt.model_validate_json((self._receipts / f"{task}.json").read_bytes())
+            return Receipt.model_validate_json(self._files.read(f"{_RECEIPTS}/{task}.json"))
         except (OSError, ValidationError):
             return None
 
@@ -129,44 +132,78 @@ class Journal:
 
     def drop_receipt(self, task: str) -> None:
         """Forget that a task was done, before its files are touched."""
-        (self._receipts / f"{task}.json").unlink(missing_ok=True)
-        (self._failures / f"{task}.txt").unlink(missing_ok=True)
+        self._files.remove(f"{_RECEIPTS}/{task}.json")
+        self._files.remove(f"{_FAILURES}/{task}.txt")
 
     def write_start(self, task: str, worker: str) -> None:
         """Record that a worker began a task; for those who look on, so that it need not survive a crash."""
-        self._starts.mkdir(parents=True, exist_ok=True)
-        (self._starts / f"{task}.json").write_text(json.dumps({"worker": worker, "since": time.time()}))
+        text = json.dumps({"worker": worker, "since": time.time()})
+        self._write(f"{_STARTS}/{task}.json", text, durable=False)
 
     def write_failure(self, task: str, text: str) -> Path:
         """Record why a task failed, and return the file that says so."""
-        path = self._failures / f"{task}.txt"
-        write_text(path, text)
-        (self._starts / f"{task}.json").unlink(missing_ok=True)
-        return path
+        self._write(f"{_FAILURES}/{task}.txt", text)
+        self._files.remove(f"{_STARTS}/{task}.json")
+        return self.folder / f"{_FAILURES}/{task}.txt"
 
     def receipts(self) -> Iterator[os.DirEntry[str]]:
         """Yield the files of receipts."""
-        return _entries(self._receipts, ".json")
+        return _entries(self.folder / _RECEIPTS, ".json")
 
     def starts(self) -> Iterator[os.DirEntry[str]]:
         """Yield the records of tasks that began and have neither receipt nor failure."""
-        return _entries(self._starts, ".json")
+        return _entries(self.folder / _STARTS, ".json")
 
     def failures(self) -> dict[str, str]:
         """Return, for each task that failed, the last line of why."""
         found = {}
-        for entry in _entries(self._failures, ".txt"):
+        for entry in _entries(self.folder / _FAILURES, ".txt"):
             try:
-                lines = Path(entry.path).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            except FileNotFoundError:  # the task was begun anew meanwhile
+                text = self._files.read(f"{_FAILURES}/{entry.name}").decode(errors="replace")
+            except (FileNotFoundError, StoreError):  # the task was begun again meanwhile, or this is no record
                 continue
+            lines = text.strip().splitlines()
             found[entry.name.removesuffix(".txt")] = lines[-1] if lines else "no reason was recorded"
         return found
 
     def clear(self) -> None:
         """Forget every task."""
-        for folder in (self._receipts, self._failures, self._starts):
-            shutil.rmtree(folder, ignore_errors=True)
+        for name in (_RECEIPTS, _FAILURES, _STARTS):
+            self.discard(self.folder / name)
+
+    def discard(self, folder: Path) -> None:
+        """Remove a folder of the run's own: it loses its name first, so that no half of it is ever taken for whole.
+
+        A link that stands for it is removed itself, and never followed.
+        """
+        trash = self.folder / _TRASH
+        refuse_all_but_folders(self.folder, trash)
+        trash.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(trash / secrets.token_hex(8))
+        shutil.rmtree(trash, ignore_errors=True)
+
+    def begin_swap(self, old: Path) -> None:
+        """Record which folder is about to make room for the finished store."""
+        self._write("swap.json", json.dumps({"inode": old.lstat().st_ino}) + "\n")
+
+    def is_swapped(self, old: Path) -> bool:
+        """Return whether a folder is the one that made room for the finished store."""
+        try:
+            recorded = json.loads(self._files.read("swap.json"))["inode"]
+            return stat.S_ISDIR(old.lstat().st_mode) and old.lstat().st_ino == recorded
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def end_swap(self) -> None:
+        """Forget the folder that made room."""
+        if self.folder.exists():
+            self._files.remove("swap.json")
+
+    def _write(self, name: str, text: str, *, durable: bool = True) -> None:
+        if self.epoch is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._files.write(name, text.encode(), durable=durable)
 
 
 def is_done(journal: Journal, store: Path, task: str, fingerprint: str, box: Box | None, files: Sequence[str]) -> bool:
@@ -176,7 +213,7 @@ def is_done(journal: Journal, store: Path, task: str, fingerprint: str, box: Box
         return False
     if set(receipt.files) != set(files):
         return False
-    return all(matches(store / name, record) for name, record in receipt.files.items())
+    return all(Folder(store).matches(name, record) for name, record in receipt.files.items())
 
 
 def packed(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -193,75 +230,6 @@ def unpacked(content: dict[str, Any]) -> dict[str, np.ndarray]:
         name: np.array(record["values"], dtype=record["dtype"]).reshape(record["shape"])
         for name, record in content.items()
     }
-
-
-@contextlib.contextmanager
-def locked(folder: Path, part: tuple[int, int] | None = None) -> Iterator[None]:
-    """Keep other drivers off a run, or off a part of it; the system lets go when this process ends, however it ends.
-
-    Parameters
-    ----------
-    folder : Path
-    part : (k, n), optional
-        Only the k-th of n parts: drivers of the other n - 1 may work at the same time, and nobody else.
-
-    Raises
-    ------
-    StoreError
-        If another process has the lock.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        if part is None:
-            stack.enter_context(_flocked(folder / "lock", fcntl.LOCK_EX, f"{folder}: another run"))
-        else:
-            k, n = part
-            stack.enter_context(_flocked(folder / "lock", fcntl.LOCK_SH, f"{folder}: a run of all items"))
-            division = folder / f"parts-of-{n}.lock"
-            stack.enter_context(_flocked(division, fcntl.LOCK_SH, f"{folder}: another run", _PROBED_S))
-            for other in folder.glob("parts-of-*.lock"):
-                if other != division:
-                    what = f"{folder}: a run in {other.stem.removeprefix('parts-of-')} parts, not {n},"
-                    with _flocked(other, fcntl.LOCK_EX, what, _PROBED_S):
-                        pass
-            stack.enter_context(_flocked(folder / f"part-{k}-of-{n}.lock", fcntl.LOCK_EX, f"{folder}: part {k}/{n}"))
-        yield
-
-
-@contextlib.contextmanager
-def _flocked(path: Path, kind: int, whose: str, patience_s: float = 0.0) -> Iterator[None]:
-    """Hold a lock. Who holds one alone writes its name into the file; of those who share one, none can."""
-    handle, end = os.open(path, os.O_RDWR | os.O_CREAT, 0o666), time.monotonic() + patience_s
-    try:
-        while not try_flock(handle, kind, path):
-            if time.monotonic() >= end:
-                owner = os.pread(handle, 200, 0).decode(errors="replace").strip()
-                named = f" (process {owner})" if owner else ""
-                raise StoreError(f"{whose}{named} is working on this dataset")
-            time.sleep(0.02)
-        os.ftruncate(handle, 0)
-        if kind == fcntl.LOCK_EX:
-            os.pwrite(handle, f"{os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-        try:
-            yield
-        finally:
-            os.ftruncate(handle, 0)
-    finally:
-        os.close(handle)
-
-
-def try_flock(handle: int, kind: int, path: Path) -> bool:
-    """Take a lock unless another process has it; StoreError on a file system that has no locks."""
-    try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise StoreError(
-            f"{path}: this file system has no locks ({error.strerror}); mount it with them (Lustre: -o flock), or put "
-            "the dataset elsewhere"
-        ) from None
-    return True
 
 
 def _entries(folder: Path, suffix: str) -> Iterator[os.DirEntry[str]]:

@@ -3,32 +3,33 @@
 What is needed to go on stands beside the store: the journal's settings hold the recipe, its folder the bundle.
 """
 
-import contextlib
-import fcntl
-import os
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nmcdist.bundle import Bundle, load_bundle
 from nmcdist.datasets.catalog import check_catalog
+from nmcdist.datasets.folder import Epoch, Folder, mark_of
 from nmcdist.datasets.integrity import manifest_hash
 from nmcdist.errors import PlanError, StoreError
+from nmcdist.inputs import local_path
 from nmcdist.runs.cluster import Machine
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.finalise import Paths, undo_half_a_swap
 from nmcdist.runs.guard import stop_if_imported_by_a_worker
-from nmcdist.runs.journal import Journal, locked, try_flock
+from nmcdist.runs.journal import Journal
+from nmcdist.runs.locks import alone, locked
 from nmcdist.runs.plan import make_plan
 from nmcdist.runs.preflight import preflight
 from nmcdist.runs.produce import (
     Result,
+    begin,
     interruptible,
     job_of,
     keep_bundle,
     prepare,
     produce,
+    refuse_stranger,
     settings_before,
     tasks_to_do,
 )
@@ -82,9 +83,10 @@ def run_part(
     if not 1 <= k <= n:
         raise PlanError(f"partition: found {k}/{n}, expected k/n with 1 <= k <= n")
     stop_if_imported_by_a_worker()
-    deployment, progress = deployment or Deployment(), progress or Silent()
+    deployment, progress, out = deployment or Deployment(), progress or Silent(), local_path(out)
     paths = Paths(out / f"{recipe.name}.zarr")
     journal = Journal(paths.run)
+    paths.refuse_strangers()
     check_catalog(out)
     plan = make_plan(recipe, bundle, out, deployment, settings=journal.settings())
     plan.validate(present_bytes=size_of(paths.wip))
@@ -95,11 +97,11 @@ def run_part(
                 raise StoreError(f"{paths.store}: exists already, made from another recipe or bundle")
             progress.event("nothing to do", store=str(paths.store))
             return Result(paths.store, 0, len(plan.tasks), {}, manifest_hash(paths.store), paths.run)
-        with _alone(paths.run / "prepare.lock"):
-            _prepare_once(plan, paths, journal, bundle, progress)
+        with alone(paths.run / "prepare.lock", _PREPARE_TIMEOUT_S, f"{paths.run}: another part"):
+            wip = _prepare_once(plan, paths, journal, bundle, progress)
         todo = tasks_to_do(plan, paths.wip, journal, part)
         own = len(range(k - 1, len(plan.tasks), n))
-        job = job_of(plan, paths.wip, journal, bundle_folder=paths.run / "bundle", retries=retries)
+        job = job_of(plan, wip, journal, bundle_folder=paths.run / "bundle", retries=retries)
         made, failed = produce(plan, job, todo, deployment, progress, total=own, max_failures=max_failures)
         progress.event("part", part=f"{k}/{n}", made=made, failed=len(failed))
         return Result(paths.store, made, own - len(todo), failed, "", paths.run)
@@ -113,11 +115,12 @@ def finalise_store(store: Path, *, progress: Progress | None = None) -> Result:
     StoreError
         If tasks are not done, which it names, what they wrote is damaged, a driver is at work, or there is no such run.
     """
-    paths, progress = Paths(store.absolute()), progress or Silent()
+    paths, progress = Paths(local_path(store).absolute()), progress or Silent()
     _settings_of(paths)
     with locked(paths.run), interruptible():
-        undo_half_a_swap(paths)
+        undo_half_a_swap(paths, Journal(paths.run))
         plan, _, journal = _recorded(paths)
+        refuse_stranger(paths.wip, journal, plan.fingerprint)
         if paths.store.exists() and not paths.wip.exists():
             return _published(plan, paths, journal, progress)
         return seal(plan, paths, journal, progress, made=0, known=False)
@@ -146,38 +149,41 @@ def retry_failed(
         If there is no such run, or a driver is at work.
     """
     stop_if_imported_by_a_worker()
-    deployment, progress, paths = deployment or Deployment(), progress or Silent(), Paths(store.absolute())
+    deployment, progress = deployment or Deployment(), progress or Silent()
+    paths = Paths(local_path(store).absolute())
     _settings_of(paths)
     with locked(paths.run), interruptible():
-        undo_half_a_swap(paths)
+        undo_half_a_swap(paths, Journal(paths.run))
         plan, bundle, journal = _recorded(paths, deployment)
+        refuse_stranger(paths.wip, journal, plan.fingerprint)
         if not paths.wip.exists():
             return _published(plan, paths, journal, progress)
         plan.validate(present_bytes=size_of(paths.wip))
         preflight(deployment, plan.resources)
         todo = tasks_to_do(plan, paths.wip, journal, only=journal.failures())
         folder = keep_bundle(bundle, paths.run / "bundle")
-        job = job_of(plan, paths.wip, journal, bundle_folder=folder, retries=retries)
+        wip = begin(paths.wip, plan.fingerprint)
+        job = job_of(plan, wip, journal, bundle_folder=folder, retries=retries)
         made, failed = produce(plan, job, todo, deployment, progress, total=len(todo))
         if failed:
             return Result(paths.store, made, 0, failed, "", paths.run)
         return seal(plan, paths, journal, progress, made=made, known=False)
 
 
-def _prepare_once(plan: Plan, paths: Paths, journal: Journal, bundle: Bundle, progress: Progress) -> None:
-    """Make the store in the making ready, unless another part did; never touch what other parts are writing to."""
+def _prepare_once(plan: Plan, paths: Paths, journal: Journal, bundle: Bundle, progress: Progress) -> Folder:
+    """Make the unfinished store ready, unless another part did; never touch what other parts are writing to."""
     if paths.wip.exists():
         before = settings_before(paths.wip, journal)
         if before.get("fingerprint") != plan.fingerprint:
             raise StoreError(f"{paths.wip}: an unfinished run of another recipe, bundle or version is here")
         _check_cut(plan, before)
-        if "recipe" in before and all(
-            (paths.wip / name).exists() for name in plan.layout.nodes - plan.layout.late_nodes
-        ):
+        mark, nodes = mark_of(paths.wip), plan.layout.nodes - plan.layout.late_nodes
+        if "recipe" in before and mark and all((paths.wip / name).exists() for name in nodes):
             keep_bundle(bundle, paths.run / "bundle")
-            return
+            wip = paths.wip.absolute()
+            return Folder(wip, Epoch(wip, mark[0]))
     keep_bundle(bundle, paths.run / "bundle")
-    prepare(plan, paths.wip, journal, progress)
+    return prepare(plan, paths.wip, journal, progress)
 
 
 def _check_cut(plan: Plan, before: Mapping[str, Any]) -> None:
@@ -200,21 +206,8 @@ def _recorded(paths: Paths, deployment: Deployment | None = None) -> tuple[Plan,
 
 
 def _settings_of(paths: Paths) -> dict[str, Any]:
+    paths.refuse_strangers()
     settings = Journal(paths.run).settings()
     if "recipe" not in settings or not (paths.wip.exists() or paths.store.exists() or paths.old.exists()):
         raise StoreError(f"{paths.store}: no run is recorded beside it (expected {paths.run})")
     return settings
-
-
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Let one part at a time do what only the first does; the others wait for it, for a while."""
-    handle, end = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666), time.monotonic() + _PREPARE_TIMEOUT_S
-    try:
-        while not try_flock(handle, fcntl.LOCK_EX, lock):
-            if time.monotonic() > end:
-                raise StoreError(f"{lock}: another part has been preparing the store for {_PREPARE_TIMEOUT_S:.0f} s")
-            time.sleep(0.05)
-        yield
-    finally:
-        os.close(handle)

@@ -1,7 +1,6 @@
 """Compute the descriptors of a finished store again, from its volumes or from the records of its particles."""
 
 import contextlib
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,13 @@ from nmcdist.bundle import Bundle, load_bundle
 from nmcdist.datasets.catalog import CATALOG_FILE, add_entry, recorded_manifest
 from nmcdist.datasets.integrity import manifest_hash, read_manifest
 from nmcdist.datasets.store import read_origin
-from nmcdist.errors import BundleError, StoreError
+from nmcdist.errors import BundleError, RecipeError, StoreError
+from nmcdist.inputs import local_path
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.finalise import Paths, finalise, publish, undo_half_a_swap
 from nmcdist.runs.guard import stop_if_imported_by_a_worker
-from nmcdist.runs.journal import Journal, locked
+from nmcdist.runs.journal import Journal
+from nmcdist.runs.locks import locked
 from nmcdist.runs.plan import make_plan
 from nmcdist.runs.preflight import preflight
 from nmcdist.runs.produce import (
@@ -28,7 +29,7 @@ from nmcdist.runs.produce import (
     tasks_to_do,
 )
 from nmcdist.runs.progress import Progress, Silent
-from nmcdist.runs.recipe import BaseRecipe, parsed_recipe
+from nmcdist.runs.recipe import BaseRecipe, Recipe, parsed_recipe
 from nmcdist.runs.work import Plan
 
 
@@ -65,12 +66,13 @@ def describe_store(
     """
     stop_if_imported_by_a_worker()
     deployment, progress = deployment or Deployment(), progress or Silent()
-    store = store.absolute()
+    store = local_path(store).absolute()
     paths = Paths(store)
+    paths.refuse_strangers()
     if not paths.old.exists():
         _origin(store, changes or {})  # refuses what is no store before a journal is made beside it
     with locked(paths.run), interruptible():
-        undo_half_a_swap(paths)
+        undo_half_a_swap(paths, Journal(paths.run))
         recipe, bundle = _origin(store, changes or {})
         plan = make_plan(recipe, bundle, store.parent, deployment, draws=False)
         plan.validate(present_bytes=plan.stored_bytes)
@@ -81,14 +83,15 @@ def describe_store(
 def _describe(plan: Plan, paths: Paths, deployment: Deployment, progress: Progress) -> Result:
     store = paths.store
     wip, journal = store.with_name(store.name + ".describe"), Journal(paths.run / "describe")
-    prepare(plan, wip, journal, progress, source=manifest_hash(store))
+    paths.refuse_what_bars_a_swap()
+    folder = prepare(plan, wip, journal, progress, source=manifest_hash(store))
     todo = tasks_to_do(plan, wip, journal)
     kept = len(plan.tasks) - len(todo)
-    made, failed = produce(plan, job_of(plan, wip, journal, source=store), todo, deployment, progress)
+    made, failed = produce(plan, job_of(plan, folder, journal, source=store), todo, deployment, progress)
     if failed:
         return Result(store, made, kept, failed, "", journal.folder)
     digest = finalise(plan, wip, journal)
-    publish(paths, wip)
+    publish(paths, wip, Journal(paths.run))
     _replace_journal(journal, Journal(paths.run))
     catalog = store.parent / CATALOG_FILE
     if recorded_manifest(catalog, store) is not None:
@@ -101,7 +104,11 @@ def _origin(store: Path, changes: Mapping[str, Any]) -> tuple[BaseRecipe, Bundle
     """Return the recipe and the bundle that a store was made from, with the descriptors asked for."""
     content, bundle = read_origin(store)
     read_manifest(store)
-    if not content.get("storage", {}).get("volumes", True):
+    try:
+        made_from = parsed_recipe(content, "recipe")
+    except RecipeError as error:
+        raise StoreError(f"{store}: attribute recipe: {str(error).splitlines()[0]}") from None
+    if isinstance(made_from, Recipe) and not made_from.storage.volumes:
         raise StoreError(f"{store}: holds no volumes to describe")
     recipe = parsed_recipe({**content, "descriptors": {**(content["descriptors"] or {}), **changes}}, str(store))
     try:
@@ -128,4 +135,4 @@ def _replace_journal(new: Journal, old: Journal) -> None:
     old.clear()
     for path in new.folder.iterdir():
         path.rename(old.folder / path.name)
-    shutil.rmtree(new.folder)
+    new.folder.rmdir()

@@ -1,20 +1,22 @@
 """The driver: from a recipe to a published dataset, continued where it stopped."""
 
-import contextlib
 import json
-import shutil
+import stat
 from pathlib import Path
 
 from nmcdist.bundle import Bundle
 from nmcdist.datasets.catalog import CATALOG_FILE, add_entry, check_catalog
-from nmcdist.datasets.files import FileRecord, files_below, matches
-from nmcdist.datasets.integrity import GROUP, MANIFEST, is_damaged, manifest_hash, read_manifest
+from nmcdist.datasets.files import FileRecord, entries_below, files_below
+from nmcdist.datasets.folder import Folder
+from nmcdist.datasets.integrity import GROUP, MANIFEST, is_damaged, manifest_hash, read_manifest, refuse_links
 from nmcdist.datasets.store import read_attributes
 from nmcdist.errors import StoreError
+from nmcdist.inputs import local_path
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.finalise import Paths, finalise, publish, undo_half_a_swap
 from nmcdist.runs.guard import stop_if_imported_by_a_worker
-from nmcdist.runs.journal import Journal, Receipt, locked
+from nmcdist.runs.journal import Journal, Receipt
+from nmcdist.runs.locks import locked
 from nmcdist.runs.plan import make_plan
 from nmcdist.runs.preflight import preflight
 from nmcdist.runs.produce import (
@@ -25,6 +27,7 @@ from nmcdist.runs.produce import (
     prepare,
     produce,
     record_settings,
+    refuse_stranger,
     tasks_to_do,
 )
 from nmcdist.runs.progress import Progress, Silent
@@ -79,9 +82,10 @@ def run_recipe(
         If the dataset is there already, another run works on it, or its files cannot be written.
     """
     stop_if_imported_by_a_worker()
-    deployment, progress = deployment or Deployment(), progress or Silent()
+    deployment, progress, out = deployment or Deployment(), progress or Silent(), local_path(out)
     paths = Paths(out / f"{recipe.name}.zarr")
     journal = Journal(paths.run)
+    paths.refuse_strangers()
     check_catalog(out)
     if not resume:
         _refuse_existing(paths, recipe, bundle)
@@ -89,17 +93,18 @@ def run_recipe(
     plan.validate(present_bytes=size_of(paths.wip))
     preflight(deployment, plan.resources)
     with locked(paths.run), interruptible():
-        undo_half_a_swap(paths)
+        undo_half_a_swap(paths, journal)
         if not resume:
             _refuse_existing(paths, recipe, bundle)
         elif is_published(plan, paths.store, journal):
             if is_whole(plan, paths.store, journal):
                 return found_whole(plan, paths, progress)
             _open_again(plan, paths, journal)
-        prepare(plan, paths.wip, journal, progress)
+        paths.refuse_what_bars_a_swap()
+        wip = prepare(plan, paths.wip, journal, progress)
         todo = tasks_to_do(plan, paths.wip, journal)
         folder = keep_bundle(bundle, paths.run / "bundle")
-        job = job_of(plan, paths.wip, journal, bundle_folder=folder, retries=retries)
+        job = job_of(plan, wip, journal, bundle_folder=folder, retries=retries)
         made, failed = produce(plan, job, todo, deployment, progress, max_failures=max_failures)
         if failed:
             return Result(paths.store, made, len(plan.tasks) - len(todo), failed, "", paths.run)
@@ -116,8 +121,9 @@ def found_whole(plan: Plan, paths: Paths, progress: Progress) -> Result:
 def seal(plan: Plan, paths: Paths, journal: Journal, progress: Progress, *, made: int, known: bool = True) -> Result:
     """Finalise a store all of whose tasks are done, publish it, and list it in the catalog of its folder."""
     check_catalog(plan.out)
+    paths.refuse_what_bars_a_swap()
     digest = finalise(plan, paths.wip, journal, known=known)
-    publish(paths, paths.wip)
+    publish(paths, paths.wip, journal)
     add_entry(plan.out / CATALOG_FILE, paths.store)
     progress.event("finished", store=str(paths.store), manifest_sha256=digest)
     return Result(paths.store, made, len(plan.tasks) - made, {}, digest, paths.run)
@@ -152,25 +158,32 @@ def _open_again(plan: Plan, paths: Paths, journal: Journal) -> None:
     Otherwise it stays where it is until another is whole.
     """
     own = journal.settings().get("fingerprint") == plan.fingerprint
-    if not own and (plan.has_partials or not _restored_receipts(plan, paths.store, journal)):
+    if not own and (plan.has_partials or not _has_manifest(paths.store)):
         return
-    shutil.rmtree(paths.wip, ignore_errors=True)
+    refuse_stranger(paths.wip, journal, plan.fingerprint)
+    refuse_links(paths.store)
+    journal.discard(paths.wip)
+    if not own:
+        _restore_receipts(plan, paths.store, journal)
     paths.store.rename(paths.wip)
 
 
-def _restored_receipts(plan: Plan, store: Path, journal: Journal) -> bool:
-    """Write the receipts of a store whose journal is not there or another run's; its manifest vouches for its files."""
+def _has_manifest(store: Path) -> bool:
     try:
-        manifest = read_manifest(store)
+        return bool(read_manifest(store))
     except StoreError:
         return False
+
+
+def _restore_receipts(plan: Plan, store: Path, journal: Journal) -> None:
+    """Write the receipts of a store whose journal is not there or another run's; its manifest vouches for its files."""
+    manifest = read_manifest(store)
     journal.clear()
     for task in plan.tasks:
         files = {name: manifest[name] for name in task.files if name in manifest}
         journal.write_receipt(Receipt(task=task.name, fingerprint=plan.fingerprint, box=task.box, files=files))
     # Last: until then the receipts are nobody's.
     record_settings(plan, journal)
-    return True
 
 
 def is_whole(plan: Plan, store: Path, journal: Journal) -> bool:
@@ -192,14 +205,10 @@ def is_whole(plan: Plan, store: Path, journal: Journal) -> bool:
         and set(manifest) == set(files_below(store)) - {MANIFEST}
         and all(name in manifest for task in plan.tasks for name in task.files)
         and all(manifest.get(name) == record for name, record in vouched.items())
-        and all(matches(store / name, record) for name, record in manifest.items())
+        and all(Folder(store).matches(name, record) for name, record in manifest.items())
     )
 
 
 def size_of(folder: Path) -> int:
     """Return the bytes of the files in a folder, 0 if there is none."""
-    total = 0
-    for name in files_below(folder) if folder.exists() else ():
-        with contextlib.suppress(FileNotFoundError):  # others may be writing
-            total += (folder / name).stat().st_size
-    return total
+    return sum(state.st_size for _, state in entries_below(folder) if stat.S_ISREG(state.st_mode))

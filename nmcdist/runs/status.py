@@ -2,15 +2,20 @@
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nmcdist.datasets.files import readable_bytes
+from nmcdist.datasets.folder import Folder
+from nmcdist.datasets.store import MANIFEST, read_attributes
 from nmcdist.errors import StoreError
+from nmcdist.inputs import local_path
 from nmcdist.runs.finalise import Paths
 from nmcdist.runs.journal import Journal, Receipt
+from nmcdist.runs.locks import Driver, drivers_of
 
 _RECENT = 500  # receipts that the rate and the memory are taken from
 _PAUSE_S = 300.0  # the shortest silence that is a pause, as between a run that was stopped and its --resume
@@ -24,8 +29,11 @@ class Status:
     Attributes
     ----------
     store : Path
-    published : bool
-        Whether the finished store is there and none is in the making.
+    state : str
+        "finished"; "running"; "interrupted": begun, and nobody works on it; "never started": planned by a part or a
+        driver that died before its first task.
+    drivers : tuple of Driver
+        Who works on it, and who did and died.
     total, done : int
         Tasks.
     failed : dict of str to str
@@ -37,37 +45,66 @@ class Status:
         recent task took, and for more than five minutes.
     idle : float or None
         Seconds since a task last began or ended, where that is so long that it is a pause.
+    last_sign : float
+        Unix time at which a task last began or ended, or a driver took its lock.
     peak_bytes : int
         Most memory that a recent task held.
     """
 
     store: Path
-    published: bool
+    state: str
+    drivers: tuple[Driver, ...]
     total: int
     done: int
     failed: dict[str, str]
     started: dict[str, tuple[str, float]]
     rate: float | None
     idle: float | None
+    last_sign: float
     peak_bytes: int
 
     @property
+    def published(self) -> bool:
+        """Whether the finished store is there, and no other is being made."""
+        return self.state == "finished"
+
+    @property
     def seconds_left(self) -> float | None:
-        """Seconds until all is done, at the rate of late; None also where nobody seems to be at work."""
-        return (self.total - self.done) / self.rate if self.rate and self.idle is None else None
+        """Seconds until all is done, at the rate of late; None also where nobody is at work."""
+        if not any(driver.holds for driver in self.drivers) or not self.rate or self.idle is not None:
+            return None
+        return (self.total - self.done) / self.rate
 
     def lines(self) -> list[str]:
         """Return it as text."""
-        state = "published" if self.published else "in the making"
+        state = "finished and published" if self.published else self.state
         lines = [f"{self.store}: {state}, {self.done} of {self.total} tasks done, {len(self.failed)} failed"]
-        if not self.published:
+        lines += [self._about(driver) for driver in self.drivers]
+        if self.state == "running":
             lines += self._pace()
+        elif self.state != "finished":
+            lines.append(f"continue with: {self._how()}")
         if self.peak_bytes:
             lines.append(f"peak memory of a task: {readable_bytes(self.peak_bytes)}")
         for task, (worker, seconds) in sorted(self.started.items()):
             lines.append(f"started and not ended: {task} on {worker}, {seconds:.0f} s ago")
         lines += [f"failed: {task}: {reason}" for task, reason in sorted(self.failed.items())]
         return lines
+
+    def _about(self, driver: Driver) -> str:
+        if driver.holds:
+            return f"at work: {driver}"
+        if driver.is_here:
+            return f"ended without a word: {driver}"
+        age = time.time() - self.last_sign
+        return f"begun by {driver}, which cannot be seen from here: last sign of it {age:.0f} s ago"
+
+    def _how(self) -> str:
+        if self.total and self.done == self.total:
+            return f"nmcdist finalise {self.store}"
+        if self.failed and self.done + len(self.failed) == self.total:
+            return f"nmcdist retry-failed {self.store}"
+        return f"nmcdist run RECIPE --out {self.store.parent} --resume"
 
     def _pace(self) -> list[str]:
         if self.idle is not None and self.done < self.total:
@@ -89,32 +126,60 @@ def status_of(store: Path) -> Status:
     Raises
     ------
     StoreError
-        If no run is recorded beside it.
+        If no run is recorded beside it, or what has its name is no store.
     """
-    store = store.absolute()
+    store = local_path(store, StoreError).absolute()
     paths = Paths(store.with_suffix("") if store.suffix == ".wip" else store)
     journal, settings = Journal(paths.run), Journal(paths.run).settings()
-    published = paths.store.exists() and not paths.wip.exists()
-    if "tasks" not in settings:
-        finished = "; it is finished, and `nmcdist verify` checks it" if published else ""
-        raise StoreError(f"{paths.store}: no run is recorded beside it (expected {paths.run}){finished}")
+    if os.path.lexists(paths.store):
+        read_attributes(paths.store)
+    total = settings.get("tasks")
+    anything = any(os.path.lexists(path) for path in (paths.store, paths.wip, paths.old))
+    if not anything or not isinstance(total, int) or isinstance(total, bool) or total < 0:
+        raise StoreError(_no_run(paths))
     ended = _ended(journal)
     recent = ended[-_RECENT:]
     read = [journal.receipt(name.removesuffix(".json")) for _, name in recent]
     receipts = [receipt for receipt in read if receipt]
     times, pause = [time_s for time_s, _ in recent], _pause(receipts)
     started = _started(journal, {name for _, name in ended})
+    drivers = tuple(drivers_of(paths.run))
+    signs = [*times, *(time.time() - seconds for _, seconds in started.values()), *(d.since for d in drivers)]
+    last_sign = max(signs, default=0.0)
     return Status(
         store=paths.store,
-        published=published,
-        total=int(settings["tasks"]),
+        state=_state(paths, drivers, bool(ended or started), time.time() - last_sign < pause),
+        drivers=drivers,
+        total=total,
         done=len(ended),
         failed=journal.failures(),
         started=started,
         rate=_rate(times, pause),
         idle=_idle(times, started, pause),
+        last_sign=last_sign,
         peak_bytes=max((receipt.peak_memory_bytes for receipt in receipts), default=0),
     )
+
+
+def _state(paths: Paths, drivers: Sequence[Driver], begun: bool, lively: bool) -> str:
+    """Return how a run stands; a lock on another machine may be held though it looks free from here."""
+    if any(driver.holds or (lively and not driver.is_here) for driver in drivers):
+        return "running"
+    if paths.store.exists() and not paths.wip.exists():
+        return "finished"
+    return "interrupted" if begun else "never started"
+
+
+def _no_run(paths: Paths) -> str:
+    """Return why there is nothing to say of a run."""
+    if drivers := [str(driver) for driver in drivers_of(paths.run) if driver.holds]:
+        return f"{paths.store}: {', '.join(drivers)} is preparing its run"
+    where = f"{paths.store}: no run is recorded beside it (expected {paths.run})"
+    if not paths.store.exists():
+        return f"{where}, and there is no such store" if not paths.run.exists() else f"{where}: never started"
+    if not (paths.store / MANIFEST).is_file():
+        return f"{where}; it has no {MANIFEST}, so it was never finished"
+    return f"{where}; it is finished, and `nmcdist verify` checks it"
 
 
 def _ended(journal: Journal) -> list[tuple[float, str]]:
@@ -153,7 +218,7 @@ def _started(journal: Journal, ended: set[str]) -> dict[str, tuple[str, float]]:
         if entry.name in ended:
             continue
         try:
-            content = json.loads(Path(entry.path).read_text(encoding="utf-8"))
+            content = json.loads(Folder(journal.folder).read(f"started/{entry.name}"))
             started[entry.name.removesuffix(".json")] = str(content["worker"]), now - float(content["since"])
         except (OSError, ValueError, KeyError, TypeError):
             continue  # it ended just now, or its worker died while it wrote this

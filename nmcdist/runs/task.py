@@ -8,6 +8,7 @@ import traceback
 from dataclasses import dataclass, replace
 
 from nmcdist.bundle import Bundle, load_bundle
+from nmcdist.datasets.folder import Folder, SupersededError
 from nmcdist.datasets.store import remove_files
 from nmcdist.errors import BundleError, StoreError
 from nmcdist.runs.journal import Journal, Receipt
@@ -101,6 +102,8 @@ def _tried(job: Job, bundle: Bundle | None, task: Task) -> Outcome:
         if isinstance(error, ItemFailed):
             sample, cause = error.item, error.error
         text = f"{type(cause).__name__}: {_one_line(cause)}"
+        if isinstance(cause, OSError) and cause.errno is not None and cause.filename is None:
+            text += f" (in {Folder.of(job.store).path})"
         return Outcome(task.name, sample, text, traceback.format_exc(), hopeless=_is_hopeless(cause))
     return Outcome(task.name, task.sample)
 
@@ -110,10 +113,11 @@ def _make(job: Job, bundle: Bundle | None, task: Task) -> None:
 
     set_thread_count(job.threads)
     reset_peak_memory()
-    journal, seconds = Journal(job.journal), dict[str, float]()
+    store, seconds = Folder.of(job.store), dict[str, float]()
+    journal = Journal(job.journal, store.epoch)
     journal.drop_receipt(task.name)
     journal.write_start(task.name, _worker())
-    remove_files(job.store, task.files)
+    remove_files(store, task.files)
     made = maker_of(job.recipe).make(job, bundle, task, seconds)
     if set(made.files) != set(task.files):
         raise StoreError(f"{task.name}: wrote other files than its own: {sorted(set(made.files) ^ set(task.files))}")
@@ -132,9 +136,9 @@ def _make(job: Job, bundle: Bundle | None, task: Task) -> None:
 
 
 def _is_hopeless(error: BaseException) -> bool:
-    """Return whether an error is of the disk, and so meets every task."""
+    """Return whether an error is of the disk, or of a run that another has taken over, and so meets every task."""
     disk = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG}
-    return isinstance(error, OSError) and error.errno in disk
+    return isinstance(error, SupersededError) or (isinstance(error, OSError) and error.errno in disk)
 
 
 def _one_line(error: BaseException) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from nmcdist.bundle import Bundle
-from nmcdist.datasets.files import FileRecord, file_record, link_or_copy, readable_bytes
+from nmcdist.datasets.files import FileRecord, readable_bytes
+from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.integrity import read_manifest
 from nmcdist.datasets.layout import VOLUME, Box, Shape, Variable, boxes_of, files_in_box
 from nmcdist.datasets.store import read_block, remove_files, write_block, write_descriptors
@@ -237,9 +238,9 @@ def _taken_files(job: Job, source: Path, task: VolumeTask) -> dict[str, FileReco
     """Give the files of a task a second name in the new store, and return their records."""
     manifest, taken = read_manifest(source), dict[str, FileRecord]()
     for name in (n for n in task.files if n.startswith(f"{VOLUME}/")):
-        if file_record(source / name) != manifest.get(name):
+        if name not in manifest or not Folder(source).matches(name, manifest[name]):
             raise StoreError(f"{source}: {name}: damaged; run `nmcdist verify`, then heal it with --resume")
-        link_or_copy(source / name, job.store / name)
+        Folder.of(job.store).link(Folder(source), name)
         taken[name] = manifest[name]
     return taken
 

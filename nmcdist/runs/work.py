@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nmcdist.datasets.files import FileRecord, existing_parent, readable_bytes
+from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.layout import Box, Layout, Variable
 from nmcdist.errors import PlanError, StoreError
 from nmcdist.runs.cluster import Machine, Resources
@@ -217,8 +218,10 @@ class Job:
 
     Attributes
     ----------
-    store, journal : Path
-        The store in the making, and the folder of the journal.
+    store : Path or Folder
+        The unfinished store, with the epoch in which the job may change it.
+    journal : Path
+        The folder of the journal.
     bundle_folder : Path or None
         Where workers load the bundle from; None where nothing is drawn.
     bundle_hash, fingerprint : str
@@ -232,7 +235,7 @@ class Job:
         How often a task that failed is tried again on the spot.
     """
 
-    store: Path
+    store: Path | Folder
     journal: Path
     bundle_folder: Path | None
     bundle_hash: str

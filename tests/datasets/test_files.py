@@ -5,7 +5,6 @@ import pytest
 from nmcdist.datasets.files import (
     file_record,
     files_below,
-    link_or_copy,
     matches,
     parsed_bytes,
     readable_bytes,
@@ -40,13 +39,6 @@ def test_a_record_tells_a_changed_file(tmp_path):
     assert not matches(path, record)
     path.unlink()
     assert not matches(path, record)
-
-
-def test_a_linked_file_survives_the_removal_of_the_first(tmp_path):
-    (tmp_path / "a").write_bytes(b"abc")
-    link_or_copy(tmp_path / "a", tmp_path / "deep" / "b")
-    (tmp_path / "a").unlink()
-    assert (tmp_path / "deep" / "b").read_bytes() == b"abc"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import pytest
 
 from nmcdist.datasets.files import file_record
 from nmcdist.errors import StoreError
-from nmcdist.runs.journal import Journal, Receipt, is_done, locked, packed, unpacked
+from nmcdist.runs.journal import Journal, Receipt, is_done, packed, unpacked
+from nmcdist.runs.locks import locked
 
 BOX = ((0, 8), (0, 8), (0, 8))
 
@@ -104,7 +105,7 @@ def test_one_who_is_refused_does_not_erase_who_has_the_lock(tmp_path):
 _HOLD = """
 import sys, time
 from pathlib import Path
-from nmcdist.runs.journal import locked
+from nmcdist.runs.locks import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

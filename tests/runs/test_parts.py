@@ -11,7 +11,8 @@ from nmcdist.bundle import load_bundle
 from nmcdist.datasets.catalog import list_entries
 from nmcdist.errors import PlanError, StoreError
 from nmcdist.runs import volumes
-from nmcdist.runs.journal import Journal, locked
+from nmcdist.runs.journal import Journal
+from nmcdist.runs.locks import locked
 from nmcdist.runs.parts import finalise_store, retry_failed, run_part
 from nmcdist.runs.redescribe import describe_store
 from nmcdist.runs.status import status_of

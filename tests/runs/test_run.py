@@ -16,7 +16,8 @@ from nmcdist.errors import PlanError, StoreError
 from nmcdist.runs import task as task_module
 from nmcdist.runs import volumes
 from nmcdist.runs.deployment import Deployment
-from nmcdist.runs.journal import Journal, locked
+from nmcdist.runs.journal import Journal
+from nmcdist.runs.locks import locked
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.run import run_recipe
 from nmcdist.runs.work import Task

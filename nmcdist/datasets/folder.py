@@ -1,0 +1,260 @@
+"""A folder of a run or a store: reached by handles, never through a link, and only while it is the run's own.
+
+Whoever can write beside a run can plant links in its folders, or rename them while a worker sleeps. So every path
+below a folder is walked from a handle of that folder, and what is written gets a fresh name and then its own. An
+unfinished store carries the epoch of the driver that works on it: a worker of an earlier one finds another and stops.
+"""
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nmcdist.datasets.files import FileRecord, record_of_handle, write_all
+from nmcdist.errors import StoreError
+from nmcdist.inputs import kind_of
+
+MARK = ".epoch"  # in an unfinished store; no finished one has it
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_MARK_BYTES = 4096
+
+
+class SupersededError(StoreError):
+    """Another driver has begun in an unfinished store since the job was handed out."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What the mark of an unfinished store must say for a job to go on.
+
+    Attributes
+    ----------
+    store : Path
+    value : str
+        Random name of the driver's turn.
+    """
+
+    store: Path
+    value: str
+
+    def check(self) -> None:
+        """Raise SupersededError if the store is gone, sealed, or another driver's."""
+        if mark_of(self.store)[:1] != (self.value,):
+            raise SupersededError(f"{self.store}: another run has begun here, so that this one's work does not count")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder that is no link; what is below it is reached through no link.
+
+    Attributes
+    ----------
+    path : Path
+    epoch : Epoch, optional
+        Checked before every change, after the handles of what is changed are open.
+    """
+
+    path: Path
+    epoch: Epoch | None = None
+
+    @staticmethod
+    def of(folder: "Folder | Path") -> "Folder":
+        """Return a folder that may be given by its path."""
+        return folder if isinstance(folder, Folder) else Folder(folder)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    def write(self, name: str, data: bytes | memoryview, *, durable: bool = False) -> None:
+        """Write a file whole or not at all, under a fresh name that is then renamed.
+
+        Raises
+        ------
+        StoreError
+            If a link or a file stands where a folder is expected, or another driver has begun here.
+        OSError
+            If it cannot be written; it names the file.
+        """
+        with self._parent(name, make=True) as (parent, last):
+            partial = f".{last}.{secrets.token_hex(8)}.partial"
+            handle = os.open(partial, _CREATE, 0o666, dir_fd=parent)
+            try:
+                try:
+                    write_all(handle, data)
+                    if durable:
+                        os.fsync(handle)
+                finally:
+                    os.close(handle)
+                self.check()
+                os.replace(partial, last, src_dir_fd=parent, dst_dir_fd=parent)
+            except BaseException:
+                os.unlink(partial, dir_fd=parent)
+                raise
+            if durable:
+                os.fsync(parent)
+
+    def read(self, name: str) -> bytes:
+        """Return the content of an ordinary file.
+
+        Raises
+        ------
+        StoreError
+            If it is no ordinary file, or reached through a link.
+        OSError
+            If it is missing or cannot be read; it names the file.
+        """
+        with self._opened(name) as handle, os.fdopen(os.dup(handle), "rb") as stream:
+            return stream.read()
+
+    def record(self, name: str) -> FileRecord:
+        """Return the record of an ordinary file; raises as :meth:`read`."""
+        with self._opened(name) as handle:
+            return record_of_handle(handle)
+
+    def matches(self, name: str, record: FileRecord) -> bool:
+        """Return whether an ordinary file is there and is what the record says."""
+        try:
+            with self._opened(name) as handle:
+                return os.fstat(handle).st_size == record.size and record_of_handle(handle) == record
+        except OSError:
+            return False
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or the link itself that stands for one; what is missing is no error."""
+        with contextlib.suppress(FileNotFoundError), self._parent(name) as (parent, last):
+            self.check()
+            os.unlink(last, dir_fd=parent)
+
+    def remove_tree(self, name: str) -> None:
+        """Remove a folder below this one; what is missing is no error."""
+        with contextlib.suppress(FileNotFoundError), self._parent(name) as (parent, last):
+            self.check()
+            shutil.rmtree(last, dir_fd=parent)
+
+    def link(self, source: "Folder", name: str) -> None:
+        """Give a file of another folder a second name here; where the file system has no hard links, copy it."""
+        self.remove(name)
+        with source._opened(name) as handle, self._parent(name, make=True) as (parent, last):
+            self.check()
+            with source._parent(name) as (origin, _):
+                try:
+                    os.link(last, last, src_dir_fd=origin, dst_dir_fd=parent, follow_symlinks=False)
+                    return
+                except OSError:
+                    with os.fdopen(os.dup(handle), "rb") as stream:
+                        content = stream.read()
+        self.write(name, content)
+
+    def begin(self, fingerprint: str) -> "Folder":
+        """Begin a driver's turn on an unfinished store; workers of earlier turns can change nothing from now on.
+
+        Parameters
+        ----------
+        fingerprint : str
+            Of the run, so that the folder is known for its own even while its metadata is rewritten.
+        """
+        value = secrets.token_hex(16)
+        self.write(MARK, f"{value} {fingerprint}\n".encode(), durable=True)
+        return Folder(self.path, Epoch(self.path, value))
+
+    def check(self) -> None:
+        """Raise SupersededError if another driver has begun here since the epoch was given."""
+        if self.epoch is not None:
+            self.epoch.check()
+
+    @contextlib.contextmanager
+    def _opened(self, name: str) -> Iterator[int]:
+        """Give a handle of an ordinary file."""
+        with self._parent(name) as (parent, last):
+            try:
+                handle = os.open(last, _READ, dir_fd=parent)
+            except OSError as error:
+                raise _named(error, self.path / name, parent, last) from None
+            try:
+                mode = os.fstat(handle).st_mode
+                if not stat.S_ISREG(mode):
+                    raise StoreError(f"{self.path / name}: is {kind_of(mode)}, expected an ordinary file")
+                yield handle
+            finally:
+                os.close(handle)
+
+    @contextlib.contextmanager
+    def _parent(self, name: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
+        """Give a handle of the folder that a file is in, and the file's name in it."""
+        *folders, last = name.split("/")
+        path = self.path
+        with contextlib.ExitStack() as stack:
+            parent = _folder(path)
+            stack.callback(os.close, parent)
+            if make:
+                self.check()
+            for folder in folders:
+                path = path / folder
+                parent = _folder(path, parent, make=make)
+                stack.callback(os.close, parent)
+            try:
+                yield parent, last
+            except StoreError:
+                raise
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(self.path / name)) from error
+
+
+def mark_of(store: Path) -> tuple[str, ...]:
+    """Return the epoch and the fingerprint that the mark of an unfinished store says; nothing if it has none."""
+    folder = Folder(store)
+    try:
+        with folder._opened(MARK) as handle:
+            words = tuple(os.read(handle, _MARK_BYTES).decode(errors="replace").split())
+    except OSError:
+        return ()
+    return words if len(words) == 2 else ()
+
+
+def refuse_all_but_folders(*paths: Path) -> None:
+    """Refuse what stands under a name that a run uses and is no folder of its own.
+
+    Raises
+    ------
+    StoreError
+        If one is a link or a file.
+    """
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            mode = path.lstat().st_mode
+            if not stat.S_ISDIR(mode):
+                raise StoreError(f"{path}: is {kind_of(mode)}, expected a folder of the run's own; move it away")
+
+
+def _folder(path: Path, parent: int | None = None, *, make: bool = False) -> int:
+    """Return a handle of a folder, by its name in another where there is one."""
+    name = str(path) if parent is None else path.name
+    if make:
+        try:
+            os.mkdir(name, dir_fd=parent)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+    try:
+        return os.open(name, _FOLDER, dir_fd=parent)
+    except OSError as error:
+        raise _named(error, path, parent, name, "a folder of the run's own") from None
+
+
+def _named(error: OSError, path: Path, parent: int | None, name: str, expected: str = "an ordinary file") -> OSError:
+    """Return an error that names its path, and says what stands there where it is a link or no folder."""
+    if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
+        with contextlib.suppress(OSError):
+            mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+            if not stat.S_ISDIR(mode):
+                return StoreError(f"{path}: is {kind_of(mode)}, expected {expected}")
+    return OSError(error.errno, error.strerror, str(path))

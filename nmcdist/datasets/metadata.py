@@ -1,0 +1,211 @@
+"""What the metadata of a store says, checked: anyone may have edited it and sealed the store again."""
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nmcdist.datasets.files import read_bytes
+from nmcdist.datasets.layout import ITEMS_PER_FILE
+from nmcdist.errors import StoreError
+
+METADATA_LIMIT = 64 << 20  # bytes of one metadata file; those of a store with a hundred arrays take 1 MiB
+_LONGEST = 2**62
+_MOST_ITEMS = 100_000  # in one file, as recipes have it
+_TEXTS = ("name", "title", "version", "bundle", "bundle_hash", "recipe", "recipe_hash", "fingerprint")
+_NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,99}$")  # as recipes have it: names of files are made of it
+_ARRAY = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
+
+
+@dataclass(frozen=True)
+class ArrayMetadata:
+    """What places the files of an array.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    file_shape : tuple of int
+        Shape of what one file holds.
+    dims : tuple of str
+    is_sharded : bool
+        Whether a file holds several chunks.
+    items_per_file : int or None
+        Items that share a file, where batches of items own it.
+    """
+
+    shape: tuple[int, ...]
+    file_shape: tuple[int, ...]
+    dims: tuple[str, ...]
+    is_sharded: bool
+    items_per_file: int | None
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Files along each axis."""
+        return tuple(-(-n // c) for n, c in zip(self.shape, self.file_shape, strict=True))
+
+    @property
+    def file_count(self) -> int:
+        """Files that the shape calls for."""
+        return math.prod(self.counts)
+
+
+def parsed_json(path: Path, limit: int = METADATA_LIMIT, what: str = "metadata") -> Any:
+    """Return what a JSON file of a store says.
+
+    Raises
+    ------
+    StoreError
+        If it is no ordinary file, too large, or not JSON; NaN and infinities are not.
+    FileNotFoundError
+        If it is missing.
+    """
+    try:
+        return strict_json(read_bytes(path, limit))
+    except ValueError as error:
+        raise StoreError(f"{path}: damaged {what}, expected JSON ({one_line(error)})") from None
+
+
+def strict_json(text: str | bytes) -> Any:
+    """Return what JSON text says; ValueError if it is none, or nested too deeply to be read."""
+    try:
+        return json.loads(text, parse_constant=_refused)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def checked_attributes(attributes: dict[str, Any], where: Path) -> None:
+    """Refuse attributes of a store that lack what every store says, or say it in another type.
+
+    Raises
+    ------
+    StoreError
+        With the first attribute that is wrong.
+    """
+    for name in _TEXTS:
+        if not isinstance(attributes.get(name), str):
+            raise StoreError(f"{where}: attribute {name!r}: found {shown(attributes.get(name))}, expected text")
+    if not _NAME.match(attributes["name"]):
+        found = shown(attributes["name"])
+        raise StoreError(f"{where}: attribute 'name': found {found}, expected small letters, digits and hyphens")
+
+
+def checked_recipe(recipe: Any, where: Path) -> dict[str, Any]:
+    """Return the recipe in the attributes of a store, if it says what readers of a store need.
+
+    Raises
+    ------
+    StoreError
+        With the first field that is wrong.
+    """
+    if not isinstance(recipe, dict):
+        raise StoreError(f"{where}: recipe: found {shown(recipe)}, expected an object")
+    descriptors = recipe.get("descriptors", ())
+    if not isinstance(descriptors, dict | None):
+        raise StoreError(f"{where}: recipe: descriptors: found {shown(descriptors)}, expected an object or null")
+    _field(recipe, ("seed",), where, lambda seed: _is_whole(seed) and 0 <= seed < 2**64, "an integer")
+    if "particles" in recipe:
+        _field(recipe, ("particles", "count"), where, lambda n: _is_whole(n) and 1 <= n <= 2**31, "a positive integer")
+    else:
+        _field(recipe, ("volume", "shape"), where, lambda s: _is_shape(s, 1) and len(s) == 3, "three lengths in voxels")
+        _field(recipe, ("volume", "voxel_size_nm"), where, _is_length, "a length in nm")
+    return recipe
+
+
+def checked_array(content: Any, where: Path | str) -> ArrayMetadata:
+    """Return what the metadata of an array says about its files.
+
+    Raises
+    ------
+    StoreError
+        If it is no metadata of a Zarr 3 array as stores have them.
+    """
+
+    def check(name: str, found: Any, fits: bool, expected: str) -> None:
+        if not fits:
+            raise StoreError(f"{where}: {name}: found {shown(found)}, expected {expected}")
+
+    check("metadata", content, isinstance(content, dict), "an object")
+    check("zarr_format", content.get("zarr_format"), content.get("zarr_format") == 3, "3")
+    check("node_type", content.get("node_type"), content.get("node_type") == "array", "'array'")
+    shape, grid = content.get("shape"), content.get("chunk_grid")
+    check("shape", shape, _is_shape(shape, 0), "a list of lengths")
+    name, file_shape = _at(grid, "name"), _at(grid, "configuration", "chunk_shape")
+    check("chunk_grid.name", name, name == "regular", "'regular'")
+    check("chunk_shape", file_shape, _is_shape(file_shape, 1), "a list of positive lengths")
+    check("chunk_shape", file_shape, len(file_shape) == len(shape), f"{len(shape)} lengths")
+    keys = content.get("chunk_key_encoding")
+    separator = _at(keys, "configuration", "separator")
+    check("chunk_key_encoding", keys, _at(keys, "name") == "default" and separator in (None, "/"), "'default' with '/'")
+    dims = content.get("dimension_names")
+    check("dimension_names", dims, _are_names(dims, len(shape)), f"{len(shape)} names")
+    codecs, attributes = content.get("codecs"), content.get("attributes")
+    check("codecs", codecs, isinstance(codecs, list) and all(isinstance(c, dict) for c in codecs), "a list of objects")
+    check("attributes", attributes, isinstance(attributes, dict), "an object")
+    items = attributes.get(ITEMS_PER_FILE)
+    check(ITEMS_PER_FILE, items, items is None or (_is_whole(items) and 1 <= items <= _MOST_ITEMS), "a count")
+    sharded = any(codec.get("name") == "sharding_indexed" for codec in codecs)
+    return ArrayMetadata(tuple(shape), tuple(file_shape), tuple(dims), sharded, items)
+
+
+def arrays_of(group: Any, where: Path) -> dict[str, ArrayMetadata]:
+    """Return what the consolidated metadata of a group says about each of its arrays.
+
+    Raises
+    ------
+    StoreError
+        If there is none, or that of an array is none.
+    """
+    found = _at(group, "consolidated_metadata", "metadata")
+    if not isinstance(found, dict):
+        raise StoreError(f"{where}: has no consolidated metadata, so it was never finished")
+    for name in found:
+        if not _ARRAY.match(name):
+            raise StoreError(f"{where}: found an array named {shown(name)}, expected letters, digits and underscores")
+    return {name: checked_array(content, f"{where}: {name}") for name, content in found.items()}
+
+
+def shown(value: Any) -> str:
+    """Return a value in a few characters of one line."""
+    text = ascii(value) if isinstance(value, str | int | float | bool | None) else f"a {type(value).__name__}"
+    return text if len(text) <= 60 else text[:60] + "..."
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error in one line of a readable length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else text[:300] + "..."
+
+
+def _refused(name: str) -> None:
+    raise ValueError(f"found {name}, which is no number of JSON")
+
+
+def _at(content: Any, *names: str) -> Any:
+    for name in names:
+        content = content.get(name) if isinstance(content, dict) else None
+    return content
+
+
+def _field(recipe: Any, names: tuple[str, ...], where: Path, fits: Any, expected: str) -> None:
+    found = _at(recipe, *names)
+    if not fits(found):
+        raise StoreError(f"{where}: recipe: {'.'.join(names)}: found {shown(found)}, expected {expected}")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_length(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def _is_shape(value: Any, least: int) -> bool:
+    return isinstance(value, list) and all(_is_whole(n) and least <= n <= _LONGEST for n in value)
+
+
+def _are_names(value: Any, count: int) -> bool:
+    return isinstance(value, list) and len(value) == count and all(isinstance(name, str) for name in value)
