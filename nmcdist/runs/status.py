@@ -176,7 +176,9 @@ def _no_run(paths: Paths) -> str:
         return f"{paths.store}: {', '.join(drivers)} is preparing its run"
     where = f"{paths.store}: no run is recorded beside it (expected {paths.run})"
     if not paths.store.exists():
-        return f"{where}, and there is no such store" if not paths.run.exists() else f"{where}: never started"
+        if paths.run.exists():
+            return f"{paths.store}: there is no such store, only the journal {paths.run} of a run that made none"
+        return f"{where}, and there is no such store"
     if not (paths.store / MANIFEST).is_file():
         return f"{where}; it has no {MANIFEST}, so it was never finished"
     return f"{where}; it is finished, and `nmcdist verify` checks it"
