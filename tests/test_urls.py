@@ -34,7 +34,7 @@ def path_parameters(command=cli.cli, path=("nmcdist",)):
                 yield pytest.param(parameter, id=" ".join((*path[1:], parameter.name)))
 
 
-@pytest.mark.parametrize("parameter", path_parameters())
+@pytest.mark.parametrize("parameter", list(path_parameters()))
 @pytest.mark.parametrize("url", URLS)
 def test_every_path_of_the_command_line(parameter, url):
     with pytest.raises(NmcdistError, match="is a URL, expected a path on this machine") as caught:

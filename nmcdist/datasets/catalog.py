@@ -60,7 +60,6 @@ class CatalogEntry:
         StoreError
             If it is not there, or of another format.
         """
-        read_attributes(self.store)
         return open_lazily(self.store, self.chunks)
 
 

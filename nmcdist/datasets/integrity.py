@@ -12,7 +12,7 @@ from nmcdist.datasets.files import FileRecord, entries_below, file_record, match
 from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.layout import SAMPLE
 from nmcdist.datasets.metadata import ArrayMetadata, parsed_json, shown
-from nmcdist.datasets.store import MANIFEST, gathered_metadata, read_origin, readable_metadata
+from nmcdist.datasets.store import MANIFEST, gathered_metadata, read_origin, readable_metadata, unreadable
 from nmcdist.errors import StoreError
 from nmcdist.inputs import kind_of, local_path
 
@@ -153,8 +153,14 @@ def verify(store: Path, expected_manifest: str | None = None) -> list[Fault]:
             raise
     manifest, kinds = read_manifest(store), _kinds(store)
     arrays, faults = _arrays(store, manifest, kinds)
-    faults += _damaged_files(store, manifest, kinds, arrays)
-    faults += [fault for name, array in arrays.items() if array for fault in _missing_chunks(name, array, manifest)]
+    damaged = _damaged_files(store, manifest, kinds, arrays)
+    harmed = {fault.file.partition("/")[0] for fault in damaged}
+    for name, array in arrays.items():
+        if array is not None:
+            faults += _missing_chunks(name, array, manifest)
+            if name not in harmed and (what := unreadable(store, name)):
+                faults.append(Fault(None, f"{name}/{GROUP}", f"does not fit its chunks ({what})"))
+    faults += damaged
     if expected_manifest not in (None, manifest_hash(store)):
         faults.append(Fault(None, MANIFEST, "is not the one that the catalog names"))
     return sorted(faults, key=lambda f: (f.sample is None, f.sample or 0, f.file, f.what))

@@ -298,16 +298,8 @@ def open_store(path: str | os.PathLike[str]) -> Any:
     StoreError
         If there is no store, its metadata is damaged, or its format is another.
     """
-    import xarray as xr
-
     path = local_path(path, StoreError)
-    read_origin(path)
-    chunks = dask_chunks(path)
-    with _quiet():
-        try:
-            return xr.open_zarr(_Files(path, read_only=True), consolidated=True, zarr_format=3, chunks=chunks)
-        except Exception as error:  # codecs and xarray raise what they like
-            raise StoreError(f"{path}: cannot be opened ({one_line(error)})") from None
+    return open_lazily(path, dask_chunks(path))
 
 
 def dask_chunks(path: Path) -> dict[str, int]:
@@ -331,10 +323,23 @@ def dask_chunks(path: Path) -> dict[str, int]:
 
 
 def open_lazily(path: Path, chunks: Mapping[str, int]) -> Any:
-    """Return a store as a lazy xarray.Dataset; coordinates of the samples are loaded."""
+    """Return a finished store as a lazy xarray.Dataset; coordinates of the samples are loaded.
+
+    Raises
+    ------
+    StoreError
+        As :func:`open_store`.
+    """
     import xarray as xr
 
-    return with_coordinates(xr.open_dataset(path, engine="zarr", chunks=dict(chunks), consolidated=True))
+    read_origin(path)
+    dask_chunks(path)  # refuses metadata that calls for more than there is
+    files = _Files(path, read_only=True)
+    with _quiet():
+        try:
+            return with_coordinates(xr.open_zarr(files, consolidated=True, zarr_format=3, chunks=dict(chunks)))
+        except Exception as error:  # codecs and xarray raise what they like
+            raise StoreError(f"{path}: cannot be opened ({one_line(error)})") from None
 
 
 def with_coordinates(data: Any) -> Any:
@@ -378,6 +383,16 @@ def readable_metadata(store: Path, name: str) -> ArrayMetadata:
     """
     _readable(store, name)
     return checked_array(parsed_json(store / name / "zarr.json"), store / name)
+
+
+def unreadable(store: Path, name: str) -> str:
+    """Return why the first value of an array cannot be read, as where its metadata is of other chunks; else nothing."""
+    array = _readable(store, name)
+    try:
+        array[tuple(slice(0, 1) for _ in array.shape)]
+    except Exception as error:  # codecs raise what they like
+        return one_line(error)
+    return ""
 
 
 def gathered_metadata(store: Path) -> dict[str, Any]:
