@@ -391,7 +391,10 @@ def calibrate_grains_command(
 @click.option("--missing", type=float, default=0.1, show_default=True, help="Share of pixels without a solution.")
 @click.option("--orientation-noise-deg", type=click.FloatRange(0, 180), default=0.5, show_default=True)
 def calibrate_phantom(name: str, out: Path, sections: int, orientation_noise_deg: float, **how: Any) -> None:
-    """Write EBSD maps of central sections of a phantom, by NAME (radial, stout, isotropic) or a particle's bundle."""
+    """Write EBSD maps of central sections of a phantom, by NAME or a particle's bundle.
+
+    Names: radial, stout, isotropic, tangential, outward, two-sizes.
+    """
     from nmcdist.bundle import load_bundle, save_bundle
     from nmcdist.calibration.phantom import phantom_bundles, phantom_sections, write_scan
 

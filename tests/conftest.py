@@ -141,7 +141,7 @@ def net_arrays(widths, seed=3):
 def net_bundle():
     """A bundle with a marker net of random weights: what a trained one looks like, without its training."""
     content = load_bundle("nmc811-radial").model_dump(by_alias=True)
-    shared = {name: content["parameters"][name] for name in ParticleParameters.model_fields}
+    shared = {n: value for n, value in content["parameters"].items() if n in ParticleParameters.model_fields}
     own = {n: {"value": v, "unit": unit, "provenance": "assumed"} for n, (v, unit) in NET_VALUES.items()}
     arrays = net_arrays((60, 64, 64, 4))
     records = {name: ArrayRecord.of(array, "1", "assumed") for name, array in arrays.items()}

@@ -1,6 +1,7 @@
 """What a trained model bundle holds: parameters with unit and provenance, arrays, and how they came to be."""
 
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ HARMONIC_DEGREES = 9  # l = 1..9; Z_00 has a law of its own
 NET_NEIGHBOURS = 12
 NET_INPUTS = NET_NEIGHBOURS * (3 + 2)  # a displacement and two noises for each neighbour; |s| may follow them
 NET_OUTPUTS = 4  # the diagonal and the offset
+MOST_UNEQUAL = 100.0  # ratio of the intensities of a bundle: lattices are as fine as the densest seeds need everywhere
 
 Provenance = Literal["published", "fitted", "assumed"]
 
@@ -25,12 +27,13 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def _quantity(unit: str, meaning: str) -> Any:
-    return Field(description=meaning, json_schema_extra={"unit": unit})
+def _quantity(unit: str, meaning: str, **options: Any) -> Any:
+    return Field(description=meaning, json_schema_extra={"unit": unit}, **options)
 
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)] | None
 PerDegree = Annotated[tuple[Positive, ...], Field(min_length=HARMONIC_DEGREES, max_length=HARMONIC_DEGREES)]
 
 
@@ -48,7 +51,12 @@ class CbaParameters(_Frozen):
 
 
 class ParticleParameters(_Frozen):
-    """The outer shell, Eqs. (3) to (5) of the NMC811 paper, and the intensity of the seeds of the grains."""
+    """The outer shell, Eqs. (3) to (5) of the NMC811 paper, and the intensity of the seeds of the grains.
+
+    The intensity is constant, as the paper's, unless there are knots: then it is `grain_intensity_per_nm3` times a
+    factor that is linear in the distance from the centre between knots, and constant before the first and beyond the
+    last.
+    """
 
     shell_location_nm: float = _quantity("nm", "location of Z_00 = location + scale exp(sigma N(0, 1))")
     shell_scale_nm: Positive = _quantity("nm", "scale of Z_00")
@@ -57,6 +65,29 @@ class ParticleParameters(_Frozen):
     shell_harmonic_scale_nm: PerDegree = _quantity("nm", "scales of the Student laws, l = 1..9")
     shell_minimum_volume_nm3: NotNegative = _quantity("nm^3", "smaller shells are rejected")
     grain_intensity_per_nm3: Positive = _quantity("nm^-3", "intensity of the seeds")
+    grain_intensity_knots_nm: tuple[NotNegative, ...] = _quantity(
+        "nm", "distances from the centre at which the intensity is given; none where it is constant", default=()
+    )  # fmt: skip
+    grain_intensity_factors: tuple[Positive, ...] = _quantity(
+        "1", "intensity at the knots over grain_intensity_per_nm3", default=()
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _knots_have_factors(self) -> "ParticleParameters":
+        knots, factors = self.grain_intensity_knots_nm, self.grain_intensity_factors
+        if len(knots) != len(factors):
+            raise ValueError(
+                f"grain_intensity_factors: found {len(factors)} numbers, expected one per knot, of which there are "
+                f"{len(knots)}"
+            )
+        if any(b <= a for a, b in itertools.pairwise(knots)):
+            raise ValueError(f"grain_intensity_knots_nm: found {list(knots)}, expected ascending distances")
+        if factors and max(factors) > MOST_UNEQUAL * min(factors):
+            raise ValueError(
+                f"grain_intensity_factors: found {min(factors):g} to {max(factors):g}, expected a ratio of "
+                f"{MOST_UNEQUAL:g} at most"
+            )
+        return self
 
 
 class RadialParameters(ParticleParameters):
@@ -72,6 +103,9 @@ class RadialParameters(ParticleParameters):
     scale_transition_nm: Positive = _quantity("nm", "distance over which the half-axes change")
     scale_noise: NotNegative = _quantity("1", "standard deviation of the log half-axes, before cutting at 2.5 of it")
     offset_range_nm2: NotNegative = _quantity("nm^2", "offsets r are uniform on [0, range]")
+    offset_large_share: Share = _quantity(
+        "1", "share of the seeds with r = range, the others having r = 0: grains of two sizes", default=None
+    )  # fmt: skip
 
 
 class NetParameters(ParticleParameters):
@@ -243,26 +277,27 @@ class Bundle(_Frozen):
         return self.parameters
 
     def with_parameters(self, **changes: float | tuple[float, ...]) -> "Bundle":
-        """Return a copy with some parameter values changed, marked as assumed.
+        """Return a copy with some parameter values changed, or optional ones added, marked as assumed.
 
         Raises
         ------
         BundleError
             If a name is unknown, a value is impossible, or one number is given for a parameter of several.
         """
-        unknown = sorted(set(changes) - set(self.values))
+        fields = PARAMETERS_OF_MODEL[self.model].model_fields
+        unknown = sorted(set(changes) - set(fields))
         if unknown:
             raise BundleError(
-                f"bundle {self.name!r}: unknown parameter {unknown[0]!r}, expected one of {sorted(self.values)}"
+                f"bundle {self.name!r}: unknown parameter {unknown[0]!r}, expected one of {sorted(fields)}"
             )
         content = self.model_dump(by_alias=True)
         for name, value in changes.items():
-            several = self.values[name].value
+            several = self.values[name].value if name in self.values else fields[name].default
             if isinstance(several, tuple) and not isinstance(value, tuple | list):
-                raise BundleError(
-                    f"bundle {self.name!r}: parameter {name!r} takes {len(several)} numbers, found {value!r}"
-                )
-            content["parameters"][name].update(value=value, provenance="assumed", source="set by the caller")
+                count = len(several) or "several"
+                raise BundleError(f"bundle {self.name!r}: parameter {name!r} takes {count} numbers, found {value!r}")
+            record = content["parameters"].setdefault(name, {"unit": fields[name].json_schema_extra["unit"]})
+            record.update(value=value, provenance="assumed", source="set by the caller")
         return validated(content, f"bundle {self.name!r}")._carrying(self._arrays)
 
 

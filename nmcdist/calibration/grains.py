@@ -133,7 +133,7 @@ def train_grains(
 
 def check_base(base: Bundle) -> None:
     """Raise BundleError if a bundle has no shells to take."""
-    if not set(ParticleParameters.model_fields) <= set(base.values):
+    if not isinstance(base.parameters, ParticleParameters):
         raise BundleError(f"bundle {base.name!r}: has no shells (model {base.model!r}), expected a particle's bundle")
 
 
@@ -253,7 +253,7 @@ def _bundle(
 ) -> Bundle:  # fmt: skip
     """Return the bundle of a trained net; intensity in seeds per cubed pixel."""
     content = base.model_dump(by_alias=True)
-    shared = {name: content["parameters"][name] for name in ParticleParameters.model_fields}
+    shared = {name: content["parameters"][name] for name in ParticleParameters.model_fields if "shell" in name}
     source = f"recipe {recipe.name} {recipe.version}"
     shared["grain_intensity_per_nm3"] = {
         "value": intensity / pixel_size_nm**3, "unit": "nm^-3", "provenance": "fitted", "source": source

@@ -1,4 +1,4 @@
-"""Sections whose truth is known: particles of three documented marker laws, cut, and scanned as if by EBSD."""
+"""Sections whose truth is known: particles of documented marker laws, cut, and scanned as if by EBSD."""
 
 import math
 from pathlib import Path
@@ -53,7 +53,7 @@ _ROW = ("%9.5f",) * 3 + ("%12.5f",) * 2 + ("%7.1f", "%6.3f", "%2d", "%6d", "%7.3
 
 
 def phantom_bundles() -> dict[str, Bundle]:
-    """Return the marker laws of three phantoms: what a model that is fitted to their sections should find.
+    """Return the marker laws of phantoms: what a model that is fitted to their sections should find.
 
     Returns
     -------
@@ -61,7 +61,10 @@ def phantom_bundles() -> dict[str, Bundle]:
         "radial": grains that point to the centre, all the more outside of a core of 0.8 um; shells of a mean
         radius of 4.8 um, about 200 pixels of 50 nm across. "stout": smaller and shorter grains, 1.8 times as many
         in a volume, whose preference for the radius fades outwards; shells of 3.9 um. "isotropic": no preferred
-        direction anywhere. The mean radius of the shells has a standard deviation of 12 %.
+        direction anywhere. "tangential": plates across the radius, most of all near the surface. "outward": grains as
+        those of "radial", of which there are 4 times as many in a volume near the surface as in the centre.
+        "two-sizes": nearly round grains of two sizes, a quarter of them several times as large as the others. The mean
+        radius of the shells has a standard deviation of 12 %.
     """
     builtin = load_bundle("nmc811-radial")
     intensity = builtin.parameters.grain_intensity_per_nm3
@@ -76,6 +79,19 @@ def phantom_bundles() -> dict[str, Bundle]:
         "isotropic": _with_shells(
             builtin, 4800.0, radial_scale_inner=1.0, radial_scale_outer=1.0,
             tangential_scale_inner=1.0, tangential_scale_outer=1.0, scale_noise=0.1,
+        ),
+        "tangential": _with_shells(
+            builtin, 4800.0, radial_scale_inner=0.9, radial_scale_outer=0.65,
+            tangential_scale_inner=1.0, tangential_scale_outer=1.2,
+            scale_transition_nm=2000.0, scale_noise=0.1,
+        ),
+        "outward": _with_shells(
+            builtin, 4800.0, grain_intensity_knots_nm=(0.0, 4800.0), grain_intensity_factors=(0.5, 2.0),
+        ),
+        "two-sizes": _with_shells(
+            builtin, 4800.0, radial_scale_inner=1.0, radial_scale_outer=1.0,
+            tangential_scale_inner=1.0, tangential_scale_outer=1.0, scale_noise=0.05,
+            offset_range_nm2=1.0 * intensity ** (-2 / 3), offset_large_share=0.25,
         ),
     }  # fmt: skip
     return {

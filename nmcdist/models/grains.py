@@ -16,6 +16,7 @@ from nmcdist.geometry.elementary import cbrt
 from nmcdist.geometry.frames import lengths
 from nmcdist.geometry.tessellation import radial_matrices
 from nmcdist.models import streams
+from nmcdist.models.intensity import IntensityProfile
 from nmcdist.models.markers import BLOCK_ROWS, MarkerLaw, in_blocks, marker_law
 
 _BLOCK = 1024  # seeds of a stream: changing it changes every particle
@@ -62,22 +63,48 @@ class Grains:
 
 @dataclass(frozen=True)
 class GrainModel:
-    """Seeds of a Poisson process, with markers from a law."""
+    """Seeds of a Poisson process, with markers from a law.
+
+    Attributes
+    ----------
+    intensity_per_nm3 : float
+        Of the seeds; with a profile, what its factors multiply.
+    law : MarkerLaw
+    profile : IntensityProfile, optional
+        The intensity where it depends on the distance from the centre.
+    """
 
     intensity_per_nm3: float
     law: MarkerLaw
+    profile: IntensityProfile | None = None
 
     @classmethod
     def from_bundle(cls, bundle: Bundle) -> "GrainModel":
         """Return the model of a bundle; BundleError if it has no marker law."""
         law = marker_law(bundle)
         parameters: ParticleParameters = bundle.parameters
-        return cls(parameters.grain_intensity_per_nm3, law)
+        return cls(parameters.grain_intensity_per_nm3, law, intensity_profile(parameters))
 
     @property
     def spacing_nm(self) -> float:
-        """Mean spacing of the seeds, intensity^(-1/3)."""
-        return float(cbrt(1.0 / self.intensity_per_nm3))
+        """Mean spacing of the seeds, intensity^(-1/3); where they are densest if that varies."""
+        highest = self.intensity_per_nm3 if self.profile is None else self.profile.highest
+        return float(cbrt(1.0 / highest))
+
+    @property
+    def widest_spacing_nm(self) -> float:
+        """Mean spacing of the seeds where they are sparsest."""
+        return float(cbrt(1.0 / self._lowest_intensity))
+
+    @property
+    def _lowest_intensity(self) -> float:
+        return self.intensity_per_nm3 if self.profile is None else self.profile.lowest
+
+    def seeds_within(self, radius_nm: np.ndarray) -> np.ndarray:
+        """Return the expected number of seeds in balls about the centre, float64, shape as the radii."""
+        if self.profile is not None:
+            return self.profile.seeds_within(radius_nm)
+        return self.intensity_per_nm3 * 4 / 3 * np.pi * (radius_nm * radius_nm * radius_nm)
 
     def draw(self, radius_nm: float, seed: int, index: int = 0) -> Grains:
         """Draw the grains whose seeds lie within a radius of the centre.
@@ -113,9 +140,9 @@ class GrainModel:
     def _seeds(self, radius_nm: float, seed: int, index: int) -> tuple[np.ndarray, int, np.ndarray]:
         """Return seeds (with a rim if the law needs it), the number within the radius, and their neighbours."""
         wanted = self.law.neighbours
-        rim = 0.0 if not wanted else 1.8 * cbrt(wanted / (4 / 3 * math.pi * self.intensity_per_nm3))
+        rim = 0.0 if not wanted else 1.8 * cbrt(wanted / (4 / 3 * math.pi * self._lowest_intensity))
         while True:
-            seeds, radii = poisson_seeds(self.intensity_per_nm3, radius_nm + rim, seed, index)
+            seeds, radii = poisson_seeds(self.profile or self.intensity_per_nm3, radius_nm + rim, seed, index)
             count = int(np.searchsorted(radii, radius_nm, side="right"))
             if not wanted:
                 return seeds, count, np.empty((count, 0), dtype=np.int64)
@@ -127,10 +154,28 @@ class GrainModel:
             rim *= 1.3
 
 
-def poisson_seeds(intensity_per_nm3: float, radius_nm: float, seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+def intensity_profile(parameters: ParticleParameters) -> IntensityProfile | None:
+    """Return the intensity that depends on the distance from the centre, None where a bundle has a constant one."""
+    if not parameters.grain_intensity_knots_nm:
+        return None
+    scale = parameters.grain_intensity_per_nm3
+    values = tuple(scale * factor for factor in parameters.grain_intensity_factors)
+    return IntensityProfile(parameters.grain_intensity_knots_nm, values)
+
+
+def poisson_seeds(
+    intensity: float | IntensityProfile, radius_nm: float, seed: int, index: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw the points of a Poisson process in a ball about the origin, by distance from it.
 
-    The volumes of the balls through successive points grow by independent exponentials of mean 1 / intensity.
+    The expected numbers of points in the balls through successive points grow by independent exponentials of mean 1.
+
+    Parameters
+    ----------
+    intensity : float or IntensityProfile
+        Points per nm^3.
+    radius_nm : float
+    seed, index : int
 
     Returns
     -------
@@ -140,25 +185,38 @@ def poisson_seeds(intensity_per_nm3: float, radius_nm: float, seed: int, index: 
         Distances before rounding, ascending.
     """
     radii, points, total, block = [np.empty(0)], [np.empty((0, 3))], 0.0, 0
-    per_volume = 3.0 / (4.0 * math.pi * intensity_per_nm3)
-    while total * per_volume <= radius_nm * radius_nm * radius_nm:
+    while radii[-1][-1:].sum() <= radius_nm:
         draws = streams.draws(seed, streams.SEEDS, index, block)
-        volumes = total + np.cumsum(draws.exponential(_BLOCK))
-        direction, radius = draws.normal(_BLOCK, 3), np.empty(_BLOCK)
-        _set_lengths(direction, volumes, per_volume, radius)
+        masses = total + np.cumsum(draws.exponential(_BLOCK))
+        direction, radius = draws.normal(_BLOCK, 3), _radii_of(intensity, masses)
+        _set_lengths(direction, radius)
         radii.append(radius)
         points.append(direction.astype(np.float32).astype(np.float64))
-        total, block = float(volumes[-1]), block + 1
+        total, block = float(masses[-1]), block + 1
     distance = np.concatenate(radii)
     count = int(np.searchsorted(distance, radius_nm, side="right"))
     return np.concatenate(points)[:count], distance[:count]
 
 
+def _radii_of(intensity: float | IntensityProfile, masses: np.ndarray) -> np.ndarray:
+    """Return the radii of the balls that hold so many points in the mean."""
+    if isinstance(intensity, IntensityProfile):
+        return intensity.radii_of(masses)
+    radii = np.empty(len(masses))
+    _set_cube_roots(masses, 3.0 / (4.0 * math.pi * intensity), radii)
+    return radii
+
+
 @_jit
-def _set_lengths(directions, volumes, per_volume, radii):
-    """Write the radii of balls, and give the directions these lengths."""
+def _set_cube_roots(masses, per_mass, radii):
     for i in range(len(radii)):
-        radii[i] = cbrt(volumes[i] * per_volume)
+        radii[i] = cbrt(masses[i] * per_mass)
+
+
+@_jit
+def _set_lengths(directions, radii):
+    """Give directions these lengths."""
+    for i in range(len(radii)):
         z, y, x = directions[i, 0], directions[i, 1], directions[i, 2]
         factor = radii[i] / math.sqrt(z * z + y * y + x * x)
         directions[i, 0], directions[i, 1], directions[i, 2] = z * factor, y * factor, x * factor

@@ -118,7 +118,8 @@ class RadialMarkers:
         outer = np.array([p.radial_scale_outer, p.tangential_scale_outer, p.tangential_scale_outer])
         diagonals = np.empty((len(neighbours), 3))
         _fill_diagonals(seeds_nm, uniforms, inner, outer, p.scale_transition_nm, p.scale_noise, diagonals)
-        return diagonals, p.offset_range_nm2 * uniforms[:, 3], math.pi * uniforms[:, 4]
+        sizes = uniforms[:, 3] if p.offset_large_share is None else uniforms[:, 3] < p.offset_large_share
+        return diagonals, p.offset_range_nm2 * sizes, math.pi * uniforms[:, 4]
 
 
 @dataclass(frozen=True)

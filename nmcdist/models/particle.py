@@ -207,13 +207,13 @@ class ParticleModel:
 
     @property
     def step_nm(self) -> float:
-        """Distance between points of the lattice."""
+        """Distance between points of the lattice, fine enough for where the seeds are densest."""
         return self.grains.spacing_nm / STEPS_PER_SPACING
 
     @cached_property
     def margins_nm(self) -> tuple[float, float]:
         """How far beyond the shell the lattice goes at first, and how far the seeds: a matter of time only."""
-        law, spacing = self.grains.law, self.grains.spacing_nm
+        law, spacing = self.grains.law, self.grains.widest_spacing_nm
         diagonals = self.grains.draw(6.0 * spacing, 0).diagonals
         mean = math.fsum(diagonals.ravel().tolist()) / diagonals.size
         rim = math.sqrt((_COST * mean * spacing * spacing + law.largest_offset_nm2) / law.lowest_diagonal)
@@ -256,7 +256,7 @@ class ParticleModel:
         index `half` along all axes being the centre. With it come the grains' volumes, centres of mass, and which
         are kept.
         """
-        law, spacing = self.grains.law, self.grains.spacing_nm
+        law, spacing = self.grains.law, self.grains.widest_spacing_nm
         reach, window = (shell.largest_radius_nm + margin for margin in self.margins_nm)
         while True:
             grains = self.grains.draw(window, seed, index)

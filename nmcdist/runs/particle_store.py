@@ -67,16 +67,13 @@ def sizes_of(recipe: ParticleRecipe, bundle: Bundle) -> Sizes:
         rows, _ = model.shells.draw_many(recipe.seed, range(start, min(start + _BLOCK, recipe.samples)))
         largest[start : start + len(rows)] = sphere.star_bounds_of_many(rows)[:, 1]
     edge, window = model.margins_nm
-    per_volume, spare = model.grains.intensity_per_nm3 * 4 / 3 * np.pi, 2 * model.grains.spacing_nm
-    rows = per_volume * _cubed(largest + window + spare)
+    spacing = model.grains.widest_spacing_nm
+    spare = 2 * spacing
+    rows = model.grains.seeds_within(largest + window + spare)
     rows = np.ceil(rows + 10 * np.sqrt(rows))  # ten standard deviations of the Poisson law
     starts = np.arange(0, recipe.samples, recipe.particles.batch)
-    likely = int((per_volume * _cubed(largest + _STORED_MARGIN * model.grains.spacing_nm)).sum())
+    likely = int(model.grains.seeds_within(largest + _STORED_MARGIN * spacing).sum())
     return Sizes(largest + edge + spare, np.add.reduceat(rows, starts).astype(np.int64), likely)
-
-
-def _cubed(lengths: np.ndarray) -> np.ndarray:
-    return lengths * lengths * lengths
 
 
 def label_shape(sizes: Sizes, voxel_size_nm: float) -> Shape:

@@ -33,7 +33,7 @@ def layers(*widths):
 
 def net_content(arrays, **changes):
     content = load_bundle(PARTICLES).model_dump(by_alias=True)
-    shared = {name: content["parameters"][name] for name in ParticleParameters.model_fields}
+    shared = {n: value for n, value in content["parameters"].items() if n in ParticleParameters.model_fields}
     own = {n: {"value": v, "unit": unit, "provenance": "assumed"} for n, (v, unit) in {**NET_VALUES, **changes}.items()}
     records = {name: ArrayRecord.of(array, "1", "assumed") for name, array in arrays.items()}
     return {**content, "name": "net", "model": "particle-net", "parameters": {**shared, **own}, "arrays": records}

@@ -79,7 +79,7 @@ def test_neighbours_are_as_far_as_those_of_a_poisson_process():
 
 def net_bundle_with(arrays):
     content = load_bundle("nmc811-radial").model_dump(by_alias=True)
-    shared = {name: content["parameters"][name] for name in ParticleParameters.model_fields}
+    shared = {n: value for n, value in content["parameters"].items() if n in ParticleParameters.model_fields}
     values = {
         "length_unit_nm": (PIXEL, "nm"), "diagonal_low": (1.0, "1"), "diagonal_high": (10.0, "1"),
         "offset_low": (0.0, "length_unit^2"), "offset_high": (50.0, "length_unit^2"),
