@@ -345,21 +345,31 @@ def calibrate() -> None:
 @click.option("--misorientation-deg", type=float, default=5.0, show_default=True, help="Between two grains of a map.")
 @click.option("--min-pixels", type=int, default=0, show_default=True, help="Of a grain of a map.")
 @click.option("--min-confidence", type=float, help="Of a pixel of a map; others are missing.")
-@click.option("--device", default="cpu", show_default=True, help="Of torch, as cuda.")
+@click.option("--centres", type=_PATH, help="Centres of the particles in the sections, .csv, .json or .yaml.")
+@click.option(
+    "--device", default="cpu", show_default=True,
+    help="PyTorch device. A GPU does not help: windows and seeds are drawn on the CPU.",
+)  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Of torch on the CPU.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the folder.")
 def calibrate_grains_command(
-    folder: Path, out: Path, recipe: Path | None, base: str, held_out: Path | None, truth: str | None, **options: Any
-) -> int:
+    folder: Path, out: Path, recipe: Path | None, base: str, held_out: Path | None, truth: str | None,
+    centres: Path | None, **options: Any,
+) -> int:  # fmt: skip
     """Train the grain model on a FOLDER of planar sections: EBSD maps, or images of labelled grains."""
     from nmcdist.bundle import load_bundle
+    from nmcdist.calibration.centres import read_centres
     from nmcdist.calibration.recipe import GrainRecipe, load_grain_recipe
     from nmcdist.calibration.sections import read_sections
 
     how = {name: options.pop(name) for name in ("pixel_size_nm", "misorientation_deg", "min_pixels", "min_confidence")}
     settings = GrainRecipe() if recipe is None else load_grain_recipe(recipe)
     bases = load_bundle(base), None if truth is None else load_bundle(truth)
-    sections, others = read_sections(folder, **how), () if held_out is None else read_sections(held_out, **how)
+    known = None if centres is None else read_centres(centres)
+    sections, others = read_sections(folder, **how), [] if held_out is None else read_sections(held_out, **how)
+    if known is not None:
+        (sections, others), at_centroid = known.placed(sections, others)
+        click.echo(json.dumps({"event": "centres", "given": len(known.places), "centroid": at_centroid}), err=True)
     try:
         from nmcdist.calibration.calibrate import calibrate_grains
         from nmcdist.calibration.training import CHECKPOINT

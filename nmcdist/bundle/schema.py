@@ -213,7 +213,7 @@ class Bundle(_Frozen):
         expected = PARAMETERS_OF_MODEL[self.model]
         expected.model_validate({name: record.value for name, record in self.values.items()})
         for name, record in self.values.items():
-            unit = expected.model_fields[name].json_schema_extra["unit"]  # type: ignore[index]
+            unit = _unit(expected.model_fields[name])
             if record.unit != unit:
                 raise ValueError(f"parameters.{name}.unit: found {record.unit!r}, expected {unit!r}")
         return self
@@ -296,7 +296,7 @@ class Bundle(_Frozen):
             if isinstance(several, tuple) and not isinstance(value, tuple | list):
                 count = len(several) or "several"
                 raise BundleError(f"bundle {self.name!r}: parameter {name!r} takes {count} numbers, found {value!r}")
-            record = content["parameters"].setdefault(name, {"unit": fields[name].json_schema_extra["unit"]})
+            record = content["parameters"].setdefault(name, {"unit": _unit(fields[name])})
             record.update(value=value, provenance="assumed", source="set by the caller")
         return validated(content, f"bundle {self.name!r}")._carrying(self._arrays)
 
@@ -314,6 +314,10 @@ def array_digest(array: np.ndarray) -> str:
     """Return the SHA-256 (hex) of an array's little-endian bytes in C order."""
     little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
     return hashlib.sha256(little.tobytes()).hexdigest()
+
+
+def _unit(field: Any) -> str:
+    return str(field.json_schema_extra["unit"])
 
 
 def _reason(error: Any) -> str:

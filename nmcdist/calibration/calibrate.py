@@ -15,17 +15,12 @@ import numpy as np
 from nmcdist.bundle import Bundle, save_bundle
 from nmcdist.calibration import validation
 from nmcdist.calibration.central import central_sections
-from nmcdist.calibration.grains import (
-    Prepared,
-    check_base,
-    compare_grains,
-    compare_sections,
-    fit_baselines,
-    train_grains,
-)
+from nmcdist.calibration.comparison import InSections, InSpace, Rows, fit_baselines
+from nmcdist.calibration.grains import Prepared, check_base, train_grains
+from nmcdist.calibration.laws import Choice, Law, choose, laws_to_fit
 from nmcdist.calibration.recipe import GrainRecipe
 from nmcdist.calibration.sections import SAME_SIZE, Section
-from nmcdist.calibration.training import CHECKPOINT, usable_device
+from nmcdist.calibration.training import CHECKPOINT, Training, usable_device
 from nmcdist.errors import ImageError, InputError, StoreError
 from nmcdist.models.grains import GrainModel
 from nmcdist.models.particle import ParticleModel
@@ -104,13 +99,16 @@ def calibrate_grains(
     compared = _fitted_held_out(held_out, prepared) if held_out else prepared.sections
     compared_with = f"{len(compared)} held-out sections" if held_out else "the sections of the training"
     data = f"{_data(kept, truth)}; distances from {compared_with}"
-    bundle, training = train_grains(
-        prepared, recipe, base, data, date.today().isoformat(), folder=out, resume=resume,
-        device=device, threads=threads, told=lambda facts: told({"event": "epoch", **facts}),
-    )  # fmt: skip
-    step_s = sum(epoch["seconds"] for epoch in training.history)  # of all epochs, those before it was resumed too
-    train_s = step_s + sum(epoch.get("assess_seconds", 0.0) for epoch in training.history)
-    rows, compare_s = _timed(lambda: _compare(bundle, prepared, compared, base, recipe, truth))
+    trained = _train(prepared, recipe, base, data, out, resume, {"device": device, "threads": threads}, told)
+    choice = choose(prepared.sections, recipe, {law: bundle for law, (bundle, _) in trained.items()})
+    told({"event": "intensity", "law": choice.law, "why": choice.why})
+    bundle, training = trained[choice.law]
+    if truth is not None:
+        bundle = bundle.model_copy(update={"title": f"{recipe.title}: of the phantom {truth.name}, not of a material"})
+    epochs = [epoch for _, each in trained.values() for epoch in each.history]
+    step_s = sum(epoch["seconds"] for epoch in epochs)  # of all epochs, those before it was resumed too
+    train_s = step_s + sum(epoch.get("assess_seconds", 0.0) for epoch in epochs)
+    (rows, counts), compare_s = _timed(lambda: _compare(bundle, prepared, compared, base, recipe, truth))
     bundle = _with_distances(bundle, rows)
     generated = validation.generated_sections(GrainModel.from_bundle(bundle), compared, recipe.seed + _SHOWN)
     groups = {"kept": prepared.sections, "measured": compared, "generated": generated, "dropped": dropped}
@@ -129,10 +127,13 @@ def calibrate_grains(
         "training": training.history,
         "visible_per_pixel": training.visible,
         "best": {"epoch": training.best_epoch, "mean_ks": training.best[0] if training.best else None},
+        "laws": [_law(law, *trained[law], choice) for law in trained],
+        "chosen": {"law": choice.law, "why": choice.why, "criteria": list(choice.criteria)},
         "distances": rows,
+        "counts": counts,
         "cost": {
             "device": device, "machine": platform.machine(), "fit_s": fit_s, "train_s": train_s, "compare_s": compare_s,
-            "steps_per_s": len(training.history) * recipe.steps / step_s,
+            "steps_per_s": len(epochs) * recipe.steps / step_s,
         },
     }  # fmt: skip
     (out / NUMBERS).write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
@@ -142,17 +143,45 @@ def calibrate_grains(
     return bundle
 
 
+def _train(
+    prepared: Prepared, recipe: GrainRecipe, base: Bundle, data: str, out: Path, resume: bool, how: dict[str, Any],
+    told: Told,
+) -> dict[Law, tuple[Bundle, Training]]:  # fmt: skip
+    """Train one net for each law of the intensity; the first has the checkpoint that a training is known by."""
+    trained: dict[Law, tuple[Bundle, Training]] = {}
+    for law, profile in laws_to_fit(prepared.sections, recipe).items():
+        checkpoint = out / (CHECKPOINT if not trained else f"{law}-{CHECKPOINT}")
+        trained[law] = train_grains(
+            prepared, recipe, base, data, date.today().isoformat(), profile, checkpoint=checkpoint,
+            resume=resume and checkpoint.exists(), **how,
+            told=lambda facts, law=law: told({"event": "epoch", "law": law, **facts}),
+        )  # fmt: skip
+    return trained
+
+
+def _law(law: Law, bundle: Bundle, training: Training, choice: Choice) -> dict[str, Any]:
+    """Return what is kept of a law that was fitted, as plain data."""
+    assert training.best is not None
+    p = bundle.parameters
+    return {
+        "law": law, "sha256": bundle.content_hash, "epoch": training.best_epoch, "mean_ks": training.best[0],
+        "knots_nm": list(p.grain_intensity_knots_nm) or [0.0],
+        "per_nm3": [p.grain_intensity_per_nm3 * factor for factor in p.grain_intensity_factors or (1.0,)],
+        "counts": choice.counts[law],
+    }  # fmt: skip
+
+
 def _compare(
     bundle: Bundle, prepared: Prepared, measured: Sequence[Section], base: Bundle, recipe: GrainRecipe,
     truth: Bundle | None,
-) -> list[dict[str, Any]]:  # fmt: skip
+) -> tuple[Rows, dict[str, Rows]]:  # fmt: skip
+    """Return distances, and grains by distance from the centre, in sections and in space where the truth is known."""
     baselines = fit_baselines(prepared.sections, truth or base, recipe.seed)
-    rows = compare_sections(bundle, measured, baselines, recipe.seed, truth)
+    rows, counts = InSections(measured, baselines, recipe.seed, truth).compare(bundle)
     if truth is None:
-        return rows
-    # Grains are compared in particles of the same shells, whatever shells the bundle has.
-    shells = {name: record.value for name, record in truth.values.items() if name.startswith("shell_")}
-    return rows + compare_grains(bundle.with_parameters(**shells), truth, baselines, recipe.seed)
+        return rows, {"2D": counts, "3D": []}
+    others, per_volume = InSpace(truth, baselines, recipe.seed).compare(bundle)
+    return rows + others, {"2D": counts, "3D": per_volume}
 
 
 def _with_distances(bundle: Bundle, rows: Sequence[dict[str, Any]]) -> Bundle:

@@ -1,4 +1,4 @@
-"""From sections to a trained bundle: fit, train, and measure how far the model is from what was measured."""
+"""From sections to a trained bundle: fit tessellations, and train a net with a law of the seeds' intensity."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,20 +10,16 @@ import numpy as np
 from nmcdist.bundle import ArrayRecord, Bundle, ParticleParameters
 from nmcdist.bundle.schema import validated
 from nmcdist.calibration import validation
-from nmcdist.calibration.baselines import isotropic_power, poisson_voronoi
 from nmcdist.calibration.recipe import GrainRecipe
 from nmcdist.calibration.sections import Section
 from nmcdist.calibration.tessellation_fit import Fit, fit_tessellation
-from nmcdist.calibration.training import Arrays, Training, train
+from nmcdist.calibration.training import Arrays, Intensity, Training, train
 from nmcdist.calibration.windows import Measured
 from nmcdist.errors import BundleError, ImageError
 from nmcdist.models.grains import GrainModel
-from nmcdist.models.particle import ParticleModel
+from nmcdist.models.intensity import IntensityProfile
 
-_DRAWS = 3  # generated sections for each measured one that it is compared with
-_PARTICLES = 8  # whose grains are compared in space
-# Added to the recipe's seed, for draws of their own; 1_000_006 is taken for the sections that are shown.
-_ASSESSED, _COMPARED, _TRUTH, _BASELINES = 1_000_003, 1_000_004, 1_000_005, 1_000_007
+_ASSESSED = 1_000_003  # added to the recipe's seed, for draws of their own
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +82,13 @@ class Prepared:
 
 
 def train_grains(
-    prepared: Prepared, recipe: GrainRecipe, base: Bundle, data: str, date: str, **options: Any
+    prepared: Prepared,
+    recipe: GrainRecipe,
+    base: Bundle,
+    data: str,
+    date: str,
+    profile_nm: IntensityProfile | None = None,
+    **options: Any,
 ) -> tuple[Bundle, Training]:
     """Train a marker net on sections, and return it as a bundle.
 
@@ -98,6 +100,8 @@ def train_grains(
         A particle's, whose shells the new bundle takes.
     data, date : str
         What it was trained on, and when, for the bundle's provenance.
+    profile_nm : IntensityProfile, optional
+        Seeds per nm^3 by distance to begin with, where the intensity is to depend on the distance from the centre.
     **options
         Of :func:`nmcdist.calibration.training.train`.
 
@@ -117,13 +121,14 @@ def train_grains(
     check_base(base)
     truth = validation.section_samples(prepared.sections)
 
-    def assess(arrays: Arrays, intensity: float) -> dict[str, float]:
+    def assess(arrays: Arrays, intensity: Intensity) -> dict[str, float]:
         model = GrainModel.from_bundle(_bundle(arrays, intensity, recipe, base, prepared.pixel_size_nm, {}))
         found = validation.generated_sections(model, prepared.sections, recipe.seed + _ASSESSED)
         compared = validation.distances(validation.section_samples(found), truth)
         return {name: distance.ks for name, distance in compared.items()}
 
-    training = train(prepared.measured(), recipe, assess, **options)
+    profile = None if profile_nm is None else _rescaled(profile_nm, 1 / prepared.pixel_size_nm)
+    training = train(prepared.measured(), recipe, assess, profile=profile, **options)
     assert training.best is not None  # the last epoch is always assessed
     _, intensity, arrays = training.best
     method = _method(recipe, training, options.get("device", "cpu"))
@@ -135,85 +140,6 @@ def check_base(base: Bundle) -> None:
     """Raise BundleError if a bundle has no shells to take."""
     if not isinstance(base.parameters, ParticleParameters):
         raise BundleError(f"bundle {base.name!r}: has no shells (model {base.model!r}), expected a particle's bundle")
-
-
-def compare_sections(
-    bundle: Bundle, measured: Sequence[Section], baselines: Mapping[str, Bundle], seed: int, truth: Bundle | None = None
-) -> list[dict[str, Any]]:
-    """Return how far a model's sections are from measured ones, beside the noise floor and other models.
-
-    The noise floor is that of the truth where it is known, else of the model itself.
-
-    Parameters
-    ----------
-    bundle : Bundle
-    measured : sequence of Section
-        Without missing pixels.
-    baselines : dict of str to Bundle
-    seed : int
-    truth : Bundle, optional
-        Where the measured sections come from a phantom.
-
-    Returns
-    -------
-    list of dict
-        Rows as from :func:`nmcdist.calibration.validation.table`.
-    """
-    like = [section for _ in range(_DRAWS) for section in measured]
-    samples = validation.section_samples(measured)
-
-    def draw(model: Bundle, first: int, sections: Sequence[Section], stream: int) -> dict[str, np.ndarray]:
-        grains = GrainModel.from_bundle(model)
-        return validation.section_samples(validation.generated_sections(grains, sections, seed + stream, first))
-
-    def of_itself(first: int, count: int) -> dict[str, np.ndarray]:
-        sections = [measured[k % len(measured)] for k in range(count)]
-        return draw(truth or bundle, first, sections, _TRUTH)
-
-    floor = validation.noise_floor(of_itself, (len(like), len(measured)))
-    found = validation.distances(draw(bundle, 0, like, _COMPARED), samples)
-    others = {name: validation.distances(draw(other, 0, like, _COMPARED), samples) for name, other in baselines.items()}
-    return validation.table("2D", found, floor, others)
-
-
-def compare_grains(
-    bundle: Bundle, truth: Bundle, baselines: Mapping[str, Bundle], seed: int, particles: int = _PARTICLES
-) -> list[dict[str, Any]]:
-    """Return how far a model's grains in space are from the truth's, beside the noise floor and other models.
-
-    Parameters
-    ----------
-    bundle, truth : Bundle
-    baselines : dict of str to Bundle
-    seed : int
-    particles : int
-        Of each.
-
-    Returns
-    -------
-    list of dict
-        Rows as from :func:`nmcdist.calibration.validation.table`.
-    """
-
-    def draw(model: Bundle, first: int, count: int, stream: int) -> dict[str, np.ndarray]:
-        return validation.grain_samples(ParticleModel.from_bundle(model), seed + stream, count, start=first)
-
-    samples = draw(truth, 0, particles, _TRUTH)
-    floor = validation.noise_floor(
-        lambda first, count: draw(truth, first + particles, count, _TRUTH), (particles,) * 2, 2
-    )
-    found, *others = (
-        validation.distances(draw(model, 0, particles, _COMPARED), samples) for model in (bundle, *baselines.values())
-    )
-    return validation.table("3D", found, floor, dict(zip(baselines, others, strict=True)))
-
-
-def fit_baselines(sections: Sequence[Section], base: Bundle, seed: int) -> dict[str, Bundle]:
-    """Return the models that know less, by name; see :mod:`nmcdist.calibration.baselines`."""
-    return {
-        "voronoi": poisson_voronoi(sections, base, seed + _BASELINES),
-        "isotropic": isotropic_power(sections, base, seed + _BASELINES),
-    }
 
 
 _REFERENCE = (
@@ -247,17 +173,39 @@ def _hardware(device: str) -> str:
     return f"{device} ({torch.cuda.get_device_name(where)})" if where.type == "cuda" else device
 
 
+def _rescaled(profile: IntensityProfile, factor: float) -> IntensityProfile:
+    """Return the same profile where the unit of length is so many times shorter."""
+    knots, values = (np.array(part) for part in (profile.knots, profile.values))
+    return IntensityProfile(tuple((knots * factor).tolist()), tuple((values / factor**3).tolist()))
+
+
+def _intensity_records(intensity: Intensity, pixel_size_nm: float, source: str) -> dict[str, Any]:
+    """Return the parameters of an intensity in seeds per cubed pixel; what factors multiply is its mean over knots."""
+    entries: dict[str, tuple[Any, str]] = {}
+    if isinstance(intensity, IntensityProfile):
+        profile = _rescaled(intensity, pixel_size_nm)
+        mean = float(np.mean(profile.values))
+        entries["grain_intensity_per_nm3"] = mean, "nm^-3"
+        entries["grain_intensity_knots_nm"] = profile.knots, "nm"
+        entries["grain_intensity_factors"] = tuple(value / mean for value in profile.values), "1"
+    else:
+        entries["grain_intensity_per_nm3"] = intensity / pixel_size_nm**3, "nm^-3"
+    return {
+        name: {"value": value, "unit": unit, "provenance": "fitted", "source": source}
+        for name, (value, unit) in entries.items()
+    }
+
+
 def _bundle(
-    arrays: Arrays, intensity: float, recipe: GrainRecipe, base: Bundle, pixel_size_nm: float,
+    arrays: Arrays, intensity: Intensity, recipe: GrainRecipe, base: Bundle, pixel_size_nm: float,
     calibration: Mapping[str, str],
 ) -> Bundle:  # fmt: skip
     """Return the bundle of a trained net; intensity in seeds per cubed pixel."""
     content = base.model_dump(by_alias=True)
-    shared = {name: content["parameters"][name] for name in ParticleParameters.model_fields if "shell" in name}
+    shells = [name for name in ParticleParameters.model_fields if name.startswith("shell_")]
+    shared = {name: content["parameters"][name] for name in shells}
     source = f"recipe {recipe.name} {recipe.version}"
-    shared["grain_intensity_per_nm3"] = {
-        "value": intensity / pixel_size_nm**3, "unit": "nm^-3", "provenance": "fitted", "source": source
-    }  # fmt: skip
+    shared |= _intensity_records(intensity, pixel_size_nm, source)
     (low, high), (least, most) = recipe.net.diagonal_range, recipe.net.offset_range
     own = {
         "length_unit_nm": (pixel_size_nm, "nm", "pixel of the sections"),

@@ -181,7 +181,7 @@ def write_scan(path: str | Path, section: Section, orientation_noise_deg: float 
     _write_ang(Path(path), section, euler, confidence)
 
 
-def _with_shells(bundle: Bundle, radius_nm: float, **changes: float) -> Bundle:
+def _with_shells(bundle: Bundle, radius_nm: float, **changes: float | tuple[float, ...]) -> Bundle:
     """Return a bundle whose shells have this median of the mean radius, and vary less in size than the original's."""
     scale = 2 * math.sqrt(math.pi) * radius_nm - bundle.parameters.shell_location_nm
     return bundle.with_parameters(shell_scale_nm=scale, shell_sigma=0.1, **changes)

@@ -116,6 +116,10 @@ class GrainRecipe(_Frozen):
         Of how unlike the noise of the entries of D is. Planar sections hardly tell how the two axes across the radius
         and their noises go together, as gamma turns them at random: of the laws that look alike in them, one is taken
         whose noise is alike along all axes and independent.
+    intensity : {"both", "constant", "by-distance"}
+        Law of the seeds' intensity: constant, as the paper's; depending on the distance from the centre, with as many
+        knots as the visible grains by distance justify; or both, one training each, of which the constant one is taken
+        unless the visible grains by distance contradict it. For `method: energy` only.
     intensity_weight : float
         Of the ratio of visible grains in Eq. (13).
     average : float
@@ -142,6 +146,7 @@ class GrainRecipe(_Frozen):
     gradient: Literal["clip", "normalise"] = "clip"
     temperature: Positive = 12.0
     noise_weight: Annotated[float, Field(ge=0)] = 0.1
+    intensity: Literal["both", "constant", "by-distance"] = "both"
     intensity_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
     average: Annotated[float, Field(ge=0, lt=1)] = 0.98
     assess_every: Count = 6
@@ -157,6 +162,12 @@ class GrainRecipe(_Frozen):
                 f"adversarial.channels: found {halvings}, each of which halves the window of {self.window} pixels, "
                 f"expected {self.window.bit_length() - 1} at most"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _intensity_suits_the_method(self) -> "GrainRecipe":
+        if self.method == "adversarial" and self.intensity == "by-distance":
+            raise ValueError("intensity: found 'by-distance', which needs method: energy, expected 'constant'")
         return self
 
 

@@ -15,13 +15,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from nmcdist.bundle.schema import MOST_UNEQUAL
 from nmcdist.calibration.baselines import SECTION_DENSITY
+from nmcdist.calibration.counts import hats
 from nmcdist.calibration.losses import Mismatch, discriminator_loss, generator_loss
 from nmcdist.calibration.networks import Discriminator, MarkerGenerator
 from nmcdist.calibration.recipe import GrainRecipe
 from nmcdist.calibration.soft import SoftWindows, matrix_entries, measured_features, visible_grains
 from nmcdist.calibration.windows import Measured, Places, seeds_around
 from nmcdist.errors import ImageError, InputError, StoreError
+from nmcdist.models.intensity import IntensityProfile
 
 CHECKPOINT = "checkpoint.pt"
 _SHELLS = 6  # about the centre, in each of which the mean shape is taken out of the noise
@@ -30,8 +33,11 @@ _SMALL_MEAN = 0.01  # squared mean of log(D2 / D3) that weighs as much as a sphe
 _FEWEST = 10  # whole grains in the windows of a step
 _NOISE_OF = {"pool": 1, "step": 2}  # first words of the streams
 
+_MOST_CHANGE = 4.0  # ratio by which an epoch moves the intensity at a knot at most
+
 Arrays = dict[str, np.ndarray]
-Assess = Callable[[Arrays, float], dict[str, float]]
+Intensity = float | IntensityProfile
+Assess = Callable[[Arrays, Intensity], dict[str, float]]
 
 
 @dataclass
@@ -40,21 +46,21 @@ class Training:
 
     Attributes
     ----------
-    intensity : float
+    intensity : float or IntensityProfile
         Seeds per cubed pixel.
     visible : float
         Measured grains a pixel: what the intensity is moved towards.
     history : list of dict
         For each epoch: losses, visible grains a pixel, intensity, seconds; where it was assessed, distances and the
         seconds that this took.
-    best : (float, float, dict) or None
+    best : (float, float or IntensityProfile, dict) or None
         Mean distance, intensity and weights of the best state that was assessed.
     """
 
-    intensity: float
+    intensity: Intensity
     visible: float
     history: list[dict[str, Any]] = field(default_factory=list)
-    best: tuple[float, float, Arrays] | None = None
+    best: tuple[float, Intensity, Arrays] | None = None
 
     @property
     def epoch(self) -> int:
@@ -73,7 +79,8 @@ def train(
     recipe: GrainRecipe,
     assess: Assess,
     *,
-    folder: Path | None = None,
+    profile: IntensityProfile | None = None,
+    checkpoint: Path | None = None,
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
@@ -87,10 +94,13 @@ def train(
     recipe : GrainRecipe
     assess : callable
         Weights and intensity (per cubed pixel) -> distances by descriptor; the mean of them is to be small.
-    folder : Path, optional
-        Gets a checkpoint after each epoch.
+    profile : IntensityProfile, optional
+        Seeds per cubed pixel by distance from the centre, to begin with: then Eq. (13) moves the intensity at each of
+        its knots, by the grains about that distance. Default: a constant intensity.
+    checkpoint : Path, optional
+        File that is written after each epoch.
     resume : bool
-        Whether to go on from the checkpoint in the folder.
+        Whether to go on from the checkpoint.
     device : str
         Of torch.
     threads : int, optional
@@ -108,13 +118,15 @@ def train(
         If there is no checkpoint to go on from, or it is damaged or of another recipe or other sections.
     """
     with _reproducible(recipe.seed, threads):
-        trainer = _Trainer(measured, recipe, usable_device(device))
+        trainer = _Trainer(measured, recipe, usable_device(device), profile)
         if resume:
-            trainer.load(_checkpoint(folder))
+            if checkpoint is None:
+                raise StoreError("checkpoint: missing, needed to resume a training")
+            trainer.load(checkpoint)
         while trainer.training.epoch < recipe.epochs:
             told(trainer.one_epoch(assess))
-            if folder is not None:
-                trainer.save(_checkpoint(folder))
+            if checkpoint is not None:
+                trainer.save(checkpoint)
         return trainer.training
 
 
@@ -142,17 +154,20 @@ def starting_intensity(grains_per_pixel: float) -> float:
 class _Trainer:
     """The networks with their optimisers, and the steps of one epoch."""
 
-    def __init__(self, measured: Measured, recipe: GrainRecipe, device: torch.device) -> None:
+    def __init__(
+        self, measured: Measured, recipe: GrainRecipe, device: torch.device, profile: IntensityProfile | None
+    ) -> None:
         self.measured, self.recipe, self.device = measured, recipe, device
         areas = sum(int((depth > measured.margin).sum()) for depth in measured.depths)
         if not areas:
             raise ImageError("sections: found no pixel far enough inside of a particle")
         self.pool = _Pool.cut(measured, recipe, device) if recipe.method == "energy" else None
         self.visible = self._visible_grains()
-        self.training = Training(starting_intensity(self.visible), self.visible)
+        spacing = starting_intensity(self.visible) ** (-1 / 3)
+        self.training = Training(profile or starting_intensity(self.visible), self.visible)
         net = recipe.net
         self.net = MarkerGenerator(
-            self.training.intensity ** (-1 / 3), sees_distance=net.sees_distance, widths=net.widths,
+            spacing, sees_distance=net.sees_distance, widths=net.widths,
             diagonal_range=net.diagonal_range, offset_range=net.offset_range,
         ).to(device)  # fmt: skip
         self.average = {name: p.detach().clone() for name, p in self.net.named_parameters()}
@@ -167,6 +182,7 @@ class _Trainer:
         """Do the steps of an epoch, move the intensity, and assess the state when it is time."""
         recipe, state, start = self.recipe, self.training, time.perf_counter()
         facts: dict[str, list[float]] = {}
+        self.about_knots: list[np.ndarray] = []
         for step in range(recipe.steps):
             generator = np.random.default_rng([recipe.seed, _NOISE_OF["step"], state.epoch, step])
             self._set_rate((state.epoch * recipe.steps + step) / (recipe.epochs * recipe.steps))
@@ -181,15 +197,11 @@ class _Trainer:
                 f"temperature {recipe.temperature:g}, window {recipe.window}, batch {recipe.batch}), expected a recipe "
                 "of smaller steps, or of more and larger windows where these hold hardly a whole grain"
             )
-        ratio = self.visible / means["visible"]
-        state.intensity *= 1 - recipe.intensity_weight + recipe.intensity_weight * ratio
+        self._move_intensity(means["visible"])
         done = state.epoch + 1
         told: dict[str, Any] = {
-            "epoch": done,
-            **means,
-            "intensity": state.intensity,
-            "seconds": time.perf_counter() - start,
-        }
+            "epoch": done, **means, **_described(state.intensity), "seconds": time.perf_counter() - start
+        }  # fmt: skip
         if done % recipe.assess_every == 0 or done == recipe.epochs:
             arrays, threads, start = self._averaged_arrays(), torch.get_num_threads(), time.perf_counter()
             distances = assess(arrays, state.intensity)
@@ -203,11 +215,28 @@ class _Trainer:
         state.history.append(told)
         return told
 
+    def _move_intensity(self, visible: float) -> None:
+        """Follow Eq. (13): by all visible grains, or at each knot by the whole grains about its distance."""
+        state, weight = self.training, self.recipe.intensity_weight
+        if not isinstance(state.intensity, IntensityProfile):
+            state.intensity *= 1 - weight + weight * self.visible / visible
+            return
+        measured, generated = np.sum(self.about_knots, axis=0)
+        ratio = np.clip(measured / np.maximum(generated, 1e-9), 1 / _MOST_CHANGE, _MOST_CHANGE)
+        values = np.array(state.intensity.values) * (1 - weight + weight * ratio)
+        least = values.max() / MOST_UNEQUAL
+        state.intensity = IntensityProfile(state.intensity.knots, tuple(np.maximum(values, least).tolist()))
+
     def _energy_step(self, generator: np.random.Generator) -> dict[str, float]:
         assert self.pool is not None
         places, truth = self.pool.draw(self.recipe.batch, generator)
         windows, unlike = self._generated(places, generator)
-        loss = self.pool.mismatch(windows.features(), truth) + self.recipe.noise_weight * unlike
+        found = windows.features()
+        if isinstance(self.training.intensity, IntensityProfile):
+            distances = (rows[:, 3].detach().cpu().numpy() for rows in (truth, found))
+            knots = self.training.intensity.knots
+            self.about_knots.append(np.stack([hats(knots, away).sum(axis=0) for away in distances]))
+        loss = self.pool.mismatch(found, truth) + self.recipe.noise_weight * unlike
         length = self._descend(self.net, self.optimiser, loss)
         self._move_average()
         return {"loss": loss.item(), "gradient": length, "visible": windows.visible_per_pixel}
@@ -297,9 +326,11 @@ class _Trainer:
             if state.best is None
             else (*state.best[:2], {n: torch.from_numpy(a) for n, a in state.best[2].items()})
         )
+        if best is not None:
+            best = (best[0], _plain(best[1]), best[2])
         content = {
             "recipe": self.recipe.model_dump_json(), "sections": self.measured.digest(),
-            "intensity": state.intensity, "history": state.history,
+            "intensity": _plain(state.intensity), "history": state.history,
             "best": best, "average": self.average, "parts": self._parts(),
         }  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -322,8 +353,9 @@ class _Trainer:
             raise StoreError(f"{path}: is of other sections; train without resuming, or on the sections of then")
         best = content["best"]
         if best is not None:
-            best = (best[0], best[1], {name: tensor.cpu().numpy() for name, tensor in best[2].items()})
-        self.training = Training(content["intensity"], self.visible, content["history"], best)
+            arrays = {name: tensor.cpu().numpy() for name, tensor in best[2].items()}
+            best = (best[0], _from_plain(best[1]), arrays)
+        self.training = Training(_from_plain(content["intensity"]), self.visible, content["history"], best)
         self.average = content["average"]
         for name, part in self._stateful().items():
             part.load_state_dict(content["parts"][name])
@@ -373,6 +405,21 @@ class _Pool:
         return self.places[rows], torch.cat([self.features[k] for k in rows])
 
 
+def _described(intensity: Intensity) -> dict[str, Any]:
+    """Return what the history keeps of an intensity; of one that varies, its greatest value is the number."""
+    if isinstance(intensity, IntensityProfile):
+        return {"intensity": intensity.highest, "knots": list(intensity.knots), "intensities": list(intensity.values)}
+    return {"intensity": intensity}
+
+
+def _plain(intensity: Intensity) -> Any:
+    return (intensity.knots, intensity.values) if isinstance(intensity, IntensityProfile) else intensity
+
+
+def _from_plain(content: Any) -> Intensity:
+    return content if isinstance(content, float) else IntensityProfile(*map(tuple, content))
+
+
 def _unlike_noise(logs: torch.Tensor, distances: np.ndarray) -> torch.Tensor:
     """Return how unlike the noise of the entries of D is, 0 if alike and independent, and those across are equal.
 
@@ -412,9 +459,3 @@ def _reproducible(seed: int, threads: int | None) -> Iterator[None]:
         finally:
             torch.set_num_threads(before[0])
             torch.use_deterministic_algorithms(before[1])
-
-
-def _checkpoint(folder: Path | None) -> Path:
-    if folder is None:
-        raise StoreError("folder: missing, needed to resume a training")
-    return folder / CHECKPOINT

@@ -18,6 +18,7 @@ from nmcdist.calibration.sections import Section
 from nmcdist.calibration.tessellation_fit import MISSING, Fit
 from nmcdist.descriptors import grains as descriptors_3d
 from nmcdist.descriptors import sections as descriptors_2d
+from nmcdist.descriptors.grain_moments import DEGENERATE, check_labels, find_runs, grain_moments
 from nmcdist.errors import InputError
 from nmcdist.geometry.tessellation import label_lattice
 from nmcdist.models.grains import GrainModel, Grains
@@ -28,8 +29,10 @@ Samples = Mapping[str, np.ndarray]
 RADIUS = "radius_nm"
 CHORDS = "chord_length_nm"
 OF_SECTIONS = ("area_nm2", "elongation", "angle_to_radius")
+SHORT_AXIS = "short_axis_angle"
 OF_GRAINS = (
-    "volume_nm3", "equivalent_diameter_nm", "elongation", "angle_to_radius", "neighbours", "boundary_area_nm2"
+    "volume_nm3", "equivalent_diameter_nm", "elongation", "flatness", "angle_to_radius", "neighbours",
+    "boundary_area_nm2",
 )  # fmt: skip
 BINS = 5  # of radius
 
@@ -79,6 +82,16 @@ class Floor:
     repetitions: int
 
 
+@dataclass(frozen=True)
+class Errors:
+    """Half the widths of the intervals of a :class:`Distance`; None where one is not known."""
+
+    ks: float | None
+    wasserstein: float | None
+    profile_ks: float | None
+    profile_wasserstein: float | None
+
+
 def section_samples(sections: Sequence[Section]) -> dict[str, np.ndarray]:
     """Return the descriptors of the grains in planar sections, pooled.
 
@@ -121,15 +134,17 @@ def grain_samples(
     Returns
     -------
     dict of str to ndarray of float64
-        volume_nm3, equivalent_diameter_nm, elongation, angle_to_radius (NaN where undefined), neighbours,
-        boundary_area_nm2 and radius_nm.
+        volume_nm3, equivalent_diameter_nm, elongation, flatness, angle_to_radius (NaN where undefined), neighbours,
+        boundary_area_nm2 and radius_nm; short_axis_angle, the angle between the shortest axis and the radius in
+        [0, pi/2] (NaN where undefined).
     """
-    tables = []
+    tables, angles = [], [np.empty(0)]
     for index in range(start, start + count):
         particle = particle_model.draw(seed, index)
         labels, origin = particle.voxelize(voxel_size_nm), particle.grid(voxel_size_nm)[1]
         tables.append(descriptors_3d.describe_grains(labels, voxel_size_nm, origin))
-    return _pooled(tables, OF_GRAINS)
+        angles.append(_short_axis_angles(labels, voxel_size_nm, origin))
+    return {**_pooled(tables, OF_GRAINS), SHORT_AXIS: np.concatenate(angles)}
 
 
 def generated_sections(grain_model: GrainModel, like: Sequence[Section], seed: int, start: int = 0) -> list[Section]:
@@ -298,6 +313,7 @@ def table(
     found: Mapping[str, Distance],
     floor: Mapping[str, Floor],
     baselines: Mapping[str, Mapping[str, Distance]],
+    errors: Mapping[str, Errors] | None = None,
 ) -> list[dict[str, Any]]:
     """Return a row a descriptor: the model's distances beside the noise floor and the baselines, as JSON keeps them.
 
@@ -310,12 +326,15 @@ def table(
     floor : dict of str to Floor
     baselines : dict of str to dict of str to Distance
         By the baseline's name.
+    errors : dict of str to Errors, optional
+        Of the model's distances, where they are known.
 
     Returns
     -------
     list of dict
         Keys: descriptor, dimension, unit; ks, w1 (in standard deviations of the truth), w1_own (in the unit),
-        profile_ks, profile_w1, n_found, n_truth; floor_ks, floor_ks_largest, floor_w1, floor_w1_largest,
+        profile_ks, profile_w1, n_found, n_truth; error_ks, error_w1, error_profile_ks, error_profile_w1 (None where
+        not known); floor_ks, floor_ks_largest, floor_w1, floor_w1_largest,
         floor_profile_ks, floor_profile_w1; and for each baseline NAME: NAME_ks, NAME_w1, NAME_profile_ks,
         NAME_profile_w1 and NAME_times, its w1 over that of the model (None if that is 0).
     """
@@ -324,6 +343,7 @@ def table(
         row: dict[str, Any] = {"descriptor": name, "dimension": dimension, "unit": _unit(name, dimension)}
         row |= _entries("", distance) | {"w1_own": distance.wasserstein_own}
         row |= {"n_found": distance.n_found, "n_truth": distance.n_truth}
+        row |= _entries("error_", (errors or {}).get(name, _NO_ERRORS))
         row |= _entries("floor_", floor[name])
         row |= {"floor_ks_largest": floor[name].ks_largest, "floor_w1_largest": floor[name].wasserstein_largest}
         for label, others in baselines.items():
@@ -333,7 +353,10 @@ def table(
     return rows
 
 
-def _entries(prefix: str, of: Distance | Floor) -> dict[str, float | None]:
+_NO_ERRORS = Errors(None, None, None, None)
+
+
+def _entries(prefix: str, of: Distance | Floor | Errors) -> dict[str, float | None]:
     values = {
         "ks": of.ks, "w1": of.wasserstein, "profile_ks": of.profile_ks, "profile_w1": of.profile_wasserstein
     }  # fmt: skip
@@ -342,7 +365,7 @@ def _entries(prefix: str, of: Distance | Floor) -> dict[str, float | None]:
 
 def _unit(name: str, dimension: str) -> str:
     columns = descriptors_2d.COLUMNS if dimension == "2D" else descriptors_3d.COLUMNS
-    return "nm" if name == CHORDS else columns[name].unit
+    return {CHORDS: "nm", SHORT_AXIS: "rad"}.get(name) or columns[name].unit
 
 
 def _pooled(tables: Sequence[Any], names: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -350,6 +373,17 @@ def _pooled(tables: Sequence[Any], names: tuple[str, ...]) -> dict[str, np.ndarr
         name: np.concatenate([np.empty(0), *(t[name].values.astype(np.float64) for t in tables)])
         for name in (*names, RADIUS)
     }
+
+
+def _short_axis_angles(labels: np.ndarray, voxel_size_nm: float, origin: tuple[float, ...]) -> np.ndarray:
+    """Return the angle between shortest axis and radius of each grain, in the order of their labels."""
+    _, mean, covariance = grain_moments(find_runs(check_labels(labels, 3)))
+    moments, axes = np.linalg.eigh(covariance)
+    places, shortest = np.asarray(origin) + voxel_size_nm * mean, axes[:, :, 0]
+    along = np.abs((places * shortest).sum(axis=1))
+    across = np.sqrt((np.cross(places, shortest) ** 2).sum(axis=1))
+    unclear = (moments[:, 1] - moments[:, 0] <= DEGENERATE * moments[:, 1]) | ~places.any(axis=1)
+    return np.where(unclear, np.nan, np.arctan2(across, along))
 
 
 def _checked(name: str, values: Any) -> np.ndarray:

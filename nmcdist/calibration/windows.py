@@ -23,6 +23,7 @@ from nmcdist.calibration.sections import Section
 from nmcdist.calibration.tessellation_fit import Tessellation2D
 from nmcdist.errors import ImageError
 from nmcdist.geometry.frames import radial_frames
+from nmcdist.models.intensity import IntensityProfile
 
 TILE = 8  # pixels along an edge of a tile that shares a list of grains
 LISTED = 24  # grains of lowest cost at the middle of a tile that its pixels choose from
@@ -85,24 +86,30 @@ class Seeds:
     frames: np.ndarray
 
 
-def seeds_around(places: Places, intensity: float, generator: np.random.Generator) -> Seeds:
+def seeds_around(places: Places, intensity: float | IntensityProfile, generator: np.random.Generator) -> Seeds:
     """Draw the Poisson seeds around windows, with what a net is to know of each.
+
+    Where the intensity varies, seeds of its greatest value around a window are thinned.
 
     Parameters
     ----------
     places : Places
-    intensity : float
+    intensity : float or IntensityProfile
         Seeds per cubed pixel.
     generator : numpy.random.Generator
     """
-    spacing = intensity ** (-1 / 3)
-    reach, rim = REACH * spacing, (REACH + RIM) * spacing
     near, everything, neighbours, starts, known = [], [], [], [0], 0
     for centre in places.centres:
         middle, half = np.array([*centre, 0.0]), np.array([places.size / 2, places.size / 2, 0.0])
+        lowest, highest = _intensities(intensity, centre, places.size)
+        spacing = lowest ** (-1 / 3)
+        reach, rim = REACH * spacing, (REACH + RIM) * spacing
         extent = 2 * (half + rim)
-        count = max(int(generator.poisson(intensity * extent.prod())), NET_NEIGHBOURS + 1)
+        count = max(int(generator.poisson(highest * extent.prod())), NET_NEIGHBOURS + 1)
         offsets = extent * (generator.random((count, 3)) - 0.5)
+        if isinstance(intensity, IntensityProfile):
+            offsets = offsets[_thinned(intensity, highest, middle + offsets, generator)]
+            count = len(offsets)
         inside = (np.abs(offsets) <= half + reach).all(axis=1)
         points = middle + np.concatenate([offsets[inside], offsets[~inside]])
         m = int(inside.sum())
@@ -117,6 +124,26 @@ def seeds_around(places: Places, intensity: float, generator: np.random.Generato
     first = np.concatenate(near)
     frames, inputs = net_inputs(first, np.concatenate(everything), np.concatenate(neighbours), generator)
     return Seeds(first, np.array(starts), inputs, frames)
+
+
+def _intensities(intensity: float | IntensityProfile, centre: np.ndarray, size: int) -> tuple[float, float]:
+    """Return the least and the greatest intensity around a window."""
+    if not isinstance(intensity, IntensityProfile):
+        return intensity, intensity
+    away = math.hypot(*centre)
+    beyond = size / math.sqrt(2) + (REACH + RIM) * intensity.lowest ** (-1 / 3)
+    return intensity.between(max(away - beyond, 0.0), away + beyond)
+
+
+def _thinned(
+    intensity: IntensityProfile, highest: float, points: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """Tell which points of a process of the highest intensity are of the process itself; 13 at least."""
+    share = np.minimum(intensity.at(np.sqrt((points**2).sum(axis=1))) / highest, 1.0)
+    stays = generator.random(len(points)) < share
+    if stays.sum() <= NET_NEIGHBOURS:
+        stays[: NET_NEIGHBOURS + 1] = True
+    return stays
 
 
 def net_inputs(

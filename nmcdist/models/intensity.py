@@ -42,14 +42,14 @@ class IntensityProfile:
         """The greatest intensity anywhere."""
         return max(self.values)
 
-    def at(self, distance: np.ndarray) -> np.ndarray:
+    def at(self, distance: float | np.ndarray) -> np.ndarray:
         """Return the intensity at distances from the centre."""
-        return np.interp(distance, self.knots, self.values)
+        return np.asarray(np.interp(distance, self.knots, self.values))
 
     def between(self, near: float, far: float) -> tuple[float, float]:
         """Return the least and the greatest intensity at the distances from `near` to `far`."""
         inside = [value for knot, value in zip(self.knots, self.values, strict=True) if near < knot < far]
-        values = [*inside, *(float(self.at(np.float64(r))) for r in (near, far))]
+        values = [*inside, *(float(self.at(r)) for r in (near, far))]
         return min(values), max(values)
 
     def seeds_within(self, radius: float | np.ndarray) -> np.ndarray:

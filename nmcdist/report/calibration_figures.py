@@ -143,6 +143,42 @@ def orientations(
     return path
 
 
+def intensity(laws: Sequence[Mapping[str, Any]], taken: str, path: Path) -> Path:
+    """Draw the laws of the seeds' intensity that were fitted, and the grains per area of each by distance.
+
+    Parameters
+    ----------
+    laws : sequence of dict
+        As :func:`nmcdist.calibration.calibrate.calibrate_grains` keeps them.
+    taken : str
+        Name of the law that the bundle has.
+    path : Path
+        PNG file to write.
+    """
+    with figure(1, 2, 12, 4.8) as (drawing, axes):
+        left, right = axes[0]
+        reach = max([row["to_nm"] for law in laws for row in law["counts"]] + [1.0]) / 1000
+        for law, colour, marker in zip(laws, (PORE, GRAPHITE), "os", strict=False):
+            label = law["law"] + (" (taken)" if law["law"] == taken else "")
+            rows = [row for row in law["counts"] if row["ratio"] is not None]
+            at = [(row["from_nm"] + row["to_nm"]) / 2000 for row in rows]
+            # Where no error is known, none is drawn.
+            errors = [row["error"] or 0.0 for row in rows]
+            left.errorbar(at, [row["ratio"] for row in rows], errors, fmt=marker, color=colour, capsize=4, label=label)
+            places = np.linspace(0, reach, 200)
+            values = np.interp(places, np.array(law["knots_nm"]) / 1000, 1e9 * np.array(law["per_nm3"]))
+            right.plot(places, values, color=colour, label=label)
+        left.axhline(1.0, color=_REFERENCE, linestyle=":", label="as many as measured")
+        left.set(ylabel="grains per area, generated / measured")
+        right.set(ylabel="seeds / µm⁻³", ylim=(0, None))
+        for tag, panel in zip("ab", (left, right), strict=True):
+            panel.set(xlabel="distance from the centre / µm", xlim=(0, reach))
+            panel.legend(fontsize=10)
+            panel.set_title(tag, loc="left", fontweight="bold")
+        drawing.savefig(path)
+    return path
+
+
 def training(
     epochs: Sequence[Mapping[str, Any]], chosen: int, target: float | None, pixel_size_nm: float, path: Path
 ) -> Path:

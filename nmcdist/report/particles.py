@@ -77,7 +77,7 @@ def _figures(collection: Collection, seen: Survey, studies: list[FrameStudy], fo
 
 
 def _text(collection: Collection, seen: Survey, studies: list[FrameStudy]) -> list[str]:
-    recipe = collection.recipe
+    recipe, bundle = collection.recipe, collection.bundle
     measured = recipe["descriptors"]
     how = (
         "Grains were not measured: their sizes and places come from the lattice that decides which are kept."
@@ -89,6 +89,7 @@ def _text(collection: Collection, seen: Survey, studies: list[FrameStudy]) -> li
         f"# {recipe['title']}",
         f"Dataset `{recipe['name']}` {recipe['version']}: {collection.count} particles, bundle `{recipe['bundle']}`, "
         f"seed {recipe['seed']}. {how}",
+        f"The bundle: {bundle.title}. Calibrated on: {bundle.calibration.data}.",
         "## The run",
         markdown(["quantity", "this run", "paper"], tables.run_rows(collection, seen)),
         _assumed(collection),

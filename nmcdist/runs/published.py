@@ -66,6 +66,8 @@ def store_attrs(
         "version": recipe.version,
         "bundle": _text(bundle.model_dump(by_alias=True, mode="json")),
         "bundle_hash": bundle.content_hash,
+        "bundle_title": bundle.title,
+        "bundle_calibrated_on": bundle.calibration.data,
         "recipe": _text(recipe.content),
         "recipe_hash": recipe.content_hash,
         "fingerprint": fingerprint(recipe, bundle.content_hash, by_blocks=by_blocks),

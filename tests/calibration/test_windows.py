@@ -15,6 +15,7 @@ from nmcdist.calibration.windows import Measured, Places, complete_grains, net_i
 from nmcdist.errors import ImageError
 from nmcdist.geometry.tessellation import radial_matrices
 from nmcdist.models.grains import nearest
+from nmcdist.models.intensity import IntensityProfile
 from nmcdist.models.markers import marker_law
 
 PIXEL = 50.0
@@ -61,6 +62,21 @@ def test_seeds_are_as_many_as_the_intensity_says():
     reach = windows.REACH * intensity ** (-1 / 3)
     expected = intensity * (32 + 2 * reach) ** 2 * 2 * reach
     assert np.mean(counts) == pytest.approx(expected, abs=4 * math.sqrt(expected / n))
+
+
+def test_seeds_that_vary_are_as_many_as_the_integral_says():
+    """Near the plane, beside the window: 400 draws, by distance from the centre, bound 4 standard errors."""
+    places, n = everywhere(1, 32, 30.0), 400
+    profile = IntensityProfile((0.0, 50.0), (0.0008, 0.003))
+    rng, edges, counts = np.random.default_rng(3), np.array([20.0, 26.0, 34.0, 42.0]), []
+    for _ in range(n):
+        near = seeds_around(places, profile, rng).near
+        inside = (np.abs(near - [24.0, -18.0, 0.0]) < [16.0, 16.0, 8.0]).all(axis=1)
+        counts.append(np.histogram(np.linalg.norm(near[inside], axis=1), edges)[0])
+    box = np.random.default_rng(4).uniform([8.0, -34.0, -8.0], [40.0, -2.0, 8.0], (400_000, 3))
+    away = np.linalg.norm(box, axis=1)
+    means = np.histogram(away, edges, weights=profile.at(away))[0] * 32 * 32 * 16 / len(box)
+    assert (np.abs(np.mean(counts, axis=0) - means) < 4 * np.sqrt(means / n) + 0.01 * means).all()
 
 
 def test_neighbours_are_as_far_as_those_of_a_poisson_process():
