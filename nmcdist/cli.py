@@ -345,6 +345,10 @@ def calibrate() -> None:
 @click.option("--misorientation-deg", type=float, default=5.0, show_default=True, help="Between two grains of a map.")
 @click.option("--min-pixels", type=int, default=0, show_default=True, help="Of a grain of a map.")
 @click.option("--min-confidence", type=float, help="Of a pixel of a map; others are missing.")
+@click.option(
+    "--repeats", type=click.IntRange(0), default=0, show_default=True,
+    help="Further trainings with other seeds, for the spread of the distances; each takes as long as the first.",
+)  # fmt: skip
 @click.option("--centres", type=_PATH, help="Centres of the particles in the sections, .csv, .json or .yaml.")
 @click.option(
     "--device", default="cpu", show_default=True,
@@ -375,7 +379,7 @@ def calibrate_grains_command(
         from nmcdist.calibration.training import CHECKPOINT
     except ImportError as error:
         raise InputError(f"calibrate needs {error.name}: pip install 'nmcdist[calibration]'") from None
-    from nmcdist.report.calibration import report_calibration
+    from nmcdist.report.calibration import headline, report_calibration
 
     try:
         calibrate_grains(
@@ -388,7 +392,7 @@ def calibrate_grains_command(
         else:
             _complain("interrupted before the first epoch was done; start again with the same command")
         return INTERRUPTED
-    click.echo(f"{out / 'bundle'}\n{report_calibration(out, out / 'report')}")
+    click.echo(f"{out / 'bundle'}\n{report_calibration(out, out / 'report')}\n{headline(out)}")
     return 0
 
 

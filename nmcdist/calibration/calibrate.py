@@ -6,6 +6,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,16 @@ import numpy as np
 from nmcdist.bundle import Bundle, save_bundle
 from nmcdist.calibration import validation
 from nmcdist.calibration.central import central_sections
-from nmcdist.calibration.comparison import InSections, InSpace, Rows, fit_baselines
+from nmcdist.calibration.comparison import InSections, InSpace, fit_baselines
 from nmcdist.calibration.grains import Prepared, check_base, train_grains
 from nmcdist.calibration.laws import Choice, Law, choose, laws_to_fit
 from nmcdist.calibration.recipe import GrainRecipe
+from nmcdist.calibration.repeats import spread
 from nmcdist.calibration.sections import SAME_SIZE, Section
 from nmcdist.calibration.training import CHECKPOINT, Training, usable_device
 from nmcdist.errors import ImageError, InputError, StoreError
 from nmcdist.models.grains import GrainModel
+from nmcdist.models.intensity import IntensityProfile
 from nmcdist.models.particle import ParticleModel
 
 NUMBERS = "calibration.json"
@@ -41,6 +44,7 @@ def calibrate_grains(
     *,
     held_out: Sequence[Section] = (),
     truth: Bundle | None = None,
+    repeats: int = 0,
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
@@ -64,6 +68,9 @@ def calibrate_grains(
         What the model is compared with, as it is given: none is left out. Default: the sections that it is trained on.
     truth : Bundle, optional
         Of the phantom that the sections are of; grains in space are compared too then.
+    repeats : int
+        Further trainings, with other seeds, whose distances say how much these hang on the random numbers. Each takes
+        as long as the first.
     resume : bool
         Whether to go on from the checkpoint in the folder.
     device, threads
@@ -99,7 +106,9 @@ def calibrate_grains(
     compared = _fitted_held_out(held_out, prepared) if held_out else prepared.sections
     compared_with = f"{len(compared)} held-out sections" if held_out else "the sections of the training"
     data = f"{_data(kept, truth)}; distances from {compared_with}"
-    trained = _train(prepared, recipe, base, data, out, resume, {"device": device, "threads": threads}, told)
+    trainer = _Trainer(prepared, recipe, base, data, out, resume, {"device": device, "threads": threads}, told)
+    laws = laws_to_fit(prepared.sections, recipe)
+    trained = {law: trainer.train(law, profile, first=law == next(iter(laws))) for law, profile in laws.items()}
     choice = choose(prepared.sections, recipe, {law: bundle for law, (bundle, _) in trained.items()})
     told({"event": "intensity", "law": choice.law, "why": choice.why})
     bundle, training = trained[choice.law]
@@ -108,7 +117,11 @@ def calibrate_grains(
     epochs = [epoch for _, each in trained.values() for epoch in each.history]
     step_s = sum(epoch["seconds"] for epoch in epochs)  # of all epochs, those before it was resumed too
     train_s = step_s + sum(epoch.get("assess_seconds", 0.0) for epoch in epochs)
-    (rows, counts), compare_s = _timed(lambda: _compare(bundle, prepared, compared, base, recipe, truth))
+    comparisons, begin_s = _timed(lambda: _comparisons(prepared, compared, base, recipe, truth))
+    tables, end_s = _timed(lambda: {dimension: of.compare(bundle) for dimension, of in comparisons.items()})
+    rows = [row for distances, _ in tables.values() for row in distances]
+    others = trainer.repeated(choice.law, laws[choice.law], repeats)
+    by_training = [{of: by.distances(b) for of, by in comparisons.items()} for b in (bundle, *others) if repeats]
     bundle = _with_distances(bundle, rows)
     generated = validation.generated_sections(GrainModel.from_bundle(bundle), compared, recipe.seed + _SHOWN)
     groups = {"kept": prepared.sections, "measured": compared, "generated": generated, "dropped": dropped}
@@ -130,10 +143,11 @@ def calibrate_grains(
         "laws": [_law(law, *trained[law], choice) for law in trained],
         "chosen": {"law": choice.law, "why": choice.why, "criteria": list(choice.criteria)},
         "distances": rows,
-        "counts": counts,
+        "counts": {"2D": [], "3D": []} | {dimension: counts for dimension, (_, counts) in tables.items()},
+        "repeats": spread(by_training) if repeats else [],
         "cost": {
-            "device": device, "machine": platform.machine(), "fit_s": fit_s, "train_s": train_s, "compare_s": compare_s,
-            "steps_per_s": len(epochs) * recipe.steps / step_s,
+            "device": device, "machine": platform.machine(), "fit_s": fit_s, "train_s": train_s,
+            "compare_s": begin_s + end_s, "steps_per_s": len(epochs) * recipe.steps / step_s,
         },
     }  # fmt: skip
     (out / NUMBERS).write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
@@ -143,20 +157,41 @@ def calibrate_grains(
     return bundle
 
 
-def _train(
-    prepared: Prepared, recipe: GrainRecipe, base: Bundle, data: str, out: Path, resume: bool, how: dict[str, Any],
-    told: Told,
-) -> dict[Law, tuple[Bundle, Training]]:  # fmt: skip
-    """Train one net for each law of the intensity; the first has the checkpoint that a training is known by."""
-    trained: dict[Law, tuple[Bundle, Training]] = {}
-    for law, profile in laws_to_fit(prepared.sections, recipe).items():
-        checkpoint = out / (CHECKPOINT if not trained else f"{law}-{CHECKPOINT}")
-        trained[law] = train_grains(
-            prepared, recipe, base, data, date.today().isoformat(), profile, checkpoint=checkpoint,
-            resume=resume and checkpoint.exists(), **how,
-            told=lambda facts, law=law: told({"event": "epoch", "law": law, **facts}),
+@dataclass(frozen=True)
+class _Trainer:
+    """What all trainings of a calibration share."""
+
+    prepared: Prepared
+    recipe: GrainRecipe
+    base: Bundle
+    data: str
+    out: Path
+    resume: bool
+    how: dict[str, Any]
+    told: Told
+
+    def train(self, law: Law, profile: IntensityProfile | None, *, first: bool) -> tuple[Bundle, Training]:
+        """Train a net with a law; the first has the checkpoint that a calibration is known by."""
+        name = CHECKPOINT if first else f"{law}-{CHECKPOINT}"
+        return self._trained(self.recipe, profile, name, {"law": law})
+
+    def repeated(self, law: Law, profile: IntensityProfile | None, count: int) -> list[Bundle]:
+        """Train nets with a law and other seeds."""
+        bundles = []
+        for k in range(1, count + 1):
+            recipe = self.recipe.model_copy(update={"seed": self.recipe.seed + k})
+            bundles.append(self._trained(recipe, profile, f"repeat-{k}-{CHECKPOINT}", {"law": law, "repeat": k})[0])
+        return bundles
+
+    def _trained(
+        self, recipe: GrainRecipe, profile: IntensityProfile | None, name: str, which: dict[str, Any]
+    ) -> tuple[Bundle, Training]:
+        checkpoint = self.out / name
+        return train_grains(
+            self.prepared, recipe, self.base, self.data, date.today().isoformat(), profile, checkpoint=checkpoint,
+            resume=self.resume and checkpoint.exists(), **self.how,
+            told=lambda facts: self.told({"event": "epoch", **which, **facts}),
         )  # fmt: skip
-    return trained
 
 
 def _law(law: Law, bundle: Bundle, training: Training, choice: Choice) -> dict[str, Any]:
@@ -171,17 +206,13 @@ def _law(law: Law, bundle: Bundle, training: Training, choice: Choice) -> dict[s
     }  # fmt: skip
 
 
-def _compare(
-    bundle: Bundle, prepared: Prepared, measured: Sequence[Section], base: Bundle, recipe: GrainRecipe,
-    truth: Bundle | None,
-) -> tuple[Rows, dict[str, Rows]]:  # fmt: skip
-    """Return distances, and grains by distance from the centre, in sections and in space where the truth is known."""
+def _comparisons(
+    prepared: Prepared, measured: Sequence[Section], base: Bundle, recipe: GrainRecipe, truth: Bundle | None
+) -> dict[str, InSections | InSpace]:
+    """Return what models are compared with, in sections and, where the truth is known, in space."""
     baselines = fit_baselines(prepared.sections, truth or base, recipe.seed)
-    rows, counts = InSections(measured, baselines, recipe.seed, truth).compare(bundle)
-    if truth is None:
-        return rows, {"2D": counts, "3D": []}
-    others, per_volume = InSpace(truth, baselines, recipe.seed).compare(bundle)
-    return rows + others, {"2D": counts, "3D": per_volume}
+    found: dict[str, InSections | InSpace] = {"2D": InSections(measured, baselines, recipe.seed, truth)}
+    return found if truth is None else found | {"3D": InSpace(truth, baselines, recipe.seed)}
 
 
 def _with_distances(bundle: Bundle, rows: Sequence[dict[str, Any]]) -> Bundle:

@@ -15,7 +15,7 @@ from nmcdist.calibration import validation
 from nmcdist.calibration.baselines import isotropic_power, poisson_voronoi
 from nmcdist.calibration.counts import bin_edges, compare_counts, count_grains
 from nmcdist.calibration.sections import Section
-from nmcdist.calibration.validation import RADIUS, Errors, Floor, Samples
+from nmcdist.calibration.validation import RADIUS, Distance, Errors, Floor, Samples
 from nmcdist.models.grains import GrainModel
 from nmcdist.models.particle import ParticleModel
 
@@ -79,6 +79,11 @@ class InSections:
         rows = validation.table("2D", found, self._floor(bundle), self._baselines, errors)
         return rows, self._counts(drawn)
 
+    def distances(self, bundle: Bundle) -> dict[str, Distance]:
+        """Return the distances of a model alone, by descriptor."""
+        drawn = self._generated(bundle, _COMPARED, DRAWS)
+        return validation.distances(pooled(_of_each(drawn)), pooled(self._samples))
+
     def counts(self, bundle: Bundle) -> Rows:
         """Return the grains per area of a model by distance from the centre, beside those measured."""
         return self._counts(self._generated(bundle, _COMPARED, DRAWS))
@@ -139,11 +144,18 @@ class InSpace:
         counts : list of dict
             As from :func:`grains_per_volume`.
         """
-        shells = {name: record.value for name, record in self.truth.values.items() if name.startswith("shell_")}
-        each = self._drawn(bundle.with_parameters(**shells), _COMPARED)
+        each = self._drawn(self._in_shells(bundle), _COMPARED)
         found = validation.distances(pooled(each), pooled(self._samples))
         rows = validation.table("3D", found, self._floor, self._baselines, jackknife(each, self._samples))
         return rows, grains_per_volume(each, self._samples)
+
+    def distances(self, bundle: Bundle) -> dict[str, Distance]:
+        """Return the distances of a model alone, by descriptor."""
+        return validation.distances(pooled(self._drawn(self._in_shells(bundle), _COMPARED)), pooled(self._samples))
+
+    def _in_shells(self, bundle: Bundle) -> Bundle:
+        shells = {name: record.value for name, record in self.truth.values.items() if name.startswith("shell_")}
+        return bundle.with_parameters(**shells)
 
     def _drawn(self, bundle: Bundle, stream: int, first: int = 0, count: int | None = None) -> list[Samples]:
         model = ParticleModel.from_bundle(bundle)

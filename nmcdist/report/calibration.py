@@ -6,7 +6,7 @@ from typing import Any
 
 from nmcdist.report import calibration_figures as figures
 from nmcdist.report import calibration_verdict
-from nmcdist.report.calibration_numbers import NUMBERS, SECTIONS, Count, Names, Numbers, Row, Seen, read_numbers
+from nmcdist.report.calibration_numbers import NAMES, NUMBERS, SECTIONS, Count, Names, Numbers, Row, Seen, read_numbers
 from nmcdist.report.pages import make_folder, write_page
 from nmcdist.report.tables import markdown, write_csv
 
@@ -39,6 +39,11 @@ def report_calibration(folder: Path, out: Path) -> Path:
     make_folder(out)
     write_csv(out / "distances.csv", *_distances(numbers.distances))
     return write_page(out, list(_text(numbers, seen)), _figures(numbers, seen, out), _captions(numbers))
+
+
+def headline(folder: Path) -> str:
+    """Return the verdict on the calibration in a folder, in one line; StoreError if its numbers cannot be read."""
+    return calibration_verdict.verdict(read_numbers(Path(folder) / NUMBERS)).headline
 
 
 def _figures(numbers: Numbers, seen: Seen, out: Path) -> list[Path]:
@@ -98,6 +103,7 @@ def _text(numbers: Numbers, seen: Seen) -> Iterator[str]:
         )
         yield from _tables(numbers.rows("3D"))
         yield from _by_distance(numbers.counts.three, "volume", "true ones")
+    yield from _repeats(numbers)
     yield "All distances: [distances.csv](distances.csv), a row a descriptor."
     yield (
         "## Fits\n\nTessellations fitted to the sections of the training: "
@@ -174,6 +180,24 @@ def _laws(numbers: Numbers) -> Iterator[str]:
     if numbers.chosen.criteria:
         listed = ", ".join(f"{value:.1f}" for value in numbers.chosen.criteria)
         yield f"Misfit of 1, 2, ... knots to the visible grains by distance, with what knots cost: {listed}."
+
+
+def _repeats(numbers: Numbers) -> Iterator[str]:
+    """Yield how the distances of trainings with other seeds differ, where there are any."""
+    if not numbers.repeats:
+        return
+    trainings = len(numbers.repeats[0].ks)
+    why = "" if trainings > 2 else " Two trainings give no interval."
+    yield (
+        f"## Trainings with other seeds\n\nKS of {trainings} trainings on the same sections, which differ in their "
+        f"random numbers only; ± is half the width of the 95 % interval of the mean, by Student's law.{why}"
+    )
+    places = {"2D": "in sections", "3D": "in space"}
+    yield markdown(
+        ["descriptor", "where", "mean KS", "±", "lowest", "highest"],
+        ([NAMES.get(row.descriptor, row.descriptor), places[row.dimension], _rounded(row.mean, 3),
+          _rounded(row.error, 3), _rounded(min(row.ks), 3), _rounded(max(row.ks), 3)] for row in numbers.repeats),
+    )  # fmt: skip
 
 
 def _by_distance(counts: Sequence[Count], per: str, reference: str) -> Iterator[str]:

@@ -112,6 +112,16 @@ class Counts(_Read):
     three: list[Count] = Field(alias="3D")
 
 
+class Repeated(_Read):
+    """The distances of one descriptor in trainings that differ in their seeds."""
+
+    dimension: Literal["2D", "3D"]
+    descriptor: str
+    ks: list[float] = Field(min_length=1)
+    mean: float
+    error: float | None
+
+
 class Epoch(_Read):
     """An epoch of the training."""
 
@@ -199,6 +209,7 @@ class Numbers(_Read):
     chosen: Chosen
     distances: list[Row]
     counts: Counts
+    repeats: list[Repeated]
     cost: Cost
 
     def rows(self, dimension: str) -> list[Row]:

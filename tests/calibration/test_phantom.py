@@ -12,16 +12,20 @@ from scipy.spatial.transform import Rotation
 
 from nmcdist.bundle import load_bundle
 from nmcdist.calibration import ebsd
+from nmcdist.calibration.counts import count_grains
 from nmcdist.calibration.phantom import phantom_bundles, phantom_sections, write_scan
 from nmcdist.calibration.sections import Section, read_section
 from nmcdist.errors import BundleError, InputError
 from nmcdist.geometry.frames import radial_matrices
+from nmcdist.models.grains import GrainModel
 from nmcdist.models.particle import ParticleModel
 from nmcdist.models.shell import ShellModel
 
 SEED = 5
 COUNT = 4
-RADII = {"radial": 4800.0, "stout": 3900.0, "isotropic": 4800.0}
+RADII = {
+    "radial": 4800.0, "stout": 3900.0, "isotropic": 4800.0, "tangential": 4800.0, "outward": 4800.0, "two-sizes": 4800.0
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +105,34 @@ def test_stout_grains_prefer_the_radius_less_and_less_outwards(sections):
 def test_isotropic_grains_prefer_nothing_anywhere(sections):
     mean, error = angles_by_radius(sections["isotropic"], [0, 1500, 2500, 3500, 6000])
     assert (np.abs(mean - 45) < 4 * error).all()
+
+
+def test_tangential_grains_lie_across_the_radius(sections):
+    mean, error = angles_by_radius(sections["tangential"], [1000, 2500, 6000])
+    assert (mean - 4 * error > 50).all()  # 45 degrees without a preferred direction
+    assert mean[1] > mean[0]
+
+
+def test_outward_grains_are_denser_near_the_surface(sections):
+    """Grains per area go with the intensity to 2/3: 1.5 times as many at 4 um as at 2 um, where shapes are alike."""
+    counts = count_grains(sections["outward"], np.array([1500.0, 2500.0, 3500.0, 4500.0]))
+    per_area = counts.grains.sum(axis=0) / counts.areas_nm2.sum(axis=0)
+    expected = ((0.5 + 1.5 * 4.0 / 4.8) / (0.5 + 1.5 * 2.0 / 4.8)) ** (2 / 3)
+    error = expected * math.sqrt((1 / counts.grains.sum(axis=0))[[0, 2]].sum())
+    assert abs(per_area[2] / per_area[0] - expected) < 4 * error
+
+
+def test_grains_of_two_sizes_are_of_two_sizes(bundles):
+    """One particle: offsets take two values, a quarter of them large, and volumes spread far more than Voronoi cells."""
+    law = GrainModel.from_bundle(bundles["two-sizes"])
+    offsets = law.draw(4000.0, SEED).offsets_nm2
+    values, counts = np.unique(offsets, return_counts=True)
+    assert len(values) == 2 and values[0] == 0
+    n = len(offsets)
+    assert abs(counts[1] / n - 0.25) < 4 * math.sqrt(0.25 * 0.75 / n)
+    particle = ParticleModel.from_bundle(bundles["two-sizes"]).draw(SEED, 0)
+    volumes = particle.volumes_nm3[particle.volumes_nm3 > 0]
+    assert volumes.std() / volumes.mean() > 2 * 0.42  # Poisson-Voronoi cells have 0.42
 
 
 def test_sections_are_of_hundreds_of_grains_and_about_200_pixels(sections):
