@@ -328,9 +328,43 @@ def test_a_phantom_is_written_as_maps_beside_its_bundle(nmcdist, tmp_path):
     [(["missing", "--out", "o"], "missing"),
      ([".", "--out", "o", "--recipe", "none.yaml"], "none.yaml: there is no such file"),
      ([".", "--out", "o", "--base", "cba-cathode"], "bundle 'cba-cathode': found neither"),
-     ([".", "--out", "o"], "found no")],
+     ([".", "--out", "o"], "found no"), ([".", "--out", "o", "--centres", "none.csv"], "none.csv: there is no such")],
 )  # fmt: skip
 def test_a_calibration_that_cannot_begin_is_refused_in_one_line(nmcdist, tmp_path, monkeypatch, arguments, fault):
     monkeypatch.chdir(tmp_path)
     assert refused(nmcdist("calibrate", "grains", *arguments), fault)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_built_in_bundles_say_what_they_were_trained_on(nmcdist):
+    _, said, _ = nmcdist("bundle", "list")
+    (line,) = (line for line in said.splitlines() if line.startswith("nmc811-stereological "))
+    assert "phantom whose law was chosen by eye, not on a material" in line
+
+
+def test_a_gpu_is_said_not_to_help(nmcdist):
+    _, said, _ = nmcdist("calibrate", "grains", "--help")
+    assert "A GPU does not help" in " ".join(said.split())
+
+
+def test_centres_of_sections_are_taken_and_the_others_are_named(nmcdist, tmp_path, monkeypatch):
+    import nmcdist.calibration.calibrate as module
+
+    seen = []
+    monkeypatch.setattr(module, "calibrate_grains", lambda sections, *rest, **options: seen.append((sections, options)))
+    monkeypatch.setattr("nmcdist.report.calibration.report_calibration", lambda *folders: "report.md")
+    monkeypatch.setattr("nmcdist.report.calibration.headline", lambda folder: "The verdict.")
+    (tmp_path / "maps").mkdir()
+    for name in ("a.npy", "b.npy"):
+        np.save(tmp_path / "maps" / name, np.arange(1, 401, dtype=np.int32).reshape(20, 20))
+    (tmp_path / "c.csv").write_text("name,y_nm,x_nm\nb.npy,250,300\n")
+    code, said, logged = nmcdist(
+        "calibrate", "grains", tmp_path / "maps", "--out", tmp_path / "out", "--pixel-size-nm", 50, "--centres",
+        tmp_path / "c.csv", "--repeats", 2,
+    )  # fmt: skip
+    assert code == 0
+    assert said.splitlines()[-1] == "The verdict."
+    ((sections, options),) = seen
+    assert [section.centre_px for section in sections] == [(9.5, 9.5), (5.0, 6.0)]
+    assert options["repeats"] == 2
+    assert '{"event": "centres", "given": 1, "centroid": ["a.npy"]}' in logged

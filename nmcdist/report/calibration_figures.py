@@ -158,10 +158,11 @@ def intensity(laws: Sequence[Mapping[str, Any]], taken: str, path: Path) -> Path
     with figure(1, 2, 12, 4.8) as (drawing, axes):
         left, right = axes[0]
         reach = max([row["to_nm"] for law in laws for row in law["counts"]] + [1.0]) / 1000
-        for law, colour, marker in zip(laws, (PORE, GRAPHITE), "os", strict=False):
+        # Side by side, so that neither hides the errors of the other.
+        for law, colour, marker, aside in zip(laws, (PORE, GRAPHITE), "os", (-0.05, 0.05), strict=False):
             label = law["law"] + (" (taken)" if law["law"] == taken else "")
             rows = [row for row in law["counts"] if row["ratio"] is not None]
-            at = [(row["from_nm"] + row["to_nm"]) / 2000 for row in rows]
+            at = [(row["from_nm"] + row["to_nm"]) / 2000 + aside for row in rows]
             # Where no error is known, none is drawn.
             errors = [row["error"] or 0.0 for row in rows]
             left.errorbar(at, [row["ratio"] for row in rows], errors, fmt=marker, color=colour, capsize=4, label=label)

@@ -57,7 +57,7 @@ class Verdict:
             return f"Not all is reached: {aims} missed{where}."
         if self.has_truth:
             return "All is reached, in sections and in space."
-        return "In sections all is reached. Grains in space were not judged: their truth is not known."
+        return "No aim is missed in sections. Grains in space were not judged: their truth is not known."
 
 
 def verdict(numbers: Numbers) -> Verdict:

@@ -123,7 +123,7 @@ def test_outward_grains_are_denser_near_the_surface(sections):
 
 
 def test_grains_of_two_sizes_are_of_two_sizes(bundles):
-    """One particle: offsets take two values, a quarter of them large, and volumes spread far more than Voronoi cells."""
+    """One particle: offsets take two values, a quarter of them large; volumes spread more than Voronoi cells'."""
     law = GrainModel.from_bundle(bundles["two-sizes"])
     offsets = law.draw(4000.0, SEED).offsets_nm2
     values, counts = np.unique(offsets, return_counts=True)

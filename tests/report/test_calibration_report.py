@@ -329,7 +329,7 @@ def test_grains_in_space_are_shown_where_the_truth_is_known(made, tmp_path):
 def test_without_a_truth_grains_in_space_are_said_not_to_be_judged(made, tmp_path):
     rows, counts = [row(name) for name in TWO], {"2D": [count(1.0)], "3D": []}
     headline, missed, unknown = verdict_of(changed(made, tmp_path, distances=rows, counts=counts))
-    assert headline == "In sections all is reached. Grains in space were not judged: their truth is not known."
+    assert headline == "No aim is missed in sections. Grains in space were not judged: their truth is not known."
     assert missed == []
     assert unknown == ["volumes, shapes and numbers of grains in space: no truth in space is known"]
 

@@ -1,6 +1,7 @@
 """The report of a small collection of particles: every figure and table is there, and says what the particles say."""
 
 import csv
+import json
 import shutil
 from types import SimpleNamespace
 
@@ -184,6 +185,16 @@ def test_page_sums_up_the_run_and_sets_the_paper_beside(store, report, particles
     assert "0.6" in table["lowest sphericity"][1]
     diameters = [float(r["shell_d_max_nm"]) for r in csv_rows]
     assert float(table["median d_max / um"][0]) == pytest.approx(np.median(diameters) / 1000, rel=6e-3)
+
+
+def test_page_says_what_the_bundle_is_and_what_it_was_calibrated_on(store, report):
+    import zarr
+
+    attributes = zarr.open_group(store, mode="r").attrs
+    assert f"The bundle: {attributes['bundle_title']}. Calibrated on: {attributes['bundle_calibrated_on']}." in (
+        report.read_text(encoding="utf-8")
+    )
+    assert attributes["bundle_title"] == json.loads(attributes["bundle"])["title"]
 
 
 def test_page_names_what_is_assumed(report):
