@@ -5,7 +5,7 @@ from pathlib import Path
 from nmcdist.datasets.files import naming
 from nmcdist.datasets.metadata import one_line
 from nmcdist.datasets.particles import is_particle_store
-from nmcdist.errors import NmcdistError, StoreError
+from nmcdist.errors import InputError, NmcdistError, StoreError
 from nmcdist.inputs import local_path
 from nmcdist.report.particles import report_particles
 from nmcdist.report.volumes import report_volumes
@@ -43,6 +43,9 @@ def build_report(
     store = local_path(store)
     folder = local_path(out_dir) if out_dir else store.with_name(store.stem + "-report")
     is_of_particles = is_particle_store(store)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_symlink():
+            raise InputError(f"{path}: is a link, expected a file of an earlier report; remove it")
     try:
         with naming(folder):
             if is_of_particles:

@@ -35,9 +35,9 @@ def run_here(job: Job, tasks: Iterable[Task]) -> Iterator[Outcome]:
     hold(job)
     try:
         for task in tasks:
-            yield run_task(job.fingerprint, task)
+            yield run_task(job.key, task)
     finally:
-        release(job.fingerprint)
+        release(job.key)
         set_thread_count(threads)  # tasks set their own
 
 
@@ -87,9 +87,9 @@ def run_on_dask(
                 handed.back()
 
 
-def run_group(fingerprint: str, tasks: Sequence[Task]) -> list[Outcome]:
+def run_group(key: str, tasks: Sequence[Task]) -> list[Outcome]:
     """Run tasks one after another on a worker."""
-    return [run_task(fingerprint, task) for task in tasks]
+    return [run_task(key, task) for task in tasks]
 
 
 class _Handed:
@@ -104,7 +104,7 @@ class _Handed:
         """Hand it out, again too: by another name, so that no task meets a worker between the old and the new."""
         from distributed.comm import CommClosedError
 
-        name = f"nmcdist-{self.job.fingerprint}-{len(self._names)}"
+        name = f"nmcdist-{self.job.key}-{len(self._names)}"
         self._names.append(name)
         try:
             self.client.register_plugin(_plugin(self.job), name=name)
@@ -166,7 +166,7 @@ def _rounds(
     while True:
         while len(flying) < at_once and (group := next_group(again, waiting, sizes.now if sizes else 1)):
             # pure=False: it writes files, so that a result that Dask remembers is not the work done.
-            flying[client.submit(run_group, handed.job.fingerprint, group, pure=False)] = group
+            flying[client.submit(run_group, handed.job.key, group, pure=False)] = group
         if not flying:
             return
         for future in _finished(list(flying)):

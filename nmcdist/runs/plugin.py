@@ -25,4 +25,4 @@ class HoldJob(WorkerPlugin):
 
     def teardown(self, worker: Any) -> None:
         """Let go of it."""
-        release(self.job.fingerprint)
+        release(self.job.key)

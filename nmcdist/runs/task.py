@@ -67,23 +67,23 @@ def hold(job: Job) -> None:
             raise BundleError(
                 f"{job.bundle_folder}: found content hash {bundle.content_hash}, expected {job.bundle_hash}"
             )
-    _held[job.fingerprint] = job, bundle
+    _held[job.key] = job, bundle
 
 
-def release(fingerprint: str) -> None:
+def release(key: str) -> None:
     """Forget what :func:`hold` loaded."""
-    _held.pop(fingerprint, None)
+    _held.pop(key, None)
 
 
-def run_task(fingerprint: str, task: Task) -> Outcome:
+def run_task(key: str, task: Task) -> Outcome:
     """Make and write what a task owns; what goes wrong comes back as data.
 
     The process must hold the job (:func:`hold`). Stopping the process at any moment leaves either a receipt
     with the files it names, or no receipt.
     """
-    if fingerprint not in _held:
+    if key not in _held:
         return Outcome(task.name, task.sample, f"worker {_worker()} does not hold the bundle", unready=True)
-    job, bundle = _held[fingerprint]
+    job, bundle = _held[key]
     start = time.perf_counter()
     for attempt in range(job.retries + 1):
         outcome = _tried(job, bundle, task)

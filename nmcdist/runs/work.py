@@ -246,6 +246,12 @@ class Job:
     threads: int
     retries: int = 0
 
+    @property
+    def key(self) -> str:
+        """Name of the job among others on a worker: the same run in another folder or turn is another job."""
+        epoch = Folder.of(self.store).epoch
+        return self.fingerprint if epoch is None else f"{self.fingerprint}-{epoch.value}"
+
 
 @contextmanager
 def timed(seconds: dict[str, float], name: str) -> Iterator[None]:

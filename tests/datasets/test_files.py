@@ -1,5 +1,8 @@
 """Files: whole or not at all, and sizes as people write them."""
 
+import errno
+import os
+
 import pytest
 
 from nmcdist.datasets.files import (
@@ -11,6 +14,7 @@ from nmcdist.datasets.files import (
     replacing,
     write_text,
 )  # fmt: skip
+from nmcdist.datasets.folder import Folder
 
 
 def test_a_failing_writer_leaves_the_file_that_was_there(tmp_path):
@@ -39,6 +43,39 @@ def test_a_record_tells_a_changed_file(tmp_path):
     assert not matches(path, record)
     path.unlink()
     assert not matches(path, record)
+
+
+def test_a_linked_file_survives_the_removal_of_the_first(tmp_path):
+    first, second = Folder(tmp_path / "first"), Folder(tmp_path / "second")
+    for folder in (first, second):
+        folder.path.mkdir()
+    first.write("deep/a", b"abc")
+    second.link(first, "deep/a")
+    assert (second / "deep/a").stat().st_ino == (first / "deep/a").stat().st_ino
+    first.remove("deep/a")
+    assert (second / "deep/a").read_bytes() == b"abc"
+
+
+def test_a_file_is_copied_where_there_are_no_hard_links(tmp_path, monkeypatch):
+    first, second = Folder(tmp_path / "first"), Folder(tmp_path / "second")
+    for folder in (first, second):
+        folder.path.mkdir()
+    first.write("deep/a", b"abc")
+    monkeypatch.setattr(os, "link", lambda *args, **options: (_ for _ in ()).throw(PermissionError(1, "not here")))
+    second.link(first, "deep/a")
+    assert (second / "deep/a").read_bytes() == b"abc"
+    assert (second / "deep/a").stat().st_ino != (first / "deep/a").stat().st_ino
+
+
+def test_errors_of_a_write_name_the_file(tmp_path):
+    def full():
+        with replacing(tmp_path / "a.txt"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        full()
+    assert caught.value.filename == str(tmp_path / "a.txt")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

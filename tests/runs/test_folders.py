@@ -334,7 +334,7 @@ class TestEpochs:
             return job_of(plans[recipe.seed], store, journal)
 
         job = begin(BARE)
-        monkeypatch.setitem(task_module._held, job.fingerprint, (job, load_bundle(BUNDLE)))
+        monkeypatch.setitem(task_module._held, job.key, (job, load_bundle(BUNDLE)))
         return job, plans[BARE.seed].tasks[0], begin
 
     @pytest.mark.parametrize("when", ["before", "while it draws", "before its receipt"])
@@ -363,17 +363,16 @@ class TestEpochs:
         else:
             write = volumes.write_block
             monkeypatch.setattr(volumes, "write_block", lambda *args: (write(*args), take_over())[0])
-        outcome = run_task(job.fingerprint, task)
+        outcome = run_task(job.key, task)
         assert "another run has begun here" in outcome.error
         assert theirs
         assert content_of(tmp_path) == theirs
 
-    def test_what_was_sealed_is_not_touched(self, stalled, tmp_path, monkeypatch):
+    def test_what_was_sealed_is_not_touched(self, stalled, tmp_path):
         job, task, _ = stalled
         run_recipe(BARE, load_bundle(BUNDLE), tmp_path, HERE, resume=True)
-        monkeypatch.setitem(task_module._held, job.fingerprint, (job, load_bundle(BUNDLE)))
         before = content_of(tmp_path)
-        assert "another run has begun here" in run_task(job.fingerprint, task).error
+        assert "another run has begun here" in run_task(job.key, task).error
         assert content_of(tmp_path) == before
 
     def test_unfinished_store_that_is_swapped_gets_no_chunk(self, stalled, tmp_path, monkeypatch):
@@ -386,8 +385,15 @@ class TestEpochs:
             return draw(*args)
 
         monkeypatch.setattr(volumes.cba, "draw", swap)
-        assert run_task(job.fingerprint, task).error
+        assert run_task(job.key, task).error
         assert list(wip.iterdir()) == []
+
+    def test_worker_holds_the_jobs_of_two_turns_apart(self, stalled, tmp_path):
+        job, task, begin = stalled
+        new = begin(BARE)  # the same recipe, continued by another driver
+        assert (new.fingerprint, new.key == job.key) == (job.fingerprint, False)
+        assert run_task(new.key, task).unready
+        assert "another run has begun here" in run_task(job.key, task).error
 
     def test_parts_share_an_epoch(self, tmp_path, bare_once):
         for k in (2, 1, 3):

@@ -1,4 +1,6 @@
-"""URLs are no paths: wherever a path is taken they are refused in one line, and no folder `s3:` is made."""
+"""Paths: URLs are none, wherever one is taken, and no folder `s3:` is made; pipes and devices are not waited for."""
+
+import os
 
 import click
 import numpy as np
@@ -86,6 +88,19 @@ def test_every_function_that_takes_a_path(tmp_path, monkeypatch, call):
         with pytest.raises(NmcdistError, match="is a URL, expected a path on this machine"):
             call(url)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["load_recipe", "load_deployment", "open_catalog", "load_bundle"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_pipe_or_device_is_not_waited_for(tmp_path, name, kind):
+    path = tmp_path / "bundle.json"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(NmcdistError) as caught:
+        CALLS[name](path)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_catalog_of_the_environment(tmp_path, monkeypatch):
