@@ -8,6 +8,7 @@ import numpy as np
 
 from nmcdist.bundle.schema import SCHEMA_VERSION, Bundle, validated
 from nmcdist.errors import BundleError
+from nmcdist.inputs import local_path
 
 _BUILTIN = Path(__file__).parent / "builtin"
 _JSON = "bundle.json"
@@ -50,7 +51,7 @@ def save_bundle(bundle: Bundle, folder: str | Path, arrays: Mapping[str, np.ndar
     """
     from safetensors.numpy import save
 
-    folder = Path(folder)
+    folder = local_path(folder, BundleError)
     carried = bundle.with_arrays(bundle.arrays if arrays is None else arrays, str(folder)).arrays
     try:
         folder.mkdir(parents=True)
@@ -69,7 +70,7 @@ def save_bundle(bundle: Bundle, folder: str | Path, arrays: Mapping[str, np.ndar
 def _folder(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, str) and name_or_path in list_bundles():
         return _BUILTIN / name_or_path
-    path = Path(name_or_path)
+    path = local_path(name_or_path, BundleError)
     if path.is_dir():
         return path
     if path.name == _JSON and path.is_file():

@@ -146,6 +146,7 @@ def verify(store: Path, expected_manifest: str | None = None) -> list[Fault]:
     StoreError
         If there is no store, it was never finished, or its format is another.
     """
+    store = local_path(store, StoreError)
     try:
         read_origin(store)
     except StoreError:

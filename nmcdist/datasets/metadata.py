@@ -16,6 +16,7 @@ _LONGEST = 2**62
 _MOST_ITEMS = 100_000  # in one file, as recipes have it
 _TEXTS = ("name", "title", "version", "bundle", "bundle_hash", "recipe", "recipe_hash", "fingerprint")
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,99}$")  # as recipes have it: names of files are made of it
+_LABELLED = {"sample", "axis", "phase", "conduction", "statistic", "cut_height"}
 _ARRAY = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
 
 
@@ -164,7 +165,11 @@ def arrays_of(group: Any, where: Path) -> dict[str, ArrayMetadata]:
     for name in found:
         if not _ARRAY.match(name):
             raise StoreError(f"{where}: found an array named {shown(name)}, expected letters, digits and underscores")
-    return {name: checked_array(content, f"{where}: {name}") for name, content in found.items()}
+    arrays = {name: checked_array(content, f"{where}: {name}") for name, content in found.items()}
+    for dim in sorted({dim for array in arrays.values() for dim in array.dims} - arrays.keys()):
+        if dim in _LABELLED or dim.endswith(("_nm", "_column")):  # else readers would number it from 0
+            raise StoreError(f"{where}: holds no coordinate {dim!r}, which the dimension of that name must have")
+    return arrays
 
 
 def shown(value: Any) -> str:

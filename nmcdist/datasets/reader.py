@@ -6,7 +6,7 @@ from typing import Any
 from intake.readers import datatypes
 from intake.readers.readers import XArrayDatasetReader
 
-from nmcdist.datasets.store import read_attributes, with_coordinates
+from nmcdist.datasets.store import open_lazily, with_coordinates
 
 
 class StoreReader(XArrayDatasetReader):
@@ -20,7 +20,7 @@ class StoreReader(XArrayDatasetReader):
 
     def _read(self, data: Any, **options: Any) -> Any:
         if "://" not in data.url:
-            read_attributes(Path(data.url))  # says so if there is no store, or one of another format
+            return open_lazily(Path(data.url), options.get("chunks") or {})
         return with_coordinates(super()._read(data, **options))
 
     def to_dask(self) -> Any:

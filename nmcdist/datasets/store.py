@@ -214,7 +214,7 @@ def read_rows(store: Path, name: str, start: int, stop: int) -> np.ndarray:
 
 
 def remove_files(store: Path | Folder, files: Sequence[str]) -> None:
-    """Remove chunks before they are written anew: Zarr reads back what it overwrites, and may fail on it."""
+    """Remove chunks before they are written again: Zarr reads back what it overwrites, and may fail on it."""
     for name in files:
         Folder.of(store).remove(name)
 

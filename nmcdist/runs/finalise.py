@@ -33,7 +33,7 @@ class Paths:
 
     @property
     def wip(self) -> Path:
-        """The store in the making."""
+        """The unfinished store."""
         return self.store.with_name(self.store.name + ".wip")
 
     @property
@@ -123,26 +123,34 @@ def publish(paths: Paths, wip: Path, journal: Journal) -> None:
         journal.end_swap()
 
 
-def undo_half_a_swap(paths: Paths, journal: Journal) -> None:
+def undo_half_a_swap(paths: Paths, journal: Journal, resumed: str | None = None) -> None:
     """Repair what a driver left that died between the two renames of :func:`publish`, or just after them.
 
-    Only the folder that the journal recorded is touched; where no store is there, also one of the recorded run.
+    Only the folder that the journal recorded is touched.
+
+    Parameters
+    ----------
+    paths : Paths
+    journal : Journal
+    resumed : str, optional
+        Fingerprint of a run that is to be continued or healed: where no store is there, its own under the name of the
+        old one is put back whatever moved it there, since nothing of it will be replaced.
     """
     paths.refuse_strangers()
     swapped = journal.is_swapped(paths.old)
     if not paths.store.exists():
-        if swapped or _is_recorded(paths.old, journal):
+        if swapped or (resumed is not None and _is_of_run(paths.old, resumed, journal)):
             paths.old.rename(paths.store)
     elif swapped:
         journal.discard(paths.old)
     journal.end_swap()
 
 
-def _is_recorded(old: Path, journal: Journal) -> bool:
+def _is_of_run(old: Path, fingerprint: str, journal: Journal) -> bool:
     if old.is_symlink() or not old.is_dir():
         return False
     try:
-        return read_attributes(old).get("fingerprint") == journal.settings().get("fingerprint")
+        return read_attributes(old).get("fingerprint") == fingerprint == journal.settings().get("fingerprint")
     except StoreError:
         return False
 

@@ -1,7 +1,7 @@
 """The journal of a run: a folder beside the store with receipts of what was made and what failed.
 
 A receipt is written after the files it vouches for, by a rename, so that what is there is true; before a
-task starts anew its receipt goes first. Nothing of this is in the store, which holds no clocks and no hosts.
+task is repeated its receipt goes first. Nothing of this is in the store, which holds no clocks and no hosts.
 """
 
 import contextlib

@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from nmcdist.bundle import Bundle
+from nmcdist.inputs import local_path
 from nmcdist.runs import particles, volumes
 from nmcdist.runs.cluster import Machine, this_machine
 from nmcdist.runs.deployment import Deployment
@@ -46,6 +47,7 @@ def make_plan(
     BundleError, InputError, RecipeError
         If the recipe asks for what this bundle cannot give.
     """
+    out = local_path(out)
     machine, deployment, settings = machine or this_machine(), deployment or Deployment(), settings or {}
     if isinstance(recipe, ParticleRecipe):
         return particles.plan_particles(recipe, bundle, out, deployment, machine)

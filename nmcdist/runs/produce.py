@@ -1,4 +1,4 @@
-"""What every run has in common: prepare the store in the making, do the tasks that are not done, tell how it goes."""
+"""What every run has in common: prepare the unfinished store, do the tasks that are not done, report progress."""
 
 import contextlib
 import secrets

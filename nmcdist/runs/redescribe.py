@@ -40,7 +40,7 @@ def describe_store(
     changes: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """Describe every item of a finished store anew, and put the result in its place when it is whole.
+    """Describe every item of a finished store again, and put the result in its place when it is whole.
 
     The new store is made beside the old one, which readers see until a rename. Volumes stay the very same files,
     shared by hard links where the file system has them; particles are rendered again from their records. An

@@ -93,7 +93,7 @@ def run_recipe(
     plan.validate(present_bytes=size_of(paths.wip))
     preflight(deployment, plan.resources)
     with locked(paths.run), interruptible():
-        undo_half_a_swap(paths, journal)
+        undo_half_a_swap(paths, journal, plan.fingerprint if resume else None)
         if not resume:
             _refuse_existing(paths, recipe, bundle)
         elif is_published(plan, paths.store, journal):
@@ -153,7 +153,7 @@ def is_published(plan: Plan, store: Path, journal: Journal) -> bool:
 
 
 def _open_again(plan: Plan, paths: Paths, journal: Journal) -> None:
-    """Make a published store that is damaged the one in the making, if what is whole in it can be told and kept.
+    """Make a published store that is damaged the unfinished one, if what is whole in it is known and can be kept.
 
     Otherwise it stays where it is until another is whole.
     """

@@ -121,7 +121,7 @@ def status_of(store: Path) -> Status:
     Parameters
     ----------
     store : Path
-        The store, finished or not; its name may have the ``.wip`` of a store in the making.
+        The store, finished or not; its name may have the ``.wip`` of an unfinished one.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def _ended(journal: Journal) -> list[tuple[float, str]]:
     """Return the receipts in the order in which they were written, without those that vanish meanwhile."""
     found = []
     for entry in journal.receipts():
-        with contextlib.suppress(FileNotFoundError):  # its task is begun anew just now
+        with contextlib.suppress(FileNotFoundError):  # its task is being repeated
             found.append((entry.stat().st_mtime, entry.name))
     return sorted(found)
 

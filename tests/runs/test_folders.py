@@ -96,6 +96,27 @@ class TestStrangers:
         assert content_of(tmp_path / "tiny.zarr.old") == before
         assert verify(tmp_path / "tiny.zarr") == []
 
+    def test_store_that_its_owner_put_aside_is_not_taken_back_to_be_replaced(self, bare, bare_once):
+        (bare / "tiny.zarr").rename(bare / "tiny.zarr.old")
+        before = content_of(bare / "tiny.zarr.old")
+        with pytest.raises(StoreError, match="no such store"):
+            describe_store(bare / "tiny.zarr", HERE, changes=recipe_with().content["descriptors"])
+        make(bare, recipe=OTHER, resume=True)
+        assert content_of(bare / "tiny.zarr.old") == before
+        shutil.rmtree(bare / "tiny.zarr")
+        make(bare, recipe=BARE)
+        assert content_of(bare / "tiny.zarr.old") == before
+        assert store_sha256(bare / "tiny.zarr") == store_sha256(bare_once / "tiny.zarr")
+
+    def test_folder_with_the_name_of_what_is_described_is_left(self, bare, theirs):
+        for k, plant in enumerate((shutil.copytree, lambda source, target: Path(target).symlink_to(source))):
+            plant(theirs, bare / "tiny.zarr.describe")
+            before = content_of(bare / "tiny.zarr.describe")
+            with pytest.raises(StoreError, match=r"\.describe: (holds no unfinished store|is a link)"):
+                describe_store(bare / "tiny.zarr", HERE, changes=recipe_with().content["descriptors"])
+            assert content_of(bare / "tiny.zarr.describe") == before
+            (bare / "tiny.zarr.describe").rename(bare / f"aside-{k}")
+
     def test_folder_that_takes_the_name_old_during_a_run_is_left(self, bare, monkeypatch):
         draw, before = volumes.cba.draw, store_sha256(bare / "tiny.zarr")
 
