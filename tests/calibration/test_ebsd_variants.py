@@ -87,6 +87,19 @@ def test_unindexed_points_of_a_map_of_two_phases(tmp_path, hole):
     check(ebsd.read(ang(tmp_path / "a.ang", fields, TWO)), np.where(HOLE, 0, 1 + RIGHT))
 
 
+@pytest.mark.parametrize("phase", [0, 1])
+def test_points_that_only_their_zeros_mark_are_counted_in_a_note(tmp_path, phase):
+    path = ang(
+        tmp_path / "a.ang", lambda y, x: point(y, x, **({**BLANK, "phase": phase} if HOLE[y, x] else {"phase": phase}))
+    )
+    assert ebsd.read(path).notes == ("6 points have angles and a quality of 0: they are taken as unindexed",)
+
+
+def test_points_of_phase_0_with_angles_are_counted_in_a_note(tmp_path):
+    notes = ebsd.read(ang(tmp_path / "a.ang", lambda y, x: point(y, x, int(not HOLE[y, x])))).notes
+    assert notes == ("6 points of phase 0 have angles: they are taken as unindexed, as phase 0 is none of the header",)
+
+
 def test_a_confidence_of_0_or_angles_of_0_alone_are_no_mark(tmp_path):
     """An orientation may be (0, 0, 0), and a confidence 0; where no confidence is above 0, it says nothing."""
     flat = ang(tmp_path / "a.ang", lambda y, x: point(y, x, euler=(0, 0, 0)))
@@ -118,6 +131,7 @@ def test_phases_numbered_from_0_are_those_of_the_header_from_1(tmp_path):
         pytest.param(lambda y, x: {"phase": 0}, id="all points 0"),
         pytest.param(lambda y, x: {"phase": 0, **BLANK} if y == 2 else {"phase": int(x > 2)}, id="0 is both"),
         pytest.param(lambda y, x: {"phase": int(x > 2), "euler": (0, 0, 0)} if x < 3 else {}, id="no angles"),
+        pytest.param(lambda y, x: {"phase": 0, "confidence": 0.1 + 0.01 * x} if y == 2 else {}, id="a threshold"),
     ],
 )
 def test_phase_0_that_may_be_unindexed_or_a_phase_is_refused(tmp_path, phase):

@@ -94,15 +94,15 @@ def number_phases(ids: np.ndarray, numbering: Numbering, signs: Signs, where: Wh
     solved = ~(none | signs.unsolved | signs.lost)
     _count(notes, signs.lost & (ids > 0), "have a phase, but no angles (NaN): they are taken as unindexed")
     blank = solved & signs.blank
-    first = 0 if 0 in listed else 1
-    _count(notes, blank & (ids >= first), "have angles and a quality of 0: they are taken as unindexed")
     solved &= ~blank
     numbers = {number: k for k, number in enumerate(listed, 1)}
     zeros = solved & (ids == 0)
     if 0 not in numbers and zeros.any():
         numbers = _with_zero(numbers, ids, zeros, blank & (ids == 0), numbering, signs, where, notes)
-    found, place = np.unique(np.where(solved, ids, -1), return_inverse=True)
-    return np.array([numbers.get(int(number), 0) for number in found], dtype=np.int32)[place]
+    found, place = np.unique(np.where(none, -1, ids), return_inverse=True)
+    phase = np.array([numbers.get(int(number), 0) for number in found], dtype=np.int32)[place]
+    _count(notes, blank & (phase > 0), "have angles and a quality of 0: they are taken as unindexed")
+    return np.where(solved, phase, 0).astype(np.int32)
 
 
 def _with_zero(
@@ -121,7 +121,9 @@ def _with_zero(
         _count(notes, sound, "of phase 0 have angles: they are taken as unindexed, as phase 0 is none of the header")
         return numbers
     shifted = listed == list(range(1, len(listed) + 1)) and {0, *others} == set(range(len(listed)))
-    if numbering.alone and shifted and not blank.any() and (sound & ~signs.flat).any():
+    # Points that a threshold of the confidence made unindexed are all below the others.
+    cut = signs.score[sound].max() < signs.score[ids > 0].min(initial=np.inf)
+    if numbering.alone and shifted and not blank.any() and not cut and (sound & ~signs.flat).any():
         names = ", ".join(f"{number} {phase.name}" for number, phase in enumerate(numbering.phases.values()))
         notes.append(
             f"points of phase 0 have solutions and none is of phase {listed[-1]}: phases are taken as numbered from 0 "
