@@ -503,7 +503,8 @@ def test_slices_of_h5ebsd_are_read_as_the_files_they_are_from(tmp_path):
         assert (scan.confidence == confidence).all()
 
 
-def test_hdf5_of_bruker_has_degrees_and_points_in_the_order_of_the_beam(tmp_path):
+@pytest.mark.parametrize(("place", "stride"), [("EBSD/Data/{} BEAM", 1), ("EBSD/SEM/SEM I{}", 1), ("SEM/SEM I{}", 3)])
+def test_hdf5_of_bruker_has_degrees_and_points_in_the_order_of_the_beam(tmp_path, place, stride):
     order = np.random.default_rng(1).permutation(ROWS * COLUMNS)
     with h5py.File(tmp_path / "a.h5", "w") as file:
         group = file.create_group("Scan 0/EBSD")
@@ -514,7 +515,8 @@ def test_hdf5_of_bruker_has_degrees_and_points_in_the_order_of_the_beam(tmp_path
         for k, name in enumerate(("phi1", "PHI", "phi2")):
             group[f"Data/{name}"] = np.degrees(EULER[..., k]).ravel()[order]
         group["Data/Phase"] = np.where(HOLE, 0, 1).ravel()[order]
-        group["Data/X BEAM"], group["Data/Y BEAM"] = 40 + X.ravel()[order], 30 + Y.ravel()[order]
+        for axis, values in (("X", X), ("Y", Y)):
+            file[f"Scan 0/{place.format(axis)}"] = 40 + stride * values.ravel()[order]
         group["Data/RadonQuality"] = (X + 10 * Y).ravel()[order].astype("f4")
     scan = ebsd.read(tmp_path / "a.h5")
     check(scan, np.where(HOLE, 0, 1))

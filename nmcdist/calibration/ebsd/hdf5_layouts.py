@@ -60,8 +60,7 @@ def read_bruker(group: Group, notes: list[str]) -> Scan:
     size = _size(group, "Data/phi1", grid)
     phases = tuple(_bruker_phase(node) for node in _consecutive(group.numbered("Header/Phases")))
     angles = [group.array(f"Data/{name}", size) for name in ("phi1", "PHI", "phi2")]
-    pixels = [group.optional(group.first(f"SEM/SEM I{a}", f"SEM/I{a}", f"Data/{a} BEAM"), size) for a in "XY"]
-    position = pixels[0] * step_x, pixels[1] * step_y
+    position = _bruker_pixels(group, "X", size) * step_x, _bruker_pixels(group, "Y", size) * step_y
     scores = group.optional("Data/MAD", size), group.optional("Data/RadonQuality", size)
     return _oxford_scan(
         group, grid, np.radians(np.stack(angles, axis=1)), position, scores, phases, notes, "Radon quality"
@@ -71,7 +70,7 @@ def read_bruker(group: Group, notes: list[str]) -> Scan:
 def read_edax(group: Group, notes: list[str]) -> Scan:
     """Read a map of EDAX, of EMsoft, or a slice of H5EBSD that was an .ang file: angles in radians."""
     size = group.count("Data/Phi1")
-    grid = _edax_grid(group, size, notes)
+    grid = _edax_grid(group, size)
     phases = {
         number: _edax_phase(node)
         for number, node in group.numbered(group.first("Header/Phase", "Header/Phases")).items()
@@ -120,9 +119,8 @@ def _oxford_scan(
 ) -> Scan:  # fmt: skip
     """Return the map; `scores` are the angular deviation and the confidence."""
     size, where = len(euler), _entry(group)
-    numbering: Numbering = oxford_numbering(phases)
     signs = Signs(euler, np.zeros(size, dtype=bool), scores[0], np.full(size, np.nan))
-    phase = number_phases(group.array("Data/Phase", size), numbering, signs, where, notes)
+    phase = number_phases(group.array("Data/Phase", size), oxford_numbering(phases), signs, where, notes)
     grid, cells = lay_out(grid, size, position, where, notes)
     points = Points(euler, phase, scores[1], confidence_name)
     return assemble(group.path.name, grid, cells, points, phases, where, MICROMETRE_NM, notes)
@@ -135,6 +133,17 @@ def _oxford_phases(group: Group, space: str, laue: str, name: str) -> tuple[Phas
         symmetry = oxford_symmetry(f"{node.array(laue, 1)[0]:.0f}", space_group, node.where(laue))
         phases.append(Phase(node.text(name), symmetry))
     return tuple(phases)
+
+
+def _bruker_pixels(group: Group, axis: str, size: int) -> np.ndarray:
+    """Return the place of each point along an axis, in steps: a map may have every second pixel of the image."""
+    scan = Group(group.path, group.node.parent)
+    for holder, name in ((group, f"SEM/SEM I{axis}"), (scan, f"SEM/SEM I{axis}"), (group, f"Data/{axis} BEAM")):
+        if holder.has(name):
+            pixels = holder.array(name, size)
+            stride = np.diff(np.unique(pixels)).min(initial=np.inf)
+            return pixels / stride if 1 < stride < np.inf else pixels
+    return np.full(size, np.nan)
 
 
 def _bruker_phase(node: Group) -> Phase:
@@ -172,7 +181,7 @@ def _consecutive(numbered: dict[int, Group]) -> list[Group]:
     return list(numbered.values())
 
 
-def _edax_grid(group: Group, size: int, notes: list[str]) -> Grid:
+def _edax_grid(group: Group, size: int) -> Grid:
     columns = group.whole(group.first("Header/nColumns", "Header/NCOLS_ODD"))
     rows = group.whole(group.first("Header/nRows", "Header/NROWS"))
     name = group.first("Header/Grid Type", "Header/GRID")
