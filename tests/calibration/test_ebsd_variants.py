@@ -8,6 +8,7 @@ import pytest
 
 from nmcdist.calibration import ebsd
 from nmcdist.errors import ImageError
+from tests.calibration.test_ebsd import bunge_matrices
 
 ROWS, COLUMNS, STEP_UM = 5, 6, 0.1
 GRID = (
@@ -607,6 +608,41 @@ def test_a_phase_that_is_given_twice_is_refused(tmp_path):
         ebsd.read(ang(tmp_path / "a.ang", point, ONE + ONE))
 
 
+def apex(path, matrices, ids):
+    """Write a map as APEX does: records of a matrix and more, sizes beside the group EBSD."""
+    fields = [("Orientations", "<f4", (9,)), ("IQ", "<f4"), ("CI", "<f4"), ("Phase", "<i4")]
+    records = np.zeros(ROWS * COLUMNS, fields)
+    records["Orientations"], records["Phase"] = matrices.reshape(-1, 9), ids.ravel()
+    records["CI"], records["IQ"] = 0.5, 9.0
+    with h5py.File(path, "w") as file:
+        group = file.create_group("Project/Sample/Area 1/OIM Map 2")
+        group["EBSD/ANG/DATA/DATA"] = records
+        sizes = {"Number Of Rows": ROWS, "Number Of Columns": COLUMNS, "Step X": STEP_UM, "Step Y": STEP_UM}
+        for name, value in sizes.items():
+            group[f"Sample/{name}"] = [value]
+        group["Sample/Grid Type"] = np.bytes_(["SqrGrid"])
+        for number, name, symmetry in ((1, "Aluminium", 43), (2, "NMC811", 32)):
+            group[f"EBSD/ANG/HEADER/Phase/{number}/Symmetry"] = np.int32([symmetry])
+            group[f"EBSD/ANG/HEADER/Phase/{number}/Material Name"] = np.bytes_([name])
+    return path
+
+
+def test_hdf5_of_apex_has_matrices_and_phases_from_0(tmp_path):
+    """The matrices are Bunge's, written out in another test; a map may lack the last of its phases."""
+    matrices = bunge_matrices(EULER.reshape(-1, 3)).reshape(ROWS, COLUMNS, 3, 3)
+    scan = ebsd.read(apex(tmp_path / "a.edaxh5", matrices, np.where(HOLE, -1, RIGHT)))
+    check(scan, np.where(HOLE, 0, 1 + RIGHT))
+    assert [phase.name for phase in scan.phases] == ["Aluminium", "NMC811"]
+    assert (scan.confidence == 0.5).all()
+    check(ebsd.read(apex(tmp_path / "b.edaxh5", matrices, np.where(HOLE, -1, 0))), np.where(HOLE, 0, 1))
+    nothing = np.where(HOLE[..., None, None], 0, matrices)
+    check(ebsd.read(apex(tmp_path / "c.edaxh5", nothing, np.where(HOLE, 0, RIGHT))), np.where(HOLE, 0, 1 + RIGHT))
+    with pytest.raises(ImageError, match=r"Orientations of point 13 are no rotation matrix"):
+        ebsd.read(apex(tmp_path / "d.edaxh5", np.where(HOLE[..., None, None], 2 * matrices, matrices), 0 * X))
+    with pytest.raises(ImageError, match=r"phase of point 1 is 3, expected one of 0, 1, 2"):
+        ebsd.read(apex(tmp_path / "e.edaxh5", matrices, 0 * X + 2))
+
+
 # The Laue class of every space group: International Tables A.
 @pytest.mark.parametrize(
     ("first", "last", "symmetry"),
@@ -624,7 +660,7 @@ def test_symmetries_of_space_groups(first, last, symmetry):
 
 @pytest.mark.parametrize(
     ("place", "what"),
-    [("M/EBSD/ANG/DATA/DATA", "EDAX APEX"), ("DataContainers/a", "DREAM.3D")],
+    [("DataContainers/a", "DREAM.3D"), ("DataStructure/a", "DREAM.3D")],
 )
 def test_layouts_that_are_known_but_not_read_are_named(tmp_path, place, what):
     with h5py.File(tmp_path / "a.h5", "w") as file:

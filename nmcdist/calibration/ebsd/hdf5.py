@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from nmcdist.calibration.ebsd.hdf5_apex import RECORDS, read_apex
 from nmcdist.calibration.ebsd.hdf5_group import Group
 from nmcdist.calibration.ebsd.hdf5_layouts import read_bruker, read_edax, read_h5ebsd_hkl, read_orix, read_oxford
 from nmcdist.calibration.ebsd.scan import Scan
@@ -14,14 +15,13 @@ _EXPECTED = "expected a map of EDAX or Oxford, Bruker, DREAM.3D (H5EBSD) or orix
 
 # Groups of layouts that are known but not read: what tells them, and what they are.
 _OTHERS = (
-    ("ANG/DATA", "a map of EDAX APEX, whose points are rotation matrices: export it from OIM or APEX as .ang"),
     ("DataContainers", "a DREAM.3D pipeline file: export the map as .ang or .ctf"),
     ("DataStructure", "a DREAM.3D pipeline file: export the map as .ang or .ctf"),
 )
 
 
 def read_hdf5(path: Path, index: int | None) -> Scan:
-    """Read an HDF5 file of EDAX (OIM), Oxford (.h5oina), Bruker, DREAM.3D (.h5ebsd) or orix."""
+    """Read an HDF5 file of EDAX (OIM, APEX), Oxford (.h5oina), Bruker, DREAM.3D (.h5ebsd) or orix."""
     import h5py  # loads a library of its own: only where there is such a file
 
     if not h5py.is_hdf5(path):
@@ -59,7 +59,7 @@ def _read_file(root: Group, index: int | None) -> Scan:
 def _is_map(group: Group) -> bool:
     """Tell whether a group holds orientations: EBSD, a slice of H5EBSD, or a crystal map of orix."""
     if _last(group) == "EBSD":
-        return any(group.has(f"Data/{name}") for name in ("Phi1", "phi1", "Euler"))
+        return any(group.has(name) for name in ("Data/Phi1", "Data/phi1", "Data/Euler", RECORDS))
     if _last(group) == "crystal_map":
         return group.is_group("data")
     return any(group.has(f"Data/{name}") for name in ("PhaseData", "Euler1"))
@@ -74,6 +74,8 @@ def _nothing(root: Group, others: list[str], outside: list[str]) -> str:
 def _reader(group: Group) -> Callable[[Group, list[str]], Scan]:
     if _last(group) == "crystal_map":
         return read_orix
+    if group.has(RECORDS):
+        return read_apex
     if group.has("Header/X Cells"):
         return read_oxford
     if group.has("Header/XCells"):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _MOST_LINKS = 8  # that lead from one to another
 _LONGEST_TEXT = 1 << 16  # bytes
+_LONGEST_RECORD = 512  # bytes
 _LARGEST_CHUNK = 1 << 26  # bytes, of a chunk that is larger than its dataset
 
 
@@ -62,6 +63,15 @@ class Group:
             raise ImageError(f"{self.where(name)} has shape {data.shape}, expected {shape} numbers")
         self._check_stored(name, data)
         return np.asarray(data[()]).reshape(shape).astype(np.float64)
+
+    def records(self, name: str, size: int) -> np.ndarray:
+        """Return a dataset of this many records of several fields."""
+        data = self._dataset(name)
+        if data.size != size or data.dtype.itemsize > _LONGEST_RECORD:
+            found = f"{data.size} entries of {data.dtype.itemsize} bytes"
+            raise ImageError(f"{self.where(name)} has {found}, expected {size} of at most {_LONGEST_RECORD} bytes")
+        self._check_stored(name, data)
+        return np.asarray(data[()]).reshape(size)
 
     def optional(self, name: str, size: int) -> np.ndarray:
         """Return a dataset as an array of numbers, or of NaN if there is none."""

@@ -72,7 +72,7 @@ def read_edax(group: Group, notes: list[str]) -> Scan:
     size = group.count("Data/Phi1")
     grid = _edax_grid(group, size)
     phases = {
-        number: _edax_phase(node)
+        number: edax_phase(node)
         for number, node in group.numbered(group.first("Header/Phase", "Header/Phases")).items()
     }
     euler = np.stack([group.array(f"Data/{name}", size) for name in ("Phi1", "Phi", "Phi2")], axis=1)
@@ -150,7 +150,8 @@ def _bruker_phase(node: Group) -> Phase:
     return Phase(node.text("Name"), space_group_symmetry(node.whole("IT"), node.where("IT")))
 
 
-def _edax_phase(node: Group) -> Phase:
+def edax_phase(node: Group) -> Phase:
+    """Return a phase of EDAX's header."""
     code = node.first("Symmetry", "LGsymID")
     symmetry = edax_symmetry(f"{node.array(code, 1)[0]:.0f}", node.where(code))
     return Phase(node.text(node.first("MaterialName", "Material Name")), symmetry)
