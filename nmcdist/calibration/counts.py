@@ -21,6 +21,7 @@ STEP_NM = 1000.0  # width of the bins of distance that are compared
 FEWEST = 30  # grains of a bin, of all sections together: a narrower last bin joins the one before
 MOST_KNOTS = 5
 _FINE_NM = 500.0  # width of the bins from which knots are chosen
+_NO_EVIDENCE = 2.0  # difference of criteria that does not tell numbers of knots apart
 _REACHED = 0.5  # share of such a bin that particles fill at least
 CONFIDENCE = 0.95  # of all intervals of a comparison together
 AIM = 0.05  # relative difference of counts that is aimed at, or the error where that is more
@@ -129,7 +130,7 @@ class Knots:
     profile : IntensityProfile
         With the chosen number of knots, in nm: that of a Poisson-Voronoi tessellation with the counted grains.
     criteria : tuple of float
-        Bayesian information criterion with 1, 2, ... knots, the least of which was chosen.
+        Bayesian information criterion with 1, 2, ... knots.
     """
 
     profile: IntensityProfile
@@ -140,9 +141,10 @@ def choose_knots(sections: Sequence[Section]) -> Knots:
     """Return the intensity that visible grains by distance ask for, with as many knots as their errors justify.
 
     The first knot is the centre, the last the farthest bin, and between any two neighbours lie equally many grains. The
-    misfit of a number of knots is the sum of squares
-    of the counts about what they should be, in units of their variance; each knot costs the logarithm of the number of
-    counts (Schwarz 1978). Where one knot does best, the intensity is constant.
+    misfit of a number of knots is the sum of squares of the counts about what they should be, in units of their
+    variance; each knot costs the logarithm of the number of counts (Schwarz 1978). The fewest knots are taken that do
+    as well as the best but for a difference of 2, which is no evidence (Kass and Raftery 1995). Where one knot does,
+    the intensity is constant.
 
     Raises
     ------
@@ -159,7 +161,8 @@ def choose_knots(sections: Sequence[Section]) -> Knots:
     spread = 1.0 if len(sections) < 3 else _spread(counts.grains[:, use], counts.areas_nm2[:, use])
     fits = [_fitted(k, middles, found, area, spread) for k in range(1, min(MOST_KNOTS, len(found)) + 1)]
     criteria = [misfit + knots * math.log(len(found)) for knots, (_, misfit) in enumerate(fits, 1)]
-    return Knots(fits[int(np.argmin(criteria))][0], tuple(criteria))
+    fewest = next(k for k, value in enumerate(criteria) if value <= min(criteria) + _NO_EVIDENCE)
+    return Knots(fits[fewest][0], tuple(criteria))
 
 
 def hats(knots: Sequence[float], distances: np.ndarray) -> np.ndarray:
