@@ -62,7 +62,8 @@ def _fault(fault: Any, model: type[BaseModel]) -> str:
         return f"{place[:_SHOWN]}: unknown field{_meant(fault['loc'], model)}"
     if fault["type"] == "missing":
         return f"{place}: missing"
-    expected = re.sub(r"^(Input|String|Tuple|Dictionary) should (be|have)?", "", fault["msg"]).strip()
+    expected = re.sub(r"^(Input|Value|String|Tuple|Dictionary) should (be|have)?", "", fault["msg"]).strip()
+    expected = expected.replace(" after validation", "")
     return f"{place}: found {shown(fault['input'])}, expected {_PLAINLY.get(expected, expected)}"
 
 

@@ -2,18 +2,24 @@
 
 import json
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from nmcdist.bundle.schema import SCHEMA_VERSION, Bundle, validated
 from nmcdist.errors import BundleError
-from nmcdist.inputs import local_path
+from nmcdist.faults import proposal, shown
+from nmcdist.inputs import local_path, ordinary_file
+from nmcdist.json_text import load_json
 
 _BUILTIN = Path(__file__).parent / "builtin"
 _JSON = "bundle.json"
 _ARRAYS = "arrays.safetensors"
 BUNDLE_FILES = {_JSON, _ARRAYS}
+_TYPES = {"float32": "F32", "float64": "F64"}  # as safetensors names them
+JSON_LIMIT = 16 << 20  # bytes
+HEADER_LIMIT = 1 << 20  # bytes of what describes the arrays in their file
 
 
 def list_bundles() -> list[str]:
@@ -71,44 +77,55 @@ def _folder(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, str) and name_or_path in list_bundles():
         return _BUILTIN / name_or_path
     path = local_path(name_or_path, BundleError)
-    if path.is_dir():
-        return path
-    if path.name == _JSON and path.is_file():
-        return path.parent
+    try:
+        if path.is_dir():
+            return path
+        if path.name == _JSON and path.is_file():
+            return path.parent
+    except OSError as error:  # a path of impossible length
+        raise BundleError(f"bundle {shown(str(path))}: cannot be read ({error.strerror})") from None
     raise BundleError(
-        f"bundle {str(name_or_path)!r}: found neither a built-in bundle nor a folder; built in are "
-        + ", ".join(list_bundles())
+        f"bundle {shown(str(path))}: found neither a built-in bundle nor a folder{proposal(str(path), list_bundles())}"
     )
 
 
 def _read(folder: Path) -> Bundle:
     path = folder / _JSON
-    try:
-        content = json.loads(path.read_text())
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise BundleError(f"{path}: not valid JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise BundleError(f"{path}: found {type(content).__name__}, expected a JSON object")
+    content = load_json(path, BundleError, JSON_LIMIT)
     version = content.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise BundleError(f"{path}: found schema_version {version!r}, expected {SCHEMA_VERSION}")
+    if type(version) is not int or version != SCHEMA_VERSION:
+        raise BundleError(f"{path}: found schema_version {shown(version)}, expected {SCHEMA_VERSION}")
     recorded = content.pop("content_hash", None)
     bundle = validated(content, str(path))
     if recorded != bundle.content_hash:
-        raise BundleError(f"{path}: content_hash is {recorded!r}, but the content gives {bundle.content_hash!r}")
+        raise BundleError(f"{path}: content_hash is {shown(recorded)}, but the content gives {bundle.content_hash!r}")
     return bundle.with_arrays(_read_arrays(folder, bundle), str(folder / _ARRAYS))
 
 
 def _read_arrays(folder: Path, bundle: Bundle) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    """Read the arrays that a bundle describes, after their names, types and shapes are seen to be those."""
+    from safetensors import SafetensorError, safe_open
 
-    path = folder / _ARRAYS
-    if not bundle.array_records:
+    records = bundle.array_records
+    if not records:
         return {}
+    path = ordinary_file(folder / _ARRAYS, BundleError)
+    expected = sum(prod(record.shape) * np.dtype(record.dtype).itemsize for record in records.values())
+    size = path.stat().st_size
+    if not expected <= size <= expected + HEADER_LIMIT:
+        raise BundleError(f"{path}: has {size} bytes, expected {expected} of arrays and a header")
     try:
-        return load_file(path)
+        with safe_open(path, framework="numpy") as file:
+            names = sorted(file.keys())
+            if names != sorted(records):
+                raise BundleError(f"{path}: found arrays {names[:20]}, expected {sorted(records)}")
+            for name, record in records.items():
+                part = file.get_slice(name)
+                found, shape = part.get_dtype(), tuple(part.get_shape())
+                if (found, shape) != (_TYPES[record.dtype], record.shape):
+                    raise BundleError(
+                        f"{path}: array {name!r} is {found} {shape}, expected {_TYPES[record.dtype]} {record.shape}"
+                    )
+            return {name: file.get_tensor(name) for name in names}
     except (OSError, SafetensorError) as error:
         raise BundleError(f"{path}: cannot be read ({error})") from None

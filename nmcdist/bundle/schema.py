@@ -9,9 +9,19 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from nmcdist.errors import BundleError
+from nmcdist.faults import MOST_FAULTS, proposal, shown
 
 SCHEMA_VERSION = 1
 HARMONIC_DEGREES = 9  # l = 1..9; Z_00 has a law of its own
@@ -24,27 +34,52 @@ Provenance = Literal["published", "fitted", "assumed"]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _of_some_size(value: float) -> float:
+    """Refuse numbers whose cubes overflow: no unit of length makes them out of sound ones."""
+    if value and not 1e-40 <= abs(value) <= 1e40:
+        raise ValueError("expected 0 or a magnitude from 1e-40 to 1e40")
+    return value
+
+
+def _printable(text: str) -> str:
+    if not text.replace("\n", "").replace("\t", "").isprintable():
+        raise ValueError("expected printable text")
+    return text
 
 
 def _quantity(unit: str, meaning: str, **options: Any) -> Any:
     return Field(description=meaning, json_schema_extra={"unit": unit}, **options)
 
 
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+Finite = Annotated[float, AfterValidator(_of_some_size)]
+Positive = Annotated[Finite, Field(gt=0)]
+NotNegative = Annotated[Finite, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)] | None
-PerDegree = Annotated[tuple[Positive, ...], Field(min_length=HARMONIC_DEGREES, max_length=HARMONIC_DEGREES)]
+ShapeParameter = Annotated[float, Field(gt=0, ge=1e-3, le=1e9)]
+LogDeviation = Annotated[float, Field(ge=0, le=10)]  # exp(10) is a spread of four decades
+PerDegree = Annotated[
+    tuple[Positive, ...],
+    Field(min_length=HARMONIC_DEGREES, max_length=HARMONIC_DEGREES),
+    BeforeValidator(_as_tuple),
+]
+Text = Annotated[str, AfterValidator(_printable)]
 
 
 class CbaParameters(_Frozen):
     """The eight parameters of the additive phase, Eq. (5) of the CBA paper, in physical units."""
 
     lambda_X_per_nm3: Positive = _quantity("nm^-3", "intensity of the graphite germs")
-    alpha_1: Positive = _quantity("1", "shape of the gamma law of half-axis a of the spheroids")
-    alpha_2: Positive = _quantity("1", "shape of the gamma law of half-axis c of the spheroids")
+    alpha_1: ShapeParameter = _quantity("1", "shape of the gamma law of half-axis a of the spheroids")
+    alpha_2: ShapeParameter = _quantity("1", "shape of the gamma law of half-axis c of the spheroids")
     gamma_per_nm: Positive = _quantity("nm^-1", "rate of both gamma laws")
-    mu: float = _quantity("1", "threshold of the Gaussian field")
+    mu: Finite = _quantity("1", "threshold of the Gaussian field")
     eta_per_nm: Positive = _quantity("nm^-1", "inverse correlation length of the Gaussian field")
     theta_per_nm: Positive = _quantity("nm^-1", "rate of the exponential radius of the large pores")
     lambda_Y_per_nm3: Positive = _quantity("nm^-3", "intensity of the germs of the large pores")
@@ -58,18 +93,18 @@ class ParticleParameters(_Frozen):
     last.
     """
 
-    shell_location_nm: float = _quantity("nm", "location of Z_00 = location + scale exp(sigma N(0, 1))")
+    shell_location_nm: Finite = _quantity("nm", "location of Z_00 = location + scale exp(sigma N(0, 1))")
     shell_scale_nm: Positive = _quantity("nm", "scale of Z_00")
-    shell_sigma: Positive = _quantity("1", "shape of Z_00")
+    shell_sigma: Annotated[LogDeviation, Field(gt=0)] = _quantity("1", "shape of Z_00")
     shell_nu: PerDegree = _quantity("1", "degrees of freedom of the Student laws, l = 1..9")
     shell_harmonic_scale_nm: PerDegree = _quantity("nm", "scales of the Student laws, l = 1..9")
     shell_minimum_volume_nm3: NotNegative = _quantity("nm^3", "smaller shells are rejected")
     grain_intensity_per_nm3: Positive = _quantity("nm^-3", "intensity of the seeds")
     grain_intensity_knots_nm: tuple[NotNegative, ...] = _quantity(
-        "nm", "distances from the centre at which the intensity is given; none where it is constant", default=()
+        "nm", "distances from the centre at which the intensity is given; none where it is constant", default=(), max_length=1000
     )  # fmt: skip
     grain_intensity_factors: tuple[Positive, ...] = _quantity(
-        "1", "intensity at the knots over grain_intensity_per_nm3", default=()
+        "1", "intensity at the knots over grain_intensity_per_nm3", default=(), max_length=1000
     )  # fmt: skip
 
     @model_validator(mode="after")
@@ -101,7 +136,7 @@ class RadialParameters(ParticleParameters):
     tangential_scale_inner: Positive = _quantity("1", "tangential half-axes at the centre")
     tangential_scale_outer: Positive = _quantity("1", "tangential half-axes far out")
     scale_transition_nm: Positive = _quantity("nm", "distance over which the half-axes change")
-    scale_noise: NotNegative = _quantity("1", "standard deviation of the log half-axes, before cutting at 2.5 of it")
+    scale_noise: LogDeviation = _quantity("1", "standard deviation of the log half-axes, before cutting at 2.5 of it")
     offset_range_nm2: NotNegative = _quantity("nm^2", "offsets r are uniform on [0, range]")
     offset_large_share: Share = _quantity(
         "1", "share of the seeds with r = range, the others having r = 0: grains of two sizes", default=None
@@ -114,8 +149,8 @@ class NetParameters(ParticleParameters):
     length_unit_nm: Positive = _quantity("nm", "length in which the net measures displacements")
     diagonal_low: Positive = _quantity("1", "smallest entry of D")
     diagonal_high: Positive = _quantity("1", "largest entry of D")
-    offset_low: float = _quantity("length_unit^2", "smallest offset r")
-    offset_high: float = _quantity("length_unit^2", "largest offset r")
+    offset_low: Finite = _quantity("length_unit^2", "smallest offset r")
+    offset_high: Finite = _quantity("length_unit^2", "largest offset r")
 
     @model_validator(mode="after")
     def _ranges_are_not_empty(self) -> "NetParameters":
@@ -136,21 +171,21 @@ PARAMETERS_OF_MODEL: dict[str, type[_Frozen]] = {
 class ParameterRecord(_Frozen):
     """One parameter as it stands in the file: value, unit, and where the value comes from."""
 
-    value: float | tuple[float, ...]
-    unit: str
+    value: Annotated[float | tuple[float, ...], BeforeValidator(_as_tuple)]
+    unit: Text
     provenance: Provenance
-    source: str = ""
+    source: Text = ""
 
 
 class ArrayRecord(_Frozen):
     """One array of ``arrays.safetensors``: what it must look like, and its digest."""
 
-    shape: tuple[int, ...]
-    dtype: str
-    unit: str
+    shape: Annotated[tuple[Annotated[int, Field(ge=0, le=2**31)], ...], BeforeValidator(_as_tuple)]
+    dtype: Annotated[str, Field(pattern=r"^float(32|64)$")]
+    unit: Text
     provenance: Provenance
-    sha256: str
-    source: str = ""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    source: Text = ""
 
     @classmethod
     def of(cls, array: np.ndarray, unit: str, provenance: Provenance, source: str = "") -> "ArrayRecord":
@@ -171,11 +206,11 @@ class Calibration(_Frozen):
         Kolmogorov-Smirnov distance of the model from data that it was compared with, by descriptor.
     """
 
-    data: str
-    method: str
-    date: str
-    reference: str = ""
-    distances: dict[str, float] = Field(default_factory=dict)
+    data: Text
+    method: Text
+    date: Text
+    reference: Text = ""
+    distances: dict[Text, float] = Field(default_factory=dict)
 
 
 class Bundle(_Frozen):
@@ -196,17 +231,17 @@ class Bundle(_Frozen):
     """
 
     schema_version: Literal[1] = 1
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
-    title: str
-    description: str = ""
-    licence: str
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=100)]
+    title: Text
+    description: Text = ""
+    licence: Text
     model: Literal["cba", "particle-radial", "particle-net"]
     values: dict[str, ParameterRecord] = Field(alias="parameters")
     array_records: dict[str, ArrayRecord] = Field(default={}, alias="arrays")
     calibration: Calibration
     _arrays: dict[str, np.ndarray] = PrivateAttr(default_factory=dict)
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True, populate_by_name=True)
 
     @model_validator(mode="after")
     def _parameters_fit_the_model(self) -> "Bundle":
@@ -288,7 +323,7 @@ class Bundle(_Frozen):
         unknown = sorted(set(changes) - set(fields))
         if unknown:
             raise BundleError(
-                f"bundle {self.name!r}: unknown parameter {unknown[0]!r}, expected one of {sorted(fields)}"
+                f"bundle {self.name!r}: unknown parameter {unknown[0]!r}{proposal(unknown[0], sorted(fields))}"
             )
         content = self.model_dump(by_alias=True)
         for name, value in changes.items():
@@ -307,7 +342,8 @@ def validated(content: Mapping[str, Any], where: str) -> Bundle:
         return Bundle.model_validate(content)
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, e['loc'])) or 'bundle'}: {_reason(e)}" for e in error.errors()]
-        raise BundleError(f"{where}: " + "; ".join(faults)) from None
+        more = [f"and {len(faults) - MOST_FAULTS} more faults"] if len(faults) > MOST_FAULTS else []
+        raise BundleError(f"{where}: " + "; ".join(faults[:MOST_FAULTS] + more)) from None
 
 
 def array_digest(array: np.ndarray) -> str:
@@ -320,10 +356,17 @@ def _unit(field: Any) -> str:
     return str(field.json_schema_extra["unit"])
 
 
+_FIELDS = {field.alias or name: field for name, field in Bundle.model_fields.items()}
+
+
 def _reason(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        parameters = (name for model in PARAMETERS_OF_MODEL.values() for name in model.model_fields)
+        near = proposal(str(error["loc"][-1]), {**_FIELDS, **dict.fromkeys(parameters)})
+        return "unknown field" + (near if near.startswith(";") else "")
     found = error.get("input")
-    shown = "" if isinstance(found, dict) else f" (found {found!r})"
-    return error["msg"].removeprefix("Value error, ") + shown
+    also = "" if isinstance(found, dict) else f" (found {shown(found)})"
+    return error["msg"].removeprefix("Value error, ") + also
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:
@@ -341,6 +384,8 @@ def _check_arrays(records: Mapping[str, ArrayRecord], arrays: Mapping[str, np.nd
             raise BundleError(
                 f"{where}: array {name!r} is {array.dtype} {array.shape}, expected {record.dtype} {record.shape}"
             )
+        if not np.isfinite(array).all():
+            raise BundleError(f"{where}: array {name!r} has entries that are not finite numbers")
         if array_digest(array) != record.sha256:
             raise BundleError(f"{where}: array {name!r} does not match its sha256, expected {record.sha256}")
 

@@ -5,6 +5,7 @@ and never touch what is known to be zero or is not asked for: rows of zero paddi
 and the mirror images h and -h. Counts of a block and its surroundings add up to those of the volume.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -137,17 +138,36 @@ def lag_lengths(max_lag: int, voxel_size_nm: float) -> np.ndarray:
     A coverage that is averaged over these vectors belongs to this lag up to its second derivative; the whole
     number of voxels would be off by a quarter of a voxel at lag 1 and by 1 / (6 k) at lag k.
     """
-    side = np.arange(max_lag + 1)
-    multiplicity = np.where(side == 0, 1, 2)  # of a coordinate and its negative
-    number, length = np.zeros(max_lag + 1), np.zeros(max_lag + 1)
-    for z in side:
-        distance = np.sqrt(z**2 + side[:, None] ** 2 + side**2)
-        weight = multiplicity[z] * multiplicity[:, None] * multiplicity
-        bins = np.rint(distance).astype(np.int64)
-        near = bins <= max_lag
-        number += np.bincount(bins[near], weight[near], max_lag + 1)
-        length += np.bincount(bins[near], (weight * distance)[near], max_lag + 1)
+    number, length = _lattice_sums(max_lag)
     return length / number * voxel_size_nm
+
+
+@lru_cache(maxsize=8)
+def _lattice_sums(max_lag: int) -> tuple[np.ndarray, np.ndarray]:
+    number, length = _sum_lengths(max_lag)
+    return number, length
+
+
+@njit(cache=True, nogil=True)
+def _sum_lengths(max_lag):
+    """Return number and sum of lengths of the lattice vectors of each bin; planes are summed one after another."""
+    number, length = np.zeros(max_lag + 1), np.zeros(max_lag + 1)
+    for z in range(max_lag + 1):
+        plane = np.zeros(max_lag + 1)
+        for y in range(max_lag + 1):
+            # Coordinates other than 0 stand for their negatives too.
+            weight = (2.0 if z else 1.0) * (2.0 if y else 1.0)
+            for x in range(max_lag + 1):
+                distance = np.sqrt(float(z * z + y * y + x * x))
+                if distance > max_lag + 1:
+                    break
+                k = int(np.rint(distance))
+                if k <= max_lag:
+                    w = 2.0 * weight if x else weight
+                    number[k] += w
+                    plane[k] += w * distance
+        length += plane
+    return number, length
 
 
 def _sizes(shape: tuple[int, ...], core: tuple[slice, ...], max_lag: int) -> list[int]:

@@ -17,6 +17,7 @@ from nmcdist.geometry.frames import lengths
 from nmcdist.models import streams
 from nmcdist.models.draws import Stream
 
+SPHEROID_TILE_NM, BALL_TILE_NM = 4000.0, 2000.0
 _TAIL = 1e-12  # share of the size law beyond which sizes are clipped, so that the reach of a grain is bounded
 
 
@@ -47,7 +48,7 @@ class Spheroids:
 
 
 def oblate_spheroids(
-    parameters, low_nm: np.ndarray, high_nm: np.ndarray, seed: int, index: int, tile_nm: float = 4000.0
+    parameters, low_nm: np.ndarray, high_nm: np.ndarray, seed: int, index: int, tile_nm: float = SPHEROID_TILE_NM
 ) -> Spheroids:
     """Draw the graphite grains of Eq. (1) that may reach the box [low, high].
 
@@ -72,7 +73,7 @@ def oblate_spheroids(
 
 
 def balls(
-    parameters, low_nm: np.ndarray, high_nm: np.ndarray, seed: int, index: int, tile_nm: float = 2000.0
+    parameters, low_nm: np.ndarray, high_nm: np.ndarray, seed: int, index: int, tile_nm: float = BALL_TILE_NM
 ) -> Spheroids:
     """Draw the large pores of Eq. (3), balls with radii ~ Exp(theta), that may reach the box [low, high]."""
     mean = 1.0 / parameters.theta_per_nm
@@ -87,6 +88,28 @@ def balls(
     )  # fmt: skip
     axis = np.tile([1.0, 0.0, 0.0], (len(table), 1))
     return Spheroids(table[:, :3], axis, table[:, 3], table[:, 3]).near(low_nm, high_nm)
+
+
+def expected_germs(parameters, extent_nm: np.ndarray) -> tuple[float, float]:
+    """Return the mean number of germs of both kinds that a window draws, and the tiles of space that it looks at.
+
+    Parameters
+    ----------
+    parameters : CbaParameters
+    extent_nm : ndarray of float64, shape (3,)
+        Edges of the window.
+    """
+    axis = max(_gamma_bound(parameters.alpha_1), _gamma_bound(parameters.alpha_2)) / parameters.gamma_per_nm
+    kinds = (
+        (parameters.lambda_X_per_nm3, axis, SPHEROID_TILE_NM),
+        (parameters.lambda_Y_per_nm3, -log(_TAIL) / parameters.theta_per_nm, BALL_TILE_NM),
+    )
+    germs = tiles = 0.0
+    for intensity, reach_nm, tile_nm in kinds:
+        # An edge meets at most two tiles more than fit into it.
+        number = float(np.prod(np.floor((extent_nm + 2 * reach_nm) / tile_nm) + 2))
+        germs, tiles = germs + intensity * tile_nm**3 * number, tiles + number
+    return germs, tiles
 
 
 def paint(mask: np.ndarray, grains: Spheroids, label: int, voxel_size_nm: float, origin: tuple[int, int, int]) -> None:
@@ -132,7 +155,7 @@ def _marked_germs(
     return np.concatenate(rows)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4096)
 def _gamma_bound(shape: float) -> float:
     """Return a size that the share _TAIL at most of a gamma law of rate 1 exceeds, by Chernoff's bound."""
     low, high = shape, shape + 60.0 + 20.0 * math.sqrt(shape)

@@ -12,6 +12,9 @@ from nmcdist.threads import thread_map
 
 PORE, CARBON_BINDER, GRAPHITE = 0, 1, 2
 _BLOCK_NM = 4000.0  # edge of a block of work: long against the taps of the noise, small in memory
+_GERM_BYTES = 220.0  # in the tables of tiles, joined, and as grains
+_TILE_BYTES = 400.0  # of an empty table
+_FIELD_BYTES = 150.0 * 2**20  # of a block of work: measured at 256^3 voxels, and rounded up
 _BALL = 1  # working label of the large pores while a block is made
 
 
@@ -81,6 +84,25 @@ def generate_cba(
     return volume
 
 
+def draw_bytes(parameters: CbaParameters, shape: tuple[int, ...], voxel_size_nm: float, threads: int) -> float:
+    """Return how many bytes drawing a window takes besides its voxels: germs, and for each thread noise and fields.
+
+    Parameters
+    ----------
+    parameters : CbaParameters
+    shape : tuple of int
+        Voxels of the window.
+    voxel_size_nm : float
+    threads : int
+    """
+    germs, tiles = boolean.expected_germs(parameters, np.array(shape) * voxel_size_nm)
+    side = _block_side(voxel_size_nm)
+    block = [min(n, side) for n in shape]
+    sites = [fields.noise_sites(parameters.eta_per_nm, n * voxel_size_nm) for n in block]
+    noise = 4.0 * sites[0] * sites[1] * (sites[2] + block[2])
+    return _GERM_BYTES * germs + _TILE_BYTES * tiles + threads * (noise + _FIELD_BYTES)
+
+
 def check_window(shape: Any, origin: Any, voxel_size_nm: Any) -> tuple[Any, Any, float]:
     """Return shape, origin and voxel size as plain numbers, or raise InputError."""
     shape = _three_integers("shape", shape)
@@ -125,9 +147,13 @@ def _draw_block(parameters, graphite, large_pores, shape, voxel_size_nm, seed, i
 
 
 def _blocks(shape: tuple[int, int, int], voxel_size_nm: float) -> list[tuple[slice, ...]]:
-    side = int(np.clip(_BLOCK_NM / voxel_size_nm, 16, 256))
+    side = _block_side(voxel_size_nm)
     cuts = [[slice(a, min(a + side, n)) for a in range(0, n, side)] for n in shape]
     return list(product(*cuts))
+
+
+def _block_side(voxel_size_nm: float) -> int:
+    return int(np.clip(_BLOCK_NM / voxel_size_nm, 16, 256))
 
 
 def _parameters(bundle: Bundle, voxel_size_nm: float, gamma_law: str) -> CbaParameters:

@@ -105,6 +105,11 @@ def white_noise(seed: int, index: int, scale: int, low: np.ndarray, shape: np.nd
     return noise
 
 
+def noise_sites(eta_per_nm: float, extent_nm: float) -> float:
+    """Return the lattice sites along an edge of a window on which the finest scale of the field holds its noise."""
+    return extent_nm / mixture(eta_per_nm)[0].spacing_nm + TAPS
+
+
 def gaussian_field(
     eta_per_nm: float,
     shape: tuple[int, int, int],

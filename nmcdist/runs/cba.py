@@ -3,12 +3,12 @@
 The seam between the production machinery, which knows tasks and files, and the model, which knows neither.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from nmcdist.bundle import Bundle
+from nmcdist.bundle import Bundle, CbaParameters
 from nmcdist.datasets.layout import Coordinate, Shape, Variable, descriptor_variable
 from nmcdist.errors import BundleError, RecipeError
 from nmcdist.faults import proposal
@@ -53,11 +53,29 @@ def parameter_changes(recipe: Recipe, bundle: Bundle) -> list[dict[str, float]]:
     return changes
 
 
+def draw_bytes(levels: Sequence[CbaParameters], window: Shape, voxel_size_nm: float, threads: int) -> float:
+    """Return the most bytes that drawing a window takes at any level, besides its voxels."""
+    from nmcdist.models.cba import draw_bytes
+
+    return max(draw_bytes(parameters, window, voxel_size_nm, threads) for parameters in levels)
+
+
+def level_parameters(recipe: Recipe, bundle: Bundle) -> list[CbaParameters]:
+    """Return the parameters at each level of the sweep.
+
+    Raises
+    ------
+    BundleError, RecipeError
+        If the bundle is of another model, or the sweep asks for what it cannot give.
+    """
+    return [bundle.with_parameters(**c).parameters_of(MODEL) for c in parameter_changes(recipe, bundle)]
+
+
 def parameter_coordinates(recipe: Recipe, bundle: Bundle) -> tuple[Coordinate, ...]:
     """Return what is known of every sample beforehand: graphite intensity and fraction, swept parameter."""
     from nmcdist.models.theory import graphite_fraction
 
-    per_level = [bundle.with_parameters(**c).parameters_of(MODEL) for c in parameter_changes(recipe, bundle)]
+    per_level = level_parameters(recipe, bundle)
     names = {"lambda_X_per_nm3"} | ({recipe.swept} if recipe.swept else set()) - {GRAPHITE_FRACTION}
     coordinates = []
     for name in sorted(str(n) for n in names):

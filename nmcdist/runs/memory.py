@@ -9,8 +9,7 @@ from nmcdist.runs.recipe import DescriptorSpec
 
 # Measured as peak resident memory of tasks of 96^3 to 320^3 voxels of 20 and 80 nm, rounded up by a fifth or more.
 PROCESS = 400 * 2**20  # interpreter, libraries, compiled kernels
-DRAW_PER_THREAD = 150 * 2**20  # noise and fields of one block of work
-DRAW = 2.0  # bytes a voxel: the labels and the lists of germs
+DRAW = 2.0  # bytes a voxel: the labels
 WRITE = 2.0  # the shard while it is compressed
 DESCRIBE_BLOCK = 20.0  # masks, configurations and spectra of the pair counts, a voxel of the window
 DESCRIBE_WHOLE = 25.0  # distance transforms, sorted voxels and path lengths
@@ -23,10 +22,9 @@ def task_need(
     core: tuple[int, ...],
     window: tuple[int, ...],
     descriptors: DescriptorSpec | None,
-    threads: int,
     *,
     by_blocks: bool,
-    draws: bool = True,
+    drawn: float,
 ) -> int:
     """Return the bytes that a task needs which draws a window, stores its core and describes it.
 
@@ -37,13 +35,12 @@ def task_need(
     core, window : tuple of int
         Voxels stored, and voxels drawn (with the halo that block-wise descriptors look at).
     descriptors : DescriptorSpec or None
-    threads : int
     by_blocks : bool
         Whether the core is only a block of a volume.
-    draws : bool
-        Whether the window is drawn, or read from a store.
+    drawn : float
+        Bytes that drawing takes besides the voxels; 0 where the window is read from a store.
     """
-    making = DRAW * prod(window) + WRITE * prod(core) + (DRAW_PER_THREAD * threads if draws else 0)
+    making = DRAW * prod(window) + WRITE * prod(core) + drawn
     if descriptors is None:
         describing = 0.0
     elif by_blocks:

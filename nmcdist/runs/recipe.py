@@ -70,7 +70,7 @@ Axes = Annotated[
 ]
 Line = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(one_line)]
 Levels = Annotated[
-    tuple[float, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=10_000), AfterValidator(each_once)
+    tuple[float, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=1000), AfterValidator(each_once)
 ]
 
 

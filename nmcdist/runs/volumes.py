@@ -15,16 +15,17 @@ from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.integrity import read_manifest
 from nmcdist.datasets.layout import VOLUME, Box, Shape, Variable, boxes_of, files_in_box
 from nmcdist.datasets.store import read_block, remove_files, write_block, write_descriptors
-from nmcdist.errors import StoreError
+from nmcdist.errors import RecipeError, StoreError
 from nmcdist.runs import cba
 from nmcdist.runs.cluster import Machine, resources_for
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.journal import Journal, packed, unpacked
 from nmcdist.runs.memory import USABLE, task_need
 from nmcdist.runs.published import fingerprint, store_layout, volume_of
-from nmcdist.runs.recipe import Recipe
+from nmcdist.runs.recipe import MOST_ITEMS, Recipe
 from nmcdist.runs.work import Job, Made, Plan, Task, Tasks, timed
 
+MOST_LAGS = 1000  # voxels: the lattice vectors, of which there are as many as the cube of it, are gone through
 STORED_PER_VOXEL = 0.25  # bytes after compression, at most: 0.06 at voxels of 10 nm, 0.23 at 160 nm
 
 
@@ -60,12 +61,15 @@ class VolumePlan(Plan):
         Voxels of what one task makes; the volume's shape where volumes are made whole.
     left_out : tuple of str
         Descriptors that volumes made in blocks do not get.
+    drawn_bytes : int
+        Memory that the germs and the noise of a task need.
     """
 
     recipe: Recipe
     tasks: Sequence[VolumeTask] = dataclasses.field(repr=False)
     block: Shape
     left_out: tuple[str, ...]
+    drawn_bytes: int
 
     @property
     def by_blocks(self) -> bool:
@@ -94,7 +98,12 @@ class VolumePlan(Plan):
 
     @property
     def smaller_text(self) -> str:
-        """The setting that bounds a block from below."""
+        """The setting that bounds a block from below, or what makes any block large."""
+        if self.drawn_bytes > self.task_bytes / 2:
+            return (
+                f"other parameters: germs and noise alone need {readable_bytes(self.drawn_bytes)} "
+                "(are lengths in nm and intensities in nm^-3?)"
+            )
         return "smaller storage.shard"
 
     def facts(self) -> dict[str, str]:
@@ -133,21 +142,31 @@ def plan_volumes(
         What the journal of an earlier run of the recipe recorded; its block is used again if it fits.
     draws : bool
         Whether volumes are drawn, or read from a store that is there.
+
+    Raises
+    ------
+    BundleError, InputError, RecipeError
+        If the recipe asks for what the bundle cannot give, or for more than can be counted.
     """
     shape, voxel_size_nm, options = recipe.volume.shape, recipe.volume.voxel_size_nm, recipe.descriptors
+    _check_lags(recipe)
+    levels = cba.level_parameters(recipe, bundle)
     volume = volume_of(recipe)
     halo = cba.halo(shape, voxel_size_nm, options)
 
+    def drawn(block: Shape, threads: int) -> float:
+        return cba.draw_bytes(levels, _window_of(block, halo, shape), voxel_size_nm, threads) if draws else 0.0
+
     def need(block: Shape, threads: int) -> int:
-        window = tuple(min(b + 2 * halo, n) for b, n in zip(block, shape, strict=True))
-        cut = block != shape
-        return task_need(block, window if cut else block, options, threads, by_blocks=cut, draws=draws)
+        window = _window_of(block, halo, shape)
+        return task_need(block, window, options, by_blocks=block != shape, drawn=drawn(block, threads))
 
     resources = resources_for(deployment, machine, recipe.samples, lambda threads: need(shape, threads) / USABLE)
     usable = USABLE * resources.memory
     block = _recorded_block(settings)
     if block is None or need(block, resources.threads) > usable:
         block = _fitting_block(shape, volume, lambda b: need(b, resources.threads) <= usable)
+    _check_tasks(recipe, block)
     by_blocks = block != shape
     layout = store_layout(recipe, bundle, by_blocks=by_blocks)
     return VolumePlan(
@@ -163,6 +182,7 @@ def plan_volumes(
         machine=machine,
         on_this_machine=deployment.kind == "local",
         task_bytes=need(block, resources.threads),
+        drawn_bytes=int(drawn(block, resources.threads)),
         stored_bytes=_stored_bytes(recipe, layout.descriptors),
         fingerprint=fingerprint(recipe, bundle.content_hash, by_blocks=by_blocks),
     )
@@ -254,6 +274,34 @@ def _describe(job: Job, recipe: Recipe, task: VolumeTask, window: np.ndarray, co
         )
     values = cba.describe(window, recipe.volume.voxel_size_nm, recipe.descriptors)
     return Made(write_descriptors(job.store, [v for v in job.variables if v.name != VOLUME], task.sample, values))
+
+
+def _check_lags(recipe: Recipe) -> None:
+    """Refuse two-point functions of more lags than can be counted."""
+    if recipe.descriptors is None:
+        return
+    voxel = recipe.volume.voxel_size_nm
+    lags = min(recipe.descriptors.max_lag_nm, min(recipe.volume.shape) * voxel / 2) / voxel
+    if lags > MOST_LAGS:
+        raise RecipeError(
+            f"descriptors.max_lag_nm: found {recipe.descriptors.max_lag_nm:g} nm, which is {lags:.0f} voxels of "
+            f"{voxel:g} nm, expected at most {MOST_LAGS} voxels"
+        )
+
+
+def _check_tasks(recipe: Recipe, block: Shape) -> None:
+    tasks = recipe.samples * prod(-(-n // b) for n, b in zip(recipe.volume.shape, block, strict=True))
+    if tasks > MOST_ITEMS:
+        raise RecipeError(
+            f"volume.shape: found {_x(recipe.volume.shape)} voxels, which is {tasks:.3g} tasks of {_x(block)} voxels "
+            f"in all, expected at most {MOST_ITEMS:.0e} tasks"
+        )
+
+
+def _window_of(block: Shape, halo: int, shape: Shape) -> Shape:
+    """Return the voxels that a block's task draws: a whole volume has no halo."""
+    (z, y, x) = (min(b + 2 * halo, n) for b, n in zip(block, shape, strict=True))
+    return (z, y, x) if block != shape else block
 
 
 def _recorded_block(settings: Mapping[str, Any]) -> Shape | None:

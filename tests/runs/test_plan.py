@@ -115,7 +115,7 @@ def test_the_layout_of_a_store_does_not_depend_on_the_cluster(tmp_path):
 
 def test_transport_takes_the_most_memory_and_no_descriptors_the_least():
     def need(**changes):
-        return memory.task_need((400,) * 3, (400,) * 3, recipe_with(**changes).descriptors, 2, by_blocks=False)
+        return memory.task_need((400,) * 3, (400,) * 3, recipe_with(**changes).descriptors, by_blocks=False, drawn=0)
 
     assert need(descriptors={}) > need(descriptors={"transport": False}) > need(descriptors=None) > 0
 
