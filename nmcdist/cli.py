@@ -176,7 +176,7 @@ def plan(recipe: Path, out: Path, measure: bool, **cluster: Any) -> None:
 
     loaded = load_recipe(recipe)
     deployment, bundle = _deployment(**cluster), recipe_bundle(loaded, recipe.parent)
-    worked_out = make_plan(loaded, bundle, out, deployment)
+    worked_out = make_plan(loaded, bundle, out, deployment, shells="estimate")
     click.echo(worked_out.summary())
     worked_out.validate()
     script = job_script(deployment, worked_out.resources)

@@ -48,6 +48,13 @@ def _of_some_size(value: float) -> float:
     return value
 
 
+def _of_sane_freedom(values: tuple[float, ...]) -> tuple[float, ...]:
+    """Refuse degrees of freedom at which Student's law overflows, or is the normal law many times over."""
+    if not all(0.1 <= value <= 1e9 for value in values):
+        raise ValueError("expected numbers from 0.1 to 1e9")
+    return values
+
+
 def _printable(text: str) -> str:
     if not text.replace("\n", "").replace("\t", "").isprintable():
         raise ValueError("expected printable text")
@@ -96,12 +103,15 @@ class ParticleParameters(_Frozen):
     shell_location_nm: Finite = _quantity("nm", "location of Z_00 = location + scale exp(sigma N(0, 1))")
     shell_scale_nm: Positive = _quantity("nm", "scale of Z_00")
     shell_sigma: Annotated[LogDeviation, Field(gt=0)] = _quantity("1", "shape of Z_00")
-    shell_nu: PerDegree = _quantity("1", "degrees of freedom of the Student laws, l = 1..9")
+    shell_nu: Annotated[PerDegree, AfterValidator(_of_sane_freedom)] = _quantity(
+        "1", "degrees of freedom of the Student laws, l = 1..9"
+    )
     shell_harmonic_scale_nm: PerDegree = _quantity("nm", "scales of the Student laws, l = 1..9")
     shell_minimum_volume_nm3: NotNegative = _quantity("nm^3", "smaller shells are rejected")
     grain_intensity_per_nm3: Positive = _quantity("nm^-3", "intensity of the seeds")
     grain_intensity_knots_nm: tuple[NotNegative, ...] = _quantity(
-        "nm", "distances from the centre at which the intensity is given; none where it is constant", default=(), max_length=1000
+        "nm", "distances from the centre at which the intensity is given; none where it is constant", default=(),
+        max_length=1000,
     )  # fmt: skip
     grain_intensity_factors: tuple[Positive, ...] = _quantity(
         "1", "intensity at the knots over grain_intensity_per_nm3", default=(), max_length=1000

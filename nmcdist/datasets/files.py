@@ -158,11 +158,11 @@ def existing_parent(path: Path) -> Path:
 
 def readable_bytes(count: float) -> str:
     """Return a size as people read it: 1.5 GiB."""
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if count < 1024 or unit == "TiB":
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
+        if count < 1024:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
-    raise AssertionError
+    return f"{count:.4g} EiB"
 
 
 def parsed_bytes(text: str | int) -> int:

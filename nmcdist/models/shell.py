@@ -264,6 +264,53 @@ class ShellModel:
             self._draw_block(int(seed), keys[part], coefficients[part], rejections[part])
         return coefficients, rejections
 
+    def largest_of(self, count: int, first_nm: np.ndarray, bounds_nm: np.ndarray, chance: float = 0.05) -> float:
+        """Return a radius that the largest of many shells exceeds with a small chance, from a sample of shells.
+
+        Of a shell, the largest radius is Z_00 Y_00 + h, where h, the largest value of the other terms, does not
+        depend on Z_00; it is accepted if Z_00 Y_00 + h' > 0, where h' is their smallest. So, from sampled h and h',
+        P(R > r) = mean of P(Z_00 Y_00 > max(r - h, -h')) / P(Z_00 Y_00 > -h'), with the law of Z_00 known. Rejections
+        by volume and terms larger than those of the sample are left out.
+
+        Parameters
+        ----------
+        count : int
+            Shells.
+        first_nm : ndarray of float64, shape (n,)
+            Z_00 of the sample.
+        bounds_nm : ndarray of float64, shape (n, 2)
+            Smallest and largest radius of each.
+        chance : float
+
+        Returns
+        -------
+        float
+            At least the largest radius of the sample.
+        """
+        from scipy.special import ndtr
+
+        mean_radius = first_nm / math.sqrt(4 * math.pi)
+        lowest, above = mean_radius - bounds_nm[:, 0], bounds_nm[:, 1] - mean_radius
+
+        def exceeded(radius: np.ndarray) -> np.ndarray:
+            """Return the probability that Z_00 Y_00 exceeds a radius."""
+            ratio = (math.sqrt(4 * math.pi) * radius - self.location_nm) / self.scale_nm
+            return np.asarray(ndtr(-np.log(np.maximum(ratio, 1e-300)) / self.sigma))
+
+        accepted = np.maximum(exceeded(lowest), 1e-300)
+
+        def expected(radius: float) -> float:
+            """Return how many shells are expected to exceed a radius."""
+            return count * float((exceeded(np.maximum(radius - above, lowest)) / accepted).mean())
+
+        low = high = float(bounds_nm[:, 1].max())
+        while expected(high) > chance:
+            low, high = high, 1.5 * high
+        for _ in range(30):
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if expected(middle) > chance else (low, middle)
+        return high
+
     def _draw_block(self, seed: int, keys: list[int], coefficients: np.ndarray, rejections: np.ndarray) -> None:
         draws = [streams.draws(seed, streams.SHELL, key) for key in keys]
         rejected = np.ones(len(keys), dtype=np.bool_)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,8 +31,13 @@ STATISTICS = "batch_statistics"
 CHUNK_ROWS = 16384
 _STORED_MARGIN = 5.2  # spacings beyond the shell that seeds are stored at most, as measured: 2.8 to 5.1
 _BLOCK = 4096  # shells drawn at a time
+ESTIMATED_FROM = 4096  # shells
+_MOST_ROWS = 2.0**36  # of a particle: more than any memory holds, and few enough to be counted in 64 bits
 _COLUMN_TYPES = {"neighbours": "int32", "pieces": "int32", "is_surface": "bool"}
 _COLUMN_SIZES = {"axis": 3, "principal_axis": 3}
+
+
+Shells = Literal["all", "estimate", "least"]
 
 
 @dataclass(frozen=True)
@@ -41,15 +46,21 @@ class Sizes:
 
     Attributes
     ----------
-    radii_nm : ndarray of float64, shape (count,)
-        Distance from the centre within which a particle lies.
-    most_rows : ndarray of int64, shape (batches,)
-        Rows that a batch can need.
+    drawn : int
+        Shells from which it was worked out: all, or the first ones.
+    radii_nm : ndarray of float64, shape (drawn,)
+        Distance from the centre within which each of these particles lies.
+    largest_nm : float
+        Distance within which the largest particle of the recipe lies.
+    most_rows : ndarray of int64
+        Rows that a batch can need: of each batch, or of the largest.
     likely_rows : int
         Rows that all batches will take.
     """
 
+    drawn: int
     radii_nm: np.ndarray
+    largest_nm: float
     most_rows: np.ndarray
     likely_rows: int
 
@@ -59,26 +70,66 @@ class Sizes:
         return math.ceil(int(self.most_rows.max()) / CHUNK_ROWS) * CHUNK_ROWS
 
 
-def sizes_of(recipe: ParticleRecipe, bundle: Bundle) -> Sizes:
-    """Draw the shells of a recipe, which is quick, to know how large its particles get."""
+def sizes_of(recipe: ParticleRecipe, bundle: Bundle, shells: Shells = "all") -> Sizes:
+    """Work out how large the particles of a recipe get.
+
+    Parameters
+    ----------
+    recipe : ParticleRecipe
+    bundle : Bundle
+    shells : {"all", "estimate", "least"}
+        "all" draws every shell, as a store's layout needs it: minutes for a million. The others draw the first
+        `ESTIMATED_FROM` of them. "estimate" gives the sizes that all stay below with a probability of about 95 %, by
+        :meth:`ShellModel.largest_of`; "least" what a run is sure to need.
+
+    Raises
+    ------
+    BundleError
+        If the bundle has no marker law.
+    InputError
+        If its law gives no shell.
+    """
     model = ParticleModel.from_bundle(bundle)
-    largest = np.empty(recipe.samples)
-    for start in range(0, recipe.samples, _BLOCK):
-        rows, _ = model.shells.draw_many(recipe.seed, range(start, min(start + _BLOCK, recipe.samples)))
-        largest[start : start + len(rows)] = sphere.star_bounds_of_many(rows)[:, 1]
-    edge, window = model.margins_nm
-    spacing = model.grains.widest_spacing_nm
-    spare = 2 * spacing
-    rows = model.grains.seeds_within(largest + window + spare)
-    rows = np.ceil(rows + 10 * np.sqrt(rows))  # ten standard deviations of the Poisson law
-    starts = np.arange(0, recipe.samples, recipe.particles.batch)
-    likely = int(model.grains.seeds_within(largest + _STORED_MARGIN * spacing).sum())
-    return Sizes(largest + edge + spare, np.add.reduceat(rows, starts).astype(np.int64), likely)
+    count = recipe.samples if shells == "all" else min(recipe.samples, ESTIMATED_FROM)
+    model.shells.draw_many(recipe.seed, range(min(count, 8)))  # refuses a law that gives no shells at once
+    coefficients, bounds = np.empty(count), np.empty((count, 2))
+    for start in range(0, count, _BLOCK):
+        rows, _ = model.shells.draw_many(recipe.seed, range(start, min(start + _BLOCK, count)))
+        coefficients[start : start + len(rows)] = rows[:, 0]
+        bounds[start : start + len(rows)] = sphere.star_bounds_of_many(rows)
+    edge, _ = model.margins_nm
+    spare = 2 * model.grains.widest_spacing_nm
+    largest, radii = bounds[:, 1], bounds[:, 1] + edge + spare
+    most, likely = _most_rows(model, largest), _likely_rows(model, largest)
+    batch = recipe.particles.batch
+    if count == recipe.samples:
+        rows = np.add.reduceat(most, np.arange(0, count, batch)).astype(np.int64)
+        return Sizes(count, radii, float(radii.max()), rows, int(likely.sum()))
+    error = 4 * float(likely.std()) / math.sqrt(count)
+    if shells == "least":
+        rows = np.array([most[:batch].sum()]).astype(np.int64)
+        return Sizes(count, radii, float(radii.max()), rows, int(recipe.samples * max(likely.mean() - error, 0.0)))
+    longest = model.shells.largest_of(recipe.samples, coefficients, bounds)
+    others = min(batch, recipe.samples) - 1
+    of_batch = _most_rows(model, np.array([longest])) + others * most.mean() + 4 * math.sqrt(others) * most.std()
+    rows = np.ceil(of_batch).astype(np.int64)
+    return Sizes(count, radii, longest + edge + spare, rows, int(recipe.samples * (likely.mean() + error)))
+
+
+def _most_rows(model: ParticleModel, largest_nm: np.ndarray) -> np.ndarray:
+    """Return the rows that particles within these shells can need: ten standard deviations of the Poisson law more."""
+    _, window = model.margins_nm
+    rows = model.grains.seeds_within(largest_nm + window + 2 * model.grains.widest_spacing_nm)
+    return np.minimum(np.ceil(rows + 10 * np.sqrt(rows)), _MOST_ROWS)
+
+
+def _likely_rows(model: ParticleModel, largest_nm: np.ndarray) -> np.ndarray:
+    return model.grains.seeds_within(largest_nm + _STORED_MARGIN * model.grains.widest_spacing_nm)
 
 
 def label_shape(sizes: Sizes, voxel_size_nm: float) -> Shape:
     """Return the voxels of one particle: a cube around the centre that holds the largest of them."""
-    half = math.ceil(float(sizes.radii_nm.max()) / voxel_size_nm)
+    half = math.ceil(sizes.largest_nm / voxel_size_nm)
     return (2 * half,) * 3
 
 

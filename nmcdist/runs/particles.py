@@ -38,6 +38,7 @@ from nmcdist.runs.particle_store import (
     CHUNK_ROWS,
     PIECES,
     STATISTICS,
+    Shells,
     Sizes,
     label_shape,
     particle_layout,
@@ -83,8 +84,15 @@ class ParticlePlan(Plan):
 
     def share(self, number: int) -> float:
         """Return what part of the whole run's work a batch is: that of the volume around its particles."""
+        if not self.is_exact:
+            return super().share(number)
         task, volumes = self.tasks[number], self.sizes.radii_nm**3
         return float(volumes[task.sample : task.stop].sum() / volumes.sum())
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all shells were drawn, so that the layout is that of the store."""
+        return self.sizes.drawn == self.recipe.samples
 
     @property
     def task_text(self) -> str:
@@ -111,14 +119,32 @@ class ParticlePlan(Plan):
             f"{recipe.descriptors.pixel_size_nm:g} nm",
             "labels": "; ".join(f"{v.name}: {' x '.join(map(str, v.shape[1:]))} voxels" for v in volumes)
             or "none; the records render at any voxel size",
-            "largest": f"a particle within {sizes.radii_nm.max() / 1000:.1f} um of its centre",
+            "largest": f"a particle within {sizes.largest_nm / 1000:.1f} um of its centre",
+            **({} if self.is_exact else {"estimated": self._estimated}),
         }
+
+    @property
+    def _estimated(self) -> str:
+        return (
+            f"sizes, rows and memory from {self.sizes.drawn:,} of {self.recipe.samples:,} shells; a run draws all first"
+        )
 
 
 def plan_particles(
-    recipe: ParticleRecipe, bundle: Bundle, out: Path, deployment: Deployment, machine: Machine
-) -> ParticlePlan:
+    recipe: ParticleRecipe, bundle: Bundle, out: Path, deployment: Deployment, machine: Machine, *,
+    shells: Shells = "all",
+) -> ParticlePlan:  # fmt: skip
     """Work out a run that makes particles; their shells are drawn to know how large they get.
+
+    Parameters
+    ----------
+    recipe : ParticleRecipe
+    bundle : Bundle
+    out : Path
+    deployment : Deployment
+    machine : Machine
+    shells : {"all", "estimate", "least"}
+        As for :func:`nmcdist.runs.particle_store.sizes_of`.
 
     Raises
     ------
@@ -127,14 +153,16 @@ def plan_particles(
     RecipeError
         If a voxel size is larger than a particle.
     """
-    sizes = sizes_of(recipe, bundle)
+    model = ParticleModel.from_bundle(bundle)
     _check_voxel_sizes(recipe, bundle)
+    sizes = sizes_of(recipe, bundle, shells)
     layout = particle_layout(recipe, bundle, sizes)
     need = particle_task_need(
         rows=int(sizes.most_rows.max()),
         measured_voxels=_measured_voxels(recipe, sizes),
         stored_voxels=max((prod(label_shape(sizes, size)) for size in recipe.labels.voxel_sizes_nm), default=0),
-        evaluated_points=(2 * float(sizes.radii_nm.max()) / ParticleModel.from_bundle(bundle).step_nm) ** 3,
+        section_pixels=_section_pixels(recipe, sizes),
+        evaluated_points=(2 * sizes.largest_nm / model.step_nm) ** 3,
     )
     return ParticlePlan(
         recipe=recipe,
@@ -361,6 +389,12 @@ def _measured_voxels(recipe: ParticleRecipe, sizes: Sizes) -> int:
     if recipe.descriptors is None:
         return 0
     return prod(label_shape(sizes, recipe.descriptors.voxel_size_nm))
+
+
+def _section_pixels(recipe: ParticleRecipe, sizes: Sizes) -> int:
+    if recipe.descriptors is None:
+        return 0
+    return label_shape(sizes, recipe.descriptors.pixel_size_nm)[0] ** 2
 
 
 def _stored_bytes(recipe: ParticleRecipe, sizes: Sizes, variables: tuple[Variable, ...]) -> int:

@@ -19,7 +19,7 @@ from nmcdist.runs.finalise import Paths, undo_half_a_swap
 from nmcdist.runs.guard import stop_if_imported_by_a_worker
 from nmcdist.runs.journal import Journal
 from nmcdist.runs.locks import alone, locked
-from nmcdist.runs.plan import make_plan
+from nmcdist.runs.plan import checked_plan, make_plan
 from nmcdist.runs.preflight import preflight
 from nmcdist.runs.produce import (
     Result,
@@ -88,8 +88,8 @@ def run_part(
     journal = Journal(paths.run)
     paths.refuse_strangers()
     check_catalog(out)
-    plan = make_plan(recipe, bundle, out, deployment, settings=journal.settings())
-    plan.validate(present_bytes=size_of(paths.wip))
+    settings, present = journal.settings(), size_of(paths.wip)
+    plan = checked_plan(recipe, bundle, out, deployment, settings=settings, present_bytes=present)
     preflight(deployment, plan.resources)
     with locked(paths.run, part), interruptible():
         if paths.store.exists():

@@ -11,6 +11,7 @@ from nmcdist.runs import particles, volumes
 from nmcdist.runs.cluster import Machine, this_machine
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.particle_recipe import ParticleRecipe
+from nmcdist.runs.particle_store import Shells
 from nmcdist.runs.recipe import BaseRecipe, Recipe
 from nmcdist.runs.work import Plan
 
@@ -24,6 +25,7 @@ def make_plan(
     settings: Mapping[str, Any] | None = None,
     machine: Machine | None = None,
     draws: bool = True,
+    shells: Shells = "all",
 ) -> Plan:
     """Work out a run; nothing is written, and nothing is refused before :meth:`Plan.validate`.
 
@@ -41,6 +43,9 @@ def make_plan(
         Default: this one.
     draws : bool
         Whether items are drawn, or read from a store that is there.
+    shells : {"all", "estimate", "least"}
+        Of particles: whether all shells are drawn, which a run needs and takes minutes for a million, or as many as
+        an estimate takes (see :func:`nmcdist.runs.particle_store.sizes_of`).
 
     Raises
     ------
@@ -50,9 +55,43 @@ def make_plan(
     out = local_path(out)
     machine, deployment, settings = machine or this_machine(), deployment or Deployment(), settings or {}
     if isinstance(recipe, ParticleRecipe):
-        return particles.plan_particles(recipe, bundle, out, deployment, machine)
+        return particles.plan_particles(recipe, bundle, out, deployment, machine, shells=shells)
     assert isinstance(recipe, Recipe)
     return volumes.plan_volumes(recipe, bundle, out, deployment, machine, settings=settings, draws=draws)
+
+
+def checked_plan(
+    recipe: BaseRecipe,
+    bundle: Bundle,
+    out: Path,
+    deployment: Deployment | None = None,
+    *,
+    present_bytes: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    draws: bool = True,
+) -> Plan:
+    """Work out a run that can end well; one that is sure to fail is refused before all its shells are drawn.
+
+    Parameters
+    ----------
+    recipe, bundle, out, deployment, settings, draws
+        As for :func:`make_plan`.
+    present_bytes : int
+        As for :meth:`Plan.validate`.
+
+    Raises
+    ------
+    BundleError, InputError, RecipeError
+        If the recipe asks for what this bundle cannot give.
+    PlanError, StoreError
+        As for :meth:`Plan.validate`.
+    """
+    plan = make_plan(recipe, bundle, out, deployment, settings=settings, draws=draws, shells="least")
+    plan.validate(present_bytes=present_bytes)
+    if not plan.is_exact:
+        plan = make_plan(recipe, bundle, out, deployment, settings=settings, draws=draws)
+        plan.validate(present_bytes=present_bytes)
+    return plan
 
 
 def maker_of(recipe: BaseRecipe) -> ModuleType:

@@ -18,7 +18,7 @@ from nmcdist.runs.finalise import Paths, finalise, publish, undo_half_a_swap
 from nmcdist.runs.guard import stop_if_imported_by_a_worker
 from nmcdist.runs.journal import Journal
 from nmcdist.runs.locks import locked
-from nmcdist.runs.plan import make_plan
+from nmcdist.runs.plan import checked_plan
 from nmcdist.runs.preflight import preflight
 from nmcdist.runs.produce import (
     Result,
@@ -31,6 +31,8 @@ from nmcdist.runs.produce import (
 from nmcdist.runs.progress import Progress, Silent
 from nmcdist.runs.recipe import BaseRecipe, Recipe, parsed_recipe
 from nmcdist.runs.work import Plan
+
+_ALL_THERE = 2**63  # bytes: what is stored keeps its place on the disk
 
 
 def describe_store(
@@ -74,8 +76,7 @@ def describe_store(
     with locked(paths.run), interruptible():
         undo_half_a_swap(paths, Journal(paths.run))
         recipe, bundle = _origin(store, changes or {})
-        plan = make_plan(recipe, bundle, store.parent, deployment, draws=False)
-        plan.validate(present_bytes=plan.stored_bytes)
+        plan = checked_plan(recipe, bundle, store.parent, deployment, draws=False, present_bytes=_ALL_THERE)
         preflight(deployment, plan.resources)
         return _describe(plan, paths, deployment, progress)
 

@@ -17,7 +17,7 @@ from nmcdist.runs.finalise import Paths, finalise, publish, undo_half_a_swap
 from nmcdist.runs.guard import stop_if_imported_by_a_worker
 from nmcdist.runs.journal import Journal, Receipt
 from nmcdist.runs.locks import locked
-from nmcdist.runs.plan import make_plan
+from nmcdist.runs.plan import checked_plan
 from nmcdist.runs.preflight import preflight
 from nmcdist.runs.produce import (
     Result,
@@ -89,8 +89,8 @@ def run_recipe(
     check_catalog(out)
     if not resume:
         _refuse_existing(paths, recipe, bundle)
-    plan = make_plan(recipe, bundle, out, deployment, settings=journal.settings() if resume else None)
-    plan.validate(present_bytes=size_of(paths.wip))
+    settings = journal.settings() if resume else None
+    plan = checked_plan(recipe, bundle, out, deployment, settings=settings, present_bytes=size_of(paths.wip))
     preflight(deployment, plan.resources)
     with locked(paths.run), interruptible():
         undo_half_a_swap(paths, journal, plan.fingerprint if resume else None)

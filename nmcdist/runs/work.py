@@ -131,6 +131,11 @@ class Plan(ABC):
         """Whether receipts hold what the end of the run needs besides files."""
         return False
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the layout is that of the store, not an estimate."""
+        return True
+
     def share(self, number: int) -> float:
         """Return what part of the whole run's work a task is."""
         return 1 / len(self.tasks)

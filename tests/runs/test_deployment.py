@@ -44,6 +44,8 @@ def test_the_command_line_goes_before_the_file(tmp_path):
      (SLURM + "log_folder: 3", "log_folder: found 3, expected a path$"),
      (SLURM + "log_folder: ''", "log_folder: found '', expected a path$"),
      (SLURM + "workers: 3", "line 5: workers is given twice, first in line 2"),
+     ("{kind: local, memory_per_wroker: 2GiB}", "memory_per_wroker: unknown field; did you mean memory_per_worker"),
+     ("{kind: local, workers: 010}", "line 1: found 010"), ("{kind: local, workers: true}", "workers: found True"),
      ("[local]", "expected a mapping"), ("kind: [", "not valid YAML")],
 )  # fmt: skip
 def test_an_impossible_field_is_refused(tmp_path, text, complaint):

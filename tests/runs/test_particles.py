@@ -248,6 +248,13 @@ class TestRecipe:
             ({"particles": {"count": 0}}, r"particles\.count: found 0, expected"),
             ({"particles": {"count": 3, "batches": 2}}, r"particles\.batches: unknown field"),
             ({"labels": {"voxel_sizes_nm": [50.0, 50.0]}}, r"labels\.voxel_sizes_nm: found 50.0 twice"),
+            (
+                {"labels": {"voxel_sizes_nm": [50.0, 100.0, 100.00001]}},
+                r"found 100.0 and 100.00001, whose variables would both be named labels_100nm",
+            ),
+            ({"labels": {"voxel_size_nm": [50.0]}}, r"labels\.voxel_size_nm: unknown field; did you mean voxel_sizes"),
+            ({"descriptors": {"cut_heights": [0.3, 0.3]}}, r"descriptors\.cut_heights: found 0.3 twice"),
+            ({"particles": {"count": 10**18}}, r"particles\.count: found 1000000000000000000, expected less"),
             ({"labels": {"chunk": 64, "shard": 32}}, r"labels\.shard: found 32, expected at least chunk = 64"),
             ({"descriptors": {"cut_heights": [1.5]}}, r"descriptors\.cut_heights\[0\]: found 1.5"),
             ({"orientations": {"concentration": "strong"}}, r"orientations\.concentration: found 'strong'"),

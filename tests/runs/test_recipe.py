@@ -9,8 +9,8 @@ from nmcdist.errors import BundleError, RecipeError
 from nmcdist.models.particle import ParticleModel
 from nmcdist.runs.cba import parameter_changes
 from nmcdist.runs.particle_recipe import ParticleRecipe
-from nmcdist.runs.recipe import load_recipe, recipe_bundle
-from tests.conftest import BUNDLE, recipe_with
+from nmcdist.runs.recipe import load_recipe, parsed_recipe, recipe_bundle
+from tests.conftest import BUNDLE, TINY, recipe_with
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,42 @@ from tests.conftest import BUNDLE, recipe_with
         ({"descriptors": {"lags": 3}}, "descriptors.lags: unknown field"),
         ({"storage": {"chunk": 64, "shard": 32}}, "storage.shard: found 32, expected at least chunk = 64"),
         ({"storage": {"volumes": False}, "descriptors": None}, "storage.volumes: found false"),
-        ({"colour": "red"}, "colour: unknown field"),
+        ({"colour": "red"}, "colour: unknown field, expected one of name, version, .*, storage$"),
+        ({"graphite_fracton": [0.1]}, "graphite_fracton: unknown field; did you mean sweep.graphite_fraction"),
+        ({"voxel_size_nm": 80.0}, "voxel_size_nm: unknown field; did you mean volume.voxel_size_nm"),
+        ({"realizations": 2}, "realizations: unknown field; did you mean realisations"),
+        ({"descriptors": {"max_lags_nm": 3.0}}, "descriptors.max_lags_nm: unknown field; did you mean max_lag_nm"),
+        ({"descriptors": {"Transport": True}}, "descriptors.Transport: unknown field; did you mean transport"),
+        ({"name": "a" * 101}, "name: found 'aaa.*, expected at most 100 characters"),
+        ({"title": "two\nlines"}, "title: found 'two.*, expected a line of printable text"),
+        ({"title": "red \x1b[31m"}, "title: found .*, expected a line of printable text"),
+        ({"title": " \t "}, "title: found"),
+        ({"realisations": True}, "realisations: found True, expected an integer"),
+        ({"realisations": 10**18}, "realisations: found 1000000000000000000, expected less than or equal to"),
+        ({"sweep": {"mu": [0.1] * 5001}, "realisations": 2000}, "sweep.mu: found a list, expected at most 1000 items"),
+        ({"sweep": {"mu": [0.1, 0.2, 0.1]}}, "sweep.mu: found 0.1 twice, expected each value once"),
+        ({"sweep": {"mu": [True]}}, r"sweep.mu\[0\]: found True, expected a number"),
+        ({"sweep": {"mu": ["0.1"]}}, r"sweep.mu\[0\]: found '0.1', expected a number"),
+        ({"sweep": {"mu": [float("inf")]}}, r"sweep.mu\[0\]: found inf, expected a finite number"),
+        ({"volume": {"shape": [24, 24, 24], "voxel_size_nm": 1e-300}}, "volume.voxel_size_nm: found 1e-300"),
     ],
 )
 def test_an_impossible_field_is_named_with_what_was_found(changes, complaint):
     with pytest.raises(RecipeError, match=f"^tiny.yaml: {complaint}"):
         recipe_with(**changes)
+
+
+def test_the_kind_is_known_where_the_field_that_decides_is_misspelt():
+    with pytest.raises(RecipeError, match="particle: unknown field; did you mean particles"):
+        parsed_recipe({**{k: v for k, v in TINY.items() if k != "volume"}, "particle": {"count": 3}}, "r.yaml")
+
+
+def test_many_faults_are_counted_not_listed():
+    with pytest.raises(RecipeError) as caught:
+        recipe_with(**{f"key{k}": k for k in range(30_000)})
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 21
+    assert lines[-1] == "tiny.yaml: and 29980 more faults"
 
 
 def test_all_faults_are_told_at_once_each_on_its_line():
@@ -68,6 +98,12 @@ def test_a_recipe_without_a_sweep_takes_the_bundle_as_it_is():
 def test_a_sweep_over_an_unknown_parameter_names_those_there_are():
     with pytest.raises(RecipeError, match=r"sweep\.nu: unknown parameter, expected one of graphite_fraction, .*mu"):
         parameter_changes(recipe_with(sweep={"nu": [1.0]}), load_bundle(BUNDLE))
+
+
+def test_a_swept_parameter_that_is_misspelt_gets_the_name():
+    for typo, name in (("graphite_fracton", "graphite_fraction"), ("lambda_x_per_nm3", "lambda_X_per_nm3")):
+        with pytest.raises(RecipeError, match=f"^sweep.{typo}: unknown parameter; did you mean {name}"):
+            parameter_changes(recipe_with(sweep={typo: [0.1]}), load_bundle(BUNDLE))
 
 
 def test_a_sweep_over_an_impossible_value_is_refused():
