@@ -23,7 +23,7 @@ from tests.conftest import BUNDLE, HERE, make_particles, particle_recipe_with, r
 
 MACHINE = Machine(cores=8, memory=64 * 2**30)
 
-# Makes the first task of each setting in a process of its own, and prints what the plan said and what it took.
+# Makes the first task of each setting in a process of its own; prints what the plan said and what the task took.
 MEASURED = """
 import json, sys, tempfile
 from pathlib import Path
@@ -36,59 +36,65 @@ from nmcdist.runs.produce import job_of, keep_bundle
 from nmcdist.runs.recipe import parsed_recipe
 from tests.conftest import HERE
 
-recipe = parsed_recipe(json.loads(sys.argv[1]), "r.yaml")
-bundle = load_bundle(recipe.bundle).with_parameters(**json.loads(sys.argv[2]))
-with tempfile.TemporaryDirectory() as folder:
-    folder = Path(folder)
-    plan = make_plan(recipe, bundle, folder, HERE)
-    store, journal = folder / "t.zarr", Journal(folder / "t.run")
-    create_store(store, plan.layout)
-    job = job_of(plan, store, journal, bundle_folder=keep_bundle(bundle, journal.folder / "bundle"))
-    (outcome,) = run_here(job, [plan.tasks[0]])
-    assert not outcome.error, outcome.details
-    print(json.dumps([plan.task_bytes, journal.required_receipt(plan.tasks[0].name).peak_memory_bytes]))
+for content, parameters in json.loads(sys.argv[1]):
+    recipe = parsed_recipe(content, "r.yaml")
+    bundle = load_bundle(recipe.bundle).with_parameters(**parameters)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        plan = make_plan(recipe, bundle, folder, HERE)
+        store, journal = folder / "t.zarr", Journal(folder / "t.run")
+        create_store(store, plan.layout)
+        job = job_of(plan, store, journal, bundle_folder=keep_bundle(bundle, journal.folder / "bundle"))
+        (outcome,) = run_here(job, [plan.tasks[0]])
+        assert not outcome.error, outcome.details
+        print(json.dumps([plan.task_bytes, journal.required_receipt(plan.tasks[0].name).peak_memory_bytes]))
 """
 
 
-def planned_and_measured(recipe, **parameters):
-    command = [sys.executable, "-c", MEASURED, json.dumps(recipe.content), json.dumps(parameters)]
+def planned_and_measured(settings):
+    content = [[recipe.content, parameters] for recipe, parameters in settings]
+    command = [sys.executable, "-c", MEASURED, json.dumps(content)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    pairs = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(pairs) == len(content)
+    return pairs
 
 
 class TestMemory:
     """A plan's memory is at least what a real task held at its peak, and at most four times that."""
 
-    @pytest.mark.parametrize(
-        ("edge", "voxel", "parameters"),
-        [
+    def test_of_volumes(self):
+        settings = (
             (96, 20.0, {}),
             (32, 80.0, {"lambda_X_per_nm3": 1e-6}),  # 1.7 million germs
             (16, 80.0, {"theta_per_nm": 0.001}),  # 22,000 tiles of space
             (32, 80.0, {"eta_per_nm": 0.05}),  # 450 lattice sites along an edge
-        ],
-    )
-    def test_of_volumes(self, edge, voxel, parameters):
-        recipe = recipe_with(
-            volume={"shape": [edge] * 3, "voxel_size_nm": voxel}, sweep={}, realisations=1, descriptors="none"
         )
-        planned, measured = planned_and_measured(recipe, **parameters)
-        assert measured <= planned <= 4 * measured
+        recipes = [
+            (recipe_with(volume={"shape": [n] * 3, "voxel_size_nm": v}, sweep={}, descriptors="none"), parameters)
+            for n, v, parameters in settings
+        ]
+        for planned, measured in planned_and_measured(recipes):
+            assert measured <= planned <= 4 * measured
 
-    @pytest.mark.parametrize(
-        "descriptors",
-        [
+    def test_of_particles(self):
+        settings = (
             {"voxel_size_nm": 100.0, "pixel_size_nm": 2.0, "cut_heights": [0.0]},
             {"voxel_size_nm": 25.0, "pixel_size_nm": 50.0, "cut_heights": [0.0]},
-        ],
-    )
-    def test_of_particles(self, descriptors):
-        recipe = particle_recipe_with(
-            bundle="nmc811-radial", particles={"count": 1}, labels={}, descriptors=descriptors
         )
-        planned, measured = planned_and_measured(recipe, shell_scale_nm=5600.0, shell_sigma=0.1)
-        assert measured <= planned <= 4 * measured
+        small = {"shell_scale_nm": 5600.0, "shell_sigma": 0.1}
+        recipes = [
+            (
+                particle_recipe_with(
+                    bundle="nmc811-radial", particles={"count": 1}, labels={}, descriptors=descriptors
+                ),
+                small,
+            )
+            for descriptors in settings
+        ]
+        for planned, measured in planned_and_measured(recipes):
+            assert measured <= planned <= 4 * measured
 
 
 class TestRefusals:
@@ -97,7 +103,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("changes", "error", "message"),
         [
-            ({"sweep": {"lambda_X_per_nm3": [1e9]}}, PlanError, "germs and noise alone need .* are lengths in nm and"),
+            ({"sweep": {"lambda_X_per_nm3": [1e9]}}, PlanError, r"germs and noise alone need .* \(are lengths in nm"),
             ({"sweep": {"lambda_X_per_nm3": [2.21e-11, 1e-2]}}, PlanError, "memory: a task of 24 x 20 x 28 voxels"),
             ({"sweep": {"lambda_Y_per_nm3": [1e3]}}, PlanError, "germs and noise alone"),
             ({"sweep": {"gamma_per_nm": [1e-6]}}, PlanError, "germs and noise alone"),
@@ -184,7 +190,10 @@ class TestEstimate:
         assert not estimate.is_exact
         exact = checked_plan(recipe, small_bundle, tmp_path, HERE)
         assert exact.is_exact
-        assert exact.layout.variables == make_plan(recipe, small_bundle, tmp_path, HERE).layout.variables
+        drawn = make_plan(recipe, small_bundle, tmp_path, HERE)
+        assert [(v.name, v.shape, v.file_shape) for v in exact.layout.variables] == [
+            (v.name, v.shape, v.file_shape) for v in drawn.layout.variables
+        ]
         assert "of 5 shells" not in exact.summary()
 
     def test_the_bytes_of_a_store_do_not_depend_on_it(self, tmp_path, small_bundle, made_particles, monkeypatch):
