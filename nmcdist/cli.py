@@ -1,6 +1,8 @@
 """The command line: it parses, calls and prints; what is heavy is imported by the command that needs it."""
 
+import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,7 @@ import click
 
 from nmcdist import __version__
 from nmcdist.errors import InputError, NmcdistError, PlanError
+from nmcdist.extras import need, of_import
 from nmcdist.inputs import local_path
 
 if TYPE_CHECKING:
@@ -34,10 +37,17 @@ _PATH = _LocalPath()
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 items failed, 2 refused, 130 interrupted."""
+    _open_standard_streams()
+    sys.exit(_flushed(_run()))
+
+
+def _run() -> int:
+    """Run the command and return the exit status; what is wrong is said in a line."""
     try:
         code = cli.main(prog_name="nmcdist", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(OSError):
+            error.show()
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         _complain("interrupted")
@@ -45,18 +55,55 @@ def main() -> None:
     except NmcdistError as error:
         _complain(str(error))
         code = REFUSED
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = ITEMS_FAILED
     except OSError as error:
         _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         code = REFUSED
-    sys.exit(code if isinstance(code, int) else 0)
+    except ImportError as error:
+        if (missing := of_import(error)) is None:
+            raise
+        _complain(str(missing))
+        code = REFUSED
+    return code if isinstance(code, int) else 0
 
 
 def _complain(text: str) -> None:
-    for line in text.splitlines() or [""]:
-        print(f"nmcdist: error: {line}", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        for line in text.splitlines() or [""]:
+            print(f"nmcdist: error: {line}", file=sys.stderr, flush=True)
+
+
+def _note(text: str) -> None:
+    """Print a line of progress, where that is possible."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
+
+
+def _open_standard_streams() -> None:
+    """Put /dev/null where a standard stream is closed: the next file to be opened would get its place.
+
+    What this process, or one that it starts, then printed would go into that file.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+
+
+def _flushed(code: int) -> int:
+    """Write out what was printed, and return the exit status: refused where it cannot be written."""
+    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except OSError as error:
+            if number == 1:  # what is lost of the progress alone is no failure
+                code = code or REFUSED
+            if number == 1 and not isinstance(error, BrokenPipeError):
+                _complain(f"standard output: {error.strerror}")
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)  # Python flushes once more at its end
+    return code
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -361,6 +408,8 @@ def calibrate_grains_command(
     centres: Path | None, **options: Any,
 ) -> int:  # fmt: skip
     """Train the grain model on a FOLDER of planar sections: EBSD maps, or images of labelled grains."""
+    need("calibration", "the calibration of grains")
+    need("report", "the report of a calibration")
     from nmcdist.bundle import load_bundle
     from nmcdist.calibration.centres import read_centres
     from nmcdist.calibration.recipe import GrainRecipe, load_grain_recipe
@@ -373,18 +422,15 @@ def calibrate_grains_command(
     sections, others = read_sections(folder, **how), [] if held_out is None else read_sections(held_out, **how)
     if known is not None:
         (sections, others), at_centroid = known.placed(sections, others)
-        click.echo(json.dumps({"event": "centres", "given": len(known.places), "centroid": at_centroid}), err=True)
-    try:
-        from nmcdist.calibration.calibrate import calibrate_grains
-        from nmcdist.calibration.training import CHECKPOINT
-    except ImportError as error:
-        raise InputError(f"calibrate needs {error.name}: pip install 'nmcdist[calibration]'") from None
+        _note(json.dumps({"event": "centres", "given": len(known.places), "centroid": at_centroid}))
+    from nmcdist.calibration.calibrate import calibrate_grains
+    from nmcdist.calibration.training import CHECKPOINT
     from nmcdist.report.calibration import headline, report_calibration
 
     try:
         calibrate_grains(
             sections, settings, bases[0], out, held_out=others, truth=bases[1],
-            told=lambda facts: click.echo(json.dumps(facts), err=True), **options,
+            told=lambda facts: _note(json.dumps(facts)), **options,
         )  # fmt: skip
     except KeyboardInterrupt:
         if (out / CHECKPOINT).exists():

@@ -40,6 +40,10 @@ class ImageError(NmcdistError, ValueError):
     """An image or an EBSD map that a model is to be calibrated on is missing, malformed or unusable."""
 
 
+class MissingPackageError(NmcdistError, ImportError):
+    """A package is not installed that only some uses need; the message names the extra that brings it."""
+
+
 class GuardError(InputError, SystemExit):
     """A script starts workers outside ``if __name__ == "__main__":``.
 

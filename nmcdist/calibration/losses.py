@@ -1,6 +1,6 @@
 """What training makes small: distances between laws of grains, and the least squares of the adversarial game."""
 
-import torch
+from nmcdist.calibration.pytorch import torch
 
 
 def energy_distance(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

@@ -5,10 +5,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch import nn
 
 from nmcdist.bundle.schema import NET_INPUTS, NET_NEIGHBOURS, NET_OUTPUTS
+from nmcdist.calibration.pytorch import nn, torch
 from nmcdist.calibration.soft import CHANNELS
 
 

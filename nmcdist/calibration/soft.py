@@ -5,8 +5,8 @@ beyond have none that matters. Everything is in pixels, in torch, and runs on an
 """
 
 import numpy as np
-import torch
 
+from nmcdist.calibration.pytorch import torch
 from nmcdist.calibration.windows import ENTRIES, Places, Seeds, complete_grains, ranked
 
 CHANNELS = 12  # grains of an image: the paper keeps the 12 largest

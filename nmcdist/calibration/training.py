@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from nmcdist.bundle.schema import MOST_UNEQUAL
 from nmcdist.calibration.baselines import SECTION_DENSITY
 from nmcdist.calibration.counts import hats
 from nmcdist.calibration.losses import Mismatch, discriminator_loss, generator_loss
 from nmcdist.calibration.networks import Discriminator, MarkerGenerator
+from nmcdist.calibration.pytorch import torch
 from nmcdist.calibration.recipe import GrainRecipe
 from nmcdist.calibration.soft import SoftWindows, matrix_entries, measured_features, visible_grains
 from nmcdist.calibration.windows import Measured, Places, seeds_around

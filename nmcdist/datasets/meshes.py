@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, TextIO
 import numpy as np
 
 from nmcdist.datasets.volumes import plain
-from nmcdist.errors import InputError
+from nmcdist.extras import need
 from nmcdist.geometry.elements import VolumeMesh
 from nmcdist.geometry.surfaces import LabelSurface
 
@@ -154,13 +154,12 @@ def needs_meshio() -> Any:
 
     Raises
     ------
-    InputError
+    MissingPackageError
         If it is not installed; the message says how to get it.
     """
-    try:
-        import meshio
-    except ImportError:
-        raise InputError("format vtu: found no meshio, expected it installed: pip install 'nmcdist[export]'") from None
+    need("export", "format vtu")
+    import meshio
+
     return meshio
 
 

@@ -6,6 +6,7 @@ from nmcdist.datasets.files import naming
 from nmcdist.datasets.metadata import one_line
 from nmcdist.datasets.particles import is_particle_store
 from nmcdist.errors import InputError, NmcdistError, StoreError
+from nmcdist.extras import need
 from nmcdist.inputs import local_path
 from nmcdist.report.particles import report_particles
 from nmcdist.report.volumes import report_volumes
@@ -39,7 +40,10 @@ def build_report(
         If there is no such store, it is damaged, or it holds volumes without descriptors.
     InputError
         If the folder cannot be made.
+    MissingPackageError
+        If what draws the figures is not installed.
     """
+    need("report", "a report")
     store = local_path(store)
     folder = local_path(out_dir) if out_dir else store.with_name(store.stem + "-report")
     is_of_particles = is_particle_store(store)

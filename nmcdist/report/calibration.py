@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from nmcdist.extras import need
 from nmcdist.report import calibration_figures as figures
 from nmcdist.report import calibration_verdict
 from nmcdist.report.calibration_numbers import NAMES, NUMBERS, SECTIONS, Count, Names, Numbers, Row, Seen, read_numbers
@@ -32,7 +33,10 @@ def report_calibration(folder: Path, out: Path) -> Path:
         If the folder lacks a file, or one is damaged.
     InputError
         If the folder of the report cannot be made.
+    MissingPackageError
+        If what draws the figures is not installed.
     """
+    need("report", "a report")
     folder, out = Path(folder), Path(out)
     numbers = read_numbers(folder / NUMBERS)
     seen = Seen.read(folder / SECTIONS, numbers)

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from nmcdist.errors import PlanError
+from nmcdist.extras import need
 from nmcdist.runs import credentials
 from nmcdist.runs.cluster import Resources
 from nmcdist.runs.deployment import LOOPBACK, QUEUES, Deployment
@@ -34,8 +35,10 @@ def job_script(deployment: Deployment, resources: Resources) -> str:
 
     Raises
     ------
+    MissingPackageError
+        If the package that speaks to this kind of cluster is not installed.
     PlanError
-        If the package that speaks to this kind of cluster is not installed, or the queue cannot have such a log folder.
+        If the queue cannot have such a log folder.
     """
     if deployment.kind in QUEUES:
         job, options = job_class(deployment)
@@ -100,13 +103,12 @@ def job_class(deployment: Deployment) -> tuple[Any, dict[str, Any]]:
 
     Raises
     ------
-    PlanError
+    MissingPackageError
         If dask-jobqueue is not installed.
     """
-    try:
-        from nmcdist.runs import jobs
-    except ImportError:
-        raise PlanError(f"kind: {deployment.kind} needs dask-jobqueue: pip install 'nmcdist[cluster]'") from None
+    need("cluster", f"kind: {deployment.kind}")
+    from nmcdist.runs import jobs
+
     return jobs.JOBS[deployment.kind], _OPTIONS[deployment.kind](deployment)
 
 
@@ -267,7 +269,7 @@ def manifest(deployment: Deployment, resources: Resources, name: str = NAME) -> 
 
     Raises
     ------
-    PlanError
+    MissingPackageError
         If dask-kubernetes is not installed.
     """
     kube = kubecluster()
@@ -309,11 +311,10 @@ def kubecluster() -> Any:
 
     Raises
     ------
-    PlanError
+    MissingPackageError
         If it is not installed.
     """
-    try:
-        from dask_kubernetes.operator.kubecluster import kubecluster
-    except ImportError:
-        raise PlanError("kind: kubernetes needs dask-kubernetes: pip install 'nmcdist[kubernetes]'") from None
+    need("kubernetes", "kind: kubernetes")
+    from dask_kubernetes.operator.kubecluster import kubecluster
+
     return kubecluster

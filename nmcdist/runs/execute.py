@@ -13,6 +13,7 @@ from nmcdist.runs.cluster import Resources
 from nmcdist.runs.connect import connected, patience_s, queue_state
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.groups import GroupSize, next_group
+from nmcdist.runs.plugin import COMPILING, HoldJob
 from nmcdist.runs.task import Outcome, hold, release, run_task
 from nmcdist.runs.watch import Watch
 from nmcdist.runs.work import Job, Task
@@ -62,7 +63,8 @@ def run_on_dask(
         What a task needs, for the message when a worker dies.
     deployment : Deployment
     announce : callable
-        Gets what is to be told: "dashboard" and its link, "waiting" and what the queue says, "warning" and why.
+        Gets what is to be told: "dashboard" and its link, "waiting" and what the queue says, "warning" and why,
+        "compiling" and how long.
 
     Raises
     ------
@@ -80,11 +82,24 @@ def run_on_dask(
             announce("dashboard", client.dashboard_link)
         handed = _Handed(client, job)
         try:
+            client.subscribe_topic(COMPILING, _once(lambda text: announce("compiling", text)))
             handed.out()
             yield from _outcomes(handed, tasks, resources, task_bytes, patience_s(deployment))
         finally:
             if deployment.kind == "scheduler":  # its workers go on; all others end with the run
                 handed.back()
+
+
+def _once(say: Callable[[str], None]) -> Callable[[tuple[float, str]], None]:
+    """Return a handler of Dask's events that passes on the first."""
+    said: list[str] = []
+
+    def handler(event: tuple[float, str]) -> None:
+        if not said:
+            said.append(event[1])
+            say(event[1])
+
+    return handler
 
 
 def run_group(key: str, tasks: Sequence[Task]) -> list[Outcome]:
@@ -237,6 +252,4 @@ def _check_workers(client: Any, watch: Watch, last_seen: float, patience: float)
 
 
 def _plugin(job: Job) -> Any:
-    from nmcdist.runs.plugin import HoldJob
-
     return HoldJob(job)

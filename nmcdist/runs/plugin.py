@@ -5,8 +5,11 @@ from typing import Any
 from distributed import WorkerPlugin
 
 from nmcdist.datasets.store import limit_threads
+from nmcdist.kernels import notice
 from nmcdist.runs.task import hold, release
 from nmcdist.runs.work import Job
+
+COMPILING = "nmcdist-compiling"  # topic of what workers tell of it
 
 
 class HoldJob(WorkerPlugin):
@@ -20,6 +23,7 @@ class HoldJob(WorkerPlugin):
 
     def setup(self, worker: Any) -> None:
         """Load the bundle into the worker's process, which is all the job's."""
+        notice.say = lambda text: worker.log_event(COMPILING, text)  # the driver says it once for all workers
         limit_threads(self.job.threads)
         hold(self.job)
 

@@ -17,6 +17,7 @@ from nmcdist.datasets.folder import Folder, mark_of, refuse_all_but_folders
 from nmcdist.datasets.integrity import refuse_links
 from nmcdist.datasets.store import create_store, read_attributes
 from nmcdist.errors import BundleError, StoreError
+from nmcdist.kernels import compilation_said_by
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.execute import run_here, run_on_dask
 from nmcdist.runs.journal import Journal, is_done
@@ -312,7 +313,8 @@ def _outcomes(
     if not todo:
         return
     if plan.resources.workers == 0:
-        yield from run_here(job, todo)
+        with compilation_said_by(lambda text: progress.event("compiling", text=text)):
+            yield from run_here(job, todo)
         return
     yield from run_on_dask(
         job,
@@ -324,4 +326,4 @@ def _outcomes(
     )
 
 
-_ANNOUNCED = {"dashboard": "link", "waiting": "queue", "warning": "text"}
+_ANNOUNCED = {"dashboard": "link", "waiting": "queue", "warning": "text", "compiling": "text"}

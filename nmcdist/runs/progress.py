@@ -1,5 +1,9 @@
-"""Progress of a run: a bar on a terminal, one JSON object a line anywhere else."""
+"""Progress of a run: a bar on a terminal, one JSON object a line anywhere else.
 
+A run goes on where its progress cannot be written, as on a closed pipe or a full disk.
+"""
+
+import contextlib
 import json
 import shutil
 import sys
@@ -60,8 +64,7 @@ class JsonLines:
 
     def event(self, name: str, **facts: Any) -> None:
         """Write the event."""
-        self.stream.write(json.dumps({"event": name, **facts}) + "\n")
-        self.stream.flush()
+        _write(self.stream, json.dumps({"event": name, **facts}) + "\n")
 
     def start(self, total: int, done: int) -> None:
         """Write where the run stands."""
@@ -115,14 +118,21 @@ class Bar:
         self.shown = ""
 
     def _write(self, text: str) -> None:
-        self.stream.write(text)
-        self.stream.flush()
+        _write(self.stream, text)
 
 
 def progress_on(stream: TextIO | None = None) -> Progress:
     """Return a bar if the stream (default: standard error) is a terminal, else JSON lines."""
     stream = stream or sys.stderr
+    if stream is None:  # as in a process that was started without one
+        return Silent()
     return Bar(stream) if stream.isatty() else JsonLines(stream)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # ValueError: closed
+        stream.write(text)
+        stream.flush()
 
 
 def _clock(seconds: float) -> str:

@@ -1,0 +1,51 @@
+"""Packages that only some uses need: who lacks one is told, before the work begins, which extra brings it."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from nmcdist.errors import MissingPackageError
+
+EXTRAS = {
+    "report": ("matplotlib", "pyvista"),
+    "export": ("meshio",),
+    "calibration": ("torch",),
+    "cluster": ("dask_jobqueue",),
+    "kubernetes": ("dask_kubernetes",),
+    "dashboard": ("bokeh",),
+}
+
+
+def need(extra: str, purpose: str) -> None:
+    """Refuse a purpose whose packages are not installed; nothing is imported.
+
+    Raises
+    ------
+    MissingPackageError
+        With what to install.
+    """
+    missing = [name for name in EXTRAS[extra] if not is_installed(name)]
+    if missing:
+        raise missing_error(extra, purpose, missing)
+
+
+def missing_error(extra: str, purpose: str, missing: Sequence[str]) -> MissingPackageError:
+    """Return the error that names an extra."""
+    names = " and ".join(name.replace("_", "-") for name in missing)
+    return MissingPackageError(f"{purpose} needs {names}: pip install 'nmcdist[{extra}]'")
+
+
+def of_import(error: ImportError) -> MissingPackageError | None:
+    """Return what to say of an import that failed, None if no extra brings the package."""
+    package = (error.name or "").partition(".")[0]
+    for extra, names in EXTRAS.items():
+        if package in names:
+            return missing_error(extra, "this", [package])
+    return None
+
+
+def is_installed(name: str) -> bool:
+    """Return whether a package can be found."""
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False

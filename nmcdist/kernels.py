@@ -1,0 +1,139 @@
+"""Compiled kernels: where numba keeps them, and a line when it makes them.
+
+numba keeps what it compiles beside the package or in the user's cache folder. Where it can write neither, as in a
+read-only installation without a home, it would refuse to work; then a private folder takes them until the process
+ends.
+"""
+
+import atexit
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+CACHE_VARIABLE = "NUMBA_CACHE_DIR"
+_SAID_AFTER_S = 2.0
+_PREFIX = "nmcdist-kernels-"
+
+
+def ensure_cache() -> None:
+    """Give numba a folder for its kernels where it would find none; called before numba is imported.
+
+    Processes that this one starts use the same folder. It is of mode 700 and of a name that nobody can know before,
+    since whoever writes there chooses what is run.
+    """
+    own = os.environ.get(CACHE_VARIABLE)
+    if (own and _writable(Path(own))) or _is_beside_the_package() or _writable(_user_cache()):
+        return
+    with contextlib.suppress(OSError):  # without any folder, numba itself says what it lacks
+        folder = tempfile.mkdtemp(prefix=_PREFIX)
+        os.environ[CACHE_VARIABLE] = folder
+        if "numba" in sys.modules:  # it has read its environment
+            sys.modules["numba"].config.CACHE_DIR = folder
+        atexit.register(_remove, folder, os.getpid())
+
+
+def _remove(folder: str, maker: int) -> None:
+    if os.getpid() == maker:  # not in a fork of it
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_beside_the_package() -> bool:
+    package = Path(__file__).parent
+    return all(_writable(Path(folder, "__pycache__")) for folder in (package, *_subpackages(package)))
+
+
+def _subpackages(package: Path) -> list[Path]:
+    return [path.parent for path in package.glob("*/__init__.py")]
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "numba")  # noqa: PTH111
+
+
+def _writable(folder: Path) -> bool:
+    """Return whether files can be made in a folder, or the folder itself if it is not there."""
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+
+
+class CompileNotice:
+    """Says once that kernels are being compiled, when that has taken two seconds.
+
+    Attributes
+    ----------
+    say : callable
+        Gets the text; a run lets its progress say it.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self._depth = 0
+        self._since = self._spent = 0.0
+        self._said = False
+
+    def started(self) -> None:
+        """Note that a kernel is begun; kernels that it calls are compiled meanwhile."""
+        if self._depth == 0:
+            self._since = time.monotonic()
+        self._depth += 1
+        self._look()
+
+    def ended(self) -> None:
+        """Note that a kernel is done."""
+        self._look()
+        self._depth -= 1
+        if self._depth == 0:
+            self._spent += time.monotonic() - self._since
+
+    def _look(self) -> None:
+        if not self._said and self._spent + time.monotonic() - self._since > _SAID_AFTER_S:
+            self._said = True
+            self.say(_notice())
+
+
+def _notice() -> str:
+    folder = os.environ.get(CACHE_VARIABLE, "")
+    if Path(folder).name.startswith(_PREFIX):
+        kept = f"they cannot be kept here: set {CACHE_VARIABLE} to a folder of your own that can be written"
+    else:
+        kept = "they are kept for the next time"
+    return f"compiling kernels for this machine, which takes up to a minute; {kept}"
+
+
+def _to_stderr(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none
+        print(f"nmcdist: {text}", file=sys.stderr, flush=True)
+
+
+notice = CompileNotice(_to_stderr)
+
+
+@contextlib.contextmanager
+def compilation_said_by(say: Callable[[str], None]) -> Iterator[None]:
+    """Let something else than standard error say, meanwhile, that kernels are being compiled."""
+    before, notice.say = notice.say, say
+    try:
+        yield
+    finally:
+        notice.say = before
+
+
+def watch_compilation() -> None:
+    """Let numba tell :data:`notice` what it compiles."""
+    from numba.core import event
+
+    class Listener(event.Listener):
+        def on_start(self, event: Any) -> None:
+            notice.started()
+
+        def on_end(self, event: Any) -> None:
+            notice.ended()
+
+    event.register("numba:compile", Listener())
