@@ -70,6 +70,7 @@ def contacts_of_runs(runs: Runs, voxel_size_nm: float) -> GrainContacts:
     """Return the contacts of :func:`grain_contacts` from the runs of a label array."""
     rows = len(runs.labels) + 1
     keys, counts = _count_contacts(runs.end, runs.row, runs.first, runs.shape, rows)
+    keys, counts = keys[keys >= 0], counts[keys >= 0]
     order = np.argsort(keys)
     keys, counts = keys[order], counts[order]
     label = np.concatenate([np.zeros(1, np.int32), runs.labels])[np.stack([keys // rows, keys % rows], axis=1)]
@@ -87,7 +88,10 @@ def _crossing_areas() -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def _count_contacts(end, row, first, shape, rows):
-    """Return keys a * rows + b, a < b, of rows that are neighbours, and their pairs along 1, 2 and 3 axes."""
+    """Return keys a * rows + b, a < b, of rows that are neighbours, and their pairs along 1, 2 and 3 axes.
+
+    Free slots of the table have the key -1.
+    """
     keys = np.full(START, -1, np.int64)
     counts = np.zeros((START, 3), np.int64)
     used = 0
@@ -109,8 +113,7 @@ def _count_contacts(end, row, first, shape, rows):
                     for dx in range(-1, 2):
                         kind = abs(dz) + abs(dy) + abs(dx) - 1
                         used += _count_between(keys, counts, end, row, first[line], first[other], dx, kind, rows)
-    found = np.flatnonzero(keys >= 0)
-    return keys[found], counts[found]
+    return keys, counts
 
 
 @njit(cache=True, nogil=True)
@@ -167,5 +170,6 @@ def _grow(keys, counts):
         if keys[k] >= 0:
             to = _slot(more, keys[k])
             more[to] = keys[k]
-            moved[to] = counts[k]
+            for kind in range(3):
+                moved[to, kind] = counts[k, kind]
     return more, moved

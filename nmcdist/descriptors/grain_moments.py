@@ -181,7 +181,7 @@ def _sum_runs(end, row, first, shape, rows):
     for z in range(shape[0] - 2):
         for y in range(shape[1] - 2):
             line = (z + 1) * shape[1] + y + 1
-            begin = 0
+            begin = np.int64(0)
             for k in range(first[line], first[line + 1]):
                 stop = end[k] - 1
                 if row[k] != 0:

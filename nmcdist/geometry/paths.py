@@ -152,7 +152,8 @@ def _grown(array, length):
     if length <= len(array):
         return array
     longer = np.empty(max(length, 2 * len(array)), array.dtype)
-    longer[: len(array)] = array
+    for k in range(len(array)):  # copying a slice would take seconds to compile
+        longer[k] = array[k]
     return longer
 
 

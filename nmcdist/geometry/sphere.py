@@ -667,9 +667,11 @@ def _sum_at(units, row, diagonal, a, b, radii):
     for start in range(0, len(units), _BLOCK):
         n = min(_BLOCK, len(units) - start)
         for p in range(n):
-            work[6, p], work[7, p], work[8, p] = units[start + p]
+            for k in range(3):
+                work[6 + k, p] = units[start + p, k]
         _sum_block(n, work[6], work[7], work[8], row, diagonal, a, b, work, total)
-        radii[start : start + n] = total[:n]
+        for p in range(n):
+            radii[start + p] = total[p]
 
 
 @_jit
@@ -682,9 +684,9 @@ def _settle_block(n, places, distance, row, diagonal, a, b, work, total, inside)
 @_jit
 def _contains_points(points, row, diagonal, a, b, low, high, inside):
     work, total, distance = np.empty((9, _BLOCK)), np.empty(_BLOCK), np.empty(_BLOCK)
-    places, n = np.empty(_BLOCK, np.int64), 0
+    places, n = np.empty(_BLOCK, np.int64), np.int64(0)  # a plain 0 would have the blocks compiled twice
     for i in range(len(points)):
-        z, y, x = points[i]
+        z, y, x = points[i, 0], points[i, 1], points[i, 2]
         r = np.sqrt(z * z + y * y + x * x)
         if r > high or r < low or r == 0.0:
             inside[i] = r <= high
@@ -693,14 +695,14 @@ def _contains_points(points, row, diagonal, a, b, low, high, inside):
         n += 1
         if n == _BLOCK:
             _settle_block(n, places, distance, row, diagonal, a, b, work, total, inside)
-            n = 0
+            n = np.int64(0)
     _settle_block(n, places, distance, row, diagonal, a, b, work, total, inside)
 
 
 @_jit
 def _contains_grid(zs, ys, xs, row, diagonal, a, b, low, high, inside):
     work, total, distance = np.empty((9, _BLOCK)), np.empty(_BLOCK), np.empty(_BLOCK)
-    places, n = np.empty(_BLOCK, np.int64), 0
+    places, n = np.empty(_BLOCK, np.int64), np.int64(0)  # a plain 0 would have the blocks compiled twice
     flat = inside.reshape(-1)
     i = -1
     for z in zs:
@@ -715,7 +717,7 @@ def _contains_grid(zs, ys, xs, row, diagonal, a, b, low, high, inside):
                 n += 1
                 if n == _BLOCK:
                     _settle_block(n, places, distance, row, diagonal, a, b, work, total, flat)
-                    n = 0
+                    n = np.int64(0)
     _settle_block(n, places, distance, row, diagonal, a, b, work, total, flat)
 
 

@@ -244,7 +244,7 @@ def _fill_table(seeds, matrices, offsets, steps, far, table):
         if not (m00 > 0 and p1 > 0 and p2 > 0 and skew <= 1e-9 * max(m00, m11, m22)):
             return i, largest
         row = table[i]
-        row[0], row[1], row[2] = seeds[i]
+        row[0], row[1], row[2] = seeds[i, 0], seeds[i, 1], seeds[i, 2]
         row[3], row[4], row[5], row[6], row[7], row[8] = m00, m11, m22, m01, m02, m12
         row[9] = offsets[i]
         for a in range(3):
@@ -278,30 +278,40 @@ def _label_block(table, lattice, far, leaf, reach2, first, last, labels):
     # Blocks that wait: corners, and the list that the block came from. Lists lie one behind another, a block's
     # behind that which it came from: all further back belong to blocks that are done.
     stack = np.empty((256, 8), np.int64)
-    stack[0, :3], stack[0, 3:6] = first, last
+    for d in range(3):
+        stack[0, d], stack[0, 3 + d] = first[d], last[d]
     stack[0, 6], stack[0, 7] = 0, n
     waiting = 1
     centre, half, room = np.empty(3), np.empty(3), np.empty(3)
+    low, high = np.empty(3, np.int64), np.empty(3, np.int64)
     while waiting:
         waiting -= 1
-        low, high = stack[waiting, :3].copy(), stack[waiting, 3:6].copy()
+        for d in range(3):
+            low[d], high[d] = stack[waiting, d], stack[waiting, 3 + d]
         start, length = stack[waiting, 6], stack[waiting, 7]
         _measure(lattice, low, high, centre, half, room)
         nearest2, farthest2 = _distances2(centre, room, _ROUNDING * far)
         if nearest2 > reach2 * (1 + _ROUNDING):
-            labels[low[0] : high[0], low[1] : high[1], low[2] : high[2]] = -1
+            _fill(labels, low, high, np.int32(-1))
             continue
         lists = _grown(lists, start + 2 * length)
         begin = start + length
         kept = _cull(table, lattice[1:], far, lists, start, begin, centre, half, room, found)
-        size = high - low
         if kept == 1 and farthest2 <= reach2 * (1 - _ROUNDING):
-            labels[low[0] : high[0], low[1] : high[1], low[2] : high[2]] = lists[begin]
-        elif size[0] <= leaf[0] and size[1] <= leaf[1] and size[2] <= leaf[2]:
+            _fill(labels, low, high, lists[begin])
+        elif high[0] - low[0] <= leaf[0] and high[1] - low[1] <= leaf[1] and high[2] - low[2] <= leaf[2]:
             _try_all(table, lists[begin : begin + kept], lattice, low, leaf, spots, best, winner)
             _write_leaf(spots, winner, reach2, low, high, leaf, labels)
         else:
             waiting = _push_halves(stack, waiting, low, high, leaf, begin, kept)
+
+
+@_jit
+def _fill(labels, low, high, label):
+    for i in range(low[0], high[0]):
+        for j in range(low[1], high[1]):
+            for k in range(low[2], high[2]):
+                labels[i, j, k] = label
 
 
 @_jit
@@ -350,7 +360,8 @@ def _grown(array, length):
     if length <= len(array):
         return array
     longer = np.empty(max(length, 2 * len(array)), array.dtype)
-    longer[: len(array)] = array
+    for k in range(len(array)):  # copying a slice would take seconds to compile
+        longer[k] = array[k]
     return longer
 
 

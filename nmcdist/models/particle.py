@@ -237,7 +237,7 @@ class ParticleModel:
         window = 0.0
         if kept.any():
             window = _window(
-                labels, half, step, *_diagram(grains), law.lowest_diagonal, law.largest_offset_nm2, reach2
+                labels, half, step, *_diagram(grains), law.lowest_diagonal, law.largest_offset_nm2, float(reach2)
             )  # fmt: skip
         grains = grains.nearest_to_centre(window)
         n = len(grains.gammas)
@@ -392,7 +392,9 @@ def _points_of(labels, half, chosen, reach2):
                     continue
                 if m == len(found):
                     longer = np.empty((2 * m, 3), np.float64)
-                    longer[:m] = found
+                    for k in range(m):
+                        for axis in range(3):
+                            longer[k, axis] = found[k, axis]
                     found = longer
                 found[m, 0], found[m, 1], found[m, 2] = c, b, a
                 m += 1

@@ -147,20 +147,21 @@ def _measure(runs, roots, labels):
 def _shared_faces(shape, first, runs, roots, owner):
     """Return rows of a piece without owner, a piece that it touches, and the number of faces that they share there."""
     nz, ny, _ = shape
-    faces, n = np.empty((1024, 3), np.int64), 0
+    # Typed numbers: of 0 and 1 as they stand, `_note` would be compiled four times.
+    faces, n, one = np.empty((1024, 3), np.int64), np.int64(0), np.int64(1)
     for z in range(nz):
         for y in range(ny):
             row = z * ny + y
             for a in range(first[row], first[row + 1] - 1):
                 if runs[a, 1] == runs[a + 1, 0]:
-                    faces, n = _note(faces, n, roots[a], roots[a + 1], 1, owner)
+                    faces, n = _note(faces, n, roots[a], roots[a + 1], one, owner)
             for side in range(2):
                 if (y if side == 0 else z) == 0:
                     continue
                 other = row - (1 if side == 0 else ny)
                 a, b = first[row], first[other]
                 while a < first[row + 1] and b < first[other + 1]:
-                    overlap = min(runs[a, 1], runs[b, 1]) - max(runs[a, 0], runs[b, 0])
+                    overlap = np.int64(min(runs[a, 1], runs[b, 1]) - max(runs[a, 0], runs[b, 0]))
                     if overlap > 0:
                         faces, n = _note(faces, n, roots[a], roots[b], overlap, owner)
                     if runs[a, 1] < runs[b, 1]:
@@ -176,7 +177,9 @@ def _note(faces, n, one, two, count, owner):
         return faces, n
     if n + 2 > len(faces):
         longer = np.empty((2 * len(faces), 3), np.int64)
-        longer[:n] = faces[:n]
+        for k in range(n):
+            for column in range(3):
+                longer[k, column] = faces[k, column]
         faces = longer
     if owner[one] < 0:
         faces[n, 0], faces[n, 1], faces[n, 2] = one, two, count
@@ -238,4 +241,5 @@ def _write(labels, first, runs, roots, owner):
             for run in range(first[z * ny + y], first[z * ny + y + 1]):
                 label = owner[roots[run]]
                 if label != runs[run, 2]:
-                    labels[z, y, runs[run, 0] : runs[run, 1]] = label
+                    for x in range(runs[run, 0], runs[run, 1]):
+                        labels[z, y, x] = label
