@@ -439,6 +439,19 @@ def test_refuses_a_crc_that_is_cut_off_or_has_numbers_that_are_none(pair):
     assert refusal(pair) == "map.crc: record 2: phase is 9, expected 0 (unindexed) to 1"
 
 
+@pytest.mark.parametrize(("records", "rows"), [(6000, 60), (9950, 100)])
+def test_a_crc_that_ends_after_a_row_or_within_the_last_is_read_as_far_as_it_goes(pair, records, rows):
+    before = ebsd.read(pair)
+    pair.write_bytes(pair.read_bytes()[: 25 * records])
+    scan = ebsd.read(pair)
+    there = np.arange(100 * rows).reshape(rows, 100) < records
+    np.testing.assert_array_equal(scan.phase, np.where(there, before.phase[:rows], 0))
+    np.testing.assert_array_equal(scan.euler[there], before.euler[:rows][there])
+    assert len(scan.notes) == 1
+    pair.write_bytes(pair.read_bytes()[: 25 * 5950])
+    assert refusal(pair).startswith("map.crc: file has 148750 bytes, expected 250000 (100 rows of 100, 25 bytes each")
+
+
 def test_the_five_fields_after_the_misfit_take_a_byte_each(pair):
     """Fields 7 to 11, of which 9 is in none of the files at hand: put in between 8 and 10."""
     before = ebsd.read(pair)

@@ -271,9 +271,11 @@ def test_held_out_sections_that_cannot_be_compared_are_refused_before_the_traini
     events = []
     with pytest.raises(ImageError, match=fault):
         calibrate_grains(
-            sections[:1], GrainRecipe(**TINY), truth, tmp_path / "out", held_out=[of(sections[1])], told=events.append
-        )
+            [replace(sections[0], notes=("assumed",))], GrainRecipe(**TINY), truth, tmp_path / "out",
+            held_out=[of(sections[1])], told=events.append,
+        )  # fmt: skip
     assert [e["event"] for e in events] == ["sections", "fitted"]
+    assert events[0]["notes"] == {sections[0].name: ["assumed"]}
 
 
 def test_a_truth_without_grains_is_refused_before_the_training(sections, truth, tmp_path):
