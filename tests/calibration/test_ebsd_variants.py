@@ -284,8 +284,15 @@ def test_columns_go_by_the_names_in_the_header(tmp_path, key):
     scan = ebsd.read(ang(tmp_path / "a.ang", fields, ONE + f"# {key} {names}\n{units}", grid))
     check(scan, np.ones((ROWS, COLUMNS)))
     assert (scan.confidence == 0.5).all()
-    with pytest.raises(ImageError, match="names no column phi2, expected phi1"):
+    with pytest.raises(ImageError, match=r"line 13: x is 5\.7"):
         ebsd.read(ang(tmp_path / "a.ang", fields, ONE + f"# {key} {names.replace('phi2', 'no')}\n", grid))
+
+
+@pytest.mark.parametrize("header", ["COLUMN_HEADERS: a, b, c", "COLUMN_NOTES: cut, cleaned, turned"])
+def test_names_of_columns_that_are_not_known_change_nothing(tmp_path, header):
+    scan = ebsd.read(ang(tmp_path / "a.ang", point, ONE + f"# {header}\n"))
+    check(scan, np.ones((ROWS, COLUMNS)))
+    assert scan.notes == ("the header's names of columns are not known: columns are taken in EDAX's order",)
 
 
 def test_a_map_without_confidence_has_none(tmp_path):

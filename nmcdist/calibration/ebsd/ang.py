@@ -58,7 +58,7 @@ def read_ang(path: Path, index: int | None) -> Scan:
         raise ImageError(f"{path}: line 1 is {lines[0][:40]!r}, expected a header line that begins with #")
     start = next((i for i, line in enumerate(lines) if line.strip() and line.lstrip()[0] != "#"), len(lines))
     header, phases = _read_header(path, lines[:start])
-    columns = _columns(header)
+    columns = _columns(header, notes)
     width = max(columns.values()) + 1
     table = read_table(path, lines, start, width, [columns["x"], columns["y"]])
     where = points_where(path, start)
@@ -112,7 +112,7 @@ def _read_header(path: Path, lines: list[str]) -> tuple[Header, dict[int, Phase]
                 raise ImageError(f"{field.where}: phase {crystals[-1][0]} is given twice, expected each once")
         elif key in _PHASE_FIELDS:
             if not crystals or key in crystals[-1][1]:
-                crystals.append((len(crystals) + 1, Header(path)))
+                crystals.append((1 + max((k for k, _ in crystals), default=0), Header(path)))
             crystals[-1][1].add(field)
         elif key == "column" and field.value.casefold().startswith("names:"):
             header.add(Field(field.where, "COLUMN_HEADERS", field.value[6:]))
@@ -130,16 +130,17 @@ def _read_header(path: Path, lines: list[str]) -> tuple[Header, dict[int, Phase]
     return header, phases
 
 
-def _columns(header: Header) -> dict[str, int]:
-    """Return the index of each column, by the names in the header if there are any."""
+def _columns(header: Header, notes: list[str]) -> dict[str, int]:
+    """Return the index of each column, by the names in the header if there are any that are known."""
     if "COLUMN_HEADERS" not in header:
         return _COLUMNS
-    field = header["COLUMN_HEADERS"]
-    names = [re.sub(r"[^a-z0-9]", "", name.casefold()) for name in field.value.split(",")]
+    names = [re.sub(r"[^a-z0-9]", "", name.casefold()) for name in header["COLUMN_HEADERS"].value.split(",")]
     names = [_SYNONYMS.get(name, name) for name in names]
-    if missing := [name for name in _COLUMNS if name not in names and name not in _OPTIONAL]:
-        raise ImageError(f"{field.where}: {field.key} names no column {missing[0]}, expected {', '.join(_COLUMNS)}")
-    return {name: names.index(name) for name in _COLUMNS if name in names}
+    if all(name in names for name in _COLUMNS if name not in _OPTIONAL):
+        return {name: names.index(name) for name in _COLUMNS if name in names}
+    # Wrong columns cannot pass for others: positions are compared with the grid.
+    notes.append("the header's names of columns are not known: columns are taken in EDAX's order")
+    return _COLUMNS
 
 
 def _column_unit(header: Header, column: int) -> str:
@@ -154,7 +155,7 @@ def _is_tem(header: Header, lines: list[str]) -> bool:
 
 def _unit_nm(header: Header, columns: dict[str, int], tem: bool, notes: list[str]) -> float:
     """Return the unit of positions and steps, which the header says, or which is its program's."""
-    stated = [(header[key].where, header[key].value) for key in _UNIT_KEYS if key in header]
+    stated = [(header[key].where, header[key].value) for key in _UNIT_KEYS if key in header and header[key].value]
     if unit := _column_unit(header, columns["x"]):
         stated.append((header["COLUMN_UNITS"].where, unit))
     if "XSTEP" in header and (unit := _number_and_unit(header["XSTEP"])[1]):
