@@ -169,12 +169,12 @@ def test_verify_heal_verify(nmcdist, recipe, out, store):
 
 
 def test_a_store_of_another_format_is_refused_by_every_command(nmcdist, recipe, out, store, monkeypatch):
-    monkeypatch.setattr("nmcdist.datasets.store.FORMAT_VERSION", 2)
+    monkeypatch.setattr("nmcdist.datasets.store.FORMATS_READ", (7,))
     before = store_sha256(store)
     for arguments in (("verify", store), ("describe", store), ("export", store, "--item", 0),
                       ("run", recipe(), "--out", out), ("run", recipe(), "--out", out, "--resume"),
                       ("catalog", "add", store, "--catalog", out / "other.yaml")):  # fmt: skip
-        assert refused(nmcdist(*arguments), "found store format 1, expected 2")
+        assert refused(nmcdist(*arguments), "found store format 2, expected 7")
     assert store_sha256(store) == before
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+FORMATS_READ = (1, 2)
 FORMAT_ATTRIBUTE = "nmcdist_format"
 SAMPLE = "sample"
 ROW = "row"  # of the tables that hold the grains of all particles, batch after batch
@@ -39,7 +40,7 @@ class Variable:
         What is one file, where that is more than a chunk.
     dtype : str
     fill_value : float, int
-        What a reader sees where nothing was written; never a value of the data.
+        What a reader sees where nothing was written; attributes make it NaN or say that it is no value.
     attrs : Mapping
     """
 
@@ -163,7 +164,7 @@ def descriptor_variable(
 
 def batch_variable(
     name: str, length: int, per_file: int, dims: Sequence[str], shape: Sequence[int], dtype: Any,
-    attrs: Mapping[str, Any], chunk: int | None = None,
+    attrs: Mapping[str, Any], chunk: int | None = None, fill_value: int | None = None,
 ) -> Variable:  # fmt: skip
     """Lay out what batches of items own: each batch one file, of so many places along the first axis.
 
@@ -182,8 +183,11 @@ def batch_variable(
     attrs : Mapping
     chunk : int, optional
         Places of the first axis that are compressed together, a divisor of `per_file`; default: all of a file.
+    fill_value : int, optional
+        What places that no batch fills hold; default: a number that integers do not have, or NaN.
     """
     stored, fill, extra = _storage_of(np.dtype(dtype))
+    fill = fill if fill_value is None else fill_value
     chunks = (chunk or per_file, *shape)
     shards = (per_file, *shape) if chunk else None
     return Variable(name, tuple(dims), (length, *shape), chunks, shards, stored, fill, {**attrs, **extra})

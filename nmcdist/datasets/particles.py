@@ -1,7 +1,8 @@
 """Particles in a store: what of their analytic records is stored, and reading them back.
 
 The grains of all particles stand in tables with the dimension `row`, batch after batch: a batch owns one file of
-every column, and what it does not fill of it is marked by particle = -1.
+every column, and what it does not fill of it is marked by particle = -1. In the words of the CF conventions this is
+an indexed ragged array, whose index variable is `particle`.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.datasets.layout import SAMPLE
+from nmcdist.datasets.layout import SAMPLE, UNWRITTEN
 from nmcdist.datasets.store import read_attributes, read_origin, read_rows
 from nmcdist.descriptors.grains import COLUMNS
 from nmcdist.errors import StoreError
@@ -22,18 +23,36 @@ _POINT = ("axis",)
 # dimensions beside the first, their lengths, dtype, units, meaning
 RECORD_ROWS: dict[str, tuple[tuple[str, ...], tuple[int, ...], str, str, str]] = {
     "particle": ((), (), "int32", "1", "item that the grain belongs to; -1: no grain"),
-    "label": ((), (), "int32", "1", "label of the grain in voxels of its particle"),
+    "label": ((), (), "int32", "1", "label of the grain in voxels of its particle; -1: no grain"),
     "seed_nm": (_POINT, (3,), "float32", "nm", "seed point from the centre of the particle"),
     "diagonal": (("frame_axis",), (3,), "float32", "1", "diagonal of D, the radial entry first"),
     "offset_nm2": ((), (), "float32", "nm^2", "additive offset r"),
     "gamma": ((), (), "float32", "rad", "turn of the frame about the radial direction"),
-    "kept": ((), (), "bool", "1", "whether the grain's centre of mass lies in the shell"),
+    "kept": ((), (), "bool", "1", "whether the grain's centre of mass lies in the shell; not so where there is none"),
     "lattice_centroid_nm": (_POINT, (3,), "float32", "nm", "centre of mass, by sums over a lattice; kept grains"),
     "lattice_volume_nm3": ((), (), "float32", "nm^3", "volume, by sums over a lattice; kept grains"),
 }
 ORIENTATION = {
     "orientation": (("quaternion",), (4,), "float32", "1", "crystal orientation (w, x, y, z), not of the paper"),
 }
+NO_GRAIN = -1
+
+# How rows without a value are stored: the fill value, and attributes by which xarray and others know it.
+_INDEX_ROWS: dict[str, tuple[int, dict[str, Any]]] = {
+    # integers as which they are used to select: no _FillValue, which would make them floats
+    "particle": (NO_GRAIN, {"instance_dimension": SAMPLE, "valid_min": 0}),
+    "label": (NO_GRAIN, {"valid_min": 1}),
+    # xarray's own mark of a boolean, so that it selects rows, not row 0 and row 1
+    "kept": (0, {"dtype": "bool"}),
+}
+_MEASURED_ROWS = {"i": -1, "b": UNWRITTEN}
+
+_FIRST_ROWS = """first, count = int(ds.first_row[i]), int(ds.rows[i])
+table = ds.isel(sample=i, row=slice(first, first + count))
+grains = table.isel(row=table.kept.values"""
+READ_KEPT = _FIRST_ROWS + ")"
+READ_MEASURED = _FIRST_ROWS + " & (table.volume_nm3.values > 0))"
+
 RECORD_ITEMS: dict[str, tuple[tuple[str, ...], tuple[int, ...], str, str, str]] = {
     "shell_coefficients_nm": (("harmonic",), (100,), "float64", "nm", "coefficients of the shell, Y_lm in l^2 + l + m"),
     "shell_rejections": ((), (), "int32", "1", "shells drawn and rejected before this one"),
@@ -43,6 +62,31 @@ RECORD_ITEMS: dict[str, tuple[tuple[str, ...], tuple[int, ...], str, str, str]] 
     "rows": ((), (), "int32", "1", "number of its rows"),
     "kept_grains": ((), (), "int32", "1", "number of grains that make up the particle"),
 }
+
+
+def row_storage(name: str, dtype: str) -> tuple[int | None, dict[str, Any]]:
+    """Return the fill value of a column of the tables (None: NaN), and the attributes that say what it means."""
+    if name in _INDEX_ROWS:
+        return _INDEX_ROWS[name]
+    fill = _MEASURED_ROWS.get(np.dtype(dtype).kind)
+    return fill, {} if fill is None else {"_FillValue": fill}
+
+
+def how_to_read(*, measured: bool) -> dict[str, str]:
+    """Return attributes of a store that tell how to cut a particle's grains out with xarray alone.
+
+    Parameters
+    ----------
+    measured : bool
+        Whether the grains were measured, as a grain may be kept and hold no voxel.
+    """
+    return {
+        "grains_of_particle_i": READ_MEASURED if measured else READ_KEPT,
+        "missing_values": (
+            "NaN where xarray decodes them; -1 in particle and label of rows without a grain, for which kept is no. "
+            "A chunk whose file is missing reads as missing, too: manifest.json names every file"
+        ),
+    }
 
 
 def is_particle_store(path: Path) -> bool:
@@ -79,6 +123,7 @@ def read_particle(store: str | Path, item: int) -> Particle:
     finite = (one["shell_coefficients_nm"], one["box_nm"], one["reach_nm"], rows["seed_nm"], rows["diagonal"])
     if not (rows["particle"] == item).all() or not all(np.isfinite(values).all() for values in finite):
         raise StoreError(f"{store}: the rows of item {item} are incomplete or damaged")
+    kept = rows["kept"].astype(bool)
     return Particle(
         seed=int(recipe["seed"]),
         index=item,
@@ -89,9 +134,9 @@ def read_particle(store: str | Path, item: int) -> Particle:
         diagonals=rows["diagonal"],
         offsets_nm2=rows["offset_nm2"],
         gammas=rows["gamma"],
-        kept=rows["kept"].astype(bool),
+        kept=kept,
         centroids_nm=rows["lattice_centroid_nm"],
-        volumes_nm3=rows["lattice_volume_nm3"],
+        volumes_nm3=np.where(kept, rows["lattice_volume_nm3"], np.float32(0)),
         box_nm=one["box_nm"],
         reach_nm=float(one["reach_nm"]),
     )
@@ -127,10 +172,10 @@ def read_grains(store: str | Path, item: int) -> Any:
     kept &= _read(store, "volume_nm3", start, stop, ((), (), "float32")) > 0
     variables = {}
     for name, column in COLUMNS.items():
-        values = read_rows(store, name, start, stop)
+        values = read_rows(store, name, start, stop)[kept]
         if values.ndim != len(column.dims):
             raise StoreError(f"{store}: {name}: found {values.ndim} axes, expected {len(column.dims)}")
-        variables[name] = column.dims, values[kept], column.attrs
+        variables[name] = column.dims, values.astype(bool) if name == "is_surface" else values, column.attrs
     label = _read(store, "label", start, stop, RECORD_ROWS["label"])[kept]
     return xr.Dataset(variables, coords={"label": ("grain", label), "axis": ("axis", list("zyx"))})
 

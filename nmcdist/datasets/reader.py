@@ -19,10 +19,11 @@ class StoreReader(XArrayDatasetReader):
     implements = {datatypes.Zarr}  # noqa: RUF012  (intake's own way to declare it)
 
     def _read(self, data: Any, **options: Any) -> Any:
-        if "://" not in data.url:
-            return open_lazily(Path(data.url), options.get("chunks") or {})
-        return with_coordinates(super()._read(data, **options))
+        url = data.url.removeprefix("file://")  # which intake puts before the folder of a catalog
+        if "://" in url:
+            return with_coordinates(super()._read(data, **options))
+        return open_lazily(Path(url), options.get("chunks") or {})
 
     def to_dask(self) -> Any:
-        """Return the lazy xarray.Dataset."""
+        """Return the xarray.Dataset: variables are lazy, coordinates in memory."""
         return self.read()

@@ -20,7 +20,7 @@ from nmcdist.datasets.files import FileRecord
 from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.layout import (
     FORMAT_ATTRIBUTE,
-    FORMAT_VERSION,
+    FORMATS_READ,
     SAMPLE,
     VOLUME,
     Box,
@@ -59,6 +59,19 @@ class _Files(LocalStore):
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Buffer | None:
         await asyncio.to_thread(_refuse_special, self.root / key)
         return await super().get(key, prototype, byte_range)
+
+
+class _Complete(_Files):
+    """A store that is read: a chunk whose file is missing is an error, for which Zarr would give the fill value.
+
+    Chunks that a shard does not hold still read as it: they are the ends of tables, which the metadata describe.
+    """
+
+    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Buffer | None:
+        found = await super().get(key, prototype, byte_range)
+        if found is None and "c" in key.split("/") and not key.endswith("zarr.json"):
+            raise StoreError(f"{self.root / key}: is missing, so its values are not known")
+        return found
 
 
 class _Recorder(_Files):
@@ -209,6 +222,8 @@ def read_rows(store: Path, name: str, start: int, stop: int) -> np.ndarray:
         raise StoreError(f"{store}: {name}: has {array.shape[0]} rows, expected rows {start} to {stop - 1} among them")
     try:
         return np.asarray(array[start:stop])
+    except StoreError:
+        raise
     except Exception as error:  # codecs raise what they like: RuntimeError, ValueError, their own
         raise StoreError(f"{store}: {name} is damaged ({one_line(error)})") from None
 
@@ -255,8 +270,8 @@ def _read_group(path: Path) -> dict[str, Any]:
     if not isinstance(attributes, dict) or FORMAT_ATTRIBUTE not in attributes:
         raise StoreError(f"{path}: not a store of nmcdist (attribute {FORMAT_ATTRIBUTE!r} is missing)")
     found = attributes[FORMAT_ATTRIBUTE]
-    if found != FORMAT_VERSION or isinstance(found, bool):
-        raise StoreError(f"{path}: found store format {shown(found)}, expected {FORMAT_VERSION}")
+    if found not in FORMATS_READ or isinstance(found, bool):
+        raise StoreError(f"{path}: found store format {shown(found)}, expected {' or '.join(map(str, FORMATS_READ))}")
     if group.get("node_type") != "group" or group.get("zarr_format") != 3:
         raise StoreError(f"{metadata}: found no metadata of a group of Zarr 3")
     return group
@@ -291,7 +306,8 @@ def open_store(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     xarray.Dataset
-        Dask-backed, chunked along the shards of the volumes.
+        Dask-backed, chunked along the shards of the volumes; coordinates are in memory. To read a chunk whose file
+        is missing raises StoreError.
 
     Raises
     ------
@@ -323,7 +339,7 @@ def dask_chunks(path: Path) -> dict[str, int]:
 
 
 def open_lazily(path: Path, chunks: Mapping[str, int]) -> Any:
-    """Return a finished store as a lazy xarray.Dataset; coordinates of the samples are loaded.
+    """Return a finished store as a lazy xarray.Dataset; coordinates, which are small, are loaded.
 
     Raises
     ------
@@ -334,7 +350,7 @@ def open_lazily(path: Path, chunks: Mapping[str, int]) -> Any:
 
     read_origin(path)
     dask_chunks(path)  # refuses metadata that calls for more than there is
-    files = _Files(path, read_only=True)
+    files = _Complete(path, read_only=True)
     with _quiet():
         try:
             return with_coordinates(xr.open_zarr(files, consolidated=True, zarr_format=3, chunks=dict(chunks)))
@@ -343,8 +359,8 @@ def open_lazily(path: Path, chunks: Mapping[str, int]) -> Any:
 
 
 def with_coordinates(data: Any) -> Any:
-    """Load the coordinates of the samples, by which nobody could group or select while they are lazy."""
-    return data.assign_coords({n: c.load() for n, c in data.coords.items() if c.dims == (SAMPLE,)})
+    """Load the coordinates, by which nobody could group or select while they are lazy."""
+    return data.assign_coords({name: values.load() for name, values in data.coords.items()})
 
 
 def read_block(store: Path, sample: int, box: Box | None = None) -> np.ndarray:
@@ -366,6 +382,8 @@ def read_block(store: Path, sample: int, box: Box | None = None) -> np.ndarray:
     region = _slices(box) if box else (slice(None), slice(None), slice(None))
     try:
         labels = np.asarray(array[(sample, *region)])
+    except StoreError:
+        raise StoreError(f"{store}: the volume of item {sample} is incomplete") from None
     except Exception as error:  # codecs raise what they like: RuntimeError, ValueError, their own
         raise StoreError(f"{store}: the volume of item {sample} is damaged ({one_line(error)})") from None
     if labels.size and labels.max() == array.fill_value:
@@ -411,7 +429,7 @@ def _readable(store: Path, name: str) -> zarr.Array:
     if not metadata.shape:
         raise StoreError(f"{store}: {name}: found no axes, expected at least one")
     try:
-        return zarr.open_array(store=_Files(store / name, read_only=True), mode="r", zarr_format=3)
+        return zarr.open_array(store=_Complete(store / name, read_only=True), mode="r", zarr_format=3)
     except Exception as error:  # codecs raise what they like
         raise StoreError(f"{store}: {name}: cannot be opened ({one_line(error)})") from None
 

@@ -21,6 +21,7 @@ VOLUME_ATTRS = {
     "long_name": "phase labels",
     "flag_values": [0, 1, 2],
     "flag_meanings": "pore carbon_binder graphite",
+    "comment": "255: not known, as the file is missing",
 }
 
 

@@ -18,7 +18,7 @@ from nmcdist.datasets.layout import (
     batch_variable,
     volume_variable,
 )
-from nmcdist.datasets.particles import ORIENTATION, RECORD_ITEMS, RECORD_ROWS
+from nmcdist.datasets.particles import ORIENTATION, RECORD_ITEMS, RECORD_ROWS, how_to_read, row_storage
 from nmcdist.descriptors.grains import COLUMNS, PACKING
 from nmcdist.descriptors.shell import VARIABLES as SHELL
 from nmcdist.geometry import sphere
@@ -138,7 +138,8 @@ def particle_layout(recipe: ParticleRecipe, bundle: Bundle, sizes: Sizes) -> Lay
     totals, axes = statistics.total_variables(recipe)
     coordinates = (*_coordinates(recipe), *axes)
     variables = (*_items(recipe), *_rows(recipe, sizes), _statistics(recipe), *_labels(recipe, sizes))
-    return Layout(recipe.samples, variables, coordinates, store_attrs(recipe, bundle, coordinates), totals)
+    attrs = store_attrs(recipe, bundle, coordinates) | how_to_read(measured=recipe.descriptors is not None)
+    return Layout(recipe.samples, variables, coordinates, attrs, totals)
 
 
 def _items(recipe: ParticleRecipe) -> list[Variable]:
@@ -177,22 +178,23 @@ def _rows(recipe: ParticleRecipe, sizes: Sizes) -> list[Variable]:
         for name, column in COLUMNS.items():
             dims = column.dims[1:]
             shape = tuple(_COLUMN_SIZES[d] for d in dims)
-            attrs = {**column.attrs, "voxel_size_nm": recipe.descriptors.voxel_size_nm}
+            attrs = {
+                **column.attrs,
+                "voxel_size_nm": recipe.descriptors.voxel_size_nm,
+                "comment": "missing where there is no grain, or it is not kept or holds no voxel",
+            }
             described[name] = dims, shape, _COLUMN_TYPES.get(name, "float32"), attrs
-    length = recipe.batches * sizes.capacity
-    return [
-        batch_variable(
-            name,
-            length,
-            sizes.capacity,
-            (ROW, *dims),
-            shape,
-            dtype,
-            {**attrs, ITEMS_PER_FILE: recipe.particles.batch},
-            CHUNK_ROWS,
-        )
-        for name, (dims, shape, dtype, attrs) in described.items()
-    ]
+    return [_row_variable(recipe, sizes.capacity, name, *described_as) for name, described_as in described.items()]
+
+
+def _row_variable(
+    recipe: ParticleRecipe, capacity: int, name: str, dims: tuple[str, ...], shape: tuple[int, ...], dtype: str,
+    attrs: dict[str, Any],
+) -> Variable:  # fmt: skip
+    fill, decoding = row_storage(name, dtype)
+    attrs = {**attrs, **decoding, ITEMS_PER_FILE: recipe.particles.batch}
+    length = recipe.batches * capacity
+    return batch_variable(name, length, capacity, (ROW, *dims), shape, dtype, attrs, CHUNK_ROWS, fill)
 
 
 def _statistics(recipe: ParticleRecipe) -> Variable:
@@ -210,6 +212,7 @@ def _labels(recipe: ParticleRecipe, sizes: Sizes) -> list[Variable]:
             recipe.samples, label_shape(sizes, size), recipe.labels.chunk, recipe.labels.shard,
             {
                 "units": "1", "long_name": "grain labels, 0 outside; the particle's centre is that of the array",
+                "comment": "-1: not known, as the file is missing",
                 "voxel_size_nm": size,
             },
             label_name(size), "int32", -1, tuple(f"{axis}_{size:g}nm" for axis in "zyx"),

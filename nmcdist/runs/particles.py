@@ -233,7 +233,7 @@ class _Batch:
     def __init__(self, recipe: ParticleRecipe, variables: tuple[Variable, ...], first_row: int) -> None:
         self.recipe, self.next_row = recipe, first_row
         self.parts: dict[str, list[Any]] = {v.name: [] for v in variables if v.dims[0] in (SAMPLE, ROW)}
-        self.rowwise = {v.name for v in variables if v.dims[0] == ROW}
+        self.fill_of_rows = {v.name: v.fill_value for v in variables if v.dims[0] == ROW}
         self.statistics = statistics.nothing(recipe)
 
     def add(self, particle: Particle, seconds: dict[str, float]) -> None:
@@ -259,7 +259,7 @@ class _Batch:
     def values(self) -> dict[str, np.ndarray]:
         """Return what the batch writes, by variable."""
         values = {
-            name: np.concatenate(parts) if name in self.rowwise else np.array(parts)
+            name: np.concatenate(parts) if name in self.fill_of_rows else np.array(parts)
             for name, parts in self.parts.items()
             if parts
         }
@@ -276,7 +276,7 @@ class _Batch:
             "gamma": particle.gammas,
             "kept": particle.kept,
             "lattice_centroid_nm": particle.centroids_nm,
-            "lattice_volume_nm3": particle.volumes_nm3,
+            "lattice_volume_nm3": np.where(particle.kept, particle.volumes_nm3, np.float32(np.nan)),
         }
         law = self.recipe.orientations
         if law is not None:
@@ -310,7 +310,7 @@ class _Batch:
         item |= dict(zip(PIECES, moved, strict=True))
         n = len(particle.kept)
         for name in COLUMNS:
-            rows[name] = _spread(grains[name].values, grains.label.values - 1, n)
+            rows[name] = _spread(grains[name].values, grains.label.values - 1, n, self.fill_of_rows[name])
         columns = {name: grains[name].values for name in COLUMNS if grains[name].ndim == 1}
         statistics.add_table(self.statistics, "grain", columns, grains.radius_nm.values)
         mean_radius = particle.coefficients_nm[0] / np.sqrt(4 * np.pi)
@@ -347,14 +347,10 @@ def _write_labels(job: Job, particle: Particle, item: int) -> dict[str, FileReco
     return files
 
 
-def _spread(values: np.ndarray, places: np.ndarray, n: int) -> np.ndarray:
-    """Put the values of the grains that were seen into all rows; the others get what is no value."""
-    if values.dtype.kind == "f":
-        column = np.full((n, *values.shape[1:]), np.nan)
-    elif values.dtype.kind == "b":
-        column = np.zeros(n, dtype=bool)
-    else:
-        column = np.zeros((n, *values.shape[1:]), dtype=values.dtype)
+def _spread(values: np.ndarray, places: np.ndarray, n: int, fill: float) -> np.ndarray:
+    """Put the values of the grains that were seen into all rows; the others get the fill value."""
+    dtype = np.uint8 if values.dtype.kind == "b" else values.dtype
+    column = np.full((n, *values.shape[1:]), fill, dtype=dtype)
     column[places] = values
     return column
 

@@ -90,8 +90,8 @@ def test_a_damaged_manifest_is_refused(store):
 
 
 def test_a_store_of_another_format_is_refused_not_called_damaged(store, monkeypatch):
-    monkeypatch.setattr("nmcdist.datasets.store.FORMAT_VERSION", 2)
-    with pytest.raises(StoreError, match="found store format 1, expected 2"):
+    monkeypatch.setattr("nmcdist.datasets.store.FORMATS_READ", (7,))
+    with pytest.raises(StoreError, match="found store format 2, expected 7"):
         verify(store)
 
 

@@ -230,14 +230,14 @@ def test_a_driver_that_died_between_the_renames_loses_no_store(out, store):
 
 def test_a_store_of_another_format_is_refused_and_left_alone(out, store):
     meta = json.loads((store / "zarr.json").read_text())
-    meta["attributes"]["nmcdist_format"] = 2
+    meta["attributes"]["nmcdist_format"] = 7
     (store / "zarr.json").write_text(json.dumps(meta))
     manifest = json.loads((store / "manifest.json").read_text())
     manifest["files"]["zarr.json"] = file_record(store / "zarr.json")._asdict()
     (store / "manifest.json").write_text(json.dumps(manifest))
     before = store_sha256(store)
     for resume in (False, True):
-        with pytest.raises(StoreError, match="found store format 2, expected 1"):
+        with pytest.raises(StoreError, match="found store format 7, expected 1 or 2"):
             make(out, resume=resume)
     assert store_sha256(store) == before
 
