@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from nmcdist.arguments import check_length
 from nmcdist.bundle import Bundle, load_bundle
 from nmcdist.calibration import ebsd
 from nmcdist.calibration.sections import Section, consecutive
 from nmcdist.calibration.tessellation_fit import MISSING, OUTSIDE
-from nmcdist.descriptors.phases import check_length
 from nmcdist.errors import InputError
 from nmcdist.models import streams
 from nmcdist.models.particle import Particle, ParticleModel

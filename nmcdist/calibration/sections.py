@@ -13,11 +13,11 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from nmcdist.arguments import check_length
 from nmcdist.calibration import ebsd
 from nmcdist.calibration.label_images import EXTENSIONS as LABEL_EXTENSIONS
 from nmcdist.calibration.label_images import read_labels
 from nmcdist.calibration.tessellation_fit import MISSING, OUTSIDE
-from nmcdist.descriptors.phases import check_length
 from nmcdist.descriptors.sections import chord_lengths, describe_section
 from nmcdist.errors import ImageError, InputError
 from nmcdist.inputs import local_path

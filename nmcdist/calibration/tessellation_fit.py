@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from nmcdist.descriptors.phases import check_length
+from nmcdist.arguments import check_length, finite_array
 from nmcdist.errors import ImageError, InputError
-from nmcdist.geometry.frames import finite_array
 from nmcdist.geometry.tessellation import label_lattice
 
 OUTSIDE = 0

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nmcdist.arguments import check_length, finite_array
 from nmcdist.datasets import meshes, volumes
 from nmcdist.datasets.files import flush, replacing
 from nmcdist.datasets.store import read_attributes, read_block, read_origin
@@ -216,10 +217,8 @@ def _check_options(file_format: str, options: dict[str, Any]) -> None:
 
 
 def _check_geometry(voxel_size_nm: float, origin_nm: tuple[float, float, float]) -> None:
-    if not (np.isfinite(voxel_size_nm) and voxel_size_nm > 0):
-        raise InputError(f"voxel_size_nm: found {voxel_size_nm}, expected a positive length")
-    if np.shape(origin_nm) != (3,) or not np.isfinite(origin_nm).all():
-        raise InputError(f"origin_nm: found {origin_nm}, expected three lengths")
+    check_length("voxel_size_nm", voxel_size_nm)
+    finite_array("origin_nm", origin_nm, (3,))
 
 
 def _check_place(target: Path, file_format: str, overwrite: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from nmcdist.arguments import check_length, plain_array, shown
 from nmcdist.descriptors import intrinsic, paths, pore_size, two_point
 from nmcdist.descriptors.transport import solve_conduction
 from nmcdist.errors import InputError
@@ -51,13 +52,14 @@ class Variable:
     dtype: str = "float64"
 
     @property
-    def attrs(self) -> dict[str, str]:
+    def attrs(self) -> dict[str, Any]:
         """Metadata as stored with the variable."""
         return {
             "units": self.unit,
             "long_name": self.long_name,
             "estimator": self.estimator,
             "source": self.source,
+            **({"flag_values": [0, 1], "flag_meanings": "no yes"} if self.dtype == "int8" else {}),
         }
 
 
@@ -214,16 +216,11 @@ def descriptor_layout(
     InputError
         If an option is impossible.
     """
-    axes = tuple(axes)
-    if not axes or len(set(axes)) != len(axes) or not set(axes) <= set(AXES):
-        raise InputError(f"axes: found {axes}, expected some of {AXES}, each once")
-    for name, value in (
-        ("voxel_size_nm", voxel_size_nm),
-        ("max_lag_nm", max_lag_nm),
-        ("max_radius_nm", max_radius_nm),
-    ):
-        if not 0 < value < np.inf:
-            raise InputError(f"{name}: found {value}, expected a positive number of nanometres")
+    axes = _check_axes(axes)
+    voxel_size_nm = check_length("voxel_size_nm", voxel_size_nm)
+    max_lag_nm, max_radius_nm = check_length("max_lag_nm", max_lag_nm), check_length("max_radius_nm", max_radius_nm)
+    if not isinstance(transport, bool):
+        raise InputError(f"transport: found {shown(transport)}, expected True or False")
     half = min(shape) * voxel_size_nm / 2
     coords: dict[str, Any] = {
         "phase": list(PHASES),
@@ -352,8 +349,16 @@ def _mean(values: np.ndarray) -> float:
     return math.fsum(values.tolist()) / len(values) if len(values) else math.nan
 
 
+def _check_axes(axes: Any) -> tuple[str, ...]:
+    names = tuple(axes) if isinstance(axes, Iterable) else ()
+    known = all(isinstance(name, str) and name in AXES for name in names)
+    if not names or not known or len(set(names)) != len(names):
+        raise InputError(f"axes: found {shown(axes)}, expected some of {AXES}, each once")
+    return names
+
+
 def _check_labels(volume: Any) -> np.ndarray:
-    volume = np.asarray(volume)
+    volume = plain_array("volume", volume)
     if volume.ndim != 3 or volume.size == 0:
         raise InputError(f"volume: found shape {volume.shape}, expected three dimensions, none of them empty")
     if volume.dtype.kind not in "ui":

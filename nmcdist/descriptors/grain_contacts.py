@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from nmcdist.arguments import check_length
 from nmcdist.descriptors.grain_moments import Runs, check_labels, find_runs
 from nmcdist.descriptors.intrinsic import direction_weights
-from nmcdist.descriptors.phases import check_length
 
 START = 1 << 12  # slots of the hash table, to begin with; a power of two
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from nmcdist.arguments import finite_array, plain_array
 from nmcdist.errors import InputError
 from nmcdist.geometry.eigen import eigen_symmetric
 
@@ -44,7 +45,7 @@ class Runs(NamedTuple):
 
 def check_labels(labels: Any, dimensions: int) -> np.ndarray:
     """Return labels as a contiguous int32 array; refuse another shape, another kind, negative or huge labels."""
-    labels = np.asarray(labels)
+    labels = plain_array("labels", labels)
     if labels.ndim != dimensions or labels.size == 0:
         expected = {2: "two", 3: "three"}[dimensions]
         raise InputError(f"labels: found shape {labels.shape}, expected {expected} dimensions, none of them empty")
@@ -60,10 +61,7 @@ def check_origin(origin_nm: Any, shape: tuple[int, ...], spacing_nm: float) -> n
     """Return the coordinates of the first voxel's centre; by default those that centre the array on the origin."""
     if origin_nm is None:
         return -0.5 * spacing_nm * (np.array(shape) - 1)
-    origin = np.asarray(origin_nm, dtype=np.float64)
-    if origin.shape != (len(shape),) or not np.isfinite(origin).all():
-        raise InputError(f"origin_nm: found {origin_nm}, expected {len(shape)} finite numbers")
-    return origin
+    return finite_array("origin_nm", origin_nm, (len(shape),))
 
 
 def find_runs(labels: np.ndarray) -> Runs:

@@ -9,6 +9,7 @@ from numba import njit
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from nmcdist.arguments import check_length
 from nmcdist.descriptors.grain_contacts import GrainContacts, contacts_of_runs, grain_contacts
 from nmcdist.descriptors.grain_moments import (
     check_labels,
@@ -18,7 +19,6 @@ from nmcdist.descriptors.grain_moments import (
     grain_moments,
     principal_axes,
 )
-from nmcdist.descriptors.phases import check_length
 from nmcdist.errors import InputError
 from nmcdist.geometry.elementary import atan2, cbrt
 from nmcdist.geometry.frames import lengths
@@ -148,6 +148,8 @@ def describe_grains(
     runs = find_runs(labels)
     if contacts is None:
         contacts = contacts_of_runs(runs, voxel_size_nm)
+    elif not isinstance(contacts, GrainContacts):
+        raise InputError(f"contacts: found {type(contacts).__name__}, expected the GrainContacts of the labels")
     elif not np.array_equal(np.union1d(contacts.label, [0]), np.union1d(runs.labels, [0])):
         raise InputError("contacts: found pairs of other labels, expected those of the label array")
     count, mean, covariance = grain_moments(runs)
@@ -173,7 +175,16 @@ def describe_packing(grains: xr.Dataset, contacts: GrainContacts) -> xr.Dataset:
     -------
     xarray.Dataset
         The scalars of :data:`PACKING`; ratios are NaN if there are no grains.
+
+    Raises
+    ------
+    InputError
+        If an argument is of another type.
     """
+    if not isinstance(grains, xr.Dataset) or not set(COLUMNS) <= set(grains.data_vars):
+        raise InputError(f"grains: found {type(grains).__name__}, expected a table of describe_grains")
+    if not isinstance(contacts, GrainContacts):
+        raise InputError(f"contacts: found {type(contacts).__name__}, expected the GrainContacts of the labels")
     number, volume = grains.sizes["grain"], math.fsum(grains.volume_nm3.values.tolist())
     inner = contacts.label[:, 0] > 0
     between = math.fsum(contacts.area_nm2[inner].tolist())

@@ -22,7 +22,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from nmcdist.descriptors.phases import check_length, check_phase
+from nmcdist.arguments import check_length, whole_array
+from nmcdist.descriptors.phases import check_phase
 from nmcdist.errors import InputError
 from nmcdist.threads import thread_map
 
@@ -65,14 +66,20 @@ def volume_fraction(phase: np.ndarray) -> float:
     Parameters
     ----------
     phase : ndarray of bool, shape (nz, ny, nx)
+        Of a masked array the voxels that are not masked count. No other descriptor can leave voxels out.
 
     Raises
     ------
     InputError
-        If `phase` is not a three-dimensional, non-empty boolean array.
+        If `phase` is not a three-dimensional, non-empty boolean array, or masked throughout.
     """
-    phase = check_phase(phase)
-    return int(np.count_nonzero(phase)) / phase.size
+    if not isinstance(phase, np.ma.MaskedArray):
+        phase = check_phase(phase)
+        return int(np.count_nonzero(phase)) / phase.size
+    known, inside = ~np.ma.getmaskarray(phase), check_phase(np.ma.getdata(phase))
+    if not known.any():
+        raise InputError("phase: found every voxel masked, expected some that are not")
+    return int(np.count_nonzero(inside & known)) / int(np.count_nonzero(known))
 
 
 def intrinsic_volumes(phase: np.ndarray, voxel_size_nm: float) -> IntrinsicVolumes:
@@ -160,13 +167,13 @@ def intrinsic_volumes_from_counts(counts: np.ndarray, voxel_size_nm: float) -> I
     Raises
     ------
     InputError
-        If the voxel size is not a positive number.
+        If an argument has an impossible value, shape or type.
     """
     voxel_size_nm = check_length("voxel_size_nm", voxel_size_nm)
-    counts = np.asarray(counts)
+    counts = whole_array("counts", counts, (256,))
     total = int(counts.sum())
     if total == 0:
-        return IntrinsicVolumes(*[np.nan] * len(IntrinsicVolumes._fields))
+        return IntrinsicVolumes(*[math.nan] * len(IntrinsicVolumes._fields))
     # BLAS and powers may differ in the last digit from one machine to the next; products and exact sums do not.
     sums = [math.fsum((weights * counts).tolist()) for weights in configuration_weights()]
     area = voxel_size_nm * voxel_size_nm

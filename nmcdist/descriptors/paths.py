@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from nmcdist.arguments import check_one_of
 from nmcdist.descriptors.phases import check_axis, check_phase
-from nmcdist.errors import InputError
 from nmcdist.geometry.paths import joins_faces, mean_path_length
 
 
@@ -57,6 +57,5 @@ def percolates(phase: np.ndarray, axis: int = 0, connectivity: int = 26) -> bool
     InputError
         If an argument has an impossible value, shape or type.
     """
-    if connectivity not in (6, 26):
-        raise InputError(f"connectivity: found {connectivity}, expected 6 or 26")
+    connectivity = check_one_of("connectivity", connectivity, (6, 26))
     return bool(joins_faces(check_phase(phase), check_axis(axis), connectivity))

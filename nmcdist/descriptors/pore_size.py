@@ -8,13 +8,14 @@ once and exactly: the results are those of painting every ball.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-from nmcdist.descriptors.phases import check_axis, check_length, check_phase
+from nmcdist.arguments import check_length, finite_array, plain_array
+from nmcdist.descriptors.phases import check_axis, check_phase
 from nmcdist.errors import InputError
 from nmcdist.geometry.balls import cover_by_balls
 from nmcdist.geometry.distance import squared_distance
@@ -191,18 +192,21 @@ def constrictivity_from_radii(r_min_nm: Any, r_max_nm: float) -> np.ndarray:
 
 
 def _check_radii(radii_nm: Iterable[float]) -> np.ndarray:
-    radii = np.array(list(radii_nm), dtype=np.float64)
-    if not (np.isfinite(radii) & (radii >= 0)).all():
-        raise InputError(f"radii_nm: found {radii[~(np.isfinite(radii) & (radii >= 0))][0]}, expected numbers >= 0")
+    radii = finite_array("radii_nm", list(radii_nm) if isinstance(radii_nm, Iterator) else radii_nm, ("n",))
+    if not (radii >= 0).all():
+        raise InputError(f"radii_nm: found {radii.min():g}, expected numbers >= 0")
     return radii
 
 
 def _distance(phase: np.ndarray, distance2: np.ndarray | None) -> np.ndarray:
     if distance2 is None:
         return squared_distance(phase)
+    distance2 = plain_array("squared_distance", distance2)
     if distance2.shape != phase.shape:
         raise InputError(f"squared_distance: found shape {distance2.shape}, expected that of phase, {phase.shape}")
-    return distance2
+    if distance2.dtype not in (np.uint16, np.uint32):
+        raise InputError(f"squared_distance: found dtype {distance2.dtype}, expected uint16 or uint32")
+    return np.ascontiguousarray(distance2)
 
 
 def _is_unbounded(distance2: np.ndarray) -> bool:

@@ -4,9 +4,9 @@ import numpy as np
 import xarray as xr
 from numba import njit
 
+from nmcdist.arguments import check_length
 from nmcdist.descriptors.grain_moments import check_labels, check_origin, count_pieces, find_runs, grain_moments
 from nmcdist.descriptors.grains import PAPER, Column, as_dataset, shape_columns
-from nmcdist.descriptors.phases import check_length
 
 _COUNT = "count of pixels"
 _MEAN = "mean of pixel centres"

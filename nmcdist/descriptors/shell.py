@@ -8,12 +8,12 @@ import xarray as xr
 from numba import njit
 from scipy.spatial import ConvexHull, QhullError
 
+from nmcdist.arguments import finite_array, plain_array
 from nmcdist.descriptors.grains import PAPER, Column
 from nmcdist.errors import InputError
 from nmcdist.geometry import sphere
 from nmcdist.geometry.eigen import eigen_symmetric
 from nmcdist.geometry.elementary import cbrt
-from nmcdist.geometry.frames import finite_array
 
 LEVEL = 3  # icosphere with the 642 directions of the paper
 
@@ -65,7 +65,7 @@ def describe_shell(coefficients_nm: np.ndarray) -> xr.Dataset:
     InputError
         If a shape is wrong, a value is not finite, or the radius is not positive in one of 642 directions.
     """
-    values = measure_shells(np.atleast_2d(coefficients_nm))
+    values = measure_shells(finite_array("coefficients_nm", coefficients_nm, ("(L + 1)^2",))[None])
     return xr.Dataset({name: ((), values[name][0], column.attrs) for name, column in VARIABLES.items()})
 
 
@@ -124,7 +124,7 @@ def describe_mesh(vertices_nm: np.ndarray, faces: np.ndarray) -> xr.Dataset:
 
 def measure_shells(coefficients_nm: np.ndarray) -> dict[str, np.ndarray]:
     """Return the values of :func:`describe_shells` as arrays of shape (n,), by the names in `VARIABLES`."""
-    rows = sphere.check_coefficients(coefficients_nm)
+    rows = sphere.check_coefficients(coefficients_nm, "coefficients_nm")
     moments = sphere.star_moments(rows)
     diameter, compactness = np.empty((2, len(rows)))
     for i, row in enumerate(rows):
@@ -183,7 +183,7 @@ def _polyhedron(triangles: np.ndarray) -> tuple[float, float, np.ndarray]:
 
 
 def _check_faces(faces: Any, n: int) -> np.ndarray:
-    faces = np.asarray(faces)
+    faces = plain_array("faces", faces)
     if faces.ndim != 2 or faces.shape[1] != 3 or len(faces) == 0 or faces.dtype.kind not in "ui":
         raise InputError(f"faces: found {faces.dtype} of shape {faces.shape}, expected integers of shape (m, 3)")
     if faces.min() < 0 or faces.max() >= n:

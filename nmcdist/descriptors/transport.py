@@ -6,10 +6,12 @@ Conductivity stands for any steady transport by a gradient: electrons in the sol
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 
+from nmcdist.arguments import check_number, check_whole, plain_array, shown
+from nmcdist.descriptors.phases import check_axis
 from nmcdist.errors import InputError
 from nmcdist.geometry import laplace
 
@@ -132,14 +134,11 @@ def solve_conduction(
         If the volume is not three-dimensional, empty or not of integers, a conductivity is negative or too
         far below the largest, or another argument is out of its range.
     """
-    labels = np.asarray(labels)
+    labels = plain_array("labels", labels)
     _check_labels(labels)
-    if not isinstance(axis, Integral) or axis not in (0, 1, 2):
-        raise InputError(f"axis: found {axis!r}, expected 0, 1 or 2")
-    if not flux_spread > 0:
+    axis, max_iterations = check_axis(axis), check_whole("max_iterations", max_iterations, 1)
+    if not 0 < check_number("flux_spread", flux_spread) < math.inf:
         raise InputError(f"flux_spread: found {flux_spread!r}, expected a positive number")
-    if max_iterations < 1:
-        raise InputError(f"max_iterations: found {max_iterations!r}, expected at least 1")
     phases = _conducting(conductivities)
     codes, counts = _encode(np.moveaxis(labels, axis, 0), list(phases))
     values = np.array(list(phases.values()), dtype=float)
@@ -173,11 +172,13 @@ def _check_labels(labels: np.ndarray) -> None:
 
 def _conducting(conductivities: Mapping[int, float]) -> dict[int, float]:
     """Check the conductivities and return those that are not zero."""
+    if not isinstance(conductivities, Mapping):
+        raise InputError(f"conductivities: found {shown(conductivities)}, expected a number for each phase")
     for label, value in conductivities.items():
         if not isinstance(label, Integral | np.bool_):
             raise InputError(f"conductivities: found phase {label!r}, expected an integer")
-        if not (value >= 0 and math.isfinite(value)):
-            raise InputError(f"conductivities: found {value!r} for phase {label}, expected a finite number >= 0")
+        if not isinstance(value, Real) or not (value >= 0 and math.isfinite(value)):
+            raise InputError(f"conductivities: found {shown(value)} for phase {label}, expected a finite number >= 0")
     phases = {int(label): float(value) for label, value in conductivities.items() if value > 0}
     if len(phases) > 255:
         raise InputError(f"conductivities: found {len(phases)} conducting phases, expected at most 255")

@@ -6,13 +6,15 @@ and the mirror images h and -h. Counts of a block and its surroundings add up to
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+from numbers import Integral
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from scipy import fft
 
-from nmcdist.descriptors.phases import check_length, check_phase
+from nmcdist.arguments import check_length, check_number, check_whole, shown, whole_array
+from nmcdist.descriptors.phases import check_phase
 from nmcdist.errors import InputError
 from nmcdist.threads import thread_map
 
@@ -66,7 +68,7 @@ def two_point_coverage(phase: np.ndarray, voxel_size_nm: float, max_lag_nm: floa
     """
     phase, voxel_size_nm = check_phase(phase), check_length("voxel_size_nm", voxel_size_nm)
     longest = (max(phase.shape) - 1) * voxel_size_nm
-    if not 0 <= max_lag_nm <= longest:
+    if not 0 <= check_number("max_lag_nm", max_lag_nm) <= longest:
         raise InputError(f"max_lag_nm: found {max_lag_nm}, expected a length from 0 to {longest:g} nm in this volume")
     max_lag = int(max_lag_nm / voxel_size_nm + 1e-9)
     core = tuple(slice(0, n) for n in phase.shape)
@@ -99,13 +101,8 @@ def pair_counts(window: np.ndarray, core: tuple[slice, ...], max_lag: int) -> np
     InputError
         If an argument has an impossible value, shape or type.
     """
-    window = check_phase(window)
-    if max_lag < 0:
-        raise InputError(f"max_lag: found {max_lag}, expected a number of voxels >= 0")
-    if len(core) != 3 or not all(
-        0 <= s.start < s.stop <= n and s.step in (None, 1) for s, n in zip(core, window.shape, strict=True)
-    ):
-        raise InputError(f"core: found {core}, expected three slices of a window of shape {window.shape}")
+    window = check_phase(window, "window")
+    max_lag, core = check_whole("max_lag", max_lag, 0), _check_core(core, window.shape)
     # Only lags upwards along the first axis are counted, those down are their mirror images; nothing farther
     # than the longest lag matters.
     reach = [
@@ -125,11 +122,30 @@ def pair_counts(window: np.ndarray, core: tuple[slice, ...], max_lag: int) -> np
 
 
 def two_point_from_counts(counts: np.ndarray, voxel_size_nm: float) -> TwoPointCoverage:
-    """Return the two-point coverage probability from the counts of :func:`pair_counts`."""
-    both, pairs = np.asarray(counts)
+    """Return the two-point coverage probability from the counts of :func:`pair_counts`.
+
+    Raises
+    ------
+    InputError
+        If an argument has an impossible value, shape or type.
+    """
+    both, pairs = whole_array("counts", counts, (2, "n"))
+    voxel_size_nm = check_length("voxel_size_nm", voxel_size_nm)
+    if not len(pairs):
+        raise InputError("counts: found none, expected those of one lag or more")
     coverage = np.full(len(pairs), np.nan)
     np.divide(both, pairs, out=coverage, where=pairs > 0)
     return TwoPointCoverage(lag_lengths(len(pairs) - 1, voxel_size_nm), coverage)
+
+
+def _check_core(core: Any, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    def fits(part: Any, n: int) -> bool:
+        whole = isinstance(part, slice) and isinstance(part.start, Integral) and isinstance(part.stop, Integral)
+        return whole and 0 <= part.start < part.stop <= n and part.step in (None, 1)
+
+    if not isinstance(core, tuple | list) or len(core) != 3 or not all(map(fits, core, shape)):
+        raise InputError(f"core: found {shown(core)}, expected three slices of a window of shape {shape}")
+    return tuple(core)
 
 
 def lag_lengths(max_lag: int, voxel_size_nm: float) -> np.ndarray:

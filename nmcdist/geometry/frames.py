@@ -1,11 +1,11 @@
 """Radial frames of grains: the turns that lay the direction from the particle's centre on the first axis."""
 
 import math
-from typing import Any
 
 import numpy as np
 from numba import njit
 
+from nmcdist.arguments import finite_array
 from nmcdist.errors import InputError
 from nmcdist.geometry.elementary import sin_cos
 
@@ -78,27 +78,6 @@ def lengths(vectors: np.ndarray) -> np.ndarray:
     for column in np.asarray(vectors, dtype=np.float64).T:
         squares += column * column
     return np.sqrt(squares)
-
-
-def finite_array(name: str, value: Any, shape: tuple[int | str, ...]) -> np.ndarray:
-    """Return an argument as a contiguous array of float64; refuse another shape and what is not finite.
-
-    A letter in `shape` stands for any length.
-    """
-    expected = f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
-    try:
-        array = np.ascontiguousarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError(f"{name}: found {type(value).__name__}, expected numbers of shape {expected}") from None
-    fits = array.ndim == len(shape) and all(
-        isinstance(want, str) or have == want for have, want in zip(array.shape, shape, strict=True)
-    )
-    if not fits:
-        raise InputError(f"{name}: found shape {array.shape}, expected {expected}")
-    if not np.isfinite(array).all():
-        place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise InputError(f"{name}: found {array[place]} at {place}, expected finite numbers")
-    return array
 
 
 @_jit

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from nmcdist.arguments import finite_array
 from nmcdist.errors import InputError
 from nmcdist.geometry.elementary import acos, sin_cos
-from nmcdist.geometry.frames import finite_array, lengths
+from nmcdist.geometry.frames import lengths
 
 _BLOCK = 64  # points that a kernel evaluates side by side
 _AREA_DEGREE = 81  # least degree of the rule for surface areas: within 2e-6 for shells of the NMC811 model
@@ -134,11 +135,11 @@ def unit_vectors(directions: np.ndarray) -> np.ndarray:
     return vectors / length[:, None]
 
 
-def check_coefficients(coefficients: Any) -> np.ndarray:
+def check_coefficients(coefficients: Any, name: str = "coefficients") -> np.ndarray:
     """Return coefficients as a contiguous float64 array of shape (n, (order + 1)^2), one body a row, or raise."""
-    rows = finite_array("coefficients", coefficients, ("n", "(order + 1)^2"))
+    rows = finite_array(name, coefficients, ("n", "(order + 1)^2"))
     if rows.shape[1] == 0 or math.isqrt(rows.shape[1]) ** 2 != rows.shape[1]:
-        raise InputError(f"coefficients: found {rows.shape[1]} of a body, expected a square number, (order + 1)^2")
+        raise InputError(f"{name}: found {rows.shape[1]} of a body, expected a square number, (order + 1)^2")
     return rows
 
 
@@ -478,7 +479,7 @@ def _covering_angle(level: int) -> float:
 
 
 def _one(coefficients: Any) -> np.ndarray:
-    return check_coefficients(np.atleast_2d(coefficients))[0]
+    return check_coefficients(finite_array("coefficients", coefficients, ("(order + 1)^2",))[None])[0]
 
 
 def _check_order(order: Any, name: str = "order") -> int:

@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from nmcdist.arguments import check_number, finite_array, plain_array, shown
 from nmcdist.errors import InputError
-from nmcdist.geometry.frames import finite_array, radial_frames, radial_matrices
+from nmcdist.geometry.frames import radial_frames, radial_matrices
 from nmcdist.threads import thread_map
 
 __all__ = ["label_lattice", "label_points", "radial_frames", "radial_matrices", "rasterize_gbpd"]
@@ -84,11 +85,12 @@ def rasterize_gbpd(
     InputError
         If an argument has an impossible shape or value.
     """
-    size = finite_array("spacing", np.broadcast_to(spacing, 3) if np.ndim(spacing) == 0 else spacing, (3,))
+    size = plain_array("spacing", spacing)
+    size = finite_array("spacing", np.broadcast_to(size, 3) if size.ndim == 0 else size, (3,))
     if not (size > 0).all():
         raise InputError(f"spacing: found {spacing}, expected positive numbers of nanometres")
-    if np.size(shape) != 3:
-        raise InputError(f"shape: found {shape}, expected three numbers of points")
+    if len(_checked_shape(shape)) != 3:
+        raise InputError(f"shape: found {shown(shape)}, expected three numbers of points")
     return label_lattice(seeds, matrices, offsets, shape, np.diag(size), origin, reach=reach)
 
 
@@ -128,7 +130,7 @@ def label_lattice(
     lattice = np.zeros((4, 3))
     lattice[0] = finite_array("origin", origin, (3,))
     lattice[4 - len(shape) :] = steps
-    if reach is not None and not 0 <= reach < math.inf:
+    if reach is not None and not 0 <= check_number("reach", reach) < math.inf:
         raise InputError(f"reach: found {reach}, expected a number of nanometres, not negative")
     box = np.array((1,) * (3 - len(shape)) + shape)
     farthest = np.abs(lattice[0]) + ((box - 1)[:, None] * np.abs(lattice[1:])).sum(axis=0)
@@ -182,10 +184,10 @@ def label_points(seeds: np.ndarray, matrices: np.ndarray, offsets: np.ndarray, p
 
 
 def _checked_shape(shape: Any) -> tuple[int, ...]:
-    found = np.asarray(shape)
+    found = plain_array("shape", shape)
     whole = found.ndim == 1 and len(found) in (1, 2, 3) and found.dtype.kind in "iu"
     if not whole or not (found > 0).all():
-        raise InputError(f"shape: found {shape}, expected one to three positive integers")
+        raise InputError(f"shape: found {shown(shape)}, expected one to three positive integers")
     checked = tuple(int(n) for n in found)
     if math.prod(checked) > MOST_POINTS:
         raise InputError(f"shape: found {math.prod(checked)} points, expected at most {MOST_POINTS}")

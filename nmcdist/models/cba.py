@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from nmcdist.arguments import check_length, check_one_of, shown
 from nmcdist.bundle import Bundle, CbaParameters
 from nmcdist.errors import InputError
 from nmcdist.models import boolean, fields, streams
@@ -64,8 +65,8 @@ def generate_cba(
     BundleError
         If the bundle is of another model.
     """
-    parameters = _parameters(bundle, voxel_size_nm, gamma_law)
     shape, origin, voxel_size_nm = check_window(shape, origin, voxel_size_nm)
+    parameters = _parameters(bundle, voxel_size_nm, gamma_law)
     seed, index = streams.check_key(seed, index)
     low = (np.array(origin) + 0.5) * voxel_size_nm
     high = low + (np.array(shape) - 1) * voxel_size_nm
@@ -111,11 +112,7 @@ def check_window(shape: Any, origin: Any, voxel_size_nm: Any) -> tuple[Any, Any,
     origin = _three_integers("origin", origin)
     if max(abs(v) for v in origin) + max(shape) > 2**30:
         raise InputError(f"origin: found {origin}, expected the window to stay within 2^30 voxels of zero")
-    if isinstance(voxel_size_nm, bool) or not isinstance(voxel_size_nm, int | float | np.number):
-        raise InputError(f"voxel_size_nm: found {voxel_size_nm!r}, expected a positive number of nanometres")
-    if not (0 < voxel_size_nm < np.inf):
-        raise InputError(f"voxel_size_nm: found {voxel_size_nm}, expected a positive number of nanometres")
-    return shape, origin, float(voxel_size_nm)
+    return shape, origin, check_length("voxel_size_nm", voxel_size_nm)
 
 
 def voxel_rescaled(
@@ -158,11 +155,8 @@ def _block_side(voxel_size_nm: float) -> int:
 
 def _parameters(bundle: Bundle, voxel_size_nm: float, gamma_law: str) -> CbaParameters:
     parameters = bundle.parameters_of("cba")
-    if gamma_law == "physical":
-        return parameters
-    if gamma_law == "voxel-rescaled":
-        return voxel_rescaled(parameters, voxel_size_nm)
-    raise InputError(f"gamma_law: found {gamma_law!r}, expected 'physical' or 'voxel-rescaled'")
+    law = check_one_of("gamma_law", gamma_law, ("physical", "voxel-rescaled"))
+    return parameters if law == "physical" else voxel_rescaled(parameters, voxel_size_nm)
 
 
 def _three_integers(name: str, value: Any) -> tuple[int, int, int]:
@@ -171,5 +165,5 @@ def _three_integers(name: str, value: Any) -> tuple[int, int, int]:
     except TypeError:
         parts = ()
     if len(parts) != 3 or not all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in parts):
-        raise InputError(f"{name}: found {value!r}, expected three integers (z, y, x)")
+        raise InputError(f"{name}: found {shown(value)}, expected three integers (z, y, x)")
     return int(parts[0]), int(parts[1]), int(parts[2])

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from nmcdist.errors import InputError
+from nmcdist.arguments import check_number, finite_array
 from nmcdist.geometry.elementary import atan2, exp, sin_cos
-from nmcdist.geometry.frames import finite_array, radial_frames
+from nmcdist.geometry.frames import radial_frames
 from nmcdist.models import streams
 from nmcdist.models.quantiles import dawson, erf, normal_quantile
 
@@ -121,9 +121,7 @@ def watson_cosines(uniform: np.ndarray, concentration: float) -> np.ndarray:
 
 
 def _check_concentration(concentration: Any) -> float:
-    if not -_LARGEST <= concentration <= _LARGEST:
-        raise InputError(f"concentration: found {concentration}, expected a number from {-_LARGEST:g} to {_LARGEST:g}")
-    return float(concentration)
+    return check_number("concentration", concentration, -_LARGEST, _LARGEST)
 
 
 @_jit

@@ -13,9 +13,10 @@ from typing import Any, Literal
 import numpy as np
 from numba import njit
 
+from nmcdist.arguments import check_length, check_one_of, finite_array
 from nmcdist.bundle import Bundle, load_bundle
 from nmcdist.errors import InputError
-from nmcdist.geometry.frames import finite_array, lengths
+from nmcdist.geometry.frames import lengths
 from nmcdist.geometry.tessellation import label_lattice, rasterize_gbpd
 from nmcdist.models import streams
 from nmcdist.models.grains import GrainModel, Grains
@@ -122,8 +123,7 @@ class Particle:
         InputError
             If an argument is impossible, or the voxel size is larger than the particle.
         """
-        if pieces not in ("merge", "keep"):
-            raise InputError(f"pieces: found {pieces!r}, expected 'merge' or 'keep'")
+        pieces = check_one_of("pieces", pieces, ("merge", "keep"))
         shape, origin = self.grid(voxel_size_nm)
         if not self.kept.any():
             return np.zeros(shape, dtype=np.int32)
@@ -182,13 +182,11 @@ class Particle:
         return self.seeds_nm.astype(np.float64), self.matrices(), self.offsets_nm2.astype(np.float64)
 
     def _voxel(self, voxel_size_nm: Any) -> float:
-        number = isinstance(voxel_size_nm, int | float | np.number) and not isinstance(voxel_size_nm, bool)
-        if not number or not 0 < voxel_size_nm < math.inf:
-            raise InputError(f"voxel_size_nm: found {voxel_size_nm!r}, expected a positive number of nanometres")
+        voxel_size_nm = check_length("voxel_size_nm", voxel_size_nm)
         extent = float((self.box_nm[1] - self.box_nm[0]).min())
         if self.kept.any() and voxel_size_nm > extent:
             raise InputError(f"voxel_size_nm: found {voxel_size_nm} nm, expected at most the particle's {extent:g} nm")
-        return float(voxel_size_nm)
+        return voxel_size_nm
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ def merge_pieces(labels: np.ndarray) -> PieceCounts:
     InputError
         If the labels are of another type, or negative.
     """
+    if type(labels) is not np.ndarray:
+        raise InputError(f"labels: found {type(labels).__name__}, expected a NumPy array, which is changed in place")
     if labels.ndim != 3 or labels.dtype != np.int32 or not labels.flags.c_contiguous:
         raise InputError(
             f"labels: found {labels.dtype} of {labels.ndim} dimensions, expected contiguous int32 of three"

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 from numba import njit
 
+from nmcdist.arguments import check_length
 from nmcdist.bundle import Bundle, ParticleParameters
 from nmcdist.errors import BundleError, InputError
 from nmcdist.geometry import sphere
@@ -90,7 +91,7 @@ class Shell:
             If the voxel size is not positive or is larger than the shell.
         """
         extent = 2 * self.largest_radius_nm
-        if not 0 < voxel_size_nm <= extent:
+        if not check_length("voxel_size_nm", voxel_size_nm) <= extent:
             raise InputError(
                 f"voxel_size_nm: found {voxel_size_nm}, expected a positive number up to the shell's extent, {extent:g}"
             )

@@ -9,6 +9,7 @@ from itertools import product
 
 import numpy as np
 
+from nmcdist.arguments import shown
 from nmcdist.errors import InputError
 from nmcdist.models.draws import Stream
 
@@ -33,7 +34,7 @@ def check_key(seed: int, index: int) -> tuple[int, int]:
     """
     for name, value, top in (("seed", seed, 2**64), ("index", index, 2**32)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < top:
-            raise InputError(f"{name}: found {value!r}, expected an integer in [0, 2^{top.bit_length() - 1})")
+            raise InputError(f"{name}: found {shown(value)}, expected an integer in [0, 2^{top.bit_length() - 1})")
     return int(seed), int(index)
 
 

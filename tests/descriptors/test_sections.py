@@ -199,5 +199,5 @@ class TestBadInput:
         for function in (describe_section, chord_lengths):
             with pytest.raises(InputError, match="pixel_size_nm: found 0"):
                 function(np.ones((2, 2), int), 0)
-        with pytest.raises(InputError, match=r"origin_nm: found .*expected 2"):
+        with pytest.raises(InputError, match=r"origin_nm: found shape \(3,\), expected \(2,\)"):
             describe_section(np.ones((2, 2), int), 1.0, (0, 0, 0))

@@ -1,0 +1,129 @@
+"""Arguments that come from outside: plain arrays, lengths, numbers; one clear line for anything else."""
+
+import math
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from nmcdist.errors import InputError
+
+_SHOWN = 60  # characters of a value that a message repeats
+
+
+def plain_array(name: str, value: Any) -> np.ndarray:
+    """Return an argument as an array of this machine's byte order, not copied where it is one already.
+
+    Lists, xarray.DataArray and Dask arrays are taken by their values. Axes count by their place: a DataArray whose
+    dimensions z, y, x come in another order is refused.
+
+    Raises
+    ------
+    InputError
+        If elements are masked, it has a unit, its dimensions are turned, or it is no array at all.
+    """
+    if _is_masked(value):
+        raise InputError(f"{name}: found a masked array, expected a plain one: fill it or crop it first")
+    _refuse_unit(name, value)
+    dims = [d for d in getattr(value, "dims", ()) if d in ("z", "y", "x")]
+    if dims != sorted(dims, reverse=True):
+        raise InputError(f"{name}: found dimensions {', '.join(dims)}, expected the order z, y, x: transpose it")
+    try:
+        array = np.asarray(value)
+    except Exception as error:  # array-likes raise what they like
+        raise InputError(f"{name}: found {shown(value)}, expected an array ({shown(str(error))})") from None
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def finite_array(name: str, value: Any, shape: tuple[int | str, ...]) -> np.ndarray:
+    """Return an argument as a contiguous array of float64; refuse another shape and what is not finite.
+
+    A letter in `shape` stands for any length.
+    """
+    expected = f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
+    array = plain_array(name, value)
+    if array.dtype.kind not in "fiu" and array.size:
+        raise InputError(f"{name}: found {_kind(value, array)}, expected numbers of shape {expected}")
+    fits = array.ndim == len(shape) and all(
+        isinstance(want, str) or have == want for have, want in zip(array.shape, shape, strict=True)
+    )
+    if not fits:
+        raise InputError(f"{name}: found shape {array.shape}, expected {expected}")
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    if not np.isfinite(array).all():
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise InputError(f"{name}: found {array[place]} at {place}, expected finite numbers")
+    return array
+
+
+def check_length(name: str, value: Any) -> float:
+    """Return a length in nm; refuse what is not one finite, positive number: voxels are cubes."""
+    cubes = "one length in nm, as voxels are cubes" if "voxel" in name else "one length in nm"
+    try:
+        found = check_number(name, value)
+    except InputError:
+        raise InputError(f"{name}: found {shown(value)}, expected a positive number of nanometres: {cubes}") from None
+    if not 0 < found < math.inf:
+        raise InputError(f"{name}: found {shown(value)}, expected a positive number of nanometres")
+    return found
+
+
+def check_number(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
+    """Return a real number from `low` to `high`; refuse NaN, booleans, text and arrays."""
+    _refuse_unit(name, value)
+    number = value[()] if type(value) is np.ndarray and value.ndim == 0 else value
+    found = float(number) if isinstance(number, Real) and not isinstance(number, bool) else math.nan
+    if not low <= found <= high:
+        bounds = "" if (low, high) == (-math.inf, math.inf) else f" from {low:g} to {high:g}"
+        raise InputError(f"{name}: found {shown(value)}, expected one number{bounds}")
+    return found
+
+
+def check_whole(name: str, value: Any, low: int) -> int:
+    """Return a whole number from `low`; refuse booleans, floats and arrays."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < low:
+        raise InputError(f"{name}: found {shown(value)}, expected a whole number from {low}")
+    return int(value)
+
+
+def check_one_of(name: str, value: Any, choices: tuple[Any, ...]) -> Any:
+    """Return one of some words or whole numbers; refuse everything else, True for 1 among it."""
+    word = isinstance(value, str)
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not (word or whole) or value not in choices:
+        expected = f"{', '.join(map(repr, choices[:-1]))} or {choices[-1]!r}"
+        raise InputError(f"{name}: found {shown(value)}, expected {expected}")
+    return choices[choices.index(value)]
+
+
+def whole_array(name: str, value: Any, shape: tuple[int | str, ...]) -> np.ndarray:
+    """Return counts as an array of int64; refuse another shape, fractions and negative numbers."""
+    found = finite_array(name, value, shape)
+    wrong = found[(found != np.floor(found)) | (found < 0)]
+    if wrong.size:
+        raise InputError(f"{name}: found {wrong[0]:g}, expected whole numbers from 0")
+    return plain_array(name, value).astype(np.int64)
+
+
+def shown(value: Any) -> str:
+    """Return an argument as one short line of a message."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return f"an array of shape {value.shape}"
+    text = " ".join((value if isinstance(value, str) and " " in value else repr(value)).split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _is_masked(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(_is_masked(part) for part in value)
+    return isinstance(value, np.ma.MaskedArray) and bool(np.ma.is_masked(value))
+
+
+def _refuse_unit(name: str, value: Any) -> None:
+    """Refuse quantities, whose units NumPy drops; attributes of a DataArray are no units of that kind."""
+    if not hasattr(value, "dims") and any(hasattr(value, unit) for unit in ("units", "unit")):
+        raise InputError(f"{name}: found {type(value).__name__} with a unit, expected plain numbers in the unit named")
+
+
+def _kind(value: Any, array: np.ndarray) -> str:
+    return f"dtype {array.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
