@@ -292,11 +292,13 @@ def verify(store: Path) -> int:
 @cli.command()
 @click.argument("store", type=_PATH)
 @click.option("--out", type=_PATH, help="Folder of the report; default: NAME-report beside the store.")
-def report(store: Path, out: Path | None) -> None:
-    """Write figures (PNG) and tables (CSV, Markdown) of a finished STORE."""
-    from nmcdist.report import build_report
+@click.option("--resolution-study", is_flag=True, help="Solve two volumes again at 80, 40 and 20 nm: some minutes.")
+def report(store: Path, out: Path | None, resolution_study: bool) -> None:
+    """Write figures (PNG, SVG) and tables (CSV, Markdown) of a finished STORE."""
+    from nmcdist.report import RESOLUTIONS_NM, build_report
 
-    click.echo(build_report(store, out))
+    sizes = RESOLUTIONS_NM if resolution_study else ()
+    click.echo(build_report(store, out, sizes, _note))
 
 
 @cli.command()

@@ -217,7 +217,17 @@ def test_report_goes_to_the_builder_of_reports(nmcdist, store, tmp_path, monkeyp
     called = []
     monkeypatch.setattr("nmcdist.report.build_report", lambda *args: called.append(args) or tmp_path / "page")
     assert nmcdist("report", store, "--out", tmp_path) == (0, f"{tmp_path / 'page'}\n", "")
-    assert called == [(store, tmp_path)]
+    assert nmcdist("report", store, "--resolution-study")[0] == 0
+    assert [args[:3] for args in called] == [(store, tmp_path, ()), (store, None, (80.0, 40.0, 20.0))]
+
+
+def test_report_tells_what_it_solves_on_standard_error(nmcdist, store, tmp_path, monkeypatch):
+    def build(store, out, sizes, progress):
+        progress(f"solving {sizes}")
+        return tmp_path / "page"
+
+    monkeypatch.setattr("nmcdist.report.build_report", build)
+    assert nmcdist("report", store) == (0, f"{tmp_path / 'page'}\n", "solving ()\n")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 """Figures and tables from a finished dataset, with the published values beside ours."""
 
-from nmcdist.report.build import build_report
+from nmcdist.report.build import RESOLUTIONS_NM, build_report
 
-__all__ = ["build_report"]
+__all__ = ["RESOLUTIONS_NM", "build_report"]

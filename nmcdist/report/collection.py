@@ -13,9 +13,14 @@ from nmcdist.datasets.layout import SAMPLE
 from nmcdist.datasets.store import open_store, read_rows
 from nmcdist.descriptors import grains, sections, shell
 from nmcdist.descriptors.summaries import Histogram
-from nmcdist.errors import StoreError
+from nmcdist.errors import RecipeError, StoreError
 from nmcdist.models.particle import STEPS_PER_SPACING
+from nmcdist.report.intervals import Estimate, mean_from_moments, ratio_of
 from nmcdist.report.pages import origin_of
+from nmcdist.runs import statistics as batches
+from nmcdist.runs.particle_recipe import ParticleRecipe
+from nmcdist.runs.particle_store import STATISTICS
+from nmcdist.runs.recipe import parsed_recipe
 
 BLOCK = 4096  # particles whose values are in memory at a time
 _TABLES = ("particle", "grain", "section")
@@ -62,28 +67,36 @@ class Collection:
     recipe : dict
     statistics : xarray.Dataset
         What the store holds about all particles, grains and sections together.
-    scalars : tuple of str
-        Variables with one number for each particle.
+    scalars : dict of str to str
+        Variables with one number for each particle, and their units.
+    by_batch : dict of (str, str) to ndarray, shape (batches, 2)
+        Table and column -> number and sum of the values of each batch; the sections of a cut height are a table.
     """
 
     store: Path
     bundle: Bundle
     recipe: dict[str, Any]
     statistics: xr.Dataset
-    scalars: tuple[str, ...]
+    scalars: dict[str, str]
+    by_batch: dict[tuple[str, str], np.ndarray]
 
     @classmethod
     def of(cls, store: Path) -> Self:
         """Return a store; StoreError if it is missing, damaged, or does not say how it was made."""
         bundle, recipe = origin_of(store)
         data = open_store(store)
-        scalars = tuple(sorted(str(name) for name, v in data.data_vars.items() if v.dims == (SAMPLE,)))
+        scalars = {
+            str(name): str(v.attrs.get("units", "1"))
+            for name, v in sorted(data.data_vars.items())
+            if v.dims == (SAMPLE,)
+        }
         names = [f"{table}_{part}" for table in _TABLES for part in (*_PARTS, "bin_edges")]
         try:
             statistics = data[[name for name in names if name in data]].load()
         except Exception as error:  # codecs raise what they like
             raise StoreError(f"{store}: its statistics are damaged ({error})") from None
-        return cls(store, bundle, recipe, statistics, scalars)
+        by_batch = _by_batch(store, recipe) if STATISTICS in data else {}
+        return cls(store, bundle, recipe, statistics, scalars, by_batch)
 
     @property
     def count(self) -> int:
@@ -139,8 +152,37 @@ class Collection:
             profile = {"radius_nm": radii, **dict(zip(kinds, parts["profile"].values.T, strict=True))}
         return Column(table, name, _UNITS[table][name], histogram, moments, profile)
 
+    def mean(self, table: str, name: str, cut: int | None = None) -> Estimate:
+        """Return the mean of a column; of grains with an interval by batches, since those of a particle are alike."""
+        moments = self.column(table, name, cut).moments
+        if table == "particle":
+            return mean_from_moments(moments)
+        own = self.by_batch.get((table if cut is None else batches.section_table(cut), name))
+        if own is None or own[:, 0].sum() != moments["count"]:
+            return Estimate(moments["mean"], None, 0, 0)
+        return ratio_of(own[:, 1], own[:, 0])
+
     def blocks(self, names: Sequence[str]) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
         """Yield the items of a block and their values of some variables, block after block."""
         for start in range(0, self.count, BLOCK):
             stop = min(start + BLOCK, self.count)
             yield np.arange(start, stop), {name: read_rows(self.store, name, start, stop) for name in names}
+
+
+def _by_batch(store: Path, recipe: dict[str, Any]) -> dict[tuple[str, str], np.ndarray]:
+    """Return number and sum of the values of every column, batch by batch."""
+    try:
+        made = parsed_recipe(recipe, str(store))
+    except RecipeError:  # of another version
+        return {}
+    if not isinstance(made, ParticleRecipe):
+        return {}
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for batch in range(made.batches):
+        row = read_rows(store, STATISTICS, batch, batch + 1)[0]
+        if len(row) != batches.row_length(made):
+            return {}
+        for key, summary in batches.from_row(row, made).items():
+            count = float(summary.moments.count[0])
+            found.setdefault(key, []).append((count, count * float(np.nan_to_num(summary.moments.mean[0]))))
+    return {key: np.array(rows) for key, rows in found.items()}

@@ -1,11 +1,22 @@
-"""The comparison of the paper's Figure 6: how many grains a plane shows, by the diagonal of D."""
+"""The comparison of the paper's Figure 6: how many grains a plane shows, by the diagonal of D.
 
+`python -m nmcdist.report.frames docs/images` draws the picture of the page on the particle model, and prints its
+table.
+"""
+
+import sys
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nmcdist.geometry.tessellation import label_lattice, radial_matrices
 from nmcdist.models import streams
+from nmcdist.report import published
+from nmcdist.report.intervals import PERCENT, mean_of
+from nmcdist.report.style import GRAPHITE, PORE, SOLID, figure, save
+from nmcdist.report.tables import markdown
 
 DIAGONALS = ((3.0, 1.0, 1.0), (1.0, 1.0, 1.0), (1.0, 3.0, 3.0))
 SEEDS = 8000
@@ -58,6 +69,52 @@ def study_frames() -> list[FrameStudy]:
     return studies
 
 
+def draw_frames(studies: list[FrameStudy], path: Path) -> Path:
+    """Draw planes with radial frames for each D, and visible grains beside theory and the paper (Figure 6)."""
+    from matplotlib.colors import ListedColormap
+
+    with figure(2, 2, 10.5, 10.5) as (drawing, axes):
+        for tag, panel, study in zip("abc", axes.flat, studies, strict=False):
+            panel.imshow(_boundaries(study.picture), cmap=ListedColormap(["#E8EDF2", "black"]), interpolation="nearest",
+                         extent=(-HALF_WINDOW, HALF_WINDOW, -HALF_WINDOW, HALF_WINDOW))  # fmt: skip
+            panel.grid(visible=False)
+            panel.spines[:].set_visible(True)
+            ticks = (-HALF_WINDOW, 0, HALF_WINDOW)
+            panel.set(xlabel="x / pixel", ylabel="y / pixel", xticks=ticks, yticks=ticks)
+            panel.set_title(f"D = {_name(study)}: {study.radial[0]} grains", fontsize=12)
+            panel.set_title(tag, loc="left", fontweight="bold")
+        panel = axes[1, 1]
+        places = np.arange(len(studies))
+        for shift, name, colour, marker in ((-0.2, "radial", SOLID, "o"), (0.0, "constant", GRAPHITE, "s")):
+            means = [mean_of(ratio) for ratio in _ratios(studies, name)]
+            panel.errorbar(places + shift, [m.value for m in means], [m.margin or 0.0 for m in means], color=colour,
+                           marker=marker, markersize=7, linestyle="none", capsize=7, markeredgecolor="black",
+                           label=f"ours, {name} frame{'s' if name == 'radial' else ''}")  # fmt: skip
+        theory, paper = (np.array([of(s) for s in studies]) for of in (_expected, _printed))
+        panel.plot(places, theory / theory[1], "_", color="black", markersize=26, markeredgewidth=2,
+                   label="theory, constant frame")  # fmt: skip
+        panel.plot(places + 0.2, paper / paper[1], "*", color=PORE, markersize=13, label="paper, Figure 6")
+        panel.set(xticks=places, xticklabels=[_name(s) for s in studies], xlabel="diagonal of D", ylim=(0.7, 1.75),
+                  ylabel="visible grains / those of D = (1, 1, 1)", xlim=(-0.5, 2.5))  # fmt: skip
+        panel.set_title("d", loc="left", fontweight="bold")
+        panel.legend(fontsize=11, loc="upper right")
+        return save(drawing, path)
+
+
+def frames_table(studies: list[FrameStudy]) -> str:
+    """Return visible grains by D in Markdown: ours with intervals over the realisations, by theory, in the paper."""
+    header = ["D", "radial frames", f"{PERCENT} interval", "constant frame", f"{PERCENT} interval", "n",
+              "theory, constant frame", "paper, Figure 6"]  # fmt: skip
+    rows = []
+    for s in studies:
+        counts = [mean_of(np.array(c, dtype=float)) for c in (s.radial, s.constant)]
+        cells = [f(c) for c in counts for f in (lambda c: f"{c.value:.0f}", _bounds)]
+        rows.append(
+            [_name(s), *cells, counts[0].number, f"{s.expected:.0f}", str(published.VISIBLE_GRAINS[s.diagonal])]
+        )
+    return markdown(header, rows)
+
+
 def _seeds(realisation: int) -> np.ndarray:
     uniforms = streams.generator(_SEED, streams.SEEDS, realisation).random((SEEDS, 3))
     return (2 * uniforms - 1) * HALF_WINDOW
@@ -74,3 +131,39 @@ def _plane(seeds: np.ndarray, matrices: np.ndarray, normal: int) -> np.ndarray:
     return label_lattice(
         seeds, matrices, np.zeros(SEEDS), (2 * HALF_WINDOW, 2 * HALF_WINDOW), np.stack([rows, columns]), origin
     )
+
+
+def _boundaries(labels: np.ndarray) -> np.ndarray:
+    """Mark the pixels whose right or lower neighbour belongs to another grain."""
+    marked = np.zeros(labels.shape, dtype=np.uint8)
+    marked[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    marked[:-1] |= labels[:-1] != labels[1:]
+    return marked
+
+
+def _name(study: FrameStudy) -> str:
+    return "(" + ", ".join(f"{d:g}" for d in study.diagonal) + ")"
+
+
+def _ratios(studies: list[FrameStudy], name: str) -> np.ndarray:
+    """Return visible grains over those of D = (1, 1, 1), realisation by realisation."""
+    counts = np.array([getattr(s, name) for s in studies], dtype=float)
+    return counts / counts[1]
+
+
+def _expected(study: FrameStudy) -> float:
+    return study.expected
+
+
+def _printed(study: FrameStudy) -> float:
+    return float(published.VISIBLE_GRAINS[study.diagonal])
+
+
+def _bounds(estimate: Any) -> str:
+    return "–" if estimate.bounds is None else " to ".join(f"{end:.0f}" for end in estimate.bounds)
+
+
+if __name__ == "__main__":
+    found = study_frames()
+    draw_frames(found, Path(sys.argv[1]) / "visible-grains.png")
+    print(frames_table(found))

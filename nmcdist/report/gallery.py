@@ -9,7 +9,7 @@ from nmcdist.descriptors.sections import describe_section
 from nmcdist.models.particle import Particle
 from nmcdist.report.orientations import orientation_bar, orientation_picture, scale_bar
 from nmcdist.report.raycast import draw_view, view_particle
-from nmcdist.report.style import figure
+from nmcdist.report.style import figure, save
 
 _WIDTH = 1800.0  # pixels of all particles together
 _WIDEST = 640.0  # of one particle
@@ -35,7 +35,7 @@ def gallery(name: str, particles: list[Particle], path: Path) -> Path:
     middles = (np.cumsum(extents) - extents / 2) / 1000
     total, tallest = extents.sum() / 1000, extents.max() / 1000
     width = min(15.0, _ROW * total / tallest)
-    with figure(2, 1, width, 2 * width * tallest / total + 1.6) as (drawing, axes):
+    with figure(2, 1, width, 2 * 0.93 * width * tallest / total + 1.2) as (drawing, axes):
         open_, flat = axes[:, 0]
         for particle, middle in zip(particles, middles, strict=True):
             view = view_particle(particle, pixel / _OVERSAMPLING)
@@ -49,12 +49,11 @@ def gallery(name: str, particles: list[Particle], path: Path) -> Path:
         for panel in (open_, flat):
             panel.set(xlim=(0, total), ylim=(-tallest / 2, tallest / 2), aspect="equal")
             panel.set_axis_off()
-        open_.set_title(f"{name}: particles cut open, colours tell grains apart", fontsize=12)
-        flat.set_title("sections through the centre, grains by orientation", fontsize=12)
+        open_.set_title(f"{name}: particles cut open; tints only set grains apart", fontsize=12)
+        flat.set_title("sections through the centre, coloured by orientation", fontsize=12)
         scale_bar(open_, 0.01 * total, -0.46 * tallest, total / 6, 0.03 * tallest)
         orientation_bar(drawing, flat, 0.7)
-        drawing.savefig(path)
-    return path
+        return save(drawing, path)
 
 
 def _place(panel: Any, picture: np.ndarray, middle: float, pixel_nm: float) -> None:

@@ -33,9 +33,10 @@ def make_folder(folder: Path) -> None:
 
 
 def write_page(folder: Path, parts: Sequence[str], pictures: Sequence[Path], captions: Mapping[str, str]) -> Path:
-    """Write ``report.md``: paragraphs, then each picture under a heading, with its caption."""
+    """Write ``report.md``: paragraphs, then each picture under a heading, with its caption and its SVG, if any."""
     shown = [
         f"## {path.stem.replace('-', ' ').capitalize()}\n\n![{path.stem}]({path.name})\n\n{captions[path.name]}"
+        + (f" [SVG]({path.stem}.svg)" if path.with_suffix(".svg").exists() else "")
         for path in pictures
     ]
     page = folder / "report.md"

@@ -1,5 +1,6 @@
-"""The figures of a collection of particles: the paper's Figures 6, 10 and 11, grains by radius, and sizes."""
+"""The figures of a collection of particles: the paper's Figures 10 and 11, grains by radius, and sizes."""
 
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,16 @@ from nmcdist.descriptors.summaries import Histogram
 from nmcdist.report import published
 from nmcdist.report.collection import Collection, Column
 from nmcdist.report.distributions import Quantum, density, joined, on_values, range_of
-from nmcdist.report.frames import FrameStudy
-from nmcdist.report.style import CARBON_BINDER, GRAPHITE, PORE, SOLID, figure
+from nmcdist.report.intervals import PERCENT
+from nmcdist.report.style import PORE, SERIES, SOLID, figure, save
 from nmcdist.report.survey import DIAMETER, Survey
 
 _FILL, _REFERENCE = SOLID, "black"
 _FEW = 200  # particles up to which each is drawn as a tick
 _NEIGHBOURS = 2 + 48 * np.pi**2 / 35  # of a Poisson-Voronoi cell, 15.54
 _MOST_BINS = 40
+_RUG = 0.07  # height of the ticks of particles, of that of the panel
+FEWEST_PIXELS = 8  # of sections whose size is drawn: sizes of fewer lie too far apart on a logarithmic axis
 # Particles from which so many of the fine bins of sizes, 1000 a decade, are joined.
 _GROUPS = ((2000, 50), (200, 100), (0, 200))
 _RADIANS = ([0, np.pi / 8, np.pi / 4, 3 * np.pi / 8, np.pi / 2], ["0", "π/8", "π/4", "3π/8", "π/2"])
@@ -31,38 +34,37 @@ def shells(collection: Collection, seen: Survey, path: Path) -> Path:
         ("aspect_ratio", "aspect ratio AR (shortest / longest extent)", 1.0),
         ("sphericity", "sphericity $Ψ$", 1.0),
     )
-    with figure(2, 2, 12, 8.4) as (drawing, axes):
+    from matplotlib.ticker import MaxNLocator
+
+    with figure(2, 2, 11, 8.6) as (drawing, axes):
         for tag, panel, (name, label, unit) in zip("abcd", axes.flat, panels, strict=True):
             histogram = seen.histograms[name]
             edges, counts = _few_bins(histogram)
-            panel.stairs(
-                density(edges / unit, counts, histogram.total), edges / unit, fill=True, color=_FILL, alpha=0.55
-            )
-            _median(panel, histogram.quantile(0.5) / unit)
+            _bars(panel, edges / unit, density(edges / unit, counts, histogram.total))
+            if histogram.total:
+                _median(panel, histogram.quantile(0.5) / unit, " µm" if unit > 1 else "")
             if histogram.total <= _FEW:
                 middles = (histogram.edges[1:] + histogram.edges[:-1])[histogram.count > 0] / (2 * unit)
-                panel.plot(middles, np.zeros(len(middles)), "|", color=_REFERENCE, markersize=14, clip_on=False)
+                panel.vlines(middles, 0, _RUG, transform=panel.get_xaxis_transform(), color=_REFERENCE, linewidth=1.4,
+                             label="one particle each")  # fmt: skip
             panel.set(xlabel=label, ylabel="density / µm⁻¹" if unit > 1 else "density", ylim=(0, None))
             panel.set_title(tag, loc="left", fontweight="bold")
-        axes[1, 1].axvspan(0.5, published.LOWEST_SPHERICITY, color=PORE, alpha=0.15, linewidth=0)
-        axes[1, 1].axvline(
-            published.LOWEST_SPHERICITY, color=PORE, linestyle=":", label="paper: none below, in the model"
-        )
-        axes[1, 1].set_xlim(0.55, 1.01)
+            panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        _lowest_sphericity(axes[1, 1])
         for panel in axes.flat:
-            panel.legend(fontsize=10)
+            panel.legend(fontsize=11)
         drawing.suptitle(f"{collection.recipe['name']}: outer shells of {collection.count} particles")
-        drawing.savefig(path)
-    return path
+        return save(drawing, path)
 
 
 def sections(collection: Collection, path: Path) -> Path:
     """Draw size, elongation, orientation and chord lengths of the grains in the central sections (Figure 10b)."""
     cut = _central(collection)
     pixel = collection.pixel_nm
-    with figure(2, 2, 12, 8.4) as (drawing, axes):
+    with figure(2, 2, 11, 8.6) as (drawing, axes):
         area = collection.column("section", "area_nm2", cut)
         _distribution(axes[0, 0], area, "size $A_{cross}$ / µm²", 1e6, Quantum.multiples(pixel**2), a_decade=True)
+        axes[0, 0].set_xlim(left=(FEWEST_PIXELS - 0.5) * pixel**2 / 1e6)
         elongation = collection.column("section", "elongation", cut)
         _distribution(axes[0, 1], elongation, "elongation $η = 1 - (e_2/e_1)^{1/2}$")
         _distribution(axes[1, 0], collection.column("section", "angle_to_radius", cut), "orientation $α$ / rad")
@@ -71,49 +73,40 @@ def sections(collection: Collection, path: Path) -> Path:
         _distribution(axes[1, 1], chords, "chord length $c$ / µm", 1000.0, Quantum.multiples(pixel))
         for tag, panel in zip("abcd", axes.flat, strict=True):
             panel.set_title(tag, loc="left", fontweight="bold")
-            panel.legend(fontsize=10)
+            panel.legend(fontsize=11)
         height = collection.cut_heights[cut]
         where = "through the centre" if height == 0 else f"at {height:g} of the mean radius"
         grains = int(area.moments["count"])
-        drawing.suptitle(
-            f"{collection.recipe['name']}: {grains} grains in planar sections {where}, pixels of {pixel:g} nm"
-        )
-        drawing.savefig(path)
-    return path
+        drawing.suptitle(f"{collection.recipe['name']}: {grains} sections of grains {where}, pixels of {pixel:g} nm")
+        return save(drawing, path)
 
 
 def cut_heights(collection: Collection, path: Path) -> Path:
     """Draw the orientation in planar sections at each cut height, and its mean against the height (Figure 11)."""
-    from matplotlib import colormaps
-
     heights = collection.cut_heights
     columns = [collection.column("section", "angle_to_radius", cut) for cut in range(len(heights))]
-    shades = colormaps["viridis"](np.linspace(0, 0.85, len(heights)))
-    with figure(1, 2, 12, 4.8) as (drawing, axes):
-        curves, means = axes[0]
-        for height, column, shade in zip(heights, columns, shades, strict=True):
+    means = [collection.mean("section", "angle_to_radius", cut) for cut in range(len(heights))]
+    with figure(1, 2, 11, 5.2) as (drawing, axes):
+        left, right = axes[0]
+        for height, column, mean, (colour, marker) in zip(heights, columns, means, cycle(SERIES), strict=False):
             edges, counts = _in_groups(column.histogram, 3)
-            middles = (edges[1:] + edges[:-1]) / 2
-            curves.plot(middles, density(edges, counts, counts.sum()), color=shade, label=f"{height:g}", marker="o",
-                        markersize=4)  # fmt: skip
-            mean, error = _mean(column)
-            means.errorbar(height, mean, error, color=shade, marker="o", markersize=9, capsize=5)
-        curves.axhline(2 / np.pi, color=_REFERENCE, linestyle=":", label="uniform, 2/π")
-        curves.set(xlabel="orientation $α$ / rad", ylabel="density / rad⁻¹", ylim=(0, None), xlim=(0, np.pi / 2))
-        curves.set_xticks(*_RADIANS)
-        curves.legend(title="cut height / mean radius", title_fontsize=10, fontsize=10)
-        means.plot(heights, [_mean(column)[0] for column in columns], color=CARBON_BINDER, linewidth=1, zorder=0)
-        means.axhline(np.pi / 4, color=_REFERENCE, linestyle=":", label="uniform, π/4")
-        means.set(
-            xlabel="cut height / mean radius",
-            ylabel="mean orientation $α$ / rad (± standard error)",
-            ylim=(0, 0.9),
-            xlim=(-0.05, 1),
-        )
-        means.legend(fontsize=10)
+            left.plot((edges[1:] + edges[:-1]) / 2, density(edges, counts, counts.sum()), color=colour, marker=marker,
+                      label=f"{height:.2f}", markersize=5, linewidth=1.2)  # fmt: skip
+            if mean.margin is not None:
+                right.errorbar(height, mean.value, mean.margin, color=colour, capsize=9, capthick=1.8, zorder=1)
+            right.plot(height, mean.value, color=colour, marker=marker, markersize=5, zorder=2)
+        left.axhline(2 / np.pi, color=_REFERENCE, linestyle=":", label="none preferred, 2/π")
+        left.set(xlabel="orientation $α$ / rad", ylabel="density / rad⁻¹", ylim=(0, None), xlim=(0, np.pi / 2))
+        left.set_xticks(*_RADIANS)
+        left.legend(title="cut height / mean radius", title_fontsize=11, fontsize=11)
+        right.axhline(np.pi / 4, color=_REFERENCE, linestyle=":", label="none preferred, π/4 rad")
+        if any(mean.margin is not None for mean in means):
+            right.errorbar([], [], [], color=_REFERENCE, capsize=9, linestyle="none", label=f"{PERCENT} interval")
+        right.set(xlabel="cut height / mean radius", ylabel="mean orientation $α$ / rad", ylim=(0, 1.0),
+                  xlim=(-0.05, max(1.0, 1.05 * max(heights))))  # fmt: skip
+        right.legend(fontsize=11, loc="lower right")
         drawing.suptitle(f"{collection.recipe['name']}: orientation of grains in planar sections, by cut height")
-        drawing.savefig(path)
-    return path
+        return save(drawing, path)
 
 
 def grains(collection: Collection, path: Path) -> Path:
@@ -122,28 +115,29 @@ def grains(collection: Collection, path: Path) -> Path:
     shown = [("equivalent_diameter_nm", "equivalent diameter / nm", Quantum.diameters(collection.grain_quantum_nm3))]
     if collection.is_measured:
         shown += [
-            ("elongation", "elongation (1 - second / longest axis)", None),
+            ("elongation", "elongation", None),
             ("angle_to_radius", "angle to the radius / rad", None),
-            ("neighbours", "neighbours", None),
+            ("neighbours", "number of neighbours", None),
         ]
-    with figure(2, len(shown), 2.5 + 4.1 * len(shown), 8.2) as (drawing, axes):
+    rows = len(shown)
+    with figure(rows, 2, 11, 0.9 + 3.6 * rows) as (drawing, axes):
         for k, (name, label, quantum) in enumerate(shown):
             column = collection.column("grain", name)
-            _distribution(axes[0, k], column, label, quantum=quantum)
-            axes[0, k].set_ylim(top=1.2 * axes[0, k].get_ylim()[1])
-            _profile(axes[1, k], column, label)
-            axes[0, k].set_title("abcd"[k], loc="left", fontweight="bold")
+            _distribution(axes[k, 0], column, label, quantum=quantum)
+            axes[k, 0].set_ylim(top=1.25 * axes[k, 0].get_ylim()[1])
+            _profile(axes[k, 1], column, label)
+            axes[k, 0].set_title("abcd"[k], loc="left", fontweight="bold")
         if collection.is_measured:
             angle = np.linspace(0, np.pi / 2, 100)
-            axes[0, 2].plot(angle, np.sin(angle), color=_REFERENCE, linestyle=":", label="no direction preferred, sin")
-            axes[1, 2].set_ylim(0, 1.7)
-            axes[1, 2].axhline(1, color=_REFERENCE, linestyle=":", label="no direction preferred, 1 rad")
-            axes[0, 3].axvline(_NEIGHBOURS, color=_REFERENCE, linestyle=":", label="Poisson-Voronoi, 15.54")
-            axes[1, 3].axhline(_NEIGHBOURS, color=_REFERENCE, linestyle=":", label="Poisson-Voronoi, 15.54")
-        for k, panel in enumerate(axes.flat):
-            low = k >= len(shown) and panel.get_ylabel() != "angle to the radius / rad"
-            panel.legend(fontsize=10, loc="lower left" if low else "upper right", frameon=True, framealpha=0.85,
-                         edgecolor="none")  # fmt: skip
+            axes[2, 0].plot(angle, np.sin(angle), color=_REFERENCE, linestyle=":", label="none preferred, sin")
+            axes[2, 1].set_ylim(0, 1.9)
+            axes[2, 1].axhline(1, color=_REFERENCE, linestyle=":", label="none preferred, 1 rad")
+            axes[3, 0].axvline(_NEIGHBOURS, color=_REFERENCE, linestyle=":", label="Poisson-Voronoi, 15.54")
+            axes[3, 1].axhline(_NEIGHBOURS, color=_REFERENCE, linestyle=":", label="Poisson-Voronoi, 15.54")
+        for k, (left, right) in enumerate(axes):
+            left.legend(fontsize=11, loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
+            place = "upper right" if k == 2 else "lower left"
+            right.legend(fontsize=11, loc=place, frameon=True, framealpha=0.85, edgecolor="none")
         how = (
             f"voxels of {collection.recipe['descriptors']['voxel_size_nm']:g} nm"
             if collection.is_measured
@@ -151,8 +145,7 @@ def grains(collection: Collection, path: Path) -> Path:
         )
         number = int(collection.column("grain", "volume_nm3").moments["count"])
         drawing.suptitle(f"{collection.recipe['name']}: {number} grains, {how}")
-        drawing.savefig(path)
-    return path
+        return save(drawing, path)
 
 
 def sizes(collection: Collection, seen: Survey, path: Path) -> Path:
@@ -181,42 +174,9 @@ def sizes(collection: Collection, seen: Survey, path: Path) -> Path:
         panel.set(xscale="log", xlabel="mean diameter $Z_{00}/√π$ / µm", ylabel="share per decade of diameter",
                   xlim=(law_at[0] / 1000, law_at[-1] / 1000), ylim=(0, None))  # fmt: skip
         _plain_ticks(panel)
-        panel.legend(fontsize=10)
+        panel.legend(fontsize=11)
         panel.set_title(f"{collection.recipe['name']}: sizes of {collection.count} particles", fontsize=12)
-        drawing.savefig(path)
-    return path
-
-
-def frames(studies: list[FrameStudy], path: Path) -> Path:
-    """Draw planes with radial frames for each D, and visible grains beside theory and the paper (Figure 6)."""
-    from matplotlib.colors import ListedColormap
-
-    with figure(1, 4, 16, 4.9) as (drawing, axes):
-        for tag, panel, study in zip("abc", axes.flat, studies, strict=False):
-            panel.imshow(_boundaries(study.picture), cmap=ListedColormap(["#E8EDF2", "black"]), interpolation="nearest",
-                         extent=(-128, 128, -128, 128))  # fmt: skip
-            panel.grid(visible=False)
-            panel.spines[:].set_visible(True)
-            panel.set(xlabel="pixel", ylabel="pixel", xticks=(-128, 0, 128), yticks=(-128, 0, 128))
-            panel.set_title(f"{tag}   D = {_name(study)}: {study.radial[0]} grains", fontsize=12)
-        panel = axes[0, 3]
-        places = np.arange(len(studies))
-        series: tuple[tuple[str, list[float], str, str], ...] = (
-            ("ours, radial frames", [float(np.mean(s.radial)) for s in studies], SOLID, "o"),
-            ("ours, constant frame", [float(np.mean(s.constant)) for s in studies], GRAPHITE, "s"),
-            ("theory, constant frame", [s.expected for s in studies], _REFERENCE, "_"),
-            ("paper, Figure 6", [float(published.VISIBLE_GRAINS[s.diagonal]) for s in studies], PORE, "*"),
-        )
-        for shift, (label, values, colour, marker) in zip((-0.15, 0.0, 0.0, 0.15), series, strict=True):
-            ratios = np.array(values) / values[1]
-            size = 26 if marker == "_" else 10
-            panel.plot(places + shift, ratios, marker, color=colour, markersize=size, markeredgewidth=2, label=label)
-        panel.set(xticks=places, xticklabels=[_name(s) for s in studies], xlabel="diagonal of D", ylim=(0.7, 1.75),
-                  ylabel="visible grains over those of D = (1, 1, 1)", xlim=(-0.5, 2.5))  # fmt: skip
-        panel.set_title("d", loc="left", fontweight="bold")
-        panel.legend(fontsize=10, loc="upper right")
-        drawing.savefig(path)
-    return path
+        return save(drawing, path)
 
 
 def _distribution(
@@ -235,10 +195,12 @@ def _distribution(
     if column.name != "neighbours":
         edges, counts = joined(edges, counts)
     values = density(edges / unit, counts, histogram.total, a_decade=a_decade)
-    panel.stairs(values, edges / unit, fill=True, color=_FILL, alpha=0.55)
+    _bars(panel, edges / unit, values)
     mean = column.moments["mean"] / unit
-    panel.axvline(mean, color=_FILL, linestyle="--", label=f"mean {mean:.3g}")
-    of = "" if column.unit == "1" else f" / {label.rpartition('/ ')[2]}⁻¹"
+    shown = "" if column.unit == "1" else label.rpartition("/ ")[2]
+    if histogram.total:
+        panel.axvline(mean, color=_FILL, linestyle="--", label=f"mean {_digits(mean)} {shown}".rstrip())
+    of = f" / {shown}⁻¹" if shown else ""
     panel.set(xlabel=label, ylabel="share per decade" if a_decade else f"density{of}", ylim=(0, None))
     if column.name == "angle_to_radius":
         panel.set_xlim(0, np.pi / 2)
@@ -252,6 +214,12 @@ def _distribution(
         panel.text(0.5, 0.5, "none in this store", ha="center", transform=panel.transAxes)
 
 
+def _bars(panel: Any, edges: np.ndarray, values: np.ndarray) -> None:
+    """Draw a histogram whose bins can be told apart, also where they are not equally wide."""
+    panel.bar(edges[:-1], values, np.diff(edges), align="edge", color=_FILL, alpha=0.55, edgecolor="white",
+              linewidth=0.8)  # fmt: skip
+
+
 def _profile(panel: Any, column: Column, label: str) -> None:
     """Draw mean and standard deviation by distance from the centre, where there are enough grains."""
     count = column.profile["count"]
@@ -259,7 +227,7 @@ def _profile(panel: Any, column: Column, label: str) -> None:
     radius, mean, sd = (column.profile[k][enough] for k in ("radius_nm", "mean", "sd"))
     sd = np.nan_to_num(sd)
     panel.fill_between(
-        radius / 1000, mean - sd, mean + sd, color=_FILL, alpha=0.2, linewidth=0, label="± standard deviation"
+        radius / 1000, mean - sd, mean + sd, color=_FILL, alpha=0.2, linewidth=0, label="± sd of the grains"
     )
     panel.plot(radius / 1000, mean, color=_FILL, marker="o", markersize=4, label="mean")
     panel.set(xlabel="distance from the centre / µm", ylabel=label, xlim=(0, None), ylim=(0, None))
@@ -285,8 +253,22 @@ def _mean(column: Column) -> tuple[float, float]:
     return column.moments["mean"], column.moments["sd"] / np.sqrt(max(column.moments["count"], 1))
 
 
-def _median(panel: Any, value: float) -> None:
-    panel.axvline(value, color=_FILL, linestyle="--", label=f"median {value:.3g}")
+def _median(panel: Any, value: float, unit: str) -> None:
+    panel.axvline(value, color=_FILL, linestyle="--", label=f"median {_digits(value)}{unit}")
+
+
+def _digits(value: float) -> str:
+    """Return a number with three significant digits, zeros at the end included."""
+    return f"{value:#.3g}".rstrip(".")
+
+
+def _lowest_sphericity(panel: Any) -> None:
+    """Mark below which sphericity the paper's model has no particle, or say so where that is outside."""
+    lowest, (low, high) = published.LOWEST_SPHERICITY, panel.get_xlim()
+    if low < lowest < high:
+        panel.axvline(lowest, color=PORE, linestyle=":", label=f"paper's model: none of {lowest:g} and below")
+    else:
+        panel.plot([], [], linestyle="none", label=f"paper's model: none of {lowest:g}\nand below (outside)")
 
 
 def _uniform(panel: Any) -> None:
@@ -310,18 +292,6 @@ def _law(diameter: np.ndarray, parameters: ParticleParameters) -> np.ndarray:
 def _normed(at: np.ndarray, values: np.ndarray) -> np.ndarray:
     total = np.trapezoid(values, np.log10(at))
     return values / total if total > 0 else values
-
-
-def _boundaries(labels: np.ndarray) -> np.ndarray:
-    """Mark the pixels whose right or lower neighbour belongs to another grain."""
-    marked = np.zeros(labels.shape, dtype=np.uint8)
-    marked[:, :-1] |= labels[:, :-1] != labels[:, 1:]
-    marked[:-1] |= labels[:-1] != labels[1:]
-    return marked
-
-
-def _name(study: FrameStudy) -> str:
-    return "(" + ", ".join(f"{d:g}" for d in study.diagonal) + ")"
 
 
 def _plain_ticks(panel: Any) -> None:

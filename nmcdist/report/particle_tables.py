@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from nmcdist.descriptors.summaries import Histogram
 from nmcdist.report import published
 from nmcdist.report.collection import Collection, Column
-from nmcdist.report.frames import FrameStudy
-from nmcdist.report.survey import DIAMETER, Survey
+from nmcdist.report.comparison import interval_text
+from nmcdist.report.intervals import PERCENT, median_bounds
+from nmcdist.report.survey import DIAMETER, SHELL, Survey
+from nmcdist.report.sweep import plain_unit
 from nmcdist.report.tables import write_csv
 
 _SHARES = {"quantile_10": 0.1, "median": 0.5, "quantile_90": 0.9}
@@ -16,9 +19,9 @@ _MOMENTS = ("count", "missing", "minimum", "maximum", "mean", "sd")
 
 
 def write_statistics(collection: Collection, path: Path) -> Path:
-    """Write a row for each column: moments, and quantiles with the bin that holds the median."""
-    header = ["table", "cut_height", "column", "unit", *_MOMENTS, *_SHARES, "median_from", "median_to",
-              "below_bins", "above_bins"]  # fmt: skip
+    """Write a row for each column: moments, and between what values quantiles lie, which the bins tell."""
+    quantiles = [f"{name}_{end}" for name in _SHARES for end in ("from", "to")]
+    header = ["table", "cut_height", "column", "unit", *_MOMENTS, *quantiles, "below_bins", "above_bins"]
     return write_csv(path, header, (_statistics(cut, column) for cut, column in _columns(collection)))
 
 
@@ -35,53 +38,69 @@ def write_profiles(collection: Collection, path: Path) -> Path:
     return write_csv(path, header, rows)
 
 
-def write_frames(studies: list[FrameStudy], path: Path) -> Path:
-    """Write the numbers of visible grains beside theory and the paper's."""
-    header = ["D", "radial frames", "radial, sd", "constant frame", "constant, sd", "theory, constant frame",
-              "paper, Figure 6"]  # fmt: skip
-    return write_csv(path, header, frame_cells(studies))
-
-
-def frame_cells(studies: list[FrameStudy]) -> list[list[str]]:
-    """Return visible grains by D: with radial frames, with a constant frame, by theory, and in the paper."""
-    return [
-        [
-            " ".join(f"{d:g}" for d in s.diagonal),
-            *(f"{x:.4g}" for c in (s.radial, s.constant) for x in (np.mean(c), np.std(c, ddof=1))),
-            f"{s.expected:.4g}",
-            str(published.VISIBLE_GRAINS[s.diagonal]),
-        ]
-        for s in studies
-    ]
+RUN_HEADER = ["quantity", "unit", "this run", f"{PERCENT} interval", "paper"]
 
 
 def run_rows(collection: Collection, seen: Survey) -> list[list[str]]:
-    """Return the run at a glance: what, this run, and what the paper says of it."""
-    totals, sizes = seen.totals, seen.histograms[DIAMETER]
-    form = seen.histograms["sphericity"]
-    lowest = float(collection.column("particle", "sphericity").moments["minimum"])
+    """Return the run at a glance: what, its unit, this run, an interval where there is one, the paper's word."""
+    totals, lowest = seen.totals, collection.column("particle", "sphericity").moments["minimum"]
     rows = [
-        ["particles", f"{collection.count}", ""],
-        ["shells drawn and rejected", f"{totals['shell_rejections']}", ""],
-        ["grains kept", f"{totals['kept_grains']}", ""],
-        ["median d_max / um", f"{seen.median('d_max_nm') / 1000:.3g}", ""],
-        ["median mean diameter / um", f"{sizes.quantile(0.5) / 1000:.3g}", ""],
-        ["median compactness", f"{seen.median('compactness'):.4f}", ""],
-        ["median aspect ratio", f"{seen.median('aspect_ratio'):.4f}", ""],
-        ["median sphericity", f"{form.quantile(0.5):.4f}", ""],
-        ["lowest sphericity", f"{lowest:.4f}", f"none below {published.LOWEST_SPHERICITY} in the model"],
+        ["particles", "", f"{collection.count}", "", ""],
+        ["shells drawn and rejected", "", f"{totals['shell_rejections']}", "", ""],
+        ["grains kept", "", f"{totals['kept_grains']}", "", ""],
+        _median_row("largest diameter d_max", "µm", seen.histograms["d_max_nm"], 1000.0),
+        _median_row("mean diameter Z00 / √π", "µm", seen.histograms[DIAMETER], 1000.0),
+        *(_median_row(name.replace("_", " "), "", seen.histograms[name]) for name in SHELL[1:]),
+        [
+            "lowest sphericity",
+            "",
+            f"{lowest:.4f}",
+            "",
+            f"its model has none of {published.LOWEST_SPHERICITY} and below",
+        ],
     ]
     for name, text in (
         ("grains", "grains with a voxel of their own"),
-        ("grains_with_pieces", "grains of more than one piece"),
+        ("grains_with_pieces", "grains of several pieces, before pieces were given to neighbours"),
         ("pieces_merged", "pieces given to a neighbour"),
         ("voxels_merged", "voxels of these pieces"),
     ):
         if name in totals:
-            rows.append([text, f"{totals[name]}", ""])
-    diameter = collection.column("grain", "equivalent_diameter_nm").moments
-    rows.append(["mean equivalent diameter of a grain / nm", f"{diameter['mean']:.4g} (sd {diameter['sd']:.3g})", ""])
+            rows.append([text, "", f"{totals[name]}", "", ""])
     return rows
+
+
+MEAN_HEADER = ["mean over", "quantity", "unit", "mean", f"{PERCENT} interval", "sd of the grains"]
+
+
+def mean_rows(collection: Collection) -> list[list[str]]:
+    """Return means over all grains, in space and in the sections at each cut height, with intervals by batch."""
+    rows = [
+        _mean_row(collection, "grain", name, "grains")
+        for name in ("equivalent_diameter_nm", "elongation", "angle_to_radius", "neighbours")
+        if name in collection.columns("grain")
+    ]
+    for cut, height in enumerate(collection.cut_heights):
+        names = ("area_nm2", "elongation", "angle_to_radius", "chord_length_nm")
+        rows += [_mean_row(collection, "section", name, f"sections at {height:g}", cut) for name in names]
+    return rows
+
+
+def _median_row(name: str, unit: str, histogram: Histogram, scale: float = 1.0) -> list[str]:
+    if not histogram.total:
+        return [f"median {name}", unit, "none", "", ""]
+    bounds = median_bounds(histogram)
+    interval = "–" if bounds is None else " to ".join(f"{end / scale:.4g}" for end in bounds)
+    return [f"median {name}", unit, f"{histogram.quantile(0.5) / scale:.4g}", interval, ""]
+
+
+def _mean_row(collection: Collection, table: str, name: str, over: str, cut: int | None = None) -> list[str]:
+    column, mean = collection.column(table, name, cut), collection.mean(table, name, cut)
+    sd = column.moments["sd"]
+    text = name.removesuffix("_nm").removesuffix("_nm2").replace("_", " ")
+    unit = "" if column.unit == "1" else plain_unit(column.unit)
+    value = f"{mean.value:.4g}" if np.isfinite(mean.value) else "none"
+    return [over, text, unit, value, interval_text(mean), f"{sd:.3g}" if np.isfinite(sd) else "–"]
 
 
 def _columns(collection: Collection) -> Iterator[tuple[str, Column]]:
@@ -95,11 +114,11 @@ def _columns(collection: Collection) -> Iterator[tuple[str, Column]]:
 
 
 def _statistics(cut: str, column: Column) -> list[object]:
-    numbers = [column.moments[k] for k in _MOMENTS]
-    histogram = column.histogram
-    quantiles = [histogram.quantile(share) for share in _SHARES.values()]
-    bounds = histogram.quantile_bounds(0.5)
+    histogram, moments = column.histogram, column.moments
+    extremes = moments["minimum"], moments["maximum"]
+    ends = [end for share in _SHARES.values() for end in np.clip(histogram.quantile_bounds(share), *extremes)]
+    numbers = [f"{x:.10g}" if np.isfinite(x) else "" for x in (*(moments[k] for k in _MOMENTS[2:]), *ends)]
     return [
-        column.table, cut, column.name, column.unit, *(int(n) for n in numbers[:2]),
-        *(f"{x:.10g}" for x in (*numbers[2:], *quantiles, *bounds)), int(histogram.below), int(histogram.above),
+        column.table, cut, column.name, column.unit, int(moments["count"]), int(moments["missing"]), *numbers,
+        int(histogram.below), int(histogram.above),
     ]  # fmt: skip

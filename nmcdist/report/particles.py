@@ -8,8 +8,9 @@ from nmcdist.datasets.particles import read_particle
 from nmcdist.report import particle_figures as figures
 from nmcdist.report import particle_tables as tables
 from nmcdist.report.collection import Collection
-from nmcdist.report.frames import FrameStudy, study_frames
+from nmcdist.report.distributions import Quantum, on_values
 from nmcdist.report.gallery import gallery
+from nmcdist.report.intervals import FEWEST, PERCENT
 from nmcdist.report.pages import make_folder, write_page
 from nmcdist.report.survey import Survey, items_of_sizes, survey
 from nmcdist.report.tables import markdown
@@ -28,32 +29,65 @@ def report_particles(store: Path, folder: Path) -> Path:
     seen = survey(collection, folder / "particles.csv")
     tables.write_statistics(collection, folder / "statistics.csv")
     tables.write_profiles(collection, folder / "profiles.csv")
-    studies = study_frames()
-    tables.write_frames(studies, folder / "frames.csv")
-    made = [*_gallery(collection, seen, folder), *_figures(collection, seen, studies, folder)]
-    return write_page(folder, _text(collection, seen, studies), made, _CAPTIONS)
+    made = [*_gallery(collection, seen, folder), *_figures(collection, seen, folder)]
+    return write_page(folder, _text(collection, seen), made, _captions(collection))
 
 
-_CAPTIONS = {
-    "gallery.png": "Particles at five quantiles of the largest diameter, at one scale. Top: the octant towards the "
-    "viewer is taken out; separate pieces of grains are shown. Bottom: the section through the centre, normal to z; "
-    "grains that point to the centre are dark, grains across it light, and those without an orientation grey.",
-    "shells.png": "Outer shells (the paper's Figure 10a). The paper prints histograms but no numbers; of sphericity it "
-    "says that its model has none of 0.6 and below. The aspect ratio's form is lost in print; this one is assumed.",
-    "sizes.png": "Sizes by number and by volume. Lines: the law of Z00 in the bundle, its volumes those of balls, "
-    "before shells are rejected: those too small, and those without a positive radius, most of which are small.",
-    "sections.png": "Grains in the planar section nearest to the centre of each particle (the paper's Figure 10b, "
-    "which prints histograms but no numbers). The elongation's form is lost in print; this one is assumed. Sections of "
-    "a pixel or of a square of pixels have elongation 0.",
-    "cut-heights.png": "Orientation of grains in planar sections, by the distance of the plane from the centre (the "
-    "paper's Figure 11): preferred near the centre, and fading to uniform away from it.",
-    "grains.png": "Grains in space: distributions, and mean and standard deviation by distance from the centre, over "
-    "all particles. Grains at the surface have fewer neighbours; 15.54 is the mean of the endless tessellation with "
-    "D the identity and r constant.",
-    "frames.png": "Visible grains in a plane for 8,000 seeds, r constant. The paper does not say how the planes of its "
-    "Figure 6 were set: in the window that its text gives neither radial frames nor a constant frame reproduce "
-    "366 : 252 : 212, nor its numbers themselves, so its setting differs from the text. Shown, not tuned.",
-}
+_GALLERY = """Particles at five quantiles of the largest diameter, or fewer where there are not so many, at one scale. \
+Top: the octant towards the viewer is taken out; separate pieces of grains are shown. Bottom: the section through the \
+centre, normal to z; grains that point to the centre are dark, grains across it light, and those without an \
+orientation pale grey."""
+
+_SHELLS = """Outer shells (the paper's Figure 10a, which prints histograms but no numbers). The aspect ratio's form is \
+lost in print; this one is assumed."""
+
+_SIZES = """Sizes by number and by volume. Lines: the law of Z00 in the bundle, its volumes those of balls, before \
+shells are rejected: those too small, and those without a positive radius."""
+
+_GRAINS = """Grains in space, over all particles. Left: distributions. Right: mean by distance from the centre, and \
+the standard deviation of the grains at that distance, which is no error of the mean. Elongation is 1 - second / \
+longest axis. Dotted: no direction preferred, and the mean of neighbours in the endless tessellation with D the \
+identity and r constant; grains at the surface have neighbours on one side only."""
+
+
+def _captions(collection: Collection) -> dict[str, str]:
+    captions = {"gallery.png": _GALLERY, "shells.png": _SHELLS, "sizes.png": _SIZES, "grains.png": _GRAINS}
+    if collection.is_measured:
+        captions |= {"sections.png": _about_sections(collection), "cut-heights.png": _about_heights(collection)}
+    return captions
+
+
+def _about_sections(collection: Collection) -> str:
+    """Explain the spikes of small sections by how many there are."""
+    area = collection.column("section", "area_nm2", int(np.argmin(collection.cut_heights))).histogram
+    edges, counts = on_values(area, Quantum.multiples(collection.pixel_nm**2))
+    small, few = (
+        100 * counts[edges[1:] < (pixels + 0.6) * collection.pixel_nm**2].sum() / max(area.total, 1)
+        for pixels in (figures.FEWEST_PIXELS - 1, 3)
+    )
+    return (
+        "Grains in the planar section nearest to the centre of each particle (the paper's Figure 10b, which prints "
+        "histograms but no numbers). The elongation's form is lost in print; this one is assumed. "
+        f"(a) leaves out the {small:.1f} % of the sections with fewer than {figures.FEWEST_PIXELS} pixels, whose "
+        f"possible sizes lie far apart. (b) The {few:.1f} % of three pixels or fewer show as spikes, since they can "
+        "take few values: 0 for one pixel and for squares, 0.5 for two pixels in a row, 0.67 for three. (c), (d) Bins "
+        "stand out where few pixels allow few angles or lengths."
+    )
+
+
+def _about_heights(collection: Collection) -> str:
+    """Say how the mean orientation changes with the height of the cut."""
+    heights = np.array(collection.cut_heights)
+    means = [collection.mean("section", "angle_to_radius", cut).value for cut in range(len(heights))]
+    said = "Orientation in planar sections, by the distance of the plane from the centre (the paper's Figure 11)."
+    known = np.isfinite(means)
+    if known.sum() > 1:
+        first, last = np.flatnonzero(known)[[heights[known].argmin(), heights[known].argmax()]]
+        said += (
+            f" The mean is {means[first]:.3f} rad at {heights[first]:g} of the mean radius and {means[last]:.3f} rad "
+            f"at {heights[last]:g}; without a preferred direction it is π/4 = {np.pi / 4:.3f} rad."
+        )
+    return said
 
 
 def _gallery(collection: Collection, seen: Survey, folder: Path) -> list[Path]:
@@ -64,7 +98,7 @@ def _gallery(collection: Collection, seen: Survey, folder: Path) -> list[Path]:
     return [gallery(collection.recipe["name"], particles, folder / "gallery.png")]
 
 
-def _figures(collection: Collection, seen: Survey, studies: list[FrameStudy], folder: Path) -> list[Path]:
+def _figures(collection: Collection, seen: Survey, folder: Path) -> list[Path]:
     made = [
         figures.shells(collection, seen, folder / "shells.png"),
         figures.sizes(collection, seen, folder / "sizes.png"),
@@ -72,57 +106,80 @@ def _figures(collection: Collection, seen: Survey, studies: list[FrameStudy], fo
     if collection.is_measured:
         made.append(figures.sections(collection, folder / "sections.png"))
         made.append(figures.cut_heights(collection, folder / "cut-heights.png"))
-    made.append(figures.grains(collection, folder / "grains.png"))
-    return [*made, figures.frames(studies, folder / "frames.png")]
+    return [*made, figures.grains(collection, folder / "grains.png")]
 
 
-def _text(collection: Collection, seen: Survey, studies: list[FrameStudy]) -> list[str]:
-    recipe, bundle = collection.recipe, collection.bundle
-    measured = recipe["descriptors"]
-    how = (
-        "Grains were not measured: their sizes and places come from the lattice that decides which are kept."
-        if measured is None
-        else f"Grains were measured on voxels of {measured['voxel_size_nm']:g} nm, sections on pixels of "
-        f"{measured['pixel_size_nm']:g} nm, each grain being one piece."
-    )
+def _text(collection: Collection, seen: Survey) -> list[str]:
+    recipe = collection.recipe
     return [
         f"# {recipe['title']}",
-        f"Dataset `{recipe['name']}` {recipe['version']}: {collection.count} particles, bundle `{recipe['bundle']}`, "
-        f"seed {recipe['seed']}. {how}",
-        f"The bundle: {bundle.title}. Calibrated on: {bundle.calibration.data}.",
+        f"Dataset `{recipe['name']}` {recipe['version']}: {collection.count} particles, bundle `{recipe['bundle']}` "
+        f"({collection.bundle.title}), seed {recipe['seed']}. {_how(collection, seen)}",
+        _origin(collection),
         "## The run",
-        markdown(["quantity", "this run", "paper"], tables.run_rows(collection, seen)),
-        _assumed(collection),
-        "Tables: [particles.csv](particles.csv), a row a particle; [statistics.csv](statistics.csv), a row for each "
-        "column of all particles, grains and sections, quantiles by bins; [profiles.csv](profiles.csv), the same by "
-        "distance from the centre; [frames.csv](frames.csv).",
-        "## Visible grains and D",
-        markdown(["D", "ours, radial frames", "sd", "ours, constant frame", "sd", "theory, constant frame",
-                  "paper, Figure 6"], tables.frame_cells(studies)),
-        _frames_note(studies),
-    ]  # fmt: skip
+        markdown(tables.RUN_HEADER, tables.run_rows(collection, seen)),
+        f"Intervals of medians: {PERCENT}, by the ranks of the particles, whatever their law; none below 6 particles.",
+        "## Means over grains",
+        markdown(tables.MEAN_HEADER, tables.mean_rows(collection)),
+        _about_means(collection, seen),
+        "Tables: [particles.csv](particles.csv), one row per particle; [statistics.csv](statistics.csv), one row per "
+        "column of all particles, grains and sections, with the bins that quantiles lie in; "
+        "[profiles.csv](profiles.csv), the same by distance from the centre.",
+    ]
 
 
-def _assumed(collection: Collection) -> str:
-    names = [name for name, record in collection.bundle.values.items() if record.provenance == "assumed"]
-    if not names:
-        return "Every parameter of the bundle is published or calibrated."
+def _how(collection: Collection, seen: Survey) -> str:
+    """Say how grains were measured, and what was done to those of several pieces."""
+    measured = collection.recipe["descriptors"]
+    if measured is None:
+        return "Grains were not measured: their sizes and places come from the lattice that decides which are kept."
+    said = (
+        f"Grains were measured on voxels of {measured['voxel_size_nm']:g} nm, sections on pixels of "
+        f"{measured['pixel_size_nm']:g} nm, where pieces of a grain are left as they are."
+    )
+    grains, split = seen.totals.get("grains", 0), seen.totals.get("grains_with_pieces", 0)
+    if not grains:
+        return said
+    volume = collection.column("grain", "volume_nm3").moments
+    voxels = volume["count"] * volume["mean"] / measured["voxel_size_nm"] ** 3
     return (
-        f"Assumed, not the paper's: {', '.join(f'`{name}`' for name in names)}. What depends on them, the sizes of "
-        "shells and grains among it, is a choice and no result of the paper."
+        f"{said} On these voxels {split} of {grains} grains ({100 * split / grains:.1f} %) fell into several pieces; "
+        f"before measuring, all but the largest went to a neighbour, "
+        f"{100 * seen.totals['voxels_merged'] / voxels:.2f} % of the voxels, so that each measured grain is one piece."
     )
 
 
-def _frames_note(studies: list[FrameStudy]) -> str:
-    radial, constant = ([float(np.mean(getattr(s, name))) for s in studies] for name in ("radial", "constant"))
-    theory = [s.expected for s in studies]
+def _origin(collection: Collection) -> str:
+    """Say where the bundle's values come from."""
+    kinds: dict[str, list[str]] = {}
+    for name, record in collection.bundle.values.items():
+        kinds.setdefault(record.provenance, []).append(f"`{name}`")
+    calibration = collection.bundle.calibration
+    said = [f"{kind}: {', '.join(names)}" for kind, names in sorted(kinds.items())]
+    arrays = {record.provenance for record in collection.bundle.array_records.values()}
+    if arrays:
+        said.append(f"weights of the net: {', '.join(sorted(arrays))}")
+    text = f"Values of the bundle, by where they come from: {'; '.join(said)}."
+    if calibration is not None:
+        text += f" Data: {calibration.data}. Method: {calibration.method}."
+    if "assumed" in kinds:
+        text += " What depends on assumed values is a choice and no result of the paper."
+    return text
 
-    def ratios(values: list[float]) -> str:
-        return f"{values[0] / values[1]:.2f} : 1 : {values[2] / values[1]:.2f}"
 
-    return (
-        f"Ratios to D = (1, 1, 1): {ratios(radial)} with radial frames, {ratios(constant)} with a constant frame, "
-        f"{ratios(theory)} by affine theory for a constant frame (3^(1/6) and 3^(-1/6)); the paper's "
-        "366 : 252 : 212 is 1.45 : 1 : 0.84. Theory is for a plane without an "
-        "edge, in a tessellation without one; in the window no seeds lie beyond the edge."
-    )
+def _about_means(collection: Collection, seen: Survey) -> str:
+    """Say what the intervals are, and how much one particle weighs."""
+    grains = seen.totals["kept_grains"]
+    batches = len(next(iter(collection.by_batch.values()), ()))
+    said = [
+        f"Intervals: {PERCENT}, by leaving out one batch at a time (Student's t, n = {batches} batches), since grains "
+        "of one particle are not independent."
+        if batches >= FEWEST
+        else f"No intervals: grains of one particle are not independent, and of batches of particles there "
+        f"{'is 1' if batches == 1 else f'are {batches}'}, where at least {FEWEST} are needed.",
+    ]
+    if grains:
+        said.append(
+            f"Each grain counts alike: one particle alone holds {100 * seen.most_grains / grains:.0f} % of all grains."
+        )
+    return " ".join(said)

@@ -5,11 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.report.style import CARBON_BINDER, GRAPHITE
+from nmcdist.report.style import CARBON_BINDER, GRAPHITE, figure, save
+
+_TOWARDS = np.array([1.0, -1.0, 0.7])  # from the centre to the viewer, x, y, z
+_MARGIN = 0.12  # of half of the picture's height, by which labels are spaced
+_TICKS = 3
 
 
 def render_volume(labels: np.ndarray, voxel_size_nm: float, path: Path, size: int = 1000) -> Path:
-    """Render a label volume to a PNG file.
+    """Render a label volume to a PNG file, with an SVG beside it.
 
     The carbon binder is cut away from the octant that faces the viewer, so the graphite plates inside show.
 
@@ -24,33 +28,97 @@ def render_volume(labels: np.ndarray, voxel_size_nm: float, path: Path, size: in
     size : int
         Edge of the picture in pixels.
     """
+    from matplotlib.patches import Patch
+
+    extent = np.array(labels.shape[::-1]) * voxel_size_nm / 1000
+    view = _View(extent)
+    picture = _render(labels, voxel_size_nm, extent, view, size)
+    width, height = np.ptp(view.window, axis=0)
+    with figure(1, 1, 7.6, 7.6 * height / width + 0.4) as (drawing, axes):
+        panel = axes[0, 0]
+        panel.set_axis_off()
+        panel.imshow(picture, extent=(-view.half, view.half, -view.half, view.half))
+        _draw_axes(panel, extent, view)
+        panel.set(xlim=view.window[:, 0], ylim=view.window[:, 1])
+        handles = [Patch(facecolor=c, label=n) for c, n in ((CARBON_BINDER, "carbon binder"), (GRAPHITE, "graphite"))]
+        drawing.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=15)
+        return save(drawing, path)
+
+
+class _View:
+    """A parallel projection of a box, from which a picture and its labels agree."""
+
+    def __init__(self, extent: np.ndarray) -> None:
+        self.middle = extent / 2
+        self.towards = _TOWARDS / np.linalg.norm(_TOWARDS)
+        self.right = np.cross([0.0, 0.0, 1.0], self.towards)
+        self.right /= np.linalg.norm(self.right)
+        self.up = np.cross(self.towards, self.right)
+        corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * extent
+        places = self.project(corners)
+        self.half = float(np.abs(places).max())
+        # Labels are to the left and below.
+        space = _MARGIN * self.half
+        self.window = np.array([places.min(axis=0) - [2 * space, 1.5 * space], places.max(axis=0) + 0.4 * space])
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Return places in the picture, right and up from its middle, in the unit of the points."""
+        return (points - self.middle) @ np.stack([self.right, self.up], axis=1)
+
+
+def _draw_axes(panel: Any, extent: np.ndarray, view: _View) -> None:
+    """Write ticks and names along the three lower or left edges of the box that face the viewer."""
+    x, y, z = extent
+    edges = (
+        ("x", np.array([0.0, 0.0, 0.0]), np.array([x, 0.0, 0.0])),
+        ("y", np.array([x, 0.0, 0.0]), np.array([x, y, 0.0])),
+        ("z", np.array([0.0, 0.0, 0.0]), np.array([0.0, 0.0, z])),
+    )
+    for name, start, end in edges:
+        first, last = view.project(np.stack([start, end]))
+        along = (last - first) / np.linalg.norm(last - first)
+        out = np.array([along[1], -along[0]])
+        out *= np.sign(out @ (first + last)) or 1.0
+        turn = float(np.degrees(np.arctan2(along[1], along[0])))
+        length = float(np.linalg.norm(end - start))
+        for share in np.linspace(0, 1, _TICKS):
+            at = first + share * (last - first)
+            panel.plot(*zip(at, at + 0.02 * view.half * out, strict=True), color="black", linewidth=1)
+            inset = 0.04 * view.half * along * (1 - 2 * share)  # so that numbers of two edges do not meet
+            panel.text(*(at + 0.065 * view.half * out + inset), f"{share * length:.3g}", ha="center", va="center",
+                       fontsize=14)  # fmt: skip
+        panel.text(*((first + last) / 2 + 0.16 * view.half * out), f"{name} / µm", ha="center", va="center",
+                   fontsize=16, rotation=turn, rotation_mode="anchor")  # fmt: skip
+
+
+def _render(labels: np.ndarray, voxel_size_nm: float, extent: np.ndarray, view: _View, size: int) -> np.ndarray:
     import pyvista as pv
     import vtk
 
     vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_ERROR)  # no X server is not worth a warning
     plotter: Any = pv.Plotter(off_screen=True, window_size=[size, size])
     plotter.set_background("white")
-    extent = np.array(labels.shape[::-1]) * voxel_size_nm / 1000
     opened = labels == 1
     half = tuple(n // 2 for n in labels.shape)
     opened[half[0] :, : half[1], half[2] :] = False
     for mask, colour in ((opened, CARBON_BINDER), (labels == 2, GRAPHITE)):
         if mask.any():
             plotter.add_mesh(_surface(mask, voxel_size_nm), color=colour, smooth_shading=True, specular=0.2)
-    plotter.add_mesh(pv.Box((0, extent[0], 0, extent[1], 0, extent[2])), style="wireframe", color="black")
-    plotter.show_bounds(
-        bounds=(0, extent[0], 0, extent[1], 0, extent[2]), xtitle="x / um", ytitle="y / um", ztitle="z / um",
-        location="outer", font_size=11, n_xlabels=3, n_ylabels=3, n_zlabels=3, color="black",
-    )  # fmt: skip
-    plotter.view_vector((1.0, -1.0, 0.7), viewup=(0, 0, 1))
-    plotter.camera.zoom(0.9)
+    box = pv.Box((0, extent[0], 0, extent[1], 0, extent[2]))
+    plotter.add_mesh(box, style="wireframe", color="black", line_width=2)
+    plotter.enable_parallel_projection()
+    plotter.camera.focal_point = tuple(view.middle)
+    plotter.camera.position = tuple(view.middle + 10 * extent.max() * view.towards)
+    plotter.camera.up = (0.0, 0.0, 1.0)
+    plotter.camera.parallel_scale = view.half
+    plotter.renderer.ResetCameraClippingRange()
     plotter.enable_anti_aliasing("ssaa")
-    plotter.screenshot(str(path))
+    picture = np.asarray(plotter.screenshot(return_img=True))
     plotter.close()
-    return path
+    return picture
 
 
-def _surface(mask: np.ndarray, voxel_size_nm: float):
+def _surface(mask: np.ndarray, voxel_size_nm: float) -> Any:
     import pyvista as pv
     from scipy.ndimage import gaussian_filter
 

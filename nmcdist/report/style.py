@@ -2,12 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 SOLID, PORE = "#0072B2", "#D55E00"
 GRAPHITE, CARBON_BINDER = "#E69F00", "#56616B"
 PHASE_COLOUR = {"pore": PORE, "solid": SOLID, "graphite": GRAPHITE, "carbon_binder": CARBON_BINDER}
 PHASE_NAME = {"pore": "pore", "solid": "solid", "graphite": "graphite", "carbon_binder": "carbon binder"}
+# Colour and marker of curves side by side: dark enough on white, and apart without colour.
+SERIES = (
+    ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#AA4499", "D"), ("#000000", "v"), ("#7A5C00", "P"),
+)  # fmt: skip
 
 
 @contextmanager
@@ -26,8 +31,16 @@ def figure(rows: int, columns: int, width: float, height: float) -> Iterator[tup
         "legend.frameon": False,
         "lines.linewidth": 1.8,
         "savefig.dpi": 130,
+        "svg.hashsalt": "nmcdist",
     }
     with mpl.rc_context(settings):
         drawing = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(drawing)
         yield drawing, drawing.subplots(rows, columns, squeeze=False)
+
+
+def save(drawing: Any, path: Path) -> Path:
+    """Write a figure as PNG to a path, and as SVG beside it; within :func:`figure`."""
+    drawing.savefig(path)
+    drawing.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+    return path

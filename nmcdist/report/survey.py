@@ -8,6 +8,7 @@ import numpy as np
 
 from nmcdist.descriptors.summaries import Histogram, linear_edges, log_edges
 from nmcdist.report.collection import Collection
+from nmcdist.report.tables import with_unit
 
 SHELL = ("d_max_nm", "compactness", "aspect_ratio", "sphericity")
 DIAMETER = "mean_diameter_nm"
@@ -30,11 +31,14 @@ class Survey:
         Volume in nm^3 in each bin of mean_diameter_nm.
     totals : dict of str to int
         Sums over the particles.
+    most_grains : int
+        Grains of the particle with most of them.
     """
 
     histograms: dict[str, Histogram]
     volume: np.ndarray
     totals: dict[str, int]
+    most_grains: int
 
     def median(self, name: str) -> float:
         """Return the median of a descriptor."""
@@ -53,10 +57,10 @@ def survey(collection: Collection, path: Path) -> Survey:
                           "voxels_merged") if n in collection.scalars]  # fmt: skip
     totals: dict[str, int] = dict.fromkeys(summed, 0)
     histograms = {name: Histogram.of(np.empty(0), edges) for name, edges in _EDGES.items()}
-    volume = np.zeros(len(_EDGES[DIAMETER]) - 1)
+    volume, most = np.zeros(len(_EDGES[DIAMETER]) - 1), 0
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["item", DIAMETER, *collection.scalars])
+        writer.writerow(["item", DIAMETER, *(with_unit(*scalar) for scalar in collection.scalars.items())])
         for items, values in collection.blocks([*collection.scalars, _COEFFICIENTS]):
             diameter = values.pop(_COEFFICIENTS)[:, 0] / np.sqrt(np.pi)
             writer.writerows(zip(items, diameter, *values.values(), strict=True))
@@ -64,8 +68,9 @@ def survey(collection: Collection, path: Path) -> Survey:
             for name, before in histograms.items():
                 histograms[name] = before.merge(Histogram.of(seen[name], before.edges))
             volume += np.histogram(diameter, _EDGES[DIAMETER], weights=values["shell_volume_nm3"])[0]
+            most = max(most, int(values["kept_grains"].max()))
             totals = {name: total + int(values[name].sum()) for name, total in totals.items()}
-    return Survey(histograms, volume, totals)
+    return Survey(histograms, volume, totals, most)
 
 
 def items_of_sizes(collection: Collection, shares: tuple[float, ...], sizes: Histogram) -> list[int]:

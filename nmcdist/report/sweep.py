@@ -1,9 +1,30 @@
-"""A finished sweep as the report sees it: descriptors in memory, samples grouped by level."""
+"""A finished sweep as the report sees it: descriptors in memory, volumes grouped by level."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+
+from nmcdist.bundle import CbaParameters, load_bundle
+from nmcdist.models import theory
+from nmcdist.report import published
+from nmcdist.report.intervals import Estimate, mean_of
+
+GRAPHITE = "graphite_fraction"
+_SHOWN = 3  # levels that a figure of curves tells apart
+_NEAR_CALIBRATED = 0.02  # of V1: the paper's own two values for its calibrated model differ by 0.3 %
+_OTHER = {"lambda_X_per_nm3"}  # what may differ from the paper's model along the paper's own sweep
+_SYMBOLS = {
+    "lambda_X_per_nm3": r"$\lambda_X$",
+    "lambda_Y_per_nm3": r"$\lambda_Y$",
+    "alpha_1": r"$\alpha_1$",
+    "alpha_2": r"$\alpha_2$",
+    "gamma_per_nm": r"$\gamma$",
+    "mu": r"$\mu$",
+    "eta_per_nm": r"$\eta$",
+    "theta_per_nm": r"$\theta$",
+}
 
 
 @dataclass(frozen=True)
@@ -16,27 +37,65 @@ class Sweep:
         Every variable but `volume`, in memory.
     voxel_size_nm : float
     name : str
+    parameters : mapping of float to CbaParameters
+        Those of the model at each level.
     swept : str
         The coordinate that tells the levels apart, `graphite_fraction` unless something else was swept.
+    is_swept : bool
+        Whether the recipe swept anything.
+    by_intensity : bool
+        Whether it gave the graphite fractions by the intensity of the germs.
     """
 
     data: xr.Dataset
     voxel_size_nm: float
     name: str
-    swept: str = "graphite_fraction"
+    parameters: Mapping[float, CbaParameters]
+    swept: str = GRAPHITE
+    is_swept: bool = True
+    by_intensity: bool = False
 
     @property
     def over_graphite(self) -> bool:
-        """Whether the levels are graphite fractions, so that the published sweep can stand beside."""
-        return self.swept == "graphite_fraction"
+        """Whether the levels are graphite fractions."""
+        return self.swept == GRAPHITE
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the paper's numbers may stand beside: its sweep, of its model."""
+        own = load_bundle("cba-cathode-2025").parameters.model_dump(exclude=_OTHER)
+        return self.over_graphite and all(p.model_dump(exclude=_OTHER) == own for p in self.parameters.values())
+
+    @property
+    def calibrated(self) -> float | None:
+        """The level at which the paper quotes single values; None where there is none or they do not apply."""
+        nearest = self.levels[np.abs(self.levels - published.CALIBRATED_GRAPHITE).argmin()]
+        near = abs(nearest / published.CALIBRATED_GRAPHITE - 1) <= _NEAR_CALIBRATED
+        return float(nearest) if self.is_published and near else None
+
+    @property
+    def reference(self) -> float:
+        """The level to look at more closely: the calibrated one, else the middle one."""
+        middle = float(self.levels[(len(self.levels) - 1) // 2])
+        return middle if self.calibrated is None else self.calibrated
+
+    @property
+    def unit(self) -> str:
+        """Unit of the levels."""
+        return "1" if self.over_graphite else str(self.data[self.swept].attrs.get("units", "1"))
+
+    @property
+    def symbol(self) -> str:
+        """Symbol of the swept quantity, as mathematical text."""
+        return "$V_1$" if self.over_graphite else _SYMBOLS.get(self.swept, self.swept.replace("_", " "))
 
     @property
     def label(self) -> str:
         """What the levels are, for an axis."""
         if self.over_graphite:
-            return "volume fraction of graphite $V_1$"
-        units = self.data[self.swept].attrs.get("units", "1")
-        return self.swept.replace("_", " ") + ("" if units == "1" else f" / {units}")
+            return "volume fraction of graphite $V_1$, measured"
+        about = str(self.data[self.swept].attrs.get("long_name", "")).partition(",")[0]
+        return " ".join(filter(None, [about, self.symbol])) + unit_suffix(self.unit)
 
     @property
     def x(self) -> np.ndarray:
@@ -44,9 +103,25 @@ class Sweep:
         return self.data[self.swept].values
 
     @property
+    def positions(self) -> np.ndarray:
+        """Where each volume stands on the axis of the levels: graphite as measured in it, else its level."""
+        return self.values("volume_fraction", "graphite") if self.over_graphite else self.x
+
+    @property
     def levels(self) -> np.ndarray:
         """Sorted distinct levels."""
         return np.unique(self.x)
+
+    @property
+    def shown_levels(self) -> list[float]:
+        """Levels whose curves are drawn: all of up to three, else the lowest, the middle and the highest."""
+        levels = self.levels.tolist()
+        return levels if len(levels) <= _SHOWN else [levels[0], levels[len(levels) // 2], levels[-1]]
+
+    def level_name(self, level: float) -> str:
+        """Return a level as text, as many digits as tell the levels apart, with its unit."""
+        text = level_texts(self.levels)[int(np.abs(self.levels - level).argmin())]
+        return text + ("" if self.unit == "1" else f" {plain_unit(self.unit)}")
 
     def has(self, name: str) -> bool:
         """Whether the store holds this descriptor."""
@@ -58,17 +133,38 @@ class Sweep:
         dim = "phase" if "phase" in variable.dims else "conduction"
         return variable.sel({dim: phase}).values
 
-    def by_level(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return mean, minimum and maximum of a per-sample value at each level, over what is finite."""
-        groups = [values[(self.x == level) & np.isfinite(values)] for level in self.levels]
-        empty = np.array([np.nan])
-        groups = [g if g.size else empty for g in groups]
-        return tuple(np.array([f(g) for g in groups]) for f in (np.mean, np.min, np.max))  # type: ignore[return-value]
-
-    def nearest_level(self, graphite: float) -> float:
-        """Return the level of the sample whose graphite fraction is nearest."""
-        return float(self.x[np.abs(self.data["graphite_fraction"].values - graphite).argmin()])
+    def by_level(self, values: np.ndarray) -> list[Estimate]:
+        """Return the mean of a value over the volumes of each level, with its interval."""
+        return [mean_of(values[self.samples_at(level)]) for level in self.levels]
 
     def samples_at(self, level: float) -> np.ndarray:
         """Return the sample numbers of a level."""
         return np.flatnonzero(self.x == level)
+
+    def graphite_by_theory(self, level: float) -> float:
+        """Return the volume fraction of graphite that the model has at a level."""
+        return theory.graphite_fraction(self.parameters[level])
+
+
+def level_texts(levels: Sequence[float] | np.ndarray) -> list[str]:
+    """Return numbers as text with the same digits after the point, three significant ones of the smallest."""
+    values = np.asarray(levels, dtype=float)
+    largest, smallest = np.abs(values).max(), np.abs(values[values != 0]).min() if values.any() else 1.0
+    for digits in range(3, 18):
+        decimals = max(0, digits - 1 - int(np.floor(np.log10(smallest))))
+        tiny = largest >= 1e5 or smallest < 1e-4
+        texts = [f"{v:.{digits - 1}e}" if tiny else f"{v:.{decimals}f}" for v in values]
+        if len(set(texts)) == len(set(values.tolist())):
+            break
+    return texts
+
+
+def plain_unit(unit: str) -> str:
+    """Return a unit with its exponents raised: nm^-3 as nm⁻³."""
+    base, _, power = unit.partition("^")
+    return base + power.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def unit_suffix(unit: str) -> str:
+    """Return what an axis says of a unit; nothing for a plain number."""
+    return "" if unit == "1" else f" / {plain_unit(unit)}"

@@ -1,94 +1,100 @@
 """The report of a sweep of volumes: figures, tables, and the page that shows them."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from nmcdist.bundle import Bundle, CbaParameters
 from nmcdist.datasets.store import open_store, read_block
-from nmcdist.errors import StoreError
+from nmcdist.errors import InputError, StoreError
 from nmcdist.models import theory
-from nmcdist.report import figures, published, tables
+from nmcdist.report import comparison, figures, tables
 from nmcdist.report.fits import LinearFit, PowerLaw, fit_linear, fit_power_law
+from nmcdist.report.notes import captions, notes
 from nmcdist.report.pages import make_folder, origin_of, write_page
 from nmcdist.report.render import render_volume
 from nmcdist.report.resolution import Resolution, resolve
-from nmcdist.report.sweep import Sweep
+from nmcdist.report.sweep import GRAPHITE, Sweep
+
+_LONGEST_EDGE_NM = 6400.0  # of the box that the study of resolution solves, a minute at voxels of 20 nm
+_STUDIED = 2  # realisations
+_LONGEST_SLICE, _LONGEST_CUBE = 512, 200  # voxels that are drawn
 
 
-def report_volumes(store: Path, folder: Path, voxel_sizes_nm: tuple[float, ...]) -> Path:
+def report_volumes(
+    store: Path, folder: Path, voxel_sizes_nm: tuple[float, ...], progress: Callable[[str], None]
+) -> Path:
     """Write the report of a store of volumes; arguments and errors as in :func:`nmcdist.report.build_report`."""
     data = open_store(store)
     if "volume_fraction" not in data:
         raise StoreError(f"{store}: holds no descriptors; `nmcdist describe {store}` computes them")
+    if voxel_sizes_nm and "m_factor_mean" not in data:
+        raise InputError(f"{store}: holds no M-factors, which a study of resolution needs")
     bundle, recipe = origin_of(store)
     make_folder(folder)
-    sweep = _load(data, recipe)
-    parameters = _parameters(sweep, bundle, recipe)
+    sweep = _load(data, bundle, recipe)
     linear, power = _fits(sweep)
-    made = _figures(sweep, parameters, linear, power, folder)
+    made = _figures(sweep, linear, power, folder)
     if "volume" in data:
         made += _pictures(sweep, store, data["volume"].shape[1:], folder)
-    studies = _resolution(sweep, bundle, recipe, parameters, voxel_sizes_nm)
+    studies = _resolution(sweep, bundle, recipe, voxel_sizes_nm, progress)
     if studies:
-        made.append(figures.resolution(studies, folder / "resolution.png"))
+        is_published = sweep.calibrated is not None
+        made.append(figures.resolution(studies, folder / "resolution.png", is_published=is_published))
         tables.write_resolution(studies, folder / "resolution.csv")
-    rows = tables.comparison(sweep, parameters, linear, power)
-    tables.write_comparison(rows, folder / "comparison.csv")
+    rows = comparison.comparison(sweep, linear, power)
+    comparison.write_comparison(rows, folder / "comparison.csv")
     tables.write_samples(sweep, folder / "samples.csv")
     tables.write_levels(sweep, folder / "levels.csv")
-    return write_page(folder, _text(sweep, recipe, rows, studies), made, _CAPTIONS)
+    tables.write_curves(sweep, folder / "curves.csv")
+    text = _text(sweep, recipe, rows, notes(sweep, recipe, linear, power, is_studied=bool(studies)), studies)
+    return write_page(folder, text, made, captions(sweep))
 
 
-_CAPTIONS = {
-    "structure-property.png": "Morphology and transport against the swept parameter. Bars: minimum and maximum over "
-    "realisations. Dotted: theory (a), the paper's linear fit (d); stars: the paper's values.",
-    "size-distributions.png": "Continuous size distributions.",
-    "coverage.png": "Centred two-point coverage of the solid and of graphite; dotted: closed forms.",
-    "slices.png": "A slice through one realisation of every level.",
-    "volume.png": "One realisation of the calibrated level; the carbon binder is cut away from one octant.",
-    "resolution.png": "M-factors of the same realisations drawn at other voxel sizes, mean over the axes.",
-}
-
-
-def _load(data, recipe: dict) -> Sweep:
-    swept = next(iter(recipe["sweep"]), "graphite_fraction")
-    if swept == "lambda_X_per_nm3":
-        swept = "graphite_fraction"
+def _load(data: xr.Dataset, bundle: Bundle, recipe: dict[str, Any]) -> Sweep:
+    swept = next(iter(recipe["sweep"]), GRAPHITE)
+    coordinate = GRAPHITE if swept == "lambda_X_per_nm3" else swept
     small = data.drop_vars("volume", errors="ignore").load()
-    return Sweep(small, float(recipe["volume"]["voxel_size_nm"]), recipe["name"], swept)
+    return Sweep(
+        small,
+        float(recipe["volume"]["voxel_size_nm"]),
+        recipe["name"],
+        _parameters(small, coordinate, bundle, recipe),
+        coordinate,
+        is_swept=bool(recipe["sweep"]),
+        by_intensity=swept == "lambda_X_per_nm3",
+    )
 
 
-def _parameters(sweep: Sweep, bundle: Bundle, recipe: dict) -> dict[float, CbaParameters]:
-    names = {"lambda_X_per_nm3", *recipe["sweep"]} - {"graphite_fraction"}
+def _parameters(data: xr.Dataset, coordinate: str, bundle: Bundle, recipe: dict) -> dict[float, CbaParameters]:
+    names = {"lambda_X_per_nm3", *recipe["sweep"]} - {GRAPHITE}
+    levels, first = np.unique(data[coordinate].values, return_index=True)
     return {
-        level: bundle.with_parameters(
-            **{name: float(sweep.data[name].values[sweep.samples_at(level)[0]]) for name in names}
-        ).parameters
-        for level in sweep.levels
+        float(level): bundle.with_parameters(**{name: float(data[name].values[sample]) for name in names}).parameters
+        for level, sample in zip(levels, first, strict=True)
     }
 
 
 def _fits(sweep: Sweep) -> tuple[dict[str, LinearFit | None], PowerLaw | None]:
     if not sweep.has("m_factor_mean"):
         return {}, None
+    linear = {}
+    if sweep.over_graphite and len(sweep.levels) > 1:
+        linear = {phase: fit_linear(sweep.positions, sweep.values("m_factor_mean", phase)) for phase in figures.PHASES}
     names = ("volume_fraction", "constrictivity_mean", "geodesic_tortuosity_mean", "m_factor_mean")
-    both = [np.concatenate([sweep.values(n, phase) for phase in ("solid", "pore")]) for n in names]
-    graphite = sweep.data["graphite_fraction"].values
-    linear = {phase: fit_linear(graphite, sweep.values("m_factor_mean", phase)) for phase in ("solid", "pore")}
-    return linear, fit_power_law(*both)
+    by_volume = [np.stack([sweep.values(n, phase) for phase in figures.PHASES], axis=1) for n in names]
+    return linear, fit_power_law(*by_volume)
 
 
-def _figures(sweep, parameters, linear, power, folder: Path) -> list[Path]:
+def _figures(sweep: Sweep, linear: dict[str, LinearFit | None], power: PowerLaw | None, folder: Path) -> list[Path]:
     made = []
     if sweep.has("constrictivity_mean"):
-        # What the carbon binder takes of the space outside graphite does not change along a graphite sweep.
-        fractions = theory.volume_fractions(next(iter(parameters.values())))
-        outside = fractions["carbon_binder"] / (1 - fractions["graphite"])
-        sweep.data.attrs["carbon_binder_outside_graphite"] = outside
         made.append(figures.structure_property(sweep, linear, power, folder / "structure-property.png"))
         made.append(figures.size_distributions(sweep, folder / "size-distributions.png"))
-    made.append(figures.coverage(sweep, parameters, folder / "coverage.png"))
+    made.append(figures.coverage(sweep, folder / "coverage.png"))
     return made
 
 
@@ -96,55 +102,71 @@ def _pictures(sweep: Sweep, store: Path, shape: tuple[int, ...], folder: Path) -
     nz, ny, nx = shape
     planes = {}
     for level in sweep.levels:
-        box = ((nz // 2, nz // 2 + 1), (0, min(ny, 512)), (0, min(nx, 512)))
-        planes[level] = read_block(store, int(sweep.samples_at(level)[0]), box)[0]
+        box = ((nz // 2, nz // 2 + 1), (0, min(ny, _LONGEST_SLICE)), (0, min(nx, _LONGEST_SLICE)))
+        planes[float(level)] = read_block(store, int(sweep.samples_at(level)[0]), box)[0]
     made = [figures.slices(sweep, planes, folder / "slices.png")]
-    shown = int(sweep.samples_at(sweep.nearest_level(published.CALIBRATED_GRAPHITE))[0])
-    cube = tuple((0, min(n, 200)) for n in shape)
+    shown = int(sweep.samples_at(sweep.reference)[0])
+    cube = tuple((0, min(n, _LONGEST_CUBE)) for n in shape)
     labels = read_block(store, shown, cube)  # type: ignore[arg-type]
     return [*made, render_volume(labels, sweep.voxel_size_nm, folder / "volume.png")]
 
 
-def _resolution(sweep, bundle: Bundle, recipe: dict, parameters, voxel_sizes_nm) -> list[Resolution]:
-    if not sweep.has("m_factor_mean"):
-        return []
-    level = sweep.nearest_level(published.CALIBRATED_GRAPHITE)
-    changed = bundle.with_parameters(**parameters[level].model_dump())
-    fraction = theory.graphite_fraction(parameters[level])
-    # The same box for every voxel size, within what a solve at the finest takes in a minute.
-    edges = np.minimum(np.array(recipe["volume"]["shape"]) * sweep.voxel_size_nm, 6400.0)
-    return [
-        resolve(changed, fraction, edges, size, int(recipe["seed"]), int(item))
-        for item in sweep.samples_at(level)[:2]
-        for size in voxel_sizes_nm
-    ]
+def _resolution(
+    sweep: Sweep,
+    bundle: Bundle,
+    recipe: dict[str, Any],
+    voxel_sizes_nm: tuple[float, ...],
+    progress: Callable[[str], None],
+) -> list[Resolution]:
+    level = sweep.reference
+    changed = bundle.with_parameters(**sweep.parameters[level].model_dump())
+    fraction = theory.graphite_fraction(sweep.parameters[level])
+    # The same box for every voxel size.
+    edges = np.minimum(np.array(recipe["volume"]["shape"]) * sweep.voxel_size_nm, _LONGEST_EDGE_NM)
+    wanted = [(int(item), size) for size in voxel_sizes_nm for item in sweep.samples_at(level)[:_STUDIED]]
+    studies = []
+    for number, (item, size) in enumerate(wanted, 1):
+        progress(f"resolution study {number} of {len(wanted)}: item {item}, voxels of {size:g} nm")
+        studies.append(resolve(changed, fraction, edges, size, int(recipe["seed"]), item))
+    return sorted(studies, key=lambda s: (s.item, -s.voxel_size_nm))
 
 
-def _text(sweep: Sweep, recipe: dict, rows, studies: list[Resolution]) -> list[str]:
-    header = ["quantity", "theory", "this run (mean ± standard error)", "paper"]
+def _text(
+    sweep: Sweep, recipe: dict[str, Any], rows: list[comparison.Row], said: list[str], studies: list[Resolution]
+) -> list[str]:
+    count = sweep.data.sizes["sample"]
     parts = [
         f"# {recipe['title']}",
-        f"Dataset `{recipe['name']}` {recipe['version']}: {sweep.data.sizes['sample']} volumes of "
+        f"Dataset `{recipe['name']}` {recipe['version']}: {comparison.volumes_text(count)} of "
         f"{' x '.join(map(str, recipe['volume']['shape']))} voxels of {sweep.voxel_size_nm:g} nm, "
         f"bundle `{recipe['bundle']}`, seed {recipe['seed']}.",
-        "## Theory, this run and the paper",
-        tables.markdown(header, [row.cells for row in rows]),
-        _NOTES,
+        "## Theory, this run and the paper" if sweep.is_published else "## Theory and this run",
+        comparison.comparison_table(rows),
+        *said,
+        "Tables: [comparison.csv](comparison.csv), the table above; [samples.csv](samples.csv), one row per volume; "
+        "[levels.csv](levels.csv), mean, interval and extremes by level; [curves.csv](curves.csv), the curves of every "
+        "level.",
     ]
     if studies:
-        parts += ["## M-factor and voxel size", _RESOLUTION_NOTE, _resolution_table(studies)]
+        parts += ["## M-factor and voxel size", _about_resolution(studies), _resolution_table(studies)]
     return parts
 
 
-_NOTES = """The printed model values of K and N (Table 1) are not what Miles' formulas give for the printed \
-parameters (Table 2); both are shown. Voxel estimates of surface and curvature lie below theory where the structure \
-is finer than the voxels. The M-factor of the solid depends on the voxel size and on the convention: \
-epsilon / tau_eff, with tau_eff the mean conductivity of the domain over the effective one, and sigma_eff / \
-sigma_graphite are both given. Radii, and with them the constrictivity, come in steps: \
-those of the distances between voxel centres. Differences from the paper are shown, not tuned away."""
-
-_RESOLUTION_NOTE = """A realisation is one function on space: these are the same structures, sampled at the centres \
-of other voxels. The paper's M-factors are 0.0357 (solid) and 0.2429 (pore)."""
+def _about_resolution(studies: list[Resolution]) -> str:
+    said = (
+        "A realisation is one function on space: these are the same structures, sampled at the centres of other "
+        "voxels. M-factors are means over the three axes."
+    )
+    for item in sorted({s.item for s in studies}):
+        own = sorted((s for s in studies if s.item == item), key=lambda s: s.voxel_size_nm)
+        fine, coarse = own[0], own[-1]
+        if fine is not coarse and all(fine.m_factor.values()):
+            said += (
+                f" Item {item}: at {coarse.voxel_size_nm:g} nm M of the solid is "
+                f"{coarse.m_factor['solid'] / fine.m_factor['solid']:.3g} times, that of the pores "
+                f"{coarse.m_factor['pore'] / fine.m_factor['pore']:.3g} times its value at {fine.voxel_size_nm:g} nm."
+            )
+    return said
 
 
 def _resolution_table(studies: list[Resolution]) -> str:
@@ -154,5 +176,5 @@ def _resolution_table(studies: list[Resolution]) -> str:
         for s in studies
     ]  # fmt: skip
     return tables.markdown(
-        ["item", "voxel / nm", "M pore", "M solid, epsilon / tau_eff", "sigma_eff / sigma_graphite"], rows
+        ["item", "voxel / nm", "M pore", "M solid, epsilon / tau_eff", "M solid, sigma_eff / sigma_graphite"], rows
     )

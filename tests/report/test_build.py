@@ -58,6 +58,7 @@ def test_page_shows_every_figure_and_each_is_a_picture(report):
         assert f"]({picture.name})" in text
         shades = np.asarray(Image.open(picture).convert("L"))
         assert shades.std() > 5  # something is drawn
+        assert picture.with_suffix(".svg").exists()
 
 
 def test_sample_table_holds_the_values_of_the_store(store, report):
@@ -80,12 +81,12 @@ def test_level_table_gives_mean_minimum_and_maximum(store, report):
 
 def test_comparison_sets_theory_run_and_paper_side_by_side(report):
     table = {r["quantity"]: r for r in rows(report.parent / "comparison.csv")}
-    row = table["V1 at lambda_X = 6.36e-11 nm^-3"]
+    row = table["V1 (graphite) at lambda_X = 6.36e-11 nm⁻³"]
     assert float(row["theory"]) == pytest.approx(0.1055, abs=1e-4)
     assert row["paper"] == "0.1057 (Table 3)"
-    slope = next(r for name, r in table.items() if name.startswith("slope of M pore"))
+    slope = table["M pore against V1, Eq. (29): slope"]
     assert slope["paper"] == "-1.874"
-    assert float(slope["this run (mean ± standard error)"])
+    assert float(slope["interval_low"]) < float(slope["this run"]) < float(slope["interval_high"])
 
 
 def test_resolution_study_at_the_stores_own_voxel_size_is_the_store(store, report):
@@ -93,6 +94,16 @@ def test_resolution_study_at_the_stores_own_voxel_size_is_the_store(store, repor
     found = [r for r in rows(report.parent / "resolution.csv") if float(r["voxel_size_nm"]) == 80.0]
     expected = data["m_factor"].sel(conduction="pore").mean("axis").values[[2, 3]]
     assert [float(r["m_factor_pore"]) for r in found] == pytest.approx(expected, rel=1e-5)
+
+
+def test_picture_of_a_volume_is_labelled_in_micrometres_and_fills_its_frame(report):
+    svg = (report.parent / "volume.svg").read_text(encoding="utf-8")
+    assert "<!-- z / µm -->" in svg
+    assert "<!-- 2.56 -->" in svg  # 32 voxels of 80 nm along z
+    shades = np.asarray(Image.open(report.parent / "volume.png").convert("L"))
+    drawn = shades < 250
+    assert drawn.any(axis=1).mean() > 0.85
+    assert drawn.any(axis=0).mean() > 0.85
 
 
 def test_resolved_realisations_keep_their_box():
@@ -104,13 +115,22 @@ def test_resolved_realisations_keep_their_box():
 def test_sweep_of_another_parameter_has_a_report_too(tmp_path):
     store = make(tmp_path, sweep={"eta_per_nm": [0.01, 0.02]}, realisations=1)
     page = build_report(store, tmp_path / "report", voxel_sizes_nm=())
-    assert "Theory, this run and the paper" in page.read_text(encoding="utf-8")
+    assert "## Theory and this run" in page.read_text(encoding="utf-8")
 
 
 def test_store_without_sweep_or_transport_has_a_report_too(tmp_path):
     store = make(tmp_path, sweep={}, descriptors={"transport": False}, realisations=1)
     page = build_report(store, tmp_path / "report")
-    assert not (page.parent / "resolution.png").exists()
+    assert {p.stem for p in page.parent.glob("*.png")} == {
+        "structure-property", "size-distributions", "coverage", "slices", "volume",
+    }  # fmt: skip
+
+
+def test_store_of_one_volume_without_its_voxels_has_a_report_too(tmp_path):
+    store = make(tmp_path, sweep={}, realisations=1, storage={"volumes": False})
+    text = build_report(store, tmp_path / "report").read_text(encoding="utf-8")
+    assert "1 volume of" in text
+    assert "volume.png" not in text
 
 
 def test_store_without_descriptors_is_refused_with_the_way_out(tmp_path):

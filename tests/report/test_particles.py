@@ -3,11 +3,14 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import stats
 from scipy.spatial.distance import pdist
 
 from nmcdist.bundle import load_bundle, save_bundle
@@ -17,8 +20,10 @@ from nmcdist.descriptors.summaries import Histogram, linear_edges, log_edges
 from nmcdist.errors import InputError, StoreError
 from nmcdist.geometry.sphere import icosphere
 from nmcdist.report import build_report, collection, frames, gallery
+from nmcdist.report import particle_figures as figures
 from nmcdist.report.distributions import Quantum, density, joined, on_values, range_of
 from nmcdist.report.frames import study_frames
+from nmcdist.report.intervals import Estimate
 from nmcdist.report.raycast import TOWARDS, draw_view, view_particle
 from nmcdist.report.survey import items_of_sizes, survey
 from nmcdist.runs.deployment import Deployment
@@ -35,7 +40,7 @@ RECIPE = {
     "particles": {"count": COUNT, "batch": 2},
 }
 MEASURED = {"descriptors": {"voxel_size_nm": 100.0, "pixel_size_nm": PLANE_NM, "cut_heights": [0.0, 0.5]}}
-EVERYWHERE = {"gallery", "shells", "sizes", "grains", "frames"}
+EVERYWHERE = {"gallery", "shells", "sizes", "grains"}
 
 
 def make(folder, shell_scale_nm=8500.0, **changes):
@@ -119,6 +124,21 @@ def run_table(page):
     return {line[0]: line[1:] for line in lines}
 
 
+def means_table(page):
+    """Cells of the means over grains: quantity, unit, mean, interval, sd."""
+    text = page.read_text(encoding="utf-8").split("## Means over grains")[1].split("##")[0]
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line[:2] == "| "]
+    return [line[1:] for line in lines[2:]]
+
+
+def drawn(monkeypatch, draw, store, folder):
+    """Return the panels of a figure of the shells instead of writing it."""
+    kept, collected = [], collection.Collection.of(store)
+    monkeypatch.setattr(figures, "save", lambda drawing, path: kept.append(drawing))
+    draw(collected, survey(collected, folder / "particles.csv"), None)
+    return kept[0].axes
+
+
 def test_page_shows_every_figure_and_each_is_a_picture(report):
     assert shown(report) == EVERYWHERE | {"sections", "cut-heights"}
 
@@ -175,16 +195,18 @@ def test_profiles_are_means_over_the_grains_at_a_distance(store, report):
 
 def test_page_sums_up_the_run_and_sets_the_paper_beside(store, report, particles):
     table, csv_rows = run_table(report), rows(report.parent / "particles.csv")
-    assert int(table["particles"][0]) == COUNT
-    assert int(table["grains kept"][0]) == sum(int(p.kept.sum()) for p in particles)
-    assert int(table["shells drawn and rejected"][0]) == sum(p.rejections for p in particles)
-    assert int(table["pieces given to a neighbour"][0]) == sum(int(r["pieces_merged"]) for r in csv_rows)
+    assert int(table["particles"][1]) == COUNT
+    assert int(table["grains kept"][1]) == sum(int(p.kept.sum()) for p in particles)
+    assert int(table["shells drawn and rejected"][1]) == sum(p.rejections for p in particles)
+    assert int(table["pieces given to a neighbour"][1]) == sum(int(r["pieces_merged"]) for r in csv_rows)
     forms = [float(r["shell_sphericity"]) for r in csv_rows]
-    assert float(table["median sphericity"][0]) == pytest.approx(np.median(forms), abs=1e-4)
-    assert float(table["lowest sphericity"][0]) == pytest.approx(min(forms), abs=1e-4)
-    assert "0.6" in table["lowest sphericity"][1]
+    assert float(table["median sphericity"][1]) == pytest.approx(np.median(forms), abs=1e-4)
+    assert float(table["lowest sphericity"][1]) == pytest.approx(min(forms), abs=1e-4)
+    assert "0.6" in table["lowest sphericity"][3]
     diameters = [float(r["shell_d_max_nm"]) for r in csv_rows]
-    assert float(table["median d_max / um"][0]) == pytest.approx(np.median(diameters) / 1000, rel=6e-3)
+    median = table["median largest diameter d_max"]
+    assert (median[0], median[2]) == ("µm", "–")  # three particles give no interval
+    assert float(median[1]) == pytest.approx(np.median(diameters) / 1000, rel=6e-3)
 
 
 def test_page_says_what_the_bundle_is_and_what_it_was_calibrated_on(store, report):
@@ -199,9 +221,94 @@ def test_page_says_what_the_bundle_is_and_what_it_was_calibrated_on(store, repor
 
 def test_page_names_what_is_assumed(report):
     text = report.read_text(encoding="utf-8")
-    assumed = text.split("Assumed, not the paper's: ")[1].splitlines()[0]
+    assumed = text.split("assumed: ")[1].split(";")[0]
     assert "`shell_scale_nm`" in assumed
     assert "`shell_location_nm`" not in assumed
+    assert "is a choice and no result of the paper" in text
+
+
+def test_pieces_are_told_as_they_were_before_grains_were_measured(report):
+    text, table = report.read_text(encoding="utf-8"), run_table(report)
+    split, grains = (int(table[k][1]) for k in
+                     ("grains of several pieces, before pieces were given to neighbours",
+                      "grains with a voxel of their own"))  # fmt: skip
+    assert (
+        f"{split} of {grains} grains ({100 * split / grains:.1f} %) fell into several pieces; before measuring" in text
+    )
+    assert "so that each measured grain is one piece" in text
+    assert float(statistics_of(report, "grain", "pieces")["maximum"]) == 1
+
+
+def test_sums_by_batch_are_those_of_the_grains_of_each_batch(store):
+    """Batches are particles 0 and 1, and particle 2."""
+    found = collection.Collection.of(store).by_batch["grain", "elongation"]
+    values = [read_grains(store, item)["elongation"].values for item in range(COUNT)]
+    batches = [np.concatenate(values[:2]), values[2]]
+    assert found[:, 0].tolist() == [len(b) for b in batches]
+    assert found[:, 1] == pytest.approx([b.sum(dtype=float) for b in batches], rel=1e-6)
+
+
+def test_means_over_grains_have_intervals_by_batch_and_none_below_three(store, report):
+    assert {cells[3] for cells in means_table(report)} == {"–"}
+    two = collection.Collection.of(store)
+    counts, sums = np.array([[40.0, 60, 50], [20, 33, 24]])
+    total = {"grain_moments": two.statistics["grain_moments"].copy(deep=True)}
+    total["grain_moments"].loc[{"grain_column": "elongation", "statistic": "count"}] = counts.sum()
+    three = replace(two, statistics=two.statistics.assign(total), by_batch={
+        ("grain", "elongation"): np.stack([counts, sums], axis=1)})  # fmt: skip
+    left_out = np.array([(sums.sum() - s) / (counts.sum() - c) for s, c in zip(sums, counts, strict=True)])
+    error = np.sqrt(2 / 3 * ((left_out - left_out.mean()) ** 2).sum())
+    assert three.mean("grain", "elongation").margin == pytest.approx(stats.t.ppf(0.975, 2) * error)
+    assert replace(three, statistics=two.statistics).mean("grain", "elongation").margin is None  # of another run
+
+
+def test_quantiles_lie_within_what_occurs(report):
+    """Every measured grain is one piece, so every quantile of the share of the largest is 1."""
+    share = statistics_of(report, "grain", "largest_piece_share")
+    assert {share[f"{k}_{end}"] for k in ("quantile_10", "median", "quantile_90") for end in ("from", "to")} == {"1"}
+
+
+def test_pages_have_the_micro_sign_and_no_standard_errors(report, analytic):
+    for page in (report, analytic):
+        text = page.read_text(encoding="utf-8")
+        assert " um" not in text
+        assert "±" not in text
+
+
+def test_marks_of_particles_stay_clear_of_the_numbers_below_the_axis(store, monkeypatch, tmp_path):
+    panels = drawn(monkeypatch, figures.shells, store, tmp_path)
+    for panel in panels:
+        (rug,) = panel.collections
+        heights = np.array([segment[:, 1] for segment in rug.get_segments()])
+        assert len(heights) == COUNT
+        assert (heights.min(), heights.max() < 0.2) == (0, True)
+        assert rug.get_clip_on()
+    assert " µm" in panels[0].get_legend().texts[0].get_text()
+    assert panels[0].get_xlabel().endswith("µm")
+
+
+def test_means_in_pictures_have_their_unit(store, monkeypatch, tmp_path):
+    collected = collection.Collection.of(store)
+    kept = []
+    monkeypatch.setattr(figures, "save", lambda drawing, path: kept.append(drawing))
+    figures.sections(collected, None)
+    first = [panel.get_legend().texts[0].get_text() for panel in kept[0].axes]
+    assert [text.split()[2:] for text in first] == [["µm²"], [], ["rad"], ["µm"]]
+    left = kept[0].axes[0].get_xlim()[0]
+    assert left == pytest.approx(7.5 * PLANE_NM**2 / 1e6)
+
+
+def test_error_bars_of_cut_heights_are_seen_and_only_where_they_are_known(store, monkeypatch):
+    two = collection.Collection.of(store)
+    kept = []
+    monkeypatch.setattr(figures, "save", lambda drawing, path: kept.append(drawing))
+    figures.cut_heights(two, None)
+    assert not kept[0].axes[1].containers
+    monkeypatch.setattr(collection.Collection, "mean", lambda *args: Estimate(0.5, 0.1, 4, 4))
+    figures.cut_heights(two, None)
+    bars = [c for c in kept[1].axes[1].containers if len(c[0].get_xdata()) or c.has_yerr]
+    caps = bars[0][1][0].get_markersize() if bars[0][1] else 0
+    assert caps > max(line.get_markersize() for line in kept[1].axes[1].lines if line.get_marker() in "os^D") * 0.9
 
 
 def test_tables_do_not_depend_on_how_many_particles_are_read_at_a_time(store, report, tmp_path, monkeypatch):
@@ -216,7 +323,17 @@ def test_tables_do_not_depend_on_how_many_particles_are_read_at_a_time(store, re
 
 def test_particles_of_hardly_a_grain_have_a_report_too(tmp_path):
     page = build_report(make(tmp_path, shell_scale_nm=4600.0, descriptors={"voxel_size_nm": 100.0}))
-    assert {"shells", "sizes", "sections", "cut-heights", "grains", "frames"} <= shown(page)
+    assert {"shells", "sizes", "sections", "cut-heights", "grains"} <= shown(page)
+
+
+def test_one_particle_has_a_report_without_intervals(tmp_path):
+    page = build_report(make(tmp_path, particles={"count": 1, "batch": 1}, **MEASURED))
+    text = page.read_text(encoding="utf-8")
+    assert shown(page) == EVERYWHERE | {"sections", "cut-heights"}
+    assert "nan" not in text
+    assert "No intervals: grains of one particle are not independent, and of batches of particles there is 1" in text
+    assert "one particle alone holds 100 % of all grains" in text
+    assert {cells[3] for cells in means_table(page)} == {"–"}
 
 
 def test_damaged_statistics_are_refused(store, tmp_path):
@@ -306,10 +423,19 @@ def test_planes_with_radial_frames_are_those_of_brute_force(studies):
         assert (study.picture[::16, ::16].ravel() == cost.argmin(axis=1)).all()
 
 
-def test_frames_stand_beside_the_numbers_of_the_paper(report):
-    table = {r["D"]: r for r in rows(report.parent / "frames.csv")}
-    assert {d: int(r["paper, Figure 6"]) for d, r in table.items()} == {"3 1 1": 366, "1 1 1": 252, "1 3 3": 212}
-    assert float(table["1 1 1"]["theory, constant frame"]) == pytest.approx(1.458 * 20**2, rel=1e-3)
+def test_frames_stand_beside_the_numbers_of_the_paper_in_the_docs_and_in_no_report(report, studies):
+    lines = frames.frames_table(studies).splitlines()
+    table = {cells[0]: cells[1:] for cells in (line.strip("| ").split(" | ") for line in lines)}
+    assert {d: int(table[d][-1]) for d in ("(3, 1, 1)", "(1, 1, 1)", "(1, 3, 3)")} == {
+        "(3, 1, 1)": 366, "(1, 1, 1)": 252, "(1, 3, 3)": 212,
+    }  # fmt: skip
+    assert float(table["(1, 1, 1)"][-2]) == pytest.approx(1.458 * 20**2, abs=0.5)
+    counts = np.array(studies[0].radial, dtype=float)
+    low, high = stats.t.interval(0.95, 3, counts.mean(), stats.sem(counts))
+    assert table["(3, 1, 1)"][1] == f"{low:.0f} to {high:.0f}"
+    page = (Path(__file__).parents[2] / "docs/particle-model.md").read_text(encoding="utf-8")
+    assert set(lines) <= set(page.splitlines())
+    assert "Figure 6" not in report.read_text(encoding="utf-8")
 
 
 def test_rays_stop_at_the_first_grain_outside_the_octant_that_is_taken_out(particles):
