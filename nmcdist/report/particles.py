@@ -113,8 +113,8 @@ def _text(collection: Collection, seen: Survey) -> list[str]:
     recipe = collection.recipe
     return [
         f"# {recipe['title']}",
-        f"Dataset `{recipe['name']}` {recipe['version']}: {collection.count} particles, bundle `{recipe['bundle']}` "
-        f"({collection.bundle.title}), seed {recipe['seed']}. {_how(collection, seen)}",
+        f"Dataset `{recipe['name']}` {recipe['version']}: {collection.count} particles, bundle `{recipe['bundle']}`, "
+        f"seed {recipe['seed']}. {_how(collection, seen)}",
         _origin(collection),
         "## The run",
         markdown(tables.RUN_HEADER, tables.run_rows(collection, seen)),
@@ -151,17 +151,17 @@ def _how(collection: Collection, seen: Survey) -> str:
 
 def _origin(collection: Collection) -> str:
     """Say where the bundle's values come from."""
-    kinds: dict[str, list[str]] = {}
-    for name, record in collection.bundle.values.items():
+    bundle, kinds = collection.bundle, dict[str, list[str]]()
+    for name, record in bundle.values.items():
         kinds.setdefault(record.provenance, []).append(f"`{name}`")
-    calibration = collection.bundle.calibration
     said = [f"{kind}: {', '.join(names)}" for kind, names in sorted(kinds.items())]
-    arrays = {record.provenance for record in collection.bundle.array_records.values()}
+    arrays = {record.provenance for record in bundle.array_records.values()}
     if arrays:
         said.append(f"weights of the net: {', '.join(sorted(arrays))}")
-    text = f"Values of the bundle, by where they come from: {'; '.join(said)}."
-    if calibration is not None:
-        text += f" Data: {calibration.data}. Method: {calibration.method}."
+    text = (
+        f"The bundle: {bundle.title}. Calibrated on: {bundle.calibration.data}. Method: {bundle.calibration.method}. "
+        f"Values by where they come from: {'; '.join(said)}."
+    )
     if "assumed" in kinds:
         text += " What depends on assumed values is a choice and no result of the paper."
     return text
