@@ -131,8 +131,8 @@ def _about_adjacency(sweep: Sweep) -> str:
     thick = 2 * p.alpha_1 / p.gamma_per_nm / sweep.voxel_size_nm
     return (
         "Curvature K and Euler number N depend on which voxels count as joined, and both answers are given: "
-        "26-adjacency holds for plates from 3 voxels on, 6-adjacency for plates from 6 voxels on and is nearer where "
-        "grains overlap. "
+        "of single plates 26-adjacency holds from a thickness of 3 voxels on, 6-adjacency from 6 voxels on; where "
+        "grains overlap both lie low, 26-adjacency more so. "
         f"The plates of graphite are {thick:.1f} voxels thick in the middle, on average."
     )
 
