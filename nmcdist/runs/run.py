@@ -21,6 +21,7 @@ from nmcdist.runs.plan import checked_plan
 from nmcdist.runs.preflight import preflight
 from nmcdist.runs.produce import (
     Result,
+    begin,
     interruptible,
     job_of,
     keep_bundle,
@@ -165,6 +166,7 @@ def _open_again(plan: Plan, paths: Paths, journal: Journal) -> None:
     journal.discard(paths.wip)
     if not own:
         _restore_receipts(plan, paths.store, journal)
+    begin(paths.store, plan.fingerprint)  # first, so that it is known for the run's own whatever is damaged
     paths.store.rename(paths.wip)
 
 

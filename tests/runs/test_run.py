@@ -113,6 +113,16 @@ def test_resume_heals_a_finished_store_with_no_more_work_than_needed(out, store,
     assert store_sha256(store) == whole
 
 
+@pytest.mark.parametrize("file", ["zarr.json", "volume/zarr.json", "seed/zarr.json"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"attributes": {}}', None])
+def test_resume_heals_metadata_whatever_is_left_of_it(out, store, file, content, drawn):
+    whole = store_sha256(store)
+    (store / file).unlink() if content is None else (store / file).write_bytes(content)
+    make(out, resume=True)
+    assert drawn == []
+    assert store_sha256(store) == whole
+
+
 def test_resume_heals_what_is_missing_and_removes_what_does_not_belong(out, store, drawn):
     whole = store_sha256(store)
     shutil.rmtree(store / "volume/c/0")
