@@ -427,20 +427,23 @@ def calibrate_grains_command(
         _note(json.dumps({"event": "centres", "given": len(known.places), "centroid": at_centroid}))
     from nmcdist.calibration.calibrate import calibrate_grains
     from nmcdist.calibration.training import CHECKPOINT
+    from nmcdist.datasets.files import naming
     from nmcdist.report.calibration import headline, report_calibration
 
     try:
-        calibrate_grains(
-            sections, settings, bases[0], out, held_out=others, truth=bases[1],
-            told=lambda facts: _note(json.dumps(facts)), **options,
-        )  # fmt: skip
+        with naming(out):
+            calibrate_grains(
+                sections, settings, bases[0], out, held_out=others, truth=bases[1],
+                told=lambda facts: _note(json.dumps(facts)), **options,
+            )  # fmt: skip
+            page = report_calibration(out, out / "report")
     except KeyboardInterrupt:
         if (out / CHECKPOINT).exists():
             _complain(f"interrupted; continue with the same command and --resume; what is done is in {out}")
         else:
             _complain("interrupted before the first epoch was done; start again with the same command")
         return INTERRUPTED
-    click.echo(f"{out / 'bundle'}\n{report_calibration(out, out / 'report')}\n{headline(out)}")
+    click.echo(f"{out / 'bundle'}\n{page}\n{headline(out)}")
     return 0
 
 
@@ -459,13 +462,15 @@ def calibrate_phantom(name: str, out: Path, sections: int, orientation_noise_deg
     """
     from nmcdist.bundle import load_bundle, save_bundle
     from nmcdist.calibration.phantom import phantom_bundles, phantom_sections, write_scan
+    from nmcdist.datasets.files import naming
 
     known = phantom_bundles()
     loaded = known[name] if name in known else load_bundle(name)
     cut = phantom_sections(loaded, how["seed"], sections, missing=how["missing"], start=how["start"])
-    save_bundle(loaded, out / "truth")
-    for number, section in enumerate(cut, how["start"]):
-        write_scan(out / f"section-{number:04d}.ang", section, orientation_noise_deg, how["seed"] + number)
+    with naming(out):
+        save_bundle(loaded, out / "truth")
+        for number, section in enumerate(cut, how["start"]):
+            write_scan(out / f"section-{number:04d}.ang", section, orientation_noise_deg, how["seed"] + number)
     click.echo(f"{out}: {len(cut)} maps, and the phantom's bundle in {out / 'truth'}")
 
 

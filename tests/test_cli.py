@@ -248,6 +248,16 @@ def test_errors_become_one_line_and_an_exit_status(nmcdist, monkeypatch, error, 
     assert (found, said, errors.lstrip()) == (code, "", line)
 
 
+def test_a_full_disk_is_named_by_the_folder_of_a_phantom(nmcdist, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("nmcdist.calibration.phantom.phantom_sections", lambda *args, **how: [None])
+    monkeypatch.setattr("nmcdist.calibration.phantom.write_scan", full)
+    out = tmp_path / "maps"
+    assert refused(nmcdist("calibrate", "phantom", "stout", "--out", out), f"{out}: No space left on device")
+
+
 def test_an_unknown_option_is_a_usage_error(nmcdist):
     code, _, errors = nmcdist("run", "x.yaml", "--colour", "red")
     assert code == 2
