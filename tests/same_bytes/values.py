@@ -56,6 +56,10 @@ def values():
         yield f"seeds {name}", grains.seeds_nm
         yield f"markers {name}", np.column_stack([grains.diagonals, grains.offsets_nm2, grains.gammas])
         yield f"matrices {name}", grains.matrices()
+    denser = bundle.with_parameters(
+        grain_intensity_knots_nm=(0.0, 1500.0, 3000.0), grain_intensity_factors=(0.4, 1.0, 1.7)
+    )
+    yield "seeds of growing density", GrainModel.from_bundle(denser).draw(4000.0, 5, 1).seeds_nm
     shells, _ = ShellModel.from_bundle(bundle).draw_many(5, range(40))
     yield "shells", shells
     yield "bounds", star_bounds_of_many(shells)
