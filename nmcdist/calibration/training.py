@@ -33,6 +33,7 @@ _SMALL_MEAN = 0.01  # squared mean of log(D2 / D3) that weighs as much as a sphe
 _FEWEST = 10  # whole grains in the windows of a step
 _NOISE_OF = {"pool": 1, "step": 2}  # first words of the streams
 
+_WELL_POSED = 1e-3  # of the largest singular value: what knots change together beyond that is left as it is
 _MOST_CHANGE = 4.0  # ratio by which an epoch moves the intensity at a knot at most
 
 Arrays = dict[str, np.ndarray]
@@ -216,13 +217,18 @@ class _Trainer:
         return told
 
     def _move_intensity(self, visible: float) -> None:
-        """Follow Eq. (13): by all visible grains, or at each knot by the whole grains about its distance."""
+        """Follow Eq. (13): by all visible grains, or at each knot by the whole grains about its distance.
+
+        A grain counts at the two knots about it, with weights that are linear in between. What the knots change
+        together is shared out by least squares; of a single knot the step is that of Eq. (13).
+        """
         state, weight = self.training, self.recipe.intensity_weight
         if not isinstance(state.intensity, IntensityProfile):
             state.intensity *= 1 - weight + weight * self.visible / visible
             return
-        measured, generated = np.sum(self.about_knots, axis=0)
-        ratio = np.clip(measured / np.maximum(generated, 1e-9), 1 / _MOST_CHANGE, _MOST_CHANGE)
+        measured, generated, *products = np.sum(self.about_knots, axis=0)
+        change = np.linalg.lstsq(np.array(products), measured - generated, rcond=_WELL_POSED)[0]
+        ratio = np.clip(1 + change, 1 / _MOST_CHANGE, _MOST_CHANGE)
         values = np.array(state.intensity.values) * (1 - weight + weight * ratio)
         least = values.max() / MOST_UNEQUAL
         state.intensity = IntensityProfile(state.intensity.knots, tuple(np.maximum(values, least).tolist()))
@@ -234,8 +240,9 @@ class _Trainer:
         found = windows.features()
         if isinstance(self.training.intensity, IntensityProfile):
             distances = (rows[:, 3].detach().cpu().numpy() for rows in (truth, found))
-            knots = self.training.intensity.knots
-            self.about_knots.append(np.stack([hats(knots, away).sum(axis=0) for away in distances]))
+            measured, generated = (hats(self.training.intensity.knots, away) for away in distances)
+            sums = [measured.sum(axis=0), generated.sum(axis=0), *(generated.T @ generated)]
+            self.about_knots.append(np.stack(sums))
         loss = self.pool.mismatch(found, truth) + self.recipe.noise_weight * unlike
         length = self._descend(self.net, self.optimiser, loss)
         self._move_average()

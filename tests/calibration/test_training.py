@@ -364,7 +364,7 @@ VORONOI = dict.fromkeys(
 def test_the_intensity_at_each_knot_follows_the_grains_about_it(truth):
     """From a constant to 0.5 and 2 times as many seeds, by Eq. (13) alone: the net, nearly round grains, hardly moves.
 
-    4 sections of 300 grains: errors of 12 % at the centre, of 6 % outside, and the shapes of the net on top.
+    4 sections of 100 to 350 grains. Errors: 15 % at the centre, 6 % outside, and the shapes of the net on top.
     """
     growing = {"grain_intensity_knots_nm": (0.0, 2600.0), "grain_intensity_factors": (0.5, 2.0)}
     bundle = truth.with_parameters(**VORONOI, **growing, scale_noise=0.0, offset_range_nm2=0.0)
@@ -376,7 +376,7 @@ def test_the_intensity_at_each_knot_follows_the_grains_about_it(truth):
     start = IntensityProfile((0.0, 52.0), (0.0018, 0.0018))
     training = train(measured, recipe, no_distance, profile=start, threads=1)
     low, high = training.intensity.values
-    assert low / high == pytest.approx(0.25, rel=0.4)
+    assert low / high == pytest.approx(0.25, rel=0.3)
     assert training.intensity.knots == (0.0, 52.0)
     first, last = training.history[0], training.history[-1]
     assert first["intensities"][1] / first["intensities"][0] < last["intensities"][1] / last["intensities"][0]
