@@ -5,6 +5,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -19,19 +20,20 @@ TELL = "import os; folder = os.environ['NUMBA_CACHE_DIR']; print(folder, oct(os.
 
 
 @pytest.fixture
-def read_only(tmp_path):
+def read_only():
     """A copy of the package that another user can read and nobody but root can write."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         pytest.skip("needs root and setpriv, to become a user without rights")
-    folder = Path(shutil.copytree(PACKAGE, tmp_path / "site/nmcdist", ignore=shutil.ignore_patterns("__pycache__")))
-    for path in (*tmp_path.parents, tmp_path):
-        if path.stat().st_uid == 0 and path != Path("/tmp") and "pytest" in str(path):
-            path.chmod(path.stat().st_mode | 0o055)
-    for path in (folder.parent, *folder.parent.rglob("*")):
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    yield folder.parent
-    for path in (folder.parent, *folder.parent.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
+    # Not in pytest's own folder, which every session of pytest closes to others when it starts.
+    with tempfile.TemporaryDirectory(prefix="nmcdist-test-") as folder:
+        Path(folder).chmod(0o755)
+        site = Path(folder, "site")
+        shutil.copytree(PACKAGE, site / "nmcdist", ignore=shutil.ignore_patterns("__pycache__"))
+        for path in (site, *site.rglob("*")):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        yield site
+        for path in (site, *site.rglob("*")):
+            path.chmod(0o755)
 
 
 def as_nobody(site, code, *, cwd="/", **environment):
@@ -60,8 +62,8 @@ def test_numba_that_was_imported_before_gets_the_folder_too(read_only):
     assert "nmcdist-kernels-" in done.stdout
 
 
-def test_a_folder_that_the_user_names_is_taken(read_only, tmp_path):
-    own = tmp_path / "own"
+def test_a_folder_that_the_user_names_is_taken(read_only):
+    own = read_only.parent / "own"
     own.mkdir()
     os.chown(own, NOBODY, NOBODY)
     done = as_nobody(read_only, KERNEL + TELL, NUMBA_CACHE_DIR=str(own))
