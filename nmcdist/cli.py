@@ -56,7 +56,8 @@ def _run() -> int:
         _complain(str(error))
         code = REFUSED
     except OSError as error:
-        _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        name = error.filename or ("standard output" if _was_printing(error) else "")
+        _complain(f"{name}: {error.strerror}" if name else str(error))
         code = REFUSED
     except ImportError as error:
         if (missing := of_import(error)) is None:
@@ -64,6 +65,14 @@ def _run() -> int:
         _complain(str(missing))
         code = REFUSED
     return code if isinstance(code, int) else 0
+
+
+def _was_printing(error: OSError) -> bool:
+    """Return whether an error comes from click's printing."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and frame.tb_frame.f_code.co_name == "echo"
 
 
 def _complain(text: str) -> None:
@@ -88,6 +97,7 @@ def _open_standard_streams() -> None:
             os.fstat(number)
         except OSError:
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            os.set_inheritable(number, True)  # dup2 leaves it as it is where it got its own number
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
