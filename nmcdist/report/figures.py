@@ -145,7 +145,7 @@ def resolution(studies: list[Resolution], path: Path, *, is_published: bool) -> 
                 panel.axhline(published.M_FACTOR_MODEL[phase], color="black", linestyle=":", label="paper, model")
             panel.set(xlabel="voxel size / nm", ylabel="M-factor $M$", xticks=sizes, xlim=(0, None))
             panel.set_title(PHASE_NAME[phase], loc="left", fontweight="bold")
-            panel.set_ylim(bottom=0)
+            panel.set_ylim(0, 1.08 * panel.get_ylim()[1])
             panel.legend(fontsize=11)
         drawing.suptitle(f"the same realisations at other voxel sizes, $V_1$ = {studies[0].graphite_fraction:.4f}")
         return save(drawing, path)

@@ -85,10 +85,12 @@ def _draw_axes(panel: Any, extent: np.ndarray, view: _View) -> None:
             at = first + share * (last - first)
             panel.plot(*zip(at, at + 0.02 * view.half * out, strict=True), color="black", linewidth=1)
             inset = 0.04 * view.half * along * (1 - 2 * share)  # so that numbers of two edges do not meet
-            panel.text(*(at + 0.065 * view.half * out + inset), f"{share * length:.3g}", ha="center", va="center",
+            away, side = (0.035, "right") if out[0] < -0.9 else (0.065, "center")
+            panel.text(*(at + away * view.half * out + inset), f"{share * length:.3g}", ha=side, va="center",
                        fontsize=14)  # fmt: skip
-        panel.text(*((first + last) / 2 + 0.16 * view.half * out), f"{name} / µm", ha="center", va="center",
-                   fontsize=16, rotation=turn, rotation_mode="anchor")  # fmt: skip
+        middle = 0.75 if out[0] < -0.9 else 0.5  # beside numbers that are written across it, between two of them
+        at = first + middle * (last - first) + 0.16 * view.half * out
+        panel.text(*at, f"{name} / µm", ha="center", va="center", fontsize=16, rotation=turn, rotation_mode="anchor")
 
 
 def _render(labels: np.ndarray, voxel_size_nm: float, extent: np.ndarray, view: _View, size: int) -> np.ndarray:
