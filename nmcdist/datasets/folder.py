@@ -228,7 +228,7 @@ def refuse_all_but_folders(*paths: Path) -> None:
         If one is a link or a file.
     """
     for path in paths:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             mode = path.lstat().st_mode
             if not stat.S_ISDIR(mode):
                 raise StoreError(f"{path}: is {kind_of(mode)}, expected a folder of the run's own; move it away")
