@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmcdist.datasets.files import FileRecord, record_of_handle, write_all
+from nmcdist.datasets.files import FileRecord, existing_parent, record_of_handle, write_all
 from nmcdist.errors import StoreError
 from nmcdist.inputs import kind_of
 
@@ -225,13 +225,17 @@ def refuse_all_but_folders(*paths: Path) -> None:
     Raises
     ------
     StoreError
-        If one is a link or a file.
+        If one is a link or a file, or below a file.
     """
     for path in paths:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        try:
             mode = path.lstat().st_mode
-            if not stat.S_ISDIR(mode):
-                raise StoreError(f"{path}: is {kind_of(mode)}, expected a folder of the run's own; move it away")
+        except FileNotFoundError:
+            continue
+        except NotADirectoryError:
+            raise StoreError(f"{path.parent}: {existing_parent(path)} is not a folder") from None
+        if not stat.S_ISDIR(mode):
+            raise StoreError(f"{path}: is {kind_of(mode)}, expected a folder of the run's own; move it away")
 
 
 def _folder(path: Path, parent: int | None = None, *, make: bool = False) -> int:
