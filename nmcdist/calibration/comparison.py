@@ -122,6 +122,8 @@ class InSpace:
 
     def __init__(self, truth: Bundle, baselines: Mapping[str, Bundle], seed: int, particles: int = PARTICLES) -> None:
         self.truth, self.seed, self.particles = truth, seed, particles
+        shells = ParticleModel.from_bundle(truth).shells
+        self._shells = [shells.draw(seed + _TRUTH, k) for k in range(particles)]
         self._samples = self._drawn(truth, _TRUTH)
         samples = pooled(self._samples)
         self._floor = validation.noise_floor(
@@ -135,7 +137,8 @@ class InSpace:
     def compare(self, bundle: Bundle) -> tuple[Rows, Rows]:
         """Return the distances of a model, and its grains per volume by distance from the centre.
 
-        Grains are compared in particles of the truth's shells, whatever shells the bundle has.
+        Grains are drawn in the shells of the true particles, whatever shells the bundle has: where grains depend on
+        the distance from the centre, others of another size would be compared.
 
         Returns
         -------
@@ -144,23 +147,23 @@ class InSpace:
         counts : list of dict
             As from :func:`grains_per_volume`.
         """
-        each = self._drawn(self._in_shells(bundle), _COMPARED)
+        each = self._drawn(bundle, _COMPARED)
         found = validation.distances(pooled(each), pooled(self._samples))
         rows = validation.table("3D", found, self._floor, self._baselines, jackknife(each, self._samples))
         return rows, grains_per_volume(each, self._samples)
 
     def distances(self, bundle: Bundle) -> dict[str, Distance]:
         """Return the distances of a model alone, by descriptor."""
-        return validation.distances(pooled(self._drawn(self._in_shells(bundle), _COMPARED)), pooled(self._samples))
-
-    def _in_shells(self, bundle: Bundle) -> Bundle:
-        shells = {name: record.value for name, record in self.truth.values.items() if name.startswith("shell_")}
-        return bundle.with_parameters(**shells)
+        return validation.distances(pooled(self._drawn(bundle, _COMPARED)), pooled(self._samples))
 
     def _drawn(self, bundle: Bundle, stream: int, first: int = 0, count: int | None = None) -> list[Samples]:
         model = ParticleModel.from_bundle(bundle)
         numbers = range(first, first + (self.particles if count is None else count))
-        return [validation.grain_samples(model, self.seed + stream, 1, start=k) for k in numbers]
+        shells = [self._shells[k % self.particles] for k in numbers]
+        return [
+            validation.grain_samples(model, self.seed + stream, 1, start=k, shells=[shell])
+            for k, shell in zip(numbers, shells, strict=True)
+        ]
 
 
 def grains_per_volume(found: Sequence[Samples], truth: Sequence[Samples]) -> Rows:

@@ -23,6 +23,7 @@ from nmcdist.errors import InputError
 from nmcdist.geometry.tessellation import label_lattice
 from nmcdist.models.grains import GrainModel, Grains
 from nmcdist.models.particle import ParticleModel
+from nmcdist.models.shell import Shell
 
 Samples = Mapping[str, np.ndarray]
 
@@ -113,7 +114,12 @@ def section_samples(sections: Sequence[Section]) -> dict[str, np.ndarray]:
 
 
 def grain_samples(
-    particle_model: ParticleModel, seed: int, count: int, voxel_size_nm: float = 100.0, start: int = 0
+    particle_model: ParticleModel,
+    seed: int,
+    count: int,
+    voxel_size_nm: float = 100.0,
+    start: int = 0,
+    shells: Sequence[Shell] | None = None,
 ) -> dict[str, np.ndarray]:
     """Return the descriptors of all grains of whole particles, pooled.
 
@@ -130,6 +136,8 @@ def grain_samples(
         At which they are described.
     start : int
         Index of the first particle.
+    shells : sequence of Shell, optional
+        Those that the grains are drawn in, one for each particle; default: the model's own.
 
     Returns
     -------
@@ -139,8 +147,9 @@ def grain_samples(
         [0, pi/2] (NaN where undefined).
     """
     tables, angles = [], [np.empty(0)]
-    for index in range(start, start + count):
-        particle = particle_model.draw(seed, index)
+    for k, index in enumerate(range(start, start + count)):
+        shell = particle_model.shells.draw(seed, index) if shells is None else shells[k]
+        particle = particle_model.draw_in(shell, seed, index)
         labels, origin = particle.voxelize(voxel_size_nm), particle.grid(voxel_size_nm)[1]
         tables.append(descriptors_3d.describe_grains(labels, voxel_size_nm, origin))
         angles.append(_short_axis_angles(labels, voxel_size_nm, origin))

@@ -225,8 +225,17 @@ class ParticleModel:
         InputError
             If the seed or the index is impossible.
         """
+        return self.draw_in(self.shells.draw(*streams.check_key(seed, index)), seed, index)
+
+    def draw_in(self, shell: Shell, seed: int, index: int = 0) -> Particle:
+        """Draw the grains of a particle whose shell is given, a pure function of model, shell, seed and index.
+
+        Raises
+        ------
+        InputError
+            If the seed or the index is impossible.
+        """
         seed, index = streams.check_key(seed, index)
-        shell = self.shells.draw(seed, index)
         step = self.step_nm
         half, labels, grains, volumes, centroids, kept = self._settled_lattice(shell, step, seed, index)
         box, reach2 = _extent(labels, half, kept)

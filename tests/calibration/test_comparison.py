@@ -161,3 +161,31 @@ def test_distances_of_the_truth_in_space_are_within_their_aims():
         assert row["ks"] < 4 * row["floor_ks"], row
         assert row["error_ks"] > 0
     assert all(abs(row["ratio"] - 1) <= row["error"] for row in counts)
+
+
+def test_grains_in_space_are_compared_in_the_same_shells():
+    """Grains larger outside, shells whose radius varies by 20 %: two particles each have the same volume.
+
+    Whole grains stand for it, of which those at the surface, half of all at most, are in or out: 4 standard errors.
+    In shells of their own, particles of these keys differ in volume by factors of 2.4 and 4.7.
+    """
+    bundle = load_bundle("nmc811-radial").with_parameters(
+        shell_scale_nm=2 * math.sqrt(math.pi) * 1500 + 3818.24, shell_sigma=0.12,
+        grain_intensity_knots_nm=(0.0, 1500.0), grain_intensity_factors=(2.0, 0.5),
+    )  # fmt: skip
+    drawn = []
+    real = validation.grain_samples
+
+    def kept(*arguments, **options):
+        drawn.append(real(*arguments, **options))
+        return drawn[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(validation, "grain_samples", kept)
+        space = comparison.InSpace(bundle, {}, 2, particles=2)
+        truth, own = drawn[:2], len(drawn)
+        space.compare(bundle)
+    for one, other in zip(truth, drawn[own:], strict=True):
+        volumes = one["volume_nm3"]
+        assert abs(other["volume_nm3"].sum() - volumes.sum()) < 4 * math.sqrt(len(volumes)) * volumes.mean()
+        assert not np.array_equal(other["volume_nm3"], volumes)

@@ -170,6 +170,14 @@ class TestSamples:
         for name in (*validation.OF_GRAINS, "radius_nm"):
             np.testing.assert_array_equal(samples[name], np.concatenate([t[name].values for t in tables]))
 
+    def test_of_particles_in_given_shells_are_those_of_grains_drawn_in_them(self, small_bundle):
+        model = ParticleModel.from_bundle(small_bundle)
+        shells = [model.shells.draw(8, index) for index in (5, 6)]
+        samples = grain_samples(model, 3, 2, 100.0, start=1, shells=shells)
+        particles = [model.draw_in(shell, 3, index) for index, shell in zip((1, 2), shells, strict=True)]
+        tables = [describe_grains(p.voxelize(100.0), 100.0, p.grid(100.0)[1]) for p in particles]
+        np.testing.assert_array_equal(samples["volume_nm3"], np.concatenate([t.volume_nm3.values for t in tables]))
+
     @pytest.mark.parametrize(
         ("found", "truth", "message"),
         [

@@ -99,6 +99,24 @@ class TestKept:
         assert abs(sum(volume) - sum(expected)) < 4 * math.sqrt(sum(expected))
 
 
+class TestShell:
+    def test_a_particle_is_its_grains_drawn_in_its_shell(self, any_model):
+        assert same(any_model.draw(6, 1), any_model.draw_in(any_model.shells.draw(6, 1), 6, 1))
+
+    def test_grains_of_another_key_fill_a_given_shell(self, any_model):
+        """Those of the key, as far as both are stored; whole grains stand for the volume within a facet's depth."""
+        shell = any_model.shells.draw(6, 1)
+        found, own = any_model.draw_in(shell, 7, 2), any_model.draw(7, 2)
+        assert np.array_equal(found.coefficients_nm, shell.coefficients_nm)
+        assert not np.array_equal(own.coefficients_nm, shell.coefficients_nm)
+        shared = min(len(found.seeds_nm), len(own.seeds_nm))
+        assert shared > 100
+        assert np.array_equal(found.seeds_nm[:shared], own.seeds_nm[:shared])
+        # Each of the grains that a shell cuts, about half of those kept, is in or out as a whole.
+        volumes = found.volumes_nm3[found.kept].astype(float)
+        assert abs(volumes.sum() - shell.volume_nm3) < 4 * math.sqrt(len(volumes)) * volumes.mean()
+
+
 class TestWindow:
     def test_larger_first_margins_give_the_same_record(self, any_model, monkeypatch):
         before = any_model.draw(6, 1)
