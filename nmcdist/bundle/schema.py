@@ -26,7 +26,8 @@ from nmcdist.faults import MOST_FAULTS, proposal, shown
 SCHEMA_VERSION = 1
 HARMONIC_DEGREES = 9  # l = 1..9; Z_00 has a law of its own
 NET_NEIGHBOURS = 12
-NET_INPUTS = NET_NEIGHBOURS * (3 + 2)  # a displacement and two noises for each neighbour; |s| may follow them
+NET_INPUTS = NET_NEIGHBOURS * (3 + 2)  # a displacement and two noises for each neighbour
+NET_MORE = (0, 1, 2, 3)  # inputs that may follow: |s|, which makes their number odd, then the grain's own two noises
 NET_OUTPUTS = 4  # the diagonal and the offset
 MOST_UNEQUAL = 100.0  # ratio of the intensities of a bundle: lattices are as fine as the densest seeds need everywhere
 
@@ -403,7 +404,7 @@ def _check_arrays(records: Mapping[str, ArrayRecord], arrays: Mapping[str, np.nd
 def _check_layers(records: Mapping[str, ArrayRecord]) -> None:
     """Raise ValueError unless the records are those of a fully connected net to NET_OUTPUTS.
 
-    It comes from NET_INPUTS, or from one more: the distance from the centre.
+    It comes from NET_INPUTS and NET_MORE: the distance from the centre, the grain's own two noises, neither or both.
     """
     layers = max(1, math.ceil(len(records) / 2))
     names = [f"{kind}_{layer}" for layer in range(layers) for kind in ("weight", "bias")]
@@ -413,7 +414,7 @@ def _check_layers(records: Mapping[str, ArrayRecord]) -> None:
         if records[name].dtype != "float32":
             raise ValueError(f"arrays.{name}: found {records[name].dtype}, expected float32")
     first = records["weight_0"].shape
-    width = NET_INPUTS + (len(first) == 2 and first[1] == NET_INPUTS + 1)
+    width = NET_INPUTS + (first[1] - NET_INPUTS if len(first) == 2 and first[1] - NET_INPUTS in NET_MORE else 0)
     for layer in range(layers):
         weight, bias = records[f"weight_{layer}"].shape, records[f"bias_{layer}"].shape
         rows: int | str = NET_OUTPUTS if layer == layers - 1 else weight[0] if len(weight) == 2 and weight[0] else "n"

@@ -10,6 +10,9 @@ from nmcdist.bundle.schema import NET_INPUTS, NET_NEIGHBOURS, NET_OUTPUTS
 from nmcdist.calibration.pytorch import nn, torch
 from nmcdist.calibration.soft import CHANNELS
 
+# Of a grain's own noises: its neighbours have 24 of theirs, amid which two would hardly show at the start.
+_OWN_WEIGHT = 3.0
+
 
 class MarkerGenerator(nn.Module):
     """G_net of Algorithm 1: what the net is told of a seed becomes D and r, within ranges.
@@ -22,33 +25,38 @@ class MarkerGenerator(nn.Module):
         Mean spacing of the seeds in pixels, the unit of displacements.
     sees_distance : bool
         Whether it is told how far the seed is from the centre.
+    own_noise : bool
+        Whether it sees the noises of the grain itself.
     widths : sequence of int
         Of the hidden layers.
     diagonal_range, offset_range : tuple of float
         Of the entries of D, and of r in squared pixels.
     """
 
+    seen: torch.Tensor
     scale: torch.Tensor
     shift: torch.Tensor
     low: torch.Tensor
     high: torch.Tensor
 
     def __init__(
-        self, spacing: float, *, sees_distance: bool, widths: Sequence[int], diagonal_range: tuple[float, float],
-        offset_range: tuple[float, float],
+        self, spacing: float, *, sees_distance: bool, own_noise: bool = False, widths: Sequence[int],
+        diagonal_range: tuple[float, float], offset_range: tuple[float, float],
     ) -> None:  # fmt: skip
         super().__init__()
-        self.inputs = NET_INPUTS + sees_distance
-        sizes = [self.inputs, *widths, NET_OUTPUTS]
+        seen = [*range(NET_INPUTS)] + [NET_INPUTS] * sees_distance + [NET_INPUTS + 1, NET_INPUTS + 2] * own_noise
+        sizes = [len(seen), *widths, NET_OUTPUTS]
         self.layers = [nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
         for k, layer in enumerate(self.layers):
             self.add_module(f"layer_{k}", layer)
         unit, middle = math.sqrt(12), -math.sqrt(3)  # bring uniform noise to a variance of 1 and a mean of 0
-        scale = torch.tensor(([1 / spacing] * 3 + [unit, unit]) * NET_NEIGHBOURS + [0.4 / spacing])[: self.inputs]
-        shift = torch.tensor(([0.0] * 3 + [middle, middle]) * NET_NEIGHBOURS + [-2.7])[: self.inputs]
+        own, own_middle = _OWN_WEIGHT * unit, _OWN_WEIGHT * middle
+        scale = torch.tensor(([1 / spacing] * 3 + [unit, unit]) * NET_NEIGHBOURS + [0.4 / spacing, own, own])[seen]
+        shift = torch.tensor(([0.0] * 3 + [middle, middle]) * NET_NEIGHBOURS + [-2.7, own_middle, own_middle])[seen]
         low = torch.tensor([diagonal_range[0]] * 3 + [offset_range[0]])
         high = torch.tensor([diagonal_range[1]] * 3 + [offset_range[1]])
-        for name, tensor in {"scale": scale, "shift": shift, "low": low, "high": high}.items():
+        buffers = {"seen": torch.tensor(seen), "scale": scale, "shift": shift, "low": low, "high": high}
+        for name, tensor in buffers.items():
             self.register_buffer(name, tensor)
         # Nearly round grains to begin with, amid the ranges, but not all alike: where noise does nothing, the gradient
         # with respect to it is 0 by symmetry.
@@ -57,8 +65,8 @@ class MarkerGenerator(nn.Module):
             self.layers[-1].bias[:] = torch.tensor([-0.45, -0.45, -0.45, -0.65])
 
     def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return D (n, 3) and r (n,) from inputs (n, 61)."""
-        x = inputs[:, : self.inputs] * self.scale + self.shift
+        """Return D (n, 3) and r (n,) from inputs (n, 63), of which it takes those that it sees."""
+        x = inputs[:, self.seen] * self.scale + self.shift
         for layer in self.layers[:-1]:
             x = torch.relu(layer(x))
         out = self.low + (self.high - self.low) * torch.sigmoid(self.layers[-1](x))

@@ -38,12 +38,17 @@ class NetSettings(_Frozen):
         Of the hidden layers; those of the paper are lost.
     sees_distance : bool
         Whether it is told the distance of the seed from the centre, without which no law can depend on it.
+    own_noise : bool
+        Whether it sees the two noises of the grain itself, not only those of its neighbours (the paper's). Needed for
+        grains of several sizes, with a wide `offset_range`: r counts against D, so that offsets of x squared pixels
+        among round grains take x times the entries of D.
     diagonal_range, offset_range : tuple of float
         Of the entries of D, and of r in squared pixels.
     """
 
     widths: Widths = (64, 64)
     sees_distance: bool = True
+    own_noise: bool = False
     diagonal_range: Range = (1.0, 10.0)
     offset_range: Range = (0.0, 50.0)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.bundle.schema import MOST_UNEQUAL
+from nmcdist.bundle.schema import MOST_UNEQUAL, NET_INPUTS
 from nmcdist.calibration.baselines import SECTION_DENSITY
 from nmcdist.calibration.counts import hats
 from nmcdist.calibration.losses import Mismatch, discriminator_loss, generator_loss
@@ -168,7 +168,7 @@ class _Trainer:
         self.training = Training(profile or starting_intensity(self.visible), self.visible)
         net = recipe.net
         self.net = MarkerGenerator(
-            spacing, sees_distance=net.sees_distance, widths=net.widths,
+            spacing, sees_distance=net.sees_distance, own_noise=net.own_noise, widths=net.widths,
             diagonal_range=net.diagonal_range, offset_range=net.offset_range,
         ).to(device)  # fmt: skip
         self.average = {name: p.detach().clone() for name, p in self.net.named_parameters()}
@@ -277,7 +277,7 @@ class _Trainer:
         diagonals, offsets = self.net(torch.from_numpy(seeds.inputs).to(self.device))
         frames = torch.from_numpy(seeds.frames.astype(np.float32)).to(self.device)
         windows = SoftWindows(places, seeds, matrix_entries(diagonals, frames), offsets, self.recipe.temperature)
-        return windows, _unlike_noise(torch.log(diagonals), seeds.inputs[:, -1])
+        return windows, _unlike_noise(torch.log(diagonals), seeds.inputs[:, NET_INPUTS])
 
     def _places(self, count: int, generator: np.random.Generator) -> Places:
         return self.measured.turned_windows(count, self.recipe.window, generator)[0]

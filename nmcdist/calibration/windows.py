@@ -73,9 +73,9 @@ class Seeds:
         Seeds that can have a share in their window.
     starts : ndarray of int64, shape (b + 1,)
         Row of the first seed of each window.
-    inputs : ndarray of float32, shape (n, 61)
-        What Algorithm 1 tells the net of each: displacement of each of the nearest seeds in the grain's frame, and
-        that seed's noise; last, the distance from the centre.
+    inputs : ndarray of float32, shape (n, 63)
+        What a net may see of each: displacement of each of the nearest seeds in the grain's frame, and that seed's
+        noise (Algorithm 1); the distance from the centre; the grain's own noise.
     frames : ndarray of float64, shape (n, 3, 3)
         Q of Eq. (12).
     """
@@ -98,7 +98,7 @@ def seeds_around(places: Places, intensity: float | IntensityProfile, generator:
         Seeds per cubed pixel.
     generator : numpy.random.Generator
     """
-    near, everything, neighbours, starts, known = [], [], [], [0], 0
+    near, everything, neighbours, own, starts, known = [], [], [], [], [0], 0
     for centre in places.centres:
         middle, half = np.array([*centre, 0.0]), np.array([places.size / 2, places.size / 2, 0.0])
         lowest, highest = _intensities(intensity, centre, places.size)
@@ -119,10 +119,12 @@ def seeds_around(places: Places, intensity: float | IntensityProfile, generator:
         near.append(points[:m])
         everything.append(points)
         neighbours.append(rows + known)
+        own.append(known + np.arange(m))
         starts.append(starts[-1] + m)
         known += count
     first = np.concatenate(near)
-    frames, inputs = net_inputs(first, np.concatenate(everything), np.concatenate(neighbours), generator)
+    itself, nearest = np.concatenate(own), np.concatenate(neighbours)
+    frames, inputs = net_inputs(first, np.concatenate(everything), itself, nearest, generator)
     return Seeds(first, np.array(starts), inputs, frames)
 
 
@@ -147,7 +149,7 @@ def _thinned(
 
 
 def net_inputs(
-    seeds: np.ndarray, everything: np.ndarray, neighbours: np.ndarray, generator: np.random.Generator
+    seeds: np.ndarray, everything: np.ndarray, own: np.ndarray, neighbours: np.ndarray, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return frames and inputs of Algorithm 1, with turns and noises drawn.
 
@@ -155,7 +157,9 @@ def net_inputs(
     ----------
     seeds : ndarray of float64, shape (n, 3)
     everything : ndarray of float64, shape (m, 3)
-        The seeds that neighbours are among.
+        All seeds that have noise.
+    own : ndarray of int, shape (n,)
+        Rows of the seeds themselves in `everything`.
     neighbours : ndarray of int, shape (n, 12)
         Rows of the nearest seeds in `everything`, the nearest first.
     generator : numpy.random.Generator
@@ -163,14 +167,14 @@ def net_inputs(
     Returns
     -------
     frames : ndarray of float64, shape (n, 3, 3)
-    inputs : ndarray of float32, shape (n, 61)
+    inputs : ndarray of float32, shape (n, 63)
     """
     frames = radial_frames(seeds, math.pi * generator.random(len(seeds)))
     noise = generator.random((len(everything), 2))
     turned = np.einsum("nab,nkb->nka", frames, everything[neighbours] - seeds[:, None])
     heard = np.concatenate([turned, noise[neighbours]], axis=2).reshape(len(seeds), -1)
     distance = np.sqrt((seeds**2).sum(axis=1, keepdims=True))
-    return frames, np.concatenate([heard, distance], axis=1).astype(np.float32)
+    return frames, np.concatenate([heard, distance, noise[own]], axis=1).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -126,7 +126,8 @@ class RadialMarkers:
 class MarkerNet:
     """Algorithm 1: a fully connected net turns the nearest seeds, seen in the grain's frame, into D and r.
 
-    A net with one input more gets the distance |s| from the centre too, without which no law can depend on it.
+    A net with one input more gets the distance |s| from the centre too, without which no law can depend on it; one with
+    two more, after that, the grain's own noises, without which grains among the same neighbours are alike.
     Layer k computes `weights[k]` (out, in) times its input plus `biases[k]` (out,), in float32.
     """
 
@@ -213,8 +214,12 @@ def _run_net(seeds, frames, neighbours, noise, inverse_unit, first, widths, pack
                 n += 1
             here[n], here[n + 1] = noise[j, 0], noise[j, 1]
             n += 2
-        if widths[0] > n:
+        more = widths[0] - n
+        if more % 2 == 1:
             here[n] = np.float32(math.sqrt(s0 * s0 + s1 * s1 + s2 * s2) * inverse_unit)
+            n += 1
+        if more >= 2:
+            here[n], here[n + 1] = noise[first + i, 0], noise[first + i, 1]
         place = 0
         for layer in range(1, len(widths)):
             width, wide = widths[layer - 1], widths[layer]

@@ -139,6 +139,7 @@ class TestArrays:
     ("arrays", "message"),
     [
         (layers(59, 8, 4), r"weight_0: found shape \(8, 59\), expected \(8, 60\)"),
+        (layers(64, 8, 4), r"weight_0: found shape \(8, 64\), expected \(8, 60\)"),
         (layers(60, 8, 5), r"weight_1: found shape \(5, 8\), expected \(4, 8\)"),
         ({**layers(60, 8, 4), "bias_0": np.zeros(7, np.float32)}, r"bias_0: found shape \(7,\), expected \(8,\)"),
         ({**layers(60, 8, 4), "weight_1": np.zeros((4, 9), np.float32)}, r"found shape \(4, 9\), expected \(4, 8\)"),

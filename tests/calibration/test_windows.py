@@ -106,22 +106,24 @@ def net_bundle_with(arrays):
     return Bundle.model_validate({**content, **changes}).with_arrays(arrays)
 
 
+@pytest.mark.parametrize("own_noise", [True, False])
 @pytest.mark.parametrize("sees_distance", [True, False])
-def test_the_generator_in_training_is_the_net_that_particles_are_drawn_with(sees_distance):
+def test_the_generator_in_training_is_the_net_that_particles_are_drawn_with(sees_distance, own_noise):
     import torch
 
     from nmcdist.calibration.networks import MarkerGenerator
 
     torch.manual_seed(4)
     net = MarkerGenerator(
-        8.0, sees_distance=sees_distance, widths=(32, 16), diagonal_range=(1.0, 10.0), offset_range=(0.0, 50.0)
-    )
+        8.0, sees_distance=sees_distance, own_noise=own_noise, widths=(32, 16), diagonal_range=(1.0, 10.0),
+        offset_range=(0.0, 50.0),
+    )  # fmt: skip
     with torch.no_grad():
         net.layers[-1].weight *= 45
     seeds = 20 * np.random.default_rng(0).standard_normal((200, 3))
     rows = nearest(seeds, 12)[0]
     rng = np.random.default_rng(8)
-    frames, inputs = net_inputs(seeds, seeds, rows, rng)
+    frames, inputs = net_inputs(seeds, seeds, np.arange(200), rows, rng)
     rng = np.random.default_rng(8)
     turns, noise = rng.random(200), rng.random((200, 2))
     diagonals, offsets = (x.detach().numpy() for x in net(torch.from_numpy(inputs)))

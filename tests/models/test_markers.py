@@ -34,8 +34,11 @@ def algorithm_1(bundle, seeds, noise, gammas, i):
     near = [j for j in np.argsort(distance, kind="stable") if j != i][:12]
     turn = frame(seeds[i], gammas[i])
     x = np.concatenate([np.concatenate([turn @ (seeds[j] - seeds[i]) / p.length_unit_nm, noise[j]]) for j in near])
-    if arrays["weight_0"].shape[1] > len(x):
+    more = arrays["weight_0"].shape[1] - len(x)
+    if more in (1, 3):
         x = np.append(x, np.linalg.norm(seeds[i]) / p.length_unit_nm)
+    if more in (2, 3):
+        x = np.append(x, noise[i])
     for k in range(len(arrays) // 2):
         x = arrays[f"weight_{k}"] @ x + arrays[f"bias_{k}"]
         if k < len(arrays) // 2 - 1:
@@ -59,10 +62,16 @@ class TestMarkerNet:
             assert offsets[i] == pytest.approx(offset, rel=1e-4)
         assert np.ptp(diagonals, axis=0).min() > 0.5
 
-    def test_a_net_with_one_input_more_sees_the_distance_from_the_centre(self, net_bundle):
+    @pytest.mark.parametrize(
+        ("more", "largest"), [(1, [0.05]), (2, [1.0, -2.0]), (3, [0.05, 1.0, -2.0])], ids=["distance", "noise", "both"]
+    )
+    def test_a_net_with_more_inputs_sees_the_distance_from_the_centre_and_its_own_noise(
+        self, net_bundle, more, largest
+    ):
         weight = net_bundle.arrays["weight_0"]
-        column = np.linspace(-0.05, 0.05, len(weight), dtype=np.float32)[:, None]
-        arrays = {**net_bundle.arrays, "weight_0": np.hstack([weight, column])}
+        columns = np.linspace(-1, 1, len(weight), dtype=np.float32)[:, None] * np.array(largest, np.float32)
+        arrays = {**net_bundle.arrays, "weight_0": np.hstack([weight, columns])}
+        assert arrays["weight_0"].shape[1] == 60 + more
         records = {name: ArrayRecord.of(array, "1", "assumed") for name, array in arrays.items()}
         content = net_bundle.model_dump(by_alias=True)
         sees = Bundle.model_validate({**content, "arrays": records}).with_arrays(arrays)
