@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nmcdist.calibration.recipe import GrainRecipe, load_grain_recipe
+from nmcdist.calibration.recipe import GrainRecipe, NetSettings, load_grain_recipe
 
 FOLDER = Path(__file__).parents[2] / "catalogs" / "calibrations"
 
@@ -12,6 +12,12 @@ FOLDER = Path(__file__).parents[2] / "catalogs" / "calibrations"
 def test_the_recipe_of_the_energy_distance_is_the_default():
     recipe = load_grain_recipe(FOLDER / "grains-energy.yaml")
     assert recipe == GrainRecipe(title=recipe.title)
+
+
+def test_the_recipe_for_several_sizes_differs_in_the_net_only():
+    recipe = load_grain_recipe(FOLDER / "grains-sizes.yaml")
+    net = NetSettings(own_noise=True, offset_range=(0.0, 300.0))
+    assert recipe == GrainRecipe(name=recipe.name, title=recipe.title, net=net)
 
 
 def test_the_adversarial_recipe_is_what_the_paper_prints():
