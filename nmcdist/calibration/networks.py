@@ -12,6 +12,8 @@ from nmcdist.calibration.soft import CHANNELS
 
 # Of a grain's own noises: its neighbours have 24 of theirs, amid which two would hardly show at the start.
 _OWN_WEIGHT = 3.0
+# Of the weights of r where a grain's own noise is seen: from a narrower start, some trainings end with one size.
+_OFFSET_SPREAD = 5.0
 
 
 class MarkerGenerator(nn.Module):
@@ -62,6 +64,8 @@ class MarkerGenerator(nn.Module):
         # with respect to it is 0 by symmetry.
         with torch.no_grad():
             self.layers[-1].weight *= 0.3
+            if own_noise:
+                self.layers[-1].weight[3] *= _OFFSET_SPREAD
             self.layers[-1].bias[:] = torch.tensor([-0.45, -0.45, -0.45, -0.65])
 
     def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
