@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,10 +174,12 @@ def run(recipe: Path, out: Path, resume: bool, partition: str | None, **options:
 
 
 def _part(text: str) -> tuple[int, int]:
-    k, slash, n = text.partition("/")
-    if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
-        raise PlanError(f"partition: found {text!r}, expected K/N with 1 <= K <= N, as 2/8")
-    return int(k), int(n)
+    from nmcdist.faults import shown
+
+    found = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise PlanError(f"partition: found {shown(text)}, expected K/N with 1 <= K <= N, as 2/8")
+    return int(found[1]), int(found[2])
 
 
 @cli.command()
@@ -327,22 +330,27 @@ def report(store: Path, out: Path | None, resolution_study: bool) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 def export(store: Path, items: tuple[str, ...], file_format: str, out: Path | None, **options: Any) -> None:
     """Write items of STORE to files that other programs read."""
-    from nmcdist.datasets.items import default_name, export_item
+    from nmcdist.datasets.items import default_name, export_item, item_count
 
-    numbers = _numbers(items)
+    numbers = _numbers(items, item_count(store))
     for item in numbers:
         target = out if out is None or len(numbers) == 1 else out / default_name(store, item, file_format)
         click.echo(export_item(store, item, file_format, target, **options))
 
 
-def _numbers(texts: tuple[str, ...]) -> list[int]:
-    """Return the items that texts such as 3 and 5-9 name."""
+def _numbers(texts: tuple[str, ...], count: int) -> list[int]:
+    """Return the items, of so many, that texts such as 3 and 5-9 name."""
+    from nmcdist.faults import shown
+
     numbers: list[int] = []
     for text in texts:
-        first, dash, last = text.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise InputError(f"item: found {text!r}, expected a number from 0 or a range as 0-9")
-        numbers += range(int(first), int(last or first) + 1)
+        found = re.fullmatch("([0-9]{1,12})(?:-([0-9]{1,12}))?", text)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+        if first > last:
+            raise InputError(f"item: found {shown(text)}, expected a number from 0 or a range as 0-9")
+        if last >= count:
+            raise InputError(f"item: found {text}, expected items from 0 to {count - 1}")
+        numbers += range(first, last + 1)
     return list(dict.fromkeys(numbers))
 
 

@@ -41,11 +41,26 @@ def local_path(path: str | os.PathLike[str], error: type[NmcdistError] = InputEr
         text = None
     if not isinstance(text, str):
         raise error(f"path: found {path!r}, expected text or a pathlib.Path")
-    if "\0" in text:
-        raise error(f"{text!r}: contains a NUL character, expected a path")
+    if any(ord(character) < 32 for character in text):
+        raise error(f"{text!a}: contains a control character, expected a path")
     if _URL.match(text):
         raise error(f"{text}: is a URL, expected a path on this machine (a mounted folder works)")
     return Path(text)
+
+
+def named_path(path: str | os.PathLike[str], error: type[NmcdistError] = InputError) -> Path:
+    """Return a path on this machine whose last part is a name: of ``.`` that of the folder.
+
+    Raises
+    ------
+    error
+        As :func:`local_path`, and for the root of the file system.
+    """
+    found = local_path(path, error)
+    found = found if found.name else found.absolute()
+    if not found.name:
+        raise error(f"{found}: is the root of the file system, expected a store")
+    return found
 
 
 def ordinary_file(path: str | os.PathLike[str], error: type[NmcdistError] = InputError) -> Path:

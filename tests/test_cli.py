@@ -200,7 +200,10 @@ def test_export_writes_a_file_and_names_it(nmcdist, store, tmp_path):
     target = tmp_path / "a.npy"
     assert nmcdist("export", store, "--item", 1, "--format", "npy", "--out", target) == (0, f"{target}\n", "")
     assert np.load(target).shape == (24, 20, 28)
-    assert refused(nmcdist("export", store, "--item", 9), "item 9 does not exist, expected 0 to 3")
+    assert refused(nmcdist("export", store, "--item", 9), "item: found 9, expected items from 0 to 3")
+    assert refused(nmcdist("export", store, "--item", "0-99999999999"), "expected items from 0 to 3")
+    for text in ("3-1", "9" * 5000, "0-" + "9" * 5000, "1-", "\u0663"):
+        assert refused(nmcdist("export", store, "--item", text), "expected a number from 0 or a range as 0-9")
     assert refused(nmcdist("export", store, "--item", 1, "--format", "gif"), "found 'gif'")
 
 
@@ -294,10 +297,12 @@ def test_particles_are_made_verified_described_and_exported(nmcdist, particle_re
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("--item", "7", "--format", "stl"), "item 7 does not exist, expected 0 to 4"),
+        (("--item", "7", "--format", "stl"), "item: found 7, expected items from 0 to 4"),
         (("--item", "x", "--format", "stl"), "item: found 'x', expected a number from 0 or a range"),
         (("--item", "0", "--format", "dxf"), "format: found 'dxf', expected one of"),
         (("--item", "0", "--format", "stl", "--voxel-size-nm", "1e6"), "expected at most the particle's"),
+        (("--item", "0", "--format", "stl", "--voxel-size-nm", "1e-300"), "expected at least 0.001 nm"),
+        (("--item", "0", "--format", "tiff", "--voxel-size-nm", "0.1"), "of memory"),
     ],
 )
 def test_exports_of_particles_that_cannot_be_are_refused(nmcdist, made_particles, tmp_path, arguments, complaint):

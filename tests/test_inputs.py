@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from nmcdist.errors import BundleError, InputError
-from nmcdist.inputs import local_path, ordinary_file, read_text
+from nmcdist.inputs import local_path, named_path, ordinary_file, read_text
 
 
 @pytest.mark.parametrize("url", ["s3://bucket/x", "gs://b/x", "https://host/x.zarr", "file:///tmp/x", "zip::s3://b/x"])
@@ -19,7 +19,7 @@ def test_local_paths_pass(path):
     assert local_path(path) == Path(path)
 
 
-@pytest.mark.parametrize("path", [3, None, b"data", "a\0b"])
+@pytest.mark.parametrize("path", [3, None, b"data", "a\0b", "a\n\nb"])
 def test_no_path_is_refused(path):
     with pytest.raises(InputError, match="path"):
         local_path(path)
@@ -43,3 +43,10 @@ def test_text_is_bounded_and_utf_8(tmp_path):
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not a UTF-8 text file"):
         read_text(path)
+
+
+def test_the_root_has_no_name_and_the_working_folder_has_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert named_path(".") == tmp_path
+    with pytest.raises(InputError, match="/: is the root of the file system"):
+        named_path("/")

@@ -3,20 +3,22 @@
 import csv
 import difflib
 import io
-import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from nmcdist.calibration.sections import Section
 from nmcdist.errors import InputError
-from nmcdist.inputs import read_text
+from nmcdist.faults import shown
+from nmcdist.inputs import local_path, read_text
+from nmcdist.json_text import load_json
+from nmcdist.yaml_text import load_yaml
 
 _UNITS = ("px", "nm")
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?")
 _COLUMNS = {unit: ["name", f"y_{unit}", f"x_{unit}"] for unit in _UNITS}
 _FORM = "name,y_px,x_px or name,y_nm,x_nm as the header of a .csv file"
 _MAPPING = "unit (px or nm) and centres (name: [y, x]) in a .json or .yaml file"
@@ -82,50 +84,50 @@ def read_centres(path: str | Path) -> Centres:
     InputError
         If the file cannot be read, is not of this form, gives a name twice, or a place is no finite number.
     """
-    path = Path(path)
-    text = read_text(path)
+    path = local_path(path)
     if path.suffix.lower() == ".csv":
-        return _of_table(text, str(path))
+        return _of_table(read_text(path), str(path))
     if path.suffix.lower() not in (".json", ".yaml", ".yml"):
         raise InputError(f"{path}: extension is {path.suffix!r}, expected .csv, .json or .yaml")
-    try:
-        content = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be parsed ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict) or set(content) != {"unit", "centres"}:
-        found = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
-        raise InputError(f"{path}: found {found}, expected {_MAPPING}")
+    content = load_json(path) if path.suffix.lower() == ".json" else load_yaml(path)
+    if set(content) != {"unit", "centres"}:
+        raise InputError(f"{path}: found the fields {', '.join(sorted(content)[:9]) or 'none'}, expected {_MAPPING}")
     unit, places = content["unit"], content["centres"]
     if unit not in _UNITS:
-        raise InputError(f"{path}: unit: found {unit!r}, expected px or nm")
+        raise InputError(f"{path}: unit: found {shown(unit)}, expected px or nm")
     if not isinstance(places, dict) or not places:
         raise InputError(f"{path}: centres: found {type(places).__name__}, expected names with [y, x]")
-    return Centres({str(name): _place(str(path), str(name), place) for name, place in places.items()}, unit, str(path))
+    return Centres({name: _place(str(path), name, place) for name, place in places.items()}, unit, str(path))
 
 
 def _of_table(text: str, source: str) -> Centres:
-    rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(map(str.strip, row))]
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(map(str.strip, row))]
+    except csv.Error as error:
+        raise InputError(f"{source}: is not a table ({error})") from None
     unit = next((unit for unit, columns in _COLUMNS.items() if rows and rows[0] == columns), None)
     if unit is None:
         raise InputError(f"{source}: found {','.join(rows[0]) if rows else 'nothing'!r}, expected {_FORM}")
     places: dict[str, tuple[float, float]] = {}
     for row in rows[1:]:
-        if row[0] in places:
-            raise InputError(f"{source}: {row[0]!r} is given twice, expected one centre per section")
-        places[row[0]] = _place(source, row[0], row[1:])
+        if not row[0] or row[0] in places:
+            what = f"{shown(row[0])} is given twice" if row[0] else "found a line without a name"
+            raise InputError(f"{source}: {what}, expected one centre per section")
+        places[row[0]] = _place(source, row[0], [_number(cell) for cell in row[1:]])
     if not places:
         raise InputError(f"{source}: found no centre, expected one line per section")
     return Centres(places, unit, source)
 
 
+def _number(cell: str) -> Any:
+    """Return the number that a cell holds, or the cell."""
+    return float(cell) if _NUMBER.fullmatch(cell) else cell
+
+
 def _place(source: str, name: str, values: Any) -> tuple[float, float]:
-    numbers: list[float] = []
-    if isinstance(values, list) and len(values) == 2:
-        for value in values:
-            try:
-                numbers.append(math.nan if isinstance(value, bool) else float(value))
-            except (TypeError, ValueError, OverflowError):
-                break
-    if len(numbers) != 2 or not all(map(math.isfinite, numbers)):
-        raise InputError(f"{source}: {name!r} has the centre {values!r}, expected two finite numbers, y and x")
-    return numbers[0], numbers[1]
+    """Return y and x; text is no number, nor are true, NaN and infinities."""
+    is_pair = isinstance(values, list) and len(values) == 2
+    if not (is_pair and all(type(value) in (int, float) and math.isfinite(value) for value in values)):
+        found = f"[{', '.join(map(shown, values[:9]))}]" if isinstance(values, list) else shown(values)
+        raise InputError(f"{source}: {shown(name)} has the centre {found}, expected two finite numbers, y and x")
+    return float(values[0]), float(values[1])

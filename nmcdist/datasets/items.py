@@ -1,20 +1,25 @@
 """Export of an item of a store of either kind: the voxels of a volume, or whatever a particle's record renders to."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
+
 from nmcdist.datasets import meshes
 from nmcdist.datasets.export import LABEL_FORMATS, SUFFIXES, export_labels, export_volume
-from nmcdist.datasets.files import replacing
+from nmcdist.datasets.files import readable_bytes, replacing
+from nmcdist.datasets.layout import SAMPLE
 from nmcdist.datasets.particles import is_particle_store, read_grains, read_particle
-from nmcdist.datasets.store import read_attributes
-from nmcdist.errors import InputError, StoreError
+from nmcdist.datasets.store import open_store, read_attributes
+from nmcdist.errors import InputError, PlanError, StoreError
 from nmcdist.inputs import local_path
 
 SHELL_FORMATS = ("shell-stl", "shell-ply")
 TABLE_FORMATS = ("csv",)
 ITEM_FORMATS = (*LABEL_FORMATS, *SHELL_FORMATS, *TABLE_FORMATS)
 VOXEL_SIZE_NM = 50.0
+_BYTES_PER_VOXEL = 8  # labels, and as much again while their pieces are merged
 SHELL_LEVEL = 5  # 10,242 directions
 _SUFFIXES = {**SUFFIXES, "shell-stl": "-shell.stl", "shell-ply": "-shell.ply", "csv": "-grains.csv"}
 
@@ -61,6 +66,8 @@ def export_item(
     ------
     InputError
         If the format is unknown, an option does not go with it, or the target exists already.
+    PlanError
+        If the voxels of the item do not fit in memory.
     StoreError
         If the store has no such item, it is damaged, or the target cannot be written.
     """
@@ -75,7 +82,8 @@ def export_item(
     title = f"{read_attributes(store)['name']} item {item}"
     if file_format in LABEL_FORMATS:
         particle, voxel = read_particle(store, item), VOXEL_SIZE_NM if voxel_size_nm is None else voxel_size_nm
-        _, origin = particle.grid(voxel)
+        shape, origin = particle.grid(voxel)
+        _check_memory(shape, voxel)
         return export_labels(
             lambda: particle.voxelize(voxel), voxel, origin, file_format, target, title=title, label=label,
             smoothing=smoothing, elements=elements, overwrite=overwrite,
@@ -86,6 +94,17 @@ def export_item(
     if file_format in TABLE_FORMATS:
         return _write_table(store, item, target)
     return _write_shell(store, item, file_format, target, title)
+
+
+def item_count(store: Path) -> int:
+    """Return the number of items of a store.
+
+    Raises
+    ------
+    StoreError
+        If there is no such store.
+    """
+    return int(open_store(store).sizes[SAMPLE])
 
 
 def default_name(store: Path, item: int, file_format: str) -> str:
@@ -101,6 +120,15 @@ def default_name(store: Path, item: int, file_format: str) -> str:
     if file_format not in _SUFFIXES:
         raise InputError(f"format: found {file_format!r}, expected one of {', '.join(ITEM_FORMATS)}")
     return f"{read_attributes(store)['name']}-{item:05d}{_SUFFIXES[file_format]}"
+
+
+def _check_memory(shape: tuple[int, int, int], voxel_size_nm: float) -> None:
+    needed, there = _BYTES_PER_VOXEL * math.prod(shape), psutil.virtual_memory().available
+    if needed > there:
+        raise PlanError(
+            f"voxel_size_nm: at {voxel_size_nm:g} nm the item takes {readable_bytes(needed)} of memory, "
+            f"{readable_bytes(there)} are free; take larger voxels"
+        )
 
 
 def _refuse(given: Mapping[str, object], where: str) -> None:

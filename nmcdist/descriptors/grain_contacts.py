@@ -118,9 +118,9 @@ def _count_contacts(end, row, first, shape, rows):
 
 @njit(cache=True, nogil=True)
 def _count_within(keys, counts, end, row, begin, stop, rows):
-    used = 0
+    used, face, pairs = 0, np.int64(0), np.int64(1)  # typed, so that `_add` is compiled once
     for k in range(begin, stop - 1):
-        used += _add(keys, counts, row[k], row[k + 1], 0, 1, rows)
+        used += _add(keys, counts, row[k], row[k + 1], face, pairs, rows)
     return used
 
 

@@ -125,10 +125,12 @@ def _merge_shells(voxels, starts, caps):
         old, new = 0, starts[r - 1]
         for i in range(caps.shape[1]):
             if new < starts[r] and voxels[new, 3] >= caps[r - 1, old, 3]:
-                caps[r, i] = voxels[new]
+                for k in range(4):  # copying a row would take seconds to compile
+                    caps[r, i, k] = voxels[new, k]
                 new += 1
             elif caps[r - 1, old, 3] > 0:
-                caps[r, i] = caps[r - 1, old]
+                for k in range(4):
+                    caps[r, i, k] = caps[r - 1, old, k]
                 old += 1
 
 
@@ -187,9 +189,10 @@ def _survey(radius2, z, y, near, far, best, least):
     """Write the largest neighbours of each kind, packed with their directions, and the smallest of six."""
     nz, ny, nx = radius2.shape
     row = radius2[z, y]
-    near[:] = EMPTY
-    far[:] = EMPTY
-    least[:] = row
+    for x in range(nx):
+        near[x] = EMPTY
+        far[x] = EMPTY
+        least[x] = row[x]
     for dz in range(-1, 2):
         for dy in range(-1, 2):
             if (dz != 0 or dy != 0) and 0 <= z + dz < nz and 0 <= y + dy < ny:
@@ -272,12 +275,11 @@ def _paint(radius2, cover, marks, root, caps, first, last, directions, kinds, fr
     """Raise the planes first <= z < last of the cover by the caps of all balls."""
     nz, ny, nx = radius2.shape
     margin = root[len(root) - 1]
-    flat = cover.reshape(-1)
-    strides = np.array([ny * nx, nx, 1])
-    steps = np.zeros((len(frames), 3), np.int64)
+    flat, none = cover.reshape(-1), np.int64(0)  # of a plain 0 `_paint_rows` would be compiled twice
+    steps = np.empty((len(frames), 3), np.int64)
     for k in range(len(frames)):
         for i in range(3):
-            steps[k, i] = (frames[k, i] * strides).sum()
+            steps[k, i] = (frames[k, i, 0] * ny + frames[k, i, 1]) * nx + frames[k, i, 2]
     # A strip of rows at a time, so that what is painted stays in the cache.
     for strip in range(0, ny, STRIP):
         for z in range(max(0, first - margin), min(nz, last + margin)):
@@ -288,11 +290,11 @@ def _paint(radius2, cover, marks, root, caps, first, last, directions, kinds, fr
                         continue
                     r = radius2[z, y, x]
                     if mark == ALONE:
-                        _paint_rows(cover, root, z, y, x, r, 0, 0, 0, 0, first, last)
+                        _paint_rows(cover, root, z, y, x, r, none, none, none, none, first, last)
                         continue
                     k = mark - LED
-                    dz, dy, dx = directions[k]
-                    leading = radius2[z + dz, y + dy, x + dx]
+                    dz, dy, dx = directions[k, 0], directions[k, 1], directions[k, 2]
+                    leading = np.int64(radius2[z + dz, y + dy, x + dx])
                     if r >= caps.shape[1] or caps[kinds[k], r, CAP_VOXELS, 3] >= leading:
                         _paint_rows(cover, root, z, y, x, r, leading, dz, dy, dx, first, last)
                         continue
@@ -335,9 +337,8 @@ def _paint_rows(cover, root, z, y, x, r, leading, vz, vy, vx, first, last):
     """
     _, ny, nx = cover.shape
     inner = np.int64(r) - 1
-    other = np.int64(leading)
     v2 = vz * vz + vy * vy + vx * vx
-    plane = (inner + v2 - other) >> 1
+    plane = (inner + v2 - leading) >> 1
     low, high = _extent(inner, vz, v2, plane)
     for a in range(max(low, first - z), min(high, last - 1 - z) + 1):
         disc = inner - a * a
@@ -346,7 +347,7 @@ def _paint_rows(cover, root, z, y, x, r, leading, vz, vy, vx, first, last):
             row = cover[z + a, y + b]
             half = root[disc - b * b]
             begin, end = max(0, x - half), min(nx - 1, x + half) + 1
-            covered = other - 1 - (a - vz) * (a - vz) - (b - vy) * (b - vy)
+            covered = leading - 1 - (a - vz) * (a - vz) - (b - vy) * (b - vy)
             if covered < 0:
                 for c in range(begin, end):
                     row[c] = max(row[c], r)

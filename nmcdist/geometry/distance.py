@@ -63,13 +63,15 @@ def _across_planes(distance, first, last):
     nz, _, nx = distance.shape
     rows = np.empty((nz, nx), np.uint16)
     lowered = np.empty((nz, nx), np.uint16)  # whole, so that its rows are known to be contiguous
-    largest = 0
+    largest = np.int64(0)
     for y in range(first, last):
         for z in range(nz):
-            rows[z] = distance[z, y]
+            for x in range(nx):  # copying a row would take seconds to compile
+                rows[z, x] = distance[z, y, x]
         largest = max(largest, _envelope(rows, lowered))
         for z in range(nz):
-            distance[z, y] = lowered[z]
+            for x in range(nx):
+                distance[z, y, x] = lowered[z, x]
     return largest
 
 

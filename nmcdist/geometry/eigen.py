@@ -40,9 +40,9 @@ def _diagonalise(matrices, values, vectors):
     axes = np.empty((k, k))
     for i in range(len(matrices)):
         m = matrices[i]
-        axes[:] = 0.0
         for a in range(k):
-            axes[a, a] = 1.0
+            for b in range(k):
+                axes[a, b] = 1.0 if a == b else 0.0
         for _ in range(_SWEEPS):
             turned = False
             for p in range(k - 1):
@@ -56,7 +56,8 @@ def _diagonalise(matrices, values, vectors):
                 if m[a, a] > m[largest, largest]:
                     largest = a
             values[i, j] = m[largest, largest]
-            vectors[i, j] = axes[:, largest]
+            for a in range(k):  # copying a column would take seconds to compile
+                vectors[i, j, a] = axes[a, largest]
             m[largest, largest] = -np.inf
 
 

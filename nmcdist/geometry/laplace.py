@@ -276,6 +276,14 @@ def _lay_out(codes, half_resistances, starts, first, last, carries, out):
 
 
 @_jit
+def _sum(row):
+    total = 0.0
+    for i in range(row.size):
+        total += row[i]
+    return total
+
+
+@_jit
 def _gather(k, j, colour, u, own, other, total, weight):
     """For each cell of a row: the sum of conductance times neighbour's potential, and of the conductances."""
     one = np.float32(1.0)
@@ -320,7 +328,7 @@ def _smooth(begin, end, resistance, residual, red, correction, partial):
                 value = (r[i] + total[i]) / weight[i] if weight[i] > 0 else np.float32(0)
                 z[i] = value
                 product[i] += np.float64(value) * r[i]
-        partial[k - 1] = product.sum()
+        partial[k - 1] = _sum(product)
 
 
 @_jit
@@ -337,7 +345,7 @@ def _apply(begin, end, resistance, direction, red, image, partial):
                 value = weight[i] * p[i] - total[i]
                 q[i] = value
                 product[i] += np.float64(value) * p[i]
-        partial[k - 1] = product.sum()
+        partial[k - 1] = _sum(product)
 
 
 @_jit
@@ -363,7 +371,7 @@ def _update(begin, end, step, short, direction, image, inverse, potential, resid
                 r[i] = value
                 z[i] = value * d[i]
                 inflow[i] += value
-        partial[k - 1] = inflow.sum()
+        partial[k - 1] = _sum(inflow)
 
 
 @_jit
@@ -479,23 +487,24 @@ def _store(k, j, axis, row, faces):
 @_jit
 def _coarsen(begin, end, resistance, faces, finest, nz, ny, width, out):
     row = np.empty(width, out.dtype)
+    along_z, along_y, along_x = np.int64(0), np.int64(1), np.int64(2)  # typed, so that `_store` is compiled once
     for kc in range(begin, end):
         for jc in range(1, out.shape[2] - 1):
             row[:] = 0
             for j in range(2 * jc - 1, min(2 * jc, ny) + 1):
                 _add_z(min(2 * kc - 1, nz + 1), j, resistance, faces, finest, row)
-            _store(kc, jc, 0, row, out)
+            _store(kc, jc, along_z, row, out)
             if kc == out.shape[1] - 1:
                 continue
             row[:] = 0
             for k in range(2 * kc - 1, min(2 * kc, nz) + 1):
                 _add_y(k, 2 * jc - 1, resistance, faces, finest, row)
-            _store(kc, jc, 1, row, out)
+            _store(kc, jc, along_y, row, out)
             row[:] = 0
             for k in range(2 * kc - 1, min(2 * kc, nz) + 1):
                 for j in range(2 * jc - 1, min(2 * jc, ny) + 1):
                     _add_x(k, j, resistance, faces, finest, row)
-            _store(kc, jc, 2, row, out)
+            _store(kc, jc, along_x, row, out)
 
 
 # ---- Coarse levels -----------------------------------------------------------------------------------------
@@ -577,7 +586,7 @@ def _restrict(begin, end, faces, source, potential, source_below, potential_belo
 def _solve_coarsest(faces, source, potential, sweeps):
     for sweep in range(2 * sweeps):
         colour = sweep & 1 if sweep < sweeps else 1 - (sweep & 1)
-        _relax(1, source.shape[1] - 1, faces, source, potential, colour)
+        _relax(np.int64(1), source.shape[1] - 1, faces, source, potential, colour)
 
 
 # ---- Residual, fluxes and power in double precision --------------------------------------------------------
@@ -621,8 +630,8 @@ def _cross(k, resistance, black, red, flux, power):
             drop_to_red = black[k - 1, j, i] - red[k, j, i]
             flux_row[i] += to_black * drop_to_black + to_red * drop_to_red
             power_row[i] += to_black * drop_to_black**2 + to_red * drop_to_red**2
-    flux[k - 1] = flux_row.sum()
-    power[k - 1] = power_row.sum()
+    flux[k - 1] = _sum(flux_row)
+    power[k - 1] = _sum(power_row)
 
 
 @_jit
@@ -651,4 +660,4 @@ def _evaluate(begin, end, resistance, black, red, residual, inverse, flux, power
                 inverse[k, j, i] = 1.0 / weight if weight > 0 else 0.0
                 power_row[i] += front * from_front**2 + back * from_back**2
                 power_row[i] += left * from_left**2 + right * from_right**2
-        power[k - 1] += power_row.sum()
+        power[k - 1] += _sum(power_row)

@@ -67,7 +67,8 @@ def widest_from_face(distance2: np.ndarray, axis: int, enough: int | None = None
     following = np.empty(distance2.size, dtype=np.int32 if distance2.size < 2**31 else np.int64)
     shape = np.array(distance2.shape)
     shape[axis] = 1
-    lowest = _flood(distance2, shape, distance2.size if enough is None else enough, widest, following)
+    heads = np.full(int(distance2.max()) + 1, -1)
+    lowest = _flood(distance2, shape, distance2.size if enough is None else enough, heads, widest, following)
     return widest, lowest
 
 
@@ -158,16 +159,15 @@ def _grown(array, length):
 
 
 @_jit
-def _flood(distance2, face, enough, widest, following):
+def _flood(distance2, face, enough, heads, widest, following):
     """Write the widest paths from the voxels of the face; return the level down to which they are known.
 
     Voxels are taken from the widest down, so the first path to come to a voxel is its widest, and each voxel
-    is listed once: a list for each width, linked through `following`.
+    is listed once: a list for each width, from `heads` (-1: empty) on, linked through `following`.
     """
     nz, ny, nx = distance2.shape
     distance, flat = distance2.reshape(-1), widest.reshape(-1)
-    level = np.int64(distance2.max())
-    heads = np.full(level + 1, -1, np.int64)
+    level = np.int64(len(heads) - 1)
     for z in range(face[0]):
         for y in range(face[1]):
             for x in range(face[2]):

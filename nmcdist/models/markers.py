@@ -201,7 +201,10 @@ def _fill_diagonals(seeds, uniforms, inner, outer, transition, sigma, diagonals)
 @_jit
 def _run_net(seeds, frames, neighbours, noise, inverse_unit, first, widths, packed, low, high, outputs):
     """Sum over the inputs one after the other, for all outputs of a layer side by side: one order of sums always."""
-    here, there = np.empty(widths.max(), np.float32), np.empty(widths.max(), np.float32)
+    most = widths[0]
+    for width in widths:
+        most = max(most, width)
+    here, there = np.empty(most, np.float32), np.empty(most, np.float32)
     for i in range(len(outputs)):
         s0, s1, s2 = seeds[first + i, 0], seeds[first + i, 1], seeds[first + i, 2]
         n = 0

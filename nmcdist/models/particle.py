@@ -24,6 +24,7 @@ from nmcdist.models.pieces import merge_pieces
 from nmcdist.models.shell import Shell, ShellModel
 
 STEPS_PER_SPACING = 4  # of the lattice, spacing intensity^(-1/3) / 4: changing it changes which grains are kept
+_SMALLEST_VOXEL_NM = 0.001  # as in recipes
 _EDGE = 3.0  # spacings of the seeds that the lattice goes beyond the shell at first
 _COST = 2.2  # squared spacings times the mean of D: a cost that is seldom exceeded
 
@@ -94,7 +95,7 @@ class Particle:
         Raises
         ------
         InputError
-            If the voxel size is not positive, or larger than the particle.
+            If the voxel size is below 0.001 nm, or larger than the particle.
         """
         voxel = self._voxel(voxel_size_nm)
         low = np.floor(self.box_nm[0].astype(np.float64) / voxel).astype(int)
@@ -184,6 +185,8 @@ class Particle:
     def _voxel(self, voxel_size_nm: Any) -> float:
         voxel_size_nm = check_length("voxel_size_nm", voxel_size_nm)
         extent = float((self.box_nm[1] - self.box_nm[0]).min())
+        if voxel_size_nm < _SMALLEST_VOXEL_NM:
+            raise InputError(f"voxel_size_nm: found {voxel_size_nm} nm, expected at least {_SMALLEST_VOXEL_NM} nm")
         if self.kept.any() and voxel_size_nm > extent:
             raise InputError(f"voxel_size_nm: found {voxel_size_nm} nm, expected at most the particle's {extent:g} nm")
         return voxel_size_nm

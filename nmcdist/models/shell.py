@@ -350,7 +350,15 @@ def _reject(coefficients, harmonics, rule_harmonics, rule_weights, minimum_volum
         if not rejected[i]:
             continue
         sphere.sum_rows(coefficients[i], harmonics, radii)
-        if radii.min() <= 0.0:
+        if _lowest(radii) <= 0.0:
             continue
         sphere.sum_rows(coefficients[i], rule_harmonics, nodes)
         rejected[i] = sphere.volume_from_radii(nodes, rule_weights) < minimum_volume
+
+
+@njit(cache=True, nogil=True)
+def _lowest(values):
+    lowest = values[0]
+    for value in values:
+        lowest = min(lowest, value)
+    return lowest

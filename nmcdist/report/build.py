@@ -8,7 +8,7 @@ from nmcdist.datasets.metadata import one_line
 from nmcdist.datasets.particles import is_particle_store
 from nmcdist.errors import InputError, NmcdistError, StoreError
 from nmcdist.extras import need
-from nmcdist.inputs import local_path
+from nmcdist.inputs import local_path, named_path
 from nmcdist.report.particles import report_particles
 from nmcdist.report.volumes import report_volumes
 
@@ -50,7 +50,7 @@ def build_report(
         If what draws the figures is not installed.
     """
     need("report", "a report")
-    store = local_path(store)
+    store = named_path(store, StoreError)
     folder = local_path(out_dir) if out_dir else store.with_name(store.stem + "-report")
     is_of_particles = is_particle_store(store)
     if is_of_particles and voxel_sizes_nm:

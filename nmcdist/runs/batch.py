@@ -15,6 +15,7 @@ import yaml
 
 from nmcdist.errors import PlanError
 from nmcdist.extras import need
+from nmcdist.json_text import load_json
 from nmcdist.runs import credentials
 from nmcdist.runs.cluster import Resources
 from nmcdist.runs.deployment import LOOPBACK, QUEUES, Deployment
@@ -86,16 +87,12 @@ def scheduler_address(deployment: Deployment) -> str:
         return deployment.address
     path = deployment.scheduler_file
     try:
-        found = json.loads(Path(str(path)).read_text(encoding="utf-8"))["address"]
-    except OSError as error:
-        raise PlanError(
-            f"scheduler_file: {path}: {error.strerror}; `dask scheduler --scheduler-file {path}` writes it"
-        ) from None
-    except (ValueError, KeyError, TypeError):
-        raise PlanError(
-            f"scheduler_file: {path}: found no address in it, expected what `dask scheduler` wrote"
-        ) from None
-    return str(found)
+        found = load_json(str(path), PlanError, limit=1 << 20).get("address")
+    except PlanError as error:
+        raise PlanError(f"scheduler_file: {error}; `dask scheduler --scheduler-file {path}` writes it") from None
+    if not isinstance(found, str):
+        raise PlanError(f"scheduler_file: {path}: found no address in it, expected what `dask scheduler` wrote")
+    return found
 
 
 def job_class(deployment: Deployment) -> tuple[Any, dict[str, Any]]:

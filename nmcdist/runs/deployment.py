@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from nmcdist.datasets.files import parsed_bytes
 from nmcdist.errors import RecipeError
-from nmcdist.faults import fault_lines
+from nmcdist.faults import fault_lines, shown
 from nmcdist.yaml_text import load_yaml
 
 Kind = Literal["local", "slurm", "pbs", "lsf", "sge", "htcondor", "kubernetes", "scheduler"]
@@ -27,15 +27,15 @@ def parsed_seconds(text: str) -> int:
     ValueError
         If it is none of these. "12:00" is refused, since queues disagree whether those are hours or minutes.
     """
-    clock = re.fullmatch(r"(?:(\d+)-)?(\d+):([0-5]?\d):([0-5]?\d)", text.strip())
-    amount = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h|d)", text.strip())
+    clock = re.fullmatch(r"(?:([0-9]{1,9})-)?([0-9]{1,9}):([0-5]?[0-9]):([0-5]?[0-9])", text.strip())
+    amount = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(s|min|h|d)", text.strip())
     if clock:
         days, hours, minutes, seconds = (int(part or 0) for part in clock.groups())
         value = 86400 * days + 3600 * hours + 60 * minutes + seconds
     elif amount:
         value = round(float(amount[1]) * _UNITS[amount[2]])
     else:
-        raise ValueError(f"found {text!r}, expected a time as 12:00:00, 2-12:00:00, 90min or 2d")
+        raise ValueError(f"found {shown(text)}, expected a time as 12:00:00, 2-12:00:00, 90min or 2d")
     if not 0 < value <= _LONGEST_S:
         raise ValueError(f"found {text!r}, expected a time of at most a year, and not none")
     return value

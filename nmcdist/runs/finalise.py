@@ -11,6 +11,7 @@ from nmcdist.datasets.folder import Folder, refuse_all_but_folders
 from nmcdist.datasets.integrity import GROUP, is_damaged, refuse_links, write_manifest
 from nmcdist.datasets.store import consolidate, read_attributes, write_coordinates
 from nmcdist.errors import StoreError
+from nmcdist.inputs import named_path
 from nmcdist.runs.journal import Journal
 from nmcdist.runs.plan import maker_of
 from nmcdist.runs.work import Plan
@@ -30,6 +31,9 @@ class Paths:
     """
 
     store: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "store", named_path(self.store, StoreError))
 
     @property
     def wip(self) -> Path:

@@ -50,20 +50,20 @@ def test_held_out_sections_may_be_named_too(tmp_path):
         ("c.csv", "name,y,x\na.ang,1,2\n", "found 'name,y,x', expected name,y_px,x_px or name,y_nm,x_nm"),
         ("c.csv", "", "found 'nothing', expected name,y_px"),
         ("c.csv", "name,y_px,x_px\n", "found no centre"),
-        ("c.csv", "name,y_px,x_px\na.ang,1\n", r"'a.ang' has the centre \['1'\], expected two finite numbers"),
+        ("c.csv", "name,y_px,x_px\na.ang,1\n", r"'a.ang' has the centre \[1.0\], expected two finite numbers"),
         ("c.csv", "name,y_px,x_px\na.ang,1,nan\n", "expected two finite numbers"),
         ("c.csv", "name,y_px,x_px\na.ang,1,2\na.ang,1,2\n", "'a.ang' is given twice"),
         ("c.csv", "name,y_px,x_px\na.amg,1,2\n", "names 'a.amg', expected the file of a section; did you mean 'a.ang'"),
         ("c.csv", "name,y_px,x_px\na.ang,20,2\n", "row 20, column 2, expected a place in its 20 x 30 pixels"),
         ("c.csv", "name,y_nm,x_nm\na.ang,2,-40\n", "column -0.8, expected a place"),
-        ("c.json", "{", "cannot be parsed"),
-        ("c.json", "[1]", "found list, expected unit"),
-        ("c.json", json.dumps({"a.ang": [1, 2]}), r"found \['a.ang'\], expected unit"),
+        ("c.json", "{", "not valid JSON"),
+        ("c.json", "[1]", "found list, expected a JSON object"),
+        ("c.json", json.dumps({"a.ang": [1, 2]}), "found the fields a.ang, expected unit"),
         ("c.yaml", "unit: um\ncentres: {a.ang: [1, 2]}", "unit: found 'um', expected px or nm"),
         ("c.yaml", "unit: px\ncentres: []", "centres: found list, expected names"),
         ("c.yaml", "unit: px\ncentres: {a.ang: [true, 2]}", r"\[True, 2\], expected two finite numbers"),
         ("c.yaml", "unit: px\ncentres: {a.ang: 5}", "expected two finite numbers"),
-        ("c.yaml", "a: b: c", "cannot be parsed"),
+        ("c.yaml", "a: b: c", "not valid YAML"),
         ("c.txt", "name,y_px,x_px\na.ang,1,2\n", "extension is '.txt', expected .csv, .json or .yaml"),
     ],
 )
@@ -76,5 +76,30 @@ def test_what_is_wrong_is_named_in_one_line(tmp_path, name, text, fault):
 
 
 def test_a_file_that_is_none_is_refused(tmp_path):
+    (tmp_path / "c.csv").mkdir()
     with pytest.raises(InputError, match="is a folder"):
-        read_centres(tmp_path)
+        read_centres(tmp_path / "c.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.yaml", "unit: px\ncentres: {a: [010, 1]}\n"),
+        ("c.yaml", "unit: px\ncentres: {a: [1_0, 1]}\n"),
+        ("c.yaml", "unit: px\ncentres: {a: [12:30, 1]}\n"),
+        ("c.yaml", "unit: px\ncentres: {a: ['7', 1]}\n"),
+        ("c.yaml", "unit: px\ncentres: {a: [1, 2], a: [3, 4]}\n"),
+        ("c.yaml", "unit: px\ncentres:\n  z: &a [x, x]\n  y: [*a, *a]\n"),
+        ("c.json", '{"unit": "px", "centres": {"a": [1, 2], "a": [3, 4]}}'),
+        ("c.json", '{"unit": "px", "centres": {"a": ["7", 2]}}'),
+        ("c.csv", "name,y_px,x_px\na,1_0,2\n"),
+        ("c.csv", "name,y_px,x_px\na,\u0663,2\n"),
+        ("c.csv", "name,y_px,x_px\n,1,2\n"),
+        ("c.csv", f"name,y_px,x_px\n{'a' * 200_000},1,2\n"),
+    ],
+)  # fmt: skip
+def test_values_that_readers_take_differently_and_names_that_are_none_are_refused(tmp_path, name, text):
+    with pytest.raises(InputError) as caught:
+        read_centres(written(tmp_path, name, text))
+    assert len(str(caught.value)) < 400
+    assert len(str(caught.value).splitlines()) == 1

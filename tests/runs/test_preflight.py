@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import stat
 import sys
@@ -11,7 +12,7 @@ import time
 import psutil
 import pytest
 
-from nmcdist.errors import NmcdistError, PlanError
+from nmcdist.errors import MissingPackageError, NmcdistError, PlanError
 from nmcdist.runs import preflight
 from nmcdist.runs.connect import connected
 from nmcdist.runs.deployment import Deployment
@@ -135,10 +136,15 @@ def there(**where):
 
 def test_a_scheduler_file_that_is_none_is_refused(tmp_path):
     path = tmp_path / "scheduler.json"
-    assert complaint(there(scheduler_file=str(path))).startswith(f"scheduler_file: {path}: No such file")
-    for text in ("{", "[]", "{}"):
+    assert complaint(there(scheduler_file=str(path))).startswith(f"scheduler_file: {path}: there is no such file")
+    faults = {"{": "not valid JSON", "[]": "found list", "{}": "no address", '{"address": 1}': "no address"}
+    for text, fault in faults.items():
         path.write_text(text)
-        assert "found no address" in complaint(there(scheduler_file=str(path)))
+        assert fault in complaint(there(scheduler_file=str(path)))
+    assert "is a device" in complaint(there(scheduler_file="/dev/zero"))
+    path.unlink()
+    os.mkfifo(path)
+    assert "is a named pipe" in complaint(there(scheduler_file=str(path)))
 
 
 def test_an_address_where_nothing_or_something_else_listens_is_refused(tmp_path, monkeypatch):
@@ -185,7 +191,9 @@ def test_a_missing_package_is_an_error_that_names_the_extra(module, kind, extra,
 
     monkeypatch.delattr(nmcdist.runs, "jobs", raising=False)
     monkeypatch.setitem(sys.modules, module, None)
-    assert f"pip install 'nmcdist[{extra}]'" in complaint(Deployment(kind=kind, **KINDS[kind]))
+    with pytest.raises(MissingPackageError) as caught:
+        preflight.preflight(*both(Deployment(kind=kind, **KINDS[kind])))
+    assert f"pip install 'nmcdist[{extra}]'" in str(caught.value)
 
 
 @pytest.fixture(scope="module")
