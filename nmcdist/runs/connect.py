@@ -7,6 +7,7 @@ import contextlib
 import functools
 import logging
 import signal
+import threading
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -94,6 +95,7 @@ def connected(
     # Its defaults have to be there before any is changed: else they would go with the changes at the end.
     import distributed  # noqa: F401
 
+    _outlive_closed_sockets()
     kind = "queue" if deployment.kind in QUEUES else deployment.kind
     with dask.config.set(_settings(deployment, resources)), _quiet_logs(), contextlib.ExitStack() as stack:
         try:
@@ -104,6 +106,15 @@ def connected(
             raise StoreError(f"the Dask workers did not start: {type(error).__name__}: {error}") from None
         stack.enter_context(client.as_current())
         yield client
+
+
+def _outlive_closed_sockets() -> None:
+    """Make writing to a socket that the other end has closed an error again, as Python does when it starts.
+
+    Libraries that the user's process holds, Gmsh for one, set the signal back to what ends the process.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 
 def patience_s(deployment: Deployment) -> float:

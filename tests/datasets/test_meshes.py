@@ -11,7 +11,7 @@ import trimesh
 from scipy.spatial import cKDTree
 
 from nmcdist.datasets.export import export_labels
-from nmcdist.errors import InputError
+from nmcdist.errors import InputError, MissingPackageError
 from nmcdist.geometry.surfaces import label_surface
 from tests.geometry.test_surfaces import BOXES, GRAINS
 
@@ -232,6 +232,6 @@ def test_a_single_grain_has_no_interfaces(tmp_path, opened):
 
 def test_a_missing_meshio_is_named_with_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "meshio", None)
-    with pytest.raises(InputError, match=r"found no meshio, expected it installed: pip install 'nmcdist\[export\]'"):
+    with pytest.raises(MissingPackageError, match=r"format vtu needs meshio: pip install 'nmcdist\[export\]'"):
         export("vtu", tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -1,8 +1,10 @@
 """Runs on Dask: the same bytes however the work is spread, whoever dies on the way, and nothing left behind."""
 
 import contextlib
+import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -414,3 +416,15 @@ def test_workers_without_the_package_are_named_in_one_line(tmp_path, monkeypatch
         "the workers cannot take the job: No module named 'nmcdist'; their environment or image needs nmcdist as it "
         "is here"
     )
+
+
+def test_a_signal_that_a_library_set_back_does_not_end_the_driver():
+    """Gmsh does so; a write to a worker that is gone would end the process without a word."""
+    libc = ctypes.CDLL(None)
+    libc.signal.restype, libc.signal.argtypes = ctypes.c_void_p, (ctypes.c_int, ctypes.c_void_p)
+    libc.signal(signal.SIGPIPE, None)  # SIG_DFL
+    with connected(*both(Deployment(workers=1, threads_per_worker=1, memory_per_worker="512MiB"))):
+        left, right = socket.socketpair()
+        right.close()
+        with left, pytest.raises(BrokenPipeError):
+            left.send(b"x")
