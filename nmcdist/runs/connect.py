@@ -7,8 +7,8 @@ import contextlib
 import functools
 import logging
 import signal
-import threading
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ import trimesh
 from scipy.spatial import cKDTree
 
 from nmcdist.datasets.export import export_labels
-from nmcdist.errors import InputError, MissingPackageError
+from nmcdist.errors import MissingPackageError
 from nmcdist.geometry.surfaces import label_surface
 from tests.geometry.test_surfaces import BOXES, GRAINS
 
