@@ -24,7 +24,7 @@ from nmcdist.datasets.catalog_file import (
     read_catalog_file,
 )
 from nmcdist.datasets.files import write_text
-from nmcdist.datasets.integrity import manifest_hash, read_manifest
+from nmcdist.datasets.integrity import manifest_hash, read_manifest, refuse_links
 from nmcdist.datasets.store import dask_chunks, open_lazily, read_attributes, read_origin
 from nmcdist.errors import CatalogError
 from nmcdist.inputs import local_path
@@ -167,12 +167,13 @@ def add_entry(catalog: Path, store: Path) -> str:
     Raises
     ------
     StoreError
-        If the store is not finished or of another format.
+        If the store is not finished, of another format, or holds links, pipes or devices.
     CatalogError
         If the catalog is there but :func:`open_catalog` does not open it, or it could not hold the store.
     """
     attributes = read_attributes(store)
     read_manifest(store)
+    refuse_links(store)
     _, bundle = read_origin(store)
     name = str(attributes["name"])
     with _locked(catalog):

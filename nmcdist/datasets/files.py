@@ -62,6 +62,46 @@ def read_bytes(path: Path, limit: int) -> bytes:
         return stream.read(limit + 1)
 
 
+def refuse_special(root: Path, name: str, known: set[str] | None = None) -> None:
+    """Refuse what stands in the place of a file below a folder, or of a folder on the way to it; missing is no error.
+
+    Parameters
+    ----------
+    root : Path
+        May be a link itself, and be reached through links.
+    name : str
+        Path of the file relative to `root`.
+    known : set of str, optional
+        Folders that are not looked at again; those that are found to be folders are added.
+
+    Raises
+    ------
+    StoreError
+        If the file is a link, a pipe, a socket or a device, or is reached through what is no folder of its own.
+    """
+    known = set() if known is None else known
+    parts = name.split("/")
+    folders = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
+    for folder in (folder for folder in folders if folder not in known):
+        mode = _mode_of(root / folder)
+        if mode is None:
+            return
+        if not stat.S_ISDIR(mode):
+            raise StoreError(f"{root / folder}: is {kind_of(mode)}, expected a folder")
+        known.add(folder)
+    mode = _mode_of(root / name)
+    if mode is not None and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise StoreError(f"{root / name}: is {kind_of(mode)}, expected an ordinary file")
+
+
+def _mode_of(path: Path) -> int | None:
+    """Return the mode of a path itself, not of what it links to; None if it is missing or out of reach."""
+    try:
+        return path.lstat().st_mode
+    except OSError:
+        return None
+
+
 def record_of_handle(handle: int) -> FileRecord:
     """Read an open file from its beginning and return its record."""
     digest, size = hashlib.sha256(), 0

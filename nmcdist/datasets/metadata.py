@@ -1,5 +1,6 @@
 """What the metadata of a store says, checked: anyone may have edited it and sealed the store again."""
 
+import hashlib
 import json
 import math
 import re
@@ -15,6 +16,7 @@ METADATA_LIMIT = 64 << 20  # bytes of one metadata file; those of a store with a
 _LONGEST = 2**62
 _MOST_ITEMS = 100_000  # in one file, as recipes have it
 _TEXTS = ("name", "title", "version", "bundle", "bundle_hash", "recipe", "recipe_hash", "fingerprint")
+_TEXTS_OF_LATER = ("bundle_title", "bundle_calibrated_on", "nmcdist_version")  # which older stores may lack
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,99}$")  # as recipes have it: names of files are made of it
 _LABELLED = {"sample", "axis", "phase", "conduction", "statistic", "cut_height"}
 _ARRAY = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
@@ -85,7 +87,7 @@ def checked_attributes(attributes: dict[str, Any], where: Path) -> None:
     StoreError
         With the first attribute that is wrong.
     """
-    for name in _TEXTS:
+    for name in (*_TEXTS, *(name for name in _TEXTS_OF_LATER if name in attributes)):
         if not isinstance(attributes.get(name), str):
             raise StoreError(f"{where}: attribute {name!r}: found {shown(attributes.get(name))}, expected text")
     if not _NAME.match(attributes["name"]):
@@ -113,6 +115,29 @@ def checked_recipe(recipe: Any, where: Path) -> dict[str, Any]:
         _field(recipe, ("volume", "shape"), where, lambda s: _is_shape(s, 1) and len(s) == 3, "three lengths in voxels")
         _field(recipe, ("volume", "voxel_size_nm"), where, _is_length, "a length in nm")
     return recipe
+
+
+def checked_bundle(bundle: Any, expected_hash: str, where: Path) -> dict[str, Any]:
+    """Return the bundle in the attributes of a store, if it is the one that their hash stands for.
+
+    Its units and sources are not checked: another version may have other ones, and the hash leaves them out.
+
+    Raises
+    ------
+    StoreError
+        If it is no bundle with a name, or has another hash than expected.
+    """
+    if not isinstance(bundle, dict) or not isinstance(bundle.get("name"), str):
+        raise StoreError(f"{where}: its attributes do not say how it was made (the bundle is no object with a name)")
+    content = {
+        "model": bundle.get("model"),
+        "parameters": _each(bundle.get("parameters"), "value", f"{where}: bundle: parameters"),
+        "arrays": _each(bundle.get("arrays", {}), "sha256", f"{where}: bundle: arrays"),
+    }
+    found = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()  # as Bundle.content_hash
+    if found != expected_hash:
+        raise StoreError(f"{where}: attribute 'bundle_hash': found {shown(expected_hash)}, but the bundle has {found}")
+    return bundle
 
 
 def checked_array(content: Any, where: Path | str) -> ArrayMetadata:
@@ -198,6 +223,13 @@ def _field(recipe: Any, names: tuple[str, ...], where: Path, fits: Any, expected
     found = _at(recipe, *names)
     if not fits(found):
         raise StoreError(f"{where}: recipe: {'.'.join(names)}: found {shown(found)}, expected {expected}")
+
+
+def _each(records: Any, field: str, where: str) -> dict[str, Any]:
+    """Return one field of each record by the record's name."""
+    if not isinstance(records, dict) or not all(isinstance(record, dict) for record in records.values()):
+        raise StoreError(f"{where}: found {shown(records)}, expected an object of objects")
+    return {name: record.get(field) for name, record in records.items()}
 
 
 def _is_whole(value: Any) -> bool:

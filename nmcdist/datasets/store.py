@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import hashlib
 import os
-import stat
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from zarr.codecs import ZstdCodec
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore
 
-from nmcdist.datasets.files import FileRecord
+from nmcdist.datasets.files import FileRecord, refuse_special
 from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.layout import (
     FORMAT_ATTRIBUTE,
@@ -32,6 +31,7 @@ from nmcdist.datasets.metadata import (
     arrays_of,
     checked_array,
     checked_attributes,
+    checked_bundle,
     checked_recipe,
     one_line,
     parsed_json,
@@ -39,7 +39,7 @@ from nmcdist.datasets.metadata import (
     strict_json,
 )
 from nmcdist.errors import StoreError
-from nmcdist.inputs import kind_of, local_path
+from nmcdist.inputs import local_path
 
 MANIFEST = "manifest.json"
 _LEAST_ENTRY = 90  # bytes that a file takes in the manifest, at least
@@ -51,14 +51,22 @@ class Written(dict[str, FileRecord]):
 
 
 class _Files(LocalStore):
-    """A store on disk whose files are ordinary: a pipe or a device in place of one is refused, not waited for."""
+    """A store on disk whose files are ordinary: a link, a pipe or a device in place of one is refused, not read."""
+
+    def __init__(self, root: Path, *, read_only: bool = False) -> None:
+        super().__init__(root, read_only=read_only)
+        self._folders: set[str] = set()  # that are known to be no links
 
     async def _open(self, *, mode: Any = None) -> None:
         await super(LocalStore, self)._open()  # which makes no folder: one that is gone stays gone
 
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Buffer | None:
-        await asyncio.to_thread(_refuse_special, self.root / key)
+        await asyncio.to_thread(refuse_special, self.root, key, self._folders)
         return await super().get(key, prototype, byte_range)
+
+
+class _MissingError(StoreError):
+    """A chunk has no file."""
 
 
 class _Complete(_Files):
@@ -70,7 +78,7 @@ class _Complete(_Files):
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Buffer | None:
         found = await super().get(key, prototype, byte_range)
         if found is None and "c" in key.split("/") and not key.endswith("zarr.json"):
-            raise StoreError(f"{self.root / key}: is missing, so its values are not known")
+            raise _MissingError(f"{self.root / key}: is missing, so its values are not known")
         return found
 
 
@@ -90,15 +98,6 @@ class _Recorder(_Files):
 
     async def delete_dir(self, prefix: str) -> None:
         await asyncio.to_thread(self._store.remove_tree, self._prefix + prefix)
-
-
-def _refuse_special(path: Path) -> None:
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise StoreError(f"{path}: is {kind_of(mode)}, expected an ordinary file")
 
 
 def create_store(path: Path | Folder, layout: Layout) -> None:
@@ -290,9 +289,7 @@ def read_origin(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         recipe, bundle = strict_json(attributes["recipe"]), strict_json(attributes["bundle"])
     except ValueError as error:
         raise StoreError(f"{path}: its attributes do not say how it was made ({one_line(error)})") from None
-    if not isinstance(bundle, dict) or not isinstance(bundle.get("name"), str):
-        raise StoreError(f"{path}: its attributes do not say how it was made (the bundle is no object with a name)")
-    return checked_recipe(recipe, path), bundle
+    return checked_recipe(recipe, path), checked_bundle(bundle, attributes["bundle_hash"], path)
 
 
 def open_store(path: str | os.PathLike[str]) -> Any:
@@ -324,9 +321,12 @@ def dask_chunks(path: Path) -> dict[str, int]:
     Raises
     ------
     StoreError
-        If the store was never finished, or its metadata calls for more files than it can hold.
+        If the store was never finished, its metadata calls for more files than it can hold, or the metadata of an
+        array is no ordinary file.
     """
     arrays = arrays_of(_read_group(path), path)
+    for file in (MANIFEST, *(f"{name}/zarr.json" for name in arrays)):
+        refuse_special(path, file)
     try:
         most = (path / MANIFEST).lstat().st_size // _LEAST_ENTRY
     except FileNotFoundError:
@@ -354,6 +354,8 @@ def open_lazily(path: Path, chunks: Mapping[str, int]) -> Any:
     with _quiet():
         try:
             return with_coordinates(xr.open_zarr(files, consolidated=True, zarr_format=3, chunks=dict(chunks)))
+        except StoreError:
+            raise
         except Exception as error:  # codecs and xarray raise what they like
             raise StoreError(f"{path}: cannot be opened ({one_line(error)})") from None
 
@@ -371,6 +373,7 @@ def read_block(store: Path, sample: int, box: Box | None = None) -> np.ndarray:
     StoreError
         If there is no such volume, it was never written, or its bytes are damaged.
     """
+    refuse_special(store, f"{VOLUME}/zarr.json")
     if not (store / VOLUME / "zarr.json").exists():
         raise StoreError(f"{store}: holds no volumes")
     array = _readable(store, VOLUME)
@@ -382,8 +385,10 @@ def read_block(store: Path, sample: int, box: Box | None = None) -> np.ndarray:
     region = _slices(box) if box else (slice(None), slice(None), slice(None))
     try:
         labels = np.asarray(array[(sample, *region)])
-    except StoreError:
+    except _MissingError:
         raise StoreError(f"{store}: the volume of item {sample} is incomplete") from None
+    except StoreError:
+        raise
     except Exception as error:  # codecs raise what they like: RuntimeError, ValueError, their own
         raise StoreError(f"{store}: the volume of item {sample} is damaged ({one_line(error)})") from None
     if labels.size and labels.max() == array.fill_value:
@@ -422,6 +427,7 @@ def gathered_metadata(store: Path) -> dict[str, Any]:
 
 def _readable(store: Path, name: str) -> zarr.Array:
     """Open an array whose metadata has been checked."""
+    refuse_special(store, f"{name}/zarr.json")
     try:
         metadata = checked_array(parsed_json(store / name / "zarr.json"), store / name)
     except FileNotFoundError:
@@ -429,7 +435,7 @@ def _readable(store: Path, name: str) -> zarr.Array:
     if not metadata.shape:
         raise StoreError(f"{store}: {name}: found no axes, expected at least one")
     try:
-        return zarr.open_array(store=_Complete(store / name, read_only=True), mode="r", zarr_format=3)
+        return zarr.open_array(store=_Complete(store, read_only=True), path=name, mode="r", zarr_format=3)
     except Exception as error:  # codecs raise what they like
         raise StoreError(f"{store}: {name}: cannot be opened ({one_line(error)})") from None
 

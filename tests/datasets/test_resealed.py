@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from nmcdist.datasets import export_item, open_store, read_grains, read_particle
 from nmcdist.datasets.catalog import add_entry
 from nmcdist.datasets.integrity import MOST_MISSING, verify
+from nmcdist.datasets.store import read_block
 from nmcdist.errors import StoreError
 from nmcdist.report import build_report
 from nmcdist.runs.parts import finalise_store, retry_failed
@@ -64,6 +66,12 @@ def drop(*keys):
     return change
 
 
+def other_bundle(group):
+    bundle = json.loads(group["attributes"]["bundle"])
+    bundle["parameters"]["mu"]["value"] += 0.25
+    return json.dumps(bundle)
+
+
 GRID = ("chunk_grid", "configuration", "chunk_shape")
 ARRAYS = {
     "a negative shape": put("shape", value=[-4, 24, 20, 28]),
@@ -108,6 +116,14 @@ GROUPS = {
     "a bundle that is a list": put("attributes", "bundle", value="[]"),
     "no bundle hash": drop("attributes", "bundle_hash"),
     "a title that is a number": put("attributes", "title", value=3),
+    **{
+        f"a {name} of {kind}": put("attributes", name, value=value)
+        for name in ("bundle_title", "bundle_calibrated_on", "nmcdist_version")
+        for kind, value in {"an object": {}, "a list": [], "null": None, "a number": 3}.items()
+    },
+    "a bundle hash of another bundle": put("attributes", "bundle_hash", value="0" * 64),
+    "a bundle without parameters": put("attributes", "bundle", value='{"name": "cba-cathode-2025"}'),
+    "a bundle of other parameters": lambda group: put("attributes", "bundle", value=other_bundle(group))(group),
     "a name that is a path": put("attributes", "name", value="../../precious"),
     "a name of two lines": put("attributes", "name", value="a\nb"),
     "a format that is true": put("attributes", "nmcdist_format", value=True),
@@ -305,6 +321,45 @@ def test_pipe_or_device_in_place_of_a_file_is_not_waited_for(bare, tmp_path, fil
     if file != "volume/c/0/0/0/0":
         assert isinstance(said["open"], StoreError) or file == "volume/zarr.json"
     assert isinstance(said["export"], StoreError) or file == "manifest.json"
+
+
+@pytest.mark.parametrize("place", ["volume", "volume/c", "volume/c/0", "volume/c/0/0/0/0", "volume/zarr.json"])
+def test_link_inside_a_store_is_not_followed(bare, tmp_path, place):
+    (bare / place).rename(tmp_path / "moved")
+    (bare / place).symlink_to(tmp_path / "moved")
+    said = f"^{re.escape(str(bare / place))}: is a link, expected (a folder|an ordinary file)[^\n]*$"
+    with pytest.raises(StoreError, match=said):
+        export_item(bare, 0, "npy", tmp_path / "a.npy")
+    with pytest.raises(StoreError, match=said):
+        add_entry(tmp_path / "catalog.yaml", bare)
+    with pytest.raises(StoreError, match=said), open_store(bare) as data:
+        data["volume"][0].load()
+
+
+def test_store_that_is_itself_reached_through_a_link_is_read(bare, tmp_path):
+    (tmp_path / "link").symlink_to(bare.parent)
+    (tmp_path / "link.zarr").symlink_to(tmp_path / "link" / bare.name)
+    expected = read_block(bare, 0)
+    for store in (tmp_path / "link" / bare.name, tmp_path / "link.zarr"):
+        assert (read_block(store, 0) == expected).all()
+        with open_store(store) as data:
+            assert (data["volume"][0].values == expected).all()
+        assert add_entry(tmp_path / "catalog.yaml", store) == "tiny"
+
+
+def test_link_to_a_coordinate_is_not_followed(bare, tmp_path):
+    (bare / "seed/c").rename(tmp_path / "moved")
+    (bare / "seed/c").symlink_to(tmp_path / "moved")
+    with pytest.raises(StoreError, match="seed/c: is a link, expected a folder"):
+        open_store(bare)
+
+
+def test_pipe_in_place_of_metadata_that_the_group_repeats_is_refused(bare, tmp_path):
+    (bare / "seed/zarr.json").unlink()
+    os.mkfifo(bare / "seed/zarr.json")
+    for ask in (open_store, lambda store: add_entry(tmp_path / "catalog.yaml", store)):
+        with pytest.raises(StoreError, match=r"seed/zarr\.json: is a named pipe, expected an? [^\n]*$"):
+            ask(bare)
 
 
 def test_huge_manifest_is_not_read(store):
