@@ -23,7 +23,7 @@ DESCRIPTORS = {"max_lag_nm": 160.0, "max_radius_nm": 160.0, "transport": False}
 
 
 def seal(store):
-    """Write the manifest anew, as anybody can: the checksums of what is there."""
+    """Write the manifest again, as anybody can: the checksums of what is there."""
     files = {}
     for path in sorted(p for p in store.rglob("*") if p.is_file() and p.name != "manifest.json"):
         data = path.read_bytes()
