@@ -282,7 +282,7 @@ def read_origin(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises
     ------
     StoreError
-        As :func:`read_attributes`; or if they cannot be read.
+        As :func:`read_attributes`; or if they cannot be read, or the bundle is not the one of the hash beside it.
     """
     attributes = read_attributes(path)
     try:
