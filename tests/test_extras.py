@@ -10,7 +10,15 @@ from nmcdist import extras
 from nmcdist.errors import MissingPackageError
 from tests.conftest import TINY
 
-BLOCKED = "import sys\nfor name in sys.argv.pop(1).split(','): sys.modules[name] = None\n"
+BLOCKED = """\
+import sys
+class Missing:
+    names = sys.argv.pop(1).split(",")
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+"""
 QUEUE = {"kind": "slurm", "workers": 1, "memory_per_worker": "1GiB", "walltime": "1:00:00"}
 PODS = {
     "kind": "kubernetes", "workers": 1, "memory_per_worker": "1GiB", "image": "i", "volume_claim": "v",
