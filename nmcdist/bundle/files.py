@@ -85,7 +85,7 @@ def _folder(name_or_path: str | Path) -> Path:
     except OSError as error:  # a path of impossible length
         raise BundleError(f"bundle {shown(str(path))}: cannot be read ({error.strerror})") from None
     raise BundleError(
-        f"bundle {shown(str(path))}: found neither a built-in bundle nor a folder{proposal(str(path), list_bundles())}"
+        f"bundle {str(path)!r}: found neither a built-in bundle nor a folder{proposal(str(path), list_bundles())}"
     )
 
 
