@@ -6,10 +6,6 @@ from typing import Any
 
 import numba
 
-from nmcdist.kernels import watch_compilation
-
-watch_compilation()  # every kernel's module comes by
-
 
 def thread_count() -> int:
     """Return how many threads a kernel may use, as set by :func:`set_thread_count`."""

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from nmcdist.arguments import check_length, finite_array
 from nmcdist.errors import ImageError, InputError
 from nmcdist.geometry.tessellation import label_lattice
+from nmcdist.jit import kernel
 
 OUTSIDE = 0
 MISSING = -1
@@ -37,7 +37,7 @@ _NEGLIGIBLE = 25.0
 # Nearer to the centre than half a pixel the seed's direction is no use: its turning is damped.
 _NEAR_CENTRE = 0.5
 
-_jit = njit(cache=True, nogil=True, error_model="numpy")
+_jit = kernel(error_model="numpy")
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
@@ -23,6 +22,7 @@ from nmcdist.calibration.sections import Section
 from nmcdist.calibration.tessellation_fit import Tessellation2D
 from nmcdist.errors import ImageError
 from nmcdist.geometry.frames import radial_frames
+from nmcdist.jit import inlined, kernel
 from nmcdist.models.intensity import IntensityProfile
 
 TILE = 8  # pixels along an edge of a tile that shares a list of grains
@@ -33,7 +33,7 @@ ENTRIES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))  # of a symmetric mat
 _COUNTED, _CUT = np.uint8(1), np.uint8(2)
 _TRIES = 200  # places that are tried for a window before its section is taken to have no room
 
-_jit = njit(cache=True, nogil=True, error_model="numpy")
+_jit = kernel(error_model="numpy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -381,7 +381,7 @@ def complete_grains(labels: np.ndarray, counted: np.ndarray, grains: int) -> tup
     return state == _COUNTED, int((state & _COUNTED > 0).sum())
 
 
-@njit(inline="always")
+@inlined
 def _cost(seeds, matrices, offsets, i, x, y):
     d0, d1, d2 = x - seeds[i, 0], y - seeds[i, 1], -seeds[i, 2]
     m = matrices[i]
@@ -389,7 +389,7 @@ def _cost(seeds, matrices, offsets, i, x, y):
     return square + 2.0 * (m[3] * d0 * d1 + m[4] * d0 * d2 + m[5] * d1 * d2) - offsets[i]
 
 
-@njit(inline="always")
+@inlined
 def _push(costs, rows, cost, row):
     """Put a grain into the list of those of lowest cost."""
     place = len(costs) - 1

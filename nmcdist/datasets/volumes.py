@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from nmcdist.jit import kernel
 
 Point = tuple[float, float, float]
 
 # The pyramid ends where a level fits into one small view.
 _COARSEST = 64
 _CHUNK = 64
-
-_jit = njit(cache=True, nogil=True)
 
 
 def plain(title: str) -> str:
@@ -128,7 +127,7 @@ def halved(labels: np.ndarray) -> np.ndarray:
     return coarse
 
 
-@_jit
+@kernel
 def _take_modes(labels, coarse):
     nz, ny, nx = labels.shape
     eight = np.empty(8, dtype=labels.dtype)

@@ -7,11 +7,11 @@ the line. Lines of a direction are the voxels along it, and cross wherever two n
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from nmcdist.arguments import check_length
 from nmcdist.descriptors.grain_moments import Runs, check_labels, find_runs
 from nmcdist.descriptors.intrinsic import direction_weights
+from nmcdist.jit import kernel
 
 START = 1 << 12  # slots of the hash table, to begin with; a power of two
 
@@ -86,7 +86,7 @@ def _crossing_areas() -> np.ndarray:
     return np.array([2 * share[kind] / np.sqrt(kind) for kind in (1, 2, 3)])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count_contacts(end, row, first, shape, rows):
     """Return keys a * rows + b, a < b, of rows that are neighbours, and their pairs along 1, 2 and 3 axes.
 
@@ -116,7 +116,7 @@ def _count_contacts(end, row, first, shape, rows):
     return keys, counts
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count_within(keys, counts, end, row, begin, stop, rows):
     used, face, pairs = 0, np.int64(0), np.int64(1)  # typed, so that `_add` is compiled once
     for k in range(begin, stop - 1):
@@ -124,7 +124,7 @@ def _count_within(keys, counts, end, row, begin, stop, rows):
     return used
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count_between(keys, counts, end, row, i, j, dx, kind, rows):
     """Count pairs of a voxel at x in the line of run i and one at x + dx in that of run j."""
     width = end[-1]
@@ -141,7 +141,7 @@ def _count_between(keys, counts, end, row, i, j, dx, kind, rows):
     return used
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _add(keys, counts, a, b, kind, pairs, rows):
     key = np.int64(min(a, b)) * rows + max(a, b)
     k = _slot(keys, key)
@@ -151,7 +151,7 @@ def _add(keys, counts, a, b, kind, pairs, rows):
     return np.int64(new)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _slot(keys, key):
     """Return where a key is, or the free slot where it belongs."""
     mask = len(keys) - 1
@@ -162,7 +162,7 @@ def _slot(keys, key):
     return k
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _grow(keys, counts):
     more = np.full(2 * len(keys), -1, np.int64)
     moved = np.zeros((len(more), 3), np.int64)

@@ -7,11 +7,11 @@ are integers, so nothing depends on the order in which voxels come.
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from nmcdist.arguments import finite_array, plain_array
 from nmcdist.errors import InputError
 from nmcdist.geometry.eigen import eigen_symmetric
+from nmcdist.jit import kernel
 
 __all__ = ["Runs", "check_labels", "check_origin", "count_pieces", "find_runs", "grain_moments", "principal_axes"]
 
@@ -132,7 +132,7 @@ def count_pieces(runs: Runs) -> tuple[np.ndarray, np.ndarray]:
     return pieces[1:], largest[1:]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count_runs(cells):
     nz, ny, nx = cells.shape
     first = np.empty((nz + 2) * (ny + 2) + 1, np.int64)
@@ -152,7 +152,7 @@ def _count_runs(cells):
     return first
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fill_runs(cells, first):
     nz, ny, nx = cells.shape
     end = np.full(first[-1], nx + 2, np.int32)
@@ -172,7 +172,7 @@ def _fill_runs(cells, first):
     return end, label
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _sum_runs(end, row, first, shape, rows):
     """Return count, first moments z, y, x and second moments zz, zy, zx, yy, yx, xx of unpadded indices."""
     sums = np.zeros((rows, 10), np.int64)
@@ -200,13 +200,13 @@ def _sum_runs(end, row, first, shape, rows):
     return sums
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _sum_squares(n):
     """Return 0^2 + 1^2 + ... + (n - 1)^2."""
     return (n - 1) * n * (2 * n - 1) // 6
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count_pieces(end, row, first, shape, rows):
     parent = np.arange(len(end))
     for z in range(1, shape[0] - 1):
@@ -226,7 +226,7 @@ def _count_pieces(end, row, first, shape, rows):
     return pieces, largest
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _join_lines(end, row, parent, i, j):
     """Join runs of one grain that touch, of two lines whose first runs are i and j."""
     width = end[-1]
@@ -241,7 +241,7 @@ def _join_lines(end, row, parent, i, j):
         j += b == x
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _root(parent, k):
     while parent[k] != k:
         parent[k] = parent[parent[k]]

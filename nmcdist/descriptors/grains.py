@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from numba import njit
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -22,6 +21,7 @@ from nmcdist.descriptors.grain_moments import (
 from nmcdist.errors import InputError
 from nmcdist.geometry.elementary import atan2, cbrt
 from nmcdist.geometry.frames import lengths
+from nmcdist.jit import kernel
 
 __all__ = ["COLUMNS", "PACKING", "Column", "GrainContacts", "describe_grains", "describe_packing", "grain_contacts"]
 
@@ -247,13 +247,13 @@ def ball_diameters(volumes: np.ndarray) -> np.ndarray:
     return diameters
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fill_diameters(volumes, diameters):
     for i in range(len(volumes)):
         diameters[i] = cbrt(6.0 * volumes[i] / math.pi)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _angles(across, along):
     angles = np.empty(len(across))
     for i in range(len(across)):

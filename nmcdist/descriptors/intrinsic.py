@@ -20,11 +20,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from nmcdist.arguments import check_length, whole_array
 from nmcdist.descriptors.phases import check_phase
 from nmcdist.errors import InputError
+from nmcdist.jit import kernel
 from nmcdist.threads import thread_map
 
 SLAB = 16  # planes that a thread counts at a time
@@ -260,7 +260,7 @@ def _euler_weights(on: np.ndarray) -> np.ndarray:
     return euler
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count_configurations(cells, begin, end):
     _, ny, nx = cells.shape
     # Neighbours are often equal: two tables in turn keep the increments from waiting for each other.

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from nmcdist.arguments import check_length, finite_array, plain_array
 from nmcdist.descriptors.phases import check_axis, check_phase
@@ -20,6 +19,7 @@ from nmcdist.errors import InputError
 from nmcdist.geometry.balls import cover_by_balls
 from nmcdist.geometry.distance import squared_distance
 from nmcdist.geometry.paths import widest_from_face
+from nmcdist.jit import kernel
 from nmcdist.threads import thread_map
 
 __all__ = [
@@ -222,7 +222,7 @@ def _count_covered(cover: np.ndarray) -> np.ndarray:
     return np.sum(counts, axis=0)[::-1].cumsum()[::-1]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count_levels(cover, levels, begin, end):
     # Neighbours are often equal: two tables in turn keep the increments from waiting for each other.
     counts = np.zeros((2, levels), np.int64)

@@ -2,11 +2,11 @@
 
 import numpy as np
 import xarray as xr
-from numba import njit
 
 from nmcdist.arguments import check_length
 from nmcdist.descriptors.grain_moments import check_labels, check_origin, count_pieces, find_runs, grain_moments
 from nmcdist.descriptors.grains import PAPER, Column, as_dataset, shape_columns
+from nmcdist.jit import kernel
 
 _COUNT = "count of pixels"
 _MEAN = "mean of pixel centres"
@@ -122,7 +122,7 @@ def chord_lengths(labels: np.ndarray, pixel_size_nm: float) -> np.ndarray:
     return pixel_size_nm * np.concatenate([_chords(labels), _chords(np.ascontiguousarray(labels.T))])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _chords(cells):
     rows, columns = cells.shape
     found = np.empty(cells.size, np.int64)

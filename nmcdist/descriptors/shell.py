@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numba import njit
 from scipy.spatial import ConvexHull, QhullError
 
 from nmcdist.arguments import finite_array, plain_array
@@ -14,6 +13,7 @@ from nmcdist.errors import InputError
 from nmcdist.geometry import sphere
 from nmcdist.geometry.eigen import eigen_symmetric
 from nmcdist.geometry.elementary import cbrt
+from nmcdist.jit import kernel
 
 LEVEL = 3  # icosphere with the 642 directions of the paper
 
@@ -199,7 +199,7 @@ def _check_faces(faces: Any, n: int) -> np.ndarray:
     return faces
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _areas_of_balls(volumes):
     """Return the surfaces of the balls of given volumes, pi^(1/3) (6 V)^(2/3)."""
     areas = np.empty(len(volumes))
@@ -209,7 +209,7 @@ def _areas_of_balls(volumes):
     return areas
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _enclosed(vertices, faces):
     """Return the volume that a closed mesh encloses."""
     volume = 0.0
@@ -221,7 +221,7 @@ def _enclosed(vertices, faces):
     return volume / 6.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _largest_distance2(points):
     largest = 0.0
     for i in range(len(points)):

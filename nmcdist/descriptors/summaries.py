@@ -12,9 +12,9 @@ from math import ceil, frexp
 from typing import Any, Self, TypeVar
 
 import numpy as np
-from numba import njit
 
 from nmcdist.errors import InputError
+from nmcdist.jit import kernel
 
 __all__ = [
     "GRAIN_EDGES",
@@ -383,7 +383,7 @@ def _integer(words: list[int]) -> int:
     return sum(word << 32 * k for k, word in enumerate(words))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _add_values(values, group, count, missing, minimum, maximum, sums):
     for k in range(len(values)):
         value, g = values[k] + 0.0, group[k]  # no -0, which an extreme would keep or not by the order
@@ -406,7 +406,7 @@ def _add_values(values, group, count, missing, minimum, maximum, sums):
         _add_integer(sums[g, 1], high * high, 2 * exponent + 64, False)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _add_integer(words, value, exponent, negative):
     """Add value times 2^exponent to words; what lies below their unit is cut off, value by value."""
     shift = exponent + UNIT_BITS
@@ -426,7 +426,7 @@ def _add_integer(words, value, exponent, negative):
             words[word + k] += -np.int64(part) if negative else np.int64(part)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _carry(sums):
     """Bring every word but the highest to 0 ... 2^32 - 1: equal sums then are equal words."""
     for g in range(sums.shape[0]):
@@ -437,7 +437,7 @@ def _carry(sums):
                 sums[g, m, k + 1] += over
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _bin_of(values, edges):
     """Return the bin of each value: 0 below, 1 to k inside, k + 1 above or NaN."""
     bins = np.empty(len(values), np.int64)
@@ -447,7 +447,7 @@ def _bin_of(values, edges):
     return bins
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count_bins(values, edges):
     counts = np.zeros(len(edges) + 1, np.int64)
     where = _bin_of(values, edges)

@@ -10,12 +10,12 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from scipy import fft
 
 from nmcdist.arguments import check_length, check_number, check_whole, shown, whole_array
 from nmcdist.descriptors.phases import check_phase
 from nmcdist.errors import InputError
+from nmcdist.jit import kernel
 from nmcdist.threads import thread_map
 
 SPECTRUM_BYTES = 3 * 10**9  # largest spectra held at once: 600^3 voxels with lags to 150; larger blocks are split
@@ -165,7 +165,7 @@ def _lattice_sums(max_lag: int) -> tuple[np.ndarray, np.ndarray]:
     return number, length
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _sum_lengths(max_lag):
     """Return number and sum of lengths of the lattice vectors of each bin; planes are summed one after another."""
     number, length = np.zeros(max_lag + 1), np.zeros(max_lag + 1)
@@ -265,7 +265,7 @@ def _correlate(spectrum: np.ndarray, block: np.ndarray | None, piece: slice, siz
         spectrum[: max_lag + 1, piece] = fft.ifft(lines, axis=0, workers=1)[: max_lag + 1]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _multiply_by_conjugate(values, others):
     """Multiply complex numbers in place; NumPy would round products once or twice by the CPU."""
     for i in range(len(values)):
@@ -279,7 +279,7 @@ def _overlaps(extent: int, core: slice, max_lag: int) -> np.ndarray:
     return (np.minimum(core.stop, extent - lag) - np.maximum(core.start, -lag)).clip(0)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _bin_pairs(pairs, lag, rows, max_column, offset, bins, overlap_0, overlap_1, overlap_2, counts):
     longest = counts.shape[1] - 1
     for i in range(len(rows)):

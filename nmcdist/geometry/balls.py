@@ -19,8 +19,8 @@ left out by the second rule, so that following leaders always ends.
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 
+from nmcdist.jit import kernel
 from nmcdist.threads import thread_map
 
 SLAB = 16  # planes that a thread looks through for leaders at a time
@@ -38,8 +38,6 @@ HERE = 13
 KINDS = np.abs(DIRECTIONS).sum(axis=1) - 1  # 0 across a face, 1 across an edge, 2 across a corner
 BITS = 5  # that a direction takes
 EMPTY = np.uint32(HERE)  # no ball, packed with a direction
-
-_jit = njit(cache=True, nogil=True)
 
 
 def cover_by_balls(radius2: np.ndarray, lowest: int = 1) -> np.ndarray:
@@ -118,7 +116,7 @@ def _cap_lists(limit: int) -> np.ndarray:
     return caps
 
 
-@_jit
+@kernel
 def _merge_shells(voxels, starts, caps):
     """Make the list of each squared radius from that of the one before and the next shell, both sorted."""
     for r in range(1, len(starts)):
@@ -134,7 +132,7 @@ def _merge_shells(voxels, starts, caps):
                 old += 1
 
 
-@_jit
+@kernel
 def _reach_table(largest, limit):
     """Return 1 + max |p - v|^2 over the voxels p of a ball, by kind of direction v and squared radius.
 
@@ -158,7 +156,7 @@ def _reach_table(largest, limit):
     return reach
 
 
-@_jit
+@kernel
 def _mark(radius2, lowest, reach, marks, first, last):
     """Mark which balls to leave out, and the direction of the leader of the others."""
     _, ny, nx = radius2.shape
@@ -184,7 +182,7 @@ def _mark(radius2, lowest, reach, marks, first, last):
                 marks[z, y, x] = _leader(radius2, best, z, y, x) if keep[x] else OMITTED
 
 
-@_jit
+@kernel
 def _survey(radius2, z, y, near, far, best, least):
     """Write the largest neighbours of each kind, packed with their directions, and the smallest of six."""
     nz, ny, nx = radius2.shape
@@ -222,7 +220,7 @@ def _survey(radius2, z, y, near, far, best, least):
         least[x] = min(least[x], row[x + 1])
 
 
-@_jit
+@kernel
 def _leader(radius2, best, z, y, x):
     """Return the mark of a ball: the neighbour whose larger ball leaves the lowest cap of it uncovered."""
     r = np.int64(radius2[z, y, x])
@@ -238,7 +236,7 @@ def _leader(radius2, best, z, y, x):
     return _equal_leader(radius2, z, y, x)
 
 
-@_jit
+@kernel
 def _equal_leader(radius2, z, y, x):
     """Return the mark of a ball that has no larger neighbour; later places count as larger among equals."""
     nz, ny, nx = radius2.shape
@@ -255,7 +253,7 @@ def _equal_leader(radius2, z, y, x):
     return ALONE
 
 
-@_jit
+@kernel
 def _has_smaller(radius2, z, y, x):
     """Tell whether one of the six neighbours has a smaller ball, or none."""
     nz, ny, nx = radius2.shape
@@ -270,7 +268,7 @@ def _has_smaller(radius2, z, y, x):
     )
 
 
-@_jit
+@kernel
 def _paint(radius2, cover, marks, root, caps, first, last, directions, kinds, frames):
     """Raise the planes first <= z < last of the cover by the caps of all balls."""
     nz, ny, nx = radius2.shape
@@ -305,7 +303,7 @@ def _paint(radius2, cover, marks, root, caps, first, last, directions, kinds, fr
                         _paint_clipped(cover, z, y, x, r, leading, cap, frames[k], first, last)
 
 
-@_jit
+@kernel
 def _paint_list(flat, centre, r, leading, cap, steps):
     s0, s1, s2 = steps[0], steps[1], steps[2]
     for i in range(CAP_VOXELS):
@@ -315,7 +313,7 @@ def _paint_list(flat, centre, r, leading, cap, steps):
         flat[place] = max(flat[place], r)
 
 
-@_jit
+@kernel
 def _paint_clipped(cover, z, y, x, r, leading, cap, frame, first, last):
     _, ny, nx = cover.shape
     for i in range(CAP_VOXELS):
@@ -329,7 +327,7 @@ def _paint_clipped(cover, z, y, x, r, leading, cap, frame, first, last):
             cover[a, b, c] = max(cover[a, b, c], r)
 
 
-@_jit
+@kernel
 def _paint_rows(cover, root, z, y, x, r, leading, vz, vy, vx, first, last):
     """Paint, row by row, the ball less that of its leader at distance v (squared radius 0: no leader).
 
@@ -359,7 +357,7 @@ def _paint_rows(cover, root, z, y, x, r, leading, vz, vy, vx, first, last):
                     row[c] = max(row[c], r)
 
 
-@_jit
+@kernel
 def _extent(s, along, v2, plane):
     """Bound a coordinate over |p|^2 <= s, p.v <= plane, where v has this coordinate `along` and |v|^2 = v2."""
     half = int(np.sqrt(s))

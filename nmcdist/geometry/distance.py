@@ -9,15 +9,13 @@ that pores measure.
 
 import edt
 import numpy as np
-from numba import njit
 
+from nmcdist.jit import kernel
 from nmcdist.threads import thread_count, thread_map
 
 LIMIT = (1 << 16) - 1  # squared distances from here on do not fit 16 bits
 SLAB = 16  # planes that a thread takes at a time
 STRETCH = 128  # voxels of a row that stop their search together
-
-_jit = njit(cache=True, nogil=True)
 
 
 def squared_distance(phase: np.ndarray) -> np.ndarray:
@@ -48,7 +46,7 @@ def squared_distance(phase: np.ndarray) -> np.ndarray:
     return edt.edtsq(cells, black_border=False, parallel=thread_count()).astype(np.uint32)
 
 
-@_jit
+@kernel
 def _within_planes(cells, distance, first, last):
     _, ny, nx = cells.shape
     rows = np.empty((ny, nx), np.uint16)
@@ -58,7 +56,7 @@ def _within_planes(cells, distance, first, last):
         _envelope(rows, distance[z])
 
 
-@_jit
+@kernel
 def _across_planes(distance, first, last):
     nz, _, nx = distance.shape
     rows = np.empty((nz, nx), np.uint16)
@@ -75,7 +73,7 @@ def _across_planes(distance, first, last):
     return largest
 
 
-@_jit
+@kernel
 def _along_row(cells, squared):
     """Write the squared distance within a row, at most LIMIT."""
     n = len(cells)
@@ -94,7 +92,7 @@ def _along_row(cells, squared):
             x += 1
 
 
-@_jit
+@kernel
 def _envelope(rows, out):
     """Write min over d of rows[i +- d] + d^2, at most LIMIT, into out[i]; return the largest value written."""
     n, width = rows.shape

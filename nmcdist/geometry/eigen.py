@@ -3,12 +3,11 @@
 import math
 
 import numpy as np
-from numba import njit
+
+from nmcdist.jit import kernel
 
 _SWEEPS = 40  # far more than any matrix takes
 _NEGLIGIBLE = 2.0**-56
-
-_jit = njit(cache=True, nogil=True)
 
 
 def eigen_symmetric(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -34,7 +33,7 @@ def eigen_symmetric(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values, vectors
 
 
-@_jit
+@kernel
 def _diagonalise(matrices, values, vectors):
     k = matrices.shape[1]
     axes = np.empty((k, k))
@@ -61,7 +60,7 @@ def _diagonalise(matrices, values, vectors):
             m[largest, largest] = -np.inf
 
 
-@_jit
+@kernel
 def _turn(m, axes, p, q):
     """Turn axes p and q so that the entry between them vanishes; return whether there was one."""
     entry = m[p, q]

@@ -11,9 +11,8 @@ Methods and coefficients of exp, log, cube root, sine, cosine and arctangent are
 import math
 
 import numpy as np
-from numba import njit
 
-_jit = njit(cache=True, nogil=True)
+from nmcdist.jit import kernel
 
 LARGEST_ANGLE = 1e5  # of sin and cos: beyond it their argument loses digits
 
@@ -22,13 +21,13 @@ _HALF_PI = (1.57079632673412561417, 6.07710050630396597660e-11, 2.02226624871116
 _SQRT_HALF_BITS = np.int64(0x3FE6A09E667F3BCD)
 
 
-@_jit
+@kernel
 def _power_of_two(k):
     """Return 2^k for -1022 <= k <= 1023."""
     return np.int64((k + 1023) << 52).view(np.float64)
 
 
-@_jit
+@kernel
 def exp(x):
     """Return e^x."""
     if not x < 709.782712893384:
@@ -47,7 +46,7 @@ def exp(x):
     return y * _power_of_two(half) * _power_of_two(np.int64(k) - half)
 
 
-@_jit
+@kernel
 def log(x):
     """Return the natural logarithm; -inf at 0, NaN below."""
     if not x > 0.0 or x == math.inf:
@@ -70,7 +69,7 @@ def log(x):
     return k * _LN2_HIGH - ((half - (s * (half + even + odd) + k * _LN2_LOW)) - f)
 
 
-@_jit
+@kernel
 def log1p(x):
     """Return log(1 + x)."""
     if abs(x) < 1e-16:
@@ -82,7 +81,7 @@ def log1p(x):
     return log(u) + lost / u
 
 
-@_jit
+@kernel
 def cbrt(x):
     """Return the cube root."""
     a = abs(x)
@@ -104,7 +103,7 @@ def cbrt(x):
     return -t if x < 0.0 else t
 
 
-@_jit
+@kernel
 def _reduced(x):
     """Return the quadrant of an angle, and the rest of it as a sum of two numbers."""
     n = np.floor(x * 0.6366197723675814 + 0.5)
@@ -121,7 +120,7 @@ def _reduced(x):
     return np.int64(n) & 3, rest, (a - rest) - w
 
 
-@_jit
+@kernel
 def _sine(x, y):
     z = x * x
     v = z * x
@@ -130,7 +129,7 @@ def _sine(x, y):
     return x - ((z * (0.5 * y - v * r) - y) + v * 1.66666666666666324348e-01)
 
 
-@_jit
+@kernel
 def _cosine(x, y):
     z = x * x
     r = z * (0.0416666666666666019037 + z * (-1.38888888888741095749e-03 + z * (2.48015872894767294178e-05 + z * (
@@ -140,7 +139,7 @@ def _cosine(x, y):
     return w + (((1.0 - w) - half) + (z * r - x * y))
 
 
-@_jit
+@kernel
 def sin_cos(x):
     """Return the sine and the cosine of an angle in radians; NaN beyond LARGEST_ANGLE."""
     if not abs(x) <= LARGEST_ANGLE:
@@ -158,7 +157,7 @@ def sin_cos(x):
     return -c, s
 
 
-@_jit
+@kernel
 def _arctangent(x):
     """Return the arctangent of a number from 0."""
     if x < 0.4375:
@@ -180,7 +179,7 @@ def _arctangent(x):
     return high - ((t * (odd + even) - low) - t)
 
 
-@_jit
+@kernel
 def atan2(y, x):
     """Return the angle of the point (x, y) from the x axis, -pi to pi; 0 or pi on the axis."""
     if not (abs(y) < math.inf and abs(x) < math.inf):
@@ -193,19 +192,19 @@ def atan2(y, x):
     return -angle if y < 0.0 else angle
 
 
-@_jit
+@kernel
 def asin(x):
     """Return the arcsine of a number from -1 to 1."""
     return atan2(x, math.sqrt((1.0 - x) * (1.0 + x)))
 
 
-@_jit
+@kernel
 def acos(x):
     """Return the arccosine of a number from -1 to 1."""
     return atan2(math.sqrt((1.0 - x) * (1.0 + x)), x)
 
 
-@_jit
+@kernel
 def atanh(x):
     """Return the inverse hyperbolic tangent of a number between -1 and 1."""
     a = abs(x)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
-from numba import njit
 
 from nmcdist.errors import InputError
 from nmcdist.geometry.surfaces import SMOOTHING, LabelNet, checked_spacing, cropped
+from nmcdist.jit import kernel
 
 ELEMENTS = ("hexahedra", "tetrahedra")
 # Corners of a voxel, in steps along the three axes.
@@ -22,8 +22,6 @@ _ORDERS = tuple(permutations(range(3)))
 # No tetrahedron becomes smaller than this share of an unsmoothed one.
 _SMALLEST = 0.1
 _ROUNDS = 4
-
-_jit = njit(cache=True, nogil=True)
 
 
 @dataclass(frozen=True)
@@ -255,7 +253,7 @@ def _hold_back(corners: np.ndarray, regular: np.ndarray, lattice: _Lattice) -> N
         corners[small] += 0.3 * (regular[small] - corners[small])
 
 
-@_jit
+@kernel
 def _nodes_of_small(corners, regular, nodes, voxels, paths, signs):
     small = np.zeros(len(corners), dtype=np.bool_)
     moved = np.zeros(len(corners), dtype=np.bool_)
@@ -272,7 +270,7 @@ def _nodes_of_small(corners, regular, nodes, voxels, paths, signs):
     return small
 
 
-@_jit
+@kernel
 def _six_volumes(points, a, b, c, d):
     bz, by, bx = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1], points[b, 2] - points[a, 2]
     cz, cy, cx = points[c, 0] - points[a, 0], points[c, 1] - points[a, 1], points[c, 2] - points[a, 2]

@@ -3,13 +3,11 @@
 import math
 
 import numpy as np
-from numba import njit
 
 from nmcdist.arguments import finite_array
 from nmcdist.errors import InputError
 from nmcdist.geometry.elementary import sin_cos
-
-_jit = njit(cache=True, nogil=True)
+from nmcdist.jit import kernel
 
 
 def radial_frames(seeds: np.ndarray, gammas: np.ndarray) -> np.ndarray:
@@ -80,7 +78,7 @@ def lengths(vectors: np.ndarray) -> np.ndarray:
     return np.sqrt(squares)
 
 
-@_jit
+@kernel
 def _fill_frames(seeds, gammas, frames):
     for i in range(len(seeds)):
         s0, s1, s2 = _direction(seeds[i, 0], seeds[i, 1], seeds[i, 2])
@@ -104,7 +102,7 @@ def _fill_frames(seeds, gammas, frames):
         frames[i, 2, 2] = sine * h12 + cosine * h22
 
 
-@_jit
+@kernel
 def _direction(s0, s1, s2):
     largest = max(abs(s0), abs(s1), abs(s2))
     if largest == 0:
@@ -115,7 +113,7 @@ def _direction(s0, s1, s2):
     return s0 / length, s1 / length, s2 / length
 
 
-@_jit
+@kernel
 def _turn_diagonals(diagonals, frames):
     """Replace each frame Q by Q^T diag(D) Q."""
     for i in range(len(frames)):

@@ -32,16 +32,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from nmcdist.geometry.percolation import percolating_runs
+from nmcdist.jit import kernel
 from nmcdist.threads import thread_count
 
 COARSEST = 4  # cells along the longest edge of the last level
 BOTTOM_SWEEPS = 16  # there, before as after: as good as exact
 SHARED_CELLS = 100_000  # a sweep of fewer is over before a second thread is awake
 
-_jit = njit(cache=True, nogil=True, error_model="numpy")
+_jit = kernel(error_model="numpy")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ Every kernel runs on one thread and releases the GIL, so that axes and phases ca
 import math
 
 import numpy as np
-from numba import njit
+
+from nmcdist.jit import kernel
 
 # Steps across a face, an edge and a corner. Their ratios are sqrt(2) and sqrt(3) to 6e-8, and integers make
 # the length of a path independent of the order of its steps.
@@ -15,8 +16,6 @@ STEP_LENGTHS = (UNIT, 29113, 35656)
 
 # To the 26 neighbours, those forward along the first axis last.
 _NEIGHBOURS = [(z, y, x) for z in (-1, 0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1) if z or y or x]
-
-_jit = njit(cache=True, nogil=True)
 
 
 def mean_path_length(phase: np.ndarray, axis: int) -> float:
@@ -105,7 +104,7 @@ def _sum_path_lengths(across: np.ndarray, kind: type) -> tuple[int, int]:
     return int(reached.sum(dtype=np.uint64)) - UNIT * len(reached), len(reached)
 
 
-@_jit
+@kernel
 def _settle(distance, offsets, lengths, seeds, unit, farthest):
     """Replace distances by those of shortest paths from the seeds; tell whether all fit their type.
 
@@ -148,7 +147,7 @@ def _settle(distance, offsets, lengths, seeds, unit, farthest):
     return True
 
 
-@_jit
+@kernel
 def _grown(array, length):
     if length <= len(array):
         return array
@@ -158,7 +157,7 @@ def _grown(array, length):
     return longer
 
 
-@_jit
+@kernel
 def _flood(distance2, face, enough, heads, widest, following):
     """Write the widest paths from the voxels of the face; return the level down to which they are known.
 
@@ -209,7 +208,7 @@ def _flood(distance2, face, enough, heads, widest, following):
     return 1
 
 
-@_jit
+@kernel
 def _reaches(cells, offsets, plane):
     """Tell whether the set cells of the second plane are joined to the last but one; clears what it visits."""
     stack, n = np.empty(1024, np.int64), 0

@@ -1,9 +1,8 @@
 """Which voxels lie on a path of face neighbours from the first plane to the last: runs along x, joined up."""
 
 import numpy as np
-from numba import njit
 
-_jit = njit(cache=True, nogil=True)
+from nmcdist.jit import kernel
 
 
 def percolating_runs(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -26,7 +25,7 @@ def percolating_runs(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
     return starts, *_carrying_runs(codes, starts)
 
 
-@_jit
+@kernel
 def _count_runs(codes):
     nz, ny, nx = codes.shape
     starts = np.zeros(nz * ny + 1, np.int64)
@@ -42,7 +41,7 @@ def _count_runs(codes):
     return starts
 
 
-@_jit
+@kernel
 def _find_runs(row, run, first, last):
     before = False
     for x in range(row.size):
@@ -57,7 +56,7 @@ def _find_runs(row, run, first, last):
         last[run] = row.size
 
 
-@_jit
+@kernel
 def _root(parent, a):
     while parent[a] != a:
         parent[a] = parent[parent[a]]
@@ -65,7 +64,7 @@ def _root(parent, a):
     return a
 
 
-@_jit
+@kernel
 def _join(parent, first, last, a, a_end, b, b_end):
     while a < a_end and b < b_end:
         if first[a] < last[b] and first[b] < last[a]:
@@ -77,7 +76,7 @@ def _join(parent, first, last, a, a_end, b, b_end):
             b += 1
 
 
-@_jit
+@kernel
 def _carrying_runs(codes, starts):
     nz, ny, _ = codes.shape
     count = starts[-1]

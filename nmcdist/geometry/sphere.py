@@ -12,19 +12,17 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from nmcdist.arguments import finite_array
 from nmcdist.errors import InputError
 from nmcdist.geometry.elementary import acos, sin_cos
 from nmcdist.geometry.frames import lengths
+from nmcdist.jit import kernel
 
 _BLOCK = 64  # points that a kernel evaluates side by side
 _AREA_DEGREE = 81  # least degree of the rule for surface areas: within 2e-6 for shells of the NMC811 model
 _WIDEST_STEP = 0.5  # largest angle, times the order, from a direction to one where a radius function is bounded
 _SLACK = 1e-9  # relative; far above rounding
-
-_jit = njit(cache=True, nogil=True)
 
 
 class Quadrature(NamedTuple):
@@ -446,7 +444,7 @@ def _bounds(least: Any, most: Any, order: int) -> tuple[Any, Any]:
     return middle - reach - slack, middle + reach + slack
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _extremes(rows: np.ndarray, harmonics: np.ndarray, extremes: np.ndarray) -> None:
     """Find the least and the largest value of each series; `harmonics` has a row a function."""
     values = np.empty(harmonics.shape[1])
@@ -550,7 +548,7 @@ def _recurrence(order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return diagonal, a, b
 
 
-@_jit
+@kernel
 def sum_rows(row, harmonics, values):
     """Write the sums of one body's coefficients times a table ((order + 1)^2, n) of harmonics into values, (n,)."""
     values[:] = 0.0
@@ -561,7 +559,7 @@ def sum_rows(row, harmonics, values):
             values[p] += factor * line[p]
 
 
-@_jit
+@kernel
 def volume_from_radii(radii, weights):
     """Return the volume of one body from its radii at the nodes of :func:`volume_rule`."""
     volume = 0.0
@@ -570,7 +568,7 @@ def volume_from_radii(radii, weights):
     return volume / 3.0
 
 
-@_jit
+@kernel
 def _polish_legendre(nodes, weights):
     n = len(nodes)
     for k in range(n):
@@ -589,7 +587,7 @@ def _polish_legendre(nodes, weights):
         weights[k] = 2.0 / ((1.0 - x) * (1.0 + x) * slope * slope)
 
 
-@_jit
+@kernel
 def _fill_harmonics(units, diagonal, a, b, values):
     order = len(diagonal) - 1
     for p in range(len(units)):
@@ -607,7 +605,7 @@ def _fill_harmonics(units, diagonal, a, b, values):
             c, s = c * x - s * y, s * x + c * y
 
 
-@_jit
+@kernel
 def _fill_gradients(units, diagonal, a, b, gradients):
     order = len(diagonal) - 1
     for p in range(len(units)):
@@ -627,13 +625,13 @@ def _fill_gradients(units, diagonal, a, b, gradients):
             c, s = c * x - s * y, s * x + c * y
 
 
-@_jit
+@kernel
 def _tangent(gz, gy, gx, z, y, x, out):
     along = gz * z + gy * y + gx * x
     out[0], out[1], out[2] = gz - along * z, gy - along * y, gx - along * x
 
 
-@_jit
+@kernel
 def _sum_block(n, z, y, x, row, diagonal, a, b, work, total):
     """Sum the harmonics at the first n of a block of unit vectors; the loops over them are innermost."""
     order = len(diagonal) - 1
@@ -662,7 +660,7 @@ def _sum_block(n, z, y, x, row, diagonal, a, b, work, total):
             c[p] = turned
 
 
-@_jit
+@kernel
 def _sum_at(units, row, diagonal, a, b, radii):
     work, total = np.empty((9, _BLOCK)), np.empty(_BLOCK)
     for start in range(0, len(units), _BLOCK):
@@ -675,14 +673,14 @@ def _sum_at(units, row, diagonal, a, b, radii):
             radii[start + p] = total[p]
 
 
-@_jit
+@kernel
 def _settle_block(n, places, distance, row, diagonal, a, b, work, total, inside):
     _sum_block(n, work[6], work[7], work[8], row, diagonal, a, b, work, total)
     for p in range(n):
         inside[places[p]] = distance[p] <= total[p]
 
 
-@_jit
+@kernel
 def _contains_points(points, row, diagonal, a, b, low, high, inside):
     work, total, distance = np.empty((9, _BLOCK)), np.empty(_BLOCK), np.empty(_BLOCK)
     places, n = np.empty(_BLOCK, np.int64), np.int64(0)  # a plain 0 would have the blocks compiled twice
@@ -700,7 +698,7 @@ def _contains_points(points, row, diagonal, a, b, low, high, inside):
     _settle_block(n, places, distance, row, diagonal, a, b, work, total, inside)
 
 
-@_jit
+@kernel
 def _contains_grid(zs, ys, xs, row, diagonal, a, b, low, high, inside):
     work, total, distance = np.empty((9, _BLOCK)), np.empty(_BLOCK), np.empty(_BLOCK)
     places, n = np.empty(_BLOCK, np.int64), np.int64(0)  # a plain 0 would have the blocks compiled twice
@@ -722,7 +720,7 @@ def _contains_grid(zs, ys, xs, row, diagonal, a, b, low, high, inside):
     _settle_block(n, places, distance, row, diagonal, a, b, work, total, flat)
 
 
-@_jit
+@kernel
 def _volumes(rows, harmonics, weights, volumes):
     radii = np.empty(len(weights))
     for i in range(len(rows)):
@@ -730,7 +728,7 @@ def _volumes(rows, harmonics, weights, volumes):
         volumes[i] = volume_from_radii(radii, weights)
 
 
-@_jit
+@kernel
 def _moments(rows, directions, weights, harmonics, theta, phi, sums):
     n = len(weights)
     radii, d_theta, d_phi = np.empty(n), np.empty(n), np.empty(n)

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy.sparse import coo_array, csr_array, diags_array
 from scipy.sparse.linalg import cg
 
 from nmcdist.errors import InputError
+from nmcdist.jit import kernel
 
 SMOOTHING = 8
 # A point stays this close to its voxel corner, in voxels along each axis: cells of neighbours never overlap.
@@ -29,8 +29,6 @@ _SMALL_GRAIN = 8
 _VOLUME_TOLERANCE = 1e-3
 _CORRECTIONS = 30
 _STEP = 0.1
-
-_jit = njit(cache=True, nogil=True)
 
 
 @dataclass(frozen=True)
@@ -340,7 +338,7 @@ def _without_spare_points(points: np.ndarray, triangles: np.ndarray) -> tuple[np
 # In what follows a corner has the index of the voxel before it, so that one set of strides serves both.
 
 
-@_jit
+@kernel
 def _number_corners(cells, ids):
     corners = faces = 0
     nz, ny, nx = cells.shape
@@ -365,12 +363,12 @@ def _number_corners(cells, ids):
     return corners, faces
 
 
-@_jit
+@kernel
 def _strides(shape):
     return (shape[1] * shape[2], shape[2], 1, shape[1] * shape[2], shape[2])
 
 
-@_jit
+@kernel
 def _find_faces(cells, ids, quads, axes, sides):
     """Corners of a face in the order (0,0), (1,0), (1,1), (0,1) of the two axes that follow its own."""
     strides = _strides(cells.shape)
@@ -394,7 +392,7 @@ def _find_faces(cells, ids, quads, axes, sides):
                         face += 1
 
 
-@_jit
+@kernel
 def _find_edges(cells, ids, corners, neighbours, pinched):
     """Fill what a corner knows of its edges, and list the pinched ones in ascending order of their keys."""
     strides = _strides(cells.shape)
@@ -436,7 +434,7 @@ def _find_edges(cells, ids, corners, neighbours, pinched):
     return np.array(keys), np.array(ends), np.array(kinds)
 
 
-@_jit
+@kernel
 def _keep_to_junctions(neighbours, junctions):
     """Let a corner where three faces meet be drawn along such edges only, so that these lines become smooth."""
     for i in range(len(neighbours)):
@@ -449,14 +447,14 @@ def _keep_to_junctions(neighbours, junctions):
                     neighbours[i, k] = -1
 
 
-@_jit
+@kernel
 def _lower_to(reach, quads, bounds):
     for i in range(len(quads)):
         for k in range(4):
             reach[quads[i, k]] = min(reach[quads[i, k]], bounds[i])
 
 
-@_jit
+@kernel
 def _average(points, corners, neighbours, reach):
     moved = np.empty_like(points)
     for i in range(len(points)):
@@ -471,7 +469,7 @@ def _average(points, corners, neighbours, reach):
     return moved
 
 
-@_jit
+@kernel
 def _pinch_points(points, keys, ends, kinds):
     """Points on the sheets of pinched edges, each sheet drawn into the voxel that it goes around."""
     new = np.empty((2 * len(keys), 3))
@@ -488,7 +486,7 @@ def _pinch_points(points, keys, ends, kinds):
     return new
 
 
-@_jit
+@kernel
 def _sheet(corner, edge_axis, face_axis, ahead, pinched, keys, kinds, corners):
     """Return the point of a face's own sheet in the middle of a pinched edge, -1 where the edge is not pinched.
 
@@ -501,7 +499,7 @@ def _sheet(corner, edge_axis, face_axis, ahead, pinched, keys, kinds, corners):
     return corners + 2 * row + side
 
 
-@_jit
+@kernel
 def _triangulate(quads, axes, sides, pinched, keys, kinds, points):
     """Cut each face along its shorter diagonal; one with a pinched edge, into a fan from that edge's middle."""
     count = 2 * len(quads) + 4 * len(keys)
@@ -539,14 +537,14 @@ def _triangulate(quads, axes, sides, pinched, keys, kinds, points):
     return triangles, owners
 
 
-@_jit
+@kernel
 def _double_area_vector(points, a, b, c):
     uz, uy, ux = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1], points[b, 2] - points[a, 2]
     vz, vy, vx = points[c, 0] - points[a, 0], points[c, 1] - points[a, 1], points[c, 2] - points[a, 2]
     return uy * vx - ux * vy, ux * vz - uz * vx, uz * vy - uy * vz
 
 
-@_jit
+@kernel
 def _areas(points, triangles):
     areas = np.empty(len(triangles))
     for t in range(len(triangles)):
@@ -555,7 +553,7 @@ def _areas(points, triangles):
     return areas
 
 
-@_jit
+@kernel
 def _displacements(points, triangles, sides, pressures):
     moves, weights = np.zeros_like(points), np.zeros(len(points))
     for t in range(len(triangles)):
@@ -575,7 +573,7 @@ def _displacements(points, triangles, sides, pressures):
     return moves
 
 
-@_jit
+@kernel
 def enclosed_volumes(points, triangles, sides, count):
     """Return the volume that the surface of each side 0..count-1 encloses.
 

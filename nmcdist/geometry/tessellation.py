@@ -19,11 +19,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from nmcdist.arguments import check_number, finite_array, plain_array, shown
 from nmcdist.errors import InputError
 from nmcdist.geometry.frames import radial_frames, radial_matrices
+from nmcdist.jit import kernel
 from nmcdist.threads import thread_map
 
 __all__ = ["label_lattice", "label_points", "radial_frames", "radial_matrices", "rasterize_gbpd"]
@@ -43,7 +43,7 @@ _HUGE = 1e290
 # acts on steps of the lattice (likewise).
 _COLUMNS = 16
 
-_jit = njit(cache=True, nogil=True, error_model="numpy")
+_jit = kernel(error_model="numpy")
 
 
 def rasterize_gbpd(

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numba
 import numpy as np
 
 from nmcdist.geometry.elementary import log
 from nmcdist.geometry.frames import lengths
+from nmcdist.jit import kernel
 from nmcdist.models import streams
 from nmcdist.models.draws import Stream
 
@@ -165,7 +165,7 @@ def _gamma_bound(shape: float) -> float:
     return float(high)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _paint(mask, centre, axis, short, long, label, voxel, origin):
     """Solve the quadric along each row of voxels for the run of voxel centres inside.
 

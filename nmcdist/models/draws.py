@@ -20,17 +20,17 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from nmcdist.geometry.elementary import exp, log, log1p
+from nmcdist.jit import kernel
 
 # Where the ziggurats end and their tails begin, and the area of each of their 256 layers.
 _NORMAL_EDGE, _EXPONENTIAL_EDGE = "3.6541528853610087963519472518", "7.6971174701310497140446280481"
 _NORMAL_AREA = "0.004928673233974654931590913431847148883305"
 
-_jit = njit(cache=True, nogil=True)
-_within = njit(cache=True, nogil=True, forceinline=True)  # too short for a call
+_within = kernel(forceinline=True)  # too short for a call
 
 
 class Stream:
@@ -147,7 +147,7 @@ def _high_product(_: Any, a: Any, b: Any) -> Any:
 _high: Any = intrinsic(_high_product)
 
 
-@_jit
+@kernel
 def _next_block(state):
     """Count up and turn the counter into four words, Philox 4x64 of ten rounds."""
     for k in range(2, 6):
@@ -261,7 +261,7 @@ def _exponential(state, table):
             return x
 
 
-@_jit
+@kernel
 def _gamma(state, normals, exponentials, shape):
     if shape == 1.0:
         return _exponential(state, exponentials)
@@ -281,7 +281,7 @@ def _gamma(state, normals, exponentials, shape):
             return b * v
 
 
-@_jit
+@kernel
 def _gamma_below_one(state, exponentials, shape):
     while True:
         u, v = _uniform(state), _exponential(state, exponentials)
@@ -291,7 +291,7 @@ def _gamma_below_one(state, exponentials, shape):
             return x
 
 
-@_jit
+@kernel
 def _poisson(state, mean):
     if mean < 10.0:
         bound, product, count = exp(-mean), _uniform(state), np.int64(0)
@@ -314,7 +314,7 @@ def _poisson(state, mean):
             return count
 
 
-@_jit
+@kernel
 def _log_factorial(n):
     """Return log(n!), from 7! on by Stirling's series."""
     x = np.float64(max(n, 6) + 1)
@@ -327,37 +327,37 @@ def _log_factorial(n):
     return value
 
 
-@_jit
+@kernel
 def _fill_uniform(state, out):
     for i in range(len(out)):
         out[i] = _uniform(state)
 
 
-@_jit
+@kernel
 def _fill_normal(state, table, out):
     for i in range(len(out)):
         out[i] = _normal(state, table)
 
 
-@_jit
+@kernel
 def _fill_normal32(state, table, out):
     for i in range(len(out)):
         out[i] = _normal32(state, table)
 
 
-@_jit
+@kernel
 def _fill_exponential(state, table, out):
     for i in range(len(out)):
         out[i] = _exponential(state, table)
 
 
-@_jit
+@kernel
 def _fill_gamma(state, normals, exponentials, shape, out):
     for i in range(len(out)):
         out[i] = _gamma(state, normals, exponentials, shape)
 
 
-@_jit
+@kernel
 def _fill_student(state, normals, exponentials, freedom, out):
     for i in range(len(out)):
         half = freedom[i] / 2.0

@@ -14,10 +14,10 @@ same realisation.
 import math
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from nmcdist.geometry.elementary import exp
+from nmcdist.jit import kernel
 from nmcdist.models import streams
 
 # Nine scales s = 4 exp(-k) and their weights: the least-squares fit of the mixture to 1 / (1 + x^2) on
@@ -153,7 +153,7 @@ def gaussian_field(
     return field
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _fill_weights(position, sites, weights):
     row = np.empty(TAPS)
     for i in range(len(position)):
@@ -167,7 +167,7 @@ def _fill_weights(position, sites, weights):
             weights[i, t] = row[t] / length
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _smooth_rows(noise, sites, weights):
     out = np.empty((noise.shape[0], noise.shape[1], len(sites)), dtype=np.float32)
     for z in range(noise.shape[0]):
@@ -183,7 +183,7 @@ def _smooth_rows(noise, sites, weights):
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _add_smoothed(field, rows, y_sites, y_weights, z_sites, z_weights):
     """Smooth along y into a rotating store of eight planes, then along z into the field."""
     planes = np.empty((TAPS, field.shape[1], field.shape[2]), dtype=np.float32)
@@ -205,7 +205,7 @@ def _add_smoothed(field, rows, y_sites, y_weights, z_sites, z_weights):
             )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _mix_rows(out, rows, sites, weights):
     for j in range(out.shape[0]):
         out[j, :] = np.float32(0.0)
@@ -218,7 +218,7 @@ def _mix_rows(out, rows, sites, weights):
         )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _add_mix(out, a, b, c, d, e, f, g, h, w):
     w0, w1, w2, w3, w4, w5, w6, w7 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]
     for i in range(len(out)):

@@ -8,13 +8,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from nmcdist.bundle import Bundle, ParticleParameters
 from nmcdist.errors import InputError
 from nmcdist.geometry.elementary import cbrt
 from nmcdist.geometry.frames import lengths
 from nmcdist.geometry.tessellation import radial_matrices
+from nmcdist.jit import kernel
 from nmcdist.models import streams
 from nmcdist.models.intensity import IntensityProfile
 from nmcdist.models.markers import BLOCK_ROWS, MarkerLaw, in_blocks, marker_law
@@ -22,8 +22,6 @@ from nmcdist.models.markers import BLOCK_ROWS, MarkerLaw, in_blocks, marker_law
 _BLOCK = 1024  # seeds of a stream: changing it changes every particle
 _SEEDS_PER_CELL = 1.5  # measured as fastest for 12 neighbours
 _RINGS = 4  # cells around a seed that are looked through before all seeds are
-
-_jit = njit(cache=True, nogil=True)
 
 
 @dataclass(frozen=True)
@@ -207,13 +205,13 @@ def _radii_of(intensity: float | IntensityProfile, masses: np.ndarray) -> np.nda
     return radii
 
 
-@_jit
+@kernel
 def _set_cube_roots(masses, per_mass, radii):
     for i in range(len(radii)):
         radii[i] = cbrt(masses[i] * per_mass)
 
 
-@_jit
+@kernel
 def _set_lengths(directions, radii):
     """Give directions these lengths."""
     for i in range(len(radii)):
@@ -281,12 +279,12 @@ def _ring_cells() -> tuple[np.ndarray, np.ndarray]:
 _RING_CELLS = _ring_cells()
 
 
-@_jit
+@kernel
 def _cell_of(value, low, side, cells):
     return min(max(np.int64((value - low) / side), 0), cells - 1)
 
 
-@_jit
+@kernel
 def _sort_into_cells(points, low, side, shape):
     starts = np.zeros(shape[0] * shape[1] * shape[2] + 1, np.int64)
     cells = np.empty(len(points), np.int64)
@@ -305,7 +303,7 @@ def _sort_into_cells(points, low, side, shape):
     return starts, order
 
 
-@_jit
+@kernel
 def _insert(distances, rows, distance, row):
     """Put a candidate into the list of the nearest, which is sorted by distance, then row."""
     k = len(distances)
@@ -320,7 +318,7 @@ def _insert(distances, rows, distance, row):
     distances[place], rows[place] = distance, row
 
 
-@_jit
+@kernel
 def _find_nearest(points, order, starts, low, side, shape, steps, least, first, rows, farthest):
     """Look through cells from the nearest outwards until none can hold a nearer point.
 

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 
-_jit = njit(cache=True, nogil=True)
+from nmcdist.jit import kernel
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class IntensityProfile:
         return starts, lines, slopes, before
 
 
-@_jit
+@kernel
 def _piece_mass(start, value, slope, end):
     """Return the integral of 4 pi r^2 (value + slope r) from start to end."""
     cubes = end * end * end - start * start * start
@@ -88,7 +87,7 @@ def _piece_mass(start, value, slope, end):
     return 4.0 * math.pi * (value * cubes / 3.0 + slope * fourths / 4.0)
 
 
-@_jit
+@kernel
 def _masses(starts, lines, slopes, before, radii, found):
     for i in range(len(radii)):
         k = len(starts) - 1
@@ -97,7 +96,7 @@ def _masses(starts, lines, slopes, before, radii, found):
         found[i] = before[k] + _piece_mass(starts[k], lines[k], slopes[k], radii[i])
 
 
-@_jit
+@kernel
 def _radii(starts, lines, slopes, before, masses, found):
     """Halve the interval that holds a radius until no number lies within it.
 

@@ -6,21 +6,19 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
-from numba import njit
 
 from nmcdist.bundle import Bundle, NetParameters, RadialParameters
 from nmcdist.bundle.schema import NET_NEIGHBOURS, NET_OUTPUTS
 from nmcdist.errors import BundleError
 from nmcdist.geometry.elementary import exp
 from nmcdist.geometry.frames import radial_frames
+from nmcdist.jit import kernel
 from nmcdist.models.quantiles import normal_quantile
 from nmcdist.threads import thread_map
 
 _NOISE_CUT = 2.5  # standard deviations: bounded half-axes give a bounded window
 _BELOW_CUT = 0.0062096653257761333  # share of the normal law below the cut
 BLOCK_ROWS = 4096  # seeds a block of work
-
-_jit = njit(cache=True, nogil=True)
 
 
 class MarkerLaw(Protocol):
@@ -187,7 +185,7 @@ def in_blocks(function: Any, rows: int) -> None:
         thread_map(function, firsts)
 
 
-@_jit
+@kernel
 def _fill_diagonals(seeds, uniforms, inner, outer, transition, sigma, diagonals):
     for i in range(len(diagonals)):
         rho2 = seeds[i, 0] * seeds[i, 0] + seeds[i, 1] * seeds[i, 1] + seeds[i, 2] * seeds[i, 2]
@@ -198,7 +196,7 @@ def _fill_diagonals(seeds, uniforms, inner, outer, transition, sigma, diagonals)
             diagonals[i, k] = 1.0 / (half_axis * half_axis)
 
 
-@_jit
+@kernel
 def _run_net(seeds, frames, neighbours, noise, inverse_unit, first, widths, packed, low, high, outputs):
     """Sum over the inputs one after the other, for all outputs of a layer side by side: one order of sums always."""
     most = widths[0]

@@ -8,18 +8,16 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from nmcdist.arguments import check_number, finite_array
 from nmcdist.geometry.elementary import atan2, exp, sin_cos
 from nmcdist.geometry.frames import radial_frames
+from nmcdist.jit import kernel
 from nmcdist.models import streams
 from nmcdist.models.quantiles import dawson, erf, normal_quantile
 
 _STEPS = 60  # Newton's at most
 _LARGEST = 1e4  # concentration: c axes within about a degree
-
-_jit = njit(cache=True, nogil=True)
 
 
 def crystal_orientations(seeds_nm: np.ndarray, concentration: float, seed: int, index: int = 0) -> np.ndarray:
@@ -124,7 +122,7 @@ def _check_concentration(concentration: Any) -> float:
     return check_number("concentration", concentration, -_LARGEST, _LARGEST)
 
 
-@_jit
+@kernel
 def _invert_erf(shares, width):
     """Replace each share by the solution of erf(width t) = share erf(width)."""
     whole = erf(width)
@@ -132,7 +130,7 @@ def _invert_erf(shares, width):
         shares[i] = normal_quantile(0.5 * shares[i] * whole) * math.sqrt(0.5) / width
 
 
-@_jit
+@kernel
 def _invert_erfi(shares, width):
     """Replace each share by the solution of erfi(width t) = share erfi(width), by Newton's method from t = 1.
 
@@ -150,7 +148,7 @@ def _invert_erfi(shares, width):
         shares[i] = t
 
 
-@_jit
+@kernel
 def _fill_quaternions(axes, twists, turns):
     """Write the turn by `twist` about the z axis, then of the z axis to `axis` along a meridian and a parallel."""
     for i in range(len(axes)):

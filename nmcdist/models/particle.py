@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numba import njit
 
 from nmcdist.arguments import check_length, check_one_of, finite_array
 from nmcdist.bundle import Bundle, load_bundle
 from nmcdist.errors import InputError
 from nmcdist.geometry.frames import lengths
 from nmcdist.geometry.tessellation import label_lattice, rasterize_gbpd
+from nmcdist.jit import kernel
 from nmcdist.models import streams
 from nmcdist.models.grains import GrainModel, Grains
 from nmcdist.models.pieces import merge_pieces
@@ -27,8 +27,6 @@ STEPS_PER_SPACING = 4  # of the lattice, spacing intensity^(-1/3) / 4: changing 
 _SMALLEST_VOXEL_NM = 0.001  # as in recipes
 _EDGE = 3.0  # spacings of the seeds that the lattice goes beyond the shell at first
 _COST = 2.2  # squared spacings times the mean of D: a cost that is seldom exceeded
-
-_jit = njit(cache=True, nogil=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -345,7 +343,7 @@ def _plane(normal: Any, point_nm: Any) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return (normal[0] * point[0] + normal[1] * point[1] + normal[2] * point[2]) * normal, rows, columns
 
 
-@_jit
+@kernel
 def _keep(labels, kept):
     """Replace rows of kept grains by row + 1, everything else by 0."""
     for i in range(len(labels)):
@@ -353,7 +351,7 @@ def _keep(labels, kept):
         labels[i] = row + 1 if row >= 0 and kept[row] else 0
 
 
-@_jit
+@kernel
 def _sum_up(labels, half, grains):
     """Return for each grain its number of points, the sums of their indices from the centre, and if it is cut off."""
     n = len(labels)
@@ -374,7 +372,7 @@ def _sum_up(labels, half, grains):
     return counts, sums, cut
 
 
-@_jit
+@kernel
 def _at_edge(labels, z, y, x):
     """Tell whether one of the 26 neighbours is missing."""
     n = len(labels)
@@ -386,7 +384,7 @@ def _at_edge(labels, z, y, x):
     return labels[z + c, y + b, x + a] < 0
 
 
-@_jit
+@kernel
 def _points_of(labels, half, chosen, reach2):
     """Return indices, from the centre, of the points of chosen grains within reach."""
     found, m = np.empty((1024, 3), np.float64), 0
@@ -411,7 +409,7 @@ def _points_of(labels, half, chosen, reach2):
     return found[:m].copy()
 
 
-@_jit
+@kernel
 def _extent(labels, half, kept):
     """Return the box of the kept grains with a point to spare, and the squared distance within which that lies."""
     n = len(labels)
@@ -434,7 +432,7 @@ def _extent(labels, half, kept):
     return box, reach2
 
 
-@_jit
+@kernel
 def _window(labels, half, step, seeds, matrices, offsets, lowest, largest, reach2):
     """Return how far seeds can lie and win a point: no seed at s wins x if D_min (|s| - |x|)^2 - r_max > cost at x."""
     n = len(labels)

@@ -9,11 +9,9 @@ have gone to theirs; one that touches no grain becomes outside. After that every
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from nmcdist.errors import InputError
-
-_jit = njit(cache=True, nogil=True)
+from nmcdist.jit import kernel
 
 
 class PieceCounts(NamedTuple):
@@ -62,7 +60,7 @@ def merge_pieces(labels: np.ndarray) -> PieceCounts:
     return PieceCounts(grains, len(pieces), int(sizes[pieces].sum()))
 
 
-@_jit
+@kernel
 def _find_runs(labels):
     """Return where the runs of each row begin, and begin, end and label of each run of a label along a row."""
     nz, ny, nx = labels.shape
@@ -96,7 +94,7 @@ def _find_runs(labels):
     return first, runs
 
 
-@_jit
+@kernel
 def _root(parents, run):
     while parents[run] != run:
         parents[run] = parents[parents[run]]
@@ -104,7 +102,7 @@ def _root(parents, run):
     return run
 
 
-@_jit
+@kernel
 def _join(shape, first, runs):
     """Return for each run the first run of its piece."""
     nz, ny, _ = shape
@@ -131,7 +129,7 @@ def _join(shape, first, runs):
     return parents
 
 
-@_jit
+@kernel
 def _measure(runs, roots, labels):
     """Return the voxels of each piece, at its first run, and the piece of each label that is the largest."""
     sizes = np.zeros(len(runs), np.int64)
@@ -145,7 +143,7 @@ def _measure(runs, roots, labels):
     return sizes, main
 
 
-@_jit
+@kernel
 def _shared_faces(shape, first, runs, roots, owner):
     """Return rows of a piece without owner, a piece that it touches, and the number of faces that they share there."""
     nz, ny, _ = shape
@@ -173,7 +171,7 @@ def _shared_faces(shape, first, runs, roots, owner):
     return faces[:n].copy()
 
 
-@_jit
+@kernel
 def _note(faces, n, one, two, count, owner):
     if one == two or (owner[one] >= 0 and owner[two] >= 0):
         return faces, n
@@ -192,7 +190,7 @@ def _note(faces, n, one, two, count, owner):
     return faces, n
 
 
-@_jit
+@kernel
 def _settle(pieces, faces, begin, end, owner):
     """Give each piece an owner, round by round: all pieces of a round look at the owners before it."""
     longest = 0
@@ -214,7 +212,7 @@ def _settle(pieces, faces, begin, end, owner):
         owner[pieces[p]] = max(owner[pieces[p]], 0)
 
 
-@_jit
+@kernel
 def _most_shared(faces, begin, end, owner, labels, counts):
     n = 0
     for f in range(begin, end):
@@ -235,7 +233,7 @@ def _most_shared(faces, begin, end, owner, labels, counts):
     return labels[best] if best >= 0 else -1
 
 
-@_jit
+@kernel
 def _write(labels, first, runs, roots, owner):
     nz, ny, _ = labels.shape
     for z in range(nz):

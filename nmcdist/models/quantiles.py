@@ -2,9 +2,8 @@
 
 import math
 
-from numba import njit
-
 from nmcdist.geometry.elementary import exp, log
+from nmcdist.jit import kernel
 
 _CENTRAL = (
     (3.3871328727963666080, 1.3314166789178437745e2, 1.9715909503065514427e3, 1.3731693765509461125e4,
@@ -25,10 +24,8 @@ _FAR = (
      7.86869131145613259100e-4, 1.84631831751005468180e-5, 1.42151175831644588870e-7, 2.04426310338993978564e-15),
 )  # fmt: skip
 
-_jit = njit(cache=True, nogil=True)
 
-
-@_jit
+@kernel
 def normal_quantile(q):
     """Return the quantile of the standard normal law at 1/2 + q, for q from -1/2 to 1/2.
 
@@ -43,7 +40,7 @@ def normal_quantile(q):
     return math.copysign(_ratio(_MIDDLE, r - 1.6) if r <= 5.0 else _ratio(_FAR, r - 5.0), q)
 
 
-@_jit
+@kernel
 def _ratio(coefficients, r):
     above, below = 0.0, 0.0
     for k in range(7, -1, -1):
@@ -52,7 +49,7 @@ def _ratio(coefficients, r):
     return above / below
 
 
-@_jit
+@kernel
 def erf(x):
     """Return the error function of a number from 0."""
     if x > 6.0:
@@ -72,7 +69,7 @@ def erf(x):
     return 1.0 - 0.5641895835477563 * _exp_of_minus_square(x) / below
 
 
-@_jit
+@kernel
 def dawson(x):
     """Return Dawson's integral exp(-x^2) times that of exp(t^2) from 0 to x, for x from 0."""
     if x < 6.0:
@@ -91,7 +88,7 @@ def dawson(x):
     return total
 
 
-@_jit
+@kernel
 def _exp_of_minus_square(x):
     # A square of few digits is exact, and what it leaves of the exponent is small.
     short = math.floor(x * 1048576.0) / 1048576.0

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 
 from nmcdist.arguments import check_length
 from nmcdist.bundle import Bundle, ParticleParameters
 from nmcdist.errors import BundleError, InputError
 from nmcdist.geometry import sphere
 from nmcdist.geometry.elementary import exp
+from nmcdist.jit import kernel
 from nmcdist.models import streams
 from nmcdist.models.draws import Stream
 from nmcdist.threads import thread_map
@@ -342,7 +342,7 @@ class ShellModel:
         return nu, scale
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _reject(coefficients, harmonics, rule_harmonics, rule_weights, minimum_volume, rejected):
     """Test the rows that are marked as rejected, and clear the mark of those that pass."""
     radii, nodes = np.empty(harmonics.shape[1]), np.empty(len(rule_weights))
@@ -356,7 +356,7 @@ def _reject(coefficients, harmonics, rule_harmonics, rule_weights, minimum_volum
         rejected[i] = sphere.volume_from_radii(nodes, rule_weights) < minimum_volume
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _lowest(values):
     lowest = values[0]
     for value in values:

@@ -9,7 +9,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy.special import roots_legendre
 from scipy.stats import norm
 
@@ -17,6 +16,7 @@ from nmcdist.bundle import CbaParameters
 from nmcdist.errors import InputError
 from nmcdist.geometry.eigen import eigen_symmetric
 from nmcdist.geometry.elementary import asin, atanh, exp, log1p
+from nmcdist.jit import kernel
 
 _NODES_A, _NODES_C, _NODES_ANGLE, _NODES_ARC = 48, 32, 48, 64
 
@@ -223,7 +223,7 @@ def _grains(parameters: CbaParameters) -> _Grains:
     return _Grains(np.minimum(a, c).ravel()[keep], np.maximum(a, c).ravel()[keep], weight[keep])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _measure_spheroids(short, long, surface, curvature):
     """Write surface and integral of mean curvature of oblate spheroids, Eqs. (15) and (16)."""
     for i in range(len(short)):

@@ -7,9 +7,9 @@ laid out along the view, then bisected, so that grains meet in lines as sharp as
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from nmcdist.geometry.tessellation import label_lattice, label_points
+from nmcdist.jit import kernel
 from nmcdist.models.particle import Particle
 
 TOWARDS = (0.75, -1.0, 0.85)  # from the centre to the viewer, z, y, x; the octant on this side is taken out
@@ -145,7 +145,7 @@ def _taken_out(z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     return (signs[0] * z > 0) & (signs[1] * y > 0) & (signs[2] * x > 0)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _meet(rows, label, lattice, start, signs, nearest, step, depth):
     """Note the depth of those rays that meet nothing so far and do so at a point of these planes."""
     planes, height, width = rows.shape

@@ -4,12 +4,10 @@ import math
 from numbers import Integral
 
 import numpy as np
-from numba import njit
 
 from nmcdist.calibration.ebsd.scan import Phase, Scan, symmetry_rotations
 from nmcdist.errors import InputError
-
-_jit = njit(cache=True, nogil=True)
+from nmcdist.jit import kernel
 
 
 def segment(
@@ -93,7 +91,7 @@ def _without_small(labels: np.ndarray, min_pixels: int) -> np.ndarray:
     return np.where(kept, np.cumsum(kept), 0).astype(np.int32)[labels]
 
 
-@_jit
+@kernel
 def _sin2(p: np.ndarray, q: np.ndarray, rotations: np.ndarray) -> float:
     """Square of the sine of half the smallest angle between two orientations; exact also where it is tiny."""
     w = p[0] * q[0] + p[1] * q[1] + p[2] * q[2] + p[3] * q[3]
@@ -113,7 +111,7 @@ def _sin2(p: np.ndarray, q: np.ndarray, rotations: np.ndarray) -> float:
     return min(a * a + b * b + c * c, 1.0)
 
 
-@_jit
+@kernel
 def _sin2_all(p: np.ndarray, q: np.ndarray, rotations: np.ndarray) -> np.ndarray:
     values = np.empty(len(p))
     for i in range(len(p)):
@@ -121,7 +119,7 @@ def _sin2_all(p: np.ndarray, q: np.ndarray, rotations: np.ndarray) -> np.ndarray
     return values
 
 
-@_jit
+@kernel
 def _root(parent: np.ndarray, i: int) -> int:
     while parent[i] != i:
         parent[i] = parent[parent[i]]
@@ -129,7 +127,7 @@ def _root(parent: np.ndarray, i: int) -> int:
     return i
 
 
-@_jit
+@kernel
 def _label(
     quaternions: np.ndarray,
     phase: np.ndarray,

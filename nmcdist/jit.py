@@ -1,0 +1,129 @@
+"""The decorators of compiled kernels, and their cache, in which a process waits for what another one compiles."""
+
+import fcntl
+import functools
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar, overload
+
+import numba
+from numba.core.caching import FunctionCache
+from numba.core.dispatcher import Dispatcher
+
+from nmcdist.kernels import watch_compilation
+
+F = TypeVar("F", bound=Callable[..., Any])
+_njit: Any = numba.njit  # its types hide that a kernel is called as the function it was
+PATIENCE_S = 60.0  # a process that was stopped while it compiled is not waited for longer
+
+watch_compilation()  # every module with a kernel comes by
+
+
+@overload
+def kernel(function: F) -> F: ...
+@overload
+def kernel(**options: Any) -> Callable[[F], F]: ...
+def kernel(function: F | None = None, **options: Any) -> Any:
+    """Compile a function at its first call, without the GIL, and keep it for other processes.
+
+    Parameters
+    ----------
+    function : callable
+    **options
+        Further ones of `numba.njit`.
+    """
+
+    def compiled(function: F) -> Any:
+        # No wrapper that lets C code call the kernel: nobody does, and it takes an eighth of the time.
+        dispatcher = _njit(nogil=True, no_cfunc_wrapper=True, **options)(function)
+        dispatcher._cache = SharedCache(function)
+        return dispatcher
+
+    return compiled if function is None else compiled(function)
+
+
+def inlined(function: F) -> F:
+    """Make a function part of the one kernel that calls it: it is not compiled twice, alone and in there."""
+    result: F = _njit(nogil=True, inline="always")(function)
+    return result
+
+
+class SharedCache(FunctionCache):
+    """Cache of one kernel: of several processes that need it one compiles, and it is outdated by what it calls.
+
+    numba's own notices that the file of a kernel has changed, not that of a kernel which it calls.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._lock: int | None = None
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return what is kept, after a wait if another process is about to keep it, or None if it is ours to make."""
+        found = super().load_overload(sig, target_context)
+        if found is not None or self._lock is not None:
+            return found
+        self._lock = self._locked()
+        found = super().load_overload(sig, target_context)
+        if found is not None:
+            self._release()
+        return found
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled."""
+        try:
+            super().save_overload(sig, data)
+        finally:
+            self._release()
+
+    def _locked(self) -> int | None:
+        path = Path(self._cache_path, self._impl.filename_base + ".lock")
+        with suppress(OSError):  # a file system without locks: each compiles for itself
+            self._impl.locator.ensure_cache_path()
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            if _locks_in_time(file):
+                return file
+            os.close(file)
+        return None
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        return (*super()._index_key(sig, codegen), _stamps_of_callees(self._py_func))
+
+
+def _locks_in_time(file: int) -> bool:
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@functools.cache
+def _stamps_of_callees(function: Callable[..., Any]) -> tuple[tuple[str, int, int], ...]:
+    """Return time and size of the files whose kernels a kernel calls, directly or not."""
+    seen, waiting = {function}, [function]
+    while waiting:
+        found = set(_callees(waiting.pop())) - seen
+        seen |= found
+        waiting += found
+    files = {Path(each.__code__.co_filename) for each in seen}
+    return tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in sorted(files))
+
+
+def _callees(function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    names, known = function.__code__.co_names, function.__globals__
+    for name in names:
+        value = known.get(name)
+        others = [getattr(value, each, None) for each in names] if isinstance(value, ModuleType) else [value]
+        yield from (each.py_func for each in others if isinstance(each, Dispatcher))
