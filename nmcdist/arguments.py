@@ -1,26 +1,36 @@
 """Arguments that come from outside: plain arrays, lengths, numbers; one clear line for anything else."""
 
 import math
+from functools import cache
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import psutil
 
 from nmcdist.errors import InputError
 
 _SHOWN = 60  # characters of a value that a message repeats
 
 
-def plain_array(name: str, value: Any) -> np.ndarray:
+def plain_array(name: str, value: Any, work: int = 0) -> np.ndarray:
     """Return an argument as an array of this machine's byte order, not copied where it is one already.
 
     Lists, xarray.DataArray and Dask arrays are taken by their values. Axes count by their place: a DataArray whose
     dimensions z, y, x come in another order is refused.
 
+    Parameters
+    ----------
+    name : str
+    value : array_like
+    work : int
+        Bytes per element that the caller computes with, besides the array.
+
     Raises
     ------
     InputError
-        If elements are masked, it has a unit, its dimensions are turned, or it is no array at all.
+        If elements are masked, it has a unit, its dimensions are turned, it is no array at all, or it and the work
+        exceed the memory of this machine: repeated views, lazy and mapped arrays can be larger.
     """
     if _is_masked(value):
         raise InputError(f"{name}: found a masked array, expected a plain one: fill it or crop it first")
@@ -28,10 +38,12 @@ def plain_array(name: str, value: Any) -> np.ndarray:
     dims = [d for d in getattr(value, "dims", ()) if d in ("z", "y", "x")]
     if dims != sorted(dims, reverse=True):
         raise InputError(f"{name}: found dimensions {', '.join(dims)}, expected the order z, y, x: transpose it")
+    _refuse_huge(name, value, work)
     try:
         array = np.asarray(value)
     except Exception as error:  # array-likes raise what they like
         raise InputError(f"{name}: found {shown(value)}, expected an array ({shown(str(error))})") from None
+    _refuse_huge(name, array, work)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
@@ -123,6 +135,25 @@ def _refuse_unit(name: str, value: Any) -> None:
     """Refuse quantities, whose units NumPy drops; attributes of a DataArray are no units of that kind."""
     if not hasattr(value, "dims") and any(hasattr(value, unit) for unit in ("units", "unit")):
         raise InputError(f"{name}: found {type(value).__name__} with a unit, expected plain numbers in the unit named")
+
+
+def _refuse_huge(name: str, value: Any, work: int) -> None:
+    """Refuse an array, in memory or not yet, that would not fit into it with what is computed from it."""
+    elements, size = (getattr(value, part, None) for part in ("size", "nbytes"))
+    if not isinstance(elements, int) or not isinstance(size, int):
+        return  # no array yet, or one of unknown size
+    needed = size + work * elements
+    if needed > _memory():
+        shape = getattr(value, "shape", "")
+        raise InputError(
+            f"{name}: found an array of shape {shape}, which takes {needed / 2**30:,.1f} GiB of memory, "
+            f"expected at most the {_memory() / 2**30:,.1f} GiB of this machine: pass a part of it"
+        )
+
+
+@cache
+def _memory() -> int:
+    return int(psutil.virtual_memory().total)
 
 
 def _kind(value: Any, array: np.ndarray) -> str:

@@ -358,7 +358,7 @@ def _check_axes(axes: Any) -> tuple[str, ...]:
 
 
 def _check_labels(volume: Any) -> np.ndarray:
-    volume = plain_array("volume", volume)
+    volume = plain_array("volume", volume, work=5)
     if volume.ndim != 3 or volume.size == 0:
         raise InputError(f"volume: found shape {volume.shape}, expected three dimensions, none of them empty")
     if volume.dtype.kind not in "ui":

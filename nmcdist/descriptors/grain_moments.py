@@ -45,7 +45,7 @@ class Runs(NamedTuple):
 
 def check_labels(labels: Any, dimensions: int) -> np.ndarray:
     """Return labels as a contiguous int32 array; refuse another shape, another kind, negative or huge labels."""
-    labels = plain_array("labels", labels)
+    labels = plain_array("labels", labels, work=2)
     if labels.ndim != dimensions or labels.size == 0:
         expected = {2: "two", 3: "three"}[dimensions]
         raise InputError(f"labels: found shape {labels.shape}, expected {expected} dimensions, none of them empty")

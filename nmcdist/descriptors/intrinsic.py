@@ -76,7 +76,7 @@ def volume_fraction(phase: np.ndarray) -> float:
     if not isinstance(phase, np.ma.MaskedArray):
         phase = check_phase(phase)
         return int(np.count_nonzero(phase)) / phase.size
-    known, inside = ~np.ma.getmaskarray(phase), check_phase(np.ma.getdata(phase))
+    inside, known = check_phase(np.ma.getdata(phase), work=2), ~np.ma.getmaskarray(phase)
     if not known.any():
         raise InputError("phase: found every voxel masked, expected some that are not")
     return int(np.count_nonzero(inside & known)) / int(np.count_nonzero(known))

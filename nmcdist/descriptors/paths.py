@@ -35,7 +35,7 @@ def geodesic_tortuosity(phase: np.ndarray, axis: int = 0) -> float:
     Gräfensteiner et al. (2025), doi:10.1186/s13362-025-00174-z, Sec. 3.3; Neumann et al., Scand. J. Stat. 46
     (2019) 848.
     """
-    phase, axis = check_phase(phase), check_axis(axis)
+    phase, axis = check_phase(phase, work=5), check_axis(axis)
     layers = phase.shape[axis]
     length = mean_path_length(phase, axis)
     return length / (layers - 1) if layers > 1 else length + 1
@@ -58,4 +58,4 @@ def percolates(phase: np.ndarray, axis: int = 0, connectivity: int = 26) -> bool
         If an argument has an impossible value, shape or type.
     """
     connectivity = check_one_of("connectivity", connectivity, (6, 26))
-    return bool(joins_faces(check_phase(phase), check_axis(axis), connectivity))
+    return bool(joins_faces(check_phase(phase, work=1), check_axis(axis), connectivity))

@@ -8,9 +8,12 @@ from nmcdist.arguments import check_one_of, plain_array
 from nmcdist.errors import InputError
 
 
-def check_phase(phase: Any, name: str = "phase") -> np.ndarray:
-    """Return the phase as an array; refuse what is not a three-dimensional, non-empty boolean array."""
-    phase = plain_array(name, phase)
+def check_phase(phase: Any, name: str = "phase", work: int = 0) -> np.ndarray:
+    """Return the phase as an array; refuse what is not a three-dimensional, non-empty boolean array.
+
+    `work` is the bytes per voxel that the caller computes with, at the least.
+    """
+    phase = plain_array(name, phase, work)
     if phase.ndim != 3 or phase.size == 0:
         raise InputError(f"{name}: found shape {phase.shape}, expected three dimensions, none of them empty")
     if phase.dtype != np.bool_:

@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 SLAB = 64  # planes that a thread counts at a time
+_WORK = 5  # bytes per voxel: squared distances, and the balls that cover
 
 
 class PoreSizeDistribution(NamedTuple):
@@ -87,7 +88,7 @@ def pore_size_distribution(
     ----------
     Gräfensteiner et al. (2025), doi:10.1186/s13362-025-00174-z, Eq. (26).
     """
-    phase, voxel_size_nm = check_phase(phase), check_length("voxel_size_nm", voxel_size_nm)
+    phase, voxel_size_nm = check_phase(phase, work=_WORK), check_length("voxel_size_nm", voxel_size_nm)
     radii = None if radii_nm is None else _check_radii(radii_nm)
     distance2 = _distance(phase, squared_distance)
     if _is_unbounded(distance2):
@@ -137,7 +138,7 @@ def bottleneck_radius(
     Gräfensteiner et al. (2025), doi:10.1186/s13362-025-00174-z, Sec. 3.3; Neumann et al., Scand. J. Stat. 46
     (2019) 848.
     """
-    phase, voxel_size_nm = check_phase(phase), check_length("voxel_size_nm", voxel_size_nm)
+    phase, voxel_size_nm = check_phase(phase, work=_WORK), check_length("voxel_size_nm", voxel_size_nm)
     axis = check_axis(axis)
     distance2 = _distance(phase, squared_distance)
     if _is_unbounded(distance2):
@@ -175,7 +176,7 @@ def constrictivity(phase: np.ndarray, voxel_size_nm: float, axis: int = 0) -> fl
     ----------
     Gräfensteiner et al. (2025), doi:10.1186/s13362-025-00174-z, Sec. 3.3.
     """
-    phase = check_phase(phase)
+    phase = check_phase(phase, work=_WORK)
     distance2 = squared_distance(phase)
     r_min = bottleneck_radius(phase, voxel_size_nm, axis, distance2)
     sizes = pore_size_distribution(phase, voxel_size_nm, (), squared_distance=distance2)

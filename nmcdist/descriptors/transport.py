@@ -17,6 +17,7 @@ from nmcdist.geometry import laplace
 
 SINGLE_PRECISION_CONTRAST = 1e3  # beyond it the leak through poor phases drowns in rounding
 LARGEST_CONTRAST = 1e12  # as for double precision
+_WORK = 19  # bytes per voxel: the coarser lattices and the vectors of the solver
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def solve_conduction(
         If the volume is not three-dimensional, empty or not of integers, a conductivity is negative or too
         far below the largest, or another argument is out of its range.
     """
-    labels = plain_array("labels", labels)
+    labels = plain_array("labels", labels, _WORK)
     _check_labels(labels)
     axis, max_iterations = check_axis(axis), check_whole("max_iterations", max_iterations, 1)
     if not 0 < check_number("flux_spread", flux_spread) < math.inf:

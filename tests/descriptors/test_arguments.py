@@ -10,6 +10,7 @@ from functools import cache
 
 import dask.array
 import numpy as np
+import psutil
 import pytest
 import xarray as xr
 
@@ -143,6 +144,12 @@ def data_array(value):
     return xr.DataArray(np.asarray(value), attrs={"units": "1"})
 
 
+def huge_shape(value):
+    """Of more than 10^14 elements, a thousand times what fits into any machine, however they are repeated."""
+    axes = max(np.ndim(value), 1)
+    return (round(1e14 ** (1 / axes)),) * axes
+
+
 SAME_ARRAYS = {
     "list": lambda v: np.asarray(v).tolist(),
     "Fortran": lambda v: np.asfortranarray(v),
@@ -172,6 +179,8 @@ OTHER_ARRAYS = {
     "NaN": lambda v: np.full(np.shape(v), np.nan),
     "dates": lambda v: np.zeros(np.shape(v), "m8[s]"),
     "not to be read": lambda v: Unsized(),
+    "huge": lambda v: np.broadcast_to(np.asarray(v).ravel()[0], huge_shape(v)),
+    "huge and lazy": lambda v: dask.array.full(huge_shape(v), np.asarray(v).ravel()[0]),
 }
 NO_NUMBER = {
     "text": "20", "NaN": np.nan, "infinite": np.inf, "True": True, "a NumPy True": np.True_, "nothing": None,
@@ -298,6 +307,24 @@ class TestMasks:
     def test_the_message_says_what_to_do(self):
         with pytest.raises(InputError, match=r"phase: found a masked array, expected .*fill it or crop it first"):
             descriptors.intrinsic_volumes(masked(PHASE), 10.0)
+
+
+class TestSize:
+    """Repeated views and lazy arrays can be of any size; what would not fit into memory is refused at once."""
+
+    def test_the_message_names_the_argument_its_size_and_that_of_the_machine(self):
+        there = psutil.virtual_memory().total / 2**30
+        expected = rf"^phase: found .*\(30000, 30000, 30000\), which takes 25,145.7 GiB .* the {there:,.1f} GiB"
+        with pytest.raises(InputError, match=expected) as caught:  # 2.7e13 voxels of one byte
+            descriptors.volume_fraction(np.broadcast_to(np.True_, (30000,) * 3))
+        assert "\n" not in str(caught.value)
+
+    def test_what_fits_itself_but_not_with_what_is_computed_is_refused_before_it_is_read(self):
+        edge = round((0.8 * psutil.virtual_memory().total) ** (1 / 3))
+        phase = np.broadcast_to(np.True_, (edge,) * 3)
+        for measure in (descriptors.geodesic_tortuosity, lambda v: descriptors.effective_conductivity(v, {1: 1.0})):
+            with pytest.raises(InputError, match=r"^(phase|labels): found an array of shape .* GiB"):
+                measure(phase)
 
 
 def test_voxels_are_cubes():
