@@ -9,8 +9,7 @@ import numpy as np
 import psutil
 
 from nmcdist.errors import InputError
-
-_SHOWN = 60  # characters of a value that a message repeats
+from nmcdist.wording import one_line, shown
 
 
 def plain_array(name: str, value: Any, work: int = 0) -> np.ndarray:
@@ -42,7 +41,7 @@ def plain_array(name: str, value: Any, work: int = 0) -> np.ndarray:
     try:
         array = np.asarray(value)
     except Exception as error:  # array-likes raise what they like
-        raise InputError(f"{name}: found {shown(value)}, expected an array ({shown(str(error))})") from None
+        raise InputError(f"{name}: found {shown(value)}, expected an array ({one_line(error)})") from None
     _refuse_huge(name, array, work)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
@@ -115,14 +114,6 @@ def whole_array(name: str, value: Any, shape: tuple[int | str, ...]) -> np.ndarr
     if wrong.size:
         raise InputError(f"{name}: found {wrong[0]:g}, expected whole numbers from 0")
     return plain_array(name, value).astype(np.int64)
-
-
-def shown(value: Any) -> str:
-    """Return an argument as one short line of a message."""
-    if isinstance(value, np.ndarray) and value.ndim:
-        return f"an array of shape {value.shape}"
-    text = " ".join((value if isinstance(value, str) and " " in value else repr(value)).split())
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _is_masked(value: Any) -> bool:

@@ -1,6 +1,7 @@
 """The command line: it parses, calls and prints; what is heavy is imported by the command that needs it."""
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -13,7 +14,8 @@ import click
 from nmcdist import __version__
 from nmcdist.errors import InputError, NmcdistError, PlanError
 from nmcdist.extras import need, of_import
-from nmcdist.inputs import local_path
+from nmcdist.inputs import folder_to_make, local_path
+from nmcdist.wording import shortened, shown
 
 if TYPE_CHECKING:
     from nmcdist.runs.deployment import Deployment
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 REFUSED = 2  # bad input, damaged or unwritable files
 ITEMS_FAILED = 1
 INTERRUPTED = 130
+
+_MOST_FAILED = 10  # items that are named with their reasons
 
 
 class _LocalPath(click.ParamType):
@@ -47,8 +51,10 @@ def _run() -> int:
     try:
         code = cli.main(prog_name="nmcdist", standalone_mode=False)
     except click.ClickException as error:
+        text = io.StringIO()
+        error.show(text)
         with contextlib.suppress(OSError):
-            error.show()
+            click.echo(shortened(text.getvalue()), err=True, nl=False)
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         _complain("interrupted")
@@ -78,7 +84,7 @@ def _was_printing(error: OSError) -> bool:
 
 def _complain(text: str) -> None:
     with contextlib.suppress(OSError):
-        for line in text.splitlines() or [""]:
+        for line in shortened(text).splitlines() or [""]:
             print(f"nmcdist: error: {line}", file=sys.stderr, flush=True)
 
 
@@ -174,8 +180,6 @@ def run(recipe: Path, out: Path, resume: bool, partition: str | None, **options:
 
 
 def _part(text: str) -> tuple[int, int]:
-    from nmcdist.faults import shown
-
     found = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
         raise PlanError(f"partition: found {shown(text)}, expected K/N with 1 <= K <= N, as 2/8")
@@ -273,7 +277,9 @@ def describe(store: Path, **options: Any) -> int:
 
 def _end_of(result: "Result", again: str) -> int:
     if result.failed:
-        items = ", ".join(f"{item}: {reason}" for item, reason in sorted(result.failed.items()))
+        reasons = [f"{item}: {reason}" for item, reason in sorted(result.failed.items())]
+        more = len(reasons) - _MOST_FAILED
+        items = ", ".join(reasons[:_MOST_FAILED]) + (f" and {more} more" if more > 0 else "")
         _complain(f"items not made: {items} (see {result.journal / 'failures'}); try again with: {again}")
         return ITEMS_FAILED
     state = f"manifest sha256 {result.manifest_sha256}" if result.manifest_sha256 else "not sealed: nmcdist finalise"
@@ -340,8 +346,6 @@ def export(store: Path, items: tuple[str, ...], file_format: str, out: Path | No
 
 def _numbers(texts: tuple[str, ...], count: int) -> list[int]:
     """Return the items, of so many, that texts such as 3 and 5-9 name."""
-    from nmcdist.faults import shown
-
     numbers: list[int] = []
     for text in texts:
         found = re.fullmatch("([0-9]{1,12})(?:-([0-9]{1,12}))?", text)
@@ -484,6 +488,7 @@ def calibrate_phantom(name: str, out: Path, sections: int, orientation_noise_deg
 
     known = phantom_bundles()
     loaded = known[name] if name in known else load_bundle(name)
+    folder_to_make(out)
     cut = phantom_sections(loaded, how["seed"], sections, missing=how["missing"], start=how["start"])
     with naming(out):
         save_bundle(loaded, out / "truth")

@@ -4,9 +4,16 @@ One base class; each kind is also the builtin that a caller would expect, so tha
 works without knowing this module. Messages are one line: the thing, what was found, what was expected.
 """
 
+from typing import Any
+
+from nmcdist.wording import shortened
+
 
 class NmcdistError(Exception):
-    """Base of all errors that nmcdist raises on purpose."""
+    """Base of all errors that nmcdist raises on purpose; what is too long in a message loses its middle."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*(shortened(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class InputError(NmcdistError, ValueError):

@@ -7,9 +7,11 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from nmcdist.wording import shown
+
 KEYS = "keys"  # in a field's `json_schema_extra`: the names that its mapping may have
 MOST_FAULTS = 20
-_SHOWN = 60  # characters of a value
+_SHOWN = 60  # characters of a name
 
 
 def fault_lines(error: ValidationError, where: str, model: type[BaseModel]) -> list[str]:
@@ -34,14 +36,6 @@ def proposal(name: str, known: Iterable[str]) -> str:
     names = list(known)
     near = _near(name, names)
     return f"; did you mean {near}?" if near else f", expected one of {', '.join(names)}"
-
-
-def shown(value: Any) -> str:
-    """Return a value as a message shows it: a number or text, cut if it is long, otherwise its type."""
-    if isinstance(value, dict | list | tuple):
-        return f"a {type(value).__name__}"
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _near(name: str, known: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """Bundles on disk: a folder with ``bundle.json`` and, where the model has arrays, ``arrays.safetensors``."""
 
 import json
+import os
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -9,9 +10,10 @@ import numpy as np
 
 from nmcdist.bundle.schema import SCHEMA_VERSION, Bundle, validated
 from nmcdist.errors import BundleError
-from nmcdist.faults import proposal, shown
-from nmcdist.inputs import local_path, ordinary_file
+from nmcdist.faults import proposal
+from nmcdist.inputs import existing_folder, local_path, ordinary_file
 from nmcdist.json_text import load_json
+from nmcdist.wording import shown
 
 _BUILTIN = Path(__file__).parent / "builtin"
 _JSON = "bundle.json"
@@ -82,6 +84,8 @@ def _folder(name_or_path: str | Path) -> Path:
             return path
         if path.name == _JSON and path.is_file():
             return path.parent
+        if os.path.lexists(path):
+            return existing_folder(path, BundleError)
     except OSError as error:  # a path of impossible length
         raise BundleError(f"bundle {shown(str(path))}: cannot be read ({error.strerror})") from None
     raise BundleError(

@@ -21,7 +21,8 @@ from pydantic import (
 )
 
 from nmcdist.errors import BundleError
-from nmcdist.faults import MOST_FAULTS, proposal, shown
+from nmcdist.faults import MOST_FAULTS, proposal
+from nmcdist.wording import shown
 
 SCHEMA_VERSION = 1
 HARMONIC_DEGREES = 9  # l = 1..9; Z_00 has a law of its own

@@ -12,9 +12,9 @@ from typing import Any
 
 from nmcdist.calibration.sections import Section
 from nmcdist.errors import InputError
-from nmcdist.faults import shown
 from nmcdist.inputs import local_path, read_text
 from nmcdist.json_text import load_json
+from nmcdist.wording import shown
 from nmcdist.yaml_text import load_yaml
 
 _UNITS = ("px", "nm")

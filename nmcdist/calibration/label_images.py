@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nmcdist.calibration.ebsd.text import one_line
 from nmcdist.calibration.tessellation_fit import MISSING
 from nmcdist.errors import ImageError
 from nmcdist.inputs import ordinary_file
+from nmcdist.wording import one_line
 
 EXTENSIONS = (".npy", ".tif", ".tiff")
 

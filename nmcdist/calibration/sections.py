@@ -20,7 +20,7 @@ from nmcdist.calibration.label_images import read_labels
 from nmcdist.calibration.tessellation_fit import MISSING, OUTSIDE
 from nmcdist.descriptors.sections import chord_lengths, describe_section
 from nmcdist.errors import ImageError, InputError
-from nmcdist.inputs import local_path
+from nmcdist.inputs import existing_folder, local_path
 
 _LOG = logging.getLogger(__name__)
 
@@ -205,9 +205,7 @@ def read_sections(
     InputError
         If an argument has an impossible value.
     """
-    folder = local_path(folder, ImageError)
-    if not folder.is_dir():
-        raise ImageError(f"{folder}: there is no such folder, expected one of EBSD maps or label images")
+    folder = existing_folder(folder, ImageError, "there is no such folder, expected one of EBSD maps or label images")
     paths, skipped = _section_files(folder)
     if not paths:
         named = f" ({skipped})" if skipped else ""

@@ -4,7 +4,6 @@ The format is that of intake, in which an entry may name any class or function t
 in a file is ever imported: each must be the one that nmcdist itself writes, and everything else is refused by name.
 """
 
-import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from nmcdist.errors import CatalogError
 from nmcdist.inputs import local_path
+from nmcdist.wording import shown
 from nmcdist.yaml_text import load_yaml
 
 READER = "nmcdist.datasets.reader:StoreReader"
@@ -20,8 +20,6 @@ OUTPUT = "xarray:Dataset"
 DATATYPE = "intake.readers.datatypes:Zarr"
 HERE = "{CATALOG_DIR}"  # intake puts the folder of the catalog here
 
-_REPR = reprlib.Repr()
-_REPR.maxstring = 80
 _Scalar = str | int | float | bool | None
 Nothing = Annotated[dict[str, Any], Field(max_length=0)]
 
@@ -148,13 +146,13 @@ def _fault(error: ValidationError) -> str:
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if not where:  # of the model as a whole, which names its fields itself
         return (
-            f"not an intake catalog of version 2 (found {fault['input']!r})"
+            f"not an intake catalog of version 2 (found {shown(fault['input'])})"
             if fault["type"] == "model_type"
             else message
         )
     if where == "version":
-        return f"not an intake catalog of version 2 (version: {_shown(fault['input'])})"
-    found = "nothing" if fault["type"] == "missing" else _shown(fault["input"])
+        return f"not an intake catalog of version 2 (version: {shown(fault['input'])})"
+    found = "nothing" if fault["type"] == "missing" else shown(fault["input"])
     if fault["type"] == "extra_forbidden":
         return f"{where}: unknown field; a catalog of nmcdist holds data alone, and runs nothing"
     if where.endswith("user_parameters"):
@@ -162,7 +160,3 @@ def _fault(error: ValidationError) -> str:
     elif where.endswith((".reader", ".datatype", ".output_instance")):
         message += ": no other class is imported"
     return f"{where}: found {found}, {message if message.startswith('expected') else f'expected {message}'}"
-
-
-def _shown(value: Any) -> str:
-    return " ".join(_REPR.repr(value).split())

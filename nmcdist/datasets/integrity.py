@@ -11,10 +11,11 @@ from typing import Any
 from nmcdist.datasets.files import FileRecord, entries_below, file_record, matches
 from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.layout import SAMPLE
-from nmcdist.datasets.metadata import ArrayMetadata, parsed_json, shown
+from nmcdist.datasets.metadata import ArrayMetadata, parsed_json
 from nmcdist.datasets.store import MANIFEST, gathered_metadata, read_origin, readable_metadata, unreadable
 from nmcdist.errors import StoreError
 from nmcdist.inputs import kind_of, local_path
+from nmcdist.wording import shown
 
 GROUP = "zarr.json"
 MANIFEST_LIMIT = 1 << 30  # bytes: some seven million files

@@ -11,6 +11,7 @@ from typing import Any
 from nmcdist.datasets.files import read_bytes
 from nmcdist.datasets.layout import ITEMS_PER_FILE
 from nmcdist.errors import StoreError
+from nmcdist.wording import one_line, shown
 
 METADATA_LIMIT = 64 << 20  # bytes of one metadata file; those of a store with a hundred arrays take 1 MiB
 _LONGEST = 2**62
@@ -195,18 +196,6 @@ def arrays_of(group: Any, where: Path) -> dict[str, ArrayMetadata]:
         if dim in _LABELLED or dim.endswith(("_nm", "_column")):  # else readers would number it from 0
             raise StoreError(f"{where}: holds no coordinate {dim!r}, which the dimension of that name must have")
     return arrays
-
-
-def shown(value: Any) -> str:
-    """Return a value in a few characters of one line."""
-    text = ascii(value) if isinstance(value, str | int | float | bool | None) else f"a {type(value).__name__}"
-    return text if len(text) <= 60 else text[:60] + "..."
-
-
-def one_line(error: BaseException) -> str:
-    """Return the message of an error in one line of a readable length."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else text[:300] + "..."
 
 
 def _refused(name: str) -> None:

@@ -33,13 +33,12 @@ from nmcdist.datasets.metadata import (
     checked_attributes,
     checked_bundle,
     checked_recipe,
-    one_line,
     parsed_json,
-    shown,
     strict_json,
 )
 from nmcdist.errors import StoreError
-from nmcdist.inputs import local_path
+from nmcdist.inputs import existing_folder, local_path
+from nmcdist.wording import one_line, shown
 
 MANIFEST = "manifest.json"
 _LEAST_ENTRY = 90  # bytes that a file takes in the manifest, at least
@@ -253,10 +252,8 @@ def read_attributes(path: Path) -> dict[str, Any]:
 
 def _read_group(path: Path) -> dict[str, Any]:
     """Return the metadata of a store of a format that this version reads; StoreError if there is none."""
-    path = local_path(path, StoreError)
+    path = existing_folder(path, StoreError, "no such store")
     metadata = path / "zarr.json"
-    if not path.is_dir():
-        raise StoreError(f"{path}: no such store")
     try:
         group = parsed_json(metadata)
     except FileNotFoundError:

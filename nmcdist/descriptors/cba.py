@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nmcdist.arguments import check_length, plain_array, shown
+from nmcdist.arguments import check_length, plain_array
 from nmcdist.descriptors import intrinsic, paths, pore_size, two_point
 from nmcdist.descriptors.transport import solve_conduction
 from nmcdist.errors import InputError
 from nmcdist.threads import thread_map
+from nmcdist.wording import shown
 
 PHASES = ("pore", "carbon_binder", "graphite", "solid")
 AXES = ("z", "y", "x")

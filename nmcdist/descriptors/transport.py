@@ -10,10 +10,11 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from nmcdist.arguments import check_number, check_whole, plain_array, shown
+from nmcdist.arguments import check_number, check_whole, plain_array
 from nmcdist.descriptors.phases import check_axis
 from nmcdist.errors import InputError
 from nmcdist.geometry import laplace
+from nmcdist.wording import shown
 
 SINGLE_PRECISION_CONTRAST = 1e3  # beyond it the leak through poor phases drowns in rounding
 LARGEST_CONTRAST = 1e12  # as for double precision

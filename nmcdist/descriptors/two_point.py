@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import fft
 
-from nmcdist.arguments import check_length, check_number, check_whole, shown, whole_array
+from nmcdist.arguments import check_length, check_number, check_whole, whole_array
 from nmcdist.descriptors.phases import check_phase
 from nmcdist.errors import InputError
 from nmcdist.jit import kernel
 from nmcdist.threads import thread_map
+from nmcdist.wording import shown
 
 SPECTRUM_BYTES = 3 * 10**9  # largest spectra held at once: 600^3 voxels with lags to 150; larger blocks are split
 _NUMBER = 16  # bytes of a complex number

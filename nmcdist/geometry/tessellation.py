@@ -20,11 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.arguments import check_number, finite_array, plain_array, shown
+from nmcdist.arguments import check_number, finite_array, plain_array
 from nmcdist.errors import InputError
 from nmcdist.geometry.frames import radial_frames, radial_matrices
 from nmcdist.jit import kernel
 from nmcdist.threads import thread_map
+from nmcdist.wording import shown
 
 __all__ = ["label_lattice", "label_points", "radial_frames", "radial_matrices", "rasterize_gbpd"]
 

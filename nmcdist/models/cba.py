@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.arguments import check_length, check_one_of, shown
+from nmcdist.arguments import check_length, check_one_of
 from nmcdist.bundle import Bundle, CbaParameters
 from nmcdist.errors import InputError
 from nmcdist.models import boolean, fields, streams
 from nmcdist.threads import thread_map
+from nmcdist.wording import shown
 
 PORE, CARBON_BINDER, GRAPHITE = 0, 1, 2
 _BLOCK_NM = 4000.0  # edge of a block of work: long against the taps of the noise, small in memory

@@ -9,9 +9,9 @@ from itertools import product
 
 import numpy as np
 
-from nmcdist.arguments import shown
 from nmcdist.errors import InputError
 from nmcdist.models.draws import Stream
+from nmcdist.wording import shown
 
 GRAPHITE = 1
 LARGE_PORES = 2

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nmcdist.datasets.files import naming
-from nmcdist.datasets.metadata import one_line
 from nmcdist.datasets.particles import is_particle_store
 from nmcdist.errors import InputError, NmcdistError, StoreError
 from nmcdist.extras import need
-from nmcdist.inputs import local_path, named_path
+from nmcdist.inputs import folder_to_make, named_path
 from nmcdist.report.particles import report_particles
 from nmcdist.report.volumes import report_volumes
+from nmcdist.wording import one_line
 
 RESOLUTIONS_NM = (80.0, 40.0, 20.0)
 
@@ -51,7 +51,7 @@ def build_report(
     """
     need("report", "a report")
     store = named_path(store, StoreError)
-    folder = local_path(out_dir) if out_dir else store.with_name(store.stem + "-report")
+    folder = folder_to_make(out_dir) if out_dir else store.with_name(store.stem + "-report")
     is_of_particles = is_particle_store(store)
     if is_of_particles and voxel_sizes_nm:
         raise InputError(f"{store}: holds particles, expected volumes for a study of resolution")

@@ -8,7 +8,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from nmcdist.datasets.files import parsed_bytes
 from nmcdist.errors import RecipeError
-from nmcdist.faults import fault_lines, shown
+from nmcdist.faults import fault_lines
+from nmcdist.wording import shown
 from nmcdist.yaml_text import load_yaml
 
 Kind = Literal["local", "slurm", "pbs", "lsf", "sge", "htcondor", "kubernetes", "scheduler"]

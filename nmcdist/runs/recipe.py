@@ -21,7 +21,8 @@ from pydantic import (
 
 from nmcdist.bundle import Bundle, CbaParameters, list_bundles, load_bundle
 from nmcdist.errors import RecipeError
-from nmcdist.faults import KEYS, fault_lines, shown
+from nmcdist.faults import KEYS, fault_lines
+from nmcdist.wording import shown
 from nmcdist.yaml_text import load_yaml
 
 GRAPHITE_FRACTION = "graphite_fraction"

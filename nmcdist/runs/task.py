@@ -15,6 +15,7 @@ from nmcdist.runs.journal import Journal, Receipt
 from nmcdist.runs.memory import peak_memory_bytes, reset_peak_memory
 from nmcdist.runs.plan import maker_of
 from nmcdist.runs.work import ItemFailed, Job, Task
+from nmcdist.wording import one_line
 
 RETRY_S = 0.2
 
@@ -101,7 +102,7 @@ def _tried(job: Job, bundle: Bundle | None, task: Task) -> Outcome:
         sample, cause = task.sample, error
         if isinstance(error, ItemFailed):
             sample, cause = error.item, error.error
-        text = f"{type(cause).__name__}: {_one_line(cause)}"
+        text = f"{type(cause).__name__}: {one_line(cause)}"
         if isinstance(cause, OSError) and cause.errno is not None and cause.filename is None:
             text += f" (in {Folder.of(job.store).path})"
         return Outcome(task.name, sample, text, traceback.format_exc(), hopeless=_is_hopeless(cause))
@@ -139,10 +140,6 @@ def _is_hopeless(error: BaseException) -> bool:
     """Return whether an error is of the disk, or of a run that another has taken over, and so meets every task."""
     disk = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG}
     return isinstance(error, SupersededError) or (isinstance(error, OSError) and error.errno in disk)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or "no message"
 
 
 def _worker() -> str:

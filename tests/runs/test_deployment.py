@@ -37,7 +37,7 @@ def test_the_command_line_goes_before_the_file(tmp_path):
     [("kind: moab", "kind: found 'moab', expected 'local', 'slurm'"), ("workers: 2", "kind: missing, expected one of"),
      ("{kind: local, workers: -1}", "workers: found -1"), ("{kind: local, nodes: 3}", "nodes: unknown field"),
      ("{kind: local, memory_per_worker: lots}", "memory_per_worker: found 'lots', expected a size"),
-     (SLURM + "queue: [a]", "queue: found a list"), (SLURM + "queue: ''", "queue: found ''"),
+     (SLURM + "queue: [a]", r"queue: found \['a'\]"), (SLURM + "queue: ''", "queue: found ''"),
      (SLURM + "project: 17", "project: found 17, expected text"),
      (SLURM + 'prologue: ["a\\nb"]', "found 'a"), (SLURM + "prologue: module load gcc", "prologue: found 'module"),
      (SLURM + "gpus_per_worker: -1", "gpus_per_worker: found -1"),

@@ -32,7 +32,7 @@ from tests.conftest import BUNDLE, TINY, recipe_with
         ({"volume": {"shape": [24, 24, 24], "voxel_size_nm": float("nan")}}, "volume.voxel_size_nm: found nan"),
         ({"sweep": {"graphite_fraction": [0.1, 1.5]}}, r"sweep.graphite_fraction: found \[1.5\], expected numbers"),
         ({"sweep": {"mu": [0.1], "eta_per_nm": [0.01]}}, r"sweep: found \['eta_per_nm', 'mu'\], expected one"),
-        ({"sweep": {"mu": []}}, "sweep.mu: found a"),
+        ({"sweep": {"mu": []}}, r"sweep.mu: found \[\]"),
         ({"realisations": 0}, "realisations: found 0, expected greater than or equal to 1"),
         ({"descriptors": {"axes": ["z", "w"]}}, r"descriptors.axes\[1\]: found 'w', expected 'z', 'y' or 'x'"),
         ({"descriptors": {"axes": ["z", "z"]}}, "descriptors.axes: found"),

@@ -11,9 +11,9 @@ from nmcdist.calibration.ebsd.crc import read_crc
 from nmcdist.calibration.ebsd.ctf import read_ctf
 from nmcdist.calibration.ebsd.hdf5 import read_hdf5
 from nmcdist.calibration.ebsd.scan import Scan
-from nmcdist.calibration.ebsd.text import one_line
 from nmcdist.errors import ImageError
 from nmcdist.inputs import local_path, ordinary_file
+from nmcdist.wording import one_line
 
 _LOG = logging.getLogger(__name__)
 

@@ -8,8 +8,9 @@ from nmcdist.calibration.ebsd.hdf5_apex import RECORDS, read_apex
 from nmcdist.calibration.ebsd.hdf5_group import Group
 from nmcdist.calibration.ebsd.hdf5_layouts import read_bruker, read_edax, read_h5ebsd_hkl, read_orix, read_oxford
 from nmcdist.calibration.ebsd.scan import Scan
-from nmcdist.calibration.ebsd.text import check_index, one_line
+from nmcdist.calibration.ebsd.text import check_index
 from nmcdist.errors import ImageError, NmcdistError
+from nmcdist.wording import one_line
 
 _EXPECTED = "expected a map of EDAX or Oxford, Bruker, DREAM.3D (H5EBSD) or orix"
 

@@ -69,12 +69,6 @@ class Header:
         self._fields.setdefault(field.key.casefold(), field)
 
 
-def one_line(error: Exception) -> str:
-    """Return the message of another library's error, on one line."""
-    text = getattr(error, "strerror", None) or str(error)
-    return " ".join(text.split()) or type(error).__name__
-
-
 def read_lines(path: Path) -> list[str]:
     """Return the lines of a text file, without the empty ones at the end.
 
