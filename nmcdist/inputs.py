@@ -63,6 +63,42 @@ def named_path(path: str | os.PathLike[str], error: type[NmcdistError] = InputEr
     return found
 
 
+def existing_folder(
+    path: str | os.PathLike[str], error: type[NmcdistError] = InputError, missing: str = "there is no such folder"
+) -> Path:
+    """Return the path of a folder.
+
+    Parameters
+    ----------
+    path : str or path
+    error : type
+        What to raise.
+    missing : str
+        What the message says where nothing is there.
+
+    Raises
+    ------
+    error
+        If it is missing or unreachable, or is a file, a pipe, a socket or a device.
+    """
+    found = local_path(path, error)
+    try:
+        mode = found.stat().st_mode
+    except FileNotFoundError:
+        raise error(f"{found}: {'is a link to nothing' if found.is_symlink() else missing}") from None
+    except OSError as cause:
+        raise error(f"{found}: cannot be read ({cause.strerror})") from None
+    if not stat.S_ISDIR(mode):
+        raise error(f"{found}: is {kind_of(mode)}, expected a folder")
+    return found
+
+
+def folder_to_make(path: str | os.PathLike[str], error: type[NmcdistError] = InputError) -> Path:
+    """Return the path of a folder that is there already, or of none; what else has its name is refused with `error`."""
+    found = local_path(path, error)
+    return existing_folder(found, error) if os.path.lexists(found) else found
+
+
 def ordinary_file(path: str | os.PathLike[str], error: type[NmcdistError] = InputError) -> Path:
     """Return the path of a file that can be read to its end: not a folder, a pipe, a socket or a device.
 

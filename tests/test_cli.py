@@ -105,7 +105,7 @@ def test_what_cannot_run_is_refused_in_one_line_before_anything_is_written(nmcdi
     assert refused(nmcdist("run", recipe(), "--out", out, "--memory", "much"), "memory_per_worker: found 'much'")
     assert refused(nmcdist("run", recipe(), "--out", out, "--workers", -1), "workers: found -1")
     assert refused(nmcdist("run", recipe(), "--out", out, "--cluster", "no.yaml"), "there is no such file")
-    assert refused(nmcdist("run", recipe(), "--out", recipe() / "out"), "is not a folder")
+    assert refused(nmcdist("run", recipe(), "--out", recipe() / "out"), "is a file, expected a folder")
     for part in ("", "0/2", "3/2", "1"):
         assert refused(nmcdist("run", recipe(), "--out", out, "--partition", part), f"partition: found '{part}'")
     assert not out.exists()

@@ -24,6 +24,7 @@ from nmcdist.calibration.repeats import spread
 from nmcdist.calibration.sections import SAME_SIZE, Section
 from nmcdist.calibration.training import CHECKPOINT, Training, usable_device
 from nmcdist.errors import ImageError, InputError, StoreError
+from nmcdist.inputs import folder_to_make
 from nmcdist.models.grains import GrainModel
 from nmcdist.models.intensity import IntensityProfile
 from nmcdist.models.particle import ParticleModel
@@ -234,8 +235,7 @@ def _check_folder(out: Path, resume: bool) -> None:
         if not (out / CHECKPOINT).exists():
             raise StoreError(f"{out}: has no {CHECKPOINT} to resume from")
         return
-    if out.exists() and not out.is_dir():
-        raise StoreError(f"{out}: is a file, expected a new folder")
+    folder_to_make(out, StoreError)
     if (out / NUMBERS).exists():
         raise StoreError(f"{out}: holds a calibration already, expected a new folder")
     if (out / CHECKPOINT).exists():

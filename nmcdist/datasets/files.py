@@ -189,9 +189,9 @@ def files_below(folder: Path) -> Iterator[str]:
 
 
 def existing_parent(path: Path) -> Path:
-    """Return the path itself, or the nearest folder above it that exists."""
+    """Return the path itself, or the nearest above it that exists, which may be no folder."""
     path = path.absolute()
-    while not path.exists():
+    while not os.path.lexists(path):
         path = path.parent
     return path
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from nmcdist.datasets.files import FileRecord, existing_parent, record_of_handle, write_all
 from nmcdist.errors import StoreError
-from nmcdist.inputs import kind_of
+from nmcdist.inputs import existing_folder, kind_of
 
 MARK = ".epoch"  # in an unfinished store; no finished one has it
 
@@ -233,7 +233,8 @@ def refuse_all_but_folders(*paths: Path) -> None:
         except FileNotFoundError:
             continue
         except NotADirectoryError:
-            raise StoreError(f"{path.parent}: {existing_parent(path)} is not a folder") from None
+            existing_folder(existing_parent(path), StoreError)
+            raise
         if not stat.S_ISDIR(mode):
             raise StoreError(f"{path}: is {kind_of(mode)}, expected a folder of the run's own; move it away")
 

@@ -14,6 +14,7 @@ from nmcdist.datasets.files import FileRecord, existing_parent, readable_bytes
 from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.layout import Box, Layout, Variable
 from nmcdist.errors import PlanError, StoreError
+from nmcdist.inputs import existing_folder
 from nmcdist.runs.cluster import Machine, Resources
 from nmcdist.runs.memory import USABLE
 from nmcdist.runs.recipe import BaseRecipe
@@ -188,8 +189,7 @@ class Plan(ABC):
                 f"{readable_bytes(together)}, this machine has {readable_bytes(self.machine.memory)}"
             )
         parent = existing_parent(self.out)
-        if not parent.is_dir():
-            raise StoreError(f"{self.out}: {parent} is not a folder")
+        existing_folder(parent, StoreError)
         if not os.access(parent, os.W_OK | os.X_OK):
             raise StoreError(f"{self.out}: cannot be written (no permission, or read-only)")
         needed, free = self.stored_bytes - present_bytes, shutil.disk_usage(parent).free

@@ -88,7 +88,7 @@ def test_a_disk_that_is_too_full_is_refused_with_both_numbers(tmp_path, monkeypa
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="is not a folder"):
+    with pytest.raises(StoreError, match="is a file, expected a folder"):
         plan_of(recipe_with(), tmp_path / "file" / "out").validate()
     monkeypatch.setattr("os.access", lambda path, mode: False)
     with pytest.raises(StoreError, match="cannot be written"):
