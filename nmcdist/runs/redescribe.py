@@ -10,7 +10,9 @@ from pydantic import ValidationError
 from nmcdist.bundle import Bundle, load_bundle
 from nmcdist.datasets.catalog import CATALOG_FILE, add_entry, recorded_manifest
 from nmcdist.datasets.integrity import manifest_hash, read_manifest
-from nmcdist.datasets.store import read_origin
+from nmcdist.datasets.layout import VOLUME
+from nmcdist.datasets.particles import RECORD_ITEMS, RECORD_ROWS
+from nmcdist.datasets.store import read_origin, readable_metadata
 from nmcdist.errors import BundleError, RecipeError, StoreError
 from nmcdist.inputs import local_path
 from nmcdist.runs.deployment import Deployment
@@ -111,6 +113,8 @@ def _origin(store: Path, changes: Mapping[str, Any]) -> tuple[BaseRecipe, Bundle
         raise StoreError(f"{store}: attribute recipe: {str(error).splitlines()[0]}") from None
     if isinstance(made_from, Recipe) and not made_from.storage.volumes:
         raise StoreError(f"{store}: holds no volumes to describe")
+    for name in (VOLUME,) if isinstance(made_from, Recipe) else (*RECORD_ITEMS, *RECORD_ROWS):
+        readable_metadata(store, name)  # refuses a store without it before every item fails
     recipe = parsed_recipe({**content, "descriptors": {**(content["descriptors"] or {}), **changes}}, str(store))
     try:
         bare = Bundle.model_validate(bundle)
