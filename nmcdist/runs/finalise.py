@@ -103,6 +103,7 @@ def finalise(plan: Plan, wip: Path, journal: Journal, *, known: bool = True) -> 
     _remove_strays(plan, wip, set(records) | made_here)
     consolidate(wip)
     digest = write_manifest(wip, records)
+    journal.write_seal(digest)
     os.sync()
     return digest
 

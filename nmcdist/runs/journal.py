@@ -25,6 +25,7 @@ from nmcdist.datasets.layout import Box
 from nmcdist.errors import StoreError
 
 _RECEIPTS, _FAILURES, _STARTS, _TRASH = "receipts", "failures", "started", "trash"
+_SEAL = "sealed.json"
 
 
 class Receipt(BaseModel):
@@ -170,6 +171,8 @@ class Journal:
         """Forget every task."""
         for name in (_RECEIPTS, _FAILURES, _STARTS):
             self.discard(self.folder / name)
+        if self.folder.exists():
+            self._files.remove(_SEAL)
 
     def discard(self, folder: Path) -> None:
         """Remove a folder of the run's own: it loses its name first, so that no half of it is ever taken for whole.
@@ -182,6 +185,18 @@ class Journal:
         with contextlib.suppress(FileNotFoundError):
             folder.rename(trash / secrets.token_hex(8))
         shutil.rmtree(trash, ignore_errors=True)
+
+    def write_seal(self, manifest_sha256: str) -> None:
+        """Record the SHA-256 (hex) of the manifest with which the run sealed its store."""
+        self._write(_SEAL, json.dumps({"manifest_sha256": manifest_sha256}) + "\n")
+
+    def is_sealed_otherwise(self, manifest_sha256: str) -> bool:
+        """Return whether the run sealed its store with another manifest; False where it recorded none."""
+        try:
+            recorded = json.loads(self._files.read(_SEAL))["manifest_sha256"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        return bool(recorded != manifest_sha256)
 
     def begin_swap(self, old: Path) -> None:
         """Record which folder is about to make room for the finished store."""

@@ -100,6 +100,7 @@ def run_recipe(
         elif is_published(plan, paths.store, journal):
             if is_whole(plan, paths.store, journal):
                 return found_whole(plan, paths, progress)
+            progress.event("damaged", store=str(paths.store), what="changed since it was sealed, or incomplete")
             _open_again(plan, paths, journal)
         paths.refuse_what_bars_a_swap()
         wip = prepare(plan, paths.wip, journal, progress)
@@ -191,7 +192,8 @@ def _restore_receipts(plan: Plan, store: Path, journal: Journal) -> None:
 def is_whole(plan: Plan, store: Path, journal: Journal) -> bool:
     """Return whether a published store needs nothing: all is there and as the manifest has it.
 
-    Receipts of this run, where they are there, must say the same; a store that came without them is whole too.
+    Receipts and the seal of this run, where they are there, must say the same; a store that came without them is
+    whole too.
     """
     try:
         manifest, attributes = read_manifest(store), read_attributes(store)
@@ -199,6 +201,8 @@ def is_whole(plan: Plan, store: Path, journal: Journal) -> bool:
         return False
     vouched: dict[str, FileRecord] = {}
     if journal.settings().get("fingerprint") == plan.fingerprint:
+        if journal.is_sealed_otherwise(manifest_hash(store)):
+            return False
         for task in plan.tasks:
             receipt = journal.receipt(task.name)
             vouched.update(receipt.files if receipt else {})

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.datasets.folder import Folder
+from nmcdist.datasets.integrity import manifest_hash
 from nmcdist.datasets.store import MANIFEST, read_attributes
 from nmcdist.errors import StoreError
 from nmcdist.inputs import local_path
@@ -49,6 +50,8 @@ class Status:
         Unix time at which a task last began or ended, or a driver took its lock.
     peak_bytes : int
         Most memory that a recent task held.
+    resealed : bool
+        Whether the finished store has another manifest than the run sealed it with.
     """
 
     store: Path
@@ -62,6 +65,7 @@ class Status:
     idle: float | None
     last_sign: float
     peak_bytes: int
+    resealed: bool
 
     @property
     def published(self) -> bool:
@@ -79,6 +83,9 @@ class Status:
         """Return it as text."""
         state = "finished and published" if self.published else self.state
         lines = [f"{self.store}: {state}, {self.done} of {self.total} tasks done, {len(self.failed)} failed"]
+        if self.resealed:
+            how = f"nmcdist run RECIPE --out {self.store.parent} --resume"
+            lines.append(f"its manifest is not the one that the run sealed it with; heal it with: {how}")
         lines += [self._about(driver) for driver in self.drivers]
         if self.state == "running":
             lines += self._pace()
@@ -131,8 +138,11 @@ def status_of(store: Path) -> Status:
     store = local_path(store, StoreError).absolute()
     paths = Paths(store.with_suffix("") if store.suffix == ".wip" else store)
     journal, settings = Journal(paths.run), Journal(paths.run).settings()
+    resealed = False
     if os.path.lexists(paths.store):
-        read_attributes(paths.store)
+        attributes = read_attributes(paths.store)
+        own = attributes.get("fingerprint") == settings.get("fingerprint")
+        resealed = own and (paths.store / MANIFEST).exists() and journal.is_sealed_otherwise(manifest_hash(paths.store))
     total = settings.get("tasks")
     anything = any(os.path.lexists(path) for path in (paths.store, paths.wip, paths.old))
     if not anything or not isinstance(total, int) or isinstance(total, bool) or total < 0:
@@ -158,6 +168,7 @@ def status_of(store: Path) -> Status:
         idle=_idle(times, started, pause),
         last_sign=last_sign,
         peak_bytes=max((receipt.peak_memory_bytes for receipt in receipts), default=0),
+        resealed=resealed,
     )
 
 

@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+from nmcdist.cli import main
 from nmcdist.datasets import export_item, open_store, read_grains, read_particle
 from nmcdist.datasets.catalog import add_entry
 from nmcdist.datasets.integrity import MOST_MISSING, verify
@@ -15,11 +16,20 @@ from nmcdist.datasets.store import read_block
 from nmcdist.errors import StoreError
 from nmcdist.report import build_report
 from nmcdist.runs.parts import finalise_store, retry_failed
+from nmcdist.runs.progress import Silent
 from nmcdist.runs.redescribe import describe_store
 from nmcdist.runs.status import status_of
-from tests.conftest import HERE, make, recipe_with
+from tests.conftest import HERE, make, recipe_with, store_sha256
 
 DESCRIPTORS = {"max_lag_nm": 160.0, "max_radius_nm": 160.0, "transport": False}
+
+
+class Events(Silent):
+    def __init__(self):
+        self.names = []
+
+    def event(self, name, **facts):
+        self.names.append(name)
 
 
 def seal(store):
@@ -410,3 +420,75 @@ def test_number_of_particles(made_particles, tmp_path, count):
     for read in (read_particle, read_grains):
         with pytest.raises(StoreError, match=r"recipe: particles\.count: found .*, expected a positive integer"):
             read(store, 1)
+
+
+class TestMissingSource:
+    """Descriptors are computed again from the arrays of a store: one that lacks them is refused before any item."""
+
+    def refusal(self, store, name):
+        shutil.rmtree(store / name)
+        edit_group(store, drop("consolidated_metadata", "metadata", name))
+        before = sorted(path.name for path in store.parent.iterdir())
+        with pytest.raises(StoreError) as caught:
+            describe_store(store, HERE)
+        assert str(caught.value) == f"{store}: holds no variable {name!r}"
+        assert sorted(path.name for path in store.parent.iterdir()) == before
+
+    def test_volumes(self, store):
+        self.refusal(store, "volume")
+
+    @pytest.mark.parametrize("name", ["seed_nm", "shell_coefficients_nm"])
+    def test_records_of_particles(self, made_particles, tmp_path, name):
+        self.refusal(shutil.copytree(made_particles, tmp_path / "out") / "small.zarr", name)
+
+    def test_on_the_command_line_it_is_one_short_line(self, store, monkeypatch, capsys):
+        shutil.rmtree(store / "volume")
+        edit_group(store, drop("consolidated_metadata", "metadata", "volume"))
+        monkeypatch.setattr("sys.argv", ["nmcdist", "describe", str(store), "--workers", "0"])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        assert caught.value.code == 2
+        assert capsys.readouterr().err == f"nmcdist: error: {store}: holds no variable 'volume'\n"
+
+
+class TestSeal:
+    """A store that was edited and sealed again consistently is not the one that its run sealed."""
+
+    @pytest.fixture
+    def resealed(self, store):
+        edit_array(store, "volume_fraction", put("attributes", "long_name", value="something else"))
+        assert verify(store) == []
+        return store
+
+    def test_status_says_so(self, store):
+        assert not status_of(store).resealed
+        edit_array(store, "volume_fraction", put("attributes", "long_name", value="something else"))
+        found = status_of(store)
+        assert found.resealed
+        assert any("its manifest is not the one that the run sealed it with" in line for line in found.lines())
+
+    def test_finalise_refuses_it(self, resealed):
+        with pytest.raises(StoreError, match="is finished but damaged"):
+            finalise_store(resealed)
+
+    def test_resume_says_so_and_restores_what_the_run_had_made(self, store):
+        sealed, whole = (store / "manifest.json").read_bytes(), store_sha256(store)
+        edit_array(store, "volume_fraction", put("attributes", "long_name", value="something else"))
+        assert (store / "manifest.json").read_bytes() != sealed
+        seen = Events()
+        assert make(store.parent, resume=True, progress=seen).manifest_sha256 == hashlib.sha256(sealed).hexdigest()
+        assert "damaged" in seen.names
+        assert store_sha256(store) == whole
+        assert not status_of(store).resealed
+
+    def test_descriptors_computed_again_are_sealed_again(self, store):
+        describe_store(store, HERE, changes=DESCRIPTORS)
+        assert not status_of(store).resealed
+        seal(store)
+        assert status_of(store).resealed
+
+    @pytest.mark.parametrize("text", [None, "", "[]", "{}"])
+    def test_a_run_that_recorded_no_seal_cannot_say(self, resealed, text):
+        record = resealed.parent / "tiny.run" / "sealed.json"
+        record.unlink() if text is None else record.write_text(text)
+        assert not status_of(resealed).resealed
