@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nmcdist.calibration.ebsd.angles import from_degrees
 from nmcdist.calibration.ebsd.grid import MICROMETRE_NM, Cells, Grid, Points, Where, assemble
 from nmcdist.calibration.ebsd.indexing import Signs, number_phases, oxford_numbering
 from nmcdist.calibration.ebsd.layout import grid_of_positions, lay_out
@@ -75,7 +76,7 @@ def _place(
 
 def _points(table: Table, sections: int, phases: tuple[Phase, ...], where: Where, notes: list[str]) -> Points:
     euler = np.stack([table[name.lower()] for name in _COLUMNS[3:]], axis=1)
-    euler = euler if sections > 1 else np.radians(euler)
+    euler = euler if sections > 1 else from_degrees(euler, table["y"], where(0, "Euler angles"), notes)
     nothing = np.full(len(euler), np.nan)
     signs = Signs(euler, np.zeros(len(euler), dtype=bool), table.get("mad", nothing), nothing)
     phase = number_phases(table["phase"], oxford_numbering(phases), signs, where, notes)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from nmcdist.calibration.ebsd.angles import from_degrees
 from nmcdist.calibration.ebsd.grid import MICROMETRE_NM, Grid, Points, Where, assemble, check_points
 from nmcdist.calibration.ebsd.hdf5_group import Group
 from nmcdist.calibration.ebsd.indexing import Numbering, Signs, edax_numbering, number_phases, oxford_numbering
@@ -43,7 +44,8 @@ def read_h5ebsd_hkl(group: Group, notes: list[str]) -> Scan:
     step_x, step_y = group.positive("Header/XStep"), group.positive("Header/YStep")
     grid = Grid("square", rows, columns, columns, step_y, step_x).checked(group.where())
     phases = _oxford_phases(group, "SpaceGroup", "LaueGroup", "PhaseName")
-    euler = np.radians(np.stack([group.array(f"Data/Euler{k}", grid.size) for k in (1, 2, 3)], axis=1))
+    angles = np.stack([group.array(f"Data/Euler{k}", grid.size) for k in (1, 2, 3)], axis=1)
+    euler = from_degrees(angles, np.arange(grid.size) // columns, group.where("Data/Euler1"), notes)
     position = group.optional("Data/X", grid.size), group.optional("Data/Y", grid.size)
     scores = group.optional("Data/MAD", grid.size), group.optional("Data/BC", grid.size)
     return _oxford_scan(group, grid, euler, position, scores, phases, notes)
@@ -59,12 +61,11 @@ def read_bruker(group: Group, notes: list[str]) -> Scan:
     grid = Grid("square", rows, columns, columns, step_y, step_x).checked(group.where())
     size = _size(group, "Data/phi1", grid)
     phases = tuple(_bruker_phase(node) for node in _consecutive(group.numbered("Header/Phases")))
-    angles = [group.array(f"Data/{name}", size) for name in ("phi1", "PHI", "phi2")]
+    angles = np.stack([group.array(f"Data/{name}", size) for name in ("phi1", "PHI", "phi2")], axis=1)
     position = _bruker_pixels(group, "X", size) * step_x, _bruker_pixels(group, "Y", size) * step_y
+    euler = from_degrees(angles, position[1], group.where("Data/phi1"), notes)
     scores = group.optional("Data/MAD", size), group.optional("Data/RadonQuality", size)
-    return _oxford_scan(
-        group, grid, np.radians(np.stack(angles, axis=1)), position, scores, phases, notes, "Radon quality"
-    )
+    return _oxford_scan(group, grid, euler, position, scores, phases, notes, "Radon quality")
 
 
 def read_edax(group: Group, notes: list[str]) -> Scan:

@@ -1,0 +1,58 @@
+"""Euler angles of formats that have them in degrees; some programs write radians there, and no header says so."""
+
+import math
+
+import numpy as np
+
+from nmcdist.errors import ImageError
+
+# In the unit of the file. Within a grain of a real map neighbours differ by far less than 5 degrees, 0.1 rad; from
+# one grain to the next mostly by more than 1 rad. Taken as degrees, that is one crystal of many sharp steps.
+_WITHIN, _BETWEEN = 0.1, 1.0
+_CALM = 0.25  # share of points, at least, that lie within a grain as the point before
+_STEPS, _GRAINS = 5, 4  # of a map that can be told from one of a few crystals near the axes of the sample
+_ROUNDING = 1e-3
+
+
+def from_degrees(euler: np.ndarray, row: np.ndarray, source: str, notes: list[str]) -> np.ndarray:
+    """Return Bunge angles in radians, from the degrees that a format has.
+
+    Parameters
+    ----------
+    euler : ndarray, shape (n, 3)
+        In the order of the file.
+    row : ndarray, shape (n,)
+        Equal for points of one row of the map.
+    source : str
+        File and place, for the error.
+    notes : list of str
+        Gets what was assumed, where all angles could be radians too, and it makes a difference.
+
+    Raises
+    ------
+    ImageError
+        If they are those of many grains in radians.
+    """
+    known = np.isfinite(euler).all(axis=1) & (euler != 0).any(axis=1)
+    solved = euler[known]
+    if len(solved) and _could_be_radians(solved):
+        if _are_grains(solved, row[known]):
+            raise ImageError(
+                f"{source}: found Euler angles from {solved.min():.4g} to {solved.max():.4g}, which are those of many "
+                "grains in radians, expected degrees: multiply them by 180 / pi"
+            )
+        notes.append(f"no Euler angle is above {solved.max():.4g}: they are taken as degrees, as the format has them")
+    return np.asarray(np.radians(euler))
+
+
+def _could_be_radians(euler: np.ndarray) -> bool:
+    most = np.array([2 * math.pi, math.pi, 2 * math.pi]) + _ROUNDING
+    return bool((euler >= -_ROUNDING).all() and (euler <= most).all())
+
+
+def _are_grains(euler: np.ndarray, row: np.ndarray) -> bool:
+    """Return whether points come in patches of equal orientation, many of them and far apart, if this is radians."""
+    steps = np.where(np.diff(row) == 0, np.abs(np.diff(euler, axis=0)).max(axis=1), np.nan)
+    calm = np.append(steps < _WITHIN, False) | np.insert(steps < _WITHIN, 0, False)
+    grains = len(np.unique(np.round(euler[calm] / _BETWEEN), axis=0))
+    return bool(calm.mean() >= _CALM and (steps > _BETWEEN).sum() >= _STEPS and grains >= _GRAINS)
