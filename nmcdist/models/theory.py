@@ -7,6 +7,7 @@ paper; Chiu et al., *Stochastic Geometry and its Applications* (2013), holds the
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import roots_legendre
@@ -59,7 +60,12 @@ def mean_grain(parameters: CbaParameters) -> tuple[float, float, float]:
 
     Eqs. (14)-(16), with the limits at the sphere.
     """
-    g = _grains(parameters)
+    return _mean_grain(parameters.alpha_1, parameters.alpha_2, parameters.gamma_per_nm)
+
+
+@lru_cache(maxsize=4096)  # all levels of a sweep over the intensity have the same grain
+def _mean_grain(alpha_1: float, alpha_2: float, gamma_per_nm: float) -> tuple[float, float, float]:
+    g = _grains(alpha_1, alpha_2, gamma_per_nm)
     surface, curvature = np.empty(len(g.short)), np.empty(len(g.short))
     _measure_spheroids(g.short, g.long, surface, curvature)
     return g.mean(4 / 3 * np.pi * g.short * g.long**2), g.mean(surface), g.mean(curvature)
@@ -198,7 +204,7 @@ def graphite_coverage(parameters: CbaParameters, lag_nm: np.ndarray) -> np.ndarr
     A spheroid is a ball under a linear map, so its overlap with its own shift is that of two balls.
     """
     h = np.atleast_1d(np.asarray(lag_nm, dtype=float))
-    g = _grains(parameters)
+    g = _grains(parameters.alpha_1, parameters.alpha_2, parameters.gamma_per_nm)
     x, w = roots_legendre(_NODES_ANGLE)
     # The shift in units of the half-axes depends on the angle most sharply across the plate: u = v^2 there.
     u, w_u = ((x + 1) / 2) ** 2, w * (x + 1) / 2
@@ -213,10 +219,10 @@ def graphite_coverage(parameters: CbaParameters, lag_nm: np.ndarray) -> np.ndarr
     return coverage.reshape(np.shape(lag_nm))
 
 
-def _grains(parameters: CbaParameters) -> _Grains:
-    scale = 1 / parameters.gamma_per_nm
-    a, wa = _gamma_nodes(parameters.alpha_1, _NODES_A)
-    c, wc = _gamma_nodes(parameters.alpha_2, _NODES_C)
+def _grains(alpha_1: float, alpha_2: float, gamma_per_nm: float) -> _Grains:
+    scale = 1 / gamma_per_nm
+    a, wa = _gamma_nodes(alpha_1, _NODES_A)
+    c, wc = _gamma_nodes(alpha_2, _NODES_C)
     a, c = np.meshgrid(a * scale, c * scale, indexing="ij")
     weight = np.outer(wa, wc).ravel()
     keep = weight > 1e-18

@@ -9,11 +9,13 @@ import pytest
 from nmcdist.bundle import load_bundle
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.errors import PlanError, StoreError
+from nmcdist.models import theory
 from nmcdist.runs import memory
 from nmcdist.runs.cluster import Machine
 from nmcdist.runs.deployment import Deployment
 from nmcdist.runs.plan import make_plan
-from tests.conftest import BUNDLE, recipe_with
+from nmcdist.runs.recipe import GRAPHITE_FRACTION
+from tests.conftest import BUNDLE, HERE, recipe_with
 
 GIB = 2**30
 MACHINE = Machine(cores=8, memory=64 * GIB)
@@ -136,3 +138,14 @@ print(memory.peak_memory_bytes() - before)
 def test_a_plan_writes_nothing(tmp_path):
     plan_of(recipe_with(), tmp_path / "out").validate()
     assert not (tmp_path / "out").exists()
+
+
+def test_levels_that_differ_in_graphite_alone_share_the_mean_grain(tmp_path, monkeypatch):
+    solved = []
+    eigen_symmetric = theory.eigen_symmetric
+    monkeypatch.setattr(theory, "eigen_symmetric", lambda matrices: solved.append(1) or eigen_symmetric(matrices))
+    theory._mean_grain.cache_clear()
+    sweep = {GRAPHITE_FRACTION: [0.01 + 0.0005 * level for level in range(1000)]}
+    plan = make_plan(recipe_with(sweep=sweep), load_bundle(BUNDLE), tmp_path, HERE)
+    assert plan.recipe.samples == 2000
+    assert len(solved) == 2  # the gamma laws of the two half-axes
