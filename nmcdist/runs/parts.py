@@ -90,6 +90,8 @@ def run_part(
     check_catalog(out)
     settings, present = journal.settings(), size_of(paths.wip)
     plan = checked_plan(recipe, bundle, out, deployment, settings=settings, present_bytes=present)
+    if n > len(plan.tasks):
+        raise PlanError(f"partition: found {k}/{n}, expected at most {len(plan.tasks)} parts, one for each task")
     preflight(deployment, plan.resources)
     with locked(paths.run, part), interruptible():
         if paths.store.exists():
