@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from nmcdist.datasets.files import parsed_bytes
-from nmcdist.errors import RecipeError
+from nmcdist.errors import InputError, RecipeError
 from nmcdist.faults import fault_lines
+from nmcdist.inputs import local_path
 from nmcdist.wording import shown
 from nmcdist.yaml_text import load_yaml
 
@@ -16,6 +17,7 @@ Kind = Literal["local", "slurm", "pbs", "lsf", "sge", "htcondor", "kubernetes", 
 QUEUES = ("slurm", "pbs", "lsf", "sge", "htcondor")
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+_ADDRESS = re.compile(r"((tcp|tls|wss?|ucxx?)://)?(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+)(:[0-9]{1,5})?/?")
 LOOPBACK = "127.0.0.1"
 _LONGEST_S = 366 * 86400
 
@@ -57,11 +59,23 @@ def _lines(value: Any) -> Any:
 
 
 def _path(value: Any) -> Any:
-    if isinstance(value, str) and value:
-        return Path(value)
-    if isinstance(value, Path):
-        return value
+    if isinstance(value, str | Path) and str(value):
+        return Path(_local(str(value)))
     raise ValueError(f"found {value!r}, expected a path")
+
+
+def _local(text: str) -> str:
+    try:
+        local_path(text)
+    except InputError as error:
+        raise ValueError(f"found {error}") from None
+    return text
+
+
+def _dask_address(text: str) -> str:
+    if not _ADDRESS.fullmatch(text):
+        raise ValueError(f"found {shown(text)}, expected an address of Dask as tcp://host:8786 or tls://host:8786")
+    return text
 
 
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
@@ -161,14 +175,14 @@ class Deployment(BaseModel):
     prologue: Lines = ()
     directives: Lines = ()
     log_folder: AnyPath = Path("nmcdist-logs")
-    local_folder: Word | None = None
+    local_folder: Annotated[Word, AfterValidator(_local)] | None = None
     gpus_per_worker: Annotated[int, Field(ge=0, le=64)] = 0
     parallel_environment: Word | None = None
     image: Word | None = None
     namespace: Word | None = None
     volume_claim: Word | None = None
     mount_folder: AnyPath | None = None
-    address: Word | None = None
+    address: Annotated[Word, AfterValidator(_dask_address)] | None = None
     scheduler_file: AnyPath | None = None
     patience: Seconds = 3600
 

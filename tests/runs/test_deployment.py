@@ -11,6 +11,7 @@ from nmcdist.runs.deployment import Deployment, Kind, load_deployment, parsed_se
 GIB = 2**30
 FILES = Path(__file__).parents[2] / "deployments"
 SLURM = "kind: slurm\nworkers: 2\nmemory_per_worker: 4GiB\nwalltime: 12:00:00\n"
+SCHEDULER = "kind: scheduler\nworkers: 2\nmemory_per_worker: 4GiB\n"
 
 
 def loaded(folder, text, **overrides):
@@ -24,6 +25,14 @@ def faults_of(folder, text, **overrides):
     lines = str(caught.value).splitlines()
     assert all(line.startswith(f"{folder / 'c.yaml'}: ") for line in lines)
     return [line.partition("c.yaml: ")[2] for line in lines]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["tcp://a:8786", "tls://10.0.0.1:8786", "a.b.example:8786", "tls://[::1]:8786", "ucx://a:1", "wss://a:443"],
+)
+def test_addresses_of_dask_are_taken(tmp_path, address):
+    assert loaded(tmp_path, SCHEDULER + f"address: '{address}'").address == address
 
 
 def test_the_command_line_goes_before_the_file(tmp_path):
@@ -46,6 +55,11 @@ def test_the_command_line_goes_before_the_file(tmp_path):
      (SLURM + "workers: 3", "line 5: workers is given twice, first in line 2"),
      ("{kind: local, memory_per_wroker: 2GiB}", "memory_per_wroker: unknown field; did you mean memory_per_worker"),
      ("{kind: local, workers: 010}", "line 1: found 010"), ("{kind: local, workers: true}", "workers: found True"),
+     (SLURM + "log_folder: s3://b/x", "log_folder: found s3://b/x: is a URL, expected a path on this machine"),
+     (SLURM + "local_folder: 'file:///tmp'", "local_folder: found file:///tmp: is a URL"),
+     *((SCHEDULER + f"address: '{address}'", "address: found '.*expected an address of Dask as tcp://host:8786")
+       for address in ("http://a:1", "https://a", "s3://b/x", "tcp:/a:1", "tcp://", "a:b", "file:///a", "//a", "tcp://a/b")),
+     (SCHEDULER + "scheduler_file: https://a/b.json", "scheduler_file: found https://a/b.json: is a URL"),
      ("[local]", "expected a mapping"), ("kind: [", "not valid YAML")],
 )  # fmt: skip
 def test_an_impossible_field_is_refused(tmp_path, text, complaint):
