@@ -11,6 +11,7 @@ TEXT_LIMIT = 64 << 20  # bytes of a text file that a person wrote
 
 # A scheme has two letters or more, so that a Windows drive is none; pathlib makes one slash of two.
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+(::|:/)")
+_RESERVED = re.compile("con|prn|aux|nul|com[0-9]|lpt[0-9]", re.IGNORECASE)  # with any extension
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -20,6 +21,13 @@ _KINDS = (
     (stat.S_ISLNK, "a link"),
     (stat.S_ISREG, "a file"),
 )
+
+
+def folder_name(name: str) -> str:
+    """Return the name of what becomes a folder; ValueError if Windows, to which it may be copied, reserves it."""
+    if _RESERVED.fullmatch(name.partition(".")[0]):
+        raise ValueError(f"found {name!r}, which Windows reserves for a device, expected another name")
+    return name
 
 
 def kind_of(mode: int) -> str:

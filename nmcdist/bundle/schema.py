@@ -22,6 +22,7 @@ from pydantic import (
 
 from nmcdist.errors import BundleError
 from nmcdist.faults import MOST_FAULTS, proposal
+from nmcdist.inputs import folder_name
 from nmcdist.wording import shown
 
 SCHEMA_VERSION = 1
@@ -243,7 +244,7 @@ class Bundle(_Frozen):
     """
 
     schema_version: Literal[1] = 1
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=100)]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=100), AfterValidator(folder_name)]
     title: Text
     description: Text = ""
     licence: Text

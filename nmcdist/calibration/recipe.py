@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from nmcdist.errors import RecipeError
 from nmcdist.faults import fault_lines
+from nmcdist.inputs import folder_name
 from nmcdist.yaml_text import load_yaml
 
 Count = Annotated[int, Field(ge=1, le=10**6)]
@@ -137,7 +138,9 @@ class GrainRecipe(_Frozen):
     adversarial : AdversarialSettings
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] = "nmc811-stereological"
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100), AfterValidator(folder_name)] = (
+        "nmc811-stereological"
+    )
     version: str = "1.0.0"
     title: str = "Marker net trained on planar sections"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1

@@ -22,6 +22,7 @@ from pydantic import (
 from nmcdist.bundle import Bundle, CbaParameters, list_bundles, load_bundle
 from nmcdist.errors import RecipeError
 from nmcdist.faults import KEYS, fault_lines
+from nmcdist.inputs import folder_name
 from nmcdist.wording import shown
 from nmcdist.yaml_text import load_yaml
 
@@ -120,7 +121,7 @@ class BaseRecipe(Frozen):
 
     kind: ClassVar[str]
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100)]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100), AfterValidator(folder_name)]
     version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$", max_length=100)]
     title: Line
     bundle: Line
