@@ -15,9 +15,11 @@ from nmcdist.datasets import meshes, volumes
 from nmcdist.datasets.files import flush, replacing
 from nmcdist.datasets.store import read_attributes, read_block, read_origin
 from nmcdist.errors import InputError, StoreError
+from nmcdist.faults import proposal
 from nmcdist.geometry.elements import ELEMENTS, volume_mesh
 from nmcdist.geometry.surfaces import closed_surface, label_surface
 from nmcdist.inputs import local_path
+from nmcdist.wording import shown
 
 FORMATS = ("tiff", "vtk", "npy")
 VOLUME_FORMATS = (*FORMATS, "ome-zarr")
@@ -79,7 +81,7 @@ def export_volume(
         If the store has no such volume, or it is damaged.
     """
     if file_format not in FORMATS:
-        raise InputError(f"format: found {file_format!r}, expected one of {', '.join(FORMATS)}")
+        raise InputError(f"format: found {shown(file_format)}{proposal(str(file_format), FORMATS)}")
     attributes = read_attributes(store)
     target = local_path(target or f"{attributes['name']}-{item:05d}{SUFFIXES[file_format]}")
     if target.exists() and not overwrite:
@@ -197,7 +199,7 @@ def _write(
 
 def _check_options(file_format: str, options: dict[str, Any]) -> None:
     if file_format not in LABEL_FORMATS:
-        raise InputError(f"format: found {file_format!r}, expected one of {', '.join(LABEL_FORMATS)}")
+        raise InputError(f"format: found {shown(file_format)}{proposal(str(file_format), LABEL_FORMATS)}")
     takers = {"label": ("stl", "ply"), "smoothing": SURFACE_FORMATS + MESH_FORMATS, "elements": MESH_FORMATS}
     for name, formats in takers.items():
         if options[name] is not None and file_format not in formats:
@@ -205,7 +207,7 @@ def _check_options(file_format: str, options: dict[str, Any]) -> None:
     if file_format in MESH_FORMATS:
         elements = options["elements"] or ELEMENTS[0]
         if elements not in ELEMENTS:
-            raise InputError(f"elements: found {elements!r}, expected one of {', '.join(ELEMENTS)}")
+            raise InputError(f"elements: found {shown(elements)}{proposal(str(elements), ELEMENTS)}")
         if options["smoothing"] is not None and elements == "hexahedra":
             raise InputError("smoothing: found with hexahedra, expected with tetrahedra or a surface")
     if file_format == "vtu":

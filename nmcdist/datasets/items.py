@@ -13,7 +13,9 @@ from nmcdist.datasets.layout import SAMPLE
 from nmcdist.datasets.particles import is_particle_store, read_grains, read_particle
 from nmcdist.datasets.store import open_store, read_attributes
 from nmcdist.errors import InputError, PlanError, StoreError
+from nmcdist.faults import proposal
 from nmcdist.inputs import local_path
+from nmcdist.wording import shown
 
 SHELL_FORMATS = ("shell-stl", "shell-ply")
 TABLE_FORMATS = ("csv",)
@@ -77,7 +79,7 @@ def export_item(
         _refuse(given, f"{store}: its items are volumes")
         return export_volume(store, item, file_format, target, overwrite=overwrite)
     if file_format not in ITEM_FORMATS:
-        raise InputError(f"format: found {file_format!r}, expected one of {', '.join(ITEM_FORMATS)}")
+        raise InputError(f"format: found {shown(file_format)}{proposal(str(file_format), ITEM_FORMATS)}")
     target = target or Path(default_name(store, item, file_format))
     title = f"{read_attributes(store)['name']} item {item}"
     if file_format in LABEL_FORMATS:
@@ -118,7 +120,7 @@ def default_name(store: Path, item: int, file_format: str) -> str:
         If there is no such store.
     """
     if file_format not in _SUFFIXES:
-        raise InputError(f"format: found {file_format!r}, expected one of {', '.join(ITEM_FORMATS)}")
+        raise InputError(f"format: found {shown(file_format)}{proposal(str(file_format), ITEM_FORMATS)}")
     return f"{read_attributes(store)['name']}-{item:05d}{_SUFFIXES[file_format]}"
 
 

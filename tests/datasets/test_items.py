@@ -57,6 +57,9 @@ def test_the_table_has_a_line_a_grain(particles, tmp_path):
     ("file_format", "options", "message"),
     [
         ("dxf", {}, "format: found 'dxf', expected one of tiff, vtk"),
+        ("stll", {}, r"format: found 'stll'; did you mean stl\?"),
+        ("OME-ZAR", {}, r"format: found 'OME-ZAR'; did you mean ome-zarr\?"),
+        ("vtu", {"elements": "tetrahedrons"}, r"elements: found 'tetrahedrons'; did you mean tetrahedra\?"),
         ("csv", {"voxel_size_nm": 50.0}, "voxel_size_nm: found 50.0 with format csv"),
         ("stl", {"voxel_size_nm": 1e5}, r"voxel_size_nm: found 100000.0 nm, expected at most the particle's"),
         ("stl", {"voxel_size_nm": -5.0}, r"voxel_size_nm: found -5.0"),
