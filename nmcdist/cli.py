@@ -37,6 +37,23 @@ class _LocalPath(click.ParamType):
         return local_path(value)
 
 
+class _PlainDigits:
+    """Refuses what Python takes for a number besides digits from 0 to 9: other scripts, and 1_000."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and (not value.isascii() or "_" in value):
+            raise click.BadParameter(f"found {shown(value)}, expected a number in digits from 0 to 9", ctx, param)
+        return super().convert(value, param, ctx)  # type: ignore[misc]
+
+
+class _Whole(_PlainDigits, click.IntRange):
+    pass
+
+
+class _Real(_PlainDigits, click.FloatRange):
+    pass
+
+
 _PATH = _LocalPath()
 
 
@@ -132,8 +149,8 @@ def cli() -> None:
 def _cluster_options(command: Any) -> Any:
     for option in (
         click.option("--memory", metavar="SIZE", help="Memory of a worker, as 8GiB."),
-        click.option("--threads", type=int, help="Threads of one task; a worker has one task at a time."),
-        click.option("--workers", type=int, help="Workers; on this machine 0 computes without Dask."),
+        click.option("--threads", type=_Whole(), help="Threads of one task; a worker has one task at a time."),
+        click.option("--workers", type=_Whole(), help="Workers; on this machine 0 computes without Dask."),
         click.option("--cluster", type=_PATH, help="Deployment file, as deployments/slurm.yaml."),
     ):
         command = option(command)
@@ -151,8 +168,8 @@ def _deployment(cluster: Path | None, workers: int | None, threads: int | None, 
 @click.option("--out", type=_PATH, default=Path(), help="Folder of the dataset and its catalog.")
 @click.option("--resume", is_flag=True, help="Make only what is missing or damaged.")
 @click.option("--partition", metavar="K/N", help="Make the K-th of N parts, for job arrays; then `nmcdist finalise`.")
-@click.option("--retries", type=click.IntRange(0, 100), help="Tries of a task after its first failure; default 1.")
-@click.option("--max-failures", type=click.IntRange(0), help="Begin no more tasks after more failures than this.")
+@click.option("--retries", type=_Whole(0, 100), help="Tries of a task after its first failure; default 1.")
+@click.option("--max-failures", type=_Whole(0), help="Begin no more tasks after more failures than this.")
 @_cluster_options
 def run(recipe: Path, out: Path, resume: bool, partition: str | None, **options: Any) -> int:
     """Make the dataset of RECIPE, check it, and list it in the catalog of its folder."""
@@ -208,7 +225,7 @@ def status(store: Path) -> None:
 
 @cli.command("retry-failed")
 @click.argument("store", type=_PATH)
-@click.option("--retries", type=click.IntRange(0, 100), default=1, help="Tries of a task after its first failure.")
+@click.option("--retries", type=_Whole(0, 100), default=1, help="Tries of a task after its first failure.")
 @_cluster_options
 def retry_failed(store: Path, retries: int, **options: Any) -> int:
     """Try the tasks of STORE again that failed, and seal it if nothing is left to do."""
@@ -252,11 +269,11 @@ def plan(recipe: Path, out: Path, measure: bool, **cluster: Any) -> None:
 
 @cli.command()
 @click.argument("store", type=_PATH)
-@click.option("--max-lag-nm", type=float, help="End of the two-point functions.")
-@click.option("--max-radius-nm", type=float, help="End of the size distributions.")
+@click.option("--max-lag-nm", type=_Real(), help="End of the two-point functions.")
+@click.option("--max-radius-nm", type=_Real(), help="End of the size distributions.")
 @click.option("--transport/--no-transport", default=None, help="Whether to solve for the M-factors.")
-@click.option("--voxel-size-nm", type=float, help="Voxels in which grains are measured (stores of particles).")
-@click.option("--pixel-size-nm", type=float, help="Pixels in which sections are measured (stores of particles).")
+@click.option("--voxel-size-nm", type=_Real(), help="Voxels in which grains are measured (stores of particles).")
+@click.option("--pixel-size-nm", type=_Real(), help="Pixels in which sections are measured (stores of particles).")
 @_cluster_options
 def describe(store: Path, **options: Any) -> int:
     """Compute the descriptors of a finished STORE again; its volumes or records stay as they are."""
@@ -329,9 +346,11 @@ def report(store: Path, out: Path | None, resolution_study: bool) -> None:
     "shell-stl, shell-ply; volume meshes with a set a grain: msh, inp, vtu; the table of the grains: csv.",
 )  # fmt: skip
 @click.option("--out", type=_PATH, help="File to write; of several items, the folder.")
-@click.option("--voxel-size-nm", type=float, help="Of particles: voxels to render; default 50.")
-@click.option("--label", type=int, help="With stl and ply: one grain.")
-@click.option("--smoothing", type=int, help="Of surfaces and tetrahedra: sweeps; 0 leaves the steps of the voxels.")
+@click.option("--voxel-size-nm", type=_Real(), help="Of particles: voxels to render; default 50.")
+@click.option("--label", type=_Whole(), help="With stl and ply: one grain.")
+@click.option(
+    "--smoothing", type=_Whole(), help="Of surfaces and tetrahedra: sweeps; 0 leaves the steps of the voxels."
+)
 @click.option("--elements", help="Of volume meshes: hexahedra (default) or tetrahedra.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 def export(store: Path, items: tuple[str, ...], file_format: str, out: Path | None, **options: Any) -> None:
@@ -412,12 +431,12 @@ def calibrate() -> None:
 @click.option("--base", default="nmc811-radial", help="Bundle whose outer shells are taken, by name or path.")
 @click.option("--held-out", type=_PATH, help="Folder of sections to compare the model with; none is left out.")
 @click.option("--truth", help="Bundle of the phantom that the sections are of, by name or path.")
-@click.option("--pixel-size-nm", type=float, help="Of label images, whose files do not say it.")
-@click.option("--misorientation-deg", type=float, default=5.0, show_default=True, help="Between two grains of a map.")
-@click.option("--min-pixels", type=int, default=0, show_default=True, help="Of a grain of a map.")
-@click.option("--min-confidence", type=float, help="Of a pixel of a map; others are missing.")
+@click.option("--pixel-size-nm", type=_Real(), help="Of label images, whose files do not say it.")
+@click.option("--misorientation-deg", type=_Real(), default=5.0, show_default=True, help="Between two grains of a map.")
+@click.option("--min-pixels", type=_Whole(), default=0, show_default=True, help="Of a grain of a map.")
+@click.option("--min-confidence", type=_Real(), help="Of a pixel of a map; others are missing.")
 @click.option(
-    "--repeats", type=click.IntRange(0), default=0, show_default=True,
+    "--repeats", type=_Whole(0), default=0, show_default=True,
     help="Further trainings with other seeds, for the spread of the distances; each takes as long as the first.",
 )  # fmt: skip
 @click.option("--centres", type=_PATH, help="Centres of the particles in the sections, .csv, .json or .yaml.")
@@ -425,7 +444,7 @@ def calibrate() -> None:
     "--device", default="cpu", show_default=True,
     help="PyTorch device. A GPU does not help: windows and seeds are drawn on the CPU.",
 )  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), help="Of torch on the CPU.")
+@click.option("--threads", type=_Whole(1), help="Of torch on the CPU.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in the folder.")
 def calibrate_grains_command(
     folder: Path, out: Path, recipe: Path | None, base: str, held_out: Path | None, truth: str | None,
@@ -472,11 +491,11 @@ def calibrate_grains_command(
 @calibrate.command("phantom")
 @click.argument("name")
 @click.option("--out", type=_PATH, required=True, help="New folder for the maps and the phantom's bundle.")
-@click.option("--sections", type=click.IntRange(1), default=16, show_default=True)
-@click.option("--start", type=click.IntRange(0), default=0, show_default=True, help="Number of the first particle.")
-@click.option("--seed", type=click.IntRange(0, 2**63), default=1, show_default=True)
-@click.option("--missing", type=float, default=0.1, show_default=True, help="Share of pixels without a solution.")
-@click.option("--orientation-noise-deg", type=click.FloatRange(0, 180), default=0.5, show_default=True)
+@click.option("--sections", type=_Whole(1), default=16, show_default=True)
+@click.option("--start", type=_Whole(0), default=0, show_default=True, help="Number of the first particle.")
+@click.option("--seed", type=_Whole(0, 2**63), default=1, show_default=True)
+@click.option("--missing", type=_Real(), default=0.1, show_default=True, help="Share of pixels without a solution.")
+@click.option("--orientation-noise-deg", type=_Real(0, 180), default=0.5, show_default=True)
 def calibrate_phantom(name: str, out: Path, sections: int, orientation_noise_deg: float, **how: Any) -> None:
     """Write EBSD maps of central sections of a phantom, by NAME or a particle's bundle.
 

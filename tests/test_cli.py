@@ -1,6 +1,7 @@
 """The command line: one clear line and exit status 2 for what is refused, 1 for failed items, 0 for done."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -10,8 +11,9 @@ import pytest
 import yaml
 
 from nmcdist import cli
-from nmcdist.bundle import load_bundle, save_bundle
-from nmcdist.errors import StoreError
+from nmcdist.bundle import Bundle, load_bundle, save_bundle
+from nmcdist.calibration.recipe import load_grain_recipe
+from nmcdist.errors import RecipeError, StoreError
 from tests.conftest import BUNDLE, SMALL, TINY, flip_a_byte, store_sha256
 
 
@@ -393,3 +395,48 @@ def test_centres_of_sections_are_taken_and_the_others_are_named(nmcdist, tmp_pat
     assert [section.centre_px for section in sections] == [(9.5, 9.5), (5.0, 6.0)]
     assert options["repeats"] == 2
     assert '{"event": "centres", "given": 1, "centroid": ["a.npy"]}' in logged
+
+
+class TestDigits:
+    """Numbers are written in digits from 0 to 9; Python reads others, and 1_000, as numbers too."""
+
+    @pytest.mark.parametrize("number", ["\u0663", "1\u06f0", "\uff11", "1_0", "\u0967.5", "1_0.5"])
+    @pytest.mark.parametrize(
+        "command",
+        [
+            "plan tiny.yaml --workers", "plan tiny.yaml --threads", "plan tiny.yaml --memory",
+            "run tiny.yaml --retries",
+            "run tiny.yaml --max-failures", "run tiny.yaml --partition", "describe x --max-lag-nm",
+            "describe x --voxel-size-nm", "export x --label", "export x --item", "calibrate grains x --out y --repeats",
+            "calibrate grains x --out y --pixel-size-nm", "calibrate phantom radial --out y --seed",
+            "calibrate phantom radial --out y --orientation-noise-deg", "calibrate grains x --out y --min-pixels",
+        ],
+    )  # fmt: skip
+    def test_others_are_refused_by_name(self, nmcdist, recipe, store, monkeypatch, command, number):
+        monkeypatch.chdir(recipe().parent)
+        store.rename("x")
+        number = {"--partition": f"{number}/{number}", "--memory": f"{number}GiB"}.get(command.split()[-1], number)
+        code, _, errors = nmcdist(*command.split(), number)
+        assert code == 2
+        option = command.split()[-1].strip("-")
+        assert re.search(rf"(?i){option}.*found '?{re.escape(number)}", errors.replace("memory_per_worker", "memory"))
+
+
+def test_more_parts_than_tasks_are_refused(nmcdist, recipe, tmp_path):
+    for part in ("1/5", "5/5", "9999/100000"):
+        said = f"partition: found {part}, expected at most 4 parts, one for each task"
+        assert refused(nmcdist("run", recipe(), "--out", tmp_path / "new", "--partition", part), said)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", ["con", "nul", "prn", "aux", "com1", "lpt9"])
+def test_names_that_windows_reserves_are_refused(nmcdist, recipe, tmp_path, name):
+    said = f"name: found '{name}', which Windows reserves for a device"
+    assert refused(nmcdist("plan", recipe(name=name), "--out", tmp_path), said)
+    (tmp_path / "c.yaml").write_text(f"name: {name}\n")
+    with pytest.raises(RecipeError, match=said):
+        load_grain_recipe(tmp_path / "c.yaml")
+    content = load_bundle("cba-cathode-2025").model_dump(by_alias=True)
+    with pytest.raises(ValueError, match=f"'{name}.v1', which Windows reserves"):
+        Bundle.model_validate({**content, "name": f"{name}.v1"})
+    assert Bundle.model_validate({**content, "name": f"{name}a"}).name == f"{name}a"

@@ -216,6 +216,8 @@ def parsed_bytes(text: str | int) -> int:
     units: dict[str, int] = {"": 1, "B": 1}
     for power, letter in enumerate("KMGT", start=1):
         units |= {f"{letter}IB": 1024**power, f"{letter}B": 1000**power}
+    if not str(text).isascii() or "_" in str(text):  # Python would read both as digits
+        raise ValueError(f"found {text!r}, expected a size such as 8GiB or 500MB")
     bare: Any = str(text).strip().upper()
     number = bare.rstrip("KMGTIB ")
     unit = bare[len(number) :].strip()
