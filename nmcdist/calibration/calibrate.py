@@ -84,7 +84,7 @@ def calibrate_grains(
     BundleError
         If the base is no particle's, or the truth has no grains.
     ImageError
-        If sections cannot be used, or the held-out ones have pixels of another size.
+        If sections cannot be used, or the held-out ones have pixels of another size or are among those trained on.
     InputError
         If the device cannot be used.
     StoreError
@@ -95,6 +95,7 @@ def calibrate_grains(
     check_base(base)
     if truth is not None:
         ParticleModel.from_bundle(truth)
+    _refuse_trained_on(held_out, sections)
     kept, dropped = central_sections(sections)
     told({
         "event": "sections", "kept": [s.name for s in kept], "dropped": [s.name for s in dropped],
@@ -249,6 +250,14 @@ def _make_folder(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{out}: cannot be made ({error.strerror})") from None
+
+
+def _refuse_trained_on(held_out: Sequence[Section], sections: Sequence[Section]) -> None:
+    """Refuse to compare a model with what it is trained on as if that were held out, under whatever name."""
+    for section in held_out:
+        for other in sections:
+            if np.array_equal(section.labels, other.labels):
+                raise ImageError(f"held-out sections: {section.name} is {other.name} of the training, expected others")
 
 
 def _fitted_held_out(held_out: Sequence[Section], prepared: Prepared) -> Sequence[Section]:

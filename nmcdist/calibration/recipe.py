@@ -11,7 +11,9 @@ from nmcdist.inputs import folder_name
 from nmcdist.yaml_text import load_yaml
 
 Count = Annotated[int, Field(ge=1, le=10**6)]
-Positive = Annotated[float, Field(gt=0)]
+Windows = Annotated[int, Field(ge=1, le=10**5)]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+Line = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 def _as_tuple(value: Any) -> Any:
@@ -88,10 +90,10 @@ class AdversarialSettings(_Frozen):
         Whether the generator is shown its windows rounded too, with the gradient of the smooth ones.
     """
 
-    discriminator_batch: Count = 128
+    discriminator_batch: Windows = 128
     channels: Widths = (32, 64, 128)
     dense: Width = 64
-    skip_below: Annotated[float, Field(ge=0)] = 0.09
+    skip_below: Annotated[float, Field(ge=0, le=1e6)] = 0.09
     generator_loss: Literal["least-squares", "printed"] = "least-squares"
     augmentation: Annotated[float, Field(ge=0, lt=1)] = 0.2
     rounded: bool = True
@@ -141,24 +143,24 @@ class GrainRecipe(_Frozen):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100), AfterValidator(folder_name)] = (
         "nmc811-stereological"
     )
-    version: str = "1.0.0"
-    title: str = "Marker net trained on planar sections"
+    version: Line = "1.0.0"
+    title: Line = "Marker net trained on planar sections"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     method: Literal["energy", "adversarial"] = "energy"
     window: Annotated[int, Field(ge=16, le=256, multiple_of=8)] = 64
-    batch: Count = 12
+    batch: Windows = 12
     epochs: Count = 72
     steps: Count = 50
-    learning_rate: Positive = 4e-3
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 4e-3
     schedule: Literal["cosine", "constant"] = "cosine"
     gradient: Literal["clip", "normalise"] = "clip"
     temperature: Positive = 12.0
-    noise_weight: Annotated[float, Field(ge=0)] = 0.1
+    noise_weight: Annotated[float, Field(ge=0, le=1e6)] = 0.1
     intensity: Literal["both", "constant", "by-distance"] = "both"
     intensity_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
     average: Annotated[float, Field(ge=0, lt=1)] = 0.98
     assess_every: Count = 6
-    pool: Count = 1000
+    pool: Windows = 1000
     net: NetSettings = NetSettings()
     adversarial: AdversarialSettings = AdversarialSettings()
 

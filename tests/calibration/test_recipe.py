@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from nmcdist.calibration.recipe import GrainRecipe, NetSettings, load_grain_recipe
+from nmcdist.errors import RecipeError
 
 FOLDER = Path(__file__).parents[2] / "catalogs" / "calibrations"
 
@@ -32,3 +33,23 @@ def test_the_adversarial_recipe_is_what_the_paper_prints():
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_is_read(path):
     assert load_grain_recipe(path).name.startswith("nmc811-")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "learning_rate: 1.0e+308", "learning_rate: 2", "temperature: 1.0e+308", "noise_weight: 1.0e+308",
+        "batch: 999999",
+        "pool: 999999", "adversarial: {skip_below: 1.0e+308}", "adversarial: {discriminator_batch: 999999}",
+        "title: ''",
+        "version: ''", 'title: "two\\nlines"', "epochs: .nan", "seed: -1", "net: {widths: []}", "net: {widths: 64}",
+    ],
+)  # fmt: skip
+def test_a_number_with_which_no_training_can_work_is_refused_in_one_line_that_names_the_field(tmp_path, text):
+    (tmp_path / "c.yaml").write_text(text + "\n")
+    with pytest.raises(RecipeError) as caught:
+        load_grain_recipe(tmp_path / "c.yaml")
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 400
+    names = [word.strip(" {") for word in text.split(":")[:-1]]
+    assert all(name in str(caught.value) for name in names) or "line 1" in str(caught.value)

@@ -278,6 +278,13 @@ def test_held_out_sections_that_cannot_be_compared_are_refused_before_the_traini
     assert events[0]["notes"] == {sections[0].name: ["assumed"]}
 
 
+def test_held_out_sections_that_are_trained_on_are_refused_whatever_their_name(sections, truth, tmp_path):
+    copy = replace(sections[1], name="another")
+    with pytest.raises(ImageError, match=rf"^held-out sections: another is {sections[1].name} of the training"):
+        calibrate_grains(sections[:2], GrainRecipe(**TINY), truth, tmp_path / "out", held_out=[sections[2], copy])
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_truth_without_grains_is_refused_before_the_training(sections, truth, tmp_path):
     with pytest.raises(BundleError):
         calibrate_grains(sections[:1], GrainRecipe(**TINY), truth, tmp_path, truth=load_bundle("cba-cathode-2025"))
@@ -301,7 +308,7 @@ def test_a_folder_of_other_things_is_left_as_it_is(sections, truth, tmp_path, na
 
 def test_a_folder_that_cannot_be_made_is_refused_before_the_fit(sections, truth, tmp_path):
     (tmp_path / "file").touch()
-    for out, fault in (("file", "is a file, expected a new folder"), ("file/out", "cannot be made")):
+    for out, fault in (("file", "is a file, expected a folder"), ("file/out", "cannot be made")):
         with pytest.raises(StoreError, match=fault):
             calibrate_grains(sections[:1], GrainRecipe(**TINY), truth, tmp_path / out)
 
