@@ -305,12 +305,8 @@ class Bundle(_Frozen):
     @property
     def content_hash(self) -> str:
         """SHA-256 (hex) of what decides an item: model, parameter values, and the digests of the arrays."""
-        content = {
-            "model": self.model,
-            "parameters": {name: record.value for name, record in sorted(self.values.items())},
-            "arrays": {name: record.sha256 for name, record in sorted(self.array_records.items())},
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        values = {name: record.value for name, record in self.values.items()}
+        return content_hash(self.model, values, {name: record.sha256 for name, record in self.array_records.items()})
 
     def parameters_of(self, model: str) -> Any:
         """Return the parameters if the bundle is of this model.
@@ -357,6 +353,12 @@ def validated(content: Mapping[str, Any], where: str) -> Bundle:
         faults = [f"{'.'.join(map(str, e['loc'])) or 'bundle'}: {_reason(e)}" for e in error.errors()]
         more = [f"and {len(faults) - MOST_FAULTS} more faults"] if len(faults) > MOST_FAULTS else []
         raise BundleError(f"{where}: " + "; ".join(faults[:MOST_FAULTS] + more)) from None
+
+
+def content_hash(model: Any, values: Mapping[str, Any], digests: Mapping[str, Any]) -> str:
+    """Return the SHA-256 (hex) of a bundle's model, the values of its parameters and the digests of its arrays."""
+    content = {"model": model, "parameters": dict(values), "arrays": dict(digests)}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def array_digest(array: np.ndarray) -> str:

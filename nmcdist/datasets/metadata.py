@@ -1,6 +1,5 @@
 """What the metadata of a store says, checked: anyone may have edited it and sealed the store again."""
 
-import hashlib
 import json
 import math
 import re
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nmcdist.bundle.schema import content_hash
 from nmcdist.datasets.files import read_bytes
 from nmcdist.datasets.layout import ITEMS_PER_FILE
 from nmcdist.errors import StoreError
@@ -130,12 +130,9 @@ def checked_bundle(bundle: Any, expected_hash: str, where: Path) -> dict[str, An
     """
     if not isinstance(bundle, dict) or not isinstance(bundle.get("name"), str):
         raise StoreError(f"{where}: its attributes do not say how it was made (the bundle is no object with a name)")
-    content = {
-        "model": bundle.get("model"),
-        "parameters": _each(bundle.get("parameters"), "value", f"{where}: bundle: parameters"),
-        "arrays": _each(bundle.get("arrays", {}), "sha256", f"{where}: bundle: arrays"),
-    }
-    found = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()  # as Bundle.content_hash
+    values = _each(bundle.get("parameters"), "value", f"{where}: bundle: parameters")
+    digests = _each(bundle.get("arrays", {}), "sha256", f"{where}: bundle: arrays")
+    found = content_hash(bundle.get("model"), values, digests)
     if found != expected_hash:
         raise StoreError(f"{where}: attribute 'bundle_hash': found {shown(expected_hash)}, but the bundle has {found}")
     return bundle
