@@ -6,6 +6,7 @@ Clusters that the run starts itself take nobody but who has their credentials (:
 import contextlib
 import functools
 import logging
+import os
 import signal
 import tempfile
 import threading
@@ -97,7 +98,8 @@ def connected(
 
     _outlive_closed_sockets()
     kind = "queue" if deployment.kind in QUEUES else deployment.kind
-    with dask.config.set(_settings(deployment, resources)), _quiet_logs(), contextlib.ExitStack() as stack:
+    settings = _settings(deployment, resources)
+    with _own_environment(), dask.config.set(settings), _quiet_logs(), contextlib.ExitStack() as stack:
         try:
             client = _STARTS[kind](deployment, resources, _Start(stack, folder, waiting, warn))
         except (TimeoutError, RuntimeError, OSError) as error:
@@ -323,9 +325,35 @@ def _settings(deployment: Deployment, resources: Resources) -> dict[str, Any]:
         "distributed.admin.low-level-log-length": 10,
         "distributed.scheduler.allowed-failures": 0,  # the driver counts how often a task's worker died
         **batch.worker_settings(),
-        "distributed.nanny.pre-spawn-environ": batch.thread_variables(resources.threads),
+        **_nanny_settings(resources.threads),
         "distributed.comm.timeouts.connect": f"{START_TIMEOUT_S:.0f}s",
     }
+
+
+def _nanny_settings(threads: int) -> dict[str, Any]:
+    """Return what workers of this machine find in their environment.
+
+    Dask sets what has to be there before a process starts in the driver's own environment, where numba would
+    refuse to compile once its number of threads has changed.
+    """
+    variables = batch.thread_variables(threads)
+    own = {batch.NUMBA_THREADS: variables.pop(batch.NUMBA_THREADS)}
+    return {"distributed.nanny.pre-spawn-environ": variables, "distributed.nanny.environ": own}
+
+
+@contextlib.contextmanager
+def _own_environment() -> Iterator[None]:
+    """Give the driver back, at the end, the environment that Dask sets for its workers."""
+    names = batch.thread_variables(1)
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager

@@ -428,3 +428,27 @@ def test_a_signal_that_a_library_set_back_does_not_end_the_driver():
         right.close()
         with left, pytest.raises(BrokenPipeError):
             left.send(b"x")
+
+
+def test_the_drivers_environment_is_its_own_again_and_its_kernels_can_still_be_compiled(tmp_path):
+    """Dask sets the threads of workers in the driver, too; numba then refuses to compile with other ones."""
+    script = (
+        "import os\nfrom nmcdist.runs.connect import connected\nfrom nmcdist.runs.cluster import Resources\n"
+        "from nmcdist.runs.deployment import Deployment\nfrom nmcdist import threads\nfrom nmcdist.jit import kernel\n"
+        "@kernel\ndef half(x):\n    return x / 2\n"
+        "if __name__ == '__main__':\n"
+        "    threads.set_thread_count(2)\n    before = dict(os.environ)\n"
+        "    one = Deployment(workers=1, threads_per_worker=1, dashboard=False)\n"
+        "    with connected(one, Resources(1, 1, 2**30)) as client:\n"
+        "        counts = client.run(lambda: (os.environ['NUMBA_NUM_THREADS'], os.environ['OMP_NUM_THREADS']))\n"
+        "        assert set(counts.values()) == {('1', '1')}\n        half(3.0)\n"
+        "    half(3)\n    changed = {name for name, _ in os.environ.items() ^ before.items()}\n"
+        "    assert not {name for name in changed if 'THREADS' in name or 'MALLOC' in name}, changed\n"
+    )
+    (tmp_path / "script.py").write_text(script)
+    without_threads = {name: value for name, value in os.environ.items() if not name.endswith("_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+        env=without_threads | {"PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_CACHE_DIR": str(tmp_path / "kept")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
