@@ -239,6 +239,21 @@ def refuse_all_but_folders(*paths: Path) -> None:
             raise StoreError(f"{path}: is {kind_of(mode)}, expected a folder of the run's own; move it away")
 
 
+def refuse_all_but_files(*paths: Path) -> None:
+    """Refuse what stands under a name that a run uses and is no ordinary file.
+
+    Raises
+    ------
+    StoreError
+        If one is a folder, a link or a device.
+    """
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            mode = path.lstat().st_mode
+            if not stat.S_ISREG(mode):
+                raise StoreError(f"{path}: is {kind_of(mode)}, expected an ordinary file; move it away")
+
+
 def _folder(path: Path, parent: int | None = None, *, make: bool = False) -> int:
     """Return a handle of a folder, by its name in another where there is one."""
     name = str(path) if parent is None else path.name

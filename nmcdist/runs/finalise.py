@@ -56,9 +56,10 @@ class Paths:
         Raises
         ------
         StoreError
-            If one is a link or a file.
+            If one is a link or a file, or a record of the journal is none.
         """
         refuse_all_but_folders(self.store, self.wip, self.run)
+        Journal(self.run).refuse_strangers()
 
     def refuse_what_bars_a_swap(self) -> None:
         """Refuse to replace what is no store, or to do so where the name for the old one is taken.

@@ -20,12 +20,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nmcdist.datasets.files import FileRecord
-from nmcdist.datasets.folder import Epoch, Folder, refuse_all_but_folders
+from nmcdist.datasets.folder import Epoch, Folder, refuse_all_but_files, refuse_all_but_folders
 from nmcdist.datasets.layout import Box
 from nmcdist.errors import StoreError
 
 _RECEIPTS, _FAILURES, _STARTS, _TRASH = "receipts", "failures", "started", "trash"
-_SEAL = "sealed.json"
+_SETTINGS, _SEAL, _SWAP = "run.json", "sealed.json", "swap.json"
 
 
 class Receipt(BaseModel):
@@ -79,9 +79,19 @@ class Journal:
     def _files(self) -> Folder:
         return Folder(self.folder, self.epoch)
 
+    def refuse_strangers(self) -> None:
+        """Refuse what stands under the name of a record and is no ordinary file, before anything is touched.
+
+        Raises
+        ------
+        StoreError
+            If one is a folder, a link or a device.
+        """
+        refuse_all_but_files(*(self.folder / name for name in (_SETTINGS, _SEAL, _SWAP)))
+
     def write_settings(self, settings: dict[str, Any]) -> None:
         """Record what the run was started with."""
-        self._write("run.json", json.dumps(settings, indent=1, sort_keys=True) + "\n")
+        self._write(_SETTINGS, json.dumps(settings, indent=1, sort_keys=True) + "\n")
 
     def settings(self) -> dict[str, Any]:
         """Return what the run was started with; nothing if no run was.
@@ -91,9 +101,9 @@ class Journal:
         StoreError
             If the record is there but cannot be read: what it is of must not be taken for nobody's.
         """
-        path = self.folder / "run.json"
+        path = self.folder / _SETTINGS
         try:
-            content = json.loads(self._files.read("run.json"))
+            content = json.loads(self._files.read(_SETTINGS))
         except FileNotFoundError:
             return {}
         except StoreError:
@@ -200,12 +210,12 @@ class Journal:
 
     def begin_swap(self, old: Path) -> None:
         """Record which folder is about to make room for the finished store."""
-        self._write("swap.json", json.dumps({"inode": old.lstat().st_ino}) + "\n")
+        self._write(_SWAP, json.dumps({"inode": old.lstat().st_ino}) + "\n")
 
     def is_swapped(self, old: Path) -> bool:
         """Return whether a folder is the one that made room for the finished store."""
         try:
-            recorded = json.loads(self._files.read("swap.json"))["inode"]
+            recorded = json.loads(self._files.read(_SWAP))["inode"]
             return stat.S_ISDIR(old.lstat().st_mode) and old.lstat().st_ino == recorded
         except (OSError, ValueError, KeyError, TypeError):
             return False
@@ -213,7 +223,7 @@ class Journal:
     def end_swap(self) -> None:
         """Forget the folder that made room."""
         if self.folder.exists():
-            self._files.remove("swap.json")
+            self._files.remove(_SWAP)
 
     def _write(self, name: str, text: str, *, durable: bool = True) -> None:
         if self.epoch is None:

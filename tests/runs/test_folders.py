@@ -265,6 +265,16 @@ class TestLinks:
             assert store_sha256(begun / "tiny.zarr") == store_sha256(bare_once / "tiny.zarr")
         assert (theirs / "precious.txt").read_text() == "precious"
 
+    @pytest.mark.parametrize("name", ["run.json", "sealed.json", "swap.json"])
+    def test_record_that_is_a_folder_is_refused_before_anything_is_made(self, bare, theirs, name):
+        (bare / "tiny.run" / name).unlink(missing_ok=True)
+        theirs.rename(bare / "tiny.run" / name)
+        before = content_of(bare)
+        for attempt in (lambda: make(bare, recipe=BARE, resume=True), lambda: describe_store(bare / "tiny.zarr", HERE)):
+            with pytest.raises(StoreError, match=rf"{name}: is a folder, expected an ordinary file; move it away"):
+                attempt()
+        assert content_of(bare) == before
+
     def test_failure_is_not_written_through_a_link(self, begun, theirs, monkeypatch):
         (begun / "tiny.run/failures").mkdir(exist_ok=True)
         for item in (2, 3):
