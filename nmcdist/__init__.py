@@ -20,8 +20,9 @@ _SUBPACKAGES = ("bundle", "datasets", "descriptors", "errors", "geometry", "mode
 __all__ = ["NmcdistError", "__version__", *_HOME]
 
 from nmcdist.errors import NmcdistError  # noqa: E402  (after __version__, which submodules read)
-from nmcdist.kernels import ensure_cache  # noqa: E402
+from nmcdist.kernels import drop_impossible_threads, ensure_cache  # noqa: E402
 
+drop_impossible_threads()
 ensure_cache()  # here, since every process that runs a kernel comes by, and before any imports numba
 
 

@@ -83,6 +83,11 @@ def _run() -> int:
         name = error.filename or ("standard output" if _was_printing(error) else "")
         _complain(f"{name}: {error.strerror}" if name else str(error))
         code = REFUSED
+    except SystemExit:  # click's, where the reader of what it prints has gone
+        code = REFUSED
+    except MemoryError:
+        _complain("out of memory: take fewer or smaller items at a time, or a larger limit (see `ulimit -v`)")
+        code = REFUSED
     except ImportError as error:
         if (missing := of_import(error)) is None:
             raise

@@ -11,6 +11,7 @@ TEXT_LIMIT = 64 << 20  # bytes of a text file that a person wrote
 
 # A scheme has two letters or more, so that a Windows drive is none; pathlib makes one slash of two.
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+(::|:/)")
+_REMOTE = re.compile(r"^[\w.-]+@[\w.-]+:")  # as scp and rsync take it
 _RESERVED = re.compile("con|prn|aux|nul|com[0-9]|lpt[0-9]", re.IGNORECASE)  # with any extension
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -41,7 +42,7 @@ def local_path(path: str | os.PathLike[str], error: type[NmcdistError] = InputEr
     Raises
     ------
     error
-        If it is a URL, or no path at all.
+        If it is a URL, on another machine, empty, or no path at all.
     """
     try:
         text = os.fspath(path)
@@ -51,6 +52,10 @@ def local_path(path: str | os.PathLike[str], error: type[NmcdistError] = InputEr
         raise error(f"path: found {path!r}, expected text or a pathlib.Path")
     if any(ord(character) < 32 for character in text):
         raise error(f"{text!a}: contains a control character, expected a path")
+    if not text:
+        raise error("path: found an empty text, expected a path")
+    if _REMOTE.match(text):
+        raise error(f"{text}: is on another machine, expected a path on this one (a mounted folder works)")
     if _URL.match(text):
         raise error(f"{text}: is a URL, expected a path on this machine (a mounted folder works)")
     return Path(text)

@@ -11,16 +11,15 @@ from types import ModuleType
 from typing import Any, TypeVar, overload
 
 import numba
+from numba.core import event
 from numba.core.caching import FunctionCache
 from numba.core.dispatcher import Dispatcher
 
-from nmcdist.kernels import watch_compilation
+from nmcdist.kernels import notice
 
 F = TypeVar("F", bound=Callable[..., Any])
 _njit: Any = numba.njit  # its types hide that a kernel is called as the function it was
-PATIENCE_S = 60.0  # a process that was stopped while it compiled is not waited for longer
-
-watch_compilation()  # every module with a kernel comes by
+PATIENCE_S = 20.0  # of a kernel, which takes a second or two, ten where the machine is busy
 
 
 @overload
@@ -55,8 +54,11 @@ def inlined(function: F) -> F:
 class SharedCache(FunctionCache):
     """Cache of one kernel: of several processes that need it one compiles, and it is outdated by what it calls.
 
-    numba's own notices that the file of a kernel has changed, not that of a kernel which it calls.
+    numba's own notices that the file of a kernel has changed, not that of a kernel which it calls. A process that
+    was stopped while it compiles is waited for once, and not again for the kernels in which that one is used.
     """
+
+    others_end = True  # what they compile
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
@@ -70,33 +72,62 @@ class SharedCache(FunctionCache):
         self._lock = self._locked()
         found = super().load_overload(sig, target_context)
         if found is not None:
-            self._release()
+            self.release()
         return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep what was compiled."""
+        """Keep what was compiled, where that is possible."""
         try:
-            super().save_overload(sig, data)
+            with suppress(OSError):  # a full disk, for one: the kernel is there, and is compiled again next time
+                super().save_overload(sig, data)
         finally:
-            self._release()
+            self.release()
 
-    def _locked(self) -> int | None:
-        path = Path(self._cache_path, self._impl.filename_base + ".lock")
-        with suppress(OSError):  # a file system without locks: each compiles for itself
-            self._impl.locator.ensure_cache_path()
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-            if _locks_in_time(file):
-                return file
-            os.close(file)
-        return None
-
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Let others compile."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
+    @property
+    def lock_path(self) -> Path:
+        """The file that a process locks while it compiles."""
+        return Path(self._cache_path, self._impl.filename_base + ".lock")
+
+    def _locked(self) -> int | None:
+        if not SharedCache.others_end:
+            return None
+        with suppress(OSError):  # a file system without locks: each compiles for itself
+            self._impl.locator.ensure_cache_path()
+            file = os.open(self.lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            if _locks_in_time(file):
+                return file
+            os.close(file)
+            SharedCache.others_end = False
+            notice.say(
+                f"another process has been compiling {self._py_func.__name__} for {PATIENCE_S:.0f} s: compiled here too"
+            )
+        return None
+
     def _index_key(self, sig: Any, codegen: Any) -> Any:
         return (*super()._index_key(sig, codegen), _stamps_of_callees(self._py_func))
+
+
+class _Watch(event.Listener):
+    """Notes when kernels are compiled, and lets others try where that fails or is interrupted."""
+
+    def on_start(self, event: Any) -> None:
+        notice.started()
+
+    def on_end(self, event: Any) -> None:
+        notice.ended()
+        cache = event.data["dispatcher"]._cache
+        failed = event._exc_details is not None  # numba's is_failed says the contrary
+        if failed and isinstance(cache, SharedCache):
+            cache.release()
+
+
+event.register("numba:compile", _Watch())
 
 
 def _locks_in_time(file: int) -> bool:

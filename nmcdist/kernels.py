@@ -15,11 +15,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 CACHE_VARIABLE = "NUMBA_CACHE_DIR"
+THREADS_VARIABLE = "NUMBA_NUM_THREADS"
 _SAID_AFTER_S = 2.0
 _PREFIX = "nmcdist-kernels-"
+
+
+def drop_impossible_threads() -> None:
+    """Ignore, with a line, a number of threads in the environment at which numba would not even be imported."""
+    found = os.environ.get(THREADS_VARIABLE, "1")
+    if not (found.isascii() and found.isdecimal() and int(found)):
+        del os.environ[THREADS_VARIABLE]
+        _to_stderr(f"{THREADS_VARIABLE}: found {found[:100]!r}, expected a positive whole number: ignored")
 
 
 def ensure_cache() -> None:
@@ -129,17 +137,3 @@ def compilation_said_by(say: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         notice.say = before
-
-
-def watch_compilation() -> None:
-    """Let numba tell :data:`notice` what it compiles."""
-    from numba.core import event
-
-    class Listener(event.Listener):
-        def on_start(self, event: Any) -> None:
-            notice.started()
-
-        def on_end(self, event: Any) -> None:
-            notice.ended()
-
-    event.register("numba:compile", Listener())

@@ -1,6 +1,7 @@
 """The command line: one clear line and exit status 2 for what is refused, 1 for failed items, 0 for done."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -241,6 +242,12 @@ def test_report_tells_what_it_solves_on_standard_error(nmcdist, store, tmp_path,
         (StoreError("a.zarr: damaged"), 2, "nmcdist: error: a.zarr: damaged\n"),
         (OSError(28, "No space left on device", "/data/a"), 2, "nmcdist: error: /data/a: No space left on device\n"),
         (OSError(30, "Read-only file system"), 2, "nmcdist: error: [Errno 30] Read-only file system\n"),
+        (
+            MemoryError(),
+            2,
+            "nmcdist: error: out of memory: take fewer or smaller items at a time, or a larger limit "
+            "(see `ulimit -v`)\n",
+        ),
         (KeyboardInterrupt(), 130, "nmcdist: error: interrupted\n"),
     ],
 )
@@ -440,3 +447,23 @@ def test_names_that_windows_reserves_are_refused(nmcdist, recipe, tmp_path, name
     with pytest.raises(ValueError, match=f"'{name}.v1', which Windows reserves"):
         Bundle.model_validate({**content, "name": f"{name}.v1"})
     assert Bundle.model_validate({**content, "name": f"{name}a"}).name == f"{name}a"
+
+
+def test_a_reader_that_has_gone_is_no_failed_item(store):
+    command = [sys.executable, "-m", "nmcdist.cli", "verify", str(store)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        process.stderr.read()
+        assert process.wait(timeout=120) == 2
+
+
+@pytest.mark.parametrize("count", ["0", "-3", "many", ""])
+def test_threads_that_cannot_be_are_ignored_with_a_line(count):
+    done = subprocess.run(
+        [sys.executable, "-m", "nmcdist.cli", "bundle", "list"], capture_output=True, text=True, timeout=120,
+        env={**os.environ, "NUMBA_NUM_THREADS": count}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [
+        f"nmcdist: NUMBA_NUM_THREADS: found {count!r}, expected a positive whole number: ignored"
+    ]

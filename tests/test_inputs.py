@@ -113,3 +113,14 @@ class TestWhereAFolderIsExpected:
         assert folder_to_make(tmp_path / "new") == tmp_path / "new"
         with pytest.raises(InputError, match="there is no such folder"):
             existing_folder(tmp_path / "new")
+
+
+@pytest.mark.parametrize("text", ["user@host:/data", "me@cluster.site.org:x"])
+def test_path_on_another_machine_is_refused(text):
+    with pytest.raises(InputError, match="is on another machine, expected a path on this one"):
+        local_path(text)
+
+
+def test_empty_path_is_refused():
+    with pytest.raises(InputError, match="found an empty text, expected a path"):
+        local_path("")

@@ -1,10 +1,12 @@
 """Of several processes one compiles a kernel, and what is kept is outdated by a change in what it calls."""
 
 import fcntl
+import importlib
 import os
 import subprocess
 import sys
 
+import numba
 import pytest
 
 from nmcdist import jit
@@ -65,3 +67,39 @@ def test_a_process_that_never_ends_its_kernel_is_not_waited_for_for_ever(tmp_pat
         assert not jit._locks_in_time(wanted.fileno())
         fcntl.flock(held, fcntl.LOCK_UN)
         assert jit._locks_in_time(wanted.fileno())
+
+
+def test_processes_that_never_end_are_waited_for_once(tmp_path, monkeypatch):
+    """Two kernels of one process are held by others; a failed wait is the last one, and is said."""
+    said = []
+    monkeypatch.setattr(jit, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(jit.SharedCache, "others_end", True)
+    monkeypatch.setattr(jit.notice, "say", said.append)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path))
+    (tmp_path / "held.py").write_text(
+        "from nmcdist.jit import kernel\n@kernel\ndef first(x):\n    return x\n@kernel\ndef second(x):\n    return x\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    held = importlib.import_module("held")
+    kernels = [held.first, held.second]
+    files = []
+    for one in kernels:
+        one._cache.lock_path.parent.mkdir(parents=True, exist_ok=True)
+        files.append(one._cache.lock_path.open("w"))
+        fcntl.flock(files[-1], fcntl.LOCK_EX)
+    assert [one(3) for one in kernels] == [3, 3]
+    for file in files:
+        file.close()
+    assert len(said) == 1
+    assert said[0].startswith("another process has been compiling first")
+
+
+def test_a_kernel_that_cannot_be_compiled_is_let_go_of(tmp_path):
+    @jit.kernel
+    def strange(x):
+        return x.no_such_thing
+
+    with pytest.raises(numba.TypingError):
+        strange(1)
+    assert strange._cache._lock is None

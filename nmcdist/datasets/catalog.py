@@ -132,9 +132,12 @@ def check_catalog(folder: Path) -> None:
     Raises
     ------
     CatalogError
-        If it is there and :func:`open_catalog` does not open it.
+        If it is there and :func:`open_catalog` does not open it, or it is a link, which would become a file.
     """
-    if (folder / CATALOG_FILE).exists():
+    path = folder / CATALOG_FILE
+    if path.is_symlink():
+        raise CatalogError(f"{path}: is a link, expected an ordinary file; move it away, or make the dataset beside it")
+    if path.exists():
         open_catalog(folder)
 
 

@@ -59,7 +59,7 @@ def read_bytes(path: Path, limit: int) -> bytes:
         raise StoreError(f"{path}: has {state.st_size} bytes, expected at most {limit}")
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as stream:
-        return stream.read(limit + 1)
+        return stream.read(state.st_size + 1)  # not `limit`, of which memory would be taken first
 
 
 def refuse_special(root: Path, name: str, known: set[str] | None = None) -> None:

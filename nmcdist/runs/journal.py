@@ -80,13 +80,14 @@ class Journal:
         return Folder(self.folder, self.epoch)
 
     def refuse_strangers(self) -> None:
-        """Refuse what stands under the name of a record and is no ordinary file, before anything is touched.
+        """Refuse what has the name of a record and is no ordinary file, or of records and no folder of the run's own.
 
         Raises
         ------
         StoreError
-            If one is a folder, a link or a device.
+            If one is a link, a device, or the other of the two.
         """
+        refuse_all_but_folders(*(self.folder / name for name in (_RECEIPTS, _FAILURES, _STARTS)))
         refuse_all_but_files(*(self.folder / name for name in (_SETTINGS, _SEAL, _SWAP)))
 
     def write_settings(self, settings: dict[str, Any]) -> None:
@@ -260,4 +261,4 @@ def unpacked(content: dict[str, Any]) -> dict[str, np.ndarray]:
 def _entries(folder: Path, suffix: str) -> Iterator[os.DirEntry[str]]:
     if folder.is_dir():
         with os.scandir(folder) as entries:
-            yield from (entry for entry in entries if entry.name.endswith(suffix))
+            yield from (e for e in entries if e.name.endswith(suffix) and e.is_file(follow_symlinks=False))

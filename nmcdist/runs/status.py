@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nmcdist.datasets.files import readable_bytes
-from nmcdist.datasets.folder import Folder
+from nmcdist.datasets.folder import Folder, refuse_all_but_folders
 from nmcdist.datasets.integrity import manifest_hash
 from nmcdist.datasets.store import MANIFEST, read_attributes
 from nmcdist.errors import StoreError
@@ -137,6 +137,8 @@ def status_of(store: Path) -> Status:
     """
     store = local_path(store, StoreError).absolute()
     paths = Paths(store.with_suffix("") if store.suffix == ".wip" else store)
+    refuse_all_but_folders(paths.wip, paths.run)
+    Journal(paths.run).refuse_strangers()
     journal, settings = Journal(paths.run), Journal(paths.run).settings()
     resealed = False
     if os.path.lexists(paths.store):

@@ -103,8 +103,8 @@ def _tried(job: Job, bundle: Bundle | None, task: Task) -> Outcome:
         if isinstance(error, ItemFailed):
             sample, cause = error.item, error.error
         text = f"{type(cause).__name__}: {one_line(cause)}"
-        if isinstance(cause, OSError) and cause.errno is not None and cause.filename is None:
-            text += f" (in {Folder.of(job.store).path})"
+        if isinstance(cause, OSError) and cause.errno is not None:
+            text += f" (in {cause.filename or Folder.of(job.store).path})"
         return Outcome(task.name, sample, text, traceback.format_exc(), hopeless=_is_hopeless(cause))
     return Outcome(task.name, task.sample)
 

@@ -213,3 +213,10 @@ def test_a_title_that_looks_like_something_else_stays_text(store, tmp_path, titl
 def test_an_unknown_dataset_is_named_with_those_there_are(out):
     with pytest.raises(CatalogError, match=r"no dataset 'huge', expected one of \['tiny'\]"):
         show_entry(out / "catalog.yaml", "huge")
+
+
+def test_a_catalog_that_is_a_link_is_refused_before_a_run(out, tmp_path):
+    (tmp_path / "catalog.yaml").symlink_to(out / "catalog.yaml")
+    with pytest.raises(CatalogError, match=r"catalog\.yaml: is a link, expected an ordinary file"):
+        make(tmp_path)
+    assert not (tmp_path / "tiny.run").exists()

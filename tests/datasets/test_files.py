@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tracemalloc
 
 import pytest
 
@@ -10,6 +11,7 @@ from nmcdist.datasets.files import (
     files_below,
     matches,
     parsed_bytes,
+    read_bytes,
     readable_bytes,
     replacing,
     write_text,
@@ -94,3 +96,13 @@ def test_what_is_no_size_is_refused(text):
 
 def test_sizes_are_shown_in_binary_units():
     assert [readable_bytes(n) for n in (12, 2048, 3 * 2**29)] == ["12 B", "2.0 KiB", "1.5 GiB"]
+
+
+def test_reading_takes_the_memory_of_the_file_not_of_the_limit(tmp_path):
+    (tmp_path / "small").write_bytes(b"x" * 1000)
+    tracemalloc.start()
+    try:
+        assert read_bytes(tmp_path / "small", 1 << 30) == b"x" * 1000
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

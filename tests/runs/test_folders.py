@@ -445,7 +445,7 @@ class TestFullDisk:
         make(tmp_path, recipe=BARE)
         (tmp_path / "tiny.zarr/volume/c/1/0/0/0").unlink()
         monkeypatch.setattr(os, "write", full)
-        with pytest.raises(OSError, match=r"No space left on device.*tiny") as caught:
+        with pytest.raises(OSError, match=r"No space left on device.*tiny\.run/run\.json") as caught:
             make(tmp_path, recipe=BARE, resume=True)
         assert len(str(caught.value).splitlines()) == 1
 

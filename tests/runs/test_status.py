@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -185,4 +186,20 @@ class TestState:
     def test_journal_whose_store_is_gone_is_no_run(self, journal):
         (journal.folder.with_name("a.zarr.wip")).rmdir()
         with pytest.raises(StoreError, match="there is no such store, only the journal"):
+            of(journal)
+
+    def test_receipts_that_are_no_files_do_not_count(self, journal):
+        end(journal, 3.0)
+        os.mkfifo(journal.folder / "receipts/zz.json")
+        (journal.folder / "receipts/yy.json").mkdir()
+        assert of(journal).done == 1
+
+    @pytest.mark.parametrize("name", ["a.run/receipts", "a.zarr.wip"])
+    def test_link_in_the_place_of_a_folder_is_named(self, journal, name, tmp_path):
+        path = journal.folder.parent / name
+        if path.exists():
+            shutil.rmtree(path)
+        (tmp_path / "elsewhere").mkdir()
+        path.symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(StoreError, match=rf"{name}: is a link, expected a folder of the run's own"):
             of(journal)
