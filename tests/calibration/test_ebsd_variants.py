@@ -98,7 +98,7 @@ def test_points_that_only_their_zeros_mark_are_counted_in_a_note(tmp_path, phase
 
 def test_points_of_phase_0_with_angles_are_counted_in_a_note(tmp_path):
     notes = ebsd.read(ang(tmp_path / "a.ang", lambda y, x: point(y, x, int(not HOLE[y, x])))).notes
-    assert notes == ("6 points of phase 0 have angles: they are taken as unindexed, as phase 0 is none of the header",)
+    assert notes == ("6 points of phase 0 have angles: they are taken as unindexed, as the header lists no phase 0",)
 
 
 def test_a_confidence_of_0_or_angles_of_0_alone_are_no_mark(tmp_path):
@@ -340,6 +340,15 @@ def test_the_phase_may_stand_behind_the_fit(tmp_path):
     scan = ebsd.read(ang(tmp_path / "a.ang", fields, TWO))
     check(scan, 1 + RIGHT)
     assert scan.notes == ("column 8 holds no phase numbers: column 9 is taken as the phase",)
+
+
+@pytest.mark.parametrize("bad", [1, ROWS * COLUMNS // 2])
+def test_cells_that_are_no_phase_in_a_column_of_phases_are_refused_by_their_line(tmp_path, bad):
+    last = list(np.ndindex(ROWS, COLUMNS))[-bad:]
+    path = ang(tmp_path / "a.ang", lambda y, x: point(y, x, 1.5 if (y, x) in last else 1))
+    head = (ONE + GRID).count("\n")
+    with pytest.raises(ImageError, match=rf"a\.ang: line {head + 1 + ROWS * COLUMNS - bad}: phase is 1\.5, expected"):
+        ebsd.read(path)
 
 
 @pytest.mark.parametrize("data", [b"\0" * 5000, b"# \0\0\0\n", "# a".encode("utf-16") + b"\n"])

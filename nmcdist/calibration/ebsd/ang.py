@@ -187,8 +187,12 @@ def _number_and_unit(field: Field) -> tuple[Field, str]:
 
 
 def _phase_column(table: np.ndarray, usual: int, phases: dict[int, Phase], named: bool, notes: list[str]) -> int:
-    """Return the column of the phase: some old files have the fit in its place, and the phase behind it."""
-    if named or (table[:, usual] == np.floor(table[:, usual])).all():
+    """Return the column of the phase: some old files have the fit in its place, and the phase behind it.
+
+    A column that is mostly whole is the phase's, whatever its other cells: those are refused by their lines.
+    """
+    given = table[~np.isnan(table[:, usual]), usual]
+    if named or 2 * np.count_nonzero(given != np.floor(given)) <= len(given):
         return usual
     later = [k for k in range(usual + 1, table.shape[1]) if np.isin(table[:, k], [0, *phases]).all()]
     if len(later) != 1:

@@ -118,7 +118,7 @@ def _with_zero(
     if not sound.any():
         return numbers
     if listed[-1] in others or (blank.any() and not numbering.alone):
-        _count(notes, sound, "of phase 0 have angles: they are taken as unindexed, as phase 0 is none of the header")
+        _count(notes, sound, "of phase 0 have angles: they are taken as unindexed, as the header lists no phase 0")
         return numbers
     shifted = listed == list(range(1, len(listed) + 1)) and {0, *others} == set(range(len(listed)))
     # Points that a threshold of the confidence made unindexed are all below the others.
