@@ -11,7 +11,6 @@ import xarray as xr
 from nmcdist.bundle import Bundle
 from nmcdist.datasets.layout import SAMPLE
 from nmcdist.datasets.store import open_store, read_rows
-from nmcdist.descriptors import grains, sections, shell
 from nmcdist.descriptors.summaries import Histogram
 from nmcdist.errors import RecipeError, StoreError
 from nmcdist.models.particle import STEPS_PER_SPACING
@@ -25,11 +24,6 @@ from nmcdist.runs.recipe import parsed_recipe
 BLOCK = 4096  # particles whose values are in memory at a time
 _TABLES = ("particle", "grain", "section")
 _PARTS = ("histogram", "outside", "moments", "profile")
-_UNITS = {
-    "particle": {name: column.unit for name, column in (grains.PACKING | shell.VARIABLES).items()},
-    "grain": {name: column.unit for name, column in grains.COLUMNS.items()},
-    "section": {"chord_length_nm": "nm"} | {name: column.unit for name, column in sections.COLUMNS.items()},
-}
 
 
 @dataclass(frozen=True)
@@ -150,7 +144,7 @@ class Collection:
         if "profile" in parts:
             radii = self.statistics["profile_radius_nm"].values
             profile = {"radius_nm": radii, **dict(zip(kinds, parts["profile"].values.T, strict=True))}
-        return Column(table, name, _UNITS[table][name], histogram, moments, profile)
+        return Column(table, name, batches.UNITS[table][name], histogram, moments, profile)
 
     def mean(self, table: str, name: str, cut: int | None = None) -> Estimate:
         """Return the mean of a column; of grains with an interval by batches, since those of a particle are alike."""

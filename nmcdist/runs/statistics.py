@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nmcdist.datasets.layout import Coordinate, Variable
+from nmcdist.descriptors import grains, sections, shell
 from nmcdist.descriptors.summaries import (
     GRAIN_EDGES,
     PARTICLE_EDGES,
@@ -23,6 +24,13 @@ Key = tuple[str, str]  # table and column; the sections at each cut height are a
 Summaries = dict[Key, ColumnSummary]
 
 MOMENTS = ("count", "missing", "minimum", "maximum", "mean", "sd")
+UNITS = {
+    "particle": {name: column.unit for name, column in (grains.PACKING | shell.VARIABLES).items()},
+    "grain": {name: column.unit for name, column in grains.COLUMNS.items()},
+    "section": {"chord_length_nm": "nm"} | {name: column.unit for name, column in sections.COLUMNS.items()},
+}
+
+_OF_COLUMN = "unit of the column"
 _LATTICE_COLUMNS = ("volume_nm3", "equivalent_diameter_nm", "radius_nm")
 _SHELL_COLUMNS = ("d_max_nm", "compactness", "aspect_ratio", "sphericity", "volume_nm3", "area_nm2", "grains")
 
@@ -105,16 +113,18 @@ def total_variables(recipe: ParticleRecipe) -> tuple[tuple[Variable, ...], tuple
             dims, lead = ("cut_height", *dims), (len(tables), *lead)
         bins = max(len(e) for e in columns.values()) - 1
         what = {"particle": "particles", "grain": "grains", "section": "grains in planar sections"}[kind]
-        for name, (more, sizes, dtype, about) in {
-            "histogram": ((f"{kind}_bin",), (bins,), "int64", "number in each bin, the rest of the row is 0"),
-            "outside": (("outside",), (2,), "int64", "number below and above the bins"),
-            "moments": (("statistic",), (len(MOMENTS),), "float64", "exact sums, correctly rounded"),
-            "profile": (("profile_bin", "statistic"), (len(RADIUS_EDGES_NM) - 1, len(MOMENTS)), "float64",
+        for name, (more, sizes, dtype, units, about) in {
+            "histogram": ((f"{kind}_bin",), (bins,), "int64", "1", "number in each bin, the rest of the row is 0"),
+            "outside": (("outside",), (2,), "int64", "1", "number below and above the bins"),
+            "moments": (("statistic",), (len(MOMENTS),), "float64", _OF_COLUMN, "exact sums, correctly rounded"),
+            "profile": (("profile_bin", "statistic"), (len(RADIUS_EDGES_NM) - 1, len(MOMENTS)), "float64", _OF_COLUMN,
                         "the same by distance from the centre"),
         }.items():  # fmt: skip
             if (kind, name) == ("particle", "profile"):
                 continue
-            attrs = {"long_name": f"{name} of the columns of all {what}: {about}", "units": "1"}
+            attrs = {"long_name": f"{name} of the columns of all {what}: {about}", "units": units}
+            if units == _OF_COLUMN:
+                attrs["comment"] = f"units are in {kind}_column_unit; count and missing are plain numbers"
             shape, fill = (*lead, *sizes), -1 if dtype == "int64" else float("nan")
             variables.append(
                 Variable(f"{kind}_{name}", (*dims, *more), shape, shape, None, dtype, fill, attrs)
@@ -124,8 +134,10 @@ def total_variables(recipe: ParticleRecipe) -> tuple[tuple[Variable, ...], tuple
         )
         coordinates.append(
             Coordinate(f"{kind}_bin_edges", (f"{kind}_column", f"{kind}_edge"), _padded(list(columns.values())),
-                       {"long_name": "edges of the bins, NaN where there are no more", "units": "unit of the column"})
+                       {"long_name": "edges of the bins, NaN where there are no more", "units": _OF_COLUMN})
         )  # fmt: skip
+        units_of = np.array([UNITS[kind][name] for name in columns])
+        coordinates.append(Coordinate(f"{kind}_column_unit", (f"{kind}_column",), units_of, {"long_name": _OF_COLUMN}))
     if recipe.descriptors is not None:
         heights = np.array(recipe.descriptors.cut_heights)
         about_heights = {

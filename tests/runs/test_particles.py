@@ -70,6 +70,21 @@ class TestRecords:
             for name in ("grain_histogram", "grain_moments", "section_profile", "particle_moments"):
                 np.testing.assert_array_equal(one[name], three[name])
 
+    def test_statistics_name_the_unit_of_each_column(self, made_particles):
+        endings = {"_nm": "nm", "_nm2": "nm^2", "_nm3": "nm^3", "_per_volume": "nm^-1", "angle_to_radius": "rad"}
+        with open_store(made_particles / "small.zarr") as data:
+            for table in ("particle", "grain", "section"):
+                for name in (f"{table}_moments", f"{table}_profile", f"{table}_bin_edges"):
+                    if name in data:
+                        assert data[name].attrs["units"] == "unit of the column"
+                assert data[f"{table}_histogram"].attrs["units"] == data[f"{table}_outside"].attrs["units"] == "1"
+                for column, unit in zip(
+                    data[f"{table}_column"].values, data[f"{table}_column_unit"].values, strict=True
+                ):
+                    assert unit == next((u for end, u in endings.items() if column.endswith(end)), "1"), column
+            volumes = data.grain_moments.sel(grain_column="volume_nm3")
+            assert str(volumes.grain_column_unit.values) == "nm^3"
+
     def test_rows_that_belong_to_no_particle_say_so(self, made_particles):
         with open_store(made_particles / "small.zarr") as data:
             owner = data.particle.values
