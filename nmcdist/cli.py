@@ -6,13 +6,14 @@ import json
 import os
 import re
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nmcdist import __version__
-from nmcdist.errors import InputError, NmcdistError, PlanError
+from nmcdist.errors import InputError, NmcdistError, PlanError, RecipeError
 from nmcdist.extras import need, of_import
 from nmcdist.inputs import folder_to_make, local_path
 from nmcdist.wording import shortened, shown
@@ -38,20 +39,27 @@ class _LocalPath(click.ParamType):
 
 
 class _PlainDigits:
-    """Refuses what Python takes for a number besides digits from 0 to 9: other scripts, and 1_000."""
+    """Refuses what is no number, and what Python takes for one besides digits from 0 to 9: other scripts, and 1_000."""
+
+    read: Callable[[str], float]
+    expected: str
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, str) and (not value.isascii() or "_" in value):
             raise click.BadParameter(f"found {shown(value)}, expected a number in digits from 0 to 9", ctx, param)
+        try:
+            self.read(value)
+        except ValueError:
+            raise click.BadParameter(f"found {shown(value)}, expected {self.expected}", ctx, param) from None
         return super().convert(value, param, ctx)  # type: ignore[misc]
 
 
 class _Whole(_PlainDigits, click.IntRange):
-    pass
+    read, expected = int, "a whole number"
 
 
 class _Real(_PlainDigits, click.FloatRange):
-    pass
+    read, expected = float, "a number"
 
 
 _PATH = _LocalPath()
@@ -168,6 +176,15 @@ def _deployment(cluster: Path | None, workers: int | None, threads: int | None, 
     return load_deployment(cluster, workers=workers, threads_per_worker=threads, memory_per_worker=memory)
 
 
+@contextlib.contextmanager
+def _naming(recipe: Path) -> Iterator[None]:
+    """Name the file in what a plan finds wrong with its recipe."""
+    try:
+        yield
+    except RecipeError as error:
+        raise RecipeError("\n".join(f"{recipe}: {line}" for line in str(error).splitlines())) from None
+
+
 @cli.command()
 @click.argument("recipe", type=_PATH)
 @click.option("--out", type=_PATH, default=Path(), help="Folder of the dataset and its catalog.")
@@ -190,11 +207,12 @@ def run(recipe: Path, out: Path, resume: bool, partition: str | None, **options:
     deployment, progress = _deployment(**options), progress_on()
     again = f"nmcdist run {recipe} --out {out} " + ("--resume" if partition is None else f"--partition {partition}")
     try:
-        if partition is not None:
-            part = _part(partition)
-            result = run_part(loaded, bundle, out, part, deployment, progress=progress, **how)
-        else:
-            result = run_recipe(loaded, bundle, out, deployment, resume=resume, progress=progress, **how)
+        with _naming(recipe):
+            if partition is not None:
+                part = _part(partition)
+                result = run_part(loaded, bundle, out, part, deployment, progress=progress, **how)
+            else:
+                result = run_recipe(loaded, bundle, out, deployment, resume=resume, progress=progress, **how)
     except KeyboardInterrupt:
         _complain(f"interrupted; continue with: {again}")
         return INTERRUPTED
@@ -262,7 +280,8 @@ def plan(recipe: Path, out: Path, measure: bool, **cluster: Any) -> None:
 
     loaded = load_recipe(recipe)
     deployment, bundle = _deployment(**cluster), recipe_bundle(loaded, recipe.parent)
-    worked_out = make_plan(loaded, bundle, out, deployment, shells="estimate")
+    with _naming(recipe):
+        worked_out = make_plan(loaded, bundle, out, deployment, shells="estimate")
     click.echo(worked_out.summary())
     worked_out.validate()
     script = job_script(deployment, worked_out.resources)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 
 from nmcdist.wording import shown
 
@@ -29,6 +29,21 @@ def fault_lines(error: ValidationError, where: str, model: type[BaseModel]) -> l
     faults = error.errors(include_url=False, include_context=False)
     lines = [f"{where}: {line}" for fault in faults[:MOST_FAULTS] for line in _fault(fault, model).splitlines()]
     return lines + ([f"{where}: and {len(faults) - MOST_FAULTS} more faults"] if len(faults) > MOST_FAULTS else [])
+
+
+def spelt(pattern: str, expected: str) -> AfterValidator:
+    """Return a validator that refuses text which is not all of this pattern, in words instead of signs."""
+    whole = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not whole.fullmatch(text):
+            raise ValueError(f"found {shown(text)}, expected {expected}")
+        return text
+
+    return AfterValidator(check)
+
+
+NAME = spelt(r"[a-z0-9][a-z0-9-]*", "small letters, digits and hyphens, a letter or digit first")
 
 
 def proposal(name: str, known: Iterable[str]) -> str:

@@ -103,7 +103,8 @@ def test_what_cannot_run_is_refused_in_one_line_before_anything_is_written(nmcdi
     out = tmp_path / "out"
     assert refused(nmcdist("run", tmp_path / "no.yaml", "--out", out), "there is no such file")
     assert refused(nmcdist("run", recipe(bundle="ghost"), "--out", out), "'ghost'")
-    assert refused(nmcdist("run", recipe(sweep={"nu": [1.0]}), "--out", out), "sweep.nu: ")
+    assert refused(nmcdist("run", recipe(sweep={"nu": [1.0]}), "--out", out), ".yaml: sweep.nu: ")
+    assert refused(nmcdist("plan", recipe(sweep={"graphite_fracton": [0.1]})), ".yaml: sweep.graphite_fracton: ")
     assert refused(nmcdist("run", recipe(), "--out", out, "--memory", "100MiB"), "memory: a task")
     assert refused(nmcdist("run", recipe(), "--out", out, "--memory", "much"), "memory_per_worker: found 'much'")
     assert refused(nmcdist("run", recipe(), "--out", out, "--workers", -1), "workers: found -1")
@@ -402,6 +403,16 @@ def test_centres_of_sections_are_taken_and_the_others_are_named(nmcdist, tmp_pat
     assert [section.centre_px for section in sections] == [(9.5, 9.5), (5.0, 6.0)]
     assert options["repeats"] == 2
     assert '{"event": "centres", "given": 1, "centroid": ["a.npy"]}' in logged
+
+
+@pytest.mark.parametrize(("number", "option", "expected"), [
+    ("1e3", "--workers", "a whole number"), ("2.0", "--threads", "a whole number"), ("", "--workers", "a whole number"),
+    ("9" * 5000, "--workers", "a whole number"), ("1,5", "--max-lag-nm", "a number"),
+])  # fmt: skip
+def test_what_is_no_number_is_refused_in_words(nmcdist, recipe, number, option, expected):
+    code, _, errors = nmcdist(*(["describe", "x"] if "lag" in option else ["plan", recipe()]), option, number)
+    assert code == 2
+    assert re.search(rf"'{option}': found '{number[:20]}.*, expected {expected}$", errors.strip().splitlines()[-1])
 
 
 class TestDigits:

@@ -21,13 +21,14 @@ from pydantic import (
 )
 
 from nmcdist.errors import BundleError
-from nmcdist.faults import MOST_FAULTS, proposal
+from nmcdist.faults import MOST_FAULTS, proposal, spelt
 from nmcdist.inputs import folder_name
 from nmcdist.wording import shown
 
 SCHEMA_VERSION = 1
 HARMONIC_DEGREES = 9  # l = 1..9; Z_00 has a law of its own
 NET_NEIGHBOURS = 12
+_NAME = spelt(r"[a-z0-9][a-z0-9.-]*", "small letters, digits, dots and hyphens, a letter or digit first")
 NET_INPUTS = NET_NEIGHBOURS * (3 + 2)  # a displacement and two noises for each neighbour
 NET_MORE = (0, 1, 2, 3)  # inputs that may follow: |s|, which makes their number odd, then the grain's own two noises
 NET_OUTPUTS = 4  # the diagonal and the offset
@@ -194,10 +195,10 @@ class ArrayRecord(_Frozen):
     """One array of ``arrays.safetensors``: what it must look like, and its digest."""
 
     shape: Annotated[tuple[Annotated[int, Field(ge=0, le=2**31)], ...], BeforeValidator(_as_tuple)]
-    dtype: Annotated[str, Field(pattern=r"^float(32|64)$")]
+    dtype: Annotated[str, spelt("float(32|64)", "float32 or float64")]
     unit: Text
     provenance: Provenance
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Annotated[str, spelt("[0-9a-f]{64}", "64 digits from 0 to 9 and a to f")]
     source: Text = ""
 
     @classmethod
@@ -244,7 +245,7 @@ class Bundle(_Frozen):
     """
 
     schema_version: Literal[1] = 1
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=100), AfterValidator(folder_name)]
+    name: Annotated[str, Field(max_length=100), _NAME, AfterValidator(folder_name)]
     title: Text
     description: Text = ""
     licence: Text

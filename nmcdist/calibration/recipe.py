@@ -6,14 +6,15 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from nmcdist.errors import RecipeError
-from nmcdist.faults import fault_lines
+from nmcdist.faults import NAME, fault_lines, spelt
 from nmcdist.inputs import folder_name
 from nmcdist.yaml_text import load_yaml
 
 Count = Annotated[int, Field(ge=1, le=10**6)]
 Windows = Annotated[int, Field(ge=1, le=10**5)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
-Line = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
+_PRINTABLE = spelt(r"[^\x00-\x1f\x7f]+", "a line of printable text")
+Line = Annotated[str, Field(min_length=1, max_length=500), _PRINTABLE]
 
 
 def _as_tuple(value: Any) -> Any:
@@ -140,9 +141,7 @@ class GrainRecipe(_Frozen):
     adversarial : AdversarialSettings
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100), AfterValidator(folder_name)] = (
-        "nmc811-stereological"
-    )
+    name: Annotated[str, Field(max_length=100), NAME, AfterValidator(folder_name)] = "nmc811-stereological"
     version: Line = "1.0.0"
     title: Line = "Marker net trained on planar sections"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1

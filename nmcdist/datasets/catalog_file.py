@@ -11,6 +11,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nmcdist.errors import CatalogError
+from nmcdist.faults import spelt
 from nmcdist.inputs import local_path
 from nmcdist.wording import shown
 from nmcdist.yaml_text import load_yaml
@@ -49,7 +50,7 @@ class _Data(_Strict):
 
 
 class _Options(_Strict):
-    data: Annotated[str, Field(pattern=r"^\{data\([^(){}]+\)\}$")]
+    data: Annotated[str, spelt(r"\{data\([^(){}]+\)\}", "{data(NAME)}")]
     chunks: dict[str, Annotated[int, Field(ge=-1)]] = {}
     consolidated: bool = True
 

@@ -276,7 +276,7 @@ def block_partials(window: np.ndarray, core: tuple[slice, ...], layout: xr.Datas
     voxels = [[np.count_nonzero(mask[core]), mask[core].size] for mask in masks]
     return {
         "voxels": np.array(voxels, dtype=np.int64),
-        "configurations": np.array([intrinsic.configuration_counts(mask[upper]) for mask in masks]),
+        "configurations": np.array([intrinsic.counts_of_block(mask[upper]) for mask in masks]),
         "pairs": np.array([two_point.pair_counts(mask, core, lags) for mask in masks]),
     }
 

@@ -117,9 +117,6 @@ def intrinsic_volumes(phase: np.ndarray, voxel_size_nm: float) -> IntrinsicVolum
     ----------
     Gräfensteiner et al. (2025), doi:10.1186/s13362-025-00174-z, Eqs. (6)-(9); Ohser and Schladitz (2009).
     """
-    phase = check_phase(phase)
-    if min(phase.shape) < 2:
-        raise InputError(f"phase: found shape {phase.shape}, expected at least two voxels along every axis")
     densities = intrinsic_volumes_from_counts(configuration_counts(phase), voxel_size_nm)
     return densities._replace(volume_fraction=volume_fraction(phase))
 
@@ -132,6 +129,7 @@ def configuration_counts(phase: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     phase : ndarray of bool, shape (nz, ny, nx)
+        At least two voxels along every axis.
 
     Returns
     -------
@@ -140,9 +138,17 @@ def configuration_counts(phase: np.ndarray) -> np.ndarray:
     Raises
     ------
     InputError
-        If `phase` is not a three-dimensional, non-empty boolean array.
+        If `phase` is not a three-dimensional boolean array of such a shape.
     """
-    cells = np.ascontiguousarray(check_phase(phase)).view(np.uint8)
+    phase = check_phase(phase)
+    if min(phase.shape) < 2:
+        raise InputError(f"phase: found shape {phase.shape}, expected at least two voxels along every axis")
+    return counts_of_block(phase)
+
+
+def counts_of_block(phase: np.ndarray) -> np.ndarray:
+    """Return the counts of a block of a volume, which has none if it is one voxel thin."""
+    cells = np.ascontiguousarray(phase).view(np.uint8)
     last = cells.shape[0] - 1
     counts = thread_map(lambda z: _count_configurations(cells, z, min(z + SLAB, last)), range(0, last, SLAB))
     return np.sum([np.zeros(256, dtype=np.int64), *counts], axis=0)

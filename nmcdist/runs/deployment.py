@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from nmcdist.datasets.files import parsed_bytes
 from nmcdist.errors import InputError, RecipeError
-from nmcdist.faults import fault_lines
+from nmcdist.faults import fault_lines, spelt
 from nmcdist.inputs import local_path
 from nmcdist.wording import shown
 from nmcdist.yaml_text import load_yaml
@@ -80,10 +80,10 @@ def _dask_address(text: str) -> str:
 
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
-Line = Annotated[str, Field(pattern=r"^[^\r\n]+$")]
+Line = Annotated[str, spelt(r"[^\r\n]+", "one line of text")]
 Lines = Annotated[tuple[Line, ...], BeforeValidator(_lines)]
-Word = Annotated[str, Field(pattern=r"^\S+$")]
-Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+Word = Annotated[str, spelt(r"\S+", "one word without blanks")]
+Host = Annotated[str, spelt("[A-Za-z0-9_.-]+", "the name of a host: letters, digits, dots, hyphens and underscores")]
 AnyPath = Annotated[Path, BeforeValidator(_path)]
 
 _EVERY_KIND = {"kind", "workers", "threads_per_worker", "memory_per_worker", "dashboard"}

@@ -21,7 +21,7 @@ from pydantic import (
 
 from nmcdist.bundle import Bundle, CbaParameters, list_bundles, load_bundle
 from nmcdist.errors import RecipeError
-from nmcdist.faults import KEYS, fault_lines
+from nmcdist.faults import KEYS, NAME, fault_lines, spelt
 from nmcdist.inputs import folder_name
 from nmcdist.wording import shown
 from nmcdist.yaml_text import load_yaml
@@ -70,6 +70,7 @@ def one_line(text: str) -> str:
 Axes = Annotated[
     tuple[Axis, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=3), AfterValidator(each_once)
 ]
+_VERSION = spelt(r"[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?", "three numbers with points between, as 1.0.0")
 Line = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(one_line)]
 Levels = Annotated[
     tuple[float, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=1000), AfterValidator(each_once)
@@ -121,8 +122,8 @@ class BaseRecipe(Frozen):
 
     kind: ClassVar[str]
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100), AfterValidator(folder_name)]
-    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$", max_length=100)]
+    name: Annotated[str, Field(max_length=100), NAME, AfterValidator(folder_name)]
+    version: Annotated[str, Field(max_length=100), _VERSION]
     title: Line
     bundle: Line
     seed: Annotated[int, Field(ge=0, lt=2**64)]

@@ -488,6 +488,9 @@ def put(name, value):
     ("change", "message"),
     [
         (lambda file: file.move("1/EBSD", "1/EDS"), "no group holds EBSD/Data, expected a map of EDAX or Oxford"),
+        (put("1/EBSD/Data/Phase", np.full(12, b"Ni")), "1/EBSD/Data/Phase holds text, expected numbers"),
+        (put("1/EBSD/Data/Phase", np.full(12, "Ni", object)), "1/EBSD/Data/Phase holds text, expected numbers"),
+        (put("1/EBSD/Data/Phase", np.ones(12, "c8")), "1/EBSD/Data/Phase holds complex numbers, expected numbers"),
         (put("1/EBSD/Data/Euler", h5py.Empty("f4")), "1/EBSD/Data/Euler is missing"),
         (put("1/EBSD/Header/X Cells", np.float32([[np.nan]])), "1/EBSD/Header/X Cells: Header/X Cells is 'nan'"),
         (lambda file: file["1/EBSD/Header/Phases"].create_group("9" * 5000), "cannot be read as HDF5, Exceeds"),

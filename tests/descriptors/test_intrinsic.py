@@ -1,5 +1,6 @@
 """Intrinsic volumes, refereed by closed forms, brute force and an independent implementation."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -288,6 +289,12 @@ class TestInvariance:
     def test_blocks_that_share_a_layer_add_up(self, phase, cut):
         parts = configuration_counts(phase[: cut + 1]) + configuration_counts(phase[cut:])
         assert np.array_equal(parts, configuration_counts(phase))
+
+    @pytest.mark.parametrize("shape", [(1, 8, 8), (8, 1, 8), (8, 8, 1)])
+    @pytest.mark.parametrize("count", [configuration_counts, lambda phase: intrinsic_volumes(phase, 1.0)])
+    def test_volumes_one_voxel_thin_are_refused(self, count, shape):
+        with pytest.raises(InputError, match=rf"phase: found shape {re.escape(str(shape))}, expected at least two"):
+            count(np.ones(shape, dtype=bool))
 
     def test_thread_count_does_not_matter(self):
         phase = np.random.default_rng(34).random((50, 40, 30)) < 0.4

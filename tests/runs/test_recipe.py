@@ -16,9 +16,12 @@ from tests.conftest import BUNDLE, TINY, recipe_with
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"name": "Tiny Sweep"}, "name: found 'Tiny Sweep', expected"),
+        ({"name": "Tiny Sweep"}, "name: found 'Tiny Sweep', expected small letters, digits and hyphens"),
+        ({"name": "ümlaut"}, "name: found 'ümlaut', expected small letters, digits and hyphens"),
+        ({"name": "tiny\n"}, r"name: found 'tiny\\n', expected small letters, digits and hyphens"),
         ({"version": 1.0}, "version: found 1.0, expected text"),
-        ({"version": "1.0"}, "version: found '1.0', expected"),
+        ({"version": "1.0"}, "version: found '1.0', expected three numbers"),
+        ({"version": "1.0.\u0663"}, "version: found .*, expected three numbers"),
         ({"title": ""}, "title: found ''"),
         ({"seed": -1}, "seed: found -1, expected greater than or equal to 0"),
         ({"seed": 2**64}, "seed: found 18446744073709551616, expected less than 18446744073709551616"),

@@ -59,7 +59,9 @@ class Group:
     def array(self, name: str, *shape: int) -> np.ndarray:
         """Return a dataset as numbers of this shape."""
         data = self._dataset(name)
-        if data.size != math.prod(shape) or data.dtype.kind not in "iufb":
+        if data.dtype.kind not in "iufb":
+            raise ImageError(f"{self.where(name)} holds {_kind(data.dtype)}, expected numbers")
+        if data.size != math.prod(shape):
             raise ImageError(f"{self.where(name)} has shape {data.shape}, expected {shape} numbers")
         self._check_stored(name, data)
         return np.asarray(data[()]).reshape(shape).astype(np.float64)
@@ -173,6 +175,15 @@ class Group:
                 raise ImageError(f"{self.where(name)} has chunks of {chunk_bytes} bytes, expected {data.nbytes}")
         if found < wanted:
             raise ImageError(f"{self.where(name)} has {found} of its {wanted} {unit}, expected all of them")
+
+
+def _kind(dtype: np.dtype) -> str:
+    """Return in words what a dataset holds that is no real number."""
+    import h5py
+
+    if h5py.check_string_dtype(dtype) is not None:
+        return "text"
+    return {"V": "records", "c": "complex numbers"}.get(dtype.kind, f"values of type {dtype}")
 
 
 def _bytes(name: str) -> bytes:
