@@ -130,10 +130,13 @@ def grains(collection: Collection, path: Path) -> Path:
         if collection.is_measured:
             angle = np.linspace(0, np.pi / 2, 100)
             axes[2, 0].plot(angle, np.sin(angle), color=_REFERENCE, linestyle=":", label="none preferred, sin")
+            _hold(axes[2, 0], y=1)
             axes[2, 1].set_ylim(0, 1.9)
             axes[2, 1].axhline(1, color=_REFERENCE, linestyle=":", label="none preferred, 1 rad")
             axes[3, 0].axvline(_NEIGHBOURS, color=_REFERENCE, linestyle=":", label="Poisson-Voronoi, 15.54")
             axes[3, 1].axhline(_NEIGHBOURS, color=_REFERENCE, linestyle=":", label="Poisson-Voronoi, 15.54")
+            _hold(axes[3, 0], x=_NEIGHBOURS)
+            _hold(axes[3, 1], y=_NEIGHBOURS)
         for k, (left, right) in enumerate(axes):
             left.legend(fontsize=11, loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
             place = "upper right" if k == 2 else "lower left"
@@ -231,6 +234,12 @@ def _profile(panel: Any, column: Column, label: str) -> None:
     )
     panel.plot(radius / 1000, mean, color=_FILL, marker="o", markersize=4, label="mean")
     panel.set(xlabel="distance from the centre / µm", ylabel=label, xlim=(0, None), ylim=(0, None))
+
+
+def _hold(panel: Any, x: float = 0.0, y: float = 0.0) -> None:
+    """Let the axes of a panel reach beyond a line that would else be outside, and in the legend alone."""
+    panel.set_xlim(right=max(panel.get_xlim()[1], 1.08 * x))
+    panel.set_ylim(top=max(panel.get_ylim()[1], 1.08 * y))
 
 
 def _few_bins(histogram: Histogram) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ import numpy as np
 from nmcdist.datasets.particles import read_particle
 from nmcdist.report import particle_figures as figures
 from nmcdist.report import particle_tables as tables
-from nmcdist.report.collection import Collection
+from nmcdist.report.collection import Collection, Column
 from nmcdist.report.distributions import Quantum, on_values
 from nmcdist.report.gallery import gallery
 from nmcdist.report.intervals import FEWEST, PERCENT
@@ -16,6 +16,7 @@ from nmcdist.report.survey import Survey, items_of_sizes, survey
 from nmcdist.report.tables import markdown
 
 _SHOWN = (0.1, 0.3, 0.5, 0.7, 0.85)  # quantiles of d_max whose particles the gallery shows
+_FEW = 3  # voxels or pixels up to which few elongations are possible
 
 
 def report_particles(store: Path, folder: Path) -> Path:
@@ -47,24 +48,45 @@ shells are rejected: those too small, and those without a positive radius."""
 _GRAINS = """Grains in space, over all particles. Left: distributions. Right: mean by distance from the centre, and \
 the standard deviation of the grains at that distance, which is no error of the mean. Elongation is 1 - second / \
 longest axis. Dotted: no direction preferred, and the mean of neighbours in the endless tessellation with D the \
-identity and r constant; grains at the surface have neighbours on one side only."""
+identity and r constant; grains at the surface have neighbours on one side only. (a) Bins are even on a logarithmic \
+scale, and end half-way between two sizes that grains can have: so their widths differ."""
 
 
 def _captions(collection: Collection) -> dict[str, str]:
-    captions = {"gallery.png": _GALLERY, "shells.png": _SHELLS, "sizes.png": _SIZES, "grains.png": _GRAINS}
+    captions = {
+        "gallery.png": _GALLERY,
+        "shells.png": _SHELLS,
+        "sizes.png": _SIZES,
+        "grains.png": _about_grains(collection),
+    }
     if collection.is_measured:
         captions |= {"sections.png": _about_sections(collection), "cut-heights.png": _about_heights(collection)}
     return captions
 
 
+def _about_grains(collection: Collection) -> str:
+    """Explain the spikes of small grains by how many there are."""
+    if not collection.is_measured:
+        return _GRAINS
+    few = _share_below(collection.column("grain", "volume_nm3"), collection.grain_quantum_nm3, _FEW)
+    if not few:
+        return _GRAINS
+    return (
+        f"{_GRAINS} (b) The {few:.1f} % of the grains with three voxels or fewer show as spikes, since they can take "
+        "few values: 0 for one voxel, 0.5 for two in a row, 0.67 for three in a row and 0.32 for three around a corner."
+    )
+
+
+def _share_below(column: Column, unit: float, most: int) -> float:
+    """Return the percentage of the values of a column that are at most a few units."""
+    edges, counts = on_values(column.histogram, Quantum.multiples(unit))
+    return float(100 * counts[edges[1:] < (most + 0.6) * unit].sum() / max(column.histogram.total, 1))
+
+
 def _about_sections(collection: Collection) -> str:
     """Explain the spikes of small sections by how many there are."""
-    area = collection.column("section", "area_nm2", int(np.argmin(collection.cut_heights))).histogram
-    edges, counts = on_values(area, Quantum.multiples(collection.pixel_nm**2))
-    small, few = (
-        100 * counts[edges[1:] < (pixels + 0.6) * collection.pixel_nm**2].sum() / max(area.total, 1)
-        for pixels in (figures.FEWEST_PIXELS - 1, 3)
-    )
+    area = collection.column("section", "area_nm2", int(np.argmin(collection.cut_heights)))
+    small, few = (_share_below(area, collection.pixel_nm**2, most) for most in (figures.FEWEST_PIXELS - 1, _FEW))
     return (
         "Grains in the planar section nearest to the centre of each particle (the paper's Figure 10b, which prints "
         "histograms but no numbers). The elongation's form is lost in print; this one is assumed. "

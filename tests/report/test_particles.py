@@ -15,6 +15,7 @@ from scipy.spatial.distance import pdist
 
 from nmcdist.bundle import load_bundle, save_bundle
 from nmcdist.datasets.particles import read_grains, read_particle
+from nmcdist.descriptors.grains import describe_grains
 from nmcdist.descriptors.sections import describe_section
 from nmcdist.descriptors.summaries import Histogram, linear_edges, log_edges
 from nmcdist.errors import InputError, StoreError
@@ -296,6 +297,39 @@ def test_means_in_pictures_have_their_unit(store, monkeypatch, tmp_path):
     assert [text.split()[2:] for text in first] == [["µm²"], [], ["rad"], ["µm"]]
     left = kept[0].axes[0].get_xlim()[0]
     assert left == pytest.approx(7.5 * PLANE_NM**2 / 1e6)
+
+
+def test_lines_that_the_legend_of_grains_names_are_inside(store, monkeypatch):
+    kept = []
+    monkeypatch.setattr(figures, "save", lambda drawing, path: kept.append(drawing))
+    monkeypatch.setattr(figures, "_NEIGHBOURS", 90.0)
+    figures.grains(collection.Collection.of(store), None)
+    *_, sine, angle, number, profile = kept[0].axes
+    assert number.get_xlim()[1] > 90
+    assert profile.get_ylim()[1] > 90
+    assert sine.get_ylim()[1] > 1
+    assert angle.get_ylim()[1] > 1
+
+
+def test_spikes_of_grains_of_few_voxels_are_explained_with_their_share(store, report, analytic):
+    volumes = np.concatenate([read_grains(store, item)["volume_nm3"].values for item in range(COUNT)])
+    share = 100 * np.mean(volumes < 3.5 * MEASURED["descriptors"]["voxel_size_nm"] ** 3)
+    text = report.read_text(encoding="utf-8")
+    said = f"(b) The {share:.1f} % of the grains with three voxels or fewer show as spikes"
+    assert (said in text) == (share > 0)
+    assert "of the grains with three voxels" not in analytic.read_text(encoding="utf-8")
+    for page in (report, analytic):
+        assert "(a) Bins are even on a logarithmic scale" in page.read_text(encoding="utf-8")
+
+
+def test_spikes_of_grains_of_few_voxels_are_where_the_caption_says():
+    shapes = {0.0: [(0, 0)], 0.5: [(0, 0), (0, 1)], 0.67: [(0, 0), (0, 1), (0, 2)], 0.32: [(0, 0), (0, 1), (1, 0)]}
+    for elongation, cells in shapes.items():
+        labels = np.zeros((5, 5, 5), dtype=np.int32)
+        for y, x in cells:
+            labels[2, 1 + y, 1 + x] = 1
+        # 0.32: second moments 7/36 and 5/12 of a voxel, whose ratio is 7/15.
+        assert float(describe_grains(labels, 100.0)["elongation"][0]) == pytest.approx(elongation, abs=0.005)
 
 
 def test_error_bars_of_cut_heights_are_seen_and_only_where_they_are_known(store, monkeypatch):
