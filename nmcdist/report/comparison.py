@@ -88,7 +88,7 @@ def write_comparison(rows: Sequence[Row], path: Path) -> Path:
 
 def _fraction_rows(sweep: Sweep, level: float) -> list[Row]:
     parameters = sweep.parameters[level]
-    exact, at = theory.volume_fractions(parameters), _at(sweep, level)
+    exact, at = theory.volume_fractions(parameters), at_level(sweep, level)
     lam = parameters.lambda_X_per_nm3
     printed = next((v for key, v in published.TABLE_3.items() if abs(key / lam - 1) < _CLOSE), None)
     papers = {} if printed is None or not sweep.is_published else {"graphite": f"{printed:.4f} (Table 3)"}
@@ -104,7 +104,7 @@ def _fraction_rows(sweep: Sweep, level: float) -> list[Row]:
 def _density_rows(sweep: Sweep) -> list[Row]:
     """Return surface, curvature and Euler number at the reference level."""
     level = sweep.reference
-    graphite, at = theory.graphite_densities(sweep.parameters[level]), _at(sweep, level)
+    graphite, at = theory.graphite_densities(sweep.parameters[level]), at_level(sweep, level)
     papers = [""] * 3
     if level == sweep.calibrated:
         pairs = zip(published.GRAPHITE_MODEL[1:], published.GRAPHITE_MEASURED[1:], strict=True)
@@ -130,7 +130,7 @@ def variants(sweep: Sweep, stem: str) -> list[tuple[str, str]]:
 
 def _m_factor_rows(sweep: Sweep) -> list[Row]:
     level = sweep.reference
-    at = f"{_at(sweep, level)}, {sweep.voxel_size_nm:g} nm voxels"
+    at = f"{at_level(sweep, level)}, {sweep.voxel_size_nm:g} nm voxels"
     papers = dict.fromkeys(("solid", "pore"), "")
     if level == sweep.calibrated:
         papers = {
@@ -187,7 +187,8 @@ def _mean(sweep: Sweep, name: str, phase: str, level: float) -> Estimate:
     return mean_of(sweep.values(name, phase)[sweep.samples_at(level)])
 
 
-def _at(sweep: Sweep, level: float) -> str:
+def at_level(sweep: Sweep, level: float) -> str:
+    """Return at which level a quantity is, empty where nothing is swept."""
     if not sweep.is_swept:
         return ""
     if sweep.by_intensity:

@@ -6,7 +6,7 @@ import numpy as np
 
 from nmcdist.models import theory
 from nmcdist.report import published
-from nmcdist.report.comparison import about_intervals, interval_text, variants
+from nmcdist.report.comparison import about_intervals, at_level, interval_text, variants
 from nmcdist.report.fits import LinearFit, PowerLaw
 from nmcdist.report.intervals import PERCENT, Estimate
 from nmcdist.report.sweep import Sweep
@@ -23,7 +23,13 @@ def notes(
     is_studied: bool,
 ) -> list[str]:
     """Return the paragraphs below the comparison."""
-    said = [about_intervals(sweep), _about_paper(sweep), _about_graphite(sweep, recipe), _about_rims(sweep)]
+    said = [
+        _about_level(sweep),
+        about_intervals(sweep),
+        _about_paper(sweep),
+        _about_graphite(sweep, recipe),
+        _about_rims(sweep),
+    ]
     said.append(_about_adjacency(sweep))
     if sweep.has("m_factor_mean"):
         said += [_CONVENTIONS + ("" if is_studied else _UNSTUDIED), _about_fits(sweep, linear, power)]
@@ -73,6 +79,23 @@ _UNSTUDIED = " How far M-factors depend on the voxel size, `nmcdist report --res
 
 def _has_intervals(sweep: Sweep) -> bool:
     return any(m.margin is not None for m in sweep.by_level(sweep.values("volume_fraction", "pore")))
+
+
+def _about_level(sweep: Sweep) -> str:
+    """Say at which level the table has what depends on it, and why there."""
+    if len(sweep.levels) == 1:
+        return ""
+    what = "S, K, N and M stand" if sweep.has("m_factor_mean") else "S, K and N stand"
+    name = "V1" if sweep.over_graphite else f"`{sweep.swept}`"
+    why = (
+        f"the middle one of {len(sweep.levels)}"
+        if sweep.printed is None
+        else f"the nearest of {len(sweep.levels)} to that of the paper's calibrated model, {name} = {sweep.printed:.4g}"
+    )
+    return (
+        f"{what} in the table for one level,{at_level(sweep, sweep.reference).removeprefix(' at')}: {why}. "
+        "Those of every level are in [levels.csv](levels.csv), those of every volume in [samples.csv](samples.csv)."
+    )
 
 
 def _about_paper(sweep: Sweep) -> str:

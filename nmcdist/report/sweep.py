@@ -12,9 +12,9 @@ from nmcdist.report import published
 from nmcdist.report.intervals import Estimate, mean_of
 
 GRAPHITE = "graphite_fraction"
+_PAPER = "cba-cathode-2025"
 _SHOWN = 3  # levels that a figure of curves tells apart
 _NEAR_CALIBRATED = 0.02  # of V1: the paper's own two values for its calibrated model differ by 0.3 %
-_OTHER = {"lambda_X_per_nm3"}  # what may differ from the paper's model along the paper's own sweep
 _SYMBOLS = {
     "lambda_X_per_nm3": r"$\lambda_X$",
     "lambda_Y_per_nm3": r"$\lambda_Y$",
@@ -63,21 +63,29 @@ class Sweep:
     @property
     def is_published(self) -> bool:
         """Whether the paper's numbers may stand beside: its sweep, of its model."""
-        own = load_bundle("cba-cathode-2025").parameters.model_dump(exclude=_OTHER)
-        return self.over_graphite and all(p.model_dump(exclude=_OTHER) == own for p in self.parameters.values())
+        return self.over_graphite and self.printed is not None
+
+    @property
+    def printed(self) -> float | None:
+        """The value of what is swept in the paper's calibrated model; None if other parameters differ from it."""
+        swept, paper = "lambda_X_per_nm3" if self.over_graphite else self.swept, load_bundle(_PAPER).parameters
+        others = paper.model_dump(exclude={swept})
+        if any(p.model_dump(exclude={swept}) != others for p in self.parameters.values()):
+            return None
+        return published.CALIBRATED_GRAPHITE if self.over_graphite else float(getattr(paper, swept))
 
     @property
     def calibrated(self) -> float | None:
         """The level at which the paper quotes single values; None where there is none or they do not apply."""
-        nearest = self.levels[np.abs(self.levels - published.CALIBRATED_GRAPHITE).argmin()]
-        near = abs(nearest / published.CALIBRATED_GRAPHITE - 1) <= _NEAR_CALIBRATED
-        return float(nearest) if self.is_published and near else None
+        near = abs(self.reference / published.CALIBRATED_GRAPHITE - 1) <= _NEAR_CALIBRATED
+        return self.reference if self.is_published and near else None
 
     @property
     def reference(self) -> float:
-        """The level to look at more closely: the calibrated one, else the middle one."""
-        middle = float(self.levels[(len(self.levels) - 1) // 2])
-        return middle if self.calibrated is None else self.calibrated
+        """The level to look at more closely: the nearest to the paper's calibrated model, else the middle one."""
+        if self.printed is None:
+            return float(self.levels[(len(self.levels) - 1) // 2])
+        return float(self.levels[np.abs(self.levels - self.printed).argmin()])
 
     @property
     def unit(self) -> str:
