@@ -21,6 +21,9 @@ _CONVENTION = {
 }
 _STAR: dict[str, Any] = {"marker": "*", "linestyle": "none", "markersize": 15, "markeredgecolor": "black"}
 _LONGEST_LAG_NM = 1500.0
+_BAR_WIDTHS = (3.0, 11.0)  # points, of the bars of constrictivity
+_PANEL_WIDTH = 250.0  # points that levels take in a panel of structure and property, at least
+_PALE = 0.35  # share of the full colour; opaque, as what shines through would be a third colour
 _LEAST_SHARE = 0.002  # of a size distribution that is drawn
 
 
@@ -32,9 +35,12 @@ def structure_property(sweep: Sweep, linear: dict[str, LinearFit | None], power:
         ("geodesic_tortuosity_mean", r"mean geodesic tortuosity $\tau$"),
         ("m_factor_mean", "M-factor $M$"),
     )
+    from matplotlib.ticker import MaxNLocator
+
     with figure(2, 2, 11, 10) as (drawing, axes):
         for tag, panel, (name, label) in zip("abcd", axes.flat, panels, strict=True):
             panel.set(xlabel=sweep.label, ylabel=label)
+            panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
             panel.set_title(tag, loc="left", fontweight="bold")
             if not sweep.has(name):
                 panel.text(0.5, 0.5, "not in this store", ha="center", transform=panel.transAxes)
@@ -171,15 +177,38 @@ def _draw_volumes(panel: Any, sweep: Sweep, values: np.ndarray, phase: str, *, i
 
 
 def _draw_steps(panel: Any, sweep: Sweep, phase: str) -> None:
-    """Draw how far constrictivity moves when either radius moves by one step of the voxels."""
+    """Draw how far constrictivity moves when either radius moves by one step of the voxels.
+
+    The bars of the two phases stand side by side at any scale: over each other they mix into a third colour.
+    """
+    from matplotlib.colors import to_rgb
+    from matplotlib.lines import Line2D
+    from matplotlib.transforms import ScaledTranslation
+
+    pale = 1 - _PALE * (1 - np.array(to_rgb(PHASE_COLOUR[phase])))
+    width = _bar_width(np.array([sweep.positions[sweep.samples_at(level)].mean() for level in sweep.levels]))
+    aside = (width + 1) / 2 / 72 * (1 if phase == "pore" else -1)
+    beside = panel.transData + ScaledTranslation(aside, 0, panel.figure.dpi_scale_trans)
     low, high = constrictivity_steps(sweep, phase)
     for level in sweep.levels:
         own = sweep.samples_at(level)
         ends = np.array([low[own].mean(), high[own].mean()])
         if np.isfinite(ends).all():
-            at = [_places(sweep, phase)[own].mean()] * 2
-            panel.plot(at, ends, color=PHASE_COLOUR[phase], linewidth=11, alpha=0.2, solid_capstyle="butt",
-                       label=f"{PHASE_NAME[phase]}, left open by the voxels")  # fmt: skip
+            at = [sweep.positions[own].mean()] * 2
+            # Not by `plot`, which would take the shift for data while the axis has no range yet.
+            panel.add_artist(
+                Line2D(at, ends, color=pale, linewidth=width, zorder=1, transform=beside, solid_capstyle="butt",
+                       label=f"{PHASE_NAME[phase]}, left open by the voxels")
+            )  # fmt: skip
+            panel.update_datalim(np.column_stack([at, ends]))
+
+
+def _bar_width(where: np.ndarray) -> float:
+    """Return the width, in points, at which two bars have room between the nearest levels."""
+    if len(where) == 1:
+        return _BAR_WIDTHS[1]
+    gap = np.diff(np.sort(where)).min() / np.ptp(where) if np.ptp(where) else 0.0
+    return float(np.clip(_PANEL_WIDTH * gap / 2 - 1, *_BAR_WIDTHS))
 
 
 def _places(sweep: Sweep, phase: str) -> np.ndarray:

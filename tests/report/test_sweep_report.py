@@ -1,6 +1,8 @@
 """What the report of a sweep claims, on stores whose numbers are made up: every sentence follows from them."""
 
 import csv
+import re
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +18,10 @@ from nmcdist.report import build_report, figures, volumes
 from nmcdist.report.sweep import level_texts
 
 BUNDLE = load_bundle("cba-cathode-2025")
+OTHER = BUNDLE.with_parameters(theta_per_nm=1.1 * BUNDLE.parameters.theta_per_nm)
+NEAREST = min((0.1, 0.2, 0.3, 0.4, 0.9), key=lambda mu: abs(mu - BUNDLE.parameters.mu))
 PAPER_ONLY = ("Table 3", "Table 1", "0.0357", "0.2429", "0.6686 measured", "-1.874", "2.1939", "paper's values")
+RANGES = [(0.03, 0.17), (0.03, 0.1), (0.1, 0.107), (0.02, 0.035), (0.4, 0.57), (0.0301, 0.0309)]
 SCATTER = np.array([-0.02, 0.013, 0.004, -0.011, 0.019])  # of volumes about the model, realisation by realisation
 
 
@@ -139,6 +144,34 @@ def test_levels_far_from_the_calibrated_one_have_no_single_values_of_the_paper(r
     assert "no level is near it" in text
 
 
+@pytest.mark.parametrize(
+    ("store", "name", "reference", "why"),
+    [
+        # |0.09 - 0.1057| < |0.13 - 0.1057|; 0.15 is the middle one.
+        (("graphite_fraction", (0.09, 0.13, 0.15, 0.16, 0.17)), "V1", 0.09, "the nearest of 5 .* V1 = 0.1057"),
+        (("mu", (0.1, 0.2, 0.3, 0.4, 0.9)), "mu", NEAREST, "the nearest of 5 .* `mu` = "),
+        (("mu", (0.1, 0.2, 0.3, 0.4, 0.9), OTHER), "mu", 0.3, "the middle one of 5"),
+        (("graphite_fraction", (0.09, 0.13, 0.15, 0.16, 0.17), OTHER), "V1", 0.15, "the middle one of 5"),
+    ],
+)
+def test_the_level_of_what_is_shown_of_one_is_said_and_why(report, tmp_path, store, name, reference, why):
+    swept, levels, *bundle = store
+    text = report(*made_up(swept, levels, 3, **({"bundle": bundle[0]} if bundle else {})))
+    shown = f"{name} = {level_texts(levels)[levels.index(reference)]}"
+    assert re.search(rf"S, K, N and M stand in the table for one level, {shown}: {why}", text)
+    table = [
+        r["quantity"] for r in rows(tmp_path) if re.match("[SKNM] ", r["quantity"]) and " against " not in r["quantity"]
+    ]
+    assert len(table) == 9
+    assert all(f" at {shown}" in quantity for quantity in table)
+    assert all(f"[{file}]({file})" in text.partition("stand in the table")[2].partition("\n")[0]
+               for file in ("levels.csv", "samples.csv"))  # fmt: skip
+
+
+def test_one_level_needs_no_reason(report):
+    assert "for one level" not in report(*made_up(levels=(0.1054,)))
+
+
 def test_interval_of_five_volumes_is_students(report, tmp_path):
     data, *rest = made_up()
     text = report(data, *rest)
@@ -226,6 +259,42 @@ def test_constrictivity_is_not_joined_and_shows_its_steps(monkeypatch):
     across = [line for line in panel.lines if np.ptp(line.get_xdata()) > 0]
     assert across
     assert all(line.get_linestyle() == "None" for line in across)
+
+
+@pytest.mark.parametrize("swept", ["graphite_fraction", "mu"])
+@pytest.mark.parametrize(
+    "levels", [(0.1054,), (0.04, 0.06, 0.08, 0.1054, 0.13, 0.15, 0.17), (0.04, 0.06, 0.1, 0.106, 0.17)]
+)
+def test_pale_bars_of_the_phases_stand_side_by_side(monkeypatch, swept, levels):
+    sweep = sweep_of(*made_up(swept, levels, count=3))
+    panel = drawn(monkeypatch, figures.structure_property, sweep, {}, None)[1]
+    panel.figure.canvas.draw()
+    bars = [line for line in panel.lines if "left open" in line.get_label()]
+    assert len(bars) == 2 * len(levels)
+    assert {bar.get_alpha() for bar in bars} == {None}
+    spans = []
+    for bar in bars:
+        (at, low), (_, high) = bar.get_transform().transform(bar.get_xydata())
+        half = bar.get_linewidth() * panel.figure.dpi / 144
+        spans.append((at - half, at + half))
+        inside = panel.get_window_extent()
+        assert inside.x0 < at - half < at + half < inside.x1
+        assert inside.y0 < low < high < inside.y1
+    spans.sort()
+    assert all(one[1] <= other[0] for one, other in pairwise(spans))
+
+
+@pytest.mark.parametrize("levels", RANGES)
+def test_numbers_below_the_axes_stand_apart(monkeypatch, levels):
+    sweep = sweep_of(*made_up("mu", levels, count=3))
+    panels = drawn(monkeypatch, figures.structure_property, sweep, {}, None)
+    panels[0].figure.canvas.draw()
+    for panel in panels:
+        inside = panel.get_window_extent()
+        boxes = [label.get_window_extent() for label in panel.get_xticklabels()]
+        boxes = [box for box in boxes if box.width and inside.x0 - 1 <= (box.x0 + box.x1) / 2 <= inside.x1 + 1]
+        assert len(boxes) >= 2
+        assert min(b.x0 - a.x1 for a, b in pairwise(boxes)) > boxes[0].height
 
 
 def test_axes_follow_the_swept_parameter(monkeypatch):
