@@ -14,6 +14,7 @@ from skimage.measure import euler_number
 import nmcdist
 from nmcdist.descriptors.intrinsic import (
     configuration_counts,
+    counts_of_block,
     direction_weights,
     intrinsic_volumes,
     intrinsic_volumes_from_counts,
@@ -289,6 +290,11 @@ class TestInvariance:
     def test_blocks_that_share_a_layer_add_up(self, phase, cut):
         parts = configuration_counts(phase[: cut + 1]) + configuration_counts(phase[cut:])
         assert np.array_equal(parts, configuration_counts(phase))
+
+    def test_a_last_block_one_layer_thick_adds_nothing(self):
+        phase = np.random.default_rng(33).random((9, 7, 8)) < 0.5
+        for axis in range(3):
+            assert not counts_of_block(phase.take([-1], axis)).any()
 
     @pytest.mark.parametrize("shape", [(1, 8, 8), (8, 1, 8), (8, 8, 1)])
     @pytest.mark.parametrize("count", [configuration_counts, lambda phase: intrinsic_volumes(phase, 1.0)])
