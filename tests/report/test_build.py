@@ -141,5 +141,5 @@ def test_store_without_descriptors_is_refused_with_the_way_out(tmp_path):
 
 def test_report_into_a_file_is_refused(store, tmp_path):
     (tmp_path / "taken").write_text("")
-    with pytest.raises(nmcdist.errors.InputError, match="expected a folder for the report"):
+    with pytest.raises(nmcdist.errors.InputError, match="is a file, expected a folder"):
         build_report(store, tmp_path / "taken")

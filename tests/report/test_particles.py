@@ -386,7 +386,7 @@ def test_missing_store_is_refused(tmp_path):
 
 def test_report_into_a_file_is_refused(store, tmp_path):
     (tmp_path / "taken").write_text("")
-    with pytest.raises(InputError, match="expected a folder for the report"):
+    with pytest.raises(InputError, match="is a file, expected a folder"):
         build_report(store, tmp_path / "taken")
 
 
