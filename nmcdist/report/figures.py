@@ -185,7 +185,7 @@ def _draw_steps(panel: Any, sweep: Sweep, phase: str) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.transforms import ScaledTranslation
 
-    pale = 1 - _PALE * (1 - np.array(to_rgb(PHASE_COLOUR[phase])))
+    red, green, blue = (1 - _PALE * (1 - part) for part in to_rgb(PHASE_COLOUR[phase]))
     width = _bar_width(np.array([sweep.positions[sweep.samples_at(level)].mean() for level in sweep.levels]))
     aside = (width + 1) / 2 / 72 * (1 if phase == "pore" else -1)
     beside = panel.transData + ScaledTranslation(aside, 0, panel.figure.dpi_scale_trans)
@@ -197,8 +197,8 @@ def _draw_steps(panel: Any, sweep: Sweep, phase: str) -> None:
             at = [sweep.positions[own].mean()] * 2
             # Not by `plot`, which would take the shift for data while the axis has no range yet.
             panel.add_artist(
-                Line2D(at, ends, color=pale, linewidth=width, zorder=1, transform=beside, solid_capstyle="butt",
-                       label=f"{PHASE_NAME[phase]}, left open by the voxels")
+                Line2D(at, ends, color=(red, green, blue), linewidth=width, zorder=1, transform=beside,
+                       solid_capstyle="butt", label=f"{PHASE_NAME[phase]}, left open by the voxels")
             )  # fmt: skip
             panel.update_datalim(np.column_stack([at, ends]))
 
