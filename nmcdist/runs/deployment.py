@@ -17,7 +17,10 @@ Kind = Literal["local", "slurm", "pbs", "lsf", "sge", "htcondor", "kubernetes", 
 QUEUES = ("slurm", "pbs", "lsf", "sge", "htcondor")
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
-_ADDRESS = re.compile(r"((tcp|tls|wss?|ucxx?)://)?(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+)(:[0-9]{1,5})?/?")
+_ADDRESS = re.compile(
+    r"((tcp|tls|wss?|ucxx?)://)?(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+)(:[0-9]{1,5})?/?"
+    r"|inproc://\S+"  # of a scheduler in this process
+)
 LOOPBACK = "127.0.0.1"
 _LONGEST_S = 366 * 86400
 

@@ -156,7 +156,7 @@ def test_the_discriminator_is_not_taught_when_it_is_good_enough(prepared):
         return [e["discriminator_steps"] for e in train(prepared.measured(), recipe, no_distance).history]
 
     assert steps(0.0) == [1.0, 1.0]
-    assert steps(1e9) == [0.0, 0.0]
+    assert steps(1e6) == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])

@@ -69,10 +69,8 @@ class TestTheory:
         for place in np.random.default_rng(2).integers(-9999, 9999, (50, 3)):
             assert operator_covariance(20.0, place, place) == pytest.approx(1, abs=1e-6)
 
-    @pytest.mark.parametrize(
-        "voxel_size_nm",
-        [40.0, pytest.param(80.0, marks=pytest.mark.slow), pytest.param(20.0, marks=pytest.mark.slow)],
-    )
+    @pytest.mark.slow
+    @pytest.mark.parametrize("voxel_size_nm", [80.0, 40.0, 20.0])
     def test_empirical_covariance_and_variance(self, voxel_size_nm):
         """48 windows of (8 um)^3.
 
