@@ -95,12 +95,7 @@ def existing_folder(
         If it is missing or unreachable, or is a file, a pipe, a socket or a device.
     """
     found = local_path(path, error)
-    try:
-        mode = found.stat().st_mode
-    except FileNotFoundError:
-        raise error(f"{found}: {'is a link to nothing' if found.is_symlink() else missing}") from None
-    except OSError as cause:
-        raise error(f"{found}: cannot be read ({cause.strerror})") from None
+    mode = _mode(found, error, missing)
     if not stat.S_ISDIR(mode):
         raise error(f"{found}: is {kind_of(mode)}, expected a folder")
     return found
@@ -121,12 +116,7 @@ def ordinary_file(path: str | os.PathLike[str], error: type[NmcdistError] = Inpu
         If it is missing, unreachable, or none.
     """
     found = local_path(path, error)
-    try:
-        mode = found.stat().st_mode
-    except FileNotFoundError:
-        raise error(f"{found}: there is no such file") from None
-    except OSError as cause:
-        raise error(f"{found}: cannot be read ({cause.strerror})") from None
+    mode = _mode(found, error, "there is no such file")
     if not stat.S_ISREG(mode):
         raise error(f"{found}: is {kind_of(mode)}, expected an ordinary file")
     return found
@@ -151,3 +141,12 @@ def read_text(path: str | os.PathLike[str], error: type[NmcdistError] = InputErr
         raise error(f"{found}: is not a UTF-8 text file{also}") from None
     except OSError as cause:
         raise error(f"{found}: cannot be read ({cause.strerror})") from None
+
+
+def _mode(path: Path, error: type[NmcdistError], missing: str) -> int:
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        raise error(f"{path}: {'is a link to nothing' if path.is_symlink() else missing}") from None
+    except OSError as cause:
+        raise error(f"{path}: cannot be read ({cause.strerror})") from None

@@ -46,7 +46,7 @@ def kernel(function: F | None = None, **options: Any) -> Any:
 
 
 def inlined(function: F) -> F:
-    """Make a function part of the one kernel that calls it: it is not compiled twice, alone and in there."""
+    """Make a function part of the kernels that call it, and compile it nowhere else."""
     result: F = _njit(nogil=True, inline="always")(function)
     return result
 
@@ -149,7 +149,8 @@ def _stamps_of_callees(function: Callable[..., Any]) -> tuple[tuple[str, int, in
         seen |= found
         waiting += found
     files = {Path(each.__code__.co_filename) for each in seen}
-    return tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in sorted(files))
+    stamps = ((file.name, file.stat()) for file in sorted(files) if file.is_file())  # a cell of a notebook is none
+    return tuple((name, stamp.st_mtime_ns, stamp.st_size) for name, stamp in stamps)
 
 
 def _callees(function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:

@@ -72,7 +72,7 @@ def _about_grains(collection: Collection) -> str:
     if not few:
         return _GRAINS
     return (
-        f"{_GRAINS} (b) The {few:.1f} % of the grains with three voxels or fewer can show as spikes, taking "
+        f"{_GRAINS} (b) The {few:.2g} % of the grains with three voxels or fewer can show as spikes, taking "
         "few values: 0 for one voxel, 0.5 for two in a row, 0.67 for three in a row and 0.32 for three around a corner."
     )
 

@@ -16,6 +16,7 @@ import yaml
 from nmcdist.errors import PlanError
 from nmcdist.extras import need
 from nmcdist.json_text import load_json
+from nmcdist.kernels import THREADS_VARIABLE
 from nmcdist.runs import credentials
 from nmcdist.runs.cluster import Resources
 from nmcdist.runs.deployment import LOOPBACK, QUEUES, Deployment
@@ -25,9 +26,8 @@ DEATH_TIMEOUT_S = 60  # a worker whose driver is gone for so long ends its job
 _MIB = 2**20
 _UNKNOWN_SCHEDULER = "tls://SCHEDULER:PORT"
 _UNKNOWN_FOLDER = Path("CREDENTIALS")  # of this run, which is made when it starts
-NUMBA_THREADS = "NUMBA_NUM_THREADS"
 _THREAD_VARIABLES = (
-    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", NUMBA_THREADS,
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", THREADS_VARIABLE,
 )  # fmt: skip
 _CONDOR_DISK = "1GiB"  # results go to the store, not through the node's disk
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.errors import NmcdistError, StoreError
+from nmcdist.kernels import THREADS_VARIABLE
 from nmcdist.runs import batch, credentials
 from nmcdist.runs.cluster import Resources
 from nmcdist.runs.deployment import QUEUES, Deployment
@@ -337,7 +338,7 @@ def _nanny_settings(threads: int) -> dict[str, Any]:
     refuse to compile once its number of threads has changed.
     """
     variables = batch.thread_variables(threads)
-    own = {batch.NUMBA_THREADS: variables.pop(batch.NUMBA_THREADS)}
+    own = {THREADS_VARIABLE: variables.pop(THREADS_VARIABLE)}
     return {"distributed.nanny.pre-spawn-environ": variables, "distributed.nanny.environ": own}
 
 

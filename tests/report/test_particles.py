@@ -315,7 +315,7 @@ def test_spikes_of_grains_of_few_voxels_are_explained_with_their_share(store, re
     volumes = np.concatenate([read_grains(store, item)["volume_nm3"].values for item in range(COUNT)])
     share = 100 * np.mean(volumes < 3.5 * MEASURED["descriptors"]["voxel_size_nm"] ** 3)
     text = report.read_text(encoding="utf-8")
-    said = f"(b) The {share:.1f} % of the grains with three voxels or fewer can show as spikes"
+    said = f"(b) The {share:.2g} % of the grains with three voxels or fewer can show as spikes"
     assert (said in text) == (share > 0)
     assert "of the grains with three voxels" not in analytic.read_text(encoding="utf-8")
     for page in (report, analytic):
