@@ -51,7 +51,7 @@ def test_pipes_devices_and_folders_are_refused_at_once(tmp_path, suffix):
     assert refusal(path) == f"a{suffix}: is a device, expected an ordinary file"
     path.unlink()
     path.symlink_to("nowhere")
-    assert refusal(path) == f"a{suffix}: there is no such file"
+    assert refusal(path) == f"a{suffix}: is a link to nothing"
 
 
 def test_the_other_half_of_a_pair_may_be_no_pipe(tmp_path):
