@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 
 from nmcdist.bundle import Bundle, load_bundle, save_bundle
-from nmcdist.runs.deployment import Deployment
-from nmcdist.runs.recipe import parsed_recipe
+from nmcdist.clusters.deployment import Deployment
+from nmcdist.products.recipe import parsed_recipe
 from nmcdist.runs.run import run_recipe
 from nmcdist.runs.status import status_of
 

@@ -19,7 +19,7 @@ from nmcdist.inputs import folder_to_make, local_path
 from nmcdist.wording import shortened, shown
 
 if TYPE_CHECKING:
-    from nmcdist.runs.deployment import Deployment
+    from nmcdist.clusters.deployment import Deployment
     from nmcdist.runs.produce import Result
 
 REFUSED = 2  # bad input, damaged or unwritable files
@@ -171,7 +171,7 @@ def _cluster_options(command: Any) -> Any:
 
 
 def _deployment(cluster: Path | None, workers: int | None, threads: int | None, memory: str | None) -> "Deployment":
-    from nmcdist.runs.deployment import load_deployment
+    from nmcdist.clusters.deployment import load_deployment
 
     return load_deployment(cluster, workers=workers, threads_per_worker=threads, memory_per_worker=memory)
 
@@ -195,9 +195,9 @@ def _naming(recipe: Path) -> Iterator[None]:
 @_cluster_options
 def run(recipe: Path, out: Path, resume: bool, partition: str | None, **options: Any) -> int:
     """Make the dataset of RECIPE, check it, and list it in the catalog of its folder."""
-    from nmcdist.runs.parts import run_part
+    from nmcdist.products.recipe import load_recipe, recipe_bundle
+    from nmcdist.runs.partition import run_part
     from nmcdist.runs.progress import progress_on
-    from nmcdist.runs.recipe import load_recipe, recipe_bundle
     from nmcdist.runs.run import run_recipe
 
     how = {name: options.pop(name) for name in ("retries", "max_failures")}
@@ -230,7 +230,7 @@ def _part(text: str) -> tuple[int, int]:
 @click.argument("store", type=_PATH)
 def finalise(store: Path) -> int:
     """Check that all parts of STORE are made, seal it, and list it in the catalog of its folder."""
-    from nmcdist.runs.parts import finalise_store
+    from nmcdist.runs.partition import finalise_store
     from nmcdist.runs.progress import progress_on
 
     return _end_of(finalise_store(store, progress=progress_on()), f"nmcdist finalise {store}")
@@ -252,7 +252,7 @@ def status(store: Path) -> None:
 @_cluster_options
 def retry_failed(store: Path, retries: int, **options: Any) -> int:
     """Try the tasks of STORE again that failed, and seal it if nothing is left to do."""
-    from nmcdist.runs.parts import retry_failed
+    from nmcdist.runs.partition import retry_failed
     from nmcdist.runs.progress import progress_on
 
     deployment, progress = _deployment(**options), progress_on()
@@ -273,10 +273,10 @@ def retry_failed(store: Path, retries: int, **options: Any) -> int:
 @_cluster_options
 def plan(recipe: Path, out: Path, measure: bool, **cluster: Any) -> None:
     """Print what RECIPE would run: tasks, bytes, files, memory, chunks, the job script, and on demand the time."""
-    from nmcdist.runs import trial
-    from nmcdist.runs.batch import job_script
-    from nmcdist.runs.plan import make_plan
-    from nmcdist.runs.recipe import load_recipe, recipe_bundle
+    from nmcdist.clusters.batch import job_script
+    from nmcdist.products.recipe import load_recipe, recipe_bundle
+    from nmcdist.products.registry import make_plan
+    from nmcdist.runs import estimate as trial
 
     loaded = load_recipe(recipe)
     deployment, bundle = _deployment(**cluster), recipe_bundle(loaded, recipe.parent)

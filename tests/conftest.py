@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from nmcdist.bundle import ArrayRecord, Bundle, ParticleParameters, load_bundle, save_bundle
-from nmcdist.runs.deployment import Deployment
-from nmcdist.runs.particle_recipe import ParticleRecipe
+from nmcdist.clusters.deployment import Deployment
+from nmcdist.products.particles.recipe import ParticleRecipe
+from nmcdist.products.recipe import Recipe, parsed_recipe
 from nmcdist.runs.progress import Silent
-from nmcdist.runs.recipe import Recipe, parsed_recipe
 from nmcdist.runs.run import run_recipe
 
 BUNDLE = "cba-cathode-2025"

@@ -79,7 +79,7 @@ def test_plan_prints_the_run_and_writes_nothing(nmcdist, recipe, tmp_path):
 
 
 def test_what_cannot_run_is_not_measured(nmcdist, recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr("nmcdist.runs.trial.measure", lambda *args: pytest.fail("tasks were made"))
+    monkeypatch.setattr("nmcdist.runs.estimate.measure", lambda *args: pytest.fail("tasks were made"))
     assert refused(nmcdist("plan", recipe(), "--out", tmp_path, "--memory", "100MiB", "--measure"), "memory: a task")
 
 
@@ -146,7 +146,7 @@ def test_failed_items_are_named_with_status_1(nmcdist, recipe, tmp_path, monkeyp
     def fail(*args):
         raise ArithmeticError("did not converge")
 
-    monkeypatch.setattr("nmcdist.runs.cba.describe", fail)
+    monkeypatch.setattr("nmcdist.products.volumes.cba.describe", fail)
     code, _, errors = nmcdist("run", recipe(), "--out", tmp_path / "out", "--workers", 0)
     last = errors.splitlines()[-1]
     assert code == 1

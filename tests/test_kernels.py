@@ -74,8 +74,8 @@ def test_a_folder_that_the_user_names_is_taken(read_only):
 def test_workers_use_the_drivers_folder_and_nothing_is_left(tmp_path):
     (tmp_path / "script.py").write_text(
         "import os\nfrom pathlib import Path\nfrom nmcdist import kernels\n"
-        "from nmcdist.runs.cluster import Resources\nfrom nmcdist.runs.connect import connected\n"
-        "from nmcdist.runs.deployment import Deployment\n"
+        "from nmcdist.clusters.resources import Resources\nfrom nmcdist.clusters.connect import connected\n"
+        "from nmcdist.clusters.deployment import Deployment\n"
         "if __name__ == '__main__':\n"
         "    kernels._is_beside_the_package, kernels._user_cache = lambda: False, lambda: Path('/dev/null/x')\n"
         "    kernels.ensure_cache()\n"

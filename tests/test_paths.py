@@ -9,14 +9,14 @@ import pytest
 import nmcdist
 from nmcdist import cli
 from nmcdist.bundle import load_bundle, save_bundle
+from nmcdist.clusters.deployment import load_deployment
 from nmcdist.datasets import export_item, export_labels, open_store, read_grains, read_particle, verify
 from nmcdist.datasets.catalog import add_entry
 from nmcdist.errors import NmcdistError
+from nmcdist.products.recipe import load_recipe
+from nmcdist.products.registry import make_plan
 from nmcdist.report import build_report
-from nmcdist.runs.deployment import load_deployment
-from nmcdist.runs.parts import finalise_store, retry_failed, run_part
-from nmcdist.runs.plan import make_plan
-from nmcdist.runs.recipe import load_recipe
+from nmcdist.runs.partition import finalise_store, retry_failed, run_part
 from nmcdist.runs.redescribe import describe_store
 from nmcdist.runs.run import run_recipe
 from nmcdist.runs.status import status_of
@@ -119,7 +119,7 @@ def test_sections_and_their_recipe():
 
 
 def test_bundle_that_a_recipe_names(tmp_path):
-    from nmcdist.runs.recipe import recipe_bundle
+    from nmcdist.products.recipe import recipe_bundle
 
     with pytest.raises(NmcdistError, match="is a URL"):
         recipe_bundle(recipe_with(bundle="s3://bucket/bundle"), tmp_path)

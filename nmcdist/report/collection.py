@@ -9,17 +9,17 @@ import numpy as np
 import xarray as xr
 
 from nmcdist.bundle import Bundle
+from nmcdist.datasets import statistics as batches
 from nmcdist.datasets.layout import SAMPLE
 from nmcdist.datasets.store import open_store, read_rows
 from nmcdist.descriptors.summaries import Histogram
 from nmcdist.errors import RecipeError, StoreError
 from nmcdist.models.particle import STEPS_PER_SPACING
+from nmcdist.products.particles.layout import STATISTICS
+from nmcdist.products.particles.recipe import ParticleRecipe
+from nmcdist.products.recipe import parsed_recipe
 from nmcdist.report.intervals import Estimate, mean_from_moments, ratio_of
 from nmcdist.report.pages import origin_of
-from nmcdist.runs import statistics as batches
-from nmcdist.runs.particle_recipe import ParticleRecipe
-from nmcdist.runs.particle_store import STATISTICS
-from nmcdist.runs.recipe import parsed_recipe
 
 BLOCK = 4096  # particles whose values are in memory at a time
 _TABLES = ("particle", "grain", "section")

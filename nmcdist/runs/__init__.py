@@ -4,13 +4,13 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "Deployment": "nmcdist.runs.deployment",
-    "Recipe": "nmcdist.runs.recipe",
+    "Deployment": "nmcdist.clusters.deployment",
+    "Recipe": "nmcdist.products.recipe",
     "describe_store": "nmcdist.runs.redescribe",
-    "load_deployment": "nmcdist.runs.deployment",
-    "load_recipe": "nmcdist.runs.recipe",
-    "make_plan": "nmcdist.runs.plan",
-    "recipe_bundle": "nmcdist.runs.recipe",
+    "load_deployment": "nmcdist.clusters.deployment",
+    "load_recipe": "nmcdist.products.recipe",
+    "make_plan": "nmcdist.products.registry",
+    "recipe_bundle": "nmcdist.products.recipe",
     "run_recipe": "nmcdist.runs.run",
 }
 

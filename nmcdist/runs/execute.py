@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
+from nmcdist.clusters.connect import connected, patience_s, queue_state
+from nmcdist.clusters.deployment import Deployment
+from nmcdist.clusters.resources import Resources
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.errors import NmcdistError, StoreError
-from nmcdist.runs.cluster import Resources
-from nmcdist.runs.connect import connected, patience_s, queue_state
-from nmcdist.runs.deployment import Deployment
-from nmcdist.runs.groups import GroupSize, next_group
+from nmcdist.products.plan import Job, Task
+from nmcdist.runs.group_size import GroupSize, next_group
+from nmcdist.runs.lost_workers import Watch
 from nmcdist.runs.plugin import COMPILING, HoldJob
-from nmcdist.runs.task import Outcome, hold, release, run_task
-from nmcdist.runs.watch import Watch
-from nmcdist.runs.work import Job, Task
+from nmcdist.runs.worker import Outcome, hold, release, run_task
 
 Announce = Callable[[str, str], None]
 

@@ -6,8 +6,8 @@ from distributed import WorkerPlugin
 
 from nmcdist.datasets.store import limit_threads
 from nmcdist.kernels import notice
-from nmcdist.runs.task import hold, release
-from nmcdist.runs.work import Job
+from nmcdist.products.plan import Job
+from nmcdist.runs.worker import hold, release
 
 COMPILING = "nmcdist-compiling"  # topic of what workers tell of it
 

@@ -12,18 +12,18 @@ from typing import Any
 
 from nmcdist.bundle import Bundle, load_bundle, save_bundle
 from nmcdist.bundle.files import BUNDLE_FILES
+from nmcdist.clusters.deployment import Deployment
 from nmcdist.datasets.files import naming
 from nmcdist.datasets.folder import Folder, mark_of, refuse_all_but_folders
 from nmcdist.datasets.integrity import refuse_links
 from nmcdist.datasets.store import create_store, read_attributes
 from nmcdist.errors import BundleError, StoreError
 from nmcdist.kernels import compilation_said_by
-from nmcdist.runs.deployment import Deployment
+from nmcdist.products.plan import Job, Plan, Task, Tasks
 from nmcdist.runs.execute import run_here, run_on_dask
 from nmcdist.runs.journal import Journal, is_done
 from nmcdist.runs.progress import Progress
-from nmcdist.runs.task import Outcome
-from nmcdist.runs.work import Job, Plan, Task, Tasks
+from nmcdist.runs.worker import Outcome
 
 
 @dataclass(frozen=True)

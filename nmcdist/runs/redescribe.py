@@ -8,6 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from nmcdist.bundle import Bundle, load_bundle
+from nmcdist.clusters.deployment import Deployment
+from nmcdist.clusters.guard import stop_if_imported_by_a_worker
+from nmcdist.clusters.preflight import preflight
 from nmcdist.datasets.catalog import CATALOG_FILE, add_entry, recorded_manifest
 from nmcdist.datasets.integrity import manifest_hash, read_manifest
 from nmcdist.datasets.layout import VOLUME
@@ -15,13 +18,11 @@ from nmcdist.datasets.particles import RECORD_ITEMS, RECORD_ROWS
 from nmcdist.datasets.store import read_origin, readable_metadata
 from nmcdist.errors import BundleError, RecipeError, StoreError
 from nmcdist.inputs import local_path
-from nmcdist.runs.deployment import Deployment
-from nmcdist.runs.finalise import Paths, finalise, publish, undo_half_a_swap
-from nmcdist.runs.guard import stop_if_imported_by_a_worker
+from nmcdist.products.plan import Plan
+from nmcdist.products.recipe import BaseRecipe, Recipe, parsed_recipe
+from nmcdist.products.registry import checked_plan
 from nmcdist.runs.journal import Journal
 from nmcdist.runs.locks import locked
-from nmcdist.runs.plan import checked_plan
-from nmcdist.runs.preflight import preflight
 from nmcdist.runs.produce import (
     Result,
     interruptible,
@@ -31,8 +32,7 @@ from nmcdist.runs.produce import (
     tasks_to_do,
 )
 from nmcdist.runs.progress import Progress, Silent
-from nmcdist.runs.recipe import BaseRecipe, Recipe, parsed_recipe
-from nmcdist.runs.work import Plan
+from nmcdist.runs.sealing import Paths, finalise, publish, undo_half_a_swap
 
 _ALL_THERE = 2**63  # bytes: what is stored keeps its place on the disk
 

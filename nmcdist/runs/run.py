@@ -5,6 +5,9 @@ import stat
 from pathlib import Path
 
 from nmcdist.bundle import Bundle
+from nmcdist.clusters.deployment import Deployment
+from nmcdist.clusters.guard import stop_if_imported_by_a_worker
+from nmcdist.clusters.preflight import preflight
 from nmcdist.datasets.catalog import CATALOG_FILE, add_entry, check_catalog
 from nmcdist.datasets.files import FileRecord, entries_below, files_below
 from nmcdist.datasets.folder import Folder
@@ -12,13 +15,11 @@ from nmcdist.datasets.integrity import GROUP, MANIFEST, is_damaged, manifest_has
 from nmcdist.datasets.store import read_attributes
 from nmcdist.errors import StoreError
 from nmcdist.inputs import local_path
-from nmcdist.runs.deployment import Deployment
-from nmcdist.runs.finalise import Paths, finalise, publish, undo_half_a_swap
-from nmcdist.runs.guard import stop_if_imported_by_a_worker
+from nmcdist.products.plan import Plan
+from nmcdist.products.recipe import BaseRecipe
+from nmcdist.products.registry import checked_plan
 from nmcdist.runs.journal import Journal, Receipt
 from nmcdist.runs.locks import locked
-from nmcdist.runs.plan import checked_plan
-from nmcdist.runs.preflight import preflight
 from nmcdist.runs.produce import (
     Result,
     begin,
@@ -32,8 +33,7 @@ from nmcdist.runs.produce import (
     tasks_to_do,
 )
 from nmcdist.runs.progress import Progress, Silent
-from nmcdist.runs.recipe import BaseRecipe
-from nmcdist.runs.work import Plan
+from nmcdist.runs.sealing import Paths, finalise, publish, undo_half_a_swap
 
 RETRIES = 1
 

@@ -14,7 +14,7 @@ from nmcdist import open_catalog
 from nmcdist.datasets import open_store, read_grains, read_particle
 from nmcdist.datasets.store import read_rows
 from nmcdist.errors import StoreError
-from nmcdist.runs.published import fingerprint
+from nmcdist.products.attributes import fingerprint
 from nmcdist.runs.redescribe import describe_store
 from tests.conftest import HERE, particle_recipe_with, recipe_with
 
@@ -192,5 +192,5 @@ class TestTheFormatBefore:
 
     def test_another_format_has_another_fingerprint(self, monkeypatch):
         before = fingerprint(recipe_with(), "0")
-        monkeypatch.setattr("nmcdist.runs.published.FORMAT_VERSION", 1)
+        monkeypatch.setattr("nmcdist.products.attributes.FORMAT_VERSION", 1)
         assert fingerprint(recipe_with(), "0") != before

@@ -15,7 +15,7 @@ from nmcdist.datasets.integrity import MOST_MISSING, verify
 from nmcdist.datasets.store import read_block
 from nmcdist.errors import StoreError
 from nmcdist.report import build_report
-from nmcdist.runs.parts import finalise_store, retry_failed
+from nmcdist.runs.partition import finalise_store, retry_failed
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.redescribe import describe_store
 from nmcdist.runs.status import status_of

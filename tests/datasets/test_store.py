@@ -12,7 +12,7 @@ from nmcdist.bundle import load_bundle
 from nmcdist.datasets import open_store
 from nmcdist.datasets.store import create_store, read_block, write_block, write_descriptors
 from nmcdist.errors import StoreError
-from nmcdist.runs.published import store_layout
+from nmcdist.products.attributes import store_layout
 from tests.conftest import BUNDLE, flip_a_byte, recipe_with
 
 

@@ -67,7 +67,7 @@ class TestSeams:
     def test_a_long_volume_is_drawn_by_blocks_under_2_gib(self):
         code = """
 import nmcdist
-from nmcdist.runs.memory import peak_memory_bytes
+from nmcdist.products.memory import peak_memory_bytes
 bundle = nmcdist.load_bundle("cba-cathode-2025")
 total = 0
 for z in range(0, 1600, 200):

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 import nmcdist
+from nmcdist.clusters.deployment import Deployment
 from nmcdist.datasets import open_store
 from nmcdist.errors import StoreError
+from nmcdist.products.recipe import parsed_recipe
 from nmcdist.report import build_report
 from nmcdist.report.resolution import resolve
-from nmcdist.runs.deployment import Deployment
-from nmcdist.runs.recipe import parsed_recipe
 from nmcdist.runs.run import run_recipe
 
 BUNDLE = nmcdist.load_bundle("cba-cathode-2025")

@@ -14,12 +14,14 @@ from scipy import stats
 from scipy.spatial.distance import pdist
 
 from nmcdist.bundle import load_bundle, save_bundle
+from nmcdist.clusters.deployment import Deployment
 from nmcdist.datasets.particles import read_grains, read_particle
 from nmcdist.descriptors.grains import describe_grains
 from nmcdist.descriptors.sections import describe_section
 from nmcdist.descriptors.summaries import Histogram, linear_edges, log_edges
 from nmcdist.errors import InputError, StoreError
 from nmcdist.geometry.sphere import icosphere
+from nmcdist.products.recipe import parsed_recipe
 from nmcdist.report import build_report, collection, frames, gallery
 from nmcdist.report import particle_figures as figures
 from nmcdist.report.distributions import Quantum, density, joined, on_values, range_of
@@ -27,8 +29,6 @@ from nmcdist.report.frames import study_frames
 from nmcdist.report.intervals import Estimate
 from nmcdist.report.raycast import TOWARDS, draw_view, view_particle
 from nmcdist.report.survey import items_of_sizes, survey
-from nmcdist.runs.deployment import Deployment
-from nmcdist.runs.recipe import parsed_recipe
 from nmcdist.runs.run import run_recipe
 
 COUNT = 3

@@ -16,16 +16,17 @@ import psutil
 import pytest
 import yaml
 from distributed import WorkerPlugin, default_client
+from tests.runs.test_batch import both
 
 from nmcdist.bundle import save_bundle
+from nmcdist.clusters import nanny
+from nmcdist.clusters.connect import connected
+from nmcdist.clusters.deployment import Deployment
 from nmcdist.datasets.integrity import verify
 from nmcdist.errors import BundleError, StoreError
-from nmcdist.runs import execute, nanny
-from nmcdist.runs.connect import connected
-from nmcdist.runs.deployment import Deployment
+from nmcdist.runs import execute
 from nmcdist.runs.progress import Silent
 from tests.conftest import SMALL, TINY, make, make_particles, recipe_with, store_sha256
-from tests.runs.test_batch import both
 
 
 def workers_of(process):
@@ -83,9 +84,9 @@ def test_one_worker_of_two_threads_gives_the_same_bytes(made_once, tmp_path):
 
 TWICE = """
 import sys
-from nmcdist.runs.cluster import Resources
-from nmcdist.runs.connect import connected
-from nmcdist.runs.deployment import Deployment
+from nmcdist.clusters.resources import Resources
+from nmcdist.clusters.connect import connected
+from nmcdist.clusters.deployment import Deployment
 
 if __name__ == "__main__":
     assert "distributed" not in sys.modules
@@ -153,7 +154,7 @@ def test_a_worker_that_is_always_killed_while_it_starts_ends_the_run_in_one_line
 def test_a_script_without_a_guard_is_told_what_to_write(tmp_path, caught):
     script = "\n".join([
         "from pathlib import Path", "import nmcdist", "from nmcdist.runs import run_recipe",
-        "from nmcdist.runs.recipe import parsed_recipe", f"recipe = parsed_recipe({TINY!r}, 'tiny.yaml')",
+        "from nmcdist.products.recipe import parsed_recipe", f"recipe = parsed_recipe({TINY!r}, 'tiny.yaml')",
         "def start():", "    run_recipe(recipe, nmcdist.load_bundle(recipe.bundle), Path('out'))",
         *(["try:", "    start()", "except nmcdist.NmcdistError as e:", "    print('caught', e)"] if caught
           else ["start()"]),
@@ -239,7 +240,7 @@ def test_an_interrupt_ends_the_workers_and_says_how_to_go_on(command, tmp_path, 
 _DEADLY = """
 def run_group(fingerprint, tasks):
     import os
-    from nmcdist.runs import task as module
+    from nmcdist.runs import worker as module
     if any(task.sample == 1 for task in tasks):
         os._exit(1)
     return [module.run_task(fingerprint, task) for task in tasks]
@@ -394,7 +395,7 @@ def test_a_scheduler_that_dies_ends_the_run_in_one_line(scheduler, tmp_path):
 
 def test_workers_that_are_not_the_runs_let_go_of_it_at_its_end(scheduler, tmp_path):
     def left(dask_worker):
-        from nmcdist.runs.task import _held
+        from nmcdist.runs.worker import _held
 
         return [name for name in dask_worker.plugins if name.startswith("nmcdist")], list(_held)
 
@@ -433,8 +434,9 @@ def test_a_signal_that_a_library_set_back_does_not_end_the_driver():
 def test_the_drivers_environment_is_its_own_again_and_its_kernels_can_still_be_compiled(tmp_path):
     """Dask sets the threads of workers in the driver, too; numba then refuses to compile with other ones."""
     script = (
-        "import os\nfrom nmcdist.runs.connect import connected\nfrom nmcdist.runs.cluster import Resources\n"
-        "from nmcdist.runs.deployment import Deployment\nfrom nmcdist import threads\nfrom nmcdist.jit import kernel\n"
+        "import os\nfrom nmcdist.clusters.connect import connected\nfrom nmcdist.clusters.resources import Resources\n"
+        "from nmcdist.clusters.deployment import Deployment\n"
+        "from nmcdist import threads\nfrom nmcdist.jit import kernel\n"
         "@kernel\ndef half(x):\n    return x / 2\n"
         "if __name__ == '__main__':\n"
         "    threads.set_thread_count(2)\n    before = dict(os.environ)\n"

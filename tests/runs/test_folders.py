@@ -13,16 +13,16 @@ from nmcdist.datasets.files import file_record
 from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.integrity import verify
 from nmcdist.errors import StoreError
-from nmcdist.runs import task as task_module
-from nmcdist.runs import volumes
+from nmcdist.products.registry import make_plan
+from nmcdist.products.volumes import make as volumes
+from nmcdist.runs import worker as task_module
 from nmcdist.runs.journal import Journal, Receipt
-from nmcdist.runs.parts import finalise_store, run_part
-from nmcdist.runs.plan import make_plan
+from nmcdist.runs.partition import finalise_store, run_part
 from nmcdist.runs.produce import job_of, prepare
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.redescribe import describe_store
 from nmcdist.runs.run import run_recipe
-from nmcdist.runs.task import run_task
+from nmcdist.runs.worker import run_task
 from tests.conftest import BUNDLE, HERE, StopsAfter, make, recipe_with, store_sha256
 
 BARE = recipe_with(descriptors=None)

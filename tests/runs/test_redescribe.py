@@ -8,7 +8,7 @@ from nmcdist.datasets import open_store
 from nmcdist.datasets.catalog import recorded_manifest
 from nmcdist.datasets.integrity import manifest_hash, verify
 from nmcdist.errors import RecipeError, StoreError
-from nmcdist.runs import volumes
+from nmcdist.products.volumes import make as volumes
 from nmcdist.runs.redescribe import describe_store
 from tests.conftest import HERE, StopsAfter, flip_a_byte, make, recipe_with, store_sha256
 

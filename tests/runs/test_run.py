@@ -9,18 +9,18 @@ from contextlib import contextmanager
 import pytest
 
 from nmcdist.bundle import load_bundle
+from nmcdist.clusters.deployment import Deployment
 from nmcdist.datasets.catalog import list_entries
 from nmcdist.datasets.files import file_record
 from nmcdist.datasets.integrity import verify
 from nmcdist.errors import PlanError, StoreError
-from nmcdist.runs import task as task_module
-from nmcdist.runs import volumes
-from nmcdist.runs.deployment import Deployment
+from nmcdist.products.plan import Task
+from nmcdist.products.volumes import make as volumes
+from nmcdist.runs import worker as task_module
 from nmcdist.runs.journal import Journal
 from nmcdist.runs.locks import locked
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.run import run_recipe
-from nmcdist.runs.work import Task
 from tests.conftest import BUNDLE, StopsAfter, flip_a_byte, make, recipe_with, store_sha256
 
 

@@ -7,20 +7,20 @@ import psutil
 import pytest
 
 from nmcdist.bundle import load_bundle, save_bundle
+from nmcdist.clusters.deployment import Deployment
+from nmcdist.clusters.resources import Resources
 from nmcdist.datasets.store import open_store
+from nmcdist.products.plan import Job, Task, Tasks
+from nmcdist.products.recipe import Recipe, parsed_recipe
 from nmcdist.runs import execute
-from nmcdist.runs.cluster import Resources
-from nmcdist.runs.deployment import Deployment
-from nmcdist.runs.groups import GROUP_MOST, GROUP_SECONDS, GroupSize, next_group
+from nmcdist.runs.group_size import GROUP_MOST, GROUP_SECONDS, GroupSize, next_group
 from nmcdist.runs.progress import Silent
-from nmcdist.runs.recipe import Recipe, parsed_recipe
 from nmcdist.runs.run import run_recipe
-from nmcdist.runs.work import Job, Task, Tasks
 from tests.conftest import recipe_with
 
 _NOTHING = """
 def run_group(fingerprint, tasks):
-    from nmcdist.runs.task import Outcome
+    from nmcdist.runs.worker import Outcome
     return [Outcome(task.name, task.sample, seconds=1e-3) for task in tasks]
 """
 

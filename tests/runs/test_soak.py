@@ -14,8 +14,8 @@ import psutil
 import pytest
 import yaml
 
+from nmcdist.clusters.deployment import Deployment
 from nmcdist.datasets.integrity import verify
-from nmcdist.runs.deployment import Deployment
 from tests.conftest import TINY, make, recipe_with, store_sha256
 
 FAULTS = 200
@@ -166,7 +166,7 @@ def forget_the_bundle(production, dice):
     from distributed import Client
 
     def forget():
-        from nmcdist.runs import task
+        from nmcdist.runs import worker as task
 
         task._held.clear()
 

@@ -1,0 +1,71 @@
+"""What a deployment comes to: worker processes, threads of a task and memory of a worker."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nmcdist.clusters.deployment import Deployment
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run has: worker processes, threads of one task, bytes of memory of one worker, and its walltime."""
+
+    workers: int
+    threads: int
+    memory: int
+    walltime_s: float | None = None
+
+    @property
+    def processes(self) -> int:
+        """Processes that hold a task: without workers, this one."""
+        return max(1, self.workers)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Cores and bytes of memory of this machine, as far as this process may use them."""
+
+    cores: int
+    memory: int
+
+
+def this_machine() -> Machine:
+    """Return the cores and the memory that the system's limits leave to this process."""
+    from dask.system import CPU_COUNT
+    from distributed.system import MEMORY_LIMIT
+
+    return Machine(int(CPU_COUNT), int(MEMORY_LIMIT))
+
+
+def resources_for(deployment: Deployment, machine: Machine, tasks: int, need: Callable[[int], float]) -> Resources:
+    """Choose what a deployment on this machine leaves open: as many workers as have work and whose tasks fit.
+
+    On a cluster, all is as the deployment says.
+
+    Parameters
+    ----------
+    deployment : Deployment
+    machine : Machine
+    tasks : int
+        Number of tasks if every volume is made whole.
+    need : callable
+        Bytes that a worker must have for such a task, given its threads.
+    """
+    if deployment.kind != "local":
+        assert deployment.workers is not None and deployment.memory_per_worker is not None
+        walltime = None if deployment.walltime is None else float(deployment.walltime)
+        return Resources(
+            deployment.workers, deployment.threads_per_worker or 1, deployment.memory_per_worker, walltime
+        )  # fmt: skip
+    cores, total = machine.cores, machine.memory
+    workers, threads, memory = (
+        deployment.workers, deployment.threads_per_worker, deployment.memory_per_worker
+    )  # fmt: skip
+    if workers is None:
+        most = max(1, min(tasks, cores // (threads or 1), total // (memory or 1)))
+        fitting = (
+            n for n in range(most, 0, -1) if need(threads or cores // n) <= (memory or total // n)
+        )  # fmt: skip
+        workers = next(fitting, 1)
+    processes = max(1, workers)
+    return Resources(workers, threads or max(1, cores // processes), memory or total // processes)

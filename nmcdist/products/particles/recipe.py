@@ -1,0 +1,103 @@
+"""Recipes of particle datasets: how many, in what batches, and what is stored besides the analytic records."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+
+from nmcdist.products.recipe import MOST_ITEMS, BaseRecipe, Frozen, Nanometres, as_tuple, each_once
+
+VoxelSizes = Annotated[
+    tuple[Nanometres, ...], BeforeValidator(as_tuple), Field(max_length=8), AfterValidator(each_once)
+]
+Heights = Annotated[
+    tuple[Annotated[float, Field(ge=0, lt=1)], ...],
+    BeforeValidator(as_tuple),
+    Field(min_length=1, max_length=16),
+    AfterValidator(each_once),
+]
+
+
+def label_name(voxel_size_nm: float) -> str:
+    """Return the name of the variable with the voxels of this size."""
+    return f"labels_{voxel_size_nm:g}nm"
+
+
+class ParticlesSpec(Frozen):
+    """How many particles, and how many of them one task makes and one file holds."""
+
+    count: Annotated[int, Field(ge=1, le=MOST_ITEMS)]
+    batch: Annotated[int, Field(ge=1, le=100_000)] = 50
+
+
+class GrainSpec(Frozen):
+    """Whether grains and planar sections are measured: voxel, pixel, and cut heights as shares of the radius."""
+
+    voxel_size_nm: Nanometres = 100.0
+    pixel_size_nm: Nanometres = 50.0
+    cut_heights: Heights = (0.0, 0.3, 0.6, 0.8)
+
+
+class LabelSpec(Frozen):
+    """Which voxel volumes are stored besides the records: their voxel sizes, and chunk and shard in voxels."""
+
+    voxel_sizes_nm: VoxelSizes = ()
+    chunk: Annotated[int, Field(ge=8, le=512)] = 64
+    shard: Annotated[int, Field(ge=8, le=2048)] = 512
+
+    @model_validator(mode="after")
+    def _is_sound(self) -> "LabelSpec":
+        if self.shard < self.chunk:
+            raise ValueError(f"shard: found {self.shard}, expected at least chunk = {self.chunk}")
+        return self
+
+    @field_validator("voxel_sizes_nm")
+    @classmethod
+    def _each_has_a_name(cls, sizes: tuple[float, ...]) -> tuple[float, ...]:
+        named: dict[str, float] = {}
+        for size in sizes:
+            name = label_name(size)
+            if name in named:
+                raise ValueError(
+                    f"found {named[name]!r} and {size!r}, whose variables would both be named {name}, expected sizes "
+                    "that differ in their first six digits"
+                )
+            named[name] = size
+        return sizes
+
+
+class OrientationSpec(Frozen):
+    """The law of the c axes: concentration about the radius (positive), or in the plane across it (negative)."""
+
+    concentration: Annotated[float, Field(ge=-500, le=500)]
+
+
+class ParticleRecipe(BaseRecipe):
+    """A dataset of particles, each an analytic record.
+
+    Attributes
+    ----------
+    particles : ParticlesSpec
+    descriptors : GrainSpec or None
+        None (the default): shells are described, grains are not measured.
+    labels : LabelSpec
+        Voxel volumes that are stored too; none by default, since records render at any voxel size.
+    orientations : OrientationSpec or None
+        A crystal orientation for each grain, which the paper does not have; none by default.
+    """
+
+    kind: ClassVar[str] = "particles"
+
+    particles: ParticlesSpec
+    descriptors: GrainSpec | None = None
+    labels: LabelSpec = LabelSpec()
+    orientations: OrientationSpec | None = None
+
+    @property
+    def samples(self) -> int:
+        """Number of particles."""
+        return self.particles.count
+
+    @property
+    def batches(self) -> int:
+        """Number of tasks."""
+        return -(-self.particles.count // self.particles.batch)

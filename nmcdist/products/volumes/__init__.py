@@ -1,0 +1,1 @@
+"""Datasets of label volumes of the additive phase."""

@@ -1,0 +1,148 @@
+"""What a run will cost, measured: a few of its tasks, made on this machine in a folder that is thrown away."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from nmcdist.bundle import Bundle
+from nmcdist.clusters.batch import lifetime
+from nmcdist.clusters.deployment import Deployment
+from nmcdist.datasets.files import readable_bytes
+from nmcdist.datasets.store import create_store
+from nmcdist.errors import PlanError
+from nmcdist.products.plan import Plan
+from nmcdist.runs.execute import run_here
+from nmcdist.runs.journal import Journal
+from nmcdist.runs.produce import job_of, keep_bundle
+
+ENOUGH_S = 20.0  # of tasks, after which no further one begins
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a whole run takes, from what some of its tasks took.
+
+    Attributes
+    ----------
+    tasks : int
+        Tasks that were made.
+    share : float
+        What part of the run's work they were.
+    task_s : float
+        Seconds of the longest.
+    work_s : float
+        Seconds of all tasks of the run, one after another.
+    wall_s : float
+        Seconds of the run on all its workers.
+    stored_bytes : int
+        Of the files that tasks write.
+    peak_bytes : int
+        Most memory that a task held.
+    """
+
+    tasks: int
+    share: float
+    task_s: float
+    work_s: float
+    wall_s: float
+    stored_bytes: int
+    peak_bytes: int
+
+    def lines(self, plan: Plan) -> list[str]:
+        """Return it as text."""
+        workers = max(1, plan.resources.workers)
+        return [
+            f"measured here: {self.tasks} of {len(plan.tasks)} tasks, {100 * self.share:.2g} % of the work; longest "
+            f"took {readable_seconds(self.task_s)}, the largest {readable_bytes(self.peak_bytes)} of memory",
+            f"the whole run: {readable_bytes(self.stored_bytes)} in {plan.layout.file_count:,} files, "
+            f"{readable_seconds(self.work_s)} of work, {readable_seconds(self.wall_s)} on {workers} workers as fast "
+            f"as this machine",
+        ]
+
+
+def measure(plan: Plan, bundle: Bundle, deployment: Deployment) -> Cost:
+    """Make tasks of a run, spread over its items, until they took long enough; at least one, whatever it takes.
+
+    Parameters
+    ----------
+    plan : Plan
+    bundle : Bundle
+    deployment : Deployment
+
+    Raises
+    ------
+    PlanError
+        If a task fails, or takes longer than a worker lives.
+    """
+    with TemporaryDirectory(prefix="nmcdist-trial-") as folder:
+        store, journal = Path(folder) / "trial.zarr", Journal(Path(folder) / "trial.run")
+        create_store(store, plan.layout)
+        job = job_of(plan, store, journal, bundle_folder=keep_bundle(bundle, journal.folder / "bundle"))
+        numbers, seconds = [], []
+        for number in _until_enough(_spread(len(plan.tasks))):
+            (outcome,) = run_here(job, [plan.tasks[number]])
+            if outcome.error:
+                raise PlanError(f"item {outcome.sample}: {outcome.error}")
+            numbers.append(number)
+            seconds.append(outcome.seconds)
+        if len(seconds) > 1:  # the first one compiles
+            numbers, seconds = numbers[1:], seconds[1:]
+        receipts = [journal.required_receipt(plan.tasks[number].name) for number in numbers]
+    share = sum(map(plan.share, numbers))
+    work = sum(seconds) / share
+    cost = Cost(
+        tasks=len(numbers),
+        share=share,
+        task_s=max(seconds),
+        work_s=work,
+        wall_s=max(max(seconds), work / max(1, plan.resources.workers)),
+        stored_bytes=int(sum(record.size for receipt in receipts for record in receipt.files.values()) / share),
+        peak_bytes=max(receipt.peak_memory_bytes for receipt in receipts),
+    )
+    _check_walltime(cost, plan, deployment)
+    return cost
+
+
+def readable_seconds(seconds: float) -> str:
+    """Return a duration as people read it: 4.2 h."""
+    for unit, length in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.2g} s"
+
+
+def _spread(count: int) -> Iterator[int]:
+    """Yield every task once, the first ones far from each other: a van der Corput sequence."""
+    seen = set()
+    for number in (int(count * _reversed_bits(k)) for k in range(4 * count)):
+        if number not in seen:
+            seen.add(number)
+            yield number
+
+
+def _reversed_bits(k: int) -> float:
+    value, half = 0.0, 0.5
+    while k:
+        value, k, half = value + half * (k & 1), k >> 1, half / 2
+    return value
+
+
+def _until_enough(numbers: Iterator[int]) -> Iterator[int]:
+    start = time.perf_counter()
+    for number in numbers:
+        yield number
+        if time.perf_counter() - start > ENOUGH_S:
+            return
+
+
+def _check_walltime(cost: Cost, plan: Plan, deployment: Deployment) -> None:
+    if deployment.walltime is None:
+        return
+    alive, spread = lifetime(deployment.walltime)
+    if cost.task_s > alive - spread:
+        raise PlanError(
+            f"walltime: a task of {plan.task_text} takes {readable_seconds(cost.task_s)}, a worker leaves after "
+            f"{readable_seconds(alive - spread)}; take a longer walltime, more threads, or {plan.smaller_text}"
+        )
