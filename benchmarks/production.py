@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nmcdist.bundle import Bundle, load_bundle, save_bundle
 from nmcdist.clusters.deployment import Deployment
-from nmcdist.products.recipe import parsed_recipe
+from nmcdist.products.registry import parsed_recipe
 from nmcdist.runs.run import run_recipe
 from nmcdist.runs.status import status_of
 

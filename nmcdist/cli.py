@@ -20,7 +20,7 @@ from nmcdist.wording import shortened, shown
 
 if TYPE_CHECKING:
     from nmcdist.clusters.deployment import Deployment
-    from nmcdist.runs.produce import Result
+    from nmcdist.runs.production import Result
 
 REFUSED = 2  # bad input, damaged or unwritable files
 ITEMS_FAILED = 1
@@ -195,7 +195,7 @@ def _naming(recipe: Path) -> Iterator[None]:
 @_cluster_options
 def run(recipe: Path, out: Path, resume: bool, partition: str | None, **options: Any) -> int:
     """Make the dataset of RECIPE, check it, and list it in the catalog of its folder."""
-    from nmcdist.products.recipe import load_recipe, recipe_bundle
+    from nmcdist.products.registry import load_recipe, recipe_bundle
     from nmcdist.runs.partition import run_part
     from nmcdist.runs.progress import progress_on
     from nmcdist.runs.run import run_recipe
@@ -274,19 +274,18 @@ def retry_failed(store: Path, retries: int, **options: Any) -> int:
 def plan(recipe: Path, out: Path, measure: bool, **cluster: Any) -> None:
     """Print what RECIPE would run: tasks, bytes, files, memory, chunks, the job script, and on demand the time."""
     from nmcdist.clusters.batch import job_script
-    from nmcdist.products.recipe import load_recipe, recipe_bundle
-    from nmcdist.products.registry import make_plan
-    from nmcdist.runs import estimate as trial
+    from nmcdist.products.registry import load_recipe, make_plan, recipe_bundle
+    from nmcdist.runs import estimate
 
     loaded = load_recipe(recipe)
     deployment, bundle = _deployment(**cluster), recipe_bundle(loaded, recipe.parent)
     with _naming(recipe):
-        worked_out = make_plan(loaded, bundle, out, deployment, shells="estimate")
+        worked_out = make_plan(loaded, bundle, out, deployment, effort="estimate")
     click.echo(worked_out.summary())
     worked_out.validate()
     script = job_script(deployment, worked_out.resources)
     if measure:
-        click.echo("\n".join(["", *trial.measure(worked_out, bundle, deployment).lines(worked_out)]))
+        click.echo("\n".join(["", *estimate.measure(worked_out, bundle, deployment).lines(worked_out)]))
     if script:
         click.echo(f"\n{script.rstrip()}")
 
@@ -355,7 +354,7 @@ def verify(store: Path) -> int:
 @click.option("--resolution-study", is_flag=True, help="Solve two volumes again at 80, 40 and 20 nm: some minutes.")
 def report(store: Path, out: Path | None, resolution_study: bool) -> None:
     """Write figures (PNG, SVG) and tables (CSV, Markdown) of a finished STORE."""
-    from nmcdist.report import RESOLUTIONS_NM, build_report
+    from nmcdist.products.stores import RESOLUTIONS_NM, build_report
 
     sizes = RESOLUTIONS_NM if resolution_study else ()
     click.echo(build_report(store, out, sizes, _note))
@@ -379,7 +378,8 @@ def report(store: Path, out: Path | None, resolution_study: bool) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 def export(store: Path, items: tuple[str, ...], file_format: str, out: Path | None, **options: Any) -> None:
     """Write items of STORE to files that other programs read."""
-    from nmcdist.datasets.items import default_name, export_item, item_count
+    from nmcdist.datasets.items import default_name, item_count
+    from nmcdist.products.stores import export_item
 
     numbers = _numbers(items, item_count(store))
     for item in numbers:

@@ -11,7 +11,8 @@ import pytest
 from nmcdist.bundle import ArrayRecord, Bundle, ParticleParameters, load_bundle, save_bundle
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.products.particles.recipe import ParticleRecipe
-from nmcdist.products.recipe import Recipe, parsed_recipe
+from nmcdist.products.registry import parsed_recipe
+from nmcdist.products.volumes.additive import AdditiveRecipe
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.run import run_recipe
 
@@ -60,13 +61,13 @@ class StopsAfter(Silent):
             raise KeyboardInterrupt
 
 
-def recipe_with(**changes) -> Recipe:
+def recipe_with(**changes) -> AdditiveRecipe:
     recipe = parsed_recipe({**TINY, **changes}, "tiny.yaml")
-    assert isinstance(recipe, Recipe)
+    assert isinstance(recipe, AdditiveRecipe)
     return recipe
 
 
-def make(out: Path, deployment: Deployment = HERE, recipe: Recipe | None = None, **options):
+def make(out: Path, deployment: Deployment = HERE, recipe: AdditiveRecipe | None = None, **options):
     return run_recipe(recipe or recipe_with(), load_bundle(BUNDLE), out, deployment, **options)
 
 

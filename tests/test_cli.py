@@ -146,7 +146,7 @@ def test_failed_items_are_named_with_status_1(nmcdist, recipe, tmp_path, monkeyp
     def fail(*args):
         raise ArithmeticError("did not converge")
 
-    monkeypatch.setattr("nmcdist.products.volumes.cba.describe", fail)
+    monkeypatch.setattr("nmcdist.products.Additive.describe", fail)
     code, _, errors = nmcdist("run", recipe(), "--out", tmp_path / "out", "--workers", 0)
     last = errors.splitlines()[-1]
     assert code == 1
@@ -222,7 +222,7 @@ def test_bundle_lists_shows_and_verifies(nmcdist, tmp_path):
 
 def test_report_goes_to_the_builder_of_reports(nmcdist, store, tmp_path, monkeypatch):
     called = []
-    monkeypatch.setattr("nmcdist.report.build_report", lambda *args: called.append(args) or tmp_path / "page")
+    monkeypatch.setattr("nmcdist.products.stores.build_report", lambda *args: called.append(args) or tmp_path / "page")
     assert nmcdist("report", store, "--out", tmp_path) == (0, f"{tmp_path / 'page'}\n", "")
     assert nmcdist("report", store, "--resolution-study")[0] == 0
     assert [args[:3] for args in called] == [(store, tmp_path, ()), (store, None, (80.0, 40.0, 20.0))]
@@ -233,7 +233,7 @@ def test_report_tells_what_it_solves_on_standard_error(nmcdist, store, tmp_path,
         progress(f"solving {sizes}")
         return tmp_path / "page"
 
-    monkeypatch.setattr("nmcdist.report.build_report", build)
+    monkeypatch.setattr("nmcdist.products.stores.build_report", build)
     assert nmcdist("report", store) == (0, f"{tmp_path / 'page'}\n", "solving ()\n")
 
 

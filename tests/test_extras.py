@@ -73,7 +73,7 @@ def test_vtu_without_meshio(made_particles, tmp_path):
 
 @pytest.mark.parametrize(
     ("package", "code", "extra"),
-    [("matplotlib", "from nmcdist.report import build_report\nbuild_report('x.zarr')", "report"),
+    [("matplotlib", "from nmcdist.products.stores import build_report\nbuild_report('x.zarr')", "report"),
      ("torch", "import nmcdist.calibration.calibrate", "calibration"),
      ("torch", "from nmcdist.calibration import networks", "calibration"),
      ("torch", "from nmcdist.calibration import soft", "calibration")],

@@ -13,9 +13,8 @@ from nmcdist.clusters.deployment import load_deployment
 from nmcdist.datasets import export_item, export_labels, open_store, read_grains, read_particle, verify
 from nmcdist.datasets.catalog import add_entry
 from nmcdist.errors import NmcdistError
-from nmcdist.products.recipe import load_recipe
-from nmcdist.products.registry import make_plan
-from nmcdist.report import build_report
+from nmcdist.products.registry import load_recipe, make_plan
+from nmcdist.products.stores import build_report
 from nmcdist.runs.partition import finalise_store, retry_failed, run_part
 from nmcdist.runs.redescribe import describe_store
 from nmcdist.runs.run import run_recipe
@@ -119,7 +118,7 @@ def test_sections_and_their_recipe():
 
 
 def test_bundle_that_a_recipe_names(tmp_path):
-    from nmcdist.products.recipe import recipe_bundle
+    from nmcdist.products.registry import recipe_bundle
 
     with pytest.raises(NmcdistError, match="is a URL"):
         recipe_bundle(recipe_with(bundle="s3://bucket/bundle"), tmp_path)

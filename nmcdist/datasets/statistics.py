@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,11 +18,11 @@ from nmcdist.descriptors.summaries import (
     merge_all,
     summarize,
 )
-from nmcdist.products.particles.recipe import ParticleRecipe
 
 Key = tuple[str, str]  # table and column; the sections at each cut height are a table of their own
 Summaries = dict[Key, ColumnSummary]
 
+STATISTICS = "batch_statistics"  # variable with a row per batch
 MOMENTS = ("count", "missing", "minimum", "maximum", "mean", "sd")
 UNITS = {
     "particle": {name: column.unit for name, column in (grains.PACKING | shell.VARIABLES).items()},
@@ -35,14 +35,30 @@ _LATTICE_COLUMNS = ("volume_nm3", "equivalent_diameter_nm", "radius_nm")
 _SHELL_COLUMNS = ("d_max_nm", "compactness", "aspect_ratio", "sphericity", "volume_nm3", "area_nm2", "grains")
 
 
-def tables_of(recipe: ParticleRecipe) -> dict[str, dict[str, np.ndarray]]:
-    """Return the tables that a recipe's statistics are of, each with the bin edges of its columns."""
-    if recipe.descriptors is None:
+class Measured(Protocol):
+    """How grains and sections were measured; None in its place where only shells were."""
+
+    @property
+    def voxel_size_nm(self) -> float:
+        """Voxel edge on which grains were measured."""
+
+    @property
+    def pixel_size_nm(self) -> float:
+        """Pixel edge of the sections."""
+
+    @property
+    def cut_heights(self) -> tuple[float, ...]:
+        """Distances of the sections from the centre over the mean radius."""
+
+
+def tables_of(measured: Measured | None) -> dict[str, dict[str, np.ndarray]]:
+    """Return the tables of which a store has statistics, each with the bin edges of its columns."""
+    if measured is None:
         return {
             "particle": {name: PARTICLE_EDGES[name] for name in _SHELL_COLUMNS},
             "grain": {name: GRAIN_EDGES[name] for name in _LATTICE_COLUMNS},
         }
-    sections = {section_table(k): SECTION_EDGES for k in range(len(recipe.descriptors.cut_heights))}
+    sections = {section_table(k): SECTION_EDGES for k in range(len(measured.cut_heights))}
     return {"particle": PARTICLE_EDGES, "grain": GRAIN_EDGES, **sections}
 
 
@@ -51,12 +67,12 @@ def section_table(cut: int) -> str:
     return f"section-{cut}"
 
 
-def nothing(recipe: ParticleRecipe) -> Summaries:
+def nothing(measured: Measured | None) -> Summaries:
     """Return the statistics of no particles."""
     none = np.empty(0)
     return {
         (table, column): ColumnSummary.of(none, edges, None if table == "particle" else none)
-        for table, columns in tables_of(recipe).items()
+        for table, columns in tables_of(measured).items()
         for column, edges in columns.items()
     }
 
@@ -76,15 +92,15 @@ def as_row(summaries: Summaries) -> np.ndarray:
     return np.concatenate([np.ravel(arrays[name]).view(np.int64) for arrays in parts for name in _sums(arrays)])
 
 
-def row_length(recipe: ParticleRecipe) -> int:
+def row_length(measured: Measured | None) -> int:
     """Return the length of the row that :func:`as_row` gives."""
-    return len(as_row(nothing(recipe)))
+    return len(as_row(nothing(measured)))
 
 
-def from_row(row: np.ndarray, recipe: ParticleRecipe) -> Summaries:
+def from_row(row: np.ndarray, measured: Measured | None) -> Summaries:
     """Return the statistics that :func:`as_row` made a row of."""
     start, read = 0, {}
-    for key, empty in nothing(recipe).items():
+    for key, empty in nothing(measured).items():
         arrays = empty.to_arrays()
         for name in _sums(arrays):
             part = row[start : start + np.size(arrays[name])]
@@ -94,19 +110,19 @@ def from_row(row: np.ndarray, recipe: ParticleRecipe) -> Summaries:
     return read
 
 
-def merged(rows: Iterable[np.ndarray], recipe: ParticleRecipe) -> Summaries:
+def merged(rows: Iterable[np.ndarray], measured: Measured | None) -> Summaries:
     """Return the statistics of all batches together; they are read one by one."""
-    return merge_all(chain([nothing(recipe)], (from_row(row, recipe) for row in rows)))
+    return merge_all(chain([nothing(measured)], (from_row(row, measured) for row in rows)))
 
 
-def total_variables(recipe: ParticleRecipe) -> tuple[tuple[Variable, ...], tuple[Coordinate, ...]]:
+def total_variables(measured: Measured | None) -> tuple[tuple[Variable, ...], tuple[Coordinate, ...]]:
     """Return the variables that the statistics of a whole run are published as, with their coordinates."""
     variables, coordinates = [], [
         Coordinate("statistic", ("statistic",), np.array(MOMENTS), {"long_name": "statistic of a column"}),
         Coordinate("profile_radius_nm", ("profile_bin",), (RADIUS_EDGES_NM[1:] + RADIUS_EDGES_NM[:-1]) / 2,
                    {"units": "nm", "long_name": "distance from the centre, middle of the bin"}),
     ]  # fmt: skip
-    for kind, (tables, columns) in _kinds(recipe).items():
+    for kind, (tables, columns) in _kinds(measured).items():
         dims: tuple[str, ...] = (f"{kind}_column",)
         lead: tuple[int, ...] = (len(columns),)
         if kind == "section":
@@ -138,8 +154,8 @@ def total_variables(recipe: ParticleRecipe) -> tuple[tuple[Variable, ...], tuple
         )  # fmt: skip
         units_of = np.array([UNITS[kind][name] for name in columns])
         coordinates.append(Coordinate(f"{kind}_column_unit", (f"{kind}_column",), units_of, {"long_name": _OF_COLUMN}))
-    if recipe.descriptors is not None:
-        heights = np.array(recipe.descriptors.cut_heights)
+    if measured is not None:
+        heights = np.array(measured.cut_heights)
         about_heights = {
             "units": "1",
             "long_name": "distance of the plane from the centre over the shell's mean radius",
@@ -148,10 +164,10 @@ def total_variables(recipe: ParticleRecipe) -> tuple[tuple[Variable, ...], tuple
     return tuple(variables), tuple(coordinates)
 
 
-def totals(summaries: Summaries, recipe: ParticleRecipe) -> dict[str, np.ndarray]:
+def totals(summaries: Summaries, measured: Measured | None) -> dict[str, np.ndarray]:
     """Return the values of :func:`total_variables`."""
     values: dict[str, np.ndarray] = {}
-    for kind, (tables, columns) in _kinds(recipe).items():
+    for kind, (tables, columns) in _kinds(measured).items():
         bins = max(len(e) for e in columns.values()) - 1
         per_table = [[summaries[table, column] for column in columns] for table in tables]
         parts = {
@@ -167,10 +183,10 @@ def totals(summaries: Summaries, recipe: ParticleRecipe) -> dict[str, np.ndarray
     return values
 
 
-def _kinds(recipe: ParticleRecipe) -> dict[str, tuple[list[str], dict[str, np.ndarray]]]:
+def _kinds(measured: Measured | None) -> dict[str, tuple[list[str], dict[str, np.ndarray]]]:
     """Return the tables of each kind, and the columns that they have in common."""
     kinds: dict[str, tuple[list[str], dict[str, np.ndarray]]] = {}
-    for table, columns in tables_of(recipe).items():
+    for table, columns in tables_of(measured).items():
         kinds.setdefault(table.partition("-")[0], ([], columns))[0].append(table)
     return kinds
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from nmcdist.clusters.resources import Machine, Resources
 from nmcdist.datasets.files import FileRecord, existing_parent, readable_bytes
 from nmcdist.datasets.folder import Folder
@@ -77,12 +79,12 @@ class Made:
     ----------
     files : dict of str to FileRecord
         What was handed to the disk, by path in the store.
-    partials : dict or None
+    partials : dict of str to ndarray, or None
         What a block adds to the descriptors of its volume.
     """
 
     files: dict[str, FileRecord]
-    partials: dict[str, Any] | None = None
+    partials: dict[str, np.ndarray] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,20 +1,175 @@
-"""What a run will do, checked before anything starts: the plan of a recipe of either kind."""
+"""The kinds of dataset that are known, and what goes by them: recipes, plans, stores.
 
+A kind of one's own is a module that calls :func:`register`. It is found as an entry point of the group
+``nmcdist.kinds``, or by its name in the environment variable ``NMCDIST_KINDS`` (several: with commas between). Nothing
+that a recipe or a store names is ever imported.
+"""
+
+import difflib
+import os
 from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from nmcdist.bundle import Bundle
+from pydantic import ValidationError
+
+from nmcdist.bundle import Bundle, list_bundles, load_bundle
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.clusters.resources import Machine, this_machine
+from nmcdist.datasets.store import read_attributes, read_origin
+from nmcdist.errors import InputError, RecipeError, StoreError
+from nmcdist.faults import fault_lines, proposal
 from nmcdist.inputs import local_path
-from nmcdist.products.particles import make as particles
-from nmcdist.products.particles.layout import Shells
-from nmcdist.products.particles.recipe import ParticleRecipe
+from nmcdist.products.kind import Effort, Kind, Site
 from nmcdist.products.plan import Plan
-from nmcdist.products.recipe import BaseRecipe, Recipe
-from nmcdist.products.volumes import make as volumes
+from nmcdist.products.recipe import BaseRecipe
+from nmcdist.wording import one_line, shown
+from nmcdist.yaml_text import load_yaml
+
+KINDS_VARIABLE = "NMCDIST_KINDS"
+ENTRY_POINTS = "nmcdist.kinds"
+_BUILT_IN = ("nmcdist.products.particles.kind", "nmcdist.products.volumes.additive")
+_COMMON = "volumes"  # of recipes without any field that decides
+
+_known: dict[str, Kind] = {}
+_searched: set[str] = set()
+
+
+def register(kind: Kind) -> None:
+    """Make a kind of dataset known; one of the same name and class takes the place of the one before.
+
+    Raises
+    ------
+    InputError
+        If another kind has the name.
+    """
+    before = _known.get(kind.name)
+    if before is not None and type(before).__qualname__ != type(kind).__qualname__:
+        raise InputError(f"kind {kind.name!r}: is registered already, by {type(before).__module__}")
+    _known[kind.name] = kind
+
+
+def kinds() -> Mapping[str, Kind]:
+    """Return every kind by name: the built-in ones, and those of modules that the user has named.
+
+    Raises
+    ------
+    InputError
+        If a module of the environment variable or of an entry point cannot be imported.
+    """
+    named = os.environ.get(KINDS_VARIABLE, "")
+    if named not in _searched:
+        for module in _BUILT_IN:
+            import_module(module)
+        for entry in entry_points(group=ENTRY_POINTS):
+            _import(entry.module, f"entry point {entry.name}")
+        for module in filter(None, map(str.strip, named.split(","))):
+            _import(module, KINDS_VARIABLE)
+        _searched.add(named)
+    return _known
+
+
+def _import(module: str, named_by: str) -> None:
+    try:
+        import_module(module)
+    except Exception as error:  # what a module of the user raises has no common base
+        what = f"{type(error).__name__}: {one_line(error)}"
+        raise InputError(f"{named_by}: module {module!r} cannot be imported ({what})") from error
+
+
+def kind_of(recipe: BaseRecipe) -> Kind:
+    """Return the kind of a recipe."""
+    return kinds()[recipe.kind]
+
+
+def kind_of_store(store: Path) -> Kind:
+    """Return the kind of a store.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, its metadata is damaged, its format is another, or its kind is not known here.
+    """
+    said, (content, _) = read_attributes(store).get("kind"), read_origin(store)
+    name = said or _inferred(content)
+    if name not in kinds():
+        raise StoreError(
+            f"{store}: is of kind {shown(name)}, known are {', '.join(kinds())}; ${KINDS_VARIABLE} names the module of "
+            "another"
+        )
+    return kinds()[name]
+
+
+def recipe_of_store(store: Path) -> BaseRecipe:
+    """Return the recipe that a store was made from.
+
+    Raises
+    ------
+    StoreError
+        As :func:`kind_of_store`, or if this version does not read the recipe.
+    """
+    kind, (content, _) = kind_of_store(store), read_origin(store)
+    try:
+        return parsed_recipe({"kind": kind.name, **content}, "recipe")
+    except RecipeError as error:
+        raise StoreError(f"{store}: attribute recipe: {str(error).splitlines()[0]}") from None
+
+
+def load_recipe(path: str | Path) -> BaseRecipe:
+    """Read a recipe file; a relative bundle path in it is taken from its folder.
+
+    Raises
+    ------
+    RecipeError
+        If it cannot be read; otherwise one line for every fault in it, with the field's path.
+    """
+    return parsed_recipe(load_yaml(path, RecipeError), str(path))
+
+
+def parsed_recipe(content: Any, where: str) -> BaseRecipe:
+    """Return the recipe that plain data describes, of the kind that it names, or that its fields tell.
+
+    Raises
+    ------
+    RecipeError
+        With one line for every fault.
+    """
+    if not isinstance(content, Mapping):
+        raise RecipeError(f"{where}: found {type(content).__name__}, expected a mapping of fields")
+    if content.get("descriptors") == "none":
+        content = {**content, "descriptors": None}
+    name = content.get("kind", _inferred(content))
+    if not isinstance(name, str) or name not in kinds():
+        raise RecipeError(f"{where}: kind: found {shown(name)}{proposal(str(name), kinds())}")
+    model = kinds()[name].recipe
+    try:
+        return model.model_validate({**content, "kind": name})
+    except ValidationError as error:
+        raise RecipeError("\n".join(fault_lines(error, where, model))) from None
+
+
+def _inferred(content: Mapping[str, Any]) -> str:
+    """Return the kind that fields belong to, also where the field that decides is misspelt."""
+    deciding = {kind.own_field: name for name, kind in sorted(kinds().items()) if kind.own_field}
+    names = [str(name) for name in content]
+    near = (found for name in names for found in difflib.get_close_matches(name, deciding, n=1, cutoff=0.7))
+    field = next((field for field in deciding if field in content), None) or next(near, None)
+    return deciding[field] if field else _COMMON
+
+
+def recipe_bundle(recipe: BaseRecipe, folder: Path) -> Bundle:
+    """Load the bundle that a recipe in this folder names.
+
+    Raises
+    ------
+    BundleError
+        If it is unknown or damaged.
+    """
+    if recipe.bundle in list_bundles() or not (folder / recipe.bundle).exists():
+        return load_bundle(recipe.bundle)
+    return load_bundle(folder / recipe.bundle)
 
 
 def make_plan(
@@ -26,7 +181,7 @@ def make_plan(
     settings: Mapping[str, Any] | None = None,
     machine: Machine | None = None,
     draws: bool = True,
-    shells: Shells = "all",
+    effort: Effort = "whole",
 ) -> Plan:
     """Work out a run; nothing is written, and nothing is refused before :meth:`Plan.validate`.
 
@@ -38,44 +193,30 @@ def make_plan(
         Folder of the store.
     deployment : Deployment, optional
         Default: what suits this machine.
-    settings : Mapping, optional
-        What the journal of an earlier run of the recipe recorded.
+    settings, draws, effort
+        As in :class:`nmcdist.products.kind.Site`.
     machine : Machine, optional
         Default: this one.
-    draws : bool
-        Whether items are drawn, or read from a store that is there.
-    shells : {"all", "estimate", "least"}
-        Of particles: whether all shells are drawn, which a run needs and takes minutes for a million, or as many as
-        an estimate takes (see :func:`nmcdist.products.particles.layout.sizes_of`).
 
     Raises
     ------
     BundleError, InputError, RecipeError
         If the recipe asks for what this bundle cannot give.
     """
-    out = local_path(out)
-    machine, deployment, settings = machine or this_machine(), deployment or Deployment(), settings or {}
-    if isinstance(recipe, ParticleRecipe):
-        return particles.plan_particles(recipe, bundle, out, deployment, machine, shells=shells)
-    assert isinstance(recipe, Recipe)
-    return volumes.plan_volumes(recipe, bundle, out, deployment, machine, settings=settings, draws=draws)
+    site = Site(
+        local_path(out), deployment or Deployment(), machine or this_machine(), settings or {}, draws, effort
+    )  # fmt: skip
+    return kind_of(recipe).plan(recipe, bundle, site)
 
 
 def checked_plan(
-    recipe: BaseRecipe,
-    bundle: Bundle,
-    out: Path,
-    deployment: Deployment | None = None,
-    *,
-    present_bytes: int = 0,
-    settings: Mapping[str, Any] | None = None,
-    draws: bool = True,
+    recipe: BaseRecipe, bundle: Bundle, out: Path, deployment: Deployment, *, present_bytes: int = 0, **how: Any
 ) -> Plan:
-    """Work out a run that can end well; one that is sure to fail is refused before all its shells are drawn.
+    """Work out a run that can end well; one that is sure to fail is refused before all that decides it is drawn.
 
     Parameters
     ----------
-    recipe, bundle, out, deployment, settings, draws
+    recipe, bundle, out, deployment, **how
         As for :func:`make_plan`.
     present_bytes : int
         As for :meth:`Plan.validate`.
@@ -87,14 +228,9 @@ def checked_plan(
     PlanError, StoreError
         As for :meth:`Plan.validate`.
     """
-    plan = make_plan(recipe, bundle, out, deployment, settings=settings, draws=draws, shells="least")
+    plan = make_plan(recipe, bundle, out, deployment, effort="least", **how)
     plan.validate(present_bytes=present_bytes)
     if not plan.is_exact:
-        plan = make_plan(recipe, bundle, out, deployment, settings=settings, draws=draws)
+        plan = make_plan(recipe, bundle, out, deployment, **how)
         plan.validate(present_bytes=present_bytes)
     return plan
-
-
-def maker_of(recipe: BaseRecipe) -> ModuleType:
-    """Return the module that makes and joins the tasks of a recipe: it has `make` and `join`."""
-    return particles if isinstance(recipe, ParticleRecipe) else volumes

@@ -1,5 +1,1 @@
-"""Figures and tables from a finished dataset, with the published values beside ours."""
-
-from nmcdist.report.build import RESOLUTIONS_NM, build_report
-
-__all__ = ["RESOLUTIONS_NM", "build_report"]
+"""Figures, tables and pages: what the reports of stores and of calibrations are made of."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import xarray as xr
@@ -11,15 +11,13 @@ import xarray as xr
 from nmcdist.bundle import Bundle
 from nmcdist.datasets import statistics as batches
 from nmcdist.datasets.layout import SAMPLE
+from nmcdist.datasets.statistics import STATISTICS, Measured
 from nmcdist.datasets.store import open_store, read_rows
 from nmcdist.descriptors.summaries import Histogram
-from nmcdist.errors import RecipeError, StoreError
+from nmcdist.errors import StoreError
 from nmcdist.models.particle import STEPS_PER_SPACING
-from nmcdist.products.particles.layout import STATISTICS
-from nmcdist.products.particles.recipe import ParticleRecipe
-from nmcdist.products.recipe import parsed_recipe
 from nmcdist.report.intervals import Estimate, mean_from_moments, ratio_of
-from nmcdist.report.pages import origin_of
+from nmcdist.report.pages import bundle_of
 
 BLOCK = 4096  # particles whose values are in memory at a time
 _TABLES = ("particle", "grain", "section")
@@ -57,8 +55,12 @@ class Collection:
     Attributes
     ----------
     store : Path
+    name : str
+    count : int
+        Number of particles.
     bundle : Bundle
-    recipe : dict
+    measured : Measured or None
+        How grains and sections were measured; None if they were not.
     statistics : xarray.Dataset
         What the store holds about all particles, grains and sections together.
     scalars : dict of str to str
@@ -68,16 +70,18 @@ class Collection:
     """
 
     store: Path
+    name: str
+    count: int
     bundle: Bundle
-    recipe: dict[str, Any]
+    measured: Measured | None
     statistics: xr.Dataset
     scalars: dict[str, str]
     by_batch: dict[tuple[str, str], np.ndarray]
 
     @classmethod
-    def of(cls, store: Path) -> Self:
+    def of(cls, store: Path, name: str, measured: Measured | None) -> Self:
         """Return a store; StoreError if it is missing, damaged, or does not say how it was made."""
-        bundle, recipe = origin_of(store)
+        bundle = bundle_of(store)
         data = open_store(store)
         scalars = {
             str(name): str(v.attrs.get("units", "1"))
@@ -89,18 +93,13 @@ class Collection:
             statistics = data[[name for name in names if name in data]].load()
         except Exception as error:  # codecs raise what they like
             raise StoreError(f"{store}: its statistics are damaged ({error})") from None
-        by_batch = _by_batch(store, recipe) if STATISTICS in data else {}
-        return cls(store, bundle, recipe, statistics, scalars, by_batch)
-
-    @property
-    def count(self) -> int:
-        """Number of particles."""
-        return int(self.recipe["particles"]["count"])
+        by_batch = _by_batch(store, data.sizes["batch"], measured) if STATISTICS in data else {}
+        return cls(store, name, int(data.sizes[SAMPLE]), bundle, measured, statistics, scalars, by_batch)
 
     @property
     def is_measured(self) -> bool:
         """Whether grains and sections were measured, beside the shells."""
-        return self.recipe["descriptors"] is not None
+        return self.measured is not None
 
     @property
     def cut_heights(self) -> tuple[float, ...]:
@@ -110,16 +109,17 @@ class Collection:
     @property
     def grain_quantum_nm3(self) -> float:
         """The volume of which all volumes of grains are multiples."""
-        if self.is_measured:
-            return float(self.recipe["descriptors"]["voxel_size_nm"]) ** 3
+        if self.measured is not None:
+            return self.measured.voxel_size_nm**3
         p = self.bundle.parameters
         densest = p.grain_intensity_per_nm3 * max(p.grain_intensity_factors, default=1.0)
         return 1 / (densest * STEPS_PER_SPACING**3)
 
     @property
     def pixel_nm(self) -> float:
-        """Pixel edge of the sections."""
-        return float(self.recipe["descriptors"]["pixel_size_nm"])
+        """Pixel edge of the sections, which were measured."""
+        assert self.measured is not None
+        return self.measured.pixel_size_nm
 
     def columns(self, table: str) -> tuple[str, ...]:
         """Return the names of the columns of a table."""
@@ -163,20 +163,14 @@ class Collection:
             yield np.arange(start, stop), {name: read_rows(self.store, name, start, stop) for name in names}
 
 
-def _by_batch(store: Path, recipe: dict[str, Any]) -> dict[tuple[str, str], np.ndarray]:
-    """Return number and sum of the values of every column, batch by batch."""
-    try:
-        made = parsed_recipe(recipe, str(store))
-    except RecipeError:  # of another version
-        return {}
-    if not isinstance(made, ParticleRecipe):
-        return {}
+def _by_batch(store: Path, count: int, measured: Measured | None) -> dict[tuple[str, str], np.ndarray]:
+    """Return number and sum of the values of every column, batch by batch; nothing of a store of another version."""
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for batch in range(made.batches):
+    for batch in range(count):
         row = read_rows(store, STATISTICS, batch, batch + 1)[0]
-        if len(row) != batches.row_length(made):
+        if len(row) != batches.row_length(measured):
             return {}
-        for key, summary in batches.from_row(row, made).items():
-            count = float(summary.moments.count[0])
-            found.setdefault(key, []).append((count, count * float(np.nan_to_num(summary.moments.mean[0]))))
+        for key, summary in batches.from_row(row, measured).items():
+            n = float(summary.moments.count[0])
+            found.setdefault(key, []).append((n, n * float(np.nan_to_num(summary.moments.mean[0]))))
     return {key: np.array(rows) for key, rows in found.items()}

@@ -1,7 +1,5 @@
 """Sentences of the report of a sweep, each worked out from the numbers that it stands beside, or not printed."""
 
-from typing import Any
-
 import numpy as np
 
 from nmcdist.models import theory
@@ -16,7 +14,7 @@ _THIN = 0.2  # short over long half-axis of plates whose curvature is, but for s
 
 def notes(
     sweep: Sweep,
-    recipe: dict[str, Any],
+    shape: tuple[int, ...],
     linear: dict[str, LinearFit | None],
     power: PowerLaw | None,
     *,
@@ -27,7 +25,7 @@ def notes(
         _about_level(sweep),
         about_intervals(sweep),
         _about_paper(sweep),
-        _about_graphite(sweep, recipe),
+        _about_graphite(sweep, shape),
         _about_rims(sweep),
     ]
     said.append(_about_adjacency(sweep))
@@ -113,12 +111,12 @@ def _about_paper(sweep: Sweep) -> str:
     )
 
 
-def _about_graphite(sweep: Sweep, recipe: dict[str, Any]) -> str:
+def _about_graphite(sweep: Sweep, shape: tuple[int, ...]) -> str:
     """Say how far the graphite in single volumes is from the model's, and how few plates a volume holds."""
     exact = np.array([sweep.graphite_by_theory(level) for level in sweep.x])
     off = sweep.values("volume_fraction", "graphite") / exact - 1
     worst = int(np.abs(off).argmax())
-    volume = np.prod(np.array(recipe["volume"]["shape"], dtype=float)) * sweep.voxel_size_nm**3
+    volume = np.prod(np.array(shape, dtype=float)) * sweep.voxel_size_nm**3
     germs = sweep.parameters[float(sweep.x[worst])].lambda_X_per_nm3 * volume
     return (
         f"The graphite fraction measured in a volume differs from the model's by up to {100 * abs(off[worst]):.0f} % "

@@ -2,24 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from nmcdist.bundle import Bundle
 from nmcdist.datasets.store import read_origin
 from nmcdist.errors import InputError, StoreError
 
 
-def origin_of(store: Path) -> tuple[Bundle, dict[str, Any]]:
-    """Return the bundle and the recipe that a store was made from.
+def bundle_of(store: Path) -> Bundle:
+    """Return the bundle that a store was made from, without its arrays.
 
     Raises
     ------
     StoreError
         If there is no such store, or it does not say how it was made.
     """
-    recipe, bundle = read_origin(store)
+    _, bundle = read_origin(store)
     try:
-        return Bundle.model_validate({k: v for k, v in bundle.items() if k != "content_hash"}), recipe
+        return Bundle.model_validate({k: v for k, v in bundle.items() if k != "content_hash"})
     except (AttributeError, ValueError) as error:
         raise StoreError(f"{store}: its attributes do not say how it was made ({error})") from None
 

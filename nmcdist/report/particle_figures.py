@@ -53,7 +53,7 @@ def shells(collection: Collection, seen: Survey, path: Path) -> Path:
         _lowest_sphericity(axes[1, 1])
         for panel in axes.flat:
             panel.legend(fontsize=11)
-        drawing.suptitle(f"{collection.recipe['name']}: outer shells of {collection.count} particles")
+        drawing.suptitle(f"{collection.name}: outer shells of {collection.count} particles")
         return save(drawing, path)
 
 
@@ -77,7 +77,7 @@ def sections(collection: Collection, path: Path) -> Path:
         height = collection.cut_heights[cut]
         where = "through the centre" if height == 0 else f"at {height:g} of the mean radius"
         grains = int(area.moments["count"])
-        drawing.suptitle(f"{collection.recipe['name']}: {grains} sections of grains {where}, pixels of {pixel:g} nm")
+        drawing.suptitle(f"{collection.name}: {grains} sections of grains {where}, pixels of {pixel:g} nm")
         return save(drawing, path)
 
 
@@ -105,7 +105,7 @@ def cut_heights(collection: Collection, path: Path) -> Path:
         right.set(xlabel="cut height / mean radius", ylabel="mean orientation $α$ / rad", ylim=(0, 1.0),
                   xlim=(-0.05, max(1.0, 1.05 * max(heights))))  # fmt: skip
         right.legend(fontsize=11, loc="lower right")
-        drawing.suptitle(f"{collection.recipe['name']}: orientation of grains in planar sections, by cut height")
+        drawing.suptitle(f"{collection.name}: orientation of grains in planar sections, by cut height")
         return save(drawing, path)
 
 
@@ -142,12 +142,12 @@ def grains(collection: Collection, path: Path) -> Path:
             place = "upper right" if k == 2 else "lower left"
             right.legend(fontsize=11, loc=place, frameon=True, framealpha=0.85, edgecolor="none")
         how = (
-            f"voxels of {collection.recipe['descriptors']['voxel_size_nm']:g} nm"
-            if collection.is_measured
+            f"voxels of {collection.measured.voxel_size_nm:g} nm"
+            if collection.measured is not None
             else "by sums over the lattice"
         )
         number = int(collection.column("grain", "volume_nm3").moments["count"])
-        drawing.suptitle(f"{collection.recipe['name']}: {number} grains, {how}")
+        drawing.suptitle(f"{collection.name}: {number} grains, {how}")
         return save(drawing, path)
 
 
@@ -178,7 +178,7 @@ def sizes(collection: Collection, seen: Survey, path: Path) -> Path:
                   xlim=(law_at[0] / 1000, law_at[-1] / 1000), ylim=(0, None))  # fmt: skip
         _plain_ticks(panel)
         panel.legend(fontsize=11)
-        panel.set_title(f"{collection.recipe['name']}: sizes of {collection.count} particles", fontsize=12)
+        panel.set_title(f"{collection.name}: sizes of {collection.count} particles", fontsize=12)
         return save(drawing, path)
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 _HOME = {
     "Deployment": "nmcdist.clusters.deployment",
-    "Recipe": "nmcdist.products.recipe",
+    "Recipe": "nmcdist.products.volumes.additive",
     "describe_store": "nmcdist.runs.redescribe",
     "load_deployment": "nmcdist.clusters.deployment",
-    "load_recipe": "nmcdist.products.recipe",
+    "load_recipe": "nmcdist.products.registry",
     "make_plan": "nmcdist.products.registry",
-    "recipe_bundle": "nmcdist.products.recipe",
+    "recipe_bundle": "nmcdist.products.registry",
     "run_recipe": "nmcdist.runs.run",
 }
 

@@ -15,7 +15,8 @@ from nmcdist.errors import PlanError
 from nmcdist.products.plan import Plan
 from nmcdist.runs.execute import run_here
 from nmcdist.runs.journal import Journal
-from nmcdist.runs.produce import job_of, keep_bundle
+from nmcdist.runs.tasks import job_of
+from nmcdist.runs.unfinished import keep_bundle
 
 ENOUGH_S = 20.0  # of tasks, after which no further one begins
 

@@ -23,6 +23,7 @@ from nmcdist.datasets.files import FileRecord
 from nmcdist.datasets.folder import Epoch, Folder, refuse_all_but_files, refuse_all_but_folders
 from nmcdist.datasets.layout import Box
 from nmcdist.errors import StoreError
+from nmcdist.products.plan import Task
 
 _RECEIPTS, _FAILURES, _STARTS, _TRASH = "receipts", "failures", "started", "trash"
 _SETTINGS, _SEAL, _SWAP = "run.json", "sealed.json", "swap.json"
@@ -141,6 +142,10 @@ class Journal:
         if receipt is None:
             raise StoreError(f"{self.folder}: the receipt of {task} is gone; run again with --resume")
         return receipt
+
+    def partials(self, task: Task) -> dict[str, np.ndarray]:
+        """Return what a task that is done left besides files; StoreError if its receipt is gone."""
+        return unpacked(self.required_receipt(task.name).partials or {})
 
     def drop_receipt(self, task: str) -> None:
         """Forget that a task was done, before its files are touched."""

@@ -1,45 +1,31 @@
-"""Runs without a scheduler of our own: parts of a recipe that any queue starts in any order, then one that seals.
+"""Runs in parts that any queue starts in any order, a seal at the end, and another try of what failed.
 
 What is needed to go on stands beside the store: the journal's settings hold the recipe, its folder the bundle.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nmcdist.bundle import Bundle, load_bundle
 from nmcdist.clusters.deployment import Deployment
-from nmcdist.clusters.guard import stop_if_imported_by_a_worker
-from nmcdist.clusters.preflight import preflight
 from nmcdist.clusters.resources import Machine
-from nmcdist.datasets.catalog import check_catalog
 from nmcdist.datasets.folder import Epoch, Folder, mark_of
-from nmcdist.datasets.integrity import manifest_hash
 from nmcdist.errors import PlanError, StoreError
 from nmcdist.inputs import local_path
-from nmcdist.products.plan import Plan
-from nmcdist.products.recipe import BaseRecipe, parsed_recipe
-from nmcdist.products.registry import checked_plan, make_plan
+from nmcdist.products.recipe import BaseRecipe
+from nmcdist.products.registry import make_plan, parsed_recipe
+from nmcdist.runs.healing import size_of
 from nmcdist.runs.journal import Journal
-from nmcdist.runs.locks import alone, locked
-from nmcdist.runs.produce import (
-    Result,
-    begin,
-    interruptible,
-    job_of,
-    keep_bundle,
-    prepare,
-    produce,
-    refuse_stranger,
-    settings_before,
-    tasks_to_do,
-)
-from nmcdist.runs.progress import Progress, Silent
-from nmcdist.runs.run import RETRIES, found_whole, is_published, is_whole, seal, size_of
-from nmcdist.runs.sealing import Paths, undo_half_a_swap
+from nmcdist.runs.paths import Paths
+from nmcdist.runs.production import RETRIES, Crew, Production, Result
+from nmcdist.runs.progress import Progress
+from nmcdist.runs.unfinished import begin, keep_bundle, refuse_stranger, settings_before
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 _ANYTHING = Machine(cores=1, memory=2**60)  # sealing holds no volume
-_PREPARE_TIMEOUT_S = 120.0
 
 
 def run_part(
@@ -52,10 +38,11 @@ def run_part(
     progress: Progress | None = None,
     retries: int = RETRIES,
     max_failures: int | None = None,
+    client: "Client | None" = None,
 ) -> Result:
     """Make the k-th of n parts of a dataset: every n-th task from the k-th on, those that are done left as they are.
 
-    Any number of parts may run at the same time on one folder, in any order and again; nothing is published before
+    Any number of parts may run at the same time on one folder, in any order and again; the store is finished by
     :func:`finalise_store`.
 
     Parameters
@@ -66,10 +53,7 @@ def run_part(
         Folder of the dataset; all parts must see it.
     part : (k, n)
         With 1 <= k <= n.
-    deployment : Deployment, optional
-    progress : Progress, optional
-    retries : int
-    max_failures : int, optional
+    deployment, progress, retries, max_failures, client
         As for :func:`nmcdist.runs.run.run_recipe`.
 
     Raises
@@ -82,56 +66,41 @@ def run_part(
     k, n = part
     if not 1 <= k <= n:
         raise PlanError(f"partition: found {k}/{n}, expected k/n with 1 <= k <= n")
-    stop_if_imported_by_a_worker()
-    deployment, progress, out = deployment or Deployment(), progress or Silent(), local_path(out)
-    paths = Paths(out / f"{recipe.name}.zarr")
-    journal = Journal(paths.run)
+    crew, paths = Crew.of(deployment, progress, client), Paths.of(recipe, out)
     paths.refuse_strangers()
-    check_catalog(out)
-    settings, present = journal.settings(), size_of(paths.wip)
-    plan = checked_plan(recipe, bundle, out, deployment, settings=settings, present_bytes=present)
-    if n > len(plan.tasks):
-        raise PlanError(f"partition: found {k}/{n}, expected at most {len(plan.tasks)} parts, one for each task")
-    preflight(deployment, plan.resources)
-    with locked(paths.run, part), interruptible():
+    production = Production.of(recipe, bundle, out, crew, Journal(paths.run).settings())
+    tasks = len(production.plan.tasks)
+    if n > tasks:
+        raise PlanError(f"partition: found {k}/{n}, expected at most {tasks} parts, one for each task")
+    with production.opened(part):
         if paths.store.exists():
-            if not is_published(plan, paths.store, journal):
+            if not production.is_there():
                 raise StoreError(f"{paths.store}: exists already, made from another recipe or bundle")
-            progress.event("nothing to do", store=str(paths.store))
-            return Result(paths.store, 0, len(plan.tasks), {}, manifest_hash(paths.store), paths.run)
-        with alone(paths.run / "prepare.lock", _PREPARE_TIMEOUT_S, f"{paths.run}: another part"):
-            wip = _prepare_once(plan, paths, journal, bundle, progress)
-        todo = tasks_to_do(plan, paths.wip, journal, part)
-        own = len(range(k - 1, len(plan.tasks), n))
-        job = job_of(plan, wip, journal, bundle_folder=paths.run / "bundle", retries=retries)
-        made, failed = produce(plan, job, todo, deployment, progress, total=own, max_failures=max_failures)
-        progress.event("part", part=f"{k}/{n}", made=made, failed=len(failed))
-        return Result(paths.store, made, own - len(todo), failed, "", paths.run)
+            return _finished(production)
+        with production.alone():
+            store = _prepared(production)
+        result = production.do(
+            store, production.left(part), total=len(range(k - 1, tasks, n)), retries=retries, max_failures=max_failures
+        )
+        crew.progress.event("part", part=f"{k}/{n}", made=result.made, failed=len(result.failed))
+        return result
 
 
 def finalise_store(store: Path, *, progress: Progress | None = None) -> Result:
-    """Seal and publish a store all of whose tasks are done, by whatever drivers and parts.
+    """Seal a store all of whose tasks are done, by whatever drivers and parts, and put it in place.
 
     Raises
     ------
     StoreError
         If tasks are not done, which it names, what they wrote is damaged, a driver is at work, or there is no such run.
     """
-    paths, progress = Paths(local_path(store).absolute()), progress or Silent()
-    _settings_of(paths)
-    with locked(paths.run), interruptible():
-        undo_half_a_swap(paths, Journal(paths.run))
-        plan, _, journal = _recorded(paths)
-        refuse_stranger(paths.wip, journal, plan.fingerprint)
-        if paths.store.exists() and not paths.wip.exists():
-            return _published(plan, paths, journal, progress)
-        return seal(plan, paths, journal, progress, made=0, known=False)
-
-
-def _published(plan: Plan, paths: Paths, journal: Journal, progress: Progress) -> Result:
-    if not is_whole(plan, paths.store, journal):
-        raise StoreError(f"{paths.store}: is finished but damaged; `nmcdist run --resume` heals it")
-    return found_whole(plan, paths, progress)
+    production = _recorded(store, Crew.of(None, progress), _ANYTHING)
+    with production.opened():
+        _refuse_another(production)
+        if production.paths.store.exists() and not production.wip.exists():
+            return _finished(production)
+        nothing = Result(production.paths.store, 0, len(production.plan.tasks), {}, "", production.paths.run)
+        return production.seal(nothing, known=False)
 
 
 def retry_failed(
@@ -140,6 +109,7 @@ def retry_failed(
     *,
     progress: Progress | None = None,
     retries: int = RETRIES,
+    client: "Client | None" = None,
 ) -> Result:
     """Try the tasks that failed again, and seal the store if nothing is left to do after that.
 
@@ -150,66 +120,72 @@ def retry_failed(
     StoreError
         If there is no such run, or a driver is at work.
     """
-    stop_if_imported_by_a_worker()
-    deployment, progress = deployment or Deployment(), progress or Silent()
-    paths = Paths(local_path(store).absolute())
-    _settings_of(paths)
-    with locked(paths.run), interruptible():
-        undo_half_a_swap(paths, Journal(paths.run))
-        plan, bundle, journal = _recorded(paths, deployment)
-        refuse_stranger(paths.wip, journal, plan.fingerprint)
-        if not paths.wip.exists():
-            return _published(plan, paths, journal, progress)
-        plan.validate(present_bytes=size_of(paths.wip))
-        preflight(deployment, plan.resources)
-        todo = tasks_to_do(plan, paths.wip, journal, only=journal.failures())
-        folder = keep_bundle(bundle, paths.run / "bundle")
-        wip = begin(paths.wip, plan.fingerprint)
-        job = job_of(plan, wip, journal, bundle_folder=folder, retries=retries)
-        made, failed = produce(plan, job, todo, deployment, progress, total=len(todo))
-        if failed:
-            return Result(paths.store, made, 0, failed, "", paths.run)
-        return seal(plan, paths, journal, progress, made=made, known=False)
+    production = _recorded(store, Crew.of(deployment, progress, client))
+    production.plan.validate(present_bytes=size_of(production.wip))
+    with production.opened():
+        _refuse_another(production)
+        if not production.wip.exists():
+            return _finished(production)
+        todo = production.left(only=production.journal.failures())
+        folder = begin(production.wip, production.plan.fingerprint)
+        result = production.do(folder, todo, total=len(todo), retries=retries)
+        return production.seal(result, known=False)
 
 
-def _prepare_once(plan: Plan, paths: Paths, journal: Journal, bundle: Bundle, progress: Progress) -> Folder:
+def _finished(production: Production) -> Result:
+    if not production.is_whole():
+        raise StoreError(f"{production.paths.store}: is finished but damaged; `nmcdist run --resume` heals it")
+    return production.found_whole()
+
+
+def _prepared(production: Production) -> Folder:
     """Make the unfinished store ready, unless another part did; never touch what other parts are writing to."""
-    if paths.wip.exists():
-        before = settings_before(paths.wip, journal)
+    plan, wip, journal = production.plan, production.wip, production.journal
+    if wip.exists():
+        before = settings_before(wip, journal)
         if before.get("fingerprint") != plan.fingerprint:
-            raise StoreError(f"{paths.wip}: an unfinished run of another recipe, bundle or version is here")
-        _check_cut(plan, before)
-        mark, nodes = mark_of(paths.wip), plan.layout.nodes - plan.layout.late_nodes
-        if "recipe" in before and mark and all((paths.wip / name).exists() for name in nodes):
-            keep_bundle(bundle, paths.run / "bundle")
-            wip = paths.wip.absolute()
-            return Folder(wip, Epoch(wip, mark[0]))
-    keep_bundle(bundle, paths.run / "bundle")
-    return prepare(plan, paths.wip, journal, progress)
+            raise StoreError(f"{wip}: an unfinished run of another recipe, bundle or version is here")
+        _check_cut(plan.settings, before)
+        mark, nodes = mark_of(wip), plan.layout.nodes - plan.layout.late_nodes
+        if "recipe" in before and mark and all((wip / name).exists() for name in nodes):
+            return Folder(wip.absolute(), Epoch(wip.absolute(), mark[0]))
+    keep_bundle(production.bundle, production.paths.run / "bundle")
+    return production.prepare()
 
 
-def _check_cut(plan: Plan, before: Mapping[str, Any]) -> None:
-    for name, value in plan.settings.items():
+def _check_cut(settings: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    for name, value in settings.items():
         if before.get(name, value) != value:
             raise PlanError(f"memory: with this worker {name} would be {value}, the other parts have {before[name]}")
 
 
-def _recorded(paths: Paths, deployment: Deployment | None = None) -> tuple[Plan, Bundle, Journal]:
-    """Return the plan and the bundle of a run from what its journal recorded."""
-    journal, settings = Journal(paths.run), _settings_of(paths)
-    bundle = load_bundle(paths.run / "bundle")
-    recipe = parsed_recipe(settings["recipe"], str(paths.run / "run.json"))
-    machine = None if deployment else _ANYTHING
-    plan = make_plan(recipe, bundle, paths.store.parent, deployment, settings=settings, machine=machine)
-    _check_cut(plan, settings)
-    if plan.fingerprint != settings.get("fingerprint"):
-        raise StoreError(f"{paths.run}: this run was begun by another version; continue it with `nmcdist run --resume`")
-    return plan, bundle, journal
+def _recorded(store: Path, crew: Crew, machine: Machine | None = None) -> Production:
+    """Return the run of a store from what its journal recorded.
 
-
-def _settings_of(paths: Paths) -> dict[str, Any]:
+    Parameters
+    ----------
+    store : Path
+    crew : Crew
+    machine : Machine, optional
+        Default: this one.
+    """
+    paths = Paths(local_path(store).absolute())
     paths.refuse_strangers()
-    settings = Journal(paths.run).settings()
+    journal = Journal(paths.run)
+    settings = journal.settings()
     if "recipe" not in settings or not (paths.wip.exists() or paths.store.exists() or paths.old.exists()):
         raise StoreError(f"{paths.store}: no run is recorded beside it (expected {paths.run})")
-    return settings
+    bundle = load_bundle(paths.run / "bundle")
+    recipe = parsed_recipe(settings["recipe"], str(paths.run / "run.json"))
+    plan = make_plan(recipe, bundle, paths.folder, crew.deployment, settings=settings, machine=machine)
+    _check_cut(plan.settings, settings)
+    if plan.fingerprint != settings.get("fingerprint"):
+        raise StoreError(f"{paths.run}: this run was begun by another version; continue it with `nmcdist run --resume`")
+    return Production(plan, bundle, paths, journal, paths.wip, crew)
+
+
+def _refuse_another(production: Production) -> None:
+    """Refuse what another driver has made of the run since it was worked out."""
+    refuse_stranger(production.wip, production.journal, production.plan.fingerprint)
+    if production.journal.settings().get("fingerprint") != production.plan.fingerprint:
+        raise StoreError(f"{production.paths.run}: another run has begun here meanwhile")

@@ -16,7 +16,7 @@ from nmcdist.errors import StoreError
 from nmcdist.inputs import local_path
 from nmcdist.runs.journal import Journal, Receipt
 from nmcdist.runs.locks import Driver, drivers_of
-from nmcdist.runs.sealing import Paths
+from nmcdist.runs.paths import Paths
 
 _RECENT = 500  # receipts that the rate and the memory are taken from
 _PAUSE_S = 300.0  # the shortest silence that is a pause, as between a run that was stopped and its --resume

@@ -13,8 +13,8 @@ from nmcdist.datasets.store import remove_files
 from nmcdist.errors import BundleError, StoreError
 from nmcdist.products.memory import peak_memory_bytes, reset_peak_memory
 from nmcdist.products.plan import ItemFailed, Job, Task
-from nmcdist.products.registry import maker_of
-from nmcdist.runs.journal import Journal, Receipt
+from nmcdist.products.registry import kind_of
+from nmcdist.runs.journal import Journal, Receipt, packed
 from nmcdist.wording import one_line
 
 RETRY_S = 0.2
@@ -119,7 +119,7 @@ def _make(job: Job, bundle: Bundle | None, task: Task) -> None:
     journal.drop_receipt(task.name)
     journal.write_start(task.name, _worker())
     remove_files(store, task.files)
-    made = maker_of(job.recipe).make(job, bundle, task, seconds)
+    made = kind_of(job.recipe).make(job, bundle, task, seconds)
     if set(made.files) != set(task.files):
         raise StoreError(f"{task.name}: wrote other files than its own: {sorted(set(made.files) ^ set(task.files))}")
     journal.write_receipt(
@@ -128,7 +128,7 @@ def _make(job: Job, bundle: Bundle | None, task: Task) -> None:
             fingerprint=job.fingerprint,
             box=task.box,
             files=made.files,
-            partials=made.partials,
+            partials=None if made.partials is None else packed(made.partials),
             seconds=seconds,
             peak_memory_bytes=peak_memory_bytes(),
             worker=_worker(),

@@ -14,7 +14,7 @@ from nmcdist.datasets.catalog import add_entry
 from nmcdist.datasets.integrity import MOST_MISSING, verify
 from nmcdist.datasets.store import read_block
 from nmcdist.errors import StoreError
-from nmcdist.report import build_report
+from nmcdist.products.stores import build_report
 from nmcdist.runs.partition import finalise_store, retry_failed
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.redescribe import describe_store

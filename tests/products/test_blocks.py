@@ -8,8 +8,7 @@ import pytest
 from nmcdist.datasets import open_store
 from nmcdist.datasets.integrity import verify
 from nmcdist.datasets.store import read_block
-from nmcdist.products import memory
-from nmcdist.products.volumes import make as volumes
+from nmcdist.products.volumes import additive, plan
 from nmcdist.runs.journal import Journal
 from tests.conftest import StopsAfter, flip_a_byte, make, recipe_with, store_sha256
 
@@ -23,8 +22,8 @@ RECIPE = recipe_with(
 @pytest.fixture
 def too_little_memory(monkeypatch):
     """Whole volumes seem to fit nowhere, so that they are made in blocks, as small as they come."""
-    monkeypatch.setattr(memory, "DESCRIBE_WHOLE", 1e15)
-    monkeypatch.setattr(volumes, "_fitting_block", lambda shape, volume, fits: volume.file_shape[1:])
+    monkeypatch.setattr(additive, "DESCRIBE_WHOLE", 1e15)
+    monkeypatch.setattr(plan, "_fitting_block", lambda shape, volume, fits: volume.file_shape[1:])
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +81,7 @@ def test_a_block_run_resumes_and_heals_block_by_block(by_blocks, tmp_path, too_l
 
 def test_a_run_begun_in_blocks_goes_on_in_blocks_where_there_is_more_memory(tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(volumes, "_fitting_block", lambda shape, volume, fits: volume.file_shape[1:])
+        patch.setattr(plan, "_fitting_block", lambda shape, volume, fits: volume.file_shape[1:])
         make(tmp_path, recipe=RECIPE, progress=StopsAfter(3))
     result = make(tmp_path, recipe=RECIPE, resume=True)
     assert (result.made, result.kept) == (5, 3)

@@ -16,8 +16,8 @@ from nmcdist.clusters.resources import Machine
 from nmcdist.descriptors.two_point import lag_lengths
 from nmcdist.errors import InputError, PlanError, RecipeError
 from nmcdist.models.shell import ShellModel
-from nmcdist.products.particles import layout as particle_store
-from nmcdist.products.particles.layout import sizes_of
+from nmcdist.products.particles import sizes as particle_store
+from nmcdist.products.particles.sizes import sizes_of
 from nmcdist.products.registry import checked_plan, make_plan
 from tests.conftest import BUNDLE, HERE, make_particles, particle_recipe_with, recipe_with, store_sha256
 
@@ -32,8 +32,9 @@ from nmcdist.datasets.store import create_store
 from nmcdist.runs.execute import run_here
 from nmcdist.runs.journal import Journal
 from nmcdist.products.registry import make_plan
-from nmcdist.runs.produce import job_of, keep_bundle
-from nmcdist.products.recipe import parsed_recipe
+from nmcdist.runs.tasks import job_of
+from nmcdist.runs.unfinished import keep_bundle
+from nmcdist.products.registry import parsed_recipe
 from tests.conftest import HERE
 
 for content, parameters in json.loads(sys.argv[1]):
@@ -175,7 +176,7 @@ class TestEstimate:
         bundle = load_bundle("nmc811-radial")
         for seed in range(4):
             recipe = particle_recipe_with(seed=seed, particles={"count": 6000, "batch": 20}, descriptors="none")
-            least, estimate, exact = (sizes_of(recipe, bundle, shells) for shells in ("least", "estimate", "all"))
+            least, estimate, exact = (sizes_of(recipe, bundle, shells) for shells in ("least", "estimate", "whole"))
             assert (least.drawn, estimate.drawn, exact.drawn) == (500, 500, 6000)
             assert least.largest_nm <= exact.largest_nm <= estimate.largest_nm <= 2 * exact.largest_nm
             assert least.most_rows.max() <= exact.most_rows.max() <= estimate.most_rows.max()
@@ -185,7 +186,7 @@ class TestEstimate:
     def test_plan_says_that_it_is_an_estimate_and_a_run_is_none(self, tmp_path, small_bundle, monkeypatch):
         monkeypatch.setattr(particle_store, "ESTIMATED_FROM", 2)
         recipe = particle_recipe_with()
-        estimate = make_plan(recipe, small_bundle, tmp_path, HERE, shells="estimate")
+        estimate = make_plan(recipe, small_bundle, tmp_path, HERE, effort="estimate")
         assert "sizes, rows and memory from 2 of 5 shells; a run draws all first" in estimate.summary()
         assert not estimate.is_exact
         exact = checked_plan(recipe, small_bundle, tmp_path, HERE)

@@ -16,8 +16,7 @@ from nmcdist.descriptors import chord_lengths, describe_section, describe_shell
 from nmcdist.descriptors.summaries import GRAIN_EDGES, SECTION_EDGES
 from nmcdist.errors import BundleError, PlanError, RecipeError, StoreError
 from nmcdist.products.particles import make as particles
-from nmcdist.products.recipe import parsed_recipe
-from nmcdist.products.registry import make_plan
+from nmcdist.products.registry import make_plan, parsed_recipe
 from nmcdist.runs.redescribe import describe_store
 from tests.conftest import (
     HERE,

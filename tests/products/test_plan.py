@@ -12,9 +12,9 @@ from nmcdist.clusters.resources import Machine
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.errors import PlanError, StoreError
 from nmcdist.models import theory
-from nmcdist.products import memory
-from nmcdist.products.recipe import GRAPHITE_FRACTION
 from nmcdist.products.registry import make_plan
+from nmcdist.products.volumes.additive import GRAPHITE_FRACTION, Additive
+from nmcdist.products.volumes.memory import task_need
 from tests.conftest import BUNDLE, HERE, recipe_with
 
 GIB = 2**30
@@ -117,7 +117,8 @@ def test_the_layout_of_a_store_does_not_depend_on_the_cluster(tmp_path):
 
 def test_transport_takes_the_most_memory_and_no_descriptors_the_least():
     def need(**changes):
-        return memory.task_need((400,) * 3, (400,) * 3, recipe_with(**changes).descriptors, by_blocks=False, drawn=0)
+        described = Additive().describe_bytes(recipe_with(**changes), by_blocks=False)
+        return task_need((400,) * 3, (400,) * 3, described=described, drawn=0)
 
     assert need(descriptors={}) > need(descriptors={"transport": False}) > need(descriptors=None) > 0
 

@@ -8,8 +8,8 @@ from nmcdist.bundle import load_bundle, save_bundle
 from nmcdist.errors import BundleError, RecipeError
 from nmcdist.models.particle import ParticleModel
 from nmcdist.products.particles.recipe import ParticleRecipe
-from nmcdist.products.recipe import load_recipe, parsed_recipe, recipe_bundle
-from nmcdist.products.volumes.cba import parameter_changes
+from nmcdist.products.registry import load_recipe, parsed_recipe, recipe_bundle
+from nmcdist.products.volumes.additive import Additive
 from tests.conftest import BUNDLE, TINY, recipe_with
 
 
@@ -42,7 +42,7 @@ from tests.conftest import BUNDLE, TINY, recipe_with
         ({"descriptors": {"lags": 3}}, "descriptors.lags: unknown field"),
         ({"storage": {"chunk": 64, "shard": 32}}, "storage.shard: found 32, expected at least chunk = 64"),
         ({"storage": {"volumes": False}, "descriptors": None}, "storage.volumes: found false"),
-        ({"colour": "red"}, "colour: unknown field, expected one of name, version, .*, storage$"),
+        ({"colour": "red"}, "colour: unknown field, expected one of kind, name, version, .*, storage$"),
         ({"graphite_fracton": [0.1]}, "graphite_fracton: unknown field; did you mean sweep.graphite_fraction"),
         ({"voxel_size_nm": 80.0}, "voxel_size_nm: unknown field; did you mean volume.voxel_size_nm"),
         ({"realizations": 2}, "realizations: unknown field; did you mean realisations"),
@@ -95,23 +95,23 @@ def test_items_are_numbered_level_by_level():
 def test_a_recipe_without_a_sweep_takes_the_bundle_as_it_is():
     recipe = recipe_with(sweep={}, realisations=3)
     assert recipe.samples == 3
-    assert parameter_changes(recipe, load_bundle(BUNDLE)) == [{}]
+    assert Additive().changes(recipe, load_bundle(BUNDLE)) == [{}]
 
 
 def test_a_sweep_over_an_unknown_parameter_names_those_there_are():
     with pytest.raises(RecipeError, match=r"sweep\.nu: unknown parameter, expected one of graphite_fraction, .*mu"):
-        parameter_changes(recipe_with(sweep={"nu": [1.0]}), load_bundle(BUNDLE))
+        Additive().changes(recipe_with(sweep={"nu": [1.0]}), load_bundle(BUNDLE))
 
 
 def test_a_swept_parameter_that_is_misspelt_gets_the_name():
     for typo, name in (("graphite_fracton", "graphite_fraction"), ("lambda_x_per_nm3", "lambda_X_per_nm3")):
         with pytest.raises(RecipeError, match=f"^sweep.{typo}: unknown parameter; did you mean {name}"):
-            parameter_changes(recipe_with(sweep={typo: [0.1]}), load_bundle(BUNDLE))
+            Additive().changes(recipe_with(sweep={typo: [0.1]}), load_bundle(BUNDLE))
 
 
 def test_a_sweep_over_an_impossible_value_is_refused():
     with pytest.raises(RecipeError, match=r"sweep.eta_per_nm: .*greater than 0"):
-        parameter_changes(recipe_with(sweep={"eta_per_nm": [-1.0]}), load_bundle(BUNDLE))
+        Additive().changes(recipe_with(sweep={"eta_per_nm": [-1.0]}), load_bundle(BUNDLE))
 
 
 def test_numbers_with_an_exponent_are_numbers_and_none_means_no_descriptors(tmp_path):
@@ -164,4 +164,4 @@ def test_the_recipes_of_the_repository_are_valid():
         if isinstance(recipe, ParticleRecipe):
             assert ParticleModel.from_bundle(bundle).bundle_hash == bundle.content_hash
         else:
-            assert len(parameter_changes(recipe, bundle)) == len(recipe.levels)
+            assert len(Additive().changes(recipe, bundle)) == len(recipe.levels)

@@ -10,8 +10,8 @@ import nmcdist
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.datasets import open_store
 from nmcdist.errors import StoreError
-from nmcdist.products.recipe import parsed_recipe
-from nmcdist.report import build_report
+from nmcdist.products.registry import parsed_recipe
+from nmcdist.products.stores import build_report
 from nmcdist.report.resolution import resolve
 from nmcdist.runs.run import run_recipe
 

@@ -21,8 +21,9 @@ from nmcdist.descriptors.sections import describe_section
 from nmcdist.descriptors.summaries import Histogram, linear_edges, log_edges
 from nmcdist.errors import InputError, StoreError
 from nmcdist.geometry.sphere import icosphere
-from nmcdist.products.recipe import parsed_recipe
-from nmcdist.report import build_report, collection, frames, gallery
+from nmcdist.products.registry import parsed_recipe
+from nmcdist.products.stores import build_report
+from nmcdist.report import collection, frames, gallery
 from nmcdist.report import particle_figures as figures
 from nmcdist.report.distributions import Quantum, density, joined, on_values, range_of
 from nmcdist.report.frames import study_frames

@@ -14,7 +14,9 @@ from nmcdist.bundle import load_bundle
 from nmcdist.descriptors.cba import PHASES, descriptor_layout
 from nmcdist.errors import InputError
 from nmcdist.models import theory
-from nmcdist.report import build_report, figures, volumes
+from nmcdist.products.stores import build_report
+from nmcdist.products.volumes import report as volumes
+from nmcdist.report import figures
 from nmcdist.report.sweep import level_texts
 
 BUNDLE = load_bundle("cba-cathode-2025")

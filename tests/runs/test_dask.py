@@ -154,7 +154,7 @@ def test_a_worker_that_is_always_killed_while_it_starts_ends_the_run_in_one_line
 def test_a_script_without_a_guard_is_told_what_to_write(tmp_path, caught):
     script = "\n".join([
         "from pathlib import Path", "import nmcdist", "from nmcdist.runs import run_recipe",
-        "from nmcdist.products.recipe import parsed_recipe", f"recipe = parsed_recipe({TINY!r}, 'tiny.yaml')",
+        "from nmcdist.products.registry import parsed_recipe", f"recipe = parsed_recipe({TINY!r}, 'tiny.yaml')",
         "def start():", "    run_recipe(recipe, nmcdist.load_bundle(recipe.bundle), Path('out'))",
         *(["try:", "    start()", "except nmcdist.NmcdistError as e:", "    print('caught', e)"] if caught
           else ["start()"]),
@@ -288,7 +288,7 @@ def test_workers_without_the_bundle_get_it_again(tmp_path, monkeypatch):
 
 
 def test_a_bundle_that_changed_under_the_run_stops_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("nmcdist.runs.run.keep_bundle", lambda bundle, folder: tmp_path / "gone")
+    monkeypatch.setattr("nmcdist.runs.production.keep_bundle", lambda bundle, folder: tmp_path / "gone")
     with pytest.raises(BundleError, match="gone"):
         make(tmp_path, spread(1, 1))
     assert workers_of(os.getpid()) == []

@@ -59,12 +59,12 @@ def test_a_task_that_outlives_its_worker_is_refused(tmp_path, monkeypatch):
 
 
 def test_a_task_that_fails_is_told(tmp_path, monkeypatch):
-    from nmcdist.products.volumes import make as volumes
+    from nmcdist.products.volumes.additive import Additive
 
     def fails(*args):
         raise ValueError("no such luck")
 
-    monkeypatch.setattr(volumes.cba, "draw", fails)
+    monkeypatch.setattr(Additive, "draw", fails)
     plan, bundle = plan_of(tmp_path)
     with pytest.raises(PlanError, match="item 0: ValueError: no such luck"):
         trial.measure(plan, bundle, LOCAL)

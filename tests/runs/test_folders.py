@@ -15,13 +15,15 @@ from nmcdist.datasets.integrity import verify
 from nmcdist.errors import StoreError
 from nmcdist.products.registry import make_plan
 from nmcdist.products.volumes import make as volumes
+from nmcdist.products.volumes.additive import Additive
 from nmcdist.runs import worker as task_module
 from nmcdist.runs.journal import Journal, Receipt
 from nmcdist.runs.partition import finalise_store, run_part
-from nmcdist.runs.produce import job_of, prepare
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.redescribe import describe_store
 from nmcdist.runs.run import run_recipe
+from nmcdist.runs.tasks import job_of
+from nmcdist.runs.unfinished import prepare
 from nmcdist.runs.worker import run_task
 from tests.conftest import BUNDLE, HERE, StopsAfter, make, recipe_with, store_sha256
 
@@ -118,14 +120,14 @@ class TestStrangers:
             (bare / "tiny.zarr.describe").rename(bare / f"aside-{k}")
 
     def test_folder_that_takes_the_name_old_during_a_run_is_left(self, bare, monkeypatch):
-        draw, before = volumes.cba.draw, store_sha256(bare / "tiny.zarr")
+        draw, before = Additive.draw, store_sha256(bare / "tiny.zarr")
 
         def plant(*args):
             (bare / "tiny.zarr.old").mkdir(exist_ok=True)
             (bare / "tiny.zarr.old/precious.txt").write_text("precious")
             return draw(*args)
 
-        monkeypatch.setattr(volumes.cba, "draw", plant)
+        monkeypatch.setattr(Additive, "draw", plant)
         with pytest.raises(StoreError, match=r"\.old: is here, and no run has recorded it"):
             make(bare, recipe=OTHER, resume=True)
         assert (bare / "tiny.zarr.old/precious.txt").read_text() == "precious"
@@ -279,7 +281,7 @@ class TestLinks:
         (begun / "tiny.run/failures").mkdir(exist_ok=True)
         for item in (2, 3):
             (begun / f"tiny.run/failures/item-00000{item}.txt").symlink_to(theirs / "precious.txt")
-        monkeypatch.setattr(volumes.cba, "draw", lambda *args: 1 / 0)
+        monkeypatch.setattr(Additive, "draw", lambda *args: 1 / 0)
         assert sorted(make(begun, recipe=BARE, resume=True, retries=0).failed) == [2, 3]
         assert (theirs / "precious.txt").read_text() == "precious"
 
@@ -306,14 +308,14 @@ class TestLinks:
     def test_link_that_is_planted_during_a_run_takes_no_chunk_and_is_not_sealed(self, tmp_path, monkeypatch):
         out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
         elsewhere.mkdir()
-        draw, planted = volumes.cba.draw, []
+        draw, planted = Additive.draw, []
 
         def plant(*args):
             if not planted:
                 planted.append((out / "tiny.zarr.wip/volume/c").symlink_to(elsewhere))
             return draw(*args)
 
-        monkeypatch.setattr(volumes.cba, "draw", plant)
+        monkeypatch.setattr(Additive, "draw", plant)
         result = make(out, recipe=BARE, retries=0)
         assert len(result.failed) == 4
         assert all("volume/c: is a link" in reason for reason in result.failed.values())
@@ -389,8 +391,8 @@ class TestEpochs:
         if when == "before":
             take_over()
         elif when == "while it draws":
-            draw = volumes.cba.draw
-            monkeypatch.setattr(volumes.cba, "draw", lambda *args: (draw(*args), take_over())[0])
+            draw = Additive.draw
+            monkeypatch.setattr(Additive, "draw", lambda *args: (draw(*args), take_over())[0])
         else:
             write = volumes.write_block
             monkeypatch.setattr(volumes, "write_block", lambda *args: (write(*args), take_over())[0])
@@ -408,14 +410,14 @@ class TestEpochs:
 
     def test_unfinished_store_that_is_swapped_gets_no_chunk(self, stalled, tmp_path, monkeypatch):
         job, task, _ = stalled
-        wip, draw = tmp_path / "tiny.zarr.wip", volumes.cba.draw
+        wip, draw = tmp_path / "tiny.zarr.wip", Additive.draw
 
         def swap(*args):
             wip.rename(tmp_path / "aside")
             wip.mkdir()
             return draw(*args)
 
-        monkeypatch.setattr(volumes.cba, "draw", swap)
+        monkeypatch.setattr(Additive, "draw", swap)
         assert run_task(job.key, task).error
         assert list(wip.iterdir()) == []
 

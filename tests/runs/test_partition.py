@@ -10,7 +10,7 @@ import yaml
 from nmcdist.bundle import load_bundle
 from nmcdist.datasets.catalog import list_entries
 from nmcdist.errors import PlanError, StoreError
-from nmcdist.products.volumes import make as volumes
+from nmcdist.products.volumes.additive import Additive
 from nmcdist.runs.journal import Journal
 from nmcdist.runs.locks import locked
 from nmcdist.runs.partition import finalise_store, retry_failed, run_part
@@ -36,11 +36,11 @@ def make_part(out, k, n, recipe=None, **options):
 @pytest.fixture
 def failing(monkeypatch):
     """Items whose description fails."""
-    items, describe, draw = set(), volumes.cba.describe, volumes.cba.draw
+    items, describe, draw = set(), Additive.describe, Additive.draw
     drawn = []
 
     def recording(*args):
-        drawn.append(args[5])
+        drawn.append(args[3])
         return draw(*args)
 
     def fails(*args):
@@ -48,8 +48,8 @@ def failing(monkeypatch):
             raise ZeroDivisionError("no such phase")
         return describe(*args)
 
-    monkeypatch.setattr(volumes.cba, "draw", recording)
-    monkeypatch.setattr(volumes.cba, "describe", fails)
+    monkeypatch.setattr(Additive, "draw", recording)
+    monkeypatch.setattr(Additive, "describe", fails)
     return items
 
 
@@ -224,7 +224,7 @@ class TestFailures:
             retry_failed(tmp_path / "tiny.zarr", HERE.model_copy(update={"memory_per_worker": 10 * 2**20}))
 
     def test_what_passes_by_itself_is_no_failure(self, made_once, tmp_path, monkeypatch):
-        describe, calls = volumes.cba.describe, []
+        describe, calls = Additive.describe, []
 
         def stalls_once(*args):
             calls.append(1)
@@ -232,7 +232,7 @@ class TestFailures:
                 raise TimeoutError("the file system stalls")
             return describe(*args)
 
-        monkeypatch.setattr(volumes.cba, "describe", stalls_once)
+        monkeypatch.setattr(Additive, "describe", stalls_once)
         assert make(tmp_path).failed == {}
         assert store_sha256(tmp_path / "tiny.zarr") == store_sha256(made_once / "tiny.zarr")
 

@@ -8,7 +8,7 @@ from nmcdist.datasets import open_store
 from nmcdist.datasets.catalog import recorded_manifest
 from nmcdist.datasets.integrity import manifest_hash, verify
 from nmcdist.errors import RecipeError, StoreError
-from nmcdist.products.volumes import make as volumes
+from nmcdist.products.volumes.additive import Additive
 from nmcdist.runs.redescribe import describe_store
 from tests.conftest import HERE, StopsAfter, flip_a_byte, make, recipe_with, store_sha256
 
@@ -61,7 +61,7 @@ def test_an_interrupted_call_leaves_the_store_and_the_next_call_goes_on(store, m
 
 
 def test_nothing_is_drawn(store, monkeypatch):
-    monkeypatch.delattr(volumes.cba, "draw")
+    monkeypatch.delattr(Additive, "draw")
     assert describe_store(store, HERE).failed == {}
 
 

@@ -16,6 +16,7 @@ from nmcdist.datasets.integrity import verify
 from nmcdist.errors import PlanError, StoreError
 from nmcdist.products.plan import Task
 from nmcdist.products.volumes import make as volumes
+from nmcdist.products.volumes.additive import Additive
 from nmcdist.runs import worker as task_module
 from nmcdist.runs.journal import Journal
 from nmcdist.runs.locks import locked
@@ -37,13 +38,13 @@ class Recorded(Silent):
 @pytest.fixture
 def drawn(monkeypatch):
     """Items that are drawn, in order."""
-    items, draw = [], volumes.cba.draw
+    items, draw = [], Additive.draw
 
-    def recording(bundle, changes, shape, voxel_size_nm, seed, index, origin):
-        items.append(index)
-        return draw(bundle, changes, shape, voxel_size_nm, seed, index, origin)
+    def recording(kind, bundle, recipe, item, window):
+        items.append(item)
+        return draw(kind, bundle, recipe, item, window)
 
-    monkeypatch.setattr(volumes.cba, "draw", recording)
+    monkeypatch.setattr(Additive, "draw", recording)
     return items
 
 
@@ -260,7 +261,7 @@ def test_two_drivers_never_work_on_one_store(out, store):
 
 
 def test_an_item_that_fails_is_recorded_while_the_others_go_on(made_once, tmp_path, monkeypatch):
-    describe = volumes.cba.describe
+    describe = Additive.describe
     calls = []
 
     def fail_on_the_second(*args):
@@ -270,7 +271,7 @@ def test_an_item_that_fails_is_recorded_while_the_others_go_on(made_once, tmp_pa
         return describe(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(volumes.cba, "describe", fail_on_the_second)
+        patch.setattr(Additive, "describe", fail_on_the_second)
         result = make(tmp_path, retries=0)
     assert result.failed == {1: "ZeroDivisionError: no such phase"}
     assert (result.made, result.manifest_sha256) == (3, "")

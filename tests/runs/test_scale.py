@@ -11,7 +11,8 @@ from nmcdist.clusters.deployment import Deployment
 from nmcdist.clusters.resources import Resources
 from nmcdist.datasets.store import open_store
 from nmcdist.products.plan import Job, Task, Tasks
-from nmcdist.products.recipe import Recipe, parsed_recipe
+from nmcdist.products.registry import parsed_recipe
+from nmcdist.products.volumes.additive import AdditiveRecipe
 from nmcdist.runs import execute
 from nmcdist.runs.group_size import GROUP_MOST, GROUP_SECONDS, GroupSize, next_group
 from nmcdist.runs.progress import Silent
@@ -31,7 +32,7 @@ def tasks_of(count):
 
 def job_of(tmp_path):
     recipe = recipe_with()
-    assert isinstance(recipe, Recipe)
+    assert isinstance(recipe, AdditiveRecipe)
     return Job(tmp_path, tmp_path, None, "", "no-such-run", None, recipe, (), 1)
 
 

@@ -1,6 +1,6 @@
 """Recipes of particle datasets: how many, in what batches, and what is stored besides the analytic records."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
@@ -85,7 +85,7 @@ class ParticleRecipe(BaseRecipe):
         A crystal orientation for each grain, which the paper does not have; none by default.
     """
 
-    kind: ClassVar[str] = "particles"
+    kind: Literal["particles"] = "particles"
 
     particles: ParticlesSpec
     descriptors: GrainSpec | None = None

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from nmcdist.datasets.particles import read_particle
+from nmcdist.products.particles.recipe import ParticleRecipe
 from nmcdist.report import particle_figures as figures
 from nmcdist.report import particle_tables as tables
 from nmcdist.report.collection import Collection, Column
@@ -19,19 +20,19 @@ _SHOWN = (0.1, 0.3, 0.5, 0.7, 0.85)  # quantiles of d_max whose particles the ga
 _FEW = 3  # voxels or pixels up to which few elongations are possible
 
 
-def report_particles(store: Path, folder: Path) -> Path:
-    """Write the report of a store of particles; arguments and errors as in :func:`nmcdist.report.build_report`.
+def report_particles(store: Path, recipe: ParticleRecipe, folder: Path) -> Path:
+    """Write the report of a store of particles; see :func:`nmcdist.products.stores.build_report`.
 
     No more than a block of particles is in memory at a time, and of the grains only those of a particle that is
     drawn: their statistics stand in the store.
     """
-    collection = Collection.of(store)
+    collection = Collection.of(store, recipe.name, recipe.descriptors)
     make_folder(folder)
     seen = survey(collection, folder / "particles.csv")
     tables.write_statistics(collection, folder / "statistics.csv")
     tables.write_profiles(collection, folder / "profiles.csv")
     made = [*_gallery(collection, seen, folder), *_figures(collection, seen, folder)]
-    return write_page(folder, _text(collection, seen), made, _captions(collection))
+    return write_page(folder, _text(recipe, collection, seen), made, _captions(collection))
 
 
 _GALLERY = """Particles at five quantiles of the largest diameter, or fewer where there are not so many, at one scale. \
@@ -117,7 +118,7 @@ def _gallery(collection: Collection, seen: Survey, folder: Path) -> list[Path]:
     if not items:
         return []
     particles = [read_particle(collection.store, item) for item in items]
-    return [gallery(collection.recipe["name"], particles, folder / "gallery.png")]
+    return [gallery(collection.name, particles, folder / "gallery.png")]
 
 
 def _figures(collection: Collection, seen: Survey, folder: Path) -> list[Path]:
@@ -131,12 +132,11 @@ def _figures(collection: Collection, seen: Survey, folder: Path) -> list[Path]:
     return [*made, figures.grains(collection, folder / "grains.png")]
 
 
-def _text(collection: Collection, seen: Survey) -> list[str]:
-    recipe = collection.recipe
+def _text(recipe: ParticleRecipe, collection: Collection, seen: Survey) -> list[str]:
     return [
-        f"# {recipe['title']}",
-        f"Dataset `{recipe['name']}` {recipe['version']}: {collection.count} particles, bundle `{recipe['bundle']}`, "
-        f"seed {recipe['seed']}. {_how(collection, seen)}",
+        f"# {recipe.title}",
+        f"Dataset `{recipe.name}` {recipe.version}: {collection.count} particles, bundle `{recipe.bundle}`, "
+        f"seed {recipe.seed}. {_how(collection, seen)}",
         _origin(collection),
         "## The run",
         markdown(tables.RUN_HEADER, tables.run_rows(collection, seen)),
@@ -152,18 +152,18 @@ def _text(collection: Collection, seen: Survey) -> list[str]:
 
 def _how(collection: Collection, seen: Survey) -> str:
     """Say how grains were measured, and what was done to those of several pieces."""
-    measured = collection.recipe["descriptors"]
+    measured = collection.measured
     if measured is None:
         return "Grains were not measured: their sizes and places come from the lattice that decides which are kept."
     said = (
-        f"Grains were measured on voxels of {measured['voxel_size_nm']:g} nm, sections on pixels of "
-        f"{measured['pixel_size_nm']:g} nm, where pieces of a grain are left as they are."
+        f"Grains were measured on voxels of {measured.voxel_size_nm:g} nm, sections on pixels of "
+        f"{measured.pixel_size_nm:g} nm, where pieces of a grain are left as they are."
     )
     grains, split = seen.totals.get("grains", 0), seen.totals.get("grains_with_pieces", 0)
     if not grains:
         return said
     volume = collection.column("grain", "volume_nm3").moments
-    voxels = volume["count"] * volume["mean"] / measured["voxel_size_nm"] ** 3
+    voxels = volume["count"] * volume["mean"] / measured.voxel_size_nm**3
     return (
         f"{said} On these voxels {split} of {grains} grains ({100 * split / grains:.1f} %) fell into several pieces; "
         f"before measuring, all but the largest went to a neighbour, "

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -14,10 +14,13 @@ from nmcdist.models import theory
 from nmcdist.report import comparison, figures, tables
 from nmcdist.report.fits import LinearFit, PowerLaw, fit_linear, fit_power_law
 from nmcdist.report.notes import captions, notes
-from nmcdist.report.pages import make_folder, origin_of, write_page
+from nmcdist.report.pages import bundle_of, make_folder, write_page
 from nmcdist.report.render import render_volume
 from nmcdist.report.resolution import Resolution, resolve
 from nmcdist.report.sweep import GRAPHITE, Sweep
+
+if TYPE_CHECKING:
+    from nmcdist.products.volumes.additive import AdditiveRecipe
 
 _LONGEST_EDGE_NM = 6400.0  # of the box that the study of resolution solves, a minute at voxels of 20 nm
 _STUDIED = 2  # realisations
@@ -25,15 +28,16 @@ _LONGEST_SLICE, _LONGEST_CUBE = 512, 200  # voxels that are drawn
 
 
 def report_volumes(
-    store: Path, folder: Path, voxel_sizes_nm: tuple[float, ...], progress: Callable[[str], None]
-) -> Path:
-    """Write the report of a store of volumes; arguments and errors as in :func:`nmcdist.report.build_report`."""
+    store: Path, recipe: "AdditiveRecipe", folder: Path, voxel_sizes_nm: tuple[float, ...],
+    progress: Callable[[str], None],
+) -> Path:  # fmt: skip
+    """Write the report of a store of volumes; see :func:`nmcdist.products.stores.build_report`."""
     data = open_store(store)
     if "volume_fraction" not in data:
         raise StoreError(f"{store}: holds no descriptors; `nmcdist describe {store}` computes them")
     if voxel_sizes_nm and "m_factor_mean" not in data:
         raise InputError(f"{store}: holds no M-factors, which a study of resolution needs")
-    bundle, recipe = origin_of(store)
+    bundle = bundle_of(store)
     make_folder(folder)
     sweep = _load(data, bundle, recipe)
     linear, power = _fits(sweep)
@@ -50,27 +54,31 @@ def report_volumes(
     tables.write_samples(sweep, folder / "samples.csv")
     tables.write_levels(sweep, folder / "levels.csv")
     tables.write_curves(sweep, folder / "curves.csv")
-    text = _text(sweep, recipe, rows, notes(sweep, recipe, linear, power, is_studied=bool(studies)), studies)
+    text = _text(
+        sweep, recipe, rows, notes(sweep, recipe.volume.shape, linear, power, is_studied=bool(studies)), studies
+    )
     return write_page(folder, text, made, captions(sweep))
 
 
-def _load(data: xr.Dataset, bundle: Bundle, recipe: dict[str, Any]) -> Sweep:
-    swept = next(iter(recipe["sweep"]), GRAPHITE)
+def _load(data: xr.Dataset, bundle: Bundle, recipe: "AdditiveRecipe") -> Sweep:
+    swept = recipe.swept or GRAPHITE
     coordinate = GRAPHITE if swept == "lambda_X_per_nm3" else swept
     small = data.drop_vars("volume", errors="ignore").load()
     return Sweep(
         small,
-        float(recipe["volume"]["voxel_size_nm"]),
-        recipe["name"],
+        recipe.volume.voxel_size_nm,
+        recipe.name,
         _parameters(small, coordinate, bundle, recipe),
         coordinate,
-        is_swept=bool(recipe["sweep"]),
+        is_swept=bool(recipe.sweep),
         by_intensity=swept == "lambda_X_per_nm3",
     )
 
 
-def _parameters(data: xr.Dataset, coordinate: str, bundle: Bundle, recipe: dict) -> dict[float, CbaParameters]:
-    names = {"lambda_X_per_nm3", *recipe["sweep"]} - {GRAPHITE}
+def _parameters(
+    data: xr.Dataset, coordinate: str, bundle: Bundle, recipe: "AdditiveRecipe"
+) -> dict[float, CbaParameters]:
+    names = {"lambda_X_per_nm3", *recipe.sweep} - {GRAPHITE}
     levels, first = np.unique(data[coordinate].values, return_index=True)
     return {
         float(level): bundle.with_parameters(**{name: float(data[name].values[sample]) for name in names}).parameters
@@ -114,7 +122,7 @@ def _pictures(sweep: Sweep, store: Path, shape: tuple[int, ...], folder: Path) -
 def _resolution(
     sweep: Sweep,
     bundle: Bundle,
-    recipe: dict[str, Any],
+    recipe: "AdditiveRecipe",
     voxel_sizes_nm: tuple[float, ...],
     progress: Callable[[str], None],
 ) -> list[Resolution]:
@@ -122,24 +130,24 @@ def _resolution(
     changed = bundle.with_parameters(**sweep.parameters[level].model_dump())
     fraction = theory.graphite_fraction(sweep.parameters[level])
     # The same box for every voxel size.
-    edges = np.minimum(np.array(recipe["volume"]["shape"]) * sweep.voxel_size_nm, _LONGEST_EDGE_NM)
+    edges = np.minimum(np.array(recipe.volume.shape) * sweep.voxel_size_nm, _LONGEST_EDGE_NM)
     wanted = [(int(item), size) for size in voxel_sizes_nm for item in sweep.samples_at(level)[:_STUDIED]]
     studies = []
     for number, (item, size) in enumerate(wanted, 1):
         progress(f"resolution study {number} of {len(wanted)}: item {item}, voxels of {size:g} nm")
-        studies.append(resolve(changed, fraction, edges, size, int(recipe["seed"]), item))
+        studies.append(resolve(changed, fraction, edges, size, recipe.seed, item))
     return sorted(studies, key=lambda s: (s.item, -s.voxel_size_nm))
 
 
 def _text(
-    sweep: Sweep, recipe: dict[str, Any], rows: list[comparison.Row], said: list[str], studies: list[Resolution]
+    sweep: Sweep, recipe: "AdditiveRecipe", rows: list[comparison.Row], said: list[str], studies: list[Resolution]
 ) -> list[str]:
     count = sweep.data.sizes["sample"]
     parts = [
-        f"# {recipe['title']}",
-        f"Dataset `{recipe['name']}` {recipe['version']}: {comparison.volumes_text(count)} of "
-        f"{' x '.join(map(str, recipe['volume']['shape']))} voxels of {sweep.voxel_size_nm:g} nm, "
-        f"bundle `{recipe['bundle']}`, seed {recipe['seed']}.",
+        f"# {recipe.title}",
+        f"Dataset `{recipe.name}` {recipe.version}: {comparison.volumes_text(count)} of "
+        f"{' x '.join(map(str, recipe.volume.shape))} voxels of {sweep.voxel_size_nm:g} nm, "
+        f"bundle `{recipe.bundle}`, seed {recipe.seed}.",
         "## Theory, this run and the paper" if sweep.is_published else "## Theory and this run",
         comparison.comparison_table(rows),
         *said,

@@ -1,15 +1,14 @@
-"""Build the report of a store: figures, tables, and one page that shows them."""
+"""What is asked of a finished store, whatever its kind: a report, or an item as a file."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from nmcdist.datasets.files import naming
-from nmcdist.datasets.particles import is_particle_store
 from nmcdist.errors import InputError, NmcdistError, StoreError
 from nmcdist.extras import need
-from nmcdist.inputs import folder_to_make, named_path
-from nmcdist.report.particles import report_particles
-from nmcdist.report.volumes import report_volumes
+from nmcdist.inputs import folder_to_make, local_path, named_path
+from nmcdist.products.registry import kind_of_store, recipe_of_store
 from nmcdist.wording import one_line
 
 RESOLUTIONS_NM = (80.0, 40.0, 20.0)
@@ -21,7 +20,7 @@ def build_report(
     voxel_sizes_nm: tuple[float, ...] = (),
     progress: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Write figures (PNG, SVG) and tables (CSV, Markdown) of a finished store, of volumes or of particles.
+    """Write figures (PNG, SVG) and tables (CSV, Markdown) of a finished store.
 
     Parameters
     ----------
@@ -52,19 +51,51 @@ def build_report(
     need("report", "a report")
     store = named_path(store, StoreError)
     folder = folder_to_make(out_dir) if out_dir else store.with_name(store.stem + "-report")
-    is_of_particles = is_particle_store(store)
-    if is_of_particles and voxel_sizes_nm:
-        raise InputError(f"{store}: holds particles, expected volumes for a study of resolution")
+    kind, recipe = kind_of_store(store), recipe_of_store(store)
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_symlink():
             raise InputError(f"{path}: is a link, expected a file of an earlier report; remove it")
     try:
         with naming(folder):
-            if is_of_particles:
-                return report_particles(store, folder)
-            return report_volumes(store, folder, voxel_sizes_nm, progress)
+            return kind.report(store, recipe, folder, voxel_sizes_nm=voxel_sizes_nm, progress=progress)
     except NmcdistError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         what = f"{type(error).__name__}: {one_line(error)}"
         raise StoreError(f"{store}: does not hold what its recipe calls for ({what})") from error
+
+
+def export_item(
+    store: str | Path, item: int, file_format: str, target: str | Path | None = None, **options: Any
+) -> Path:
+    """Write one item of a finished store to a file (or a folder of files), whole or not at all.
+
+    Parameters
+    ----------
+    store : str or Path
+    item : int
+        Which sample.
+    file_format : str
+        One that the kind of the store has; see :mod:`nmcdist.datasets.export`.
+    target : str or Path, optional
+        Default: a name made of the dataset, the item and the format, in the current folder.
+    **options
+        As the format takes them: `voxel_size_nm`, `label`, `smoothing`, `elements`; `overwrite`, whether what is there
+        may be replaced.
+
+    Returns
+    -------
+    Path
+        What was written.
+
+    Raises
+    ------
+    InputError
+        If the format is unknown, an option does not go with it, or the target exists already.
+    PlanError
+        If the voxels of the item do not fit in memory.
+    StoreError
+        If the store has no such item, it is damaged, or the target cannot be written.
+    """
+    store, target = local_path(store), None if target is None else local_path(target)
+    return kind_of_store(store).export(store, item, file_format, target, **options)

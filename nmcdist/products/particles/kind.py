@@ -1,0 +1,59 @@
+"""Datasets of particles, each an analytic record (kind "particles")."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nmcdist.bundle import Bundle
+from nmcdist.datasets.particles import RECORD_ITEMS, RECORD_ROWS
+from nmcdist.errors import InputError
+from nmcdist.products.kind import Kind, Partials, Site
+from nmcdist.products.particles.make import join_batches, make_batch
+from nmcdist.products.particles.plan import ParticlePlan, ParticleTask, plan_particles
+from nmcdist.products.particles.recipe import ParticleRecipe
+from nmcdist.products.plan import Job, Made
+from nmcdist.products.registry import register
+
+
+class Particles(Kind):
+    """Particles in batches: a task makes one."""
+
+    name = "particles"
+    recipe = ParticleRecipe
+    own_field = "particles"
+
+    def plan(self, recipe: ParticleRecipe, bundle: Bundle, site: Site) -> ParticlePlan:
+        """Work out a run; see :meth:`Kind.plan`."""
+        return plan_particles(recipe, bundle, site)
+
+    def make(self, job: Job, bundle: Bundle | None, task: ParticleTask, seconds: dict[str, float]) -> Made:
+        """Make and write a batch; see :meth:`Kind.make`."""
+        return make_batch(job, bundle, task, seconds)
+
+    def join(self, plan: ParticlePlan, store: Path, partials: Partials) -> set[str]:
+        """Write the statistics of the whole run from those of its batches."""
+        return join_batches(plan, store)
+
+    def sources(self, recipe: ParticleRecipe) -> tuple[str, ...]:
+        """Return the variables that hold the records."""
+        return (*RECORD_ITEMS, *RECORD_ROWS)
+
+    def export(self, store: Path, item: int, file_format: str, target: Path | None, **options: Any) -> Path:
+        """Render a particle from its record into a file, or write the table of its grains."""
+        from nmcdist.datasets.items import export_item
+
+        return export_item(store, item, file_format, target, **options)
+
+    def report(
+        self, store: Path, recipe: ParticleRecipe, folder: Path, *, voxel_sizes_nm: tuple[float, ...] = (),
+        progress: Callable[[str], None] = lambda line: None,
+    ) -> Path:  # fmt: skip
+        """Write the report of a collection: sizes, shapes, grains, sections."""
+        from nmcdist.products.particles.report import report_particles
+
+        if voxel_sizes_nm:
+            raise InputError(f"{store}: holds particles, expected volumes for a study of resolution")
+        return report_particles(store, recipe, folder)
+
+
+register(Particles())

@@ -1,0 +1,195 @@
+"""Plans of runs that make particles: batches, and how large what they make gets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+import numpy as np
+
+from nmcdist.bundle import Bundle
+from nmcdist.clusters.resources import resources_for
+from nmcdist.datasets.layout import ROW, SAMPLE, Variable
+from nmcdist.errors import RecipeError
+from nmcdist.models.particle import ParticleModel
+from nmcdist.products.attributes import fingerprint
+from nmcdist.products.kind import Site
+from nmcdist.products.memory import USABLE
+from nmcdist.products.particles.layout import label_shape, particle_layout
+from nmcdist.products.particles.memory import particle_task_need
+from nmcdist.products.particles.recipe import ParticleRecipe
+from nmcdist.products.particles.sizes import CHUNK_ROWS, Sizes, sizes_of
+from nmcdist.products.plan import Plan, Task, Tasks
+
+STORED_PER_ROW = 36.0  # bytes of a grain's record after compression
+STORED_PER_MEASURED_ROW = 75.0  # of a grain that is measured too
+STORED_PER_ITEM = 1500.0  # shell and descriptors
+STORED_PER_LABEL = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParticleTask(Task):
+    """A batch of particles.
+
+    Attributes
+    ----------
+    stop : int
+        The item after the last of the batch, which begins with `sample`.
+    place : int
+        Number of the batch.
+    """
+
+    stop: int
+    place: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParticlePlan(Plan):
+    """A run that makes particles.
+
+    Attributes
+    ----------
+    sizes : Sizes
+    """
+
+    recipe: ParticleRecipe
+    tasks: Sequence[ParticleTask] = field(repr=False)
+    sizes: Sizes = field(repr=False)
+
+    def share(self, number: int) -> float:
+        """Return what part of the whole run's work a batch is: that of the volume around its particles."""
+        if not self.is_exact:
+            return super().share(number)
+        task, volumes = self.tasks[number], self.sizes.radii_nm**3
+        return float(volumes[task.sample : task.stop].sum() / volumes.sum())
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all shells were drawn, so that the layout is that of the store."""
+        return self.sizes.drawn == self.recipe.samples
+
+    @property
+    def task_text(self) -> str:
+        """Particles of a task."""
+        return f"{self.recipe.particles.batch} particles"
+
+    @property
+    def smaller_text(self) -> str:
+        """The settings that make a task smaller."""
+        return "a smaller particles.batch, or larger voxels in descriptors and labels"
+
+    def facts(self) -> dict[str, str]:
+        """Return what the summary says of particles, by heading."""
+        recipe, sizes = self.recipe, self.sizes
+        tables = [v for v in self.layout.variables if v.dims[0] == ROW]
+        volumes = [v for v in self.layout.variables if v.dims[0] == SAMPLE and v.shards]
+        return {
+            "items": f"{recipe.samples} particles in batches of {recipe.particles.batch}",
+            "grains": f"about {sizes.likely_rows:.2g} rows in {len(tables)} columns, "
+            f"files of {sizes.capacity} rows in chunks of {CHUNK_ROWS}",
+            "measured": "shells only"
+            if recipe.descriptors is None
+            else f"shells, grains at {recipe.descriptors.voxel_size_nm:g} nm, sections at "
+            f"{recipe.descriptors.pixel_size_nm:g} nm",
+            "labels": "; ".join(f"{v.name}: {' x '.join(map(str, v.shape[1:]))} voxels" for v in volumes)
+            or "none; the records render at any voxel size",
+            "largest": f"a particle within {sizes.largest_nm / 1000:.1f} um of its centre",
+            **({} if self.is_exact else {"estimated": self._estimated}),
+        }
+
+    @property
+    def _estimated(self) -> str:
+        return (
+            f"sizes, rows and memory from {self.sizes.drawn:,} of {self.recipe.samples:,} shells; a run draws all first"
+        )
+
+
+def plan_particles(recipe: ParticleRecipe, bundle: Bundle, site: Site) -> ParticlePlan:
+    """Work out a run that makes particles; their shells are drawn to know how large they get.
+
+    Parameters
+    ----------
+    recipe : ParticleRecipe
+    bundle : Bundle
+    site : Site
+        Its `effort` says of how many shells, see :func:`nmcdist.products.particles.sizes.sizes_of`.
+
+    Raises
+    ------
+    BundleError
+        If the bundle has no marker law.
+    RecipeError
+        If a voxel size is larger than a particle.
+    """
+    model = ParticleModel.from_bundle(bundle)
+    _check_voxel_sizes(recipe, bundle)
+    sizes = sizes_of(recipe, bundle, site.effort)
+    layout = particle_layout(recipe, bundle, sizes)
+    need = particle_task_need(
+        rows=int(sizes.most_rows.max()),
+        measured_voxels=_measured_voxels(recipe, sizes),
+        stored_voxels=max((prod(label_shape(sizes, size)) for size in recipe.labels.voxel_sizes_nm), default=0),
+        section_pixels=_section_pixels(recipe, sizes),
+        evaluated_points=(2 * sizes.largest_nm / model.step_nm) ** 3,
+    )
+    return ParticlePlan(
+        recipe=recipe,
+        bundle_name=bundle.name,
+        bundle_hash=bundle.content_hash,
+        out=site.out,
+        layout=layout,
+        tasks=_tasks(recipe, layout.variables),
+        resources=resources_for(site.deployment, site.machine, recipe.batches, lambda threads: need / USABLE),
+        machine=site.machine,
+        on_this_machine=site.deployment.kind == "local",
+        task_bytes=need,
+        stored_bytes=_stored_bytes(recipe, sizes, layout.variables),
+        fingerprint=fingerprint(recipe, bundle.content_hash),
+        sizes=sizes,
+    )
+
+
+def _check_voxel_sizes(recipe: ParticleRecipe, bundle: Bundle) -> None:
+    """Refuse voxels that the smallest shells would not hold: the recipe's count decides how small they get."""
+    smallest = 2 * (3 * bundle.parameters.shell_minimum_volume_nm3 / (4 * np.pi)) ** (1 / 3)
+    asked: Mapping[str, tuple[float, ...]] = {
+        "descriptors.voxel_size_nm": () if recipe.descriptors is None else (recipe.descriptors.voxel_size_nm,),
+        "descriptors.pixel_size_nm": () if recipe.descriptors is None else (recipe.descriptors.pixel_size_nm,),
+        "labels.voxel_sizes_nm": recipe.labels.voxel_sizes_nm,
+    }
+    for name, sizes in asked.items():
+        if any(size > smallest for size in sizes):
+            raise RecipeError(f"{name}: found {max(sizes):g}, expected at most the smallest particle's {smallest:g} nm")
+
+
+def _measured_voxels(recipe: ParticleRecipe, sizes: Sizes) -> int:
+    if recipe.descriptors is None:
+        return 0
+    return prod(label_shape(sizes, recipe.descriptors.voxel_size_nm))
+
+
+def _section_pixels(recipe: ParticleRecipe, sizes: Sizes) -> int:
+    if recipe.descriptors is None:
+        return 0
+    return label_shape(sizes, recipe.descriptors.pixel_size_nm)[0] ** 2
+
+
+def _stored_bytes(recipe: ParticleRecipe, sizes: Sizes, variables: tuple[Variable, ...]) -> int:
+    per_row = STORED_PER_ROW if recipe.descriptors is None else STORED_PER_MEASURED_ROW
+    voxels = sum(prod(v.shape) for v in variables if v.dims[0] == SAMPLE and v.shards)
+    return int(per_row * sizes.likely_rows + STORED_PER_ITEM * recipe.samples + STORED_PER_LABEL * voxels)
+
+
+def _tasks(recipe: ParticleRecipe, variables: tuple[Variable, ...]) -> Tasks[ParticleTask]:
+    own = [v for v in variables if not (v.dims[0] == SAMPLE and v.shards)]
+    volumes = [v for v in variables if v.dims[0] == SAMPLE and v.shards]
+
+    def task(place: int) -> ParticleTask:
+        start = place * recipe.particles.batch
+        stop = min(start + recipe.particles.batch, recipe.samples)
+        tables = (name for v in own for name in v.files(place))
+        labels = (name for v in volumes for item in range(start, stop) for name in v.files(item))
+        return ParticleTask(
+            name=f"batch-{place:06d}", sample=start, files=(*tables, *labels), stop=stop, place=place
+        )  # fmt: skip
+
+    return Tasks(recipe.batches, task)

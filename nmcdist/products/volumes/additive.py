@@ -1,0 +1,198 @@
+"""Label volumes of the additive phase: how they are drawn, described and laid out (kind "volumes")."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from nmcdist.bundle import Bundle, CbaParameters
+from nmcdist.datasets.layout import Box, Coordinate, Shape
+from nmcdist.errors import RecipeError
+from nmcdist.faults import KEYS
+from nmcdist.products.kind import Site
+from nmcdist.products.recipe import Axes, Frozen, Nanometres
+from nmcdist.products.registry import register
+from nmcdist.products.volumes.kind import VolumeKind
+from nmcdist.products.volumes.layout import by_level
+from nmcdist.products.volumes.plan import VolumePlan
+from nmcdist.products.volumes.recipe import Levels, VolumeRecipe
+from nmcdist.products.volumes.sweep import parameter_coordinate, swept_parameters
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+MODEL = "cba"
+GRAPHITE_FRACTION = "graphite_fraction"
+MOST_LAGS = 1000  # voxels: the lattice vectors, of which there are as many as the cube of it, are gone through
+
+# Bytes per voxel, measured as peak resident memory of tasks of 96^3 to 320^3 voxels of 20 and 80 nm, rounded up by a
+# fifth or more.
+DESCRIBE_BLOCK = 20.0  # masks, configurations and spectra of the pair counts
+DESCRIBE_WHOLE = 25.0  # distance transforms, sorted voxels and path lengths
+DESCRIBE_TRANSPORT = 45.0  # the multigrid solver
+
+
+class DescriptorSpec(Frozen):
+    """Which descriptors are computed, and how far their curves go."""
+
+    max_lag_nm: Nanometres = 3000.0
+    max_radius_nm: Nanometres = 1500.0
+    axes: Axes = ("z", "y", "x")
+    transport: bool = True
+
+
+class AdditiveRecipe(VolumeRecipe):
+    """A dataset of label volumes of the additive phase: 0 pore, 1 carbon black and binder, 2 graphite.
+
+    Attributes
+    ----------
+    sweep : dict
+        One bundle parameter, or "graphite_fraction", with the values it takes; empty for the bundle as it is.
+    descriptors : DescriptorSpec or None
+        None for volumes without descriptors.
+    """
+
+    kind: Literal["volumes"] = "volumes"
+    sweep: dict[str, Levels] = Field(
+        default={}, json_schema_extra={KEYS: [GRAPHITE_FRACTION, *CbaParameters.model_fields]}
+    )
+    descriptors: DescriptorSpec | None = DescriptorSpec()
+
+    @field_validator("sweep")
+    @classmethod
+    def _fractions_are_possible(cls, sweep: dict[str, Levels]) -> dict[str, Levels]:
+        outside = [v for v in sweep.get(GRAPHITE_FRACTION, ()) if not 0 < v < 1]
+        if outside:
+            raise ValueError(f"{GRAPHITE_FRACTION}: found {outside}, expected numbers in (0, 1)")
+        return sweep
+
+
+class Additive(VolumeKind):
+    """The additive phase, drawn window by window from one endless realisation."""
+
+    name = "volumes"
+    recipe = AdditiveRecipe
+    own_field = "volume"
+    phases = ("pore", "carbon_binder", "graphite")
+    divisible: ClassVar[bool] = True
+
+    def plan(self, recipe: AdditiveRecipe, bundle: Bundle, site: Site) -> VolumePlan:
+        """Work out a run; two-point functions of more lags than can be counted are refused."""
+        bundle.parameters_of(MODEL)
+        _check_lags(recipe)
+        return super().plan(recipe, bundle, site)
+
+    def draw(self, bundle: Bundle, recipe: AdditiveRecipe, item: int, window: Box) -> np.ndarray:
+        """Draw a window of an item."""
+        from nmcdist.models.cba import generate_cba
+
+        (z, y, x) = window
+        shape, origin = (z[1] - z[0], y[1] - y[0], x[1] - x[0]), (z[0], y[0], x[0])
+        return generate_cba(bundle, shape, recipe.volume.voxel_size_nm, seed=recipe.seed, index=item, origin=origin)
+
+    def draw_bytes(self, recipe: AdditiveRecipe, bundle: Bundle, window: Shape, threads: int) -> float:
+        """Return the bytes that germs and noise of a window take."""
+        from nmcdist.models.cba import draw_bytes
+
+        return draw_bytes(bundle.parameters_of(MODEL), window, recipe.volume.voxel_size_nm, threads)
+
+    def describe(self, recipe: AdditiveRecipe, volume: np.ndarray) -> dict[str, np.ndarray]:
+        """Return every descriptor of a whole volume, by name."""
+        from nmcdist.descriptors.cba import describe_cba
+
+        return _values(describe_cba(volume, recipe.volume.voxel_size_nm, **_options(recipe)))
+
+    def empty(self, recipe: AdditiveRecipe, *, by_blocks: bool) -> "xr.Dataset":
+        """Return the descriptors without values."""
+        from nmcdist.descriptors.cba import descriptor_layout
+
+        volume = recipe.volume
+        return descriptor_layout(volume.shape, volume.voxel_size_nm, **_options(recipe), blockwise_only=by_blocks)
+
+    def halo(self, recipe: AdditiveRecipe) -> int:
+        """Return how many voxels around a block its descriptors look at."""
+        from nmcdist.descriptors.cba import halo_voxels
+
+        return 0 if recipe.descriptors is None else halo_voxels(self.empty(recipe, by_blocks=True))
+
+    def describe_block(
+        self, recipe: AdditiveRecipe, window: np.ndarray, core: tuple[slice, ...]
+    ) -> dict[str, np.ndarray]:
+        """Return what a block adds to the descriptors of its volume."""
+        from nmcdist.descriptors.cba import block_partials
+
+        return block_partials(window, core, self.empty(recipe, by_blocks=True))
+
+    def describe_from_blocks(self, recipe: AdditiveRecipe, partials: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the descriptors of a volume from the sum of what its blocks add."""
+        from nmcdist.descriptors.cba import describe_from_partials
+
+        return _values(
+            describe_from_partials(partials, self.empty(recipe, by_blocks=True), recipe.volume.voxel_size_nm)
+        )
+
+    def describe_bytes(self, recipe: AdditiveRecipe, *, by_blocks: bool) -> float:
+        """Return the bytes per voxel of the window that describing takes."""
+        if recipe.descriptors is None:
+            return 0.0
+        if by_blocks:
+            return DESCRIBE_BLOCK
+        return max(DESCRIBE_TRANSPORT, DESCRIBE_WHOLE) if recipe.descriptors.transport else DESCRIBE_WHOLE
+
+    def changes(self, recipe: AdditiveRecipe, bundle: Bundle) -> list[dict[str, float]]:
+        """Return, for each level of the sweep, the bundle parameters that it sets."""
+        from nmcdist.models.theory import intensity_for_graphite_fraction
+
+        parameters = bundle.parameters_of(MODEL)
+        of_fraction = {
+            GRAPHITE_FRACTION: lambda value: {"lambda_X_per_nm3": intensity_for_graphite_fraction(parameters, value)}
+        }
+        return swept_parameters(recipe, bundle, of_fraction)
+
+    def coordinates(self, recipe: AdditiveRecipe, levels: Sequence[Bundle]) -> tuple[Coordinate, ...]:
+        """Return graphite intensity and fraction, and the swept parameter."""
+        from nmcdist.models.theory import graphite_fraction
+
+        names = {"lambda_X_per_nm3"} | ({recipe.swept} if recipe.swept else set()) - {GRAPHITE_FRACTION}
+        fractions = [graphite_fraction(level.parameters_of(MODEL)) for level in levels]
+        attrs = {"units": "1", "long_name": "volume fraction of graphite by theory, V1"}
+        return (
+            *(parameter_coordinate(name, recipe, levels) for name in sorted(names)),
+            by_level(GRAPHITE_FRACTION, fractions, recipe, attrs),
+        )
+
+    def report(
+        self, store: Path, recipe: AdditiveRecipe, folder: Path, *, voxel_sizes_nm: tuple[float, ...] = (),
+        progress: Callable[[str], None] = lambda line: None,
+    ) -> Path:  # fmt: skip
+        """Write the report of a sweep: structure against property, theory and paper beside."""
+        from nmcdist.products.volumes.report import report_volumes
+
+        return report_volumes(store, recipe, folder, voxel_sizes_nm, progress)
+
+
+def _options(recipe: AdditiveRecipe) -> dict[str, Any]:
+    assert recipe.descriptors is not None
+    return recipe.descriptors.model_dump()
+
+
+def _values(dataset: "xr.Dataset") -> dict[str, np.ndarray]:
+    return {str(name): np.asarray(variable.values) for name, variable in dataset.data_vars.items()}
+
+
+def _check_lags(recipe: AdditiveRecipe) -> None:
+    """Refuse two-point functions of more lags than can be counted."""
+    if recipe.descriptors is None:
+        return
+    voxel = recipe.volume.voxel_size_nm
+    lags = min(recipe.descriptors.max_lag_nm, min(recipe.volume.shape) * voxel / 2) / voxel
+    if lags > MOST_LAGS:
+        raise RecipeError(
+            f"descriptors.max_lag_nm: found {recipe.descriptors.max_lag_nm:g} nm, which is {lags:.0f} voxels of "
+            f"{voxel:g} nm, expected at most {MOST_LAGS} voxels"
+        )
+
+
+register(Additive())

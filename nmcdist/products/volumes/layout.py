@@ -1,0 +1,115 @@
+"""The store that a recipe of volumes calls for: the volumes, their descriptors, what is known of them beforehand."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nmcdist.bundle import Bundle
+from nmcdist.datasets.layout import SAMPLE, Coordinate, Layout, Variable, descriptor_variable, volume_variable
+from nmcdist.products.attributes import store_attrs
+from nmcdist.products.volumes.recipe import VolumeRecipe
+
+if TYPE_CHECKING:
+    from nmcdist.products.volumes.kind import VolumeKind
+
+
+def volume_of(kind: "VolumeKind", recipe: VolumeRecipe) -> Variable:
+    """Return how the volumes of a recipe are cut into shards and chunks."""
+    attrs = {
+        "units": "1",
+        "long_name": "phase labels",
+        "flag_values": list(range(len(kind.phases))),
+        "flag_meanings": " ".join(kind.phases),
+        "comment": "255: not known, as the file is missing",
+        "voxel_size_nm": recipe.volume.voxel_size_nm,
+    }
+    storage = recipe.storage
+    return volume_variable(recipe.samples, recipe.volume.shape, storage.chunk, storage.shard, attrs)
+
+
+def store_layout(
+    kind: "VolumeKind", recipe: VolumeRecipe, bundle: Bundle, levels: Sequence[Bundle], *, by_blocks: bool
+) -> Layout:
+    """Return the layout of the store of a recipe.
+
+    Parameters
+    ----------
+    kind : VolumeKind
+    recipe : VolumeRecipe
+    bundle : Bundle
+    levels : sequence of Bundle
+        The bundle at each value of the swept parameter.
+    by_blocks : bool
+        Whether volumes are made in blocks, and so lack the descriptors that need them whole.
+    """
+    descriptors, axes = descriptor_variables(kind, recipe, by_blocks=by_blocks)
+    volumes = (volume_of(kind, recipe),) if recipe.storage.volumes else ()
+    coordinates = (
+        *_sample_coordinates(recipe),
+        *kind.coordinates(recipe, levels),
+        *(_voxel_centres(recipe, volumes[0]) if volumes else ()),
+        *axes,
+    )
+    attrs = store_attrs(recipe, bundle, coordinates, by_blocks=by_blocks)
+    if by_blocks:
+        whole, _ = descriptor_variables(kind, recipe, by_blocks=False)
+        kept = {v.name for v in descriptors}
+        attrs["descriptors_left_out"] = [v.name for v in whole if v.name not in kept]
+    return Layout(recipe.samples, (*volumes, *descriptors), coordinates, attrs)
+
+
+def descriptor_variables(
+    kind: "VolumeKind", recipe: VolumeRecipe, *, by_blocks: bool
+) -> tuple[tuple[Variable, ...], tuple[Coordinate, ...]]:
+    """Return the descriptor variables of a store and the coordinates that their dimensions have.
+
+    Raises
+    ------
+    InputError
+        If an option is impossible.
+    """
+    if recipe.descriptors is None:
+        return (), ()
+    empty = kind.empty(recipe, by_blocks=by_blocks)
+    variables = tuple(
+        descriptor_variable(str(name), recipe.samples, [str(d) for d in v.dims], v.shape, v.dtype, v.attrs)
+        for name, v in empty.data_vars.items()
+    )
+    coordinates = tuple(
+        Coordinate(str(name), tuple(map(str, c.dims)), c.values, dict(c.attrs)) for name, c in empty.coords.items()
+    )
+    return variables, coordinates
+
+
+def by_level(name: str, values: Sequence[float], recipe: VolumeRecipe, attrs: Any) -> Coordinate:
+    """Return a coordinate of the samples that has one value at each level of the sweep."""
+    return Coordinate(name, (SAMPLE,), np.repeat(np.array(values, dtype=float), recipe.realisations), attrs)
+
+
+def _sample_coordinates(recipe: VolumeRecipe) -> tuple[Coordinate, ...]:
+    samples = np.arange(recipe.samples, dtype=np.int64)
+    seeds = np.full(recipe.samples, recipe.seed, dtype=np.uint64)
+    about = {
+        SAMPLE: (samples, "item, which is also the index of its random streams"),
+        "seed": (seeds, "seed of the random streams"),
+        "level": (samples // recipe.realisations, "number of the value that the swept parameter takes"),
+        "realisation": (samples % recipe.realisations, "number of the realisation at this level"),
+    }
+    return tuple(
+        Coordinate(name, (SAMPLE,), values, {"units": "1", "long_name": text}) for name, (values, text) in about.items()
+    )
+
+
+def _voxel_centres(recipe: VolumeRecipe, volume: Variable) -> tuple[Coordinate, ...]:
+    step = recipe.volume.voxel_size_nm
+    return tuple(
+        Coordinate(
+            f"{axis}_nm",
+            (axis,),
+            (np.arange(n) + 0.5) * step,
+            {"units": "nm", "long_name": f"voxel centre along {axis}"},
+            chunk,
+        )
+        for axis, n, chunk in zip("zyx", recipe.volume.shape, volume.file_shape[1:], strict=True)
+    )

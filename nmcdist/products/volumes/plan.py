@@ -1,0 +1,255 @@
+"""Plans of runs that make volumes: whole where they fit in a worker's memory, else in blocks of whole shards."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from nmcdist.bundle import Bundle
+from nmcdist.clusters.resources import resources_for
+from nmcdist.datasets.files import readable_bytes
+from nmcdist.datasets.layout import VOLUME, Box, Shape, Variable, boxes_of, files_in_box
+from nmcdist.errors import RecipeError
+from nmcdist.products.attributes import fingerprint
+from nmcdist.products.kind import Site
+from nmcdist.products.memory import USABLE
+from nmcdist.products.plan import Plan, Task, Tasks
+from nmcdist.products.recipe import MOST_ITEMS
+from nmcdist.products.volumes.layout import store_layout, volume_of
+from nmcdist.products.volumes.memory import task_need
+from nmcdist.products.volumes.recipe import VolumeRecipe
+
+if TYPE_CHECKING:
+    from nmcdist.products.volumes.kind import VolumeKind
+
+STORED_PER_VOXEL = 0.25  # bytes after compression, at most: 0.06 at voxels of 10 nm, 0.23 at 160 nm
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeTask(Task):
+    """A volume, or a block of one.
+
+    Attributes
+    ----------
+    changes : Mapping of str to float
+        Bundle parameters that the sweep sets.
+    box : Box
+        Voxels that it writes: whole shards.
+    window : Box
+        Voxels that it draws: the box with the halo that its descriptors look at.
+    is_block : bool
+        Whether it is only a part of its volume.
+    """
+
+    changes: Mapping[str, float]
+    box: Box
+    window: Box
+    is_block: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumePlan(Plan):
+    """A run that makes volumes.
+
+    Attributes
+    ----------
+    block : tuple of int
+        Voxels of what one task makes; the volume's shape where volumes are made whole.
+    left_out : tuple of str
+        Descriptors that volumes made in blocks do not get.
+    drawn_bytes : int
+        Memory that drawing takes besides the voxels of a task.
+    """
+
+    recipe: VolumeRecipe
+    tasks: Sequence[VolumeTask] = dataclasses.field(repr=False)
+    block: Shape
+    left_out: tuple[str, ...]
+    drawn_bytes: int
+
+    @property
+    def by_blocks(self) -> bool:
+        """Whether volumes are made in blocks."""
+        return self.block != self.recipe.volume.shape
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The block, so that a run that is resumed elsewhere is cut in the same way."""
+        return {"block": list(self.block)}
+
+    @property
+    def has_partials(self) -> bool:
+        """Whether receipts hold what blocks add to the descriptors of their volume."""
+        return self.by_blocks and self.recipe.descriptors is not None
+
+    @property
+    def task_text(self) -> str:
+        """Voxels of a task."""
+        return f"{_x(self.block)} voxels"
+
+    @property
+    def cut_text(self) -> str:
+        """That volumes are made in blocks."""
+        return " even block by block" if self.by_blocks else ""
+
+    @property
+    def smaller_text(self) -> str:
+        """The setting that bounds a block from below, or what makes any block large."""
+        if self.drawn_bytes > self.task_bytes / 2:
+            return (
+                f"other parameters: germs and noise alone need {readable_bytes(self.drawn_bytes)} "
+                "(are lengths in nm and intensities in nm^-3?)"
+            )
+        return "smaller storage.shard"
+
+    def facts(self) -> dict[str, str]:
+        """Return what the summary says of volumes, by heading."""
+        recipe, volume = self.recipe, self.layout.variable(VOLUME)
+        how = f"in blocks of {_x(self.block)} voxels" if self.by_blocks else "whole"
+        levels = f"{len(recipe.levels)} values of {recipe.swept}" if recipe.swept else "no sweep"
+        facts = {
+            "items": f"{recipe.samples} = {levels} x {recipe.realisations} realisations",
+            "volumes": f"{_x(recipe.volume.shape)} voxels of {recipe.volume.voxel_size_nm:g} nm, made {how}",
+            "volume files": "none (storage.volumes is false)"
+            if volume is None
+            else f"shards of {_x(volume.file_shape[1:])}, chunks of {_x(volume.chunks[1:])}",
+            "voxel bytes": readable_bytes(recipe.samples * prod(recipe.volume.shape)),
+            "descriptors": ", ".join(v.name for v in self.layout.descriptors) or "none",
+        }
+        if self.left_out:
+            facts["left out"] = f"{', '.join(self.left_out)} (they need a whole volume in memory)"
+        return facts
+
+
+def plan_volumes(kind: "VolumeKind", recipe: VolumeRecipe, bundle: Bundle, site: Site) -> VolumePlan:
+    """Work out a run that makes volumes of a kind; arguments and errors as in :meth:`nmcdist.products.kind.Kind.plan`.
+
+    The block of an earlier run of the recipe is used again if it fits.
+    """
+    shape = recipe.volume.shape
+    changes = kind.changes(recipe, bundle)
+    levels = [bundle.with_parameters(**change) for change in changes]
+    volume, halo = volume_of(kind, recipe), kind.halo(recipe)
+
+    def drawn(block: Shape, threads: int) -> float:
+        window = _window_of(block, halo, shape)
+        return max(kind.draw_bytes(recipe, level, window, threads) for level in levels) if site.draws else 0.0
+
+    def need(block: Shape, threads: int) -> int:
+        described = kind.describe_bytes(recipe, by_blocks=block != shape)
+        return task_need(block, _window_of(block, halo, shape), described=described, drawn=drawn(block, threads))
+
+    resources = resources_for(
+        site.deployment, site.machine, recipe.samples, lambda threads: need(shape, threads) / USABLE
+    )  # fmt: skip
+    usable = USABLE * resources.memory
+    block = _recorded_block(site.settings)
+    if block is None or need(block, resources.threads) > usable:
+        block = _fitting_block(shape, volume, lambda b: not kind.divisible or need(b, resources.threads) <= usable)
+    _check_tasks(recipe, block)
+    by_blocks = block != shape
+    layout = store_layout(kind, recipe, bundle, levels, by_blocks=by_blocks)
+    return VolumePlan(
+        recipe=recipe,
+        bundle_name=bundle.name,
+        bundle_hash=bundle.content_hash,
+        out=site.out,
+        layout=layout,
+        tasks=_tasks(recipe, changes, block, halo, layout.variables),
+        block=block,
+        left_out=tuple(layout.attrs.get("descriptors_left_out", ())),
+        resources=resources,
+        machine=site.machine,
+        on_this_machine=site.deployment.kind == "local",
+        task_bytes=need(block, resources.threads),
+        drawn_bytes=int(drawn(block, resources.threads)),
+        stored_bytes=_stored_bytes(recipe, layout.descriptors),
+        fingerprint=fingerprint(recipe, bundle.content_hash, by_blocks=by_blocks),
+    )
+
+
+def _check_tasks(recipe: VolumeRecipe, block: Shape) -> None:
+    tasks = recipe.samples * prod(-(-n // b) for n, b in zip(recipe.volume.shape, block, strict=True))
+    if tasks > MOST_ITEMS:
+        raise RecipeError(
+            f"volume.shape: found {_x(recipe.volume.shape)} voxels, which is {tasks:.3g} tasks of {_x(block)} voxels "
+            f"in all, expected at most {MOST_ITEMS:.0e} tasks"
+        )
+
+
+def _window_of(block: Shape, halo: int, shape: Shape) -> Shape:
+    """Return the voxels that a block's task draws: a whole volume has no halo."""
+    (z, y, x) = (min(b + 2 * halo, n) for b, n in zip(block, shape, strict=True))
+    return (z, y, x) if block != shape else block
+
+
+def _recorded_block(settings: Mapping[str, Any]) -> Shape | None:
+    """Return what a task made in the run before, so that its receipts count on another cluster too."""
+    block = settings.get("block")
+    if isinstance(block, list) and len(block) == 3 and all(isinstance(n, int) for n in block):
+        return block[0], block[1], block[2]
+    return None
+
+
+def _stored_bytes(recipe: VolumeRecipe, descriptors: Sequence[Variable]) -> int:
+    volumes = recipe.samples * prod(recipe.volume.shape) * STORED_PER_VOXEL if recipe.storage.volumes else 0
+    return int(volumes + sum(8 * prod(v.shape) + 50 * v.shape[0] for v in descriptors))
+
+
+def _fitting_block(shape: Shape, volume: Variable, fits: Callable[[Shape], bool]) -> Shape:
+    """Halve the volume along its longest axis, by whole shards, until it fits or is one shard."""
+    block = shape
+    shard = volume.file_shape[1:]
+    while not fits(block):
+        counts = [-(-b // s) for b, s in zip(block, shard, strict=True)]
+        if max(counts) == 1:
+            break
+        axis = counts.index(max(counts))
+        cut = list(block)
+        cut[axis] = -(-counts[axis] // 2) * shard[axis]
+        block = (cut[0], cut[1], cut[2])
+    return block
+
+
+def _tasks(
+    recipe: VolumeRecipe, changes: Sequence[Mapping[str, float]], block: Shape, halo: int,
+    variables: tuple[Variable, ...],
+) -> Tasks[VolumeTask]:  # fmt: skip
+    shape = recipe.volume.shape
+    boxes = boxes_of(shape, block)
+    windows = [_widened(box, halo, shape) for box in boxes]
+
+    def task(place: int) -> VolumeTask:
+        sample, number = divmod(place, len(boxes))
+        return VolumeTask(
+            name=f"item-{sample:06d}" + (f"-block-{number:04d}" if len(boxes) > 1 else ""),
+            sample=sample,
+            files=tuple(_owned_files(variables, sample, boxes[number], is_block=len(boxes) > 1)),
+            changes=changes[recipe.level_of(sample)],
+            box=boxes[number],
+            window=windows[number],
+            is_block=len(boxes) > 1,
+        )
+
+    return Tasks(recipe.samples * len(boxes), task)
+
+
+def _owned_files(variables: tuple[Variable, ...], sample: int, box: Box, *, is_block: bool) -> list[str]:
+    """Return the files of the store that a task owns: whole shards, and its item's descriptors."""
+    files: list[str] = []
+    for variable in variables:
+        if variable.name == VOLUME:
+            files += files_in_box(variable, sample, box)
+        elif not is_block:
+            files += variable.files(sample)
+    return files
+
+
+def _widened(box: Box, halo: int, shape: Shape) -> Box:
+    (z, y, x) = ((max(a - halo, 0), min(b + halo, n)) for (a, b), n in zip(box, shape, strict=True))
+    return z, y, x
+
+
+def _x(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

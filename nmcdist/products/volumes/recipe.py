@@ -1,0 +1,88 @@
+"""Recipes of label volumes: how many, how large, what is swept, and how they are stored."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+
+from nmcdist.products.recipe import MOST_ITEMS, BaseRecipe, Frozen, Nanometres, Shape, as_tuple, each_once
+
+Levels = Annotated[
+    tuple[float, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=1000), AfterValidator(each_once)
+]
+
+
+class VolumeSpec(Frozen):
+    """Voxels of one volume along z, y, x, and their edge in nm."""
+
+    shape: Shape
+    voxel_size_nm: Nanometres
+
+
+class StorageSpec(Frozen):
+    """How volumes are stored: edge of a chunk and longest edge of a shard in voxels; or not at all."""
+
+    chunk: Annotated[int, Field(ge=8, le=512)] = 64
+    shard: Annotated[int, Field(ge=8, le=2048)] = 512
+    volumes: bool = True
+
+    @model_validator(mode="after")
+    def _chunk_fits_in_shard(self) -> "StorageSpec":
+        if self.shard < self.chunk:
+            raise ValueError(f"shard: found {self.shard}, expected at least chunk = {self.chunk}")
+        return self
+
+
+class VolumeRecipe(BaseRecipe):
+    """A dataset of label volumes; a kind of them gives `kind` a value, and `descriptors` a type.
+
+    Attributes
+    ----------
+    volume : VolumeSpec
+    sweep : dict
+        One parameter with the values it takes; empty for the bundle as it is.
+    realisations : int
+        Volumes for each value of the sweep.
+    descriptors : Frozen or None
+        What is measured; None for volumes without descriptors.
+    storage : StorageSpec
+    """
+
+    volume: VolumeSpec
+    sweep: dict[str, Levels] = Field(default={})
+    realisations: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = 1
+    descriptors: Any = None
+    storage: StorageSpec = StorageSpec()
+
+    @field_validator("sweep")
+    @classmethod
+    def _sweeps_one_parameter(cls, sweep: dict[str, Levels]) -> dict[str, Levels]:
+        if len(sweep) > 1:
+            raise ValueError(f"found {sorted(sweep)}, expected one parameter")
+        return sweep
+
+    @model_validator(mode="after")
+    def _stores_something(self) -> "VolumeRecipe":
+        if self.descriptors is None and not self.storage.volumes:
+            raise ValueError("storage.volumes: found false beside no descriptors, so nothing would be stored")
+        if self.samples > MOST_ITEMS:
+            raise ValueError(f"realisations: found {self.samples} items in all, expected at most {MOST_ITEMS}")
+        return self
+
+    @property
+    def levels(self) -> tuple[float | None, ...]:
+        """Values of the swept parameter; a single None where nothing is swept."""
+        return next(iter(self.sweep.values()), (None,))
+
+    @property
+    def swept(self) -> str | None:
+        """Name of the swept parameter."""
+        return next(iter(self.sweep), None)
+
+    @property
+    def samples(self) -> int:
+        """Number of volumes; item = level * realisations + realisation."""
+        return len(self.levels) * self.realisations
+
+    def level_of(self, item: int) -> int:
+        """Return the number of the value that the swept parameter takes in an item."""
+        return item // self.realisations

@@ -1,0 +1,52 @@
+"""What a sweep over a bundle's parameters comes to: the values that each level sets, and how a store tells them."""
+
+from collections.abc import Callable, Sequence
+
+from nmcdist.bundle import Bundle
+from nmcdist.datasets.layout import Coordinate
+from nmcdist.errors import BundleError, RecipeError
+from nmcdist.faults import proposal
+from nmcdist.products.volumes.layout import by_level
+from nmcdist.products.volumes.recipe import VolumeRecipe
+
+
+def swept_parameters(
+    recipe: VolumeRecipe, bundle: Bundle, derived: dict[str, Callable[[float], dict[str, float]]] | None = None
+) -> list[dict[str, float]]:
+    """Return, for each level of the sweep, the bundle parameters that it sets.
+
+    Parameters
+    ----------
+    recipe : VolumeRecipe
+    bundle : Bundle
+    derived : dict, optional
+        What else can be swept: name -> (value -> the bundle parameters that it stands for).
+
+    Raises
+    ------
+    RecipeError
+        If the swept parameter is unknown or takes an impossible value.
+    """
+    derived = derived or {}
+    name, known = recipe.swept, [*derived, *bundle.values]
+    if name is None:
+        return [{}]
+    if name not in known:
+        raise RecipeError(f"sweep.{name}: unknown parameter{proposal(name, known)}")
+    changes = []
+    for value in recipe.sweep[name]:
+        change = derived[name](value) if name in derived else {name: value}
+        try:
+            bundle.with_parameters(**change)
+        except BundleError as error:
+            raise RecipeError(f"sweep.{name}: {error}") from None
+        changes.append(change)
+    return changes
+
+
+def parameter_coordinate(name: str, recipe: VolumeRecipe, levels: Sequence[Bundle]) -> Coordinate:
+    """Return the values of a bundle parameter as a coordinate of the samples, with its unit and meaning."""
+    parameters = [level.parameters for level in levels]
+    about = type(parameters[0]).model_fields[name]
+    attrs = {"units": about.json_schema_extra["unit"], "long_name": about.description}
+    return by_level(name, [getattr(p, name) for p in parameters], recipe, attrs)

@@ -1,0 +1,93 @@
+"""Stores that are there: whether one is of a plan and whole, and how one that is damaged is opened again."""
+
+import json
+import stat
+from pathlib import Path
+
+from nmcdist.datasets.files import FileRecord, entries_below, files_below
+from nmcdist.datasets.folder import Folder
+from nmcdist.datasets.integrity import GROUP, MANIFEST, is_damaged, manifest_hash, read_manifest, refuse_links
+from nmcdist.datasets.store import read_attributes
+from nmcdist.errors import StoreError
+from nmcdist.products.plan import Plan
+from nmcdist.runs.journal import Journal, Receipt
+from nmcdist.runs.paths import Paths
+from nmcdist.runs.unfinished import begin, record_settings, refuse_stranger
+
+
+def is_there(plan: Plan, store: Path, journal: Journal) -> bool:
+    """Return whether the finished store is there, and is that of this plan."""
+    if not store.exists():
+        return False
+    try:
+        return read_attributes(store).get("fingerprint") == plan.fingerprint
+    except StoreError:
+        if not is_damaged(store, GROUP):
+            raise
+        return journal.settings().get("fingerprint") == plan.fingerprint
+
+
+def is_whole(plan: Plan, store: Path, journal: Journal) -> bool:
+    """Return whether a finished store needs nothing: all is there and as the manifest has it.
+
+    Receipts and the seal of this run, where they are there, must say the same; a store that came without them is
+    whole too.
+    """
+    try:
+        manifest, attributes = read_manifest(store), read_attributes(store)
+    except StoreError:
+        return False
+    vouched: dict[str, FileRecord] = {}
+    if journal.settings().get("fingerprint") == plan.fingerprint:
+        if journal.is_sealed_otherwise(manifest_hash(store)):
+            return False
+        for task in plan.tasks:
+            receipt = journal.receipt(task.name)
+            vouched.update(receipt.files if receipt else {})
+    return (
+        attributes == json.loads(json.dumps(dict(plan.layout.attrs)))
+        and set(manifest) == set(files_below(store)) - {MANIFEST}
+        and all(name in manifest for task in plan.tasks for name in task.files)
+        and all(manifest.get(name) == record for name, record in vouched.items())
+        and all(Folder(store).matches(name, record) for name, record in manifest.items())
+    )
+
+
+def open_again(plan: Plan, paths: Paths, journal: Journal) -> None:
+    """Make a finished store that is damaged the unfinished one, if what is whole in it is known and can be kept.
+
+    Otherwise it stays where it is until another is whole.
+    """
+    own = journal.settings().get("fingerprint") == plan.fingerprint
+    if not own and (plan.has_partials or not _has_manifest(paths.store)):
+        return
+    refuse_stranger(paths.wip, journal, plan.fingerprint)
+    refuse_links(paths.store)
+    journal.discard(paths.wip)
+    if not own:
+        _restore_receipts(plan, paths.store, journal)
+    begin(paths.store, plan.fingerprint)  # first, so that it is known for the run's own whatever is damaged
+    paths.store.rename(paths.wip)
+
+
+def _has_manifest(store: Path) -> bool:
+    try:
+        return bool(read_manifest(store))
+    except StoreError:
+        return False
+
+
+def _restore_receipts(plan: Plan, store: Path, journal: Journal) -> None:
+    """Write the receipts of a store whose journal is not there or another run's; its manifest vouches for its files."""
+    manifest = read_manifest(store)
+    journal.clear()
+    for task in plan.tasks:
+        files = {name: manifest[name] for name in task.files if name in manifest}
+        journal.write_receipt(Receipt(task=task.name, fingerprint=plan.fingerprint, box=task.box, files=files))
+    # Last: until then the receipts are nobody's.
+    record_settings(plan, journal)
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of the files in a folder, 0 if there is none."""
+    return sum(state.st_size for _, state in entries_below(folder) if stat.S_ISREG(state.st_mode))

@@ -1,0 +1,81 @@
+"""Where a dataset and what belongs to it stand, and who may stand there."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from nmcdist.datasets.folder import refuse_all_but_folders
+from nmcdist.datasets.integrity import GROUP, is_damaged
+from nmcdist.datasets.store import read_attributes
+from nmcdist.errors import StoreError
+from nmcdist.inputs import local_path, named_path
+from nmcdist.products.recipe import BaseRecipe
+from nmcdist.runs.journal import Journal
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where a dataset and what belongs to it stand.
+
+    Attributes
+    ----------
+    store : Path
+        The finished store.
+    """
+
+    store: Path
+
+    @classmethod
+    def of(cls, recipe: BaseRecipe, out: Path) -> "Paths":
+        """Return the paths of the dataset of a recipe in a folder."""
+        return cls(local_path(out) / f"{recipe.name}.zarr")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "store", named_path(self.store, StoreError))
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the dataset, with the catalog."""
+        return self.store.parent
+
+    @property
+    def wip(self) -> Path:
+        """The unfinished store."""
+        return self.store.with_name(self.store.name + ".wip")
+
+    @property
+    def old(self) -> Path:
+        """The store that is about to be replaced; it is here for an instant only."""
+        return self.store.with_name(self.store.name + ".old")
+
+    @property
+    def run(self) -> Path:
+        """The folder of the journal."""
+        return self.store.with_name(self.store.name.removesuffix(".zarr") + ".run")
+
+    def refuse_strangers(self) -> None:
+        """Refuse what stands under the names of a run and is none of its folders, before anything is touched.
+
+        Raises
+        ------
+        StoreError
+            If one is a link or a file, or a record of the journal is none.
+        """
+        refuse_all_but_folders(self.store, self.wip, self.run)
+        Journal(self.run).refuse_strangers()
+
+    def refuse_what_bars_a_swap(self) -> None:
+        """Refuse to replace what is no store, or to do so where the name for the old one is taken.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be replaced by another.
+        """
+        if not os.path.lexists(self.store):
+            return
+        self.refuse_strangers()
+        if not is_damaged(self.store, GROUP):
+            read_attributes(self.store)
+        if os.path.lexists(self.old):
+            raise StoreError(f"{self.old}: is here, and no run has recorded it; move it away, then use --resume")

@@ -1,0 +1,301 @@
+"""A run of one store, from its recipe to its seal: what every verb that makes something uses."""
+
+import contextlib
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nmcdist.bundle import Bundle
+from nmcdist.clusters.deployment import Deployment
+from nmcdist.clusters.guard import stop_if_imported_by_a_worker
+from nmcdist.clusters.preflight import preflight
+from nmcdist.datasets.catalog import CATALOG_FILE, add_entry, check_catalog
+from nmcdist.datasets.folder import Folder
+from nmcdist.datasets.integrity import manifest_hash
+from nmcdist.datasets.store import read_attributes
+from nmcdist.errors import StoreError
+from nmcdist.products.plan import Plan, Task
+from nmcdist.products.recipe import BaseRecipe
+from nmcdist.products.registry import checked_plan
+from nmcdist.runs.healing import is_there, is_whole, open_again, size_of
+from nmcdist.runs.journal import Journal
+from nmcdist.runs.locks import alone, locked
+from nmcdist.runs.paths import Paths
+from nmcdist.runs.progress import Progress, Silent
+from nmcdist.runs.sealing import finalise
+from nmcdist.runs.signals import interruptible, stop_if_asked
+from nmcdist.runs.swap import put_in_place, undo_half_a_swap
+from nmcdist.runs.tasks import job_of, outcomes_of, tasks_to_do
+from nmcdist.runs.unfinished import keep_bundle, prepare
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+RETRIES = 1
+PREPARE_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    Attributes
+    ----------
+    store : Path
+        The finished store; not there yet if items failed.
+    made, kept : int
+        Tasks done by this run, and by those before it.
+    failed : dict of int to str
+        Items that could not be made, each with the reason.
+    manifest_sha256 : str
+        Stands for the whole store; empty if items failed.
+    journal : Path
+        Folder with receipts and failures.
+    """
+
+    store: Path
+    made: int
+    kept: int
+    failed: dict[int, str]
+    manifest_sha256: str
+    journal: Path
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who does the work of a run, and who hears of it.
+
+    Attributes
+    ----------
+    deployment : Deployment
+    progress : Progress
+    client : distributed.Client, optional
+        Of a cluster that the caller has: it is used in place of the deployment's, and left as it is.
+    """
+
+    deployment: Deployment
+    progress: Progress
+    client: "Client | None" = None
+
+    @classmethod
+    def of(cls, deployment: Deployment | None, progress: Progress | None, client: "Client | None" = None) -> "Crew":
+        """Return a crew with defaults in place of None; a process that a worker is to become ends here."""
+        stop_if_imported_by_a_worker()
+        return cls(deployment or Deployment(), progress or Silent(), client)
+
+
+@dataclass(frozen=True)
+class Production:
+    """A run of one store.
+
+    Attributes
+    ----------
+    plan : Plan
+    bundle : Bundle
+    paths : Paths
+    journal : Journal
+        Where its receipts go.
+    wip : Path
+        The unfinished store.
+    crew : Crew
+    """
+
+    plan: Plan
+    bundle: Bundle
+    paths: Paths
+    journal: Journal
+    wip: Path
+    crew: Crew
+
+    @classmethod
+    def of(
+        cls, recipe: BaseRecipe, bundle: Bundle, out: Path, crew: Crew, settings: Mapping[str, Any] | None = None
+    ) -> "Production":
+        """Work out the run of a recipe; what cannot end well is refused here, and nothing is written.
+
+        Parameters
+        ----------
+        recipe : BaseRecipe
+        bundle : Bundle
+        out : Path
+            Folder of the store, its journal and ``catalog.yaml``.
+        crew : Crew
+        settings : Mapping, optional
+            What the journal of an earlier run recorded.
+
+        Raises
+        ------
+        PlanError
+            If the run cannot fit in memory or on the disk, or the cluster would not take its workers.
+        CatalogError
+            If the catalog of the folder holds what nmcdist does not write.
+        StoreError
+            If something else has the name of the store or its journal.
+        """
+        paths = Paths.of(recipe, out)
+        paths.refuse_strangers()
+        check_catalog(paths.folder)
+        plan = checked_plan(
+            recipe, bundle, paths.folder, crew.deployment, settings=settings, present_bytes=size_of(paths.wip)
+        )  # fmt: skip
+        return cls(plan, bundle, paths, Journal(paths.run), paths.wip, crew)
+
+    @contextlib.contextmanager
+    def opened(self, part: tuple[int, int] | None = None, *, resumes: bool = False) -> Iterator[None]:
+        """Keep other drivers off, let signals end the run, and mend what a driver left that died in a swap.
+
+        Parameters
+        ----------
+        part : (k, n), optional
+            Only the k-th of n parts: drivers of the others may work at the same time.
+        resumes : bool
+            Whether this run is to be continued or healed.
+
+        Raises
+        ------
+        PlanError
+            If the cluster would not take the workers.
+        StoreError
+            If another driver works on the run.
+        """
+        if self.crew.client is None:
+            preflight(self.crew.deployment, self.plan.resources)
+        with locked(self.paths.run, part), interruptible():
+            with self.alone() if part else contextlib.nullcontext():
+                undo_half_a_swap(self.paths, Journal(self.paths.run), self.plan.fingerprint if resumes else None)
+            yield
+
+    def alone(self) -> contextlib.AbstractContextManager[None]:
+        """Keep other parts off while the unfinished store is made ready; they wait."""
+        return alone(self.paths.run / "prepare.lock", PREPARE_TIMEOUT_S, f"{self.paths.run}: another part")
+
+    def refuse_existing(self) -> None:
+        """Refuse to begin where a store or an unfinished one is.
+
+        Raises
+        ------
+        StoreError
+            With what --resume would do.
+        """
+        store, recipe = self.paths.store, self.plan.recipe
+        if store.exists():
+            found = read_attributes(store)
+            same = (found.get("recipe_hash"), found.get("bundle_hash")) == (
+                recipe.content_hash, self.bundle.content_hash
+            )  # fmt: skip
+            what = "this recipe" if same else "another recipe or bundle"
+            then = "checks and heals it" if same else "replaces it when the new one is whole"
+            raise StoreError(f"{store}: exists already, made from {what}; --resume {then}")
+        if self.wip.exists():
+            raise StoreError(f"{self.wip}: an unfinished run is here; --resume continues it")
+
+    def is_there(self) -> bool:
+        """Return whether the finished store is there, and is that of this plan."""
+        return is_there(self.plan, self.paths.store, self.journal)
+
+    def is_whole(self) -> bool:
+        """Return whether the finished store needs nothing: all is there, and as its manifest has it."""
+        return is_whole(self.plan, self.paths.store, self.journal)
+
+    def open_again(self) -> None:
+        """Make the damaged store the unfinished one, so that what is whole in it is kept."""
+        self.crew.progress.event(
+            "damaged", store=str(self.paths.store), what="changed since it was sealed, or incomplete"
+        )
+        open_again(self.plan, self.paths, self.journal)
+
+    def prepare(self, **settings: Any) -> Folder:
+        """Make the unfinished store ready for tasks; see :func:`nmcdist.runs.unfinished.prepare`."""
+        self.paths.refuse_what_bars_a_swap()
+        return prepare(self.plan, self.wip, self.journal, self.crew.progress, **settings)
+
+    def left(self, part: tuple[int, int] = (1, 1), only: Container[str] | None = None) -> Sequence[Task]:
+        """Return the tasks without a receipt that holds; see :func:`nmcdist.runs.tasks.tasks_to_do`."""
+        return tasks_to_do(self.plan, self.wip, self.journal, part, only)
+
+    def do(
+        self, store: Folder, todo: Sequence[Task], *, total: int | None = None, source: Path | None = None,
+        retries: int = RETRIES, max_failures: int | None = None,
+    ) -> Result:  # fmt: skip
+        """Do tasks; those that fail do not stop the others.
+
+        Parameters
+        ----------
+        store : Folder
+            The unfinished store, as :meth:`prepare` returned it.
+        todo : sequence of Task
+        total : int, optional
+            Tasks that `todo` is what is left of; default: all of the plan.
+        source : Path, optional
+            A finished store that items are read from instead of being drawn.
+        retries : int
+            How often a task that failed is tried again on the spot.
+        max_failures : int, optional
+            After more failures than this no more tasks begin; default: all are tried.
+
+        Raises
+        ------
+        StoreError
+            If the disk fails, or no worker is left.
+        """
+        crew, failed = self.crew, dict[int, str]()
+        total = len(self.plan.tasks) if total is None else total
+        kept = done = total - len(todo)
+        folder = None if source else keep_bundle(self.bundle, self.paths.run / "bundle")
+        job = job_of(self.plan, store, self.journal, bundle_folder=folder, source=source, retries=retries)
+        with contextlib.ExitStack() as stack:
+            crew.progress.start(total, done)
+            stack.callback(crew.progress.finish)
+            outcomes = outcomes_of(self.plan, job, todo, crew.deployment, crew.progress, crew.client)
+            for outcome in stack.enter_context(contextlib.closing(outcomes)):
+                if outcome.hopeless:
+                    raise StoreError(f"item {outcome.sample}: {outcome.error}; once that is mended, use --resume")
+                if outcome.error:
+                    self.journal.write_failure(outcome.task, outcome.details or outcome.error)
+                    failed.setdefault(outcome.sample, outcome.error)
+                    crew.progress.event("failed", item=outcome.sample, error=outcome.error)
+                else:
+                    done += 1
+                crew.progress.advance(done)
+                stop_if_asked()
+                if max_failures is not None and len(failed) > max_failures:
+                    crew.progress.event("stopped", reason=f"more than {max_failures} items failed")
+                    break
+        return Result(self.paths.store, done - kept, kept, failed, "", self.journal.folder)
+
+    def seal(self, result: Result, *, known: bool = True, listed: bool = True) -> Result:
+        """Complete the store if no task failed, put it in place, and list it in the catalog of its folder.
+
+        Parameters
+        ----------
+        result : Result
+            Of the tasks.
+        known : bool
+            Whether this process has seen every file whole, written or compared; otherwise all are compared.
+        listed : bool
+            Whether the catalog is to list it.
+
+        Raises
+        ------
+        StoreError
+            If a task is not done, or a file is damaged.
+        """
+        if result.failed:
+            return result
+        check_catalog(self.paths.folder)
+        self.paths.refuse_what_bars_a_swap()
+        digest = finalise(self.plan, self.wip, self.journal, known=known)
+        put_in_place(self.paths, self.wip, Journal(self.paths.run))
+        if listed:
+            add_entry(self.paths.folder / CATALOG_FILE, self.paths.store)
+        self.crew.progress.event("finished", store=str(self.paths.store), manifest_sha256=digest)
+        kept = len(self.plan.tasks) - result.made
+        return replace(result, kept=kept, manifest_sha256=digest, journal=self.paths.run)
+
+    def found_whole(self) -> Result:
+        """Return the result of a run whose store needs nothing, and list it in the catalog of its folder."""
+        add_entry(self.paths.folder / CATALOG_FILE, self.paths.store)
+        self.crew.progress.event("nothing to do", store=str(self.paths.store))
+        digest = manifest_hash(self.paths.store)
+        return Result(self.paths.store, 0, len(self.plan.tasks), {}, digest, self.paths.run)

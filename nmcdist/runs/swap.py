@@ -1,0 +1,61 @@
+"""The swap at the end of a run: a finished store gets its name, and one that was there before makes room for it."""
+
+from pathlib import Path
+
+from nmcdist.datasets.files import flush
+from nmcdist.datasets.store import read_attributes
+from nmcdist.errors import StoreError
+from nmcdist.runs.journal import Journal
+from nmcdist.runs.paths import Paths
+
+
+def put_in_place(paths: Paths, wip: Path, journal: Journal) -> None:
+    """Put a finished store under its name; a store that was there before goes when the new one is in place.
+
+    Raises
+    ------
+    StoreError
+        If what is there is no store, or something else has the name that it would get meanwhile.
+    """
+    paths.refuse_what_bars_a_swap()
+    replaces = paths.store.exists()
+    if replaces:
+        journal.begin_swap(paths.store)
+        paths.store.rename(paths.old)
+    wip.rename(paths.store)
+    flush(paths.store.absolute().parent)
+    if replaces:
+        journal.discard(paths.old)
+        journal.end_swap()
+
+
+def undo_half_a_swap(paths: Paths, journal: Journal, resumed: str | None = None) -> None:
+    """Repair what a driver left that died between the two renames of :func:`put_in_place`, or just after them.
+
+    Only the folder that the journal recorded is touched.
+
+    Parameters
+    ----------
+    paths : Paths
+    journal : Journal
+    resumed : str, optional
+        Fingerprint of a run that is to be continued or healed: where no store is there, its own under the name of the
+        old one is put back whatever moved it there, since nothing of it will be replaced.
+    """
+    paths.refuse_strangers()
+    swapped = journal.is_swapped(paths.old)
+    if not paths.store.exists():
+        if swapped or (resumed is not None and _is_of_run(paths.old, resumed, journal)):
+            paths.old.rename(paths.store)
+    elif swapped:
+        journal.discard(paths.old)
+    journal.end_swap()
+
+
+def _is_of_run(old: Path, fingerprint: str, journal: Journal) -> bool:
+    if old.is_symlink() or not old.is_dir():
+        return False
+    try:
+        return read_attributes(old).get("fingerprint") == fingerprint == journal.settings().get("fingerprint")
+    except StoreError:
+        return False
