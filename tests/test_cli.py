@@ -146,7 +146,7 @@ def test_failed_items_are_named_with_status_1(nmcdist, recipe, tmp_path, monkeyp
     def fail(*args):
         raise ArithmeticError("did not converge")
 
-    monkeypatch.setattr("nmcdist.products.Additive.describe", fail)
+    monkeypatch.setattr("nmcdist.products.volumes.additive.Additive.describe", fail)
     code, _, errors = nmcdist("run", recipe(), "--out", tmp_path / "out", "--workers", 0)
     last = errors.splitlines()[-1]
     assert code == 1

@@ -62,7 +62,8 @@ def describe_store(
     """
     crew, paths = Crew.of(deployment, progress, client), Paths(local_path(store).absolute())
     paths.refuse_strangers()
-    there = paths.old if paths.old.exists() and not paths.store.exists() else paths.store
+    swapped = not paths.store.exists() and Journal(paths.run).is_swapped(paths.old)
+    there = paths.old if swapped else paths.store  # opening the run puts it back
     recipe, bundle = _origin(there, changes or {}, paths)
     plan = checked_plan(recipe, bundle, paths.folder, crew.deployment, draws=False, present_bytes=_ALL_THERE)
     wip, journal = paths.store.with_name(paths.store.name + ".describe"), Journal(paths.run / "describe")

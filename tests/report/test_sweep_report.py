@@ -14,8 +14,11 @@ from nmcdist.bundle import load_bundle
 from nmcdist.descriptors.cba import PHASES, descriptor_layout
 from nmcdist.errors import InputError
 from nmcdist.models import theory
+from nmcdist.products import stores
+from nmcdist.products.registry import parsed_recipe
 from nmcdist.products.stores import build_report
 from nmcdist.products.volumes import report as volumes
+from nmcdist.products.volumes.additive import Additive
 from nmcdist.report import figures
 from nmcdist.report.sweep import level_texts
 
@@ -72,7 +75,7 @@ def made_up(swept="graphite_fraction", levels=(0.06, 0.1054, 0.17), count=5, vox
         "name": "made-up", "version": "1.0.0", "title": "Made up", "bundle": "cba-cathode-2025", "seed": 1,
         "volume": {"shape": list(shape), "voxel_size_nm": voxel}, "sweep": {swept: list(levels)} if levels else {},
     }  # fmt: skip
-    return data.assign_coords(coords), bundle, recipe
+    return data.assign_coords(coords), bundle, parsed_recipe(recipe, "made-up.yaml")
 
 
 def change(bundle, swept, level):
@@ -90,11 +93,11 @@ def report(tmp_path, monkeypatch):
     def build(data, bundle, recipe, *, pictures=False):
         with monkeypatch.context() as patch:
             patch.setattr(volumes, "open_store", lambda store: data)
-            patch.setattr(volumes, "origin_of", lambda store: (bundle, recipe))
+            patch.setattr(volumes, "bundle_of", lambda store: bundle)
             if not pictures:
                 for name in ("structure_property", "size_distributions", "coverage"):
                     patch.setattr(figures, name, lambda *args: args[-1])
-            page = volumes.report_volumes(tmp_path / "made-up.zarr", tmp_path / "report", (), lambda line: None)
+            page = volumes.report_volumes(tmp_path / "made-up.zarr", recipe, tmp_path / "report", (), lambda line: None)
         return page.read_text(encoding="utf-8")
 
     return build
@@ -390,11 +393,12 @@ def test_study_of_resolution_is_made_on_demand_and_says_what_it_solves(tmp_path,
                                effective_conductivity=factors)  # fmt: skip
 
     monkeypatch.setattr(volumes, "open_store", lambda store: data)
-    monkeypatch.setattr(volumes, "origin_of", lambda store: (bundle, recipe))
+    monkeypatch.setattr(volumes, "bundle_of", lambda store: bundle)
     monkeypatch.setattr(volumes, "resolve", resolve)
     for name in ("structure_property", "size_distributions", "coverage"):
         monkeypatch.setattr(figures, name, lambda *args: args[-1])
-    monkeypatch.setattr("nmcdist.report.build.is_particle_store", lambda store: False)
+    monkeypatch.setattr(stores, "kind_of_store", lambda store: Additive())
+    monkeypatch.setattr(stores, "recipe_of_store", lambda store: recipe)
     page = build_report(tmp_path / "s.zarr", tmp_path / "without")
     assert solved == []
     assert "nmcdist report --resolution-study" in page.read_text(encoding="utf-8")
@@ -408,6 +412,6 @@ def test_study_of_resolution_is_made_on_demand_and_says_what_it_solves(tmp_path,
 def test_study_of_resolution_needs_m_factors(tmp_path, monkeypatch):
     data, bundle, recipe = made_up(count=1, transport=False)
     monkeypatch.setattr(volumes, "open_store", lambda store: data)
-    monkeypatch.setattr(volumes, "origin_of", lambda store: (bundle, recipe))
+    monkeypatch.setattr(volumes, "bundle_of", lambda store: bundle)
     with pytest.raises(InputError, match="holds no M-factors"):
-        volumes.report_volumes(tmp_path / "s.zarr", tmp_path / "report", (80.0,), lambda line: None)
+        volumes.report_volumes(tmp_path / "s.zarr", recipe, tmp_path / "report", (80.0,), lambda line: None)
