@@ -32,10 +32,11 @@ demo: .venv/installed  ## make the graphite sweep and a dozen particles: stores,
 	$(BIN)/nmcdist report $(OUT)/nmc811-particles-small.zarr --out $(OUT)/particle-report
 	$(BIN)/nmcdist catalog list --catalog $(OUT)/catalog.yaml
 
-lint: .venv/installed  ## ruff and mypy
+lint: .venv/installed  ## ruff, mypy, and that imports point one way
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 test: lint .venv-quantimpy/installed .venv-pyapd/installed  ## lint, types and the test suite
 	$(BIN)/pytest -m "not slow"

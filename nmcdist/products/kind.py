@@ -11,6 +11,7 @@ import numpy as np
 from nmcdist.bundle import Bundle
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.clusters.resources import Machine
+from nmcdist.errors import InputError
 from nmcdist.products.plan import Job, Made, Plan, Task
 from nmcdist.products.recipe import BaseRecipe
 
@@ -121,9 +122,16 @@ class Kind(ABC):
     ) -> Path:  # fmt: skip
         """Write figures, tables and a page of a finished store into a folder, and return the page.
 
-        By default all scalar descriptors: their statistics, and a histogram of each. See
+        By default every number that an item has, its curves, and slices of its volumes. See
         :func:`nmcdist.products.stores.build_report`.
-        """
-        from nmcdist.report.plain import report_scalars
 
-        return report_scalars(store, recipe, folder)
+        Raises
+        ------
+        InputError
+            If a study of resolution is asked for, which the kind does not have.
+        """
+        from nmcdist.report.plain import report_plain
+
+        if voxel_sizes_nm:
+            raise InputError(f"{store}: is of kind {self.name}, which has no study of resolution")
+        return report_plain(store, folder)

@@ -1,0 +1,175 @@
+"""The report of a store of any kind: statistics and a histogram of every number, curves, and a slice of each volume."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nmcdist.datasets.layout import SAMPLE, VOLUME
+from nmcdist.datasets.store import open_store, read_attributes, read_block, read_origin
+from nmcdist.errors import StoreError
+from nmcdist.report.intervals import PERCENT, mean_of
+from nmcdist.report.pages import make_folder, write_page
+from nmcdist.report.style import SERIES, figure, save
+from nmcdist.report.tables import markdown, with_unit, write_csv
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_MOST_PANELS = 24  # histograms; the table has all
+_MOST_LABELS = 32  # of an axis whose entries are numbers of their own, as phases or directions
+_SLICES = 4
+_LONGEST_SLICE = 512
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number that every item has.
+
+    Attributes
+    ----------
+    name, unit, long_name : str
+    values : ndarray, shape (items,)
+    """
+
+    name: str
+    unit: str
+    long_name: str
+    values: np.ndarray
+
+
+def report_plain(store: Path, folder: Path) -> Path:
+    """Write the report of a store whose kind has none of its own; see :func:`nmcdist.products.stores.build_report`.
+
+    Raises
+    ------
+    StoreError
+        If the store holds nothing that a report could show, or is damaged.
+    """
+    data, attributes, (recipe, _) = open_store(store), read_attributes(store), read_origin(store)
+    numbers, curves = list(_numbers(data)), list(_curves(data))
+    if not numbers and not curves and VOLUME not in data:
+        raise StoreError(f"{store}: holds no descriptors; `nmcdist describe {store}` computes them")
+    make_folder(folder)
+    made, captions = [], {}
+    if numbers:
+        write_csv(folder / "items.csv", *_table_of_items(data.sizes[SAMPLE], numbers))
+        made.append(_histograms(numbers[:_MOST_PANELS], folder / "distributions.png"))
+        captions["distributions.png"] = _about_histograms(len(numbers))
+    if curves:
+        made.append(_draw_curves(curves, folder / "curves.png"))
+        captions["curves.png"] = "Mean over items; the band is one standard deviation of the items to either side."
+    if VOLUME in data:
+        made.append(_slices(store, data[VOLUME].shape, folder / "slices.png"))
+        captions["slices.png"] = "The middle slice, normal to z, of the first items."
+    parts = [
+        f"# {attributes['title']}",
+        f"Dataset `{attributes['name']}` {attributes['version']}: {data.sizes[SAMPLE]} items, "
+        f"bundle `{recipe.get('bundle')}`, seed {recipe['seed']}.",
+    ]
+    if numbers:
+        parts += [
+            "## Numbers of the items",
+            markdown(["quantity", "unit", "items", "mean", f"{PERCENT} interval", "sd", "least", "most"],
+                     [_row(number) for number in numbers]),
+            f"Intervals of means: {PERCENT}, by Student's t; none below three items. "
+            "Table: [items.csv](items.csv), one row per item.",
+        ]  # fmt: skip
+    return write_page(folder, parts, made, captions)
+
+
+def _numbers(data: "xr.Dataset") -> Iterator[Number]:
+    """Yield what has one number per item, and per entry of short axes with labels."""
+    for name, variable in data.data_vars.items():
+        if variable.dims[:1] != (SAMPLE,) or variable.dtype.kind not in "fiub" or name == VOLUME:
+            continue
+        axes = variable.dims[1:]
+        if not all(_is_labelled(data, axis) for axis in axes):
+            continue
+        values = variable.values.astype(float).reshape(variable.shape[0], -1)
+        labels = [data[axis].values.tolist() for axis in axes]
+        unit, long_name = str(variable.attrs.get("units", "1")), str(variable.attrs.get("long_name", name))
+        for place, index in enumerate(np.ndindex(*variable.shape[1:])):
+            suffix = ", ".join(str(own[k]) for own, k in zip(labels, index, strict=True))
+            yield Number(f"{name}[{suffix}]" if suffix else str(name), unit, long_name, values[:, place])
+
+
+def _is_labelled(data: "xr.Dataset", axis: object) -> bool:
+    return axis in data.coords and data[axis].dtype.kind in "UTO" and data.sizes[axis] <= _MOST_LABELS
+
+
+def _curves(data: "xr.Dataset") -> Iterator["xr.DataArray"]:
+    """Yield what is a curve of each item along an axis of numbers."""
+    for name, variable in data.data_vars.items():
+        if name != VOLUME and variable.ndim == 2 and variable.dims[0] == SAMPLE and variable.dtype.kind == "f":
+            axis = variable.dims[1]
+            if axis in data.coords and data[axis].dtype.kind in "fi":
+                yield variable
+
+
+def _row(number: Number) -> list[str]:
+    estimate = mean_of(number.values)
+    known = number.values[np.isfinite(number.values)]
+    interval = "" if estimate.bounds is None else "{:.4g} to {:.4g}".format(*estimate.bounds)
+    spread = f"{known.std(ddof=1):.3g}" if len(known) > 1 else ""
+    ends = [f"{known.min():.4g}", f"{known.max():.4g}"] if len(known) else ["", ""]
+    mean = f"{estimate.value:.4g}" if len(known) else ""
+    return [f"`{number.name}`", number.unit, estimate.number, mean, interval, spread, *ends]
+
+
+def _table_of_items(count: int, numbers: list[Number]) -> tuple[list[str], Iterator[list[object]]]:
+    header = [SAMPLE, *(with_unit(number.name, number.unit) for number in numbers)]
+    return header, ([item, *(number.values[item] for number in numbers)] for item in range(count))
+
+
+def _about_histograms(count: int) -> str:
+    said = "How the numbers of the table above are distributed over the items; dashed, their mean."
+    return said if count <= _MOST_PANELS else f"{said} The first {_MOST_PANELS} of {count}."
+
+
+def _histograms(numbers: list[Number], path: Path) -> Path:
+    columns = min(3, len(numbers))
+    rows = math.ceil(len(numbers) / columns)
+    with figure(rows, columns, 4.2 * columns, 3.2 * rows) as (drawing, axes):
+        for panel, number in zip(axes.flat, numbers, strict=False):
+            known = number.values[np.isfinite(number.values)]
+            if len(known):
+                panel.hist(known, bins=min(30, max(5, math.isqrt(len(known)))), color=SERIES[0][0])
+                panel.axvline(known.mean(), color=SERIES[1][0], linestyle="--")
+            panel.set(xlabel=with_unit(number.name, number.unit), ylabel="items")
+            panel.xaxis.label.set_size(10)
+        for panel in axes.flat[len(numbers) :]:
+            panel.set_axis_off()
+        return save(drawing, path)
+
+
+def _draw_curves(curves: list["xr.DataArray"], path: Path) -> Path:
+    columns = min(2, len(curves))
+    rows = math.ceil(len(curves) / columns)
+    with figure(rows, columns, 5.5 * columns, 4.2 * rows) as (drawing, axes):
+        for panel, curve in zip(axes.flat, curves, strict=False):
+            axis = curve.dims[1]
+            along, values = curve[axis].values, curve.values
+            mean, spread = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+            panel.plot(along, mean, color=SERIES[0][0])
+            panel.fill_between(along, mean - spread, mean + spread, color=SERIES[0][0], alpha=0.2)
+            unit = str(curve.attrs.get("units", "1"))
+            panel.set(xlabel=str(axis), ylabel=with_unit(str(curve.name), unit))
+        for panel in axes.flat[len(curves) :]:
+            panel.set_axis_off()
+        return save(drawing, path)
+
+
+def _slices(store: Path, shape: tuple[int, ...], path: Path) -> Path:
+    count, nz, ny, nx = shape
+    shown = min(_SLICES, count)
+    box = ((nz // 2, nz // 2 + 1), (0, min(ny, _LONGEST_SLICE)), (0, min(nx, _LONGEST_SLICE)))
+    with figure(1, shown, 3.2 * shown, 3.5) as (drawing, axes):
+        for item, panel in enumerate(axes.flat):
+            panel.imshow(read_block(store, item, box)[0], cmap="cividis", interpolation="nearest", origin="lower")
+            panel.set_title(f"item {item}")
+            panel.set_axis_off()
+        return save(drawing, path)
