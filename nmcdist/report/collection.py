@@ -112,7 +112,7 @@ class Collection:
         """The volume of which all volumes of grains are multiples."""
         if self.is_measured:
             return float(self.recipe["descriptors"]["voxel_size_nm"]) ** 3
-        p = self.bundle.parameters
+        p = self.bundle.particle()
         densest = p.grain_intensity_per_nm3 * max(p.grain_intensity_factors, default=1.0)
         return 1 / (densest * STEPS_PER_SPACING**3)
 

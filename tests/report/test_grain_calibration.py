@@ -14,10 +14,12 @@ from PIL import Image
 from nmcdist.calibration.grains import calibrate
 from nmcdist.calibration.grains.phantom import phantom_bundles, phantom_sections
 from nmcdist.calibration.grains.recipe import GrainRecipe
+from nmcdist.calibration.grains.results import NUMBERS, Epoch, read_results
 from nmcdist.calibration.grains.sections import Section
+from nmcdist.calibration.grains.shown import SECTIONS
 from nmcdist.calibration.grains.training import starting_intensity
 from nmcdist.errors import InputError, StoreError
-from nmcdist.report.grain_calibration import figures, page, report_grain_calibration
+from nmcdist.report.grain_calibration import figures, report_grain_calibration
 
 RECIPE = GrainRecipe(
     method="adversarial", epochs=3, steps=2, assess_every=2, pool=10, batch=2, window=32,
@@ -47,7 +49,7 @@ def made(phantom, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def numbers(made):
-    return json.loads((made / calibrate.NUMBERS).read_text(encoding="utf-8"))
+    return json.loads((made / NUMBERS).read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,7 @@ def text(drawn):
 
 
 def measured(made, group="measured"):
-    with np.load(made / calibrate.SECTIONS) as file:
+    with np.load(made / SECTIONS) as file:
         count = sum(name.startswith(group) for name in file.files) // 2
         return [
             Section(str(k), file[f"{group}_{k}"], PIXEL_NM, tuple(file[f"{group}_{k}_place"][1:])) for k in range(count)
@@ -90,7 +92,7 @@ def measured(made, group="measured"):
 def changed(made, tmp_path, **changes):
     """The text of the page of a calibration with other numbers."""
     folder = Path(shutil.copytree(made, tmp_path / "changed"))
-    path = folder / calibrate.NUMBERS
+    path = folder / NUMBERS
     content = json.loads(path.read_text(encoding="utf-8")) | changes
     path.write_text(json.dumps(content), encoding="utf-8")
     return report_grain_calibration(folder, tmp_path / "report").read_text(encoding="utf-8")
@@ -290,7 +292,7 @@ def test_visible_grains_aimed_at_are_those_that_the_first_epoch_began_with(drawn
 def test_steep_losses_and_losses_below_zero_are_drawn(tmp_path, numbers):
     last = numbers["training"][-1]
     for k, losses in enumerate(([5.0, 0.1, 0.01], [0.3, -0.2, -7.0])):
-        epochs = [{**last, "epoch": i + 1, "loss": loss} for i, loss in enumerate(losses)]
+        epochs = [Epoch(**{**last, "epoch": i + 1, "loss": loss}) for i, loss in enumerate(losses)]
         assert figures.training(epochs, 3, None, PIXEL_NM, tmp_path / f"{k}.png").exists()
 
 
@@ -298,8 +300,12 @@ TWO = ("area_nm2", "elongation", "angle_to_radius", "chord_length_nm")
 THREE = ("volume_nm3", "elongation", "flatness", "angle_to_radius", "short_axis_angle", "neighbours")
 
 
-def count(ratio, error=0.02, low=0.0):
-    return {"from_nm": low, "to_nm": low + 1000.0, "ratio": ratio, "error": error}
+def count(ratio, error=0.02, low=0.0, of="measured"):
+    return {"from_nm": low, "to_nm": low + 1000.0, of: 1.0, "generated": ratio, "ratio": ratio, "error": error}
+
+
+def count_in_space(*arguments, **options):
+    return count(*arguments, of="truth", **options)
 
 
 def verdict_of(text):
@@ -313,7 +319,7 @@ def verdict_of(text):
 
 def test_grains_in_space_are_shown_where_the_truth_is_known(made, tmp_path):
     rows = [*(row(name) for name in TWO), *(row(name, "3D") for name in THREE)]
-    counts = {"2D": [count(1.04)], "3D": [count(1.1), count(0.9, low=1000.0)]}
+    counts = {"2D": [count(1.04)], "3D": [count_in_space(1.1), count_in_space(0.9, low=1000.0)]}
     text = changed(made, tmp_path, distances=rows, counts=counts, truth="a-phantom")
     assert "`a-phantom`" in text
     assert set(table_of(text, "## Grains in space")) >= {"volume", "flatness", "angle of the short axis", "neighbours"}
@@ -344,7 +350,7 @@ def test_rows_that_miss_the_aim_are_named_and_others_are_not(made, tmp_path):
         row("angle_to_radius", "3D", ks=0.051) | {"profile_ks": 0.02},
         row("neighbours", "3D", ks=0.9, w1=0.9),
     ]
-    counts = {"2D": [count(1.0)], "3D": [count(1.1)]}
+    counts = {"2D": [count(1.0)], "3D": [count_in_space(1.1)]}
     text = changed(made, tmp_path, distances=rows, counts=counts, truth="a-phantom")
     headline, missed, _ = verdict_of(text)
     assert missed == [
@@ -373,7 +379,7 @@ def test_rows_that_miss_the_aim_are_named_and_others_are_not(made, tmp_path):
         ({"2D": [count(0.93)]},
          "in sections, grains per area from 0 to 1 µm: 0.93 of what they should be, within 0.05 is aimed at (error "
          "0.02)"),
-        ({"3D": [count(1.0), count(1.18, low=1000.0)]},
+        ({"3D": [count_in_space(1.0), count_in_space(1.18, low=1000.0)]},
          "in space, grains per volume from 1 to 2 µm: 1.18 of what they should be, within 0.15 is aimed at (error "
          "0.02)"),
     ],
@@ -382,7 +388,7 @@ def test_profiles_volumes_and_counts_that_are_not_recovered_are_missed(made, tmp
     rows = [*(row(name) for name in TWO), *(row(name, "3D") for name in THREE)]
     for r in rows:
         r |= changes.get("rows", {}).get((r["dimension"], r["descriptor"]), {})
-    counts = {place: changes.get(place, [count(1.0)]) for place in ("2D", "3D")}
+    counts = {"2D": [count(1.0)], "3D": [count_in_space(1.0)]} | {k: v for k, v in changes.items() if k != "rows"}
     headline, missed, _ = verdict_of(changed(made, tmp_path, distances=rows, counts=counts, truth="a-phantom"))
     assert missed == [line]
     assert headline == "Not all is reached: 1 aim is missed."
@@ -435,13 +441,14 @@ def test_comparison_with_the_sections_of_the_training_is_said_to_flatter(made, t
     assert "None was dropped" in text
 
 
-def test_files_are_named_as_the_calibration_names_them():
-    assert (page.NUMBERS, page.SECTIONS) == (calibrate.NUMBERS, calibrate.SECTIONS)
+def test_numbers_that_are_read_and_written_again_are_the_same_file(made, tmp_path):
+    read_results(made / NUMBERS).write(tmp_path / NUMBERS)
+    assert (tmp_path / NUMBERS).read_bytes() == (made / NUMBERS).read_bytes()
 
 
 def _without(key):
     def damage(folder):
-        path = folder / calibrate.NUMBERS
+        path = folder / NUMBERS
         content = json.loads(path.read_text(encoding="utf-8"))
         del content[key]
         path.write_text(json.dumps(content), encoding="utf-8")
@@ -451,7 +458,7 @@ def _without(key):
 
 def _arrays(**changes):
     def damage(folder):
-        path = folder / calibrate.SECTIONS
+        path = folder / SECTIONS
         with np.load(path) as file:
             arrays = {name: file[name] for name in file.files}
         arrays |= changes
@@ -469,9 +476,9 @@ def _cut(name, share):
 
 
 def _overwritten(folder):
-    content = bytearray((folder / calibrate.SECTIONS).read_bytes())
+    content = bytearray((folder / SECTIONS).read_bytes())
     content[200:600] = b"\xff" * 400
-    (folder / calibrate.SECTIONS).write_bytes(bytes(content))
+    (folder / SECTIONS).write_bytes(bytes(content))
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nmcdist.bundle import Bundle, ParticleParameters, load_bundle
+from nmcdist.bundle import Bundle, ParticleParameters, RadialParameters, load_bundle
 from nmcdist.bundle.schema import Calibration, validated
+from nmcdist.calibration.grains.generated import generated_sections
+from nmcdist.calibration.grains.samples import section_samples
 from nmcdist.calibration.grains.sections import Section
 from nmcdist.calibration.grains.tessellation_fit import MISSING
-from nmcdist.calibration.grains.validation import generated_sections, section_samples
-from nmcdist.errors import BundleError, InputError
+from nmcdist.errors import InputError
 from nmcdist.models.grains import GrainModel
 from nmcdist.models.markers import RadialMarkers
 
@@ -61,7 +62,7 @@ def poisson_voronoi(sections: Sequence[Section], base: Bundle, seed: int = 0) ->
     BundleError
         If the base is no particle's.
     """
-    _check_base(base)
+    base.particle()
     mean = _areas(sections).mean()
     intensity = _matched(sections, mean, 0.0, _voronoi_intensity(mean), seed)[0]
     return _bundle(base, "poisson-voronoi", "Poisson-Voronoi grains", intensity, 0.0, sections)
@@ -96,7 +97,7 @@ def isotropic_power(sections: Sequence[Section], base: Bundle, seed: int) -> Bun
     BundleError
         If the base is no particle's.
     """
-    _check_base(base)
+    base.particle()
     areas = _areas(sections)
     mean, variation = areas.mean(), areas.std() / areas.mean()
     intensity, least = _matched(sections, mean, 0.0, _voronoi_intensity(mean), seed)
@@ -124,11 +125,6 @@ def _bisected(
     return 0.5 * (low + high), intensity
 
 
-def _check_base(base: Bundle) -> None:
-    if not isinstance(base.parameters, ParticleParameters):
-        raise BundleError(f"bundle {base.name!r}: found model {base.model!r}, expected a model of a particle")
-
-
 def _areas(sections: Sequence[Section]) -> np.ndarray:
     for section in sections:
         missing = int((section.labels == MISSING).sum())
@@ -151,7 +147,7 @@ def _matched(
 
     What is near enough at first becomes exact in the rounds: apart from pixels, all areas go with intensity^(-2/3).
     """
-    plain, variation = load_bundle(_RADIAL).parameters, math.nan
+    plain, variation = load_bundle(_RADIAL).parameters_as(RadialParameters), math.nan
     for _ in range(_ROUNDS):
         law = RadialMarkers(plain.model_copy(update=_values(intensity, width)))
         areas = section_samples(generated_sections(GrainModel(intensity, law), sections, seed))["area_nm2"]

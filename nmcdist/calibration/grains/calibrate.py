@@ -1,6 +1,5 @@
 """The whole calibration of grains, from a folder of sections to a bundle, its numbers, and what the report shows."""
 
-import json
 import math
 import platform
 import shutil
@@ -9,19 +8,37 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from nmcdist.bundle import Bundle, save_bundle
-from nmcdist.calibration.grains import validation
 from nmcdist.calibration.grains.central import central_sections
 from nmcdist.calibration.grains.comparison import InSections, InSpace, fit_baselines
-from nmcdist.calibration.grains.laws import Choice, Law, choose, laws_to_fit
-from nmcdist.calibration.grains.net_bundle import Prepared, check_base, train_grains
+from nmcdist.calibration.grains.distances import Distance, distances
+from nmcdist.calibration.grains.generated import generated_sections
+from nmcdist.calibration.grains.laws import Choice, choose, laws_to_fit
+from nmcdist.calibration.grains.net_bundle import train_grains
+from nmcdist.calibration.grains.prepared import Prepared
 from nmcdist.calibration.grains.recipe import GrainRecipe
 from nmcdist.calibration.grains.repeats import spread
+from nmcdist.calibration.grains.results import (
+    NUMBERS,
+    Best,
+    BundleName,
+    ChosenLaw,
+    Cost,
+    Counts,
+    Dimension,
+    DistanceRow,
+    FittedLaw,
+    Law,
+    Results,
+    SectionNames,
+)
+from nmcdist.calibration.grains.samples import section_samples
 from nmcdist.calibration.grains.sections import SAME_SIZE, Section
+from nmcdist.calibration.grains.shown import SECTIONS, ShownSections
 from nmcdist.calibration.grains.training import CHECKPOINT, Training, usable_device
 from nmcdist.errors import ImageError, InputError, StoreError
 from nmcdist.inputs import folder_to_make
@@ -29,11 +46,10 @@ from nmcdist.models.grains import GrainModel
 from nmcdist.models.intensity import IntensityProfile
 from nmcdist.models.particle import ParticleModel
 
-NUMBERS = "calibration.json"
-SECTIONS = "sections.npz"
 BUNDLE = "bundle"
 _SHOWN = 1_000_006  # added to the recipe's seed, for the sections that the report shows
 
+T = TypeVar("T")
 Told = Callable[[dict[str, Any]], None]
 
 
@@ -92,19 +108,19 @@ def calibrate_grains(
     """
     _check_folder(out, resume)
     usable_device(device)
-    check_base(base)
+    base.particle()
     if truth is not None:
         ParticleModel.from_bundle(truth)
     _refuse_trained_on(held_out, sections)
     kept, dropped = central_sections(sections)
     told({
-        "event": "sections", "kept": [s.name for s in kept], "dropped": [s.name for s in dropped],
+        "event": "sections", "kept": _names(kept), "dropped": _names(dropped),
         "cut_by_the_edge": [s.name for s in kept if _meets_edge(s)],
         "notes": {s.name: list(s.notes) for s in sections if s.notes},
     })  # fmt: skip
     _make_folder(out)
     prepared, fit_s = _timed(lambda: Prepared.of(kept))
-    told({"event": "fitted", "matched": prepared.summary()["matched"], "seconds": fit_s})
+    told({"event": "fitted", "matched": prepared.summary().matched, "seconds": fit_s})
     compared = _fitted_held_out(held_out, prepared) if held_out else prepared.sections
     compared_with = f"{len(compared)} held-out sections" if held_out else "the sections of the training"
     data = f"{_data(kept, truth)}; distances from {compared_with}"
@@ -117,42 +133,37 @@ def calibrate_grains(
     if truth is not None:
         bundle = bundle.model_copy(update={"title": f"{recipe.title}: of the phantom {truth.name}, not of a material"})
     epochs = [epoch for _, each in trained.values() for epoch in each.history]
-    step_s = sum(epoch["seconds"] for epoch in epochs)  # of all epochs, those before it was resumed too
-    train_s = step_s + sum(epoch.get("assess_seconds", 0.0) for epoch in epochs)
-    comparisons, begin_s = _timed(lambda: _comparisons(prepared, compared, base, recipe, truth))
-    tables, end_s = _timed(lambda: {dimension: of.compare(bundle) for dimension, of in comparisons.items()})
-    rows = [row for distances, _ in tables.values() for row in distances]
+    step_s = sum(epoch.seconds for epoch in epochs)  # of all epochs, those before it was resumed too
+    train_s = step_s + sum(epoch.assess_seconds or 0.0 for epoch in epochs)
+    comparison, begin_s = _timed(lambda: _Comparison.of(prepared, compared, base, recipe, truth))
+    (rows, counts), end_s = _timed(lambda: comparison.compare(bundle))
     others = trainer.repeated(choice.law, laws[choice.law], repeats)
-    by_training = [{of: by.distances(b) for of, by in comparisons.items()} for b in (bundle, *others) if repeats]
+    by_training = [comparison.distances(each) for each in (bundle, *others)] if repeats else []
     bundle = _with_distances(bundle, rows)
-    generated = validation.generated_sections(GrainModel.from_bundle(bundle), compared, recipe.seed + _SHOWN)
-    groups = {"kept": prepared.sections, "measured": compared, "generated": generated, "dropped": dropped}
-    _write_sections(out / SECTIONS, groups)
-    numbers = {
-        "recipe": recipe.model_dump(),
-        "bundle": {"name": bundle.name, "sha256": bundle.content_hash},
-        "intensity_per_nm3": bundle.parameters.grain_intensity_per_nm3,
-        "sections": {
-            name: [s.name for s in group]
-            for name, group in (("kept", kept), ("dropped", dropped), ("held_out", held_out))
-        },
-        "compared_with": "held-out sections" if held_out else "the sections of the training",
-        "truth": None if truth is None else truth.name,
-        "fits": prepared.summary(),
-        "training": training.history,
-        "visible_per_pixel": training.visible,
-        "best": {"epoch": training.best_epoch, "mean_ks": training.best[0] if training.best else None},
-        "laws": [_law(law, *trained[law], choice) for law in trained],
-        "chosen": {"law": choice.law, "why": choice.why, "criteria": list(choice.criteria)},
-        "distances": rows,
-        "counts": {"2D": [], "3D": []} | {dimension: counts for dimension, (_, counts) in tables.items()},
-        "repeats": spread(by_training) if repeats else [],
-        "cost": {
-            "device": device, "machine": platform.machine(), "fit_s": fit_s, "train_s": train_s,
-            "compare_s": begin_s + end_s, "steps_per_s": len(epochs) * recipe.steps / step_s,
-        },
-    }  # fmt: skip
-    (out / NUMBERS).write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    generated = generated_sections(GrainModel.from_bundle(bundle), compared, recipe.seed + _SHOWN)
+    ShownSections(list(prepared.sections), list(compared), generated, dropped).write(out / SECTIONS)
+    assert training.best is not None
+    Results(
+        recipe=recipe,
+        bundle=BundleName(name=bundle.name, sha256=bundle.content_hash),
+        intensity_per_nm3=bundle.particle().grain_intensity_per_nm3,
+        sections=SectionNames(kept=_names(kept), dropped=_names(dropped), held_out=_names(held_out)),
+        compared_with="held-out sections" if held_out else "the sections of the training",
+        truth=None if truth is None else truth.name,
+        fits=prepared.summary(),
+        training=training.history,
+        visible_per_pixel=training.visible,
+        best=Best(epoch=training.best_epoch, mean_ks=training.best[0]),
+        laws=[_law(law, *trained[law], choice) for law in trained],
+        chosen=ChosenLaw(law=choice.law, why=choice.why, criteria=list(choice.criteria)),
+        distances=rows,
+        counts=counts,
+        repeats=spread(by_training) if repeats else [],
+        cost=Cost(
+            device=device, machine=platform.machine(), fit_s=fit_s, train_s=train_s, compare_s=begin_s + end_s,
+            steps_per_s=len(epochs) * recipe.steps / step_s,
+        ),
+    ).write(out / NUMBERS)  # fmt: skip
     shutil.rmtree(out / BUNDLE, ignore_errors=True)
     save_bundle(bundle, out / BUNDLE)
     told({"event": "calibrated", "bundle": str(out / BUNDLE), "sha256": bundle.content_hash})
@@ -196,39 +207,49 @@ class _Trainer:
         )  # fmt: skip
 
 
-def _law(law: Law, bundle: Bundle, training: Training, choice: Choice) -> dict[str, Any]:
-    """Return what is kept of a law that was fitted, as plain data."""
+def _law(law: Law, bundle: Bundle, training: Training, choice: Choice) -> FittedLaw:
     assert training.best is not None
-    p = bundle.parameters
-    return {
-        "law": law, "sha256": bundle.content_hash, "epoch": training.best_epoch, "mean_ks": training.best[0],
-        "knots_nm": list(p.grain_intensity_knots_nm) or [0.0],
-        "per_nm3": [p.grain_intensity_per_nm3 * factor for factor in p.grain_intensity_factors or (1.0,)],
-        "counts": choice.counts[law],
-    }  # fmt: skip
+    p = bundle.particle()
+    return FittedLaw(
+        law=law, sha256=bundle.content_hash, epoch=training.best_epoch, mean_ks=training.best[0],
+        knots_nm=list(p.grain_intensity_knots_nm) or [0.0],
+        per_nm3=[p.grain_intensity_per_nm3 * factor for factor in p.grain_intensity_factors or (1.0,)],
+        counts=choice.counts[law],
+    )  # fmt: skip
 
 
-def _comparisons(
-    prepared: Prepared, measured: Sequence[Section], base: Bundle, recipe: GrainRecipe, truth: Bundle | None
-) -> dict[str, InSections | InSpace]:
-    """Return what models are compared with, in sections and, where the truth is known, in space."""
-    baselines = fit_baselines(prepared.sections, truth or base, recipe.seed)
-    found: dict[str, InSections | InSpace] = {"2D": InSections(measured, baselines, recipe.seed, truth)}
-    return found if truth is None else found | {"3D": InSpace(truth, baselines, recipe.seed)}
+def _names(sections: Sequence[Section]) -> list[str]:
+    return [section.name for section in sections]
 
 
-def _with_distances(bundle: Bundle, rows: Sequence[dict[str, Any]]) -> Bundle:
-    reached = {f"{row['descriptor']} ({row['dimension']})": round(row["ks"], 4) for row in rows}
+@dataclass(frozen=True)
+class _Comparison:
+    """What models are compared with, in sections and, where the truth is known, in space."""
+
+    in_sections: InSections
+    in_space: InSpace | None
+
+    @classmethod
+    def of(
+        cls, prepared: Prepared, measured: Sequence[Section], base: Bundle, recipe: GrainRecipe, truth: Bundle | None
+    ) -> "_Comparison":
+        baselines = fit_baselines(prepared.sections, truth or base, recipe.seed)
+        in_space = None if truth is None else InSpace(truth, baselines, recipe.seed)
+        return cls(InSections(measured, baselines, recipe.seed, truth), in_space)
+
+    def compare(self, bundle: Bundle) -> tuple[list[DistanceRow], Counts]:
+        rows, two = self.in_sections.compare(bundle)
+        others, three = ([], []) if self.in_space is None else self.in_space.compare(bundle)
+        return [*rows, *others], Counts(two=two, three=three)
+
+    def distances(self, bundle: Bundle) -> dict[Dimension, dict[str, Distance]]:
+        found: dict[Dimension, dict[str, Distance]] = {"2D": self.in_sections.distances(bundle)}
+        return found if self.in_space is None else found | {"3D": self.in_space.distances(bundle)}
+
+
+def _with_distances(bundle: Bundle, rows: Sequence[DistanceRow]) -> Bundle:
+    reached = {f"{row.descriptor} ({row.dimension})": round(row.ks, 4) for row in rows}
     return bundle.model_copy(update={"calibration": bundle.calibration.model_copy(update={"distances": reached})})
-
-
-def _write_sections(path: Path, groups: dict[str, Sequence[Section]]) -> None:
-    arrays: dict[str, np.ndarray] = {}
-    for name, sections in groups.items():
-        for k, section in enumerate(sections):
-            arrays[f"{name}_{k}"] = section.labels
-            arrays[f"{name}_{k}_place"] = np.array([section.pixel_size_nm, *section.centre_px])
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
 def _check_folder(out: Path, resume: bool) -> None:
@@ -269,9 +290,9 @@ def _fitted_held_out(held_out: Sequence[Section], prepared: Prepared) -> Sequenc
             "in those of the training"
         )
     # A set of a single grain has no law to compare with.
-    samples = validation.section_samples(found.sections)
+    samples = section_samples(found.sections)
     try:
-        validation.distances(samples, samples)
+        distances(samples, samples)
     except InputError as error:
         raise ImageError(f"held-out sections: {error}") from None
     return found.sections
@@ -287,7 +308,7 @@ def _data(sections: Sequence[Section], truth: Bundle | None) -> str:
     return f"{len(sections)} central planar sections{of}, pixels of {sections[0].pixel_size_nm:g} nm"
 
 
-def _timed(function: Callable[[], Any]) -> tuple[Any, float]:
+def _timed(function: Callable[[], T]) -> tuple[T, float]:
     start = time.perf_counter()
     value = function()
     return value, time.perf_counter() - start

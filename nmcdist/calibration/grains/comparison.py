@@ -11,11 +11,13 @@ import numpy as np
 from scipy import stats
 
 from nmcdist.bundle import Bundle
-from nmcdist.calibration.grains import validation
 from nmcdist.calibration.grains.baselines import isotropic_power, poisson_voronoi
 from nmcdist.calibration.grains.counts import bin_edges, compare_counts, count_grains
+from nmcdist.calibration.grains.distances import Distance, Errors, Floor, distances, noise_floor
+from nmcdist.calibration.grains.generated import generated_sections
+from nmcdist.calibration.grains.results import BaselineDistances, CountInSections, CountInSpace, Dimension, DistanceRow
+from nmcdist.calibration.grains.samples import RADIUS, Samples, grain_samples, section_samples, unit_of
 from nmcdist.calibration.grains.sections import Section
-from nmcdist.calibration.grains.validation import RADIUS, Distance, Errors, Floor, Samples
 from nmcdist.models.grains import GrainModel
 from nmcdist.models.particle import ParticleModel
 
@@ -25,8 +27,6 @@ PARTICLES = 8  # whose grains are compared in space
 _COMPARED, _TRUTH, _BASELINES = 1_000_004, 1_000_005, 1_000_007
 _CONFIDENCE = 0.95
 _MICROMETRE = 1000.0
-
-Rows = list[dict[str, Any]]
 
 
 def fit_baselines(sections: Sequence[Section], base: Bundle, seed: int) -> dict[str, Bundle]:
@@ -56,56 +56,45 @@ class InSections:
         self.measured, self.seed, self.truth = measured, seed, truth
         self._samples = _of_each(measured)
         self._baselines = {
-            name: validation.distances(
-                pooled(_of_each(self._generated(bundle, _COMPARED, DRAWS))), pooled(self._samples)
-            )
+            name: distances(pooled(_of_each(self._generated(bundle, _COMPARED, DRAWS))), pooled(self._samples))
             for name, bundle in baselines.items()
-        }  # fmt: skip
+        }
 
-    def compare(self, bundle: Bundle) -> tuple[Rows, Rows]:
-        """Return the distances of a model, and its grains per area by distance from the centre.
-
-        Returns
-        -------
-        distances : list of dict
-            As from :func:`nmcdist.calibration.grains.validation.table`.
-        counts : list of dict
-            As from :func:`nmcdist.calibration.grains.counts.compare_counts`.
-        """
+    def compare(self, bundle: Bundle) -> tuple[list[DistanceRow], list[CountInSections]]:
+        """Return the distances of a model, and its grains per area by distance from the centre."""
         drawn, n = self._generated(bundle, _COMPARED, DRAWS), len(self.measured)
         each = _of_each(drawn)
-        found = validation.distances(pooled(each), pooled(self._samples))
+        found = distances(pooled(each), pooled(self._samples))
         errors = jackknife([pooled(each[k::n]) for k in range(n)], self._samples)
-        rows = validation.table("2D", found, self._floor(bundle), self._baselines, errors)
-        return rows, self._counts(drawn)
+        return distance_rows("2D", found, self._floor(bundle), self._baselines, errors), self._counts(drawn)
 
     def distances(self, bundle: Bundle) -> dict[str, Distance]:
         """Return the distances of a model alone, by descriptor."""
         drawn = self._generated(bundle, _COMPARED, DRAWS)
-        return validation.distances(pooled(_of_each(drawn)), pooled(self._samples))
+        return distances(pooled(_of_each(drawn)), pooled(self._samples))
 
-    def counts(self, bundle: Bundle) -> Rows:
+    def counts(self, bundle: Bundle) -> list[CountInSections]:
         """Return the grains per area of a model by distance from the centre, beside those measured."""
         return self._counts(self._generated(bundle, _COMPARED, DRAWS))
 
-    def _counts(self, drawn: Sequence[Section]) -> Rows:
+    def _counts(self, drawn: Sequence[Section]) -> list[CountInSections]:
         edges, n = bin_edges(self.measured), len(self.measured)
         generated = [count_grains(drawn[k : k + n], edges) for k in range(0, len(drawn), n)]
         return compare_counts(count_grains(self.measured, edges), generated)
 
     def _generated(self, bundle: Bundle, stream: int, draws: int) -> list[Section]:
         like = [section for _ in range(draws) for section in self.measured]
-        return validation.generated_sections(GrainModel.from_bundle(bundle), like, self.seed + stream)
+        return generated_sections(GrainModel.from_bundle(bundle), like, self.seed + stream)
 
     def _floor(self, bundle: Bundle) -> dict[str, Floor]:
         model = GrainModel.from_bundle(self.truth or bundle)
 
         def draw(first: int, count: int) -> Samples:
             like = [self.measured[k % len(self.measured)] for k in range(count)]
-            drawn = validation.generated_sections(model, like, self.seed + _TRUTH, first)
-            return validation.section_samples(drawn)
+            drawn = generated_sections(model, like, self.seed + _TRUTH, first)
+            return section_samples(drawn)
 
-        return validation.noise_floor(draw, (DRAWS * len(self.measured), len(self.measured)))
+        return noise_floor(draw, (DRAWS * len(self.measured), len(self.measured)))
 
 
 class InSpace:
@@ -126,59 +115,94 @@ class InSpace:
         self._shells = [shells.draw(seed + _TRUTH, k) for k in range(particles)]
         self._samples = self._drawn(truth, _TRUTH)
         samples = pooled(self._samples)
-        self._floor = validation.noise_floor(
+        self._floor = noise_floor(
             lambda first, count: pooled(self._drawn(truth, _TRUTH, first + particles, count)), (particles,) * 2, 2
         )
         self._baselines = {
-            name: validation.distances(pooled(self._drawn(bundle, _COMPARED)), samples)
-            for name, bundle in baselines.items()
+            name: distances(pooled(self._drawn(bundle, _COMPARED)), samples) for name, bundle in baselines.items()
         }
 
-    def compare(self, bundle: Bundle) -> tuple[Rows, Rows]:
+    def compare(self, bundle: Bundle) -> tuple[list[DistanceRow], list[CountInSpace]]:
         """Return the distances of a model, and its grains per volume by distance from the centre.
 
         Grains are drawn in the shells of the true particles, whatever shells the bundle has: where grains depend on
         the distance from the centre, others of another size would be compared.
-
-        Returns
-        -------
-        distances : list of dict
-            As from :func:`nmcdist.calibration.grains.validation.table`.
-        counts : list of dict
-            As from :func:`grains_per_volume`.
         """
         each = self._drawn(bundle, _COMPARED)
-        found = validation.distances(pooled(each), pooled(self._samples))
-        rows = validation.table("3D", found, self._floor, self._baselines, jackknife(each, self._samples))
+        found = distances(pooled(each), pooled(self._samples))
+        rows = distance_rows("3D", found, self._floor, self._baselines, jackknife(each, self._samples))
         return rows, grains_per_volume(each, self._samples)
 
     def distances(self, bundle: Bundle) -> dict[str, Distance]:
         """Return the distances of a model alone, by descriptor."""
-        return validation.distances(pooled(self._drawn(bundle, _COMPARED)), pooled(self._samples))
+        return distances(pooled(self._drawn(bundle, _COMPARED)), pooled(self._samples))
 
     def _drawn(self, bundle: Bundle, stream: int, first: int = 0, count: int | None = None) -> list[Samples]:
         model = ParticleModel.from_bundle(bundle)
         numbers = range(first, first + (self.particles if count is None else count))
         shells = [self._shells[k % self.particles] for k in numbers]
         return [
-            validation.grain_samples(model, self.seed + stream, 1, start=k, shells=[shell])
+            grain_samples(model, self.seed + stream, 1, start=k, shells=[shell])
             for k, shell in zip(numbers, shells, strict=True)
         ]
 
 
-def grains_per_volume(found: Sequence[Samples], truth: Sequence[Samples]) -> Rows:
+def distance_rows(
+    dimension: Dimension,
+    found: Mapping[str, Distance],
+    floor: Mapping[str, Floor],
+    baselines: Mapping[str, Mapping[str, Distance]],
+    errors: Mapping[str, Errors],
+) -> list[DistanceRow]:
+    """Return one row per descriptor: the model's distances beside the noise floor and the baselines.
+
+    Parameters
+    ----------
+    dimension : {"2D", "3D"}
+        Of what is described.
+    found : dict of str to Distance
+        Of the model.
+    floor : dict of str to Floor
+    baselines : dict of str to dict of str to Distance
+        By the baseline's name.
+    errors : dict of str to Errors
+        Of the model's distances, where they are known.
+    """
+    unknown = Errors(None, None, None, None)
+    return [
+        DistanceRow(
+            descriptor=name, dimension=dimension, unit=unit_of(name, dimension),
+            w1_own=of.wasserstein_own, n_found=of.n_found, n_truth=of.n_truth,
+            floor_ks_largest=floor[name].ks_largest, floor_w1_largest=floor[name].wasserstein_largest,
+            baselines={label: _baseline(others[name], of) for label, others in baselines.items()},
+            **_named("", of), **_named("error_", errors.get(name, unknown)), **_named("floor_", floor[name]),
+        )
+        for name, of in found.items()
+    ]  # fmt: skip
+
+
+def _named(prefix: str, of: Distance | Floor | Errors) -> dict[str, Any]:
+    values = {"ks": of.ks, "w1": of.wasserstein, "profile_ks": of.profile_ks, "profile_w1": of.profile_wasserstein}
+    return {f"{prefix}{name}": value for name, value in values.items()}
+
+
+def _baseline(of: Distance, model: Distance) -> BaselineDistances:
+    times = of.wasserstein / model.wasserstein if model.wasserstein else None
+    return BaselineDistances(times=times, **_named("", of))
+
+
+def grains_per_volume(found: Sequence[Samples], truth: Sequence[Samples]) -> list[CountInSpace]:
     """Return the grains per volume of particles by micrometre of distance, found over true.
 
     Parameters
     ----------
     found, truth : sequence of dict of str to ndarray
-        As from :func:`nmcdist.calibration.grains.validation.grain_samples`, one for each particle.
+        As from :func:`nmcdist.calibration.grains.samples.grain_samples`, one for each particle.
 
     Returns
     -------
-    list of dict
-        Rows of from_nm, to_nm, truth and generated (grains per um^3), ratio (generated over truth) and error (half the
-        width of its 95 % interval over particles), None where it is not known.
+    list of CountInSpace
+        The intervals are those of 95 % over particles.
     """
     farthest = max(float(sample[RADIUS].max()) for sample in truth)
     edges = _MICROMETRE * np.arange(max(math.floor(farthest / _MICROMETRE), 1) + 1)
@@ -198,8 +222,13 @@ def grains_per_volume(found: Sequence[Samples], truth: Sequence[Samples]) -> Row
         densities_of = (true.sum(axis=0) / own.sum(axis=0), some.sum(axis=0) / theirs.sum(axis=0))
     errors = _half_widths(left_out) if len(left_out) > 2 and len(some) == len(true) else np.full(len(ratios), np.nan)
     columns = zip(edges, edges[1:], *densities_of, ratios, errors, strict=False)
-    names = ("from_nm", "to_nm", "truth", "generated", "ratio", "error")
-    return [{n: _known(float(value)) for n, value in zip(names, column, strict=True)} for column in columns]
+    return [
+        CountInSpace(
+            from_nm=float(low), to_nm=float(high), truth=_known(of_truth), generated=_known(generated),
+            ratio=_known(ratio), error=_known(error),
+        )
+        for low, high, of_truth, generated, ratio, error in columns
+    ]  # fmt: skip
 
 
 def pooled(samples: Sequence[Samples]) -> Samples:
@@ -227,14 +256,14 @@ def jackknife(found: Sequence[Samples], truth: Sequence[Samples]) -> dict[str, E
     if n <= 2:
         return {}
     left_out = [
-        validation.distances(
+        distances(
             pooled([*found[:k], *found[k + 1 :]]), pooled([*truth[:k], *truth[k + 1 :]])
         )
         for k in range(n)
     ]  # fmt: skip
     return {
         name: Errors(*(
-            _half_width([getattr(distances[name], part) for distances in left_out])
+            _half_width([getattr(of[name], part) for of in left_out])
             for part in ("ks", "wasserstein", "profile_ks", "profile_wasserstein")
         ))
         for name in left_out[0]
@@ -259,8 +288,8 @@ def _ratio(some: np.ndarray, theirs: np.ndarray, true: np.ndarray, own: np.ndarr
 
 
 def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return float(value) if math.isfinite(value) else None
 
 
 def _of_each(sections: Sequence[Section]) -> list[Samples]:
-    return [validation.section_samples([section]) for section in sections]
+    return [section_samples([section]) for section in sections]

@@ -7,12 +7,12 @@ distance tell the intensity there, the paper's Eq. (13) distance by distance.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import optimize, stats
 
 from nmcdist.calibration.grains.baselines import SECTION_DENSITY
+from nmcdist.calibration.grains.results import Count, CountInSections
 from nmcdist.calibration.grains.sections import Section
 from nmcdist.errors import InputError
 from nmcdist.models.intensity import IntensityProfile
@@ -28,7 +28,7 @@ AIM = 0.05  # relative difference of counts that is aimed at, or the error where
 
 
 @dataclass(frozen=True, eq=False)
-class Counts:
+class CountedGrains:
     """Grains by section and bin of distance.
 
     Attributes
@@ -45,14 +45,14 @@ class Counts:
     areas_nm2: np.ndarray
 
 
-def count_grains(sections: Sequence[Section], edges_nm: np.ndarray) -> Counts:
+def count_grains(sections: Sequence[Section], edges_nm: np.ndarray) -> CountedGrains:
     """Count the grains of each section, and the area of its particle, by distance from the centre."""
     grains, areas = [], []
     for section in sections:
         grains.append(np.histogram(section.describe()["radius_nm"].values, edges_nm)[0])
         away = np.hypot(*(np.argwhere(section.mask) - section.centre_px).T) * section.pixel_size_nm
         areas.append(np.histogram(away, edges_nm)[0] * section.pixel_size_nm**2)
-    return Counts(edges_nm, np.array(grains, np.float64), np.array(areas, np.float64))
+    return CountedGrains(edges_nm, np.array(grains, np.float64), np.array(areas, np.float64))
 
 
 def bin_edges(sections: Sequence[Section], step_nm: float = STEP_NM) -> np.ndarray:
@@ -75,7 +75,7 @@ def bin_edges(sections: Sequence[Section], step_nm: float = STEP_NM) -> np.ndarr
     return edges
 
 
-def compare_counts(measured: Counts, generated: Sequence[Counts]) -> list[dict[str, Any]]:
+def compare_counts(measured: CountedGrains, generated: Sequence[CountedGrains]) -> list[CountInSections]:
     """Return generated over measured grains by distance, with an interval.
 
     The intervals hold together with a probability of 95 %: those of Student's law, with as many degrees of freedom as
@@ -85,15 +85,13 @@ def compare_counts(measured: Counts, generated: Sequence[Counts]) -> list[dict[s
 
     Parameters
     ----------
-    measured : Counts
-    generated : sequence of Counts
+    measured : CountedGrains
+    generated : sequence of CountedGrains
         One for each draw of sections like the measured ones.
 
     Returns
     -------
-    list of dict
-        Rows of from_nm, to_nm, measured and generated (grains per um^2), ratio (generated over measured) and error
-        (half the width of its interval), the last two None where they are not known.
+    list of CountInSections
     """
     sections, bins = measured.grains.shape
     expected = np.mean([counts.grains for counts in generated], axis=0)
@@ -107,18 +105,17 @@ def compare_counts(measured: Counts, generated: Sequence[Counts]) -> list[dict[s
             freedom = (sections - 1) * bins
             quantile = float(stats.t.ppf(1 - (1 - CONFIDENCE) / 2 / bins, freedom))
             error = quantile * float(ratio * math.sqrt(spread * (1 / found[k] + 1 / (len(generated) * total[k]))))
-        rows.append({
-            "from_nm": float(measured.edges_nm[k]), "to_nm": float(measured.edges_nm[k + 1]),
-            "measured": float(found[k] / area[k]) if area[k] else None,
-            "generated": float(total[k] / area[k]) if area[k] else None, "ratio": ratio, "error": error,
-        })  # fmt: skip
+        rows.append(CountInSections(
+            from_nm=float(measured.edges_nm[k]), to_nm=float(measured.edges_nm[k + 1]),
+            measured=float(found[k] / area[k]) if area[k] else None,
+            generated=float(total[k] / area[k]) if area[k] else None, ratio=ratio, error=error,
+        ))  # fmt: skip
     return rows
 
 
-def contradicts(row: dict[str, Any]) -> bool:
+def contradicts(row: Count) -> bool:
     """Tell whether the generated grains of a row are not as many as the measured ones, beyond aim and error."""
-    known = row["ratio"] is not None and row["error"] is not None
-    return known and abs(row["ratio"] - 1) > max(AIM, row["error"])
+    return row.ratio is not None and row.error is not None and abs(row.ratio - 1) > max(AIM, row.error)
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from nmcdist.bundle import Bundle
-from nmcdist.calibration.grains.comparison import InSections, Rows
+from nmcdist.calibration.grains.comparison import InSections
 from nmcdist.calibration.grains.counts import choose_knots, contradicts
 from nmcdist.calibration.grains.recipe import GrainRecipe
+from nmcdist.calibration.grains.results import CountInSections, Law
 from nmcdist.calibration.grains.sections import Section
 from nmcdist.models.intensity import IntensityProfile
 
-Law = Literal["constant", "by-distance"]
 CONSTANT: Law = "constant"
 BY_DISTANCE: Law = "by-distance"
 
@@ -27,14 +26,14 @@ class Choice:
         A sentence.
     criteria : tuple of float
         Of 1, 2, ... knots: see :func:`nmcdist.calibration.grains.counts.choose_knots`.
-    counts : dict of str to list of dict
+    counts : dict of str to list of CountInSections
         Grains by distance of each law that was fitted, beside those of the sections of the training.
     """
 
     law: Law
     why: str
     criteria: tuple[float, ...]
-    counts: dict[Law, Rows]
+    counts: dict[Law, list[CountInSections]]
 
 
 def laws_to_fit(sections: Sequence[Section], recipe: GrainRecipe) -> dict[Law, IntensityProfile | None]:
@@ -67,14 +66,14 @@ def choose(sections: Sequence[Section], recipe: GrainRecipe, fitted: Mapping[Law
     return Choice(law, why, criteria, counts)
 
 
-def _decided(counts: Mapping[Law, Rows], recipe: GrainRecipe) -> tuple[Law, str]:
+def _decided(counts: Mapping[Law, Sequence[CountInSections]], recipe: GrainRecipe) -> tuple[Law, str]:
     if CONSTANT not in counts:
         return BY_DISTANCE, "The recipe asks for an intensity that depends on the distance from the centre."
     if BY_DISTANCE not in counts:
         if recipe.intensity == "both" and recipe.method == "energy":
             return CONSTANT, "The visible grains by distance ask for no more than a constant intensity."
         return CONSTANT, "The recipe asks for a constant intensity."
-    if all(row["error"] is None for row in counts[CONSTANT]):
+    if all(row.error is None for row in counts[CONSTANT]):
         return CONSTANT, "So few sections cannot contradict a constant intensity, the paper's, which is taken."
     wrong = sum(map(contradicts, counts[CONSTANT]))
     if not wrong:
@@ -85,7 +84,7 @@ def _decided(counts: Mapping[Law, Rows], recipe: GrainRecipe) -> tuple[Law, str]
     return BY_DISTANCE, f"The visible grains contradict a constant intensity in {wrong} {bins} of distance."
 
 
-def _misfit(rows: Rows) -> float:
+def _misfit(rows: Sequence[CountInSections]) -> float:
     """Return the sum of squared relative differences in units of their errors."""
-    known = [row for row in rows if row["ratio"] is not None and row["error"]]
-    return float(sum(((row["ratio"] - 1) / row["error"]) ** 2 for row in known))
+    known = [(row.ratio, row.error) for row in rows if row.ratio is not None and row.error]
+    return float(sum(((ratio - 1) / error) ** 2 for ratio, error in known))

@@ -1,84 +1,22 @@
-"""From sections to a trained bundle: fit tessellations, and train a net with a law of the seeds' intensity."""
+"""From prepared sections to a trained bundle: a marker net, with a law of the seeds' intensity."""
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from nmcdist.bundle import ArrayRecord, Bundle, ParticleParameters
 from nmcdist.bundle.schema import validated
-from nmcdist.calibration.grains import validation
+from nmcdist.calibration.grains.distances import distances
+from nmcdist.calibration.grains.generated import generated_sections
+from nmcdist.calibration.grains.prepared import Prepared
 from nmcdist.calibration.grains.recipe import GrainRecipe
-from nmcdist.calibration.grains.sections import Section
-from nmcdist.calibration.grains.tessellation_fit import Fit, fit_tessellation
+from nmcdist.calibration.grains.samples import section_samples
 from nmcdist.calibration.grains.training import Arrays, Intensity, Training, train
-from nmcdist.calibration.grains.windows import Measured
-from nmcdist.errors import BundleError, ImageError
 from nmcdist.models.grains import GrainModel
 from nmcdist.models.intensity import IntensityProfile
 
 _ASSESSED = 1_000_003  # added to the recipe's seed, for draws of their own
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """Sections with the tessellations fitted to them.
-
-    Attributes
-    ----------
-    sections : tuple of Section
-        Their missing pixels filled from the fit.
-    fits : tuple of Fit
-    pixel_size_nm : float
-    grain_width_px : float
-        Square root of the mean area of a grain.
-    """
-
-    sections: tuple[Section, ...]
-    fits: tuple[Fit, ...]
-    pixel_size_nm: float
-    grain_width_px: float
-
-    @classmethod
-    def of(cls, sections: Sequence[Section]) -> "Prepared":
-        """Fit a tessellation to each section.
-
-        Raises
-        ------
-        ImageError
-            If there is no section, one has no grain, or their pixels differ in size.
-        """
-        if not sections:
-            raise ImageError("sections: found none, expected at least one")
-        sizes = {section.pixel_size_nm for section in sections}
-        if len(sizes) > 1:
-            raise ImageError(f"sections: found pixels of {sorted(sizes)} nm, expected one size")
-        fits = tuple(fit_tessellation(s.labels, s.pixel_size_nm, s.centre_px) for s in sections)
-        filled = tuple(validation.filled(s, fit) for s, fit in zip(sections, fits, strict=True))
-        pixels, grains = sum(int(s.mask.sum()) for s in filled), sum(len(fit.grains) for fit in fits)
-        return cls(filled, fits, sizes.pop(), math.sqrt(pixels / grains))
-
-    def measured(self) -> Measured:
-        """Return what windows are cut from; a grain's width below the surface they begin."""
-        return Measured.of(self.sections, [fit.tessellation for fit in self.fits], self.grain_width_px)
-
-    def summary(self) -> dict[str, Any]:
-        """Return how well the tessellations fit, as plain data."""
-        seconds = [fit.seconds for fit in self.fits]
-        return {
-            "sections": [
-                {
-                    "name": section.name, "grains": len(fit.grains), "pixels": int(section.mask.sum()),
-                    "matched": fit.matched, "boundary_distance_nm": fit.boundary_distance_nm,
-                    "area_error": fit.area_error, "lost_grains": fit.lost_grains,
-                }
-                for section, fit in zip(self.sections, self.fits, strict=True)
-            ],
-            "matched": float(np.mean([fit.matched for fit in self.fits])),
-            "seconds": float(np.sum(seconds)),
-        }  # fmt: skip
 
 
 def train_grains(
@@ -118,13 +56,13 @@ def train_grains(
     ImageError, StoreError
         As :func:`nmcdist.calibration.grains.training.train`.
     """
-    check_base(base)
-    truth = validation.section_samples(prepared.sections)
+    base.particle()
+    truth = section_samples(prepared.sections)
 
     def assess(arrays: Arrays, intensity: Intensity) -> dict[str, float]:
         model = GrainModel.from_bundle(_bundle(arrays, intensity, recipe, base, prepared.pixel_size_nm, {}))
-        found = validation.generated_sections(model, prepared.sections, recipe.seed + _ASSESSED)
-        compared = validation.distances(validation.section_samples(found), truth)
+        found = generated_sections(model, prepared.sections, recipe.seed + _ASSESSED)
+        compared = distances(section_samples(found), truth)
         return {name: distance.ks for name, distance in compared.items()}
 
     profile = None if profile_nm is None else _rescaled(profile_nm, 1 / prepared.pixel_size_nm)
@@ -134,12 +72,6 @@ def train_grains(
     method = _method(recipe, training, options.get("device", "cpu"))
     calibration = {"data": data, "method": method, "date": date, "reference": _REFERENCE}
     return _bundle(arrays, intensity, recipe, base, prepared.pixel_size_nm, calibration), training
-
-
-def check_base(base: Bundle) -> None:
-    """Raise BundleError if a bundle has no shells to take."""
-    if not isinstance(base.parameters, ParticleParameters):
-        raise BundleError(f"bundle {base.name!r}: has no shells (model {base.model!r}), expected a particle's bundle")
 
 
 _REFERENCE = (

@@ -67,7 +67,7 @@ def phantom_bundles() -> dict[str, Bundle]:
         radius of the shells has a standard deviation of 12 %.
     """
     builtin = load_bundle("nmc811-radial")
-    intensity = builtin.parameters.grain_intensity_per_nm3
+    intensity = builtin.particle().grain_intensity_per_nm3
     laws = {
         "radial": _with_shells(builtin, 4800.0),
         "stout": _with_shells(
@@ -183,7 +183,7 @@ def write_scan(path: str | Path, section: Section, orientation_noise_deg: float 
 
 def _with_shells(bundle: Bundle, radius_nm: float, **changes: float | tuple[float, ...]) -> Bundle:
     """Return a bundle whose shells have this median of the mean radius, and vary less in size than the original's."""
-    scale = 2 * math.sqrt(math.pi) * radius_nm - bundle.parameters.shell_location_nm
+    scale = 2 * math.sqrt(math.pi) * radius_nm - bundle.particle().shell_location_nm
     return bundle.with_parameters(shell_scale_nm=scale, shell_sigma=0.1, **changes)
 
 

@@ -2,17 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from nmcdist.calibration.grains.validation import Distance
+from nmcdist.calibration.grains.distances import Distance
+from nmcdist.calibration.grains.results import Dimension, RepeatedDistance
 
 _CONFIDENCE = 0.95
 
 
-def spread(trainings: Sequence[Mapping[str, Mapping[str, Distance]]]) -> list[dict[str, Any]]:
+def spread(trainings: Sequence[Mapping[Dimension, Mapping[str, Distance]]]) -> list[RepeatedDistance]:
     """Return the distances of several trainings, with an interval of their mean.
 
     Parameters
@@ -22,18 +22,14 @@ def spread(trainings: Sequence[Mapping[str, Mapping[str, Distance]]]) -> list[di
 
     Returns
     -------
-    list of dict
-        Rows of dimension, descriptor, ks (a list), mean, and error: half the width of the 95 % interval of the mean by
-        Student's law; None with two trainings or fewer.
+    list of RepeatedDistance
     """
     rows = []
     for dimension, descriptors in trainings[0].items():
         for name in descriptors:
             values = [of[dimension][name].ks for of in trainings]
-            rows.append({
-                "dimension": dimension, "descriptor": name, "ks": values, "mean": float(np.mean(values)),
-                "error": _half_width(values),
-            })  # fmt: skip
+            mean, error = float(np.mean(values)), _half_width(values)
+            rows.append(RepeatedDistance(dimension=dimension, descriptor=name, ks=values, mean=mean, error=error))
     return rows
 
 

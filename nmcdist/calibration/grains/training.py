@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.bundle.schema import MOST_UNEQUAL, NET_INPUTS
+from nmcdist.bundle.parameters import MOST_UNEQUAL
+from nmcdist.bundle.schema import NET_INPUTS
 from nmcdist.calibration.grains.baselines import SECTION_DENSITY
 from nmcdist.calibration.grains.counts import hats
 from nmcdist.calibration.grains.losses import Mismatch, discriminator_loss, generator_loss
 from nmcdist.calibration.grains.networks import Discriminator, MarkerGenerator
 from nmcdist.calibration.grains.recipe import GrainRecipe
+from nmcdist.calibration.grains.results import Epoch
 from nmcdist.calibration.grains.soft import SoftWindows, matrix_entries, measured_features, visible_grains
 from nmcdist.calibration.grains.windows import Measured, Places, seeds_around
 from nmcdist.calibration.pytorch import torch
@@ -51,16 +53,14 @@ class Training:
         Seeds per cubed pixel.
     visible : float
         Measured grains a pixel: what the intensity is moved towards.
-    history : list of dict
-        For each epoch: losses, visible grains a pixel, intensity, seconds; where it was assessed, distances and the
-        seconds that this took.
+    history : list of Epoch
     best : (float, float or IntensityProfile, dict) or None
         Mean distance, intensity and weights of the best state that was assessed.
     """
 
     intensity: Intensity
     visible: float
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Epoch] = field(default_factory=list)
     best: tuple[float, Intensity, Arrays] | None = None
 
     @property
@@ -71,7 +71,7 @@ class Training:
     @property
     def best_epoch(self) -> int:
         """After how many epochs the best state was assessed, 0 if none was."""
-        assessed = {e["epoch"]: mean_distance(e["distances"]) for e in self.history if "distances" in e}
+        assessed = {e.epoch: mean_distance(e.distances) for e in self.history if e.distances is not None}
         return max((epoch for epoch, mean in assessed.items() if mean == min(assessed.values())), default=0)
 
 
@@ -125,7 +125,7 @@ def train(
                 raise StoreError("checkpoint: missing, needed to resume a training")
             trainer.load(checkpoint)
         while trainer.training.epoch < recipe.epochs:
-            told(trainer.one_epoch(assess))
+            told(trainer.one_epoch(assess).model_dump())
             if checkpoint is not None:
                 trainer.save(checkpoint)
         return trainer.training
@@ -179,18 +179,18 @@ class _Trainer:
             self.critic = Discriminator(recipe.window, settings.channels, settings.dense).to(device)
             self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), lr=recipe.learning_rate)
 
-    def one_epoch(self, assess: Assess) -> dict[str, Any]:
+    def one_epoch(self, assess: Assess) -> Epoch:
         """Do the steps of an epoch, move the intensity, and assess the state when it is time."""
         recipe, state, start = self.recipe, self.training, time.perf_counter()
-        facts: dict[str, list[float]] = {}
+        of_steps: dict[str, list[float]] = {}
         self.about_knots: list[np.ndarray] = []
         for step in range(recipe.steps):
             generator = np.random.default_rng([recipe.seed, _NOISE_OF["step"], state.epoch, step])
             self._set_rate((state.epoch * recipe.steps + step) / (recipe.epochs * recipe.steps))
             found = self._energy_step(generator) if self.pool is not None else self._adversarial_step(generator)
             for name, value in found.items():
-                facts.setdefault(name, []).append(value)
-        means = {name: float(np.mean(values)) for name, values in facts.items()}
+                of_steps.setdefault(name, []).append(value)
+        means = {name: float(np.mean(values)) for name, values in of_steps.items()}
         if not all(map(math.isfinite, means.values())):
             # Before anything is written: the checkpoint is that of the last epoch that went well.
             raise InputError(
@@ -200,21 +200,22 @@ class _Trainer:
             )
         self._move_intensity(means["visible"])
         done = state.epoch + 1
-        told: dict[str, Any] = {
+        facts: dict[str, Any] = {
             "epoch": done, **means, **_described(state.intensity), "seconds": time.perf_counter() - start
         }  # fmt: skip
         if done % recipe.assess_every == 0 or done == recipe.epochs:
             arrays, threads, start = self._averaged_arrays(), torch.get_num_threads(), time.perf_counter()
             distances = assess(arrays, state.intensity)
-            told["assess_seconds"] = time.perf_counter() - start
+            facts["assess_seconds"] = time.perf_counter() - start
             # Other libraries that share OpenMP with torch set the number for themselves.
             torch.set_num_threads(threads)
-            told["distances"] = distances
+            facts["distances"] = distances
             mean = mean_distance(distances)
             if state.best is None or mean <= state.best[0]:
                 state.best = mean, state.intensity, arrays
-        state.history.append(told)
-        return told
+        epoch = Epoch.model_validate(facts)
+        state.history.append(epoch)
+        return epoch
 
     def _move_intensity(self, visible: float) -> None:
         """Follow Eq. (13): by all visible grains, or at each knot by the whole grains about its distance.
@@ -337,7 +338,7 @@ class _Trainer:
             best = (best[0], _plain(best[1]), best[2])
         content = {
             "recipe": self.recipe.model_dump_json(), "sections": self.measured.digest(),
-            "intensity": _plain(state.intensity), "history": state.history,
+            "intensity": _plain(state.intensity), "history": [epoch.model_dump() for epoch in state.history],
             "best": best, "average": self.average, "parts": self._parts(),
         }  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -362,7 +363,8 @@ class _Trainer:
         if best is not None:
             arrays = {name: tensor.cpu().numpy() for name, tensor in best[2].items()}
             best = (best[0], _from_plain(best[1]), arrays)
-        self.training = Training(_from_plain(content["intensity"]), self.visible, content["history"], best)
+        history = [Epoch.model_validate(epoch) for epoch in content["history"]]
+        self.training = Training(_from_plain(content["intensity"]), self.visible, history, best)
         self.average = content["average"]
         for name, part in self._stateful().items():
             part.load_state_dict(content["parts"][name])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nmcdist.bundle import Bundle, CbaParameters
+from nmcdist.bundle.parameters import unit_of
 from nmcdist.datasets.layout import Coordinate, Shape, Variable, descriptor_variable
 from nmcdist.errors import BundleError, RecipeError
 from nmcdist.faults import proposal
@@ -43,7 +44,7 @@ def parameter_changes(recipe: Recipe, bundle: Bundle) -> list[dict[str, float]]:
         if value is None:
             changes.append({})
         elif recipe.swept == GRAPHITE_FRACTION:
-            intensity = intensity_for_graphite_fraction(bundle.parameters_of(MODEL), value)
+            intensity = intensity_for_graphite_fraction(bundle.cba(), value)
             changes.append({"lambda_X_per_nm3": intensity})
         else:
             changes.append({str(recipe.swept): value})
@@ -69,7 +70,7 @@ def level_parameters(recipe: Recipe, bundle: Bundle) -> list[CbaParameters]:
     BundleError, RecipeError
         If the bundle is of another model, or the sweep asks for what it cannot give.
     """
-    return [bundle.with_parameters(**c).parameters_of(MODEL) for c in parameter_changes(recipe, bundle)]
+    return [bundle.with_parameters(**c).cba() for c in parameter_changes(recipe, bundle)]
 
 
 def parameter_coordinates(recipe: Recipe, bundle: Bundle) -> tuple[Coordinate, ...]:
@@ -80,8 +81,7 @@ def parameter_coordinates(recipe: Recipe, bundle: Bundle) -> tuple[Coordinate, .
     names = {"lambda_X_per_nm3"} | ({recipe.swept} if recipe.swept else set()) - {GRAPHITE_FRACTION}
     coordinates = []
     for name in sorted(str(n) for n in names):
-        about = type(bundle.parameters).model_fields[name]
-        attrs = {"units": about.json_schema_extra["unit"], "long_name": about.description}
+        attrs = {"units": unit_of(CbaParameters, name), "long_name": CbaParameters.model_fields[name].description}
         coordinates.append(_by_sample(name, [getattr(p, name) for p in per_level], recipe, attrs))
     attrs = {"units": "1", "long_name": "volume fraction of graphite by theory, V1"}
     fractions = [graphite_fraction(p) for p in per_level]

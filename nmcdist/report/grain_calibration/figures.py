@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from nmcdist.calibration.grains.results import Epoch, FittedLaw
+from nmcdist.calibration.grains.samples import section_samples
 from nmcdist.calibration.grains.sections import Section, angle_density
-from nmcdist.calibration.grains.validation import section_samples
 from nmcdist.report.distributions import density
 from nmcdist.report.orientations import orientation_bar, orientation_picture, scale_bar
 from nmcdist.report.style import CARBON_BINDER, GRAPHITE, PORE, SOLID, figure
@@ -143,13 +144,12 @@ def orientations(
     return path
 
 
-def intensity(laws: Sequence[Mapping[str, Any]], taken: str, path: Path) -> Path:
+def intensity(laws: Sequence[FittedLaw], taken: str, path: Path) -> Path:
     """Draw the laws of the seeds' intensity that were fitted, and the grains per area of each by distance.
 
     Parameters
     ----------
-    laws : sequence of dict
-        As :func:`nmcdist.calibration.grains.calibrate.calibrate_grains` keeps them.
+    laws : sequence of FittedLaw
     taken : str
         Name of the law that the bundle has.
     path : Path
@@ -157,17 +157,17 @@ def intensity(laws: Sequence[Mapping[str, Any]], taken: str, path: Path) -> Path
     """
     with figure(1, 2, 12, 4.8) as (drawing, axes):
         left, right = axes[0]
-        reach = max([row["to_nm"] for law in laws for row in law["counts"]] + [1.0]) / 1000
+        reach = max([row.to_nm for law in laws for row in law.counts] + [1.0]) / 1000
         # Side by side, so that neither hides the errors of the other.
         for law, colour, marker, aside in zip(laws, (PORE, GRAPHITE), "os", (-0.05, 0.05), strict=False):
-            label = law["law"] + (" (taken)" if law["law"] == taken else "")
-            rows = [row for row in law["counts"] if row["ratio"] is not None]
-            at = [(row["from_nm"] + row["to_nm"]) / 2000 + aside for row in rows]
+            label = law.law + (" (taken)" if law.law == taken else "")
+            rows = [row for row in law.counts if row.ratio is not None]
+            at = [(row.from_nm + row.to_nm) / 2000 + aside for row in rows]
             # Where no error is known, none is drawn.
-            errors = [row["error"] or 0.0 for row in rows]
-            left.errorbar(at, [row["ratio"] for row in rows], errors, fmt=marker, color=colour, capsize=4, label=label)
+            errors = [row.error or 0.0 for row in rows]
+            left.errorbar(at, [row.ratio for row in rows], errors, fmt=marker, color=colour, capsize=4, label=label)
             places = np.linspace(0, reach, 200)
-            values = np.interp(places, np.array(law["knots_nm"]) / 1000, 1e9 * np.array(law["per_nm3"]))
+            values = np.interp(places, np.array(law.knots_nm) / 1000, 1e9 * np.array(law.per_nm3))
             right.plot(places, values, color=colour, label=label)
         left.axhline(1.0, color=_REFERENCE, linestyle=":", label="as many as measured")
         left.set(ylabel="grains per area, generated / measured")
@@ -180,15 +180,12 @@ def intensity(laws: Sequence[Mapping[str, Any]], taken: str, path: Path) -> Path
     return path
 
 
-def training(
-    epochs: Sequence[Mapping[str, Any]], chosen: int, target: float | None, pixel_size_nm: float, path: Path
-) -> Path:
+def training(epochs: Sequence[Epoch], chosen: int, target: float | None, pixel_size_nm: float, path: Path) -> Path:
     """Draw loss, visible grains, intensity, and the distances of the assessed states, by epoch.
 
     Parameters
     ----------
-    epochs : sequence of dict
-        As :func:`nmcdist.calibration.grains.training.train` keeps them.
+    epochs : sequence of Epoch
     chosen : int
         Epoch of the state that the bundle has.
     target : float or None
@@ -198,19 +195,19 @@ def training(
     path : Path
         PNG file to write.
     """
-    at = [e["epoch"] for e in epochs]
+    at = [e.epoch for e in epochs]
     pixel_um = pixel_size_nm / 1000
     with figure(2, 2, 12, 8.2) as (drawing, axes):
         _losses(axes[0, 0], epochs)
-        visible = np.array([e["visible"] for e in epochs]) / pixel_um**2
+        visible = np.array([e.visible for e in epochs]) / pixel_um**2
         axes[0, 1].plot(at, visible, "o-", color=_GENERATED, markersize=_marker(epochs), label="generated")
         if target is not None:
             axes[0, 1].axhline(target / pixel_um**2, color=_MEASURED, linestyle="--", label="measured")
         axes[0, 1].set_ylabel("visible grains / µm⁻²")
-        intensity = np.array([e["intensity"] for e in epochs]) / pixel_um**3
+        intensity = np.array([e.intensity for e in epochs]) / pixel_um**3
         axes[1, 0].plot(at, intensity, "o-", color=_GENERATED, markersize=_marker(epochs))
         axes[1, 0].set_ylabel("intensity of the seeds / µm⁻³")
-        _assessments(axes[1, 1], [e for e in epochs if e.get("distances")])
+        _assessments(axes[1, 1], {e.epoch: e.distances for e in epochs if e.distances})
         for tag, panel in zip("abcd", axes.flat, strict=True):
             panel.axvline(chosen, color=_REFERENCE, linestyle=":", linewidth=1.4, label=f"chosen ({chosen})")
             panel.set_xlabel("epoch")
@@ -224,12 +221,12 @@ def training(
     return path
 
 
-def _losses(panel: Any, epochs: Sequence[Mapping[str, Any]]) -> None:
-    at = [e["epoch"] for e in epochs]
+def _losses(panel: Any, epochs: Sequence[Epoch]) -> None:
+    at = [e.epoch for e in epochs]
     series = [("loss", "generator", _GENERATED)]
-    if epochs[0].get("discriminator_loss") is not None:
+    if epochs[0].discriminator_loss is not None:
         series.append(("discriminator_loss", "discriminator", CARBON_BINDER))
-    values = np.array([[e[name] for e in epochs] for name, _, _ in series])
+    values = np.array([[getattr(e, name) for e in epochs] for name, _, _ in series])
     for row, (_, label, colour) in zip(values, series, strict=True):
         panel.plot(at, row, "o-", color=colour, markersize=_marker(epochs), label=label)
     if values.min() > 0 and values.max() > _STEEP * values.min():
@@ -238,18 +235,18 @@ def _losses(panel: Any, epochs: Sequence[Mapping[str, Any]]) -> None:
     panel.set_ylabel("loss, mean of the epoch")
 
 
-def _marker(epochs: Sequence[Mapping[str, Any]]) -> float:
+def _marker(epochs: Sequence[Epoch]) -> float:
     return 4.0 if len(epochs) <= _FEW else 0.0
 
 
-def _assessments(panel: Any, assessed: Sequence[Mapping[str, Any]]) -> None:
-    at = [e["epoch"] for e in assessed]
+def _assessments(panel: Any, assessed: Mapping[int, Mapping[str, float]]) -> None:
+    at = list(assessed)
     for (name, label), colour, marker in zip(
         DESCRIPTORS.items(), (SOLID, PORE, GRAPHITE, CARBON_BINDER), "os^D", strict=True
     ):
-        values = [e["distances"].get(name, np.nan) for e in assessed]
+        values = [of.get(name, np.nan) for of in assessed.values()]
         panel.plot(at, values, marker + "-", color=colour, markersize=4.5, linewidth=1.3, label=label)
-    means = [float(np.mean(list(e["distances"].values()))) for e in assessed]
+    means = [float(np.mean(list(of.values()))) for of in assessed.values()]
     panel.plot(at, means, "--", color=_REFERENCE, label="mean")
     panel.set(ylabel="Kolmogorov-Smirnov distance", ylim=(0, None))
 

@@ -4,20 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from nmcdist.calibration.grains.results import NUMBERS, Count, DistanceRow, Results, SectionNames, read_results
+from nmcdist.calibration.grains.shown import SECTIONS, ShownSections
 from nmcdist.extras import need
 from nmcdist.report.grain_calibration import figures
-from nmcdist.report.grain_calibration.numbers import (
-    NAMES,
-    NUMBERS,
-    SECTIONS,
-    Count,
-    Names,
-    Numbers,
-    Row,
-    Seen,
-    read_numbers,
-)
-from nmcdist.report.grain_calibration.verdict import baseline_name, judge, verdict_text
+from nmcdist.report.grain_calibration.verdict import baseline_name, descriptor_name, judge, verdict_text
 from nmcdist.report.pages import make_folder, write_page
 from nmcdist.report.tables import markdown, write_csv
 
@@ -48,34 +39,34 @@ def report_grain_calibration(folder: Path, out: Path) -> Path:
     """
     need("report", "a report")
     folder, out = Path(folder), Path(out)
-    numbers = read_numbers(folder / NUMBERS)
-    seen = Seen.read(folder / SECTIONS, numbers)
+    results = read_results(folder / NUMBERS)
+    shown = ShownSections.read(folder / SECTIONS, results.sections)
     make_folder(out)
-    write_csv(out / "distances.csv", *_distances(numbers.distances))
-    return write_page(out, list(_text(numbers, seen)), _figures(numbers, seen, out), _captions(numbers))
+    write_csv(out / "distances.csv", *_distances(results.distances))
+    return write_page(out, list(_text(results, shown)), _figures(results, shown, out), _captions(results))
 
 
 def headline(folder: Path) -> str:
     """Return the verdict on the calibration in a folder, in one line; StoreError if its numbers cannot be read."""
-    return judge(read_numbers(Path(folder) / NUMBERS)).headline
+    return judge(read_results(Path(folder) / NUMBERS)).headline
 
 
-def _figures(numbers: Numbers, seen: Seen, out: Path) -> list[Path]:
-    ks = {row.descriptor: (row.ks, row.floor_ks) for row in numbers.rows("2D")}
-    epochs, target = [epoch.model_dump() for epoch in numbers.training], numbers.visible_per_pixel
+def _figures(results: Results, shown: ShownSections, out: Path) -> list[Path]:
+    ks = {row.descriptor: (row.ks, row.floor_ks) for row in results.rows("2D")}
+    epochs, target = results.training, results.visible_per_pixel
     return [
-        figures.sections(seen.measured, seen.generated, out / "sections.png"),
-        figures.descriptors(seen.measured, seen.generated, ks, out / "descriptors.png"),
-        figures.orientations(seen.kept, seen.dropped, seen.generated, out / "orientations.png"),
-        figures.intensity([law.model_dump() for law in numbers.laws], numbers.chosen.law, out / "intensity.png"),
-        figures.training(epochs, numbers.best.epoch, target, seen.pixel_size_nm, out / "training.png"),
+        figures.sections(shown.measured, shown.generated, out / "sections.png"),
+        figures.descriptors(shown.measured, shown.generated, ks, out / "descriptors.png"),
+        figures.orientations(shown.kept, shown.dropped, shown.generated, out / "orientations.png"),
+        figures.intensity(results.laws, results.chosen.law, out / "intensity.png"),
+        figures.training(epochs, results.best.epoch, target, shown.pixel_size_nm, out / "training.png"),
     ]  # fmt: skip
 
 
-def _captions(numbers: Numbers) -> dict[str, str]:
-    training = " and of its rival, the discriminator" if numbers.recipe.method == "adversarial" else ""
+def _captions(results: Results) -> dict[str, str]:
+    training = " and of its rival, the discriminator" if results.recipe.method == "adversarial" else ""
     return {
-        "sections.png": f"Sections of measured particles ({numbers.compared_with}; missing pixels filled from the fit) "
+        "sections.png": f"Sections of measured particles ({results.compared_with}; missing pixels filled from the fit) "
         "and freshly drawn grains whose centres lie in the same outlines, at one scale. Grains that point to the "
         "centre are dark, grains across it light, and those without an orientation grey.",
         "descriptors.png": "Grains in sections (the paper's Figure 10b): one generated section for each measured one. "
@@ -93,43 +84,43 @@ def _captions(numbers: Numbers) -> dict[str, str]:
     }
 
 
-def _text(numbers: Numbers, seen: Seen) -> Iterator[str]:
-    recipe, names = numbers.recipe, numbers.sections
+def _text(results: Results, shown: ShownSections) -> Iterator[str]:
+    recipe, names = results.recipe, results.sections
     yield f"# {recipe.title}"
     yield (
         f"Recipe `{recipe.name}` {recipe.version}, seed {recipe.seed}: "
         f"{'energy distances' if recipe.method == 'energy' else 'a discriminator'} of windows of {recipe.window} "
-        f"pixels, {len(numbers.training)} epochs of {recipe.steps} steps; the state after epoch {numbers.best.epoch} "
-        f"was chosen (mean distance {numbers.best.mean_ks:.3f}). Bundle `{numbers.bundle.name}`, sha256 "
-        f"`{numbers.bundle.sha256}`, {1e9 * numbers.intensity_per_nm3:.3g} seeds a cubic micrometre."
+        f"pixels, {len(results.training)} epochs of {recipe.steps} steps; the state after epoch {results.best.epoch} "
+        f"was chosen (mean distance {results.best.mean_ks:.3f}). Bundle `{results.bundle.name}`, sha256 "
+        f"`{results.bundle.sha256}`, {1e9 * results.intensity_per_nm3:.3g} seeds a cubic micrometre."
     )
-    yield from verdict_text(judge(numbers))
+    yield from verdict_text(judge(results))
     yield "## Data and intensity"
-    yield f"Trained on {len(names.kept)} sections of pixels of {seen.pixel_size_nm:g} nm. {_dropped(names)}"
-    yield from _laws(numbers)
-    yield f"## Distances in sections\n\n{_compared(numbers)}"
-    yield from _tables(numbers.rows("2D"))
-    yield from _by_distance(numbers.counts.two, "area", "measured ones")
-    if numbers.rows("3D"):
+    yield f"Trained on {len(names.kept)} sections of pixels of {shown.pixel_size_nm:g} nm. {_dropped(names)}"
+    yield from _laws(results)
+    yield f"## Distances in sections\n\n{_compared(results)}"
+    yield from _tables(results.rows("2D"))
+    yield from _by_distance(results.counts.two, "area", "measured ones")
+    if results.rows("3D"):
         yield (
             "## Grains in space\n\nGrains of whole particles of the model, against those of the phantom "
-            f"`{numbers.truth}`, of which the model saw sections only."
+            f"`{results.truth}`, of which the model saw sections only."
         )
-        yield from _tables(numbers.rows("3D"))
-        yield from _by_distance(numbers.counts.three, "volume", "true ones")
-    yield from _repeats(numbers)
+        yield from _tables(results.rows("3D"))
+        yield from _by_distance(results.counts.three, "volume", "true ones")
+    yield from _repeats(results)
     yield "All distances: [distances.csv](distances.csv), a row a descriptor."
     yield (
         "## Fits\n\nTessellations fitted to the sections of the training: "
-        f"{numbers.fits.matched:.2%} of the pixels matched on average."
+        f"{results.fits.matched:.2%} of the pixels matched on average."
     )
     yield markdown(
         ["section", "grains", "pixels", "matched", "boundary distance / nm", "area error", "grains lost"],
         ([_escaped(f.name), f"{f.grains}", f"{f.pixels}", f"{f.matched:.2%}", f"{f.boundary_distance_nm:.3g}",
-          f"{f.area_error:.2%}", f"{f.lost_grains}"] for f in numbers.fits.sections),
+          f"{f.area_error:.2%}", f"{f.lost_grains}"] for f in results.fits.sections),
     )  # fmt: skip
     yield "## Cost"
-    cost = numbers.cost
+    cost = results.cost
     yield markdown(
         ["what", f"on {cost.device} ({cost.machine})"],
         [
@@ -141,19 +132,19 @@ def _text(numbers: Numbers, seen: Seen) -> Iterator[str]:
     )
 
 
-def _dropped(names: Names) -> str:
+def _dropped(names: SectionNames) -> str:
     if not names.dropped:
         return "None was dropped for not going through the centre."
     return f"Dropped for not going through the centre: {', '.join(f'`{name}`' for name in names.dropped)}."
 
 
-def _compared(numbers: Numbers) -> str:
-    names = numbers.sections
+def _compared(results: Results) -> str:
+    names = results.sections
     if names.held_out:
         with_ = f"{len(names.held_out)} sections that were held out"
     else:
         with_ = f"the {len(names.kept)} sections that it was trained on, which flatters it"
-    of = "the truth" if numbers.truth else "the model, as the truth is not known"
+    of = "the truth" if results.truth else "the model, as the truth is not known"
     return (
         f"The model is compared with {with_}. KS is the largest difference of the distribution functions "
         "(Kolmogorov-Smirnov), W1 the area between them (1-Wasserstein) in standard deviations of what is measured. "
@@ -164,7 +155,7 @@ def _compared(numbers: Numbers) -> str:
     )
 
 
-def _tables(rows: Sequence[Row]) -> Iterator[str]:
+def _tables(rows: Sequence[DistanceRow]) -> Iterator[str]:
     """Yield the table of distances, and that within bins of radius."""
     if not rows:
         return
@@ -175,32 +166,32 @@ def _tables(rows: Sequence[Row]) -> Iterator[str]:
         yield _table(radial, "profile_")
 
 
-def _laws(numbers: Numbers) -> Iterator[str]:
+def _laws(results: Results) -> Iterator[str]:
     """Yield which laws of the seeds' intensity were fitted, how they do, and which was taken."""
     yield (
-        f"{numbers.chosen.why} Seeds of a constant intensity are the paper's law; where it depends on the distance "
+        f"{results.chosen.why} Seeds of a constant intensity are the paper's law; where it depends on the distance "
         "from the centre it is linear between knots, each of which follows the visible grains about it (Eq. 13)."
     )
     rows = []
-    for law in numbers.laws:
+    for law in results.laws:
         knots = zip(law.knots_nm, law.per_nm3, strict=True)
         several = len(law.knots_nm) > 1
         seeds = ", ".join(f"{1e9 * v:.3g}" + (f" at {k / 1000:.2g} µm" if several else "") for k, v in knots)
-        taken = "yes" if law.law == numbers.chosen.law else ""
+        taken = "yes" if law.law == results.chosen.law else ""
         worst = max((abs(row.ratio - 1) for row in law.counts if row.ratio is not None), default=None)
         rows.append([law.law, taken, seeds, _rounded(law.mean_ks, 3), _rounded(worst, 2)])
     header = ["intensity", "taken", "seeds per µm³", "mean KS in sections", "worst difference of grains per area"]
     yield markdown(header, rows)
-    if numbers.chosen.criteria:
-        listed = ", ".join(f"{value:.1f}" for value in numbers.chosen.criteria)
+    if results.chosen.criteria:
+        listed = ", ".join(f"{value:.1f}" for value in results.chosen.criteria)
         yield f"Misfit of 1, 2, ... knots to the visible grains by distance, with what knots cost: {listed}."
 
 
-def _repeats(numbers: Numbers) -> Iterator[str]:
+def _repeats(results: Results) -> Iterator[str]:
     """Yield how the distances of trainings with other seeds differ, where there are any."""
-    if not numbers.repeats:
+    if not results.repeats:
         return
-    trainings = len(numbers.repeats[0].ks)
+    trainings = len(results.repeats[0].ks)
     why = "" if trainings > 2 else " Two trainings give no interval."
     yield (
         f"## Trainings with other seeds\n\nKS of {trainings} trainings on the same sections, which differ in their "
@@ -209,8 +200,8 @@ def _repeats(numbers: Numbers) -> Iterator[str]:
     places = {"2D": "in sections", "3D": "in space"}
     yield markdown(
         ["descriptor", "where", "mean KS", "±", "lowest", "highest"],
-        ([NAMES.get(row.descriptor, row.descriptor), places[row.dimension], _rounded(row.mean, 3),
-          _rounded(row.error, 3), _rounded(min(row.ks), 3), _rounded(max(row.ks), 3)] for row in numbers.repeats),
+        ([descriptor_name(row.descriptor), places[row.dimension], _rounded(row.mean, 3),
+          _rounded(row.error, 3), _rounded(min(row.ks), 3), _rounded(max(row.ks), 3)] for row in results.repeats),
     )  # fmt: skip
 
 
@@ -225,7 +216,7 @@ def _by_distance(counts: Sequence[Count], per: str, reference: str) -> Iterator[
     )  # fmt: skip
 
 
-def _table(rows: Sequence[Row], prefix: str) -> str:
+def _table(rows: Sequence[DistanceRow], prefix: str) -> str:
     """Return the distances as Markdown: those of all grains, or with the prefix those within bins of radius."""
     header = ["descriptor", "KS", "±", "noise floor", "W1", "±", "noise floor"]
     for name in rows[0].baselines:
@@ -233,7 +224,7 @@ def _table(rows: Sequence[Row], prefix: str) -> str:
     lines = []
     for row in rows:
         ks, w1 = (getattr(row, prefix + name) for name in ("ks", "w1"))
-        line = [row.name]
+        line = [descriptor_name(row.descriptor)]
         for value, name in ((ks, "ks"), (w1, "w1")):
             others = (getattr(row, f"{of}_{prefix}{name}") for of in ("error", "floor"))
             line += [_rounded(value, 3), *(_rounded(other, 3) for other in others)]
@@ -253,13 +244,8 @@ def _escaped(name: str) -> str:
     return name.replace("|", "\\|")
 
 
-def _distances(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
+def _distances(rows: Sequence[DistanceRow]) -> tuple[list[str], list[list[Any]]]:
     """Return header and rows of the table of all distances, as the calibration keeps them."""
-    lines = [_flat(row) for row in rows]
+    lines = [row.model_dump() for row in rows]
     header = list(dict.fromkeys(key for line in lines for key in line))
     return header, [[line.get(key) for key in header] for line in lines]
-
-
-def _flat(row: Row) -> dict[str, Any]:
-    own = row.model_dump(exclude={"baselines"})
-    return own | {f"{name}_{key}": v for name, of in row.baselines.items() for key, v in of.model_dump().items()}

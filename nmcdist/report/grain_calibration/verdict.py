@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nmcdist.calibration.grains.counts import AIM as AIM_IN_SECTIONS
-from nmcdist.report.grain_calibration.numbers import Count, Distances, Numbers, Row
+from nmcdist.calibration.grains.results import BaselineDistances, Count, Dimension, DistanceRow, Results
 
 # What a model is aimed at: the Kolmogorov-Smirnov distance in sections and in space, of these descriptors.
 AIMS = {
@@ -16,7 +16,13 @@ AIM_IN_SPACE = 0.15  # relative difference of the grains per volume in a microme
 FLOORS = 2.0  # noise floors, which nothing need be nearer than
 TIMES = 5.0  # that a baseline is to be further, by the 1-Wasserstein distance ...
 OF_SHAPE = ("elongation", "angle_to_radius")  # ... of these
-_PLACES = {"2D": "in sections", "3D": "in space"}
+_PLACES: dict[Dimension, str] = {"2D": "in sections", "3D": "in space"}
+_DESCRIPTORS = {
+    "area_nm2": "area A_cross", "elongation": "elongation", "angle_to_radius": "angle to the radius",
+    "chord_length_nm": "chord length", "volume_nm3": "volume", "equivalent_diameter_nm": "equivalent diameter",
+    "neighbours": "neighbours", "boundary_area_nm2": "boundary area", "flatness": "flatness",
+    "short_axis_angle": "angle of the short axis",
+}  # fmt: skip
 _BASELINES = {"voronoi": "Poisson-Voronoi", "isotropic": "isotropic power diagram"}
 
 LIMITS = (
@@ -37,7 +43,7 @@ class Verdict:
     Attributes
     ----------
     missed : tuple of str
-        Aims that are missed, each with its numbers.
+        Aims that are missed, each with its results.
     unknown : tuple of str
         What could not be judged, and why; what says little.
     has_truth : bool
@@ -60,16 +66,16 @@ class Verdict:
         return "No aim is missed in sections. Grains in space were not judged: their truth is not known."
 
 
-def judge(numbers: Numbers) -> Verdict:
+def judge(results: Results) -> Verdict:
     """Return the verdict on a calibration, by the aims of this module."""
     missed: list[str] = []
     for dimension, place in _PLACES.items():
-        rows = numbers.rows(dimension)
+        rows = results.rows(dimension)
         lines = [*_too_far(rows), *_too_far_by_distance(rows), *_too_near(rows), *_no_nearer(rows)]
         missed += [f"{place}, {line}" for line in lines]
-    missed += [f"in sections, {line}" for line in _other_numbers(numbers.counts.two, AIM_IN_SECTIONS, "area")]
-    missed += [f"in space, {line}" for line in _other_numbers(numbers.counts.three, AIM_IN_SPACE, "volume")]
-    return Verdict(tuple(missed), tuple(_unknown(numbers)), bool(numbers.rows("3D")))
+    missed += [f"in sections, {line}" for line in _other_numbers(results.counts.two, AIM_IN_SECTIONS, "area")]
+    missed += [f"in space, {line}" for line in _other_numbers(results.counts.three, AIM_IN_SPACE, "volume")]
+    return Verdict(tuple(missed), tuple(_unknown(results)), bool(results.rows("3D")))
 
 
 def verdict_text(found: Verdict) -> Iterator[str]:
@@ -89,46 +95,54 @@ def verdict_text(found: Verdict) -> Iterator[str]:
     yield f"**What sections cannot fix.** {LIMITS}"
 
 
+def descriptor_name(descriptor: str) -> str:
+    """Return a descriptor in words."""
+    return _DESCRIPTORS.get(descriptor, descriptor)
+
+
 def baseline_name(label: str) -> str:
     """Return a baseline's name in words."""
     return _BASELINES.get(label, label)
 
 
-def _too_far(rows: Sequence[Row]) -> Iterator[str]:
+def _too_far(rows: Sequence[DistanceRow]) -> Iterator[str]:
     for row in rows:
         aim, names = AIMS[row.dimension]
         most = max(aim, FLOORS * row.floor_ks)
         if row.descriptor in names and not row.ks <= most:
-            yield f"{row.name}: KS is {row.ks:.3f}, at most {most:.3f} is aimed at (noise floor {row.floor_ks:.3f})"
+            yield (
+                f"{descriptor_name(row.descriptor)}: KS is {row.ks:.3f}, at most {most:.3f} is aimed at (noise floor "
+                f"{row.floor_ks:.3f})"
+            )
 
 
-def _too_far_by_distance(rows: Sequence[Row]) -> Iterator[str]:
+def _too_far_by_distance(rows: Sequence[DistanceRow]) -> Iterator[str]:
     for row in rows:
         if row.profile_ks is None or row.floor_profile_ks is None or row.descriptor not in AIMS[row.dimension][1]:
             continue
         most = max(AIM_BY_DISTANCE, FLOORS * row.floor_profile_ks)
         if not row.profile_ks <= most:
             yield (
-                f"{row.name} by distance: KS is {row.profile_ks:.3f}, at most {most:.3f} is aimed at (noise floor "
-                f"{row.floor_profile_ks:.3f})"
+                f"{descriptor_name(row.descriptor)} by distance: KS is {row.profile_ks:.3f}, at most {most:.3f} is "
+                f"aimed at (noise floor {row.floor_profile_ks:.3f})"
             )
 
 
-def _too_near(rows: Sequence[Row]) -> Iterator[str]:
+def _too_near(rows: Sequence[DistanceRow]) -> Iterator[str]:
     for row, label, other in _baselines(rows, OF_SHAPE):
         if _is_beyond_noise(row, other) and other.times is not None and not other.times >= TIMES:
             yield (
-                f"{row.name}: {baseline_name(label)} is {other.times:.2f} times further, {TIMES:g} are aimed at (a "
-                f"model at the noise floor would have {other.w1 / row.floor_w1:.1f})"
+                f"{descriptor_name(row.descriptor)}: {baseline_name(label)} is {other.times:.2f} times further, "
+                f"{TIMES:g} are aimed at (a model at the noise floor would have {other.w1 / row.floor_w1:.1f})"
             )
 
 
-def _no_nearer(rows: Sequence[Row]) -> Iterator[str]:
+def _no_nearer(rows: Sequence[DistanceRow]) -> Iterator[str]:
     for row, label, other in _baselines(rows, ("volume_nm3",)):
         if _is_beyond_noise(row, other) and not row.w1 < other.w1:
             yield (
-                f"{row.name}: {baseline_name(label)}, which knows sizes of sections only, is as near or nearer (W1 "
-                f"{other.w1:.3f}, the model {row.w1:.3f})"
+                f"{descriptor_name(row.descriptor)}: {baseline_name(label)}, which knows sizes of sections only, is "
+                f"as near or nearer (W1 {other.w1:.3f}, the model {row.w1:.3f})"
             )
 
 
@@ -142,27 +156,27 @@ def _other_numbers(counts: Sequence[Count], aim: float, per: str) -> Iterator[st
             )
 
 
-def _unknown(numbers: Numbers) -> Iterator[str]:
-    if not numbers.rows("3D"):
+def _unknown(results: Results) -> Iterator[str]:
+    if not results.rows("3D"):
         yield "volumes, shapes and numbers of grains in space: no truth in space is known"
-    compared = len(numbers.sections.compared)
-    if any(row.ratio is not None and row.error is None for row in numbers.counts.two):
+    compared = len(results.sections.compared)
+    if any(row.ratio is not None and row.error is None for row in results.counts.two):
         yield f"grains per area by distance: {compared} sections give no error, three or more do"
-    elif any(row.ratio is None for row in numbers.counts.two):
+    elif any(row.ratio is None for row in results.counts.two):
         yield "grains per area by distance: a bin of distance is without grains"
-    if any(row.profile_ks is None for row in numbers.rows("2D") if row.descriptor != "chord_length_nm"):
+    if any(row.profile_ks is None for row in results.rows("2D") if row.descriptor != "chord_length_nm"):
         yield "descriptors by distance: a bin of distance is without grains"
-    if not numbers.sections.held_out:
+    if not results.sections.held_out:
         yield "how the model does on new sections: it is compared with those that it was trained on, which flatters it"
-    for row, label, other in _baselines(numbers.rows("2D"), ("area_nm2",)):
+    for row, label, other in _baselines(results.rows("2D"), ("area_nm2",)):
         if other.w1 <= max(row.w1, FLOORS * row.floor_w1):
             yield (
                 f"sizes: {baseline_name(label)} shows areas as near to the measured ones (W1 {other.w1:.3f}, the model "
                 f"{row.w1:.3f}), so that areas say little about the model, and less about volumes"
             )
     level = [
-        f"{baseline_name(label)} in {row.name} ({_PLACES[row.dimension]})"
-        for row, label, other in _baselines(numbers.distances, OF_SHAPE)
+        f"{baseline_name(label)} in {descriptor_name(row.descriptor)} ({_PLACES[row.dimension]})"
+        for row, label, other in _baselines(results.distances, OF_SHAPE)
         if not _is_beyond_noise(row, other)
     ]
     if level:
@@ -172,11 +186,13 @@ def _unknown(numbers: Numbers) -> Iterator[str]:
         )
 
 
-def _baselines(rows: Sequence[Row], names: Sequence[str]) -> Iterator[tuple[Row, str, Distances]]:
+def _baselines(
+    rows: Sequence[DistanceRow], names: Sequence[str]
+) -> Iterator[tuple[DistanceRow, str, BaselineDistances]]:
     for row in rows:
         if row.descriptor in names:
             yield from ((row, label, other) for label, other in row.baselines.items())
 
 
-def _is_beyond_noise(row: Row, other: Distances) -> bool:
+def _is_beyond_noise(row: DistanceRow, other: BaselineDistances) -> bool:
     return other.w1 > FLOORS * row.floor_w1

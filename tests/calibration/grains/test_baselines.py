@@ -8,8 +8,9 @@ from scipy.spatial import ConvexHull
 
 from nmcdist.bundle import load_bundle, save_bundle
 from nmcdist.calibration.grains.baselines import SECTION_DENSITY, WIDEST_RANGE, isotropic_power, poisson_voronoi
+from nmcdist.calibration.grains.generated import generated_sections
+from nmcdist.calibration.grains.samples import section_samples
 from nmcdist.calibration.grains.sections import Section
-from nmcdist.calibration.grains.validation import generated_sections, section_samples
 from nmcdist.errors import BundleError, InputError
 from nmcdist.models.grains import GrainModel
 from nmcdist.models.particle import ParticleModel
@@ -150,9 +151,10 @@ class TestBundles:
         assert bundle.calibration.data == "1 planar sections of 100 grains"
 
     def test_of_another_material_are_refused_as_base(self):
-        with pytest.raises(BundleError, match="'cba-cathode-2025': found model 'cba', expected a model of a particle"):
+        fault = "'cba-cathode-2025': found model 'cba', expected 'particle-radial' or 'particle-net'"
+        with pytest.raises(BundleError, match=fault):
             poisson_voronoi([tiles(7, 70)], load_bundle("cba-cathode-2025"))
-        with pytest.raises(BundleError, match="expected a model of a particle"):
+        with pytest.raises(BundleError, match=fault):
             isotropic_power([tiles(7, 70)], load_bundle("cba-cathode-2025"), 1)
 
 

@@ -7,9 +7,12 @@ import pytest
 from scipy import stats
 
 from nmcdist.bundle import load_bundle
-from nmcdist.calibration.grains import comparison, laws, validation
+from nmcdist.calibration.grains import comparison, laws
 from nmcdist.calibration.grains.comparison import grains_per_volume, jackknife, pooled
+from nmcdist.calibration.grains.distances import distances
 from nmcdist.calibration.grains.recipe import GrainRecipe
+from nmcdist.calibration.grains.results import CountInSections
+from nmcdist.calibration.grains.samples import grain_samples
 from nmcdist.models.intensity import IntensityProfile
 from nmcdist.models.particle import ParticleModel
 
@@ -40,7 +43,7 @@ class TestJackknife:
         rng, n, held = np.random.default_rng(2), 200, 0
         for _ in range(n):
             found, truth = samples(rng, 6, 0.5), samples(rng, 6)
-            whole = validation.distances(pooled(found), pooled(truth))["elongation"].wasserstein_own
+            whole = distances(pooled(found), pooled(truth))["elongation"].wasserstein_own
             unit = pooled(truth)["elongation"].std()
             held += abs(whole - 0.5) < unit * jackknife(found, truth)["elongation"].wasserstein
         assert held / n == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / n))
@@ -59,30 +62,28 @@ class TestGrainsPerVolume:
             for sizes in ((400, 380, 420, 410), (200, 190, 230, 205))
         )
         rows = grains_per_volume(some, true)
-        assert [(row["from_nm"], row["to_nm"]) for row in rows] == [(0.0, 1000.0), (1000.0, 2000.0)]
+        assert [(row.from_nm, row.to_nm) for row in rows] == [(0.0, 1000.0), (1000.0, 2000.0)]
         for row in rows:
             sums = []
             for part in (some, true):
-                inside = [
-                    s["volume_nm3"][(s["radius_nm"] >= row["from_nm"]) & (s["radius_nm"] < row["to_nm"])] for s in part
-                ]
+                inside = [s["volume_nm3"][(s["radius_nm"] >= row.from_nm) & (s["radius_nm"] < row.to_nm)] for s in part]
                 sums.append(sum(map(len, inside)) / sum(v.sum() for v in inside) * 1e9)
-            assert row["generated"] == pytest.approx(sums[0])
-            assert row["truth"] == pytest.approx(sums[1])
-            assert row["ratio"] == pytest.approx(sums[0] / sums[1])
-            assert row["error"] > abs(row["ratio"] - 1)  # one law of volumes
+            assert row.generated == pytest.approx(sums[0])
+            assert row.truth == pytest.approx(sums[1])
+            assert row.ratio == pytest.approx(sums[0] / sums[1])
+            assert row.error > abs(row.ratio - 1)  # one law of volumes
 
     def test_two_particles_have_no_error(self):
         rng = np.random.default_rng(5)
         two = [{"volume_nm3": rng.random(50) + 1, "radius_nm": rng.uniform(0, 1500, 50)} for _ in range(2)]
-        assert grains_per_volume(two, two)[0]["error"] is None
+        assert grains_per_volume(two, two)[0].error is None
 
 
 def test_short_axes_are_those_of_each_grain_alone():
     """All grains of a small particle, each by its own voxels and by a singular value decomposition."""
     bundle = load_bundle("nmc811-radial").with_parameters(shell_scale_nm=2 * math.sqrt(math.pi) * 1500 + 3818.24)
     model = ParticleModel.from_bundle(bundle)
-    found = validation.grain_samples(model, 3, 1, 100.0)["short_axis_angle"]
+    found = grain_samples(model, 3, 1, 100.0)["short_axis_angle"]
     particle = model.draw(3, 0)
     labels, origin = particle.voxelize(100.0), np.array(particle.grid(100.0)[1])
     expected = []
@@ -104,7 +105,11 @@ class TestLaws:
 
     def chosen(self, monkeypatch, of, error=0.05, **recipe):
         rows = {
-            law: [{"ratio": ratio, "error": error} for ratio in ratios] for law, ratios in of.items()
+            law: [
+                CountInSections(from_nm=0.0, to_nm=1.0, measured=1.0, generated=ratio, ratio=ratio, error=error)
+                for ratio in ratios
+            ]
+            for law, ratios in of.items()
         }  # fmt: skip
         monkeypatch.setattr(laws, "InSections", lambda *arguments: type("C", (), {"counts": lambda self, b: rows[b]})())
         monkeypatch.setattr(laws, "choose_knots", lambda sections: type("K", (), {"criteria": (3.0, 1.0)})())
@@ -156,11 +161,11 @@ def test_distances_of_the_truth_in_space_are_within_their_aims():
         shell_scale_nm=2 * math.sqrt(math.pi) * 1500 + 3818.24, shell_sigma=0.05
     )
     rows, counts = comparison.InSpace(bundle, {}, 2, particles=3).compare(bundle)
-    assert {"flatness", "short_axis_angle", "volume_nm3"} <= {row["descriptor"] for row in rows}
+    assert {"flatness", "short_axis_angle", "volume_nm3"} <= {row.descriptor for row in rows}
     for row in rows:
-        assert row["ks"] < 4 * row["floor_ks"], row
-        assert row["error_ks"] > 0
-    assert all(abs(row["ratio"] - 1) <= row["error"] for row in counts)
+        assert row.ks < 4 * row.floor_ks, row
+        assert row.error_ks > 0
+    assert all(abs(row.ratio - 1) <= row.error for row in counts)
 
 
 def test_grains_in_space_are_compared_in_the_same_shells():
@@ -174,14 +179,14 @@ def test_grains_in_space_are_compared_in_the_same_shells():
         grain_intensity_knots_nm=(0.0, 1500.0), grain_intensity_factors=(2.0, 0.5),
     )  # fmt: skip
     drawn = []
-    real = validation.grain_samples
+    real = grain_samples
 
     def kept(*arguments, **options):
         drawn.append(real(*arguments, **options))
         return drawn[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(validation, "grain_samples", kept)
+        patch.setattr(comparison, "grain_samples", kept)
         space = comparison.InSpace(bundle, {}, 2, particles=2)
         truth, own = drawn[:2], len(drawn)
         space.compare(bundle)

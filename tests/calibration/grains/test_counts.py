@@ -8,7 +8,7 @@ import pytest
 
 from nmcdist.calibration.grains.counts import (
     AIM,
-    Counts,
+    CountedGrains,
     bin_edges,
     choose_knots,
     compare_counts,
@@ -17,6 +17,7 @@ from nmcdist.calibration.grains.counts import (
     hats,
 )
 from nmcdist.calibration.grains.phantom import phantom_bundles, phantom_sections
+from nmcdist.calibration.grains.results import Count
 from nmcdist.calibration.grains.sections import Section
 from nmcdist.errors import InputError
 
@@ -75,33 +76,33 @@ class TestIntervals:
         def draw(factor):
             return spread * rng.poisson(factor * self.MEANS / spread, (sections, 5))
 
-        generated = [Counts(edges, draw(factor).astype(float), areas) for _ in range(3)]
-        return compare_counts(Counts(edges, draw(1.0).astype(float), areas), generated)
+        generated = [CountedGrains(edges, draw(factor).astype(float), areas) for _ in range(3)]
+        return compare_counts(CountedGrains(edges, draw(1.0).astype(float), areas), generated)
 
     @pytest.mark.parametrize("spread", [0.25, 1.0, 4.0])
     def test_hold_together_as_often_as_they_say(self, spread):
         """600 comparisons of a law with itself, 6 sections: 5 % lie outside, bound 4 standard errors."""
         rng, n = np.random.default_rng(7), 600
-        outside = [
-            any(abs(row["ratio"] - 1) > row["error"] for row in self.rows(rng, 6, spread=spread)) for _ in range(n)
-        ]
+        outside = [any(abs(row.ratio - 1) > row.error for row in self.rows(rng, 6, spread=spread)) for _ in range(n)]
         assert np.mean(outside) == pytest.approx(0.05, abs=4 * math.sqrt(0.05 * 0.95 / n))
 
     def test_a_law_that_is_a_third_off_is_contradicted(self):
         rows = self.rows(np.random.default_rng(8), 6, factor=1.35)
         assert sum(map(contradicts, rows)) >= 3
-        assert rows[3]["ratio"] == pytest.approx(1.35, abs=rows[3]["error"])
+        assert rows[3].ratio == pytest.approx(1.35, abs=rows[3].error)
 
     def test_differences_below_the_aim_are_none(self):
-        row = {"ratio": 1 + 0.9 * AIM, "error": 0.01}
-        assert not contradicts(row)
-        assert contradicts({**row, "ratio": 1 + 1.1 * AIM})
-        assert not contradicts({**row, "ratio": 1.5, "error": None})
+        def row(ratio, error=0.01):
+            return Count(from_nm=0.0, to_nm=1.0, generated=ratio, ratio=ratio, error=error)
+
+        assert not contradicts(row(1 + 0.9 * AIM))
+        assert contradicts(row(1 + 1.1 * AIM))
+        assert not contradicts(row(1.5, None))
 
     @pytest.mark.parametrize("sections", [1, 2])
     def test_there_are_none_with_two_sections(self, sections):
         rows = self.rows(np.random.default_rng(9), sections, factor=3.0)
-        assert all(row["error"] is None and row["ratio"] > 1 for row in rows)
+        assert all(row.error is None and row.ratio > 1 for row in rows)
 
 
 class TestKnots:

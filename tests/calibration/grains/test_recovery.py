@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from nmcdist.bundle import load_bundle
-from nmcdist.calibration.grains import validation
 from nmcdist.calibration.grains.calibrate import calibrate_grains
+from nmcdist.calibration.grains.distances import kolmogorov_smirnov
 from nmcdist.calibration.grains.net_bundle import _bundle
 from nmcdist.calibration.grains.phantom import phantom_bundles, phantom_sections
 from nmcdist.calibration.grains.recipe import load_grain_recipe
@@ -141,4 +141,4 @@ def test_two_sizes_of_grains_are_found_by_a_net_that_sees_its_own_noise():
             samples.append(particle.volumes_nm3[particle.kept].astype(float))
     volumes = np.concatenate(found)
     assert volumes.std() / volumes.mean() > 2 * 0.423
-    assert validation.kolmogorov_smirnov(volumes, np.concatenate(true)) < 0.15
+    assert kolmogorov_smirnov(volumes, np.concatenate(true)) < 0.15

@@ -18,8 +18,8 @@ import yaml
 from nmcdist.bundle import load_bundle, save_bundle
 from nmcdist.calibration.grains.calibrate import calibrate_grains
 from nmcdist.calibration.grains.comparison import InSections, InSpace, fit_baselines
-from nmcdist.calibration.grains.net_bundle import Prepared
 from nmcdist.calibration.grains.phantom import phantom_bundles, phantom_sections
+from nmcdist.calibration.grains.prepared import Prepared
 from nmcdist.calibration.grains.recipe import GrainRecipe, load_grain_recipe
 from nmcdist.calibration.grains.training import CHECKPOINT, _Trainer, _unlike_noise, starting_intensity, train
 from nmcdist.errors import BundleError, ImageError, InputError, RecipeError, StoreError
@@ -132,7 +132,10 @@ def test_a_resumed_training_is_the_one_that_was_never_stopped(prepared, content,
     resumed = train(measured, recipe, no_distance, checkpoint=tmp_path / CHECKPOINT, resume=True, threads=1)
     assert weights_of(resumed) == weights_of(whole)
     assert resumed.intensity == whole.intensity
-    facts = [[{k: v for k, v in e.items() if not k.endswith("seconds")} for e in t.history] for t in (resumed, whole)]
+    facts = [
+        [{k: v for k, v in e.model_dump().items() if not k.endswith("seconds")} for e in t.history]
+        for t in (resumed, whole)
+    ]
     assert facts[0] == facts[1]
 
 
@@ -153,7 +156,7 @@ def test_the_best_state_that_was_assessed_is_kept(prepared):
 def test_the_discriminator_is_not_taught_when_it_is_good_enough(prepared):
     def steps(skip_below):
         recipe = GrainRecipe(**{**GAME, "adversarial": {**GAME["adversarial"], "skip_below": skip_below}})
-        return [e["discriminator_steps"] for e in train(prepared.measured(), recipe, no_distance).history]
+        return [e.discriminator_steps for e in train(prepared.measured(), recipe, no_distance).history]
 
     assert steps(0.0) == [1.0, 1.0]
     assert steps(1e6) == [0.0, 0.0]
@@ -167,9 +170,9 @@ def test_the_intensity_follows_the_visible_grains(prepared, weight):
     training = train(measured, recipe, no_distance)
     before = starting_intensity(training.visible)
     for epoch in training.history:
-        ratio = training.visible / epoch["visible"]
-        assert epoch["intensity"] == pytest.approx(before * (1 - weight + weight * ratio), rel=1e-12)
-        before = epoch["intensity"]
+        ratio = training.visible / epoch.visible
+        assert epoch.intensity == pytest.approx(before * (1 - weight + weight * ratio), rel=1e-12)
+        before = epoch.intensity
 
 
 def test_noise_is_alike_where_it_is_independent_and_of_one_variance_along_all_axes():
@@ -244,7 +247,7 @@ def test_what_cannot_be_calibrated_is_refused(sections, tmp_path):
     recipe = GrainRecipe(**TINY)
     with pytest.raises(ImageError, match="sections: found none"):
         Prepared.of([])
-    with pytest.raises(BundleError, match="has no shells"):
+    with pytest.raises(BundleError, match="found model 'cba', expected 'particle-radial' or 'particle-net'"):
         calibrate_grains(sections[:2], recipe, load_bundle("cba-cathode-2025"), tmp_path / "out")
     wide = GrainRecipe(**{**TINY, "window": 256, "method": "adversarial"})
     with pytest.raises(ImageError, match="room for a window of 256 pixels"):
@@ -360,7 +363,7 @@ def test_comparisons_of_the_truth_with_itself_are_at_the_noise_floor(prepared, t
     rows, _ = InSections(prepared.sections, baselines, 2, truth).compare(truth)
     rows += InSpace(truth, baselines, 2, particles=2).compare(truth)[0]
     for row in rows:
-        assert row["ks"] < 4 * row["floor_ks"], row
+        assert row.ks < 4 * row.floor_ks, row
 
 
 VORONOI = dict.fromkeys(
@@ -386,7 +389,7 @@ def test_the_intensity_at_each_knot_follows_the_grains_about_it(truth):
     assert low / high == pytest.approx(0.25, rel=0.3)
     assert training.intensity.knots == (0.0, 52.0)
     first, last = training.history[0], training.history[-1]
-    assert first["intensities"][1] / first["intensities"][0] < last["intensities"][1] / last["intensities"][0]
+    assert first.intensities[1] / first.intensities[0] < last.intensities[1] / last.intensities[0]
 
 
 def test_a_law_by_distance_is_resumed_as_it_was(prepared, tmp_path):
