@@ -310,7 +310,7 @@ def _reason(error: Any) -> str:
         return "unknown field" + (near if near.startswith(";") else "")
     found = error.get("input")
     also = "" if isinstance(found, dict) else f" (found {shown(found)})"
-    return error["msg"].removeprefix("Value error, ") + also
+    return str(error["msg"].removeprefix("Value error, ") + also)
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

@@ -69,7 +69,9 @@ def _load(data: xr.Dataset, bundle: Bundle, recipe: dict[str, Any]) -> Sweep:
     )
 
 
-def _parameters(data: xr.Dataset, coordinate: str, bundle: Bundle, recipe: dict) -> dict[float, CbaParameters]:
+def _parameters(
+    data: xr.Dataset, coordinate: str, bundle: Bundle, recipe: dict[str, Any]
+) -> dict[float, CbaParameters]:
     names = {"lambda_X_per_nm3", *recipe["sweep"]} - {GRAPHITE}
     levels, first = np.unique(data[coordinate].values, return_index=True)
     return {

@@ -280,7 +280,7 @@ def _half_widths(left_out: np.ndarray) -> np.ndarray:
     """Return half the widths of intervals by the jackknife, shape (estimates,), from shape (n, estimates)."""
     n = len(left_out)
     quantile = float(stats.t.ppf(0.5 + _CONFIDENCE / 2, n - 1))
-    return quantile * np.sqrt((n - 1) / n * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
+    return np.asarray(quantile * np.sqrt((n - 1) / n * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0)))
 
 
 def _ratio(some: np.ndarray, theirs: np.ndarray, true: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -88,7 +88,7 @@ def _belongs(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     rows = labels[y, x]
     count = np.bincount(rows)
     middle = [np.rint(np.bincount(rows, part) / np.maximum(count, 1)).astype(int) for part in (y, x)]
-    return (count > 0) & mask[middle[0], middle[1]]
+    return np.asarray((count > 0) & mask[middle[0], middle[1]])
 
 
 def _cut_off(labels: np.ndarray) -> np.ndarray:

@@ -50,7 +50,7 @@ def _read_image(path: Path) -> np.ndarray:
         raise ImageError(f"{path}: is not such an image as its extension says, {one_line(error)}") from error
     if not isinstance(image, np.ndarray):
         raise ImageError(f"{path}: found an archive of several arrays, expected one array")
-    return image
+    return np.asarray(image)
 
 
 def _read_npy(path: Path) -> np.ndarray:

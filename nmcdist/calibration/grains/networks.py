@@ -113,4 +113,5 @@ class Discriminator(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return, for images (b, 12, n, n), numbers near 1 where it takes them for measured, near 0 else."""
-        return self.layers(images)[:, 0]
+        verdicts: torch.Tensor = self.layers(images)
+        return verdicts[:, 0]

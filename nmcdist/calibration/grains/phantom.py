@@ -227,7 +227,7 @@ def _distinct_orientations(grains: np.ndarray, crystal: np.ndarray, rng: np.rand
 def _random_orientations(count: int, rng: np.random.Generator) -> np.ndarray:
     """Return unit quaternions, uniform on the rotations."""
     quaternions = rng.standard_normal((count, 4))
-    return quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)
+    return np.asarray(quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True))
 
 
 def _bunge_angles(quaternions: np.ndarray) -> np.ndarray:

@@ -59,7 +59,7 @@ class Section:
     @cached_property
     def mask(self) -> np.ndarray:
         """Pixels of the particle, measured or missing."""
-        return self.labels != OUTSIDE
+        return np.asarray(self.labels != OUTSIDE)
 
     @property
     def origin_nm(self) -> tuple[float, float]:
@@ -289,13 +289,13 @@ def angle_density(angles: np.ndarray, at: np.ndarray, bandwidth: float | None = 
     m = 2.0 * np.arange(1, math.ceil(4.5 / width) + 1)
     terms = np.array([np.cos(k * angles).mean() for k in m]) * np.exp(-0.5 * (m * width) ** 2)
     series = 1.0 + 2.0 * np.cos(np.multiply.outer(at, m)) @ terms
-    return np.maximum(series, 0.0) / (np.pi / 2)
+    return np.asarray(np.maximum(series, 0.0) / (np.pi / 2))
 
 
 def _silverman(angles: np.ndarray) -> float:
     low, high = np.percentile(angles, [25, 75])
     spread = min(float(angles.std()), float(high - low) / 1.34)
-    return max(0.9 * spread * len(angles) ** -0.2, _NARROWEST)
+    return float(max(0.9 * spread * len(angles) ** -0.2, _NARROWEST))
 
 
 def _on_square_grid(scan: ebsd.Scan, name: str) -> ebsd.Scan:
@@ -348,7 +348,7 @@ def _bridged(scan: ebsd.Scan, labels: np.ndarray, misorientation_deg: float) -> 
     size = int(labels.max()) + 1
     graph = coo_array((np.ones(len(joined), dtype=np.int8), joined.T), shape=(size, size))
     # Label 0 is joined to none, and the first, so that it stays.
-    return connected_components(graph, directed=False)[1].astype(np.int32)[labels]
+    return np.asarray(connected_components(graph, directed=False)[1].astype(np.int32)[labels])
 
 
 def _shifted(shape: tuple[int, int], dy: int, dx: int) -> tuple[Any, Any]:
@@ -364,7 +364,7 @@ def _particle_mask(measured: np.ndarray) -> np.ndarray:
     regions = ndimage.label(closed)[0]
     sizes = np.bincount(regions.ravel())
     sizes[0] = 0
-    return ndimage.binary_fill_holes(regions == sizes.argmax())
+    return np.asarray(ndimage.binary_fill_holes(regions == sizes.argmax()))
 
 
 def _centroid(mask: np.ndarray) -> tuple[float, float]:

@@ -82,7 +82,7 @@ class Tessellation2D:
         along = np.where(length[:, None] > 0, self.seeds_nm, [1.0, 0.0]) / np.where(length > 0, length, 1.0)[:, None]
         across = np.stack([-along[:, 1], along[:, 0]], axis=1)
         radial, tangential = self.diagonals.T[:, :, None, None]
-        return radial * _squared(along) + tangential * _squared(across)
+        return np.asarray(radial * _squared(along) + tangential * _squared(across))
 
     def labels(
         self, shape: tuple[int, int], pixel_size_nm: float, centre_px: tuple[float, float] | None = None
@@ -242,7 +242,7 @@ def _checked_image(labels: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _squared(vectors: np.ndarray) -> np.ndarray:
     """Return v v^T of each vector."""
-    return vectors[:, :, None] * vectors[:, None, :]
+    return np.asarray(vectors[:, :, None] * vectors[:, None, :])
 
 
 def _middle(shape: tuple[int, ...]) -> np.ndarray:

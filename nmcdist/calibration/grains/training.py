@@ -149,7 +149,7 @@ def usable_device(name: str) -> torch.device:
 
 def starting_intensity(grains_per_pixel: float) -> float:
     """Return the seeds per cubed pixel of a Poisson-Voronoi tessellation with so many grains a pixel in sections."""
-    return (grains_per_pixel / SECTION_DENSITY) ** 1.5
+    return float((grains_per_pixel / SECTION_DENSITY) ** 1.5)
 
 
 class _Trainer:

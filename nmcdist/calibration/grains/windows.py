@@ -60,7 +60,7 @@ class Places:
     @property
     def size(self) -> int:
         """Pixels along an edge."""
-        return self.counted.shape[1]
+        return int(self.counted.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
