@@ -37,7 +37,7 @@ def _width2(grain: np.ndarray) -> float:
 
 
 def ours_fit(image: np.ndarray) -> Callable[[], Any]:
-    from nmcdist.calibration.tessellation_fit import fit_tessellation
+    from nmcdist.calibration.grains.tessellation_fit import fit_tessellation
 
     fit_tessellation(_four_squares(), PIXEL_NM, steps=2)
     return lambda: np.array([fit_tessellation(image, PIXEL_NM).matched])

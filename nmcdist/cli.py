@@ -478,9 +478,9 @@ def calibrate_grains_command(
     need("calibration", "the calibration of grains")
     need("report", "the report of a calibration")
     from nmcdist.bundle import load_bundle
-    from nmcdist.calibration.centres import read_centres
-    from nmcdist.calibration.recipe import GrainRecipe, load_grain_recipe
-    from nmcdist.calibration.sections import read_sections
+    from nmcdist.calibration.grains.centres import read_centres
+    from nmcdist.calibration.grains.recipe import GrainRecipe, load_grain_recipe
+    from nmcdist.calibration.grains.sections import read_sections
 
     how = {name: options.pop(name) for name in ("pixel_size_nm", "misorientation_deg", "min_pixels", "min_confidence")}
     settings = GrainRecipe() if recipe is None else load_grain_recipe(recipe)
@@ -490,10 +490,10 @@ def calibrate_grains_command(
     if known is not None:
         (sections, others), at_centroid = known.placed(sections, others)
         _note(json.dumps({"event": "centres", "given": len(known.places), "centroid": at_centroid}))
-    from nmcdist.calibration.calibrate import calibrate_grains
-    from nmcdist.calibration.training import CHECKPOINT
+    from nmcdist.calibration.grains.calibrate import calibrate_grains
+    from nmcdist.calibration.grains.training import CHECKPOINT
     from nmcdist.datasets.files import naming
-    from nmcdist.report.calibration import headline, report_calibration
+    from nmcdist.report.grain_calibration import headline, report_grain_calibration
 
     try:
         with naming(out):
@@ -501,7 +501,7 @@ def calibrate_grains_command(
                 sections, settings, bases[0], out, held_out=others, truth=bases[1],
                 told=lambda facts: _note(json.dumps(facts)), **options,
             )  # fmt: skip
-            page = report_calibration(out, out / "report")
+            page = report_grain_calibration(out, out / "report")
     except KeyboardInterrupt:
         if (out / CHECKPOINT).exists():
             _complain(f"interrupted; continue with the same command and --resume; what is done is in {out}")
@@ -526,7 +526,7 @@ def calibrate_phantom(name: str, out: Path, sections: int, orientation_noise_deg
     Names: radial, stout, isotropic, tangential, outward, two-sizes.
     """
     from nmcdist.bundle import load_bundle, save_bundle
-    from nmcdist.calibration.phantom import phantom_bundles, phantom_sections, write_scan
+    from nmcdist.calibration.grains.phantom import phantom_bundles, phantom_sections, write_scan
     from nmcdist.datasets.files import naming
 
     known = phantom_bundles()

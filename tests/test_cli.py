@@ -13,7 +13,7 @@ import yaml
 
 from nmcdist import cli
 from nmcdist.bundle import Bundle, load_bundle, save_bundle
-from nmcdist.calibration.recipe import load_grain_recipe
+from nmcdist.calibration.grains.recipe import load_grain_recipe
 from nmcdist.errors import RecipeError, StoreError
 from tests.conftest import BUNDLE, SMALL, TINY, flip_a_byte, store_sha256
 
@@ -265,8 +265,8 @@ def test_a_full_disk_is_named_by_the_folder_of_a_phantom(nmcdist, tmp_path, monk
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("nmcdist.calibration.phantom.phantom_sections", lambda *args, **how: [None])
-    monkeypatch.setattr("nmcdist.calibration.phantom.write_scan", full)
+    monkeypatch.setattr("nmcdist.calibration.grains.phantom.phantom_sections", lambda *args, **how: [None])
+    monkeypatch.setattr("nmcdist.calibration.grains.phantom.write_scan", full)
     out = tmp_path / "maps"
     assert refused(nmcdist("calibrate", "phantom", "stout", "--out", out), f"{out}: No space left on device")
 
@@ -346,8 +346,8 @@ def test_recipes_of_particles_that_cannot_be_are_refused(nmcdist, particle_recip
 
 
 def test_a_phantom_is_written_as_maps_beside_its_bundle(nmcdist, tmp_path):
-    from nmcdist.calibration.phantom import phantom_bundles
-    from nmcdist.calibration.sections import read_sections
+    from nmcdist.calibration.grains.phantom import phantom_bundles
+    from nmcdist.calibration.grains.sections import read_sections
 
     code, said, _ = nmcdist("calibrate", "phantom", "stout", "--out", tmp_path / "maps", "--sections", 2, "--start", 5)
     assert code == 0
@@ -383,12 +383,12 @@ def test_a_gpu_is_said_not_to_help(nmcdist):
 
 
 def test_centres_of_sections_are_taken_and_the_others_are_named(nmcdist, tmp_path, monkeypatch):
-    import nmcdist.calibration.calibrate as module
+    import nmcdist.calibration.grains.calibrate as module
 
     seen = []
     monkeypatch.setattr(module, "calibrate_grains", lambda sections, *rest, **options: seen.append((sections, options)))
-    monkeypatch.setattr("nmcdist.report.calibration.report_calibration", lambda *folders: "report.md")
-    monkeypatch.setattr("nmcdist.report.calibration.headline", lambda folder: "The verdict.")
+    monkeypatch.setattr("nmcdist.report.grain_calibration.report_grain_calibration", lambda *folders: "report.md")
+    monkeypatch.setattr("nmcdist.report.grain_calibration.headline", lambda folder: "The verdict.")
     (tmp_path / "maps").mkdir()
     for name in ("a.npy", "b.npy"):
         np.save(tmp_path / "maps" / name, np.arange(1, 401, dtype=np.int32).reshape(20, 20))

@@ -74,9 +74,9 @@ def test_vtu_without_meshio(made_particles, tmp_path):
 @pytest.mark.parametrize(
     ("package", "code", "extra"),
     [("matplotlib", "from nmcdist.products.stores import build_report\nbuild_report('x.zarr')", "report"),
-     ("torch", "import nmcdist.calibration.calibrate", "calibration"),
-     ("torch", "from nmcdist.calibration import networks", "calibration"),
-     ("torch", "from nmcdist.calibration import soft", "calibration")],
+     ("torch", "import nmcdist.calibration.grains.calibrate", "calibration"),
+     ("torch", "from nmcdist.calibration.grains import networks", "calibration"),
+     ("torch", "from nmcdist.calibration.grains import soft", "calibration")],
 )  # fmt: skip
 def test_python_names_the_extra(package, code, extra):
     done = without(package, code)

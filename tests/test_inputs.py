@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from nmcdist.bundle import load_bundle
-from nmcdist.calibration.sections import read_sections
+from nmcdist.calibration.grains.sections import read_sections
 from nmcdist.cli import main
 from nmcdist.datasets import open_store
 from nmcdist.datasets.integrity import verify

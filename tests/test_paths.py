@@ -109,8 +109,8 @@ def test_catalog_of_the_environment(tmp_path, monkeypatch):
 
 
 def test_sections_and_their_recipe():
-    from nmcdist.calibration.recipe import load_grain_recipe
-    from nmcdist.calibration.sections import read_section, read_sections
+    from nmcdist.calibration.grains.recipe import load_grain_recipe
+    from nmcdist.calibration.grains.sections import read_section, read_sections
 
     for call in (read_section, read_sections, load_grain_recipe):
         with pytest.raises(NmcdistError, match="is a URL"):

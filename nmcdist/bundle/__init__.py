@@ -1,16 +1,16 @@
 """Trained model bundles: calibrated parameters as data, with units, provenance and a content hash."""
 
-from nmcdist.bundle.files import list_bundles, load_bundle, save_bundle
-from nmcdist.bundle.schema import (
-    ArrayRecord,
-    Bundle,
+from nmcdist.bundle.files import list_bundles, load_bundle, resolved, save_bundle
+from nmcdist.bundle.parameters import (
     CbaParameters,
     NetParameters,
-    ParameterRecord,
+    Parameters,
     ParticleParameters,
-    Provenance,
     RadialParameters,
+    quantity,
+    register_model,
 )
+from nmcdist.bundle.schema import ArrayRecord, Bundle, ParameterRecord, Provenance
 
 __all__ = [
     "ArrayRecord",
@@ -18,10 +18,14 @@ __all__ = [
     "CbaParameters",
     "NetParameters",
     "ParameterRecord",
+    "Parameters",
     "ParticleParameters",
     "Provenance",
     "RadialParameters",
     "list_bundles",
     "load_bundle",
+    "quantity",
+    "register_model",
+    "resolved",
     "save_bundle",
 ]

@@ -49,6 +49,11 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
     return _read(_folder(name_or_path))
 
 
+def resolved(bundle: Bundle | str | Path) -> Bundle:
+    """Return a bundle that is given as itself, by its built-in name, or by its path; BundleError as in loading."""
+    return bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+
+
 def save_bundle(bundle: Bundle, folder: str | Path, arrays: Mapping[str, np.ndarray] | None = None) -> Path:
     """Write a bundle as a new folder, with the arrays that it carries unless others are given.
 

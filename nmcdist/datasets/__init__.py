@@ -1,7 +1,15 @@
 """Published datasets: how a store is laid out, written, opened, checked, exported and listed in a catalog."""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what type checkers and editors see of the names below
+    from nmcdist.datasets.catalog import open_catalog
+    from nmcdist.datasets.export import export_labels, export_volume
+    from nmcdist.datasets.integrity import verify
+    from nmcdist.datasets.items import export_item
+    from nmcdist.datasets.particles import read_grains, read_particle
+    from nmcdist.datasets.store import open_store
 
 _HOME = {
     "open_store": "nmcdist.datasets.store",
@@ -26,7 +34,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'nmcdist.datasets' has no attribute {name!r}")
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name in _HOME:
+            return getattr(import_module(_HOME[name]), name)
+        raise AttributeError(f"module 'nmcdist.datasets' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

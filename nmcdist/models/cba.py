@@ -1,12 +1,13 @@
 """The binder-conductive additive: graphite, carbon black with binder, and large pores, combined by Eq. (4)."""
 
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nmcdist.arguments import check_length, check_one_of
-from nmcdist.bundle import Bundle, CbaParameters
+from nmcdist.bundle import Bundle, CbaParameters, resolved
 from nmcdist.errors import InputError
 from nmcdist.models import boolean, fields, streams
 from nmcdist.threads import thread_map
@@ -21,7 +22,7 @@ _BALL = 1  # working label of the large pores while a block is made
 
 
 def generate_cba(
-    bundle: Bundle,
+    bundle: Bundle | str | Path,
     shape: tuple[int, int, int],
     voxel_size_nm: float,
     seed: int,
@@ -37,8 +38,8 @@ def generate_cba(
 
     Parameters
     ----------
-    bundle : Bundle
-        A trained bundle of model "cba".
+    bundle : Bundle, str or Path
+        A trained bundle of model "cba", a built-in name, or the path of a bundle.
     shape : tuple of int
         Voxels along z, y, x.
     voxel_size_nm : float
@@ -64,10 +65,10 @@ def generate_cba(
     InputError
         If an argument has an impossible value.
     BundleError
-        If the bundle is of another model.
+        If the bundle cannot be loaded or is of another model.
     """
     shape, origin, voxel_size_nm = check_window(shape, origin, voxel_size_nm)
-    parameters = _parameters(bundle, voxel_size_nm, gamma_law)
+    parameters = _parameters(resolved(bundle), voxel_size_nm, gamma_law)
     seed, index = streams.check_key(seed, index)
     low = (np.array(origin) + 0.5) * voxel_size_nm
     high = low + (np.array(shape) - 1) * voxel_size_nm
@@ -155,7 +156,7 @@ def _block_side(voxel_size_nm: float) -> int:
 
 
 def _parameters(bundle: Bundle, voxel_size_nm: float, gamma_law: str) -> CbaParameters:
-    parameters = bundle.parameters_of("cba")
+    parameters = bundle.cba()
     law = check_one_of("gamma_law", gamma_law, ("physical", "voxel-rescaled"))
     return parameters if law == "physical" else voxel_rescaled(parameters, voxel_size_nm)
 

@@ -51,6 +51,10 @@ class Grains:
             *(part.astype(np.float64) for part in (self.seeds_nm, self.diagonals, self.gammas))
         )  # fmt: skip
 
+    def diagram(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return seeds (n, 3), matrices M (n, 3, 3) and offsets r (n,) of the power diagram, float64."""
+        return self.seeds_nm.astype(np.float64), self.matrices(), self.offsets_nm2.astype(np.float64)
+
     def nearest_to_centre(self, radius_nm: float) -> "Grains":
         """Return the grains whose seeds are at most this far from the centre."""
         distance = lengths(self.seeds_nm)
@@ -80,7 +84,7 @@ class GrainModel:
     def from_bundle(cls, bundle: Bundle) -> "GrainModel":
         """Return the model of a bundle; BundleError if it has no marker law."""
         law = marker_law(bundle)
-        parameters: ParticleParameters = bundle.parameters
+        parameters = bundle.particle()
         return cls(parameters.grain_intensity_per_nm3, law, intensity_profile(parameters))
 
     @property

@@ -68,9 +68,10 @@ def marker_law(bundle: Bundle) -> MarkerLaw:
     BundleError
         If the bundle has none, or came without its arrays.
     """
-    if bundle.model == "particle-radial":
-        return RadialMarkers(bundle.parameters)
-    if bundle.model != "particle-net":
+    parameters = bundle.parameters
+    if isinstance(parameters, RadialParameters):
+        return RadialMarkers(parameters)
+    if not isinstance(parameters, NetParameters):
         raise BundleError(
             f"bundle {bundle.name!r}: has no marker law (model {bundle.model!r}), "
             "expected model 'particle-radial' or 'particle-net'"
@@ -80,7 +81,7 @@ def marker_law(bundle: Bundle) -> MarkerLaw:
     layers = len(bundle.arrays) // 2
     weights = tuple(np.asarray(bundle.arrays[f"weight_{k}"]) for k in range(layers))
     biases = tuple(np.asarray(bundle.arrays[f"bias_{k}"]) for k in range(layers))
-    return MarkerNet(bundle.parameters, weights, biases)
+    return MarkerNet(parameters, weights, biases)
 
 
 @dataclass(frozen=True)

@@ -13,20 +13,18 @@ from typing import Any, Literal
 import numpy as np
 
 from nmcdist.arguments import check_length, check_one_of, finite_array
-from nmcdist.bundle import Bundle, load_bundle
+from nmcdist.bundle import Bundle, resolved
 from nmcdist.errors import InputError
 from nmcdist.geometry.frames import lengths
 from nmcdist.geometry.tessellation import label_lattice, rasterize_gbpd
 from nmcdist.jit import kernel
-from nmcdist.models import streams
+from nmcdist.models import seed_window, streams
 from nmcdist.models.grains import GrainModel, Grains
 from nmcdist.models.pieces import merge_pieces
 from nmcdist.models.shell import Shell, ShellModel
 
 STEPS_PER_SPACING = 4  # of the lattice, spacing intensity^(-1/3) / 4: changing it changes which grains are kept
 _SMALLEST_VOXEL_NM = 0.001  # as in recipes
-_EDGE = 3.0  # spacings of the seeds that the lattice goes beyond the shell at first
-_COST = 2.2  # squared spacings times the mean of D: a cost that is seldom exceeded
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +80,7 @@ class Particle:
 
     def matrices(self) -> np.ndarray:
         """Return M = Q^T diag(D) Q of all grains (Eq. 12), float64, shape (n, 3, 3)."""
-        return Grains(self.seeds_nm, self.diagonals, self.offsets_nm2, self.gammas).matrices()
+        return self._grains.matrices()
 
     def grid(self, voxel_size_nm: float) -> tuple[tuple[int, int, int], tuple[float, float, float]]:
         """Return shape and origin (centre of the first voxel) of the voxels that hold the particle.
@@ -176,9 +174,13 @@ class Particle:
         _keep(labels.reshape(-1), self.kept)
         return labels
 
+    @property
+    def _grains(self) -> Grains:
+        return Grains(self.seeds_nm, self.diagonals, self.offsets_nm2, self.gammas)
+
     @cached_property
     def _diagram(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self.seeds_nm.astype(np.float64), self.matrices(), self.offsets_nm2.astype(np.float64)
+        return self._grains.diagram()
 
     def _voxel(self, voxel_size_nm: Any) -> float:
         voxel_size_nm = check_length("voxel_size_nm", voxel_size_nm)
@@ -212,11 +214,7 @@ class ParticleModel:
     @cached_property
     def margins_nm(self) -> tuple[float, float]:
         """How far beyond the shell the lattice goes at first, and how far the seeds: a matter of time only."""
-        law, spacing = self.grains.law, self.grains.widest_spacing_nm
-        diagonals = self.grains.draw(6.0 * spacing, 0).diagonals
-        mean = math.fsum(diagonals.ravel().tolist()) / diagonals.size
-        rim = math.sqrt((_COST * mean * spacing * spacing + law.largest_offset_nm2) / law.lowest_diagonal)
-        return _EDGE * spacing, _EDGE * spacing + rim
+        return seed_window.first_margins_nm(self.grains)
 
     def draw(self, seed: int, index: int = 0) -> Particle:
         """Draw one particle, a pure function of model, seed and index.
@@ -241,12 +239,9 @@ class ParticleModel:
         half, labels, grains, volumes, centroids, kept = self._settled_lattice(shell, step, seed, index)
         box, reach2 = _extent(labels, half, kept)
         reach_nm = float(np.float32(math.sqrt(reach2) * step))
-        law = self.grains.law
         window = 0.0
         if kept.any():
-            window = _window(
-                labels, half, step, *_diagram(grains), law.lowest_diagonal, law.largest_offset_nm2, float(reach2)
-            )  # fmt: skip
+            window = seed_window.needed_nm(labels, (half, half, half), step, grains.diagram(), self.grains.law, reach2)
         grains = grains.nearest_to_centre(window)
         n = len(grains.gammas)
         kept, centroids, volumes = kept[:n], centroids[:n], volumes[:n]
@@ -269,11 +264,9 @@ class ParticleModel:
         while True:
             grains = self.grains.draw(window, seed, index)
             half = math.floor(reach / step)
-            diagram = _diagram(grains)
+            diagram = grains.diagram()
             labels = rasterize_gbpd(*diagram, (2 * half + 1,) * 3, step, (-half * step,) * 3, reach=reach)
-            needed = _window(
-                labels, half, step, *diagram, law.lowest_diagonal, law.largest_offset_nm2, math.inf
-            )  # fmt: skip
+            needed = seed_window.needed_nm(labels, (half, half, half), step, diagram, law)
             if needed > window:
                 window = needed
                 continue
@@ -310,12 +303,7 @@ def generate_particle(bundle: Bundle | str | Path, seed: int, index: int = 0) ->
     BundleError
         If the bundle cannot be loaded or has no marker law.
     """
-    loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
-    return ParticleModel.from_bundle(loaded).draw(seed, index)
-
-
-def _diagram(grains: Grains) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return grains.seeds_nm.astype(np.float64), grains.matrices(), grains.offsets_nm2.astype(np.float64)
+    return ParticleModel.from_bundle(resolved(bundle)).draw(seed, index)
 
 
 def _measure(shell: Shell, step: float, counts: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -430,25 +418,3 @@ def _extent(labels, half, kept):
                     far += (abs(place[a]) + 1) ** 2
                 reach2, some = max(reach2, far), True
     return box, reach2
-
-
-@kernel
-def _window(labels, half, step, seeds, matrices, offsets, lowest, largest, reach2):
-    """Return how far seeds can lie and win a point: no seed at s wins x if D_min (|s| - |x|)^2 - r_max > cost at x."""
-    n = len(labels)
-    window = 0.0
-    for z in range(n):
-        for y in range(n):
-            for x in range(n):
-                g = labels[z, y, x]
-                c, b, a = z - half, y - half, x - half
-                squared = c * c + b * b + a * a
-                if g < 0 or squared > reach2:
-                    continue
-                d0, d1, d2 = c * step - seeds[g, 0], b * step - seeds[g, 1], a * step - seeds[g, 2]
-                m = matrices[g]
-                cost = m[0, 0] * d0 * d0 + m[1, 1] * d1 * d1 + m[2, 2] * d2 * d2
-                cost += 2.0 * (m[0, 1] * d0 * d1 + m[0, 2] * d0 * d2 + m[1, 2] * d1 * d2) - offsets[g]
-                window = max(window, math.sqrt(squared) * step + math.sqrt((cost + largest) / lowest))
-    # Seeds and markers are rounded to float32.
-    return window * (1.0 + 1e-6)

@@ -11,8 +11,8 @@ from functools import cached_property
 import numpy as np
 
 from nmcdist.arguments import check_length
-from nmcdist.bundle import Bundle, ParticleParameters
-from nmcdist.errors import BundleError, InputError
+from nmcdist.bundle import Bundle
+from nmcdist.errors import InputError
 from nmcdist.geometry import sphere
 from nmcdist.geometry.elementary import exp
 from nmcdist.jit import kernel
@@ -201,9 +201,7 @@ class ShellModel:
         BundleError
             If the bundle is not of a particle.
         """
-        p = bundle.parameters
-        if not isinstance(p, ParticleParameters):
-            raise BundleError(f"bundle {bundle.name!r}: found model {bundle.model!r}, expected a model of a particle")
+        p = bundle.particle()
         return cls(
             p.shell_location_nm, p.shell_scale_nm, p.shell_sigma, p.shell_nu, p.shell_harmonic_scale_nm,
             p.shell_minimum_volume_nm3,

@@ -111,7 +111,7 @@ class Collection:
         """The volume of which all volumes of grains are multiples."""
         if self.measured is not None:
             return self.measured.voxel_size_nm**3
-        p = self.bundle.parameters
+        p = self.bundle.particle()
         densest = p.grain_intensity_per_nm3 * max(p.grain_intensity_factors, default=1.0)
         return 1 / (densest * STEPS_PER_SPACING**3)
 

@@ -133,7 +133,8 @@ def _least_squares(e: np.ndarray, b: np.ndarray, t: np.ndarray, m: np.ndarray, f
         return np.empty(0)
 
     def residual(exponents: np.ndarray) -> np.ndarray:
-        return PowerLaw(**dict.fromkeys(EXPONENTS, 0.0) | dict(zip(free, exponents, strict=True)))(e, b, t) - m
+        law = PowerLaw(**dict.fromkeys(EXPONENTS, 0.0) | dict(zip(free, exponents, strict=True)))
+        return np.asarray(law(e, b, t) - m)
 
     start = np.array([_START[name] for name in free])
     return np.asarray(least_squares(residual, start, bounds=(0, np.inf), x_scale=np.maximum(start, 1.0)).x)

@@ -148,7 +148,7 @@ def _name(study: FrameStudy) -> str:
 def _ratios(studies: list[FrameStudy], name: str) -> np.ndarray:
     """Return visible grains over those of D = (1, 1, 1), realisation by realisation."""
     counts = np.array([getattr(s, name) for s in studies], dtype=float)
-    return counts / counts[1]
+    return np.asarray(counts / counts[1])
 
 
 def _expected(study: FrameStudy) -> float:

@@ -68,4 +68,4 @@ def _tints(rows: int) -> np.ndarray:
     scale = colormaps["YlGnBu"](np.linspace(0.08, 0.72, _TINTS))[:, :3]
     # Multiples of the golden section are far apart for labels that follow each other.
     place = np.floor(np.arange(rows + 1) * 0.6180339887498949 % 1 * _TINTS).astype(int)
-    return scale[place]
+    return np.asarray(scale[place])

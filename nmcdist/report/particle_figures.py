@@ -158,7 +158,7 @@ def sizes(collection: Collection, seen: Survey, path: Path) -> Path:
     starts = np.arange(0, len(histogram.count), next(g for n, g in _GROUPS if histogram.total >= n))
     edges = np.append(histogram.edges[starts], histogram.edges[-1])
     law_at = np.geomspace(low / 2, high * 2, 400)
-    law = _law(law_at, collection.bundle.parameters)
+    law = _law(law_at, collection.bundle.particle())
     with figure(1, 1, 9, 5.4) as (drawing, axes):
         panel = axes[0, 0]
         for values, line, colour, weight in (

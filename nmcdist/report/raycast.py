@@ -142,7 +142,7 @@ class _Scene:
 
 def _taken_out(z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     signs = np.sign(TOWARDS)
-    return (signs[0] * z > 0) & (signs[1] * y > 0) & (signs[2] * x > 0)
+    return np.asarray((signs[0] * z > 0) & (signs[1] * y > 0) & (signs[2] * x > 0))
 
 
 @kernel
@@ -180,7 +180,7 @@ def _normals(depth: np.ndarray, pixel: float) -> np.ndarray:
             slopes.append(np.nan_to_num(slope / pixel, nan=0.0, posinf=0.0, neginf=0.0))
     across, down = slopes
     normals = np.dstack([across, -down, np.ones(depth.shape)])
-    return normals / np.linalg.norm(normals, axis=-1, keepdims=True)
+    return np.asarray(normals / np.linalg.norm(normals, axis=-1, keepdims=True))
 
 
 def _cut_faces(points: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:

@@ -63,7 +63,7 @@ class _View:
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Return places in the picture, right and up from its middle, in the unit of the points."""
-        return (points - self.middle) @ np.stack([self.right, self.up], axis=1)
+        return np.asarray((points - self.middle) @ np.stack([self.right, self.up], axis=1))
 
 
 def _draw_axes(panel: Any, extent: np.ndarray, view: _View) -> None:

@@ -68,7 +68,7 @@ class Sweep:
     @property
     def printed(self) -> float | None:
         """The value of what is swept in the paper's calibrated model; None if other parameters differ from it."""
-        swept, paper = "lambda_X_per_nm3" if self.over_graphite else self.swept, load_bundle(_PAPER).parameters
+        swept, paper = "lambda_X_per_nm3" if self.over_graphite else self.swept, load_bundle(_PAPER).cba()
         others = paper.model_dump(exclude={swept})
         if any(p.model_dump(exclude={swept}) != others for p in self.parameters.values()):
             return None

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 import nmcdist
-from nmcdist.bundle import ArrayRecord, Bundle, ParticleParameters, list_bundles, load_bundle, save_bundle
+from nmcdist.bundle import (
+    ArrayRecord,
+    Bundle,
+    NetParameters,
+    ParticleParameters,
+    RadialParameters,
+    list_bundles,
+    load_bundle,
+    save_bundle,
+)
 from nmcdist.bundle.schema import validated
 from nmcdist.errors import BundleError
 from tests.conftest import NET_VALUES
@@ -72,9 +81,17 @@ def test_hash_ignores_wording_but_not_values(folder):
     assert bundle.model_copy(update={"title": "other"}).content_hash == bundle.content_hash
 
 
-def test_the_hash_of_the_first_bundle_stays():
-    """Datasets that were made from it name it."""
-    assert load_bundle(NAME).content_hash == "78b51c43d222264902e71656560800f85ffc6b88d3f0efc7fcdd4154dae237a3"
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        (NAME, "78b51c43d222264902e71656560800f85ffc6b88d3f0efc7fcdd4154dae237a3"),
+        (PARTICLES, "8a18f07e5123d2467015528c5d240cef1ad227cef5ec4a83abf152ec0062599b"),
+        ("nmc811-stereological", "bc944a028125a1c904f6ea64a722f89b2b39ce8562f24a4d721bc01e7f51bc9a"),
+    ],
+)
+def test_the_hashes_of_the_built_in_bundles_stay(name, digest):
+    """Datasets that were made from them name them."""
+    assert load_bundle(name).content_hash == digest
 
 
 class TestArrays:
@@ -242,6 +259,46 @@ def test_unknown_names_say_what_there_is(tmp_path):
 
 
 def test_a_bundle_of_another_model_is_refused_by_the_generator():
-    other = load_bundle(NAME).model_copy(update={"model": "particle"})
-    with pytest.raises(BundleError, match="found model 'particle', expected 'cba'"):
-        nmcdist.generate_cba(other, (8, 8, 8), 20.0, seed=1)
+    with pytest.raises(BundleError, match="bundle 'nmc811-radial': found model 'particle-radial', expected 'cba'"):
+        nmcdist.generate_cba(load_bundle(PARTICLES), (8, 8, 8), 20.0, seed=1)
+    with pytest.raises(BundleError, match=f"bundle '{NAME}': has no marker law"):
+        nmcdist.generate_particle(load_bundle(NAME), seed=1)
+
+
+def test_generators_take_a_bundle_its_name_and_its_path_alike(tmp_path):
+    volumes = [
+        nmcdist.generate_cba(given, (8, 8, 8), 40.0, seed=3)
+        for given in (load_bundle(NAME), NAME, save_bundle(load_bundle(NAME), tmp_path / "additive"))
+    ]
+    for other in volumes[1:]:
+        np.testing.assert_array_equal(other, volumes[0])
+    small = load_bundle(PARTICLES).with_parameters(shell_scale_nm=2 * np.sqrt(np.pi) * 1500 + 3818.24)
+    path = save_bundle(small, tmp_path / "particles")
+    assert nmcdist.generate_particle(str(path), seed=3).bundle_hash == small.content_hash
+    for generate in (lambda b: nmcdist.generate_cba(b, (8, 8, 8), 40.0, 3), lambda b: nmcdist.generate_particle(b, 3)):
+        with pytest.raises(BundleError, match="bundle 'nothing': found neither a built-in bundle nor a folder"):
+            generate("nothing")
+
+
+class TestTypedParameters:
+    def test_are_those_of_the_model(self):
+        additive, particle = load_bundle(NAME), load_bundle(PARTICLES)
+        assert additive.cba() == additive.parameters
+        assert particle.particle() == particle.parameters == particle.parameters_as(RadialParameters)
+        assert isinstance(load_bundle("nmc811-stereological").particle(), NetParameters)
+
+    @pytest.mark.parametrize(
+        ("name", "of", "expected"),
+        [
+            (PARTICLES, lambda b: b.cba(), "found model 'particle-radial', expected 'cba'$"),
+            (NAME, lambda b: b.particle(), "found model 'cba', expected 'particle-radial' or 'particle-net'$"),
+            (
+                PARTICLES,
+                lambda b: b.parameters_as(NetParameters),
+                "found model 'particle-radial', expected 'particle-net'$",
+            ),
+        ],
+    )
+    def test_of_another_model_are_refused(self, name, of, expected):
+        with pytest.raises(BundleError, match=f"^bundle '{name}': {expected}"):
+            of(load_bundle(name))

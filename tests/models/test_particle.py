@@ -11,7 +11,7 @@ import nmcdist
 from nmcdist.bundle import load_bundle
 from nmcdist.errors import BundleError, InputError
 from nmcdist.geometry.tessellation import rasterize_gbpd
-from nmcdist.models import particle as module
+from nmcdist.models import seed_window
 from nmcdist.models.particle import Particle, ParticleModel, generate_particle
 from nmcdist.models.pieces import merge_pieces
 from nmcdist.threads import set_thread_count, thread_count
@@ -120,14 +120,14 @@ class TestShell:
 class TestWindow:
     def test_larger_first_margins_give_the_same_record(self, any_model, monkeypatch):
         before = any_model.draw(6, 1)
-        monkeypatch.setattr(module, "_EDGE", 2 * module._EDGE)
-        monkeypatch.setattr(module, "_COST", 2 * module._COST)
+        monkeypatch.setattr(seed_window, "_EDGE", 2 * seed_window._EDGE)
+        monkeypatch.setattr(seed_window, "_COST", 2 * seed_window._COST)
         assert same(before, dataclasses.replace(any_model).draw(6, 1))
 
     def test_first_margins_that_are_too_small_grow(self, any_model, monkeypatch):
         before = any_model.draw(6, 1)
-        monkeypatch.setattr(module, "_EDGE", 0.3)
-        monkeypatch.setattr(module, "_COST", 0.01)
+        monkeypatch.setattr(seed_window, "_EDGE", 0.3)
+        monkeypatch.setattr(seed_window, "_COST", 0.01)
         assert same(before, dataclasses.replace(any_model).draw(6, 1))
 
     def test_no_seed_beyond_those_stored_wins_a_point_within_reach(self, any_model):

@@ -227,7 +227,7 @@ def test_mesh_lies_on_the_surface_and_encloses_the_volume():
 
 
 def test_a_bundle_of_another_model_is_refused():
-    with pytest.raises(BundleError, match="found model 'cba', expected a model of a particle"):
+    with pytest.raises(BundleError, match="found model 'cba', expected 'particle-radial' or 'particle-net'"):
         ShellModel.from_bundle(load_bundle("cba-cathode-2025"))
 
 

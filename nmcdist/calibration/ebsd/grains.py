@@ -68,7 +68,7 @@ def misorientations(first: np.ndarray, second: np.ndarray, symmetry: str) -> np.
     ndarray of float64, shape (n,)
         In degrees.
     """
-    return np.degrees(2 * np.arcsin(np.sqrt(_sin2_all(first, second, symmetry_rotations(symmetry)))))
+    return np.asarray(np.degrees(2 * np.arcsin(np.sqrt(_sin2_all(first, second, symmetry_rotations(symmetry))))))
 
 
 def _check_arguments(angle: float, min_pixels: int) -> None:
@@ -88,7 +88,7 @@ def _without_small(labels: np.ndarray, min_pixels: int) -> np.ndarray:
     sizes = np.bincount(labels.reshape(-1))
     kept = sizes >= min_pixels
     kept[0] = False
-    return np.where(kept, np.cumsum(kept), 0).astype(np.int32)[labels]
+    return np.asarray(np.where(kept, np.cumsum(kept), 0).astype(np.int32)[labels])
 
 
 @kernel

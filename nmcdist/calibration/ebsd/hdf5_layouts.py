@@ -163,7 +163,7 @@ def _edax_invalid(group: Group, size: int, notes: list[str]) -> np.ndarray:
     invalid = group.array("Data/Valid", size) != 0
     if invalid.all():
         notes.append("dataset Valid marks every point as invalid: it is ignored")
-    return invalid & ~invalid.all()
+    return np.asarray(invalid & ~invalid.all())
 
 
 def _orix_phase(node: Group) -> Phase:

@@ -26,18 +26,18 @@ class Signs:
     def lost(self) -> np.ndarray:
         """Return where all angles are NaN, unless they are everywhere."""
         lost = np.isnan(self.euler).all(axis=1)
-        return lost & ~lost.all()
+        return np.asarray(lost & ~lost.all())
 
     @property
     def flat(self) -> np.ndarray:
         """Return where all angles are exactly 0, as many programs write them for no solution."""
-        return (self.euler == 0).all(axis=1)
+        return np.asarray((self.euler == 0).all(axis=1))
 
     @property
     def blank(self) -> np.ndarray:
         """Return where all angles are 0, and the score or the image too, which is not 0 everywhere."""
         telling = [(values == 0) & (values > 0).any() for values in (self.score, self.image)]
-        return self.flat & ~(self.score > 0) & np.any(telling, axis=0)
+        return np.asarray(self.flat & ~(self.score > 0) & np.any(telling, axis=0))
 
 
 @dataclass(frozen=True)

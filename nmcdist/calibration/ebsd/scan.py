@@ -114,4 +114,4 @@ def symmetry_rotations(symmetry: str) -> np.ndarray:
         return np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]])
     group, turn = _SCIPY_GROUPS[symmetry]
     about_z = Rotation.from_euler("z", turn, degrees=True)
-    return (about_z * Rotation.create_group(group) * about_z.inv()).as_quat(scalar_first=True)
+    return np.asarray((about_z * Rotation.create_group(group) * about_z.inv()).as_quat(scalar_first=True))

@@ -150,7 +150,7 @@ def plan_particles(recipe: ParticleRecipe, bundle: Bundle, site: Site) -> Partic
 
 def _check_voxel_sizes(recipe: ParticleRecipe, bundle: Bundle) -> None:
     """Refuse voxels that the smallest shells would not hold: the recipe's count decides how small they get."""
-    smallest = 2 * (3 * bundle.parameters.shell_minimum_volume_nm3 / (4 * np.pi)) ** (1 / 3)
+    smallest = 2 * (3 * bundle.particle().shell_minimum_volume_nm3 / (4 * np.pi)) ** (1 / 3)
     asked: Mapping[str, tuple[float, ...]] = {
         "descriptors.voxel_size_nm": () if recipe.descriptors is None else (recipe.descriptors.voxel_size_nm,),
         "descriptors.pixel_size_nm": () if recipe.descriptors is None else (recipe.descriptors.pixel_size_nm,),

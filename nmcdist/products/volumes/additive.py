@@ -23,7 +23,6 @@ from nmcdist.products.volumes.sweep import parameter_coordinate, swept_parameter
 if TYPE_CHECKING:
     import xarray as xr
 
-MODEL = "cba"
 GRAPHITE_FRACTION = "graphite_fraction"
 MOST_LAGS = 1000  # voxels: the lattice vectors, of which there are as many as the cube of it, are gone through
 
@@ -80,7 +79,7 @@ class Additive(VolumeKind):
 
     def plan(self, recipe: AdditiveRecipe, bundle: Bundle, site: Site) -> VolumePlan:
         """Work out a run; two-point functions of more lags than can be counted are refused."""
-        bundle.parameters_of(MODEL)
+        bundle.cba()
         _check_lags(recipe)
         return super().plan(recipe, bundle, site)
 
@@ -96,7 +95,7 @@ class Additive(VolumeKind):
         """Return the bytes that germs and noise of a window take."""
         from nmcdist.models.cba import draw_bytes
 
-        return draw_bytes(bundle.parameters_of(MODEL), window, recipe.volume.voxel_size_nm, threads)
+        return draw_bytes(bundle.cba(), window, recipe.volume.voxel_size_nm, threads)
 
     def describe(self, recipe: AdditiveRecipe, volume: np.ndarray) -> dict[str, np.ndarray]:
         """Return every descriptor of a whole volume, by name."""
@@ -145,7 +144,7 @@ class Additive(VolumeKind):
         """Return, for each level of the sweep, the bundle parameters that it sets."""
         from nmcdist.models.theory import intensity_for_graphite_fraction
 
-        parameters = bundle.parameters_of(MODEL)
+        parameters = bundle.cba()
         of_fraction = {
             GRAPHITE_FRACTION: lambda value: {"lambda_X_per_nm3": intensity_for_graphite_fraction(parameters, value)}
         }
@@ -156,7 +155,7 @@ class Additive(VolumeKind):
         from nmcdist.models.theory import graphite_fraction
 
         names = {"lambda_X_per_nm3"} | ({recipe.swept} if recipe.swept else set()) - {GRAPHITE_FRACTION}
-        fractions = [graphite_fraction(level.parameters_of(MODEL)) for level in levels]
+        fractions = [graphite_fraction(level.cba()) for level in levels]
         attrs = {"units": "1", "long_name": "volume fraction of graphite by theory, V1"}
         return (
             *(parameter_coordinate(name, recipe, levels) for name in sorted(names)),

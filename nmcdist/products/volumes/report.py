@@ -81,7 +81,7 @@ def _parameters(
     names = {"lambda_X_per_nm3", *recipe.sweep} - {GRAPHITE}
     levels, first = np.unique(data[coordinate].values, return_index=True)
     return {
-        float(level): bundle.with_parameters(**{name: float(data[name].values[sample]) for name in names}).parameters
+        float(level): bundle.with_parameters(**{name: float(data[name].values[sample]) for name in names}).cba()
         for level, sample in zip(levels, first, strict=True)
     }
 

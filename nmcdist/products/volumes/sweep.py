@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from nmcdist.bundle import Bundle
+from nmcdist.bundle.parameters import unit_of
 from nmcdist.datasets.layout import Coordinate
 from nmcdist.errors import BundleError, RecipeError
 from nmcdist.faults import proposal
@@ -47,6 +48,6 @@ def swept_parameters(
 def parameter_coordinate(name: str, recipe: VolumeRecipe, levels: Sequence[Bundle]) -> Coordinate:
     """Return the values of a bundle parameter as a coordinate of the samples, with its unit and meaning."""
     parameters = [level.parameters for level in levels]
-    about = type(parameters[0]).model_fields[name]
-    attrs = {"units": about.json_schema_extra["unit"], "long_name": about.description}
+    model = type(parameters[0])
+    attrs = {"units": unit_of(model, name), "long_name": model.model_fields[name].description}
     return by_level(name, [getattr(p, name) for p in parameters], recipe, attrs)

@@ -1,0 +1,90 @@
+"""The two laws of the seeds' intensity, constant and by distance from the centre: which are fitted, which is taken."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from nmcdist.bundle import Bundle
+from nmcdist.calibration.grains.comparison import InSections
+from nmcdist.calibration.grains.counts import choose_knots, contradicts
+from nmcdist.calibration.grains.recipe import GrainRecipe
+from nmcdist.calibration.grains.results import CountInSections, Law
+from nmcdist.calibration.grains.sections import Section
+from nmcdist.models.intensity import IntensityProfile
+
+CONSTANT: Law = "constant"
+BY_DISTANCE: Law = "by-distance"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which law is taken.
+
+    Attributes
+    ----------
+    law : {"constant", "by-distance"}
+    why : str
+        A sentence.
+    criteria : tuple of float
+        Of 1, 2, ... knots: see :func:`nmcdist.calibration.grains.counts.choose_knots`.
+    counts : dict of str to list of CountInSections
+        Grains by distance of each law that was fitted, beside those of the sections of the training.
+    """
+
+    law: Law
+    why: str
+    criteria: tuple[float, ...]
+    counts: dict[Law, list[CountInSections]]
+
+
+def laws_to_fit(sections: Sequence[Section], recipe: GrainRecipe) -> dict[Law, IntensityProfile | None]:
+    """Return the laws that a recipe asks for, with the profile (seeds per nm^3) to begin with.
+
+    A law by distance is left out where it was not asked for alone and one knot suffices: it would be the constant one.
+    """
+    if recipe.intensity == "constant" or recipe.method == "adversarial":
+        return {CONSTANT: None}
+    profile = choose_knots(sections).profile
+    if recipe.intensity == "by-distance":
+        return {BY_DISTANCE: profile}
+    return {CONSTANT: None, BY_DISTANCE: profile} if len(profile.knots) > 1 else {CONSTANT: None}
+
+
+def choose(sections: Sequence[Section], recipe: GrainRecipe, fitted: Mapping[Law, Bundle]) -> Choice:
+    """Return which of the fitted laws is taken: the constant one, unless the visible grains contradict it.
+
+    Parameters
+    ----------
+    sections : sequence of Section
+        Of the training, without missing pixels.
+    recipe : GrainRecipe
+    fitted : dict of str to Bundle
+    """
+    comparison = InSections(sections, {}, recipe.seed)
+    counts = {law: comparison.counts(bundle) for law, bundle in fitted.items()}
+    criteria = choose_knots(sections).criteria
+    law, why = _decided(counts, recipe)
+    return Choice(law, why, criteria, counts)
+
+
+def _decided(counts: Mapping[Law, Sequence[CountInSections]], recipe: GrainRecipe) -> tuple[Law, str]:
+    if CONSTANT not in counts:
+        return BY_DISTANCE, "The recipe asks for an intensity that depends on the distance from the centre."
+    if BY_DISTANCE not in counts:
+        if recipe.intensity == "both" and recipe.method == "energy":
+            return CONSTANT, "The visible grains by distance ask for no more than a constant intensity."
+        return CONSTANT, "The recipe asks for a constant intensity."
+    if all(row.error is None for row in counts[CONSTANT]):
+        return CONSTANT, "So few sections cannot contradict a constant intensity, the paper's, which is taken."
+    wrong = sum(map(contradicts, counts[CONSTANT]))
+    if not wrong:
+        return CONSTANT, "The visible grains by distance do not contradict a constant intensity, the paper's."
+    if _misfit(counts[BY_DISTANCE]) >= _misfit(counts[CONSTANT]):
+        return CONSTANT, "The visible grains contradict a constant intensity, but no less the one by distance."
+    bins = "bin" if wrong == 1 else "bins"
+    return BY_DISTANCE, f"The visible grains contradict a constant intensity in {wrong} {bins} of distance."
+
+
+def _misfit(rows: Sequence[CountInSections]) -> float:
+    """Return the sum of squared relative differences in units of their errors."""
+    known = [(row.ratio, row.error) for row in rows if row.ratio is not None and row.error]
+    return float(sum(((ratio - 1) / error) ** 2 for ratio, error in known))

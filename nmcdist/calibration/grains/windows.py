@@ -1,0 +1,443 @@
+"""Square windows of planar sections: cut from measured ones, and the seeds around those that are to be generated.
+
+What is compared in training is cut from measured sections and from generated grains in the same way. A discriminator
+has to see all windows alike (Eqs 14 to 16): those of fitted sections are turned so that their centre, at a distance p
+from the particle's, comes to lie on the first axis. Where grains are described one by one, each by its own direction
+from the centre, windows are cut from the measured pixels as they are: a turned grid would see small grains otherwise.
+
+The plane is that of the first two axes; lengths are in pixels, and positions from the particle's centre.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from nmcdist.bundle.schema import NET_NEIGHBOURS
+from nmcdist.calibration.grains.sections import Section
+from nmcdist.calibration.grains.tessellation_fit import Tessellation2D
+from nmcdist.errors import ImageError
+from nmcdist.geometry.frames import radial_frames
+from nmcdist.jit import inlined, kernel
+from nmcdist.models.intensity import IntensityProfile
+
+TILE = 8  # pixels along an edge of a tile that shares a list of grains
+LISTED = 24  # grains of lowest cost at the middle of a tile that its pixels choose from
+REACH = 1.7  # mean spacings from the window, of seeds that can have a share in it
+RIM = 1.6  # mean spacings beyond, in which neighbours of these seeds lie
+ENTRIES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))  # of a symmetric matrix, as they are stored in a row
+_COUNTED, _CUT = np.uint8(1), np.uint8(2)
+_TRIES = 200  # places that are tried for a window before its section is taken to have no room
+
+_jit = kernel(error_model="numpy")
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where windows lie, and which of their pixels count.
+
+    Attributes
+    ----------
+    centres : ndarray of float64, shape (b, 2)
+        Of the windows.
+    counted : ndarray of bool, shape (b, n, n)
+        Pixels that are far enough inside the measured particle.
+    """
+
+    centres: np.ndarray
+    counted: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.centres)
+
+    def __getitem__(self, rows: np.ndarray | slice) -> "Places":
+        return Places(self.centres[rows], self.counted[rows])
+
+    @property
+    def size(self) -> int:
+        """Pixels along an edge."""
+        return int(self.counted.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Seeds:
+    """The seeds around each window of a batch, one window after the other.
+
+    Attributes
+    ----------
+    near : ndarray of float64, shape (n, 3)
+        Seeds that can have a share in their window.
+    starts : ndarray of int64, shape (b + 1,)
+        Row of the first seed of each window.
+    inputs : ndarray of float32, shape (n, 63)
+        What a net may see of each: displacement of each of the nearest seeds in the grain's frame, and that seed's
+        noise (Algorithm 1); the distance from the centre; the grain's own noise.
+    frames : ndarray of float64, shape (n, 3, 3)
+        Q of Eq. (12).
+    """
+
+    near: np.ndarray
+    starts: np.ndarray
+    inputs: np.ndarray
+    frames: np.ndarray
+
+
+def seeds_around(places: Places, intensity: float | IntensityProfile, generator: np.random.Generator) -> Seeds:
+    """Draw the Poisson seeds around windows, with what a net is to know of each.
+
+    Where the intensity varies, seeds of its greatest value around a window are thinned.
+
+    Parameters
+    ----------
+    places : Places
+    intensity : float or IntensityProfile
+        Seeds per cubed pixel.
+    generator : numpy.random.Generator
+    """
+    near, everything, neighbours, own, starts, known = [], [], [], [], [0], 0
+    for centre in places.centres:
+        middle, half = np.array([*centre, 0.0]), np.array([places.size / 2, places.size / 2, 0.0])
+        lowest, highest = _intensities(intensity, centre, places.size)
+        spacing = lowest ** (-1 / 3)
+        reach, rim = REACH * spacing, (REACH + RIM) * spacing
+        extent = 2 * (half + rim)
+        count = max(int(generator.poisson(highest * extent.prod())), NET_NEIGHBOURS + 1)
+        offsets = extent * (generator.random((count, 3)) - 0.5)
+        if isinstance(intensity, IntensityProfile):
+            offsets = offsets[_thinned(intensity, highest, middle + offsets, generator)]
+            count = len(offsets)
+        inside = (np.abs(offsets) <= half + reach).all(axis=1)
+        points = middle + np.concatenate([offsets[inside], offsets[~inside]])
+        m = int(inside.sum())
+        rows = (
+            cKDTree(points).query(points[:m], NET_NEIGHBOURS + 1)[1][:, 1:] if m else np.empty((0, NET_NEIGHBOURS), int)
+        )
+        near.append(points[:m])
+        everything.append(points)
+        neighbours.append(rows + known)
+        own.append(known + np.arange(m))
+        starts.append(starts[-1] + m)
+        known += count
+    first = np.concatenate(near)
+    itself, nearest = np.concatenate(own), np.concatenate(neighbours)
+    frames, inputs = net_inputs(first, np.concatenate(everything), itself, nearest, generator)
+    return Seeds(first, np.array(starts), inputs, frames)
+
+
+def _intensities(intensity: float | IntensityProfile, centre: np.ndarray, size: int) -> tuple[float, float]:
+    """Return the least and the greatest intensity around a window."""
+    if not isinstance(intensity, IntensityProfile):
+        return intensity, intensity
+    away = math.hypot(*centre)
+    beyond = size / math.sqrt(2) + (REACH + RIM) * intensity.lowest ** (-1 / 3)
+    return intensity.between(max(away - beyond, 0.0), away + beyond)
+
+
+def _thinned(
+    intensity: IntensityProfile, highest: float, points: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """Tell which points of a process of the highest intensity are of the process itself; 13 at least."""
+    share = np.minimum(intensity.at(np.sqrt((points**2).sum(axis=1))) / highest, 1.0)
+    stays = generator.random(len(points)) < share
+    if stays.sum() <= NET_NEIGHBOURS:
+        stays[: NET_NEIGHBOURS + 1] = True
+    return stays
+
+
+def net_inputs(
+    seeds: np.ndarray, everything: np.ndarray, own: np.ndarray, neighbours: np.ndarray, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return frames and inputs of Algorithm 1, with turns and noises drawn.
+
+    Parameters
+    ----------
+    seeds : ndarray of float64, shape (n, 3)
+    everything : ndarray of float64, shape (m, 3)
+        All seeds that have noise.
+    own : ndarray of int, shape (n,)
+        Rows of the seeds themselves in `everything`.
+    neighbours : ndarray of int, shape (n, 12)
+        Rows of the nearest seeds in `everything`, the nearest first.
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    frames : ndarray of float64, shape (n, 3, 3)
+    inputs : ndarray of float32, shape (n, 63)
+    """
+    frames = radial_frames(seeds, math.pi * generator.random(len(seeds)))
+    noise = generator.random((len(everything), 2))
+    turned = np.einsum("nab,nkb->nka", frames, everything[neighbours] - seeds[:, None])
+    heard = np.concatenate([turned, noise[neighbours]], axis=2).reshape(len(seeds), -1)
+    distance = np.sqrt((seeds**2).sum(axis=1, keepdims=True))
+    return frames, np.concatenate([heard, distance, noise[own]], axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Fitted sections, ready for windows to be cut from.
+
+    Attributes
+    ----------
+    labels : sequence of ndarray of int
+        Grains of the sections, nothing missing.
+    tessellations : sequence of Tessellation2D
+    pixel_size_nm : float
+    depths : sequence of ndarray of float64
+        Distance of each pixel of a section from the outside.
+    centres_px : sequence of tuple of float
+    margin : float
+        Depth from which pixels count: the surface is made of whole grains, which generated windows do not have.
+    """
+
+    labels: Sequence[np.ndarray]
+    tessellations: Sequence[Tessellation2D]
+    pixel_size_nm: float
+    depths: Sequence[np.ndarray]
+    centres_px: Sequence[tuple[float, float]]
+    margin: float
+
+    @classmethod
+    def of(cls, sections: Sequence[Section], tessellations: Sequence[Tessellation2D], margin: float) -> "Measured":
+        """Take sections and the tessellations fitted to them."""
+        depths = [ndimage.distance_transform_edt(np.pad(s.mask, 1))[1:-1, 1:-1] for s in sections]
+        centres = [s.centre_px for s in sections]
+        return cls([s.labels for s in sections], tessellations, sections[0].pixel_size_nm, depths, centres, margin)
+
+    def windows(self, count: int, size: int, generator: np.random.Generator) -> tuple[Places, np.ndarray]:
+        """Cut windows from the pixels of sections: which section and which place in it is drawn, each place alike.
+
+        The middle of a window counts; other pixels need not.
+
+        Parameters
+        ----------
+        count, size : int
+        generator : numpy.random.Generator
+
+        Returns
+        -------
+        places : Places
+        labels : ndarray of int64, shape (count, size, size)
+            Grains, of which none is in two windows; 0 outside.
+
+        Raises
+        ------
+        ImageError
+            If no section has room for a window.
+        """
+        centres, counted = np.empty((count, 2)), np.empty((count, size, size), bool)
+        found, known = np.zeros((count, size, size), np.int64), 0
+        room = [np.argwhere(depth > self.margin) for depth in self.depths]
+        ends = np.cumsum([len(places) for places in room])
+        if not ends[-1]:
+            raise self._no_room(size)
+        for k, place in enumerate(generator.integers(ends[-1], size=count)):
+            section = int(np.searchsorted(ends, place, side="right"))
+            first = room[section][place - ends[section]] - size // 2
+            rows, columns = np.meshgrid(*(n + np.arange(size) for n in first), indexing="ij")
+            centres[k] = first + (size - 1) / 2 - self.centres_px[section]
+            counted[k] = _at(self.depths[section], rows, columns) > self.margin
+            labels = _at(self.labels[section], rows, columns).astype(np.int64)
+            found[k] = np.where(labels > 0, labels + known, 0)
+            known = max(known, int(found[k].max()))
+        return Places(centres, counted), found
+
+    def digest(self) -> str:
+        """Return what tells these sections from others: SHA-256 (hex) of pixels, centres and pixel size."""
+        whole = hashlib.sha256(repr((self.pixel_size_nm, self.margin, self.centres_px)).encode())
+        for labels in self.labels:
+            whole.update(repr(labels.shape).encode() + np.ascontiguousarray(labels, "<i4").tobytes())
+        return whole.hexdigest()
+
+    def _no_room(self, size: int) -> ImageError:
+        return ImageError(
+            f"sections: found none with room for a window of {size} pixels, {self.margin:.0f} pixels from the outside"
+        )
+
+    def turned_windows(
+        self, count: int, size: int, generator: np.random.Generator, augmentation: float = 0.0
+    ) -> tuple[Places, Seeds, np.ndarray, np.ndarray]:
+        """Cut windows from the fitted sections, turned so that their centres lie on the first axis (T2D).
+
+        All pixels of a window count.
+
+        Parameters
+        ----------
+        count, size : int
+        generator : numpy.random.Generator
+        augmentation : float
+            Largest share by which D and r of the tessellation are changed for each window.
+
+        Returns
+        -------
+        places : Places
+        seeds : Seeds
+            Without inputs and frames.
+        matrices : ndarray of float64, shape (n, 6)
+        offsets : ndarray of float64, shape (n,)
+
+        Raises
+        ------
+        ImageError
+            If no section has room for a window.
+        """
+        distances, parts = np.empty(count), []
+        for k in range(count):
+            section, angle, distances[k] = self._place(size, generator)
+            tessellation = self.tessellations[section]
+            if augmentation:
+                tessellation = tessellation.augmented(augmentation, generator)
+            parts.append(_turned(tessellation, angle, self.pixel_size_nm))
+        starts = np.concatenate([[0], np.cumsum([len(p[0]) for p in parts])])
+        points, matrices, offsets = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        places = Places(np.column_stack([distances, 0 * distances]), np.ones((count, size, size), bool))
+        return places, Seeds(points, starts, np.empty((0, 0), np.float32), np.empty((0, 3, 3))), matrices, offsets
+
+    def _place(self, size: int, generator: np.random.Generator) -> tuple[int, float, float]:
+        for _ in range(_TRIES):
+            section = int(generator.integers(len(self.depths)))
+            angle = 2 * math.pi * generator.random()
+            p = generator.random() * math.hypot(*self.depths[section].shape) / 2  # it may lie beyond the particle
+            if (_sampled(self.depths[section], self.centres_px[section], angle, p, size) > self.margin).all():
+                return section, angle, p
+        raise self._no_room(size)
+
+
+def _sampled(depth: np.ndarray, centre: tuple[float, float], angle: float, p: float, size: int) -> np.ndarray:
+    """Return the depth at the pixels of a window, 0 beyond the image."""
+    along = p + np.arange(size) - (size - 1) / 2
+    across = np.arange(size) - (size - 1) / 2
+    cosine, sine = math.cos(angle), math.sin(angle)
+    rows = np.rint(centre[0] + cosine * along[:, None] - sine * across).astype(int)
+    columns = np.rint(centre[1] + sine * along[:, None] + cosine * across).astype(int)
+    return _at(depth, rows, columns)
+
+
+def _at(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return the values at pixels, 0 beyond the image."""
+    inside = (rows >= 0) & (rows < image.shape[0]) & (columns >= 0) & (columns < image.shape[1])
+    found = np.zeros(rows.shape, image.dtype)
+    found[inside] = image[rows[inside], columns[inside]]
+    return found
+
+
+def _turned(tessellation: Tessellation2D, angle: float, pixel_size_nm: float) -> tuple[np.ndarray, ...]:
+    """Return seeds in the plane, matrices and offsets in pixels, turned by minus the angle."""
+    cosine, sine = math.cos(angle), math.sin(angle)
+    turn = np.array([[cosine, sine], [-sine, cosine]])
+    seeds = np.zeros((len(tessellation.seeds_nm), 3))
+    seeds[:, :2] = tessellation.seeds_nm @ turn.T / pixel_size_nm
+    turned = turn @ tessellation.matrices() @ turn.T
+    matrices = np.zeros((len(seeds), 6))
+    for column, (a, b) in enumerate(ENTRIES):
+        if b < 2:
+            matrices[:, column] = turned[:, a, b]
+    return seeds, matrices, tessellation.offsets_nm2 / pixel_size_nm**2
+
+
+def ranked(places: Places, seeds: Seeds, matrices: np.ndarray, offsets: np.ndarray, count: int = 4) -> np.ndarray:
+    """Return, for each pixel, the grains of lowest cost, the lowest first.
+
+    Parameters
+    ----------
+    places : Places
+    seeds : Seeds
+    matrices : ndarray of float64, shape (n, 6)
+    offsets : ndarray of float64, shape (n,)
+    count : int
+        Grains a pixel.
+
+    Returns
+    -------
+    ndarray of int64, shape (b, n * n, count)
+        Rows of the grains.
+    """
+    found = np.empty((len(places), places.size**2, count), np.int64)
+    _rank(seeds.near, matrices, offsets, seeds.starts, places.centres, places.size, found)
+    return found
+
+
+def complete_grains(labels: np.ndarray, counted: np.ndarray, grains: int) -> tuple[np.ndarray, int]:
+    """Return which grains lie in the counted pixels of a window as a whole, and how many have a share in them.
+
+    Parameters
+    ----------
+    labels : ndarray of int64, shape (b, n, n)
+        Row of the grain of each pixel; no grain is in two windows.
+    counted : ndarray of bool, shape (b, n, n)
+    grains : int
+
+    Returns
+    -------
+    complete : ndarray of bool, shape (grains,)
+    visible : int
+    """
+    state = np.zeros(grains, np.uint8)
+    _mark(labels, counted, state)
+    return state == _COUNTED, int((state & _COUNTED > 0).sum())
+
+
+@inlined
+def _cost(seeds, matrices, offsets, i, x, y):
+    d0, d1, d2 = x - seeds[i, 0], y - seeds[i, 1], -seeds[i, 2]
+    m = matrices[i]
+    square = m[0] * d0 * d0 + m[1] * d1 * d1 + m[2] * d2 * d2
+    return square + 2.0 * (m[3] * d0 * d1 + m[4] * d0 * d2 + m[5] * d1 * d2) - offsets[i]
+
+
+@inlined
+def _push(costs, rows, cost, row):
+    """Put a grain into the list of those of lowest cost."""
+    place = len(costs) - 1
+    if cost < costs[place]:
+        while place > 0 and costs[place - 1] > cost:
+            costs[place], rows[place] = costs[place - 1], rows[place - 1]
+            place -= 1
+        costs[place], rows[place] = cost, row
+
+
+@_jit
+def _rank(seeds, matrices, offsets, starts, centres, size, found):
+    listed, list_costs = np.empty(LISTED, np.int64), np.empty(LISTED)
+    costs = np.empty(found.shape[2])
+    middle = (size - 1) / 2.0
+    for b in range(len(centres)):
+        first, last = starts[b], starts[b + 1]
+        for top in range(0, size, TILE):
+            for left in range(0, size, TILE):
+                bottom, right = min(top + TILE, size), min(left + TILE, size)
+                list_costs[:] = np.inf
+                listed[:] = first
+                x = centres[b, 0] + (top + bottom - 1) / 2.0 - middle
+                y = centres[b, 1] + (left + right - 1) / 2.0 - middle
+                for i in range(first, last):
+                    _push(list_costs, listed, _cost(seeds, matrices, offsets, i, x, y), i)
+                for r in range(top, bottom):
+                    for c in range(left, right):
+                        rows = found[b, r * size + c]
+                        costs[:] = np.inf
+                        rows[:] = first
+                        x, y = centres[b, 0] + r - middle, centres[b, 1] + c - middle
+                        for k in range(min(LISTED, last - first)):
+                            _push(costs, rows, _cost(seeds, matrices, offsets, listed[k], x, y), listed[k])
+
+
+@_jit
+def _mark(labels, counted, state):
+    size = labels.shape[1]
+    for b in range(len(labels)):
+        for r in range(size):
+            for c in range(size):
+                i = labels[b, r, c]
+                if not counted[b, r, c]:
+                    state[i] |= _CUT
+                    continue
+                rim = r == 0 or c == 0 or r == size - 1 or c == size - 1
+                rim = rim or not (
+                    counted[b, r - 1, c] and counted[b, r + 1, c] and counted[b, r, c - 1] and counted[b, r, c + 1]
+                )
+                state[i] |= _COUNTED | _CUT if rim else _COUNTED

@@ -1,0 +1,75 @@
+"""How far from the centre seeds have to be drawn so that no seed beyond can change a lattice of labels."""
+
+import math
+
+import numpy as np
+
+from nmcdist.jit import kernel
+from nmcdist.models.grains import GrainModel
+from nmcdist.models.markers import MarkerLaw
+
+_EDGE = 3.0  # spacings of the seeds that the lattice goes beyond a shell at first
+_COST = 2.2  # squared spacings times the mean of D: a cost that is seldom exceeded
+_TRIAL = 6.0  # spacings: radius of the grains from which that mean is taken
+
+
+def first_margins_nm(model: GrainModel) -> tuple[float, float]:
+    """Return how far beyond a shell the lattice goes at first, and how far the seeds: a matter of time only."""
+    law, spacing = model.law, model.widest_spacing_nm
+    diagonals = model.draw(_TRIAL * spacing, 0).diagonals
+    mean = math.fsum(diagonals.ravel().tolist()) / diagonals.size
+    rim = math.sqrt((_COST * mean * spacing * spacing + law.largest_offset_nm2) / law.lowest_diagonal)
+    return _EDGE * spacing, _EDGE * spacing + rim
+
+
+def needed_nm(
+    labels: np.ndarray,
+    centre: tuple[float, float, float],
+    step_nm: float,
+    diagram: tuple[np.ndarray, np.ndarray, np.ndarray],
+    law: MarkerLaw,
+    reach2: float = math.inf,
+) -> float:
+    """Return the distance from the centre beyond which no seed can win a point of a lattice.
+
+    Parameters
+    ----------
+    labels : ndarray of int32, shape (nz, ny, nx)
+        Row of the grain at each point, below 0 where there is none.
+    centre : tuple of float
+        Index of the centre along each axis.
+    step_nm : float
+        Distance between points.
+    diagram : tuple of ndarray
+        Seeds, matrices and offsets of the grains: see :meth:`nmcdist.models.grains.Grains.diagram`.
+    law : MarkerLaw
+        Of these grains.
+    reach2 : float
+        Squared distance from the centre, in steps, of the points that count.
+    """
+    z, y, x = (float(c) for c in centre)
+    return float(
+        _window(labels, z, y, x, step_nm, *diagram, law.lowest_diagonal, law.largest_offset_nm2, float(reach2))
+    )
+
+
+@kernel
+def _window(labels, zc, yc, xc, step, seeds, matrices, offsets, lowest, largest, reach2):
+    """Return how far seeds can lie and win a point: no seed at s wins x if D_min (|s| - |x|)^2 - r_max > cost at x."""
+    nz, ny, nx = labels.shape
+    window = 0.0
+    for z in range(nz):
+        for y in range(ny):
+            for x in range(nx):
+                g = labels[z, y, x]
+                c, b, a = z - zc, y - yc, x - xc
+                squared = c * c + b * b + a * a
+                if g < 0 or squared > reach2:
+                    continue
+                d0, d1, d2 = c * step - seeds[g, 0], b * step - seeds[g, 1], a * step - seeds[g, 2]
+                m = matrices[g]
+                cost = m[0, 0] * d0 * d0 + m[1, 1] * d1 * d1 + m[2, 2] * d2 * d2
+                cost += 2.0 * (m[0, 1] * d0 * d1 + m[0, 2] * d0 * d2 + m[1, 2] * d1 * d2) - offsets[g]
+                window = max(window, math.sqrt(squared) * step + math.sqrt((cost + largest) / lowest))
+    # Seeds and markers are rounded to float32.
+    return window * (1.0 + 1e-6)
