@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from nmcdist.bundle import Bundle, load_bundle
+from nmcdist.clusters.cluster import cluster_of
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.clusters.guard import stop_if_imported_by_a_worker
-from nmcdist.clusters.preflight import preflight
 from nmcdist.clusters.resources import Machine
 from nmcdist.datasets.catalog import check_catalog
 from nmcdist.datasets.folder import Epoch, Folder, mark_of
@@ -92,7 +92,7 @@ def run_part(
     plan = checked_plan(recipe, bundle, out, deployment, settings=settings, present_bytes=present)
     if n > len(plan.tasks):
         raise PlanError(f"partition: found {k}/{n}, expected at most {len(plan.tasks)} parts, one for each task")
-    preflight(deployment, plan.resources)
+    cluster_of(deployment).preflight(deployment, plan.resources)
     with locked(paths.run, part), interruptible():
         if paths.store.exists():
             if not is_published(plan, paths.store, journal):
@@ -161,7 +161,7 @@ def retry_failed(
         if not paths.wip.exists():
             return _published(plan, paths, journal, progress)
         plan.validate(present_bytes=size_of(paths.wip))
-        preflight(deployment, plan.resources)
+        cluster_of(deployment).preflight(deployment, plan.resources)
         todo = tasks_to_do(plan, paths.wip, journal, only=journal.failures())
         folder = keep_bundle(bundle, paths.run / "bundle")
         wip = begin(paths.wip, plan.fingerprint)

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from nmcdist.bundle import Bundle, load_bundle
+from nmcdist.clusters.cluster import cluster_of
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.clusters.guard import stop_if_imported_by_a_worker
-from nmcdist.clusters.preflight import preflight
 from nmcdist.datasets.catalog import CATALOG_FILE, add_entry, recorded_manifest
 from nmcdist.datasets.integrity import manifest_hash, read_manifest
 from nmcdist.datasets.layout import VOLUME
@@ -79,7 +79,7 @@ def describe_store(
         undo_half_a_swap(paths, Journal(paths.run))
         recipe, bundle = _origin(store, changes or {})
         plan = checked_plan(recipe, bundle, store.parent, deployment, draws=False, present_bytes=_ALL_THERE)
-        preflight(deployment, plan.resources)
+        cluster_of(deployment).preflight(deployment, plan.resources)
         return _describe(plan, paths, deployment, progress)
 
 

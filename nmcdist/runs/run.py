@@ -5,9 +5,9 @@ import stat
 from pathlib import Path
 
 from nmcdist.bundle import Bundle
+from nmcdist.clusters.cluster import cluster_of
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.clusters.guard import stop_if_imported_by_a_worker
-from nmcdist.clusters.preflight import preflight
 from nmcdist.datasets.catalog import CATALOG_FILE, add_entry, check_catalog
 from nmcdist.datasets.files import FileRecord, entries_below, files_below
 from nmcdist.datasets.folder import Folder
@@ -92,7 +92,7 @@ def run_recipe(
         _refuse_existing(paths, recipe, bundle)
     settings = journal.settings() if resume else None
     plan = checked_plan(recipe, bundle, out, deployment, settings=settings, present_bytes=size_of(paths.wip))
-    preflight(deployment, plan.resources)
+    cluster_of(deployment).preflight(deployment, plan.resources)
     with locked(paths.run), interruptible():
         undo_half_a_swap(paths, journal, plan.fingerprint if resume else None)
         if not resume:
