@@ -273,7 +273,7 @@ def retry_failed(store: Path, retries: int, **options: Any) -> int:
 @_cluster_options
 def plan(recipe: Path, out: Path, measure: bool, **cluster: Any) -> None:
     """Print what RECIPE would run: tasks, bytes, files, memory, chunks, the job script, and on demand the time."""
-    from nmcdist.clusters.batch import job_script
+    from nmcdist.clusters.cluster import cluster_of
     from nmcdist.products.registry import load_recipe, make_plan, recipe_bundle
     from nmcdist.runs import estimate
 
@@ -283,7 +283,7 @@ def plan(recipe: Path, out: Path, measure: bool, **cluster: Any) -> None:
         worked_out = make_plan(loaded, bundle, out, deployment, effort="estimate")
     click.echo(worked_out.summary())
     worked_out.validate()
-    script = job_script(deployment, worked_out.resources)
+    script = cluster_of(deployment).script(deployment, worked_out.resources)
     if measure:
         click.echo("\n".join(["", *estimate.measure(worked_out, bundle, deployment).lines(worked_out)]))
     if script:

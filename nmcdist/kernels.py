@@ -27,7 +27,7 @@ def drop_impossible_threads() -> None:
     found = os.environ.get(THREADS_VARIABLE, "1")
     if not (found.isascii() and found.isdecimal() and int(found)):
         del os.environ[THREADS_VARIABLE]
-        _to_stderr(f"{THREADS_VARIABLE}: found {found[:100]!r}, expected a positive whole number: ignored")
+        say_on_stderr(f"{THREADS_VARIABLE}: found {found[:100]!r}, expected a positive whole number: ignored")
 
 
 def ensure_cache() -> None:
@@ -121,12 +121,13 @@ def _notice() -> str:
     return f"compiling kernels for this machine, which takes up to a minute; {kept}"
 
 
-def _to_stderr(text: str) -> None:
+def say_on_stderr(text: str) -> None:
+    """Write a line to standard error, where there is one."""
     with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none
         print(f"nmcdist: {text}", file=sys.stderr, flush=True)
 
 
-notice = CompileNotice(_to_stderr)
+notice = CompileNotice(say_on_stderr)
 
 
 @contextlib.contextmanager

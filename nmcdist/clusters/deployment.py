@@ -1,20 +1,18 @@
-"""The deployment file: on which machine or cluster a run is computed, with what, said once for every kind of queue."""
+"""The deployment file: where a run is computed and with what, in the same words for every kind of cluster."""
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from nmcdist.clusters.cluster import cluster_named, cluster_of, kinds
 from nmcdist.datasets.files import parsed_bytes
 from nmcdist.errors import InputError, RecipeError
-from nmcdist.faults import fault_lines, spelt
+from nmcdist.faults import fault_lines, proposal, spelt
 from nmcdist.inputs import local_path
 from nmcdist.wording import shown
 from nmcdist.yaml_text import load_yaml
-
-Kind = Literal["local", "slurm", "pbs", "lsf", "sge", "htcondor", "kubernetes", "scheduler"]
-QUEUES = ("slurm", "pbs", "lsf", "sge", "htcondor")
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 _ADDRESS = re.compile(
@@ -44,6 +42,17 @@ def parsed_seconds(text: str) -> int:
         raise ValueError(f"found {shown(text)}, expected a time as 12:00:00, 2-12:00:00, 90min or 2d")
     if not 0 < value <= _LONGEST_S:
         raise ValueError(f"found {text!r}, expected a time of at most a year, and not none")
+    return value
+
+
+def clock(seconds: int) -> str:
+    """Return seconds as HH:MM:SS, with more than 24 hours where it takes them."""
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def _kind(value: Any) -> Any:
+    if value not in kinds():
+        raise ValueError(f"found {shown(value)}{proposal(str(value), kinds())}")
     return value
 
 
@@ -81,6 +90,7 @@ def _dask_address(text: str) -> str:
     return text
 
 
+Kind = Annotated[str, BeforeValidator(_kind)]
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
 Seconds = Annotated[int, BeforeValidator(_seconds)]
 Line = Annotated[str, spelt(r"[^\r\n]+", "one line of text")]
@@ -88,30 +98,6 @@ Lines = Annotated[tuple[Line, ...], BeforeValidator(_lines)]
 Word = Annotated[str, spelt(r"\S+", "one word without blanks")]
 Host = Annotated[str, spelt("[A-Za-z0-9_.-]+", "the name of a host: letters, digits, dots, hyphens and underscores")]
 AnyPath = Annotated[Path, BeforeValidator(_path)]
-
-_EVERY_KIND = {"kind", "workers", "threads_per_worker", "memory_per_worker", "dashboard"}
-_OWN = _EVERY_KIND | {"dashboard_host"}
-_JOBS = _OWN | {
-    "walltime", "project", "interface", "python", "prologue", "directives", "log_folder", "local_folder",
-    "gpus_per_worker", "patience",
-}  # fmt: skip
-_TAKES: dict[str, set[str]] = {
-    "local": _OWN,
-    "slurm": _JOBS | {"queue"},
-    "pbs": _JOBS | {"queue"},
-    "lsf": _JOBS | {"queue"},
-    "sge": _JOBS | {"queue", "parallel_environment"},
-    "htcondor": _JOBS,
-    "kubernetes": _EVERY_KIND
-    | {"gpus_per_worker", "image", "namespace", "volume_claim", "mount_folder", "patience"},
-    "scheduler": _EVERY_KIND | {"address", "scheduler_file", "patience"},
-}  # fmt: skip
-_NEEDS: dict[str, tuple[str, ...]] = {
-    "local": (),
-    **dict.fromkeys(QUEUES, ("workers", "memory_per_worker", "walltime")),
-    "kubernetes": ("workers", "memory_per_worker", "image", "volume_claim", "mount_folder"),
-    "scheduler": ("workers", "memory_per_worker"),
-}
 
 
 class Deployment(BaseModel):
@@ -191,44 +177,24 @@ class Deployment(BaseModel):
 
     @model_validator(mode="after")
     def _suits_its_kind(self) -> "Deployment":
-        faults = [*self._unfit(), *self._impossible()]
+        faults = [*self._unfit(), *cluster_of(self).faults(self)]
         if faults:
             raise ValueError("\n".join(faults))
         return self
 
     def _unfit(self) -> list[str]:
         """Return a line for each field that the kind does not take or needs."""
-        takes, needs = _TAKES[self.kind], _NEEDS[self.kind]
+        cluster, takes = cluster_of(self), {kind: cluster_named(kind).takes for kind in kinds()}
         given = [name for name in type(self).model_fields if name in self.model_fields_set]
-        strange = [name for name in given if name not in takes and getattr(self, name) is not None]
-        others = {name: ", ".join(kind for kind in _TAKES if name in _TAKES[kind]) for name in strange}
+        strange = [name for name in given if name not in cluster.takes and getattr(self, name) is not None]
+        others = {name: ", ".join(kind for kind in takes if name in takes[kind]) for name in strange}
         return [f"{name}: not taken by kind {self.kind}, only by {others[name]}" for name in strange] + [
-            f"{name}: missing, needed by kind {self.kind}" for name in needs if getattr(self, name) is None
+            f"{name}: missing, needed by kind {self.kind}" for name in cluster.needs if getattr(self, name) is None
         ]
-
-    def _impossible(self) -> list[str]:
-        faults = []
-        if self.kind != "local" and self.workers == 0:
-            faults.append(f"workers: found 0, expected at least 1 for kind {self.kind}")
-        if self.kind == "scheduler" and (self.address is None) == (self.scheduler_file is None):
-            found = "neither" if self.address is None else "both"
-            faults.append(f"address: found {found} of address and scheduler_file, expected one")
-        if self.walltime is not None and self.walltime < SHORTEST_WALLTIME_S:
-            faults.append(f"walltime: found {self.walltime} s, expected at least {SHORTEST_WALLTIME_S} s")
-        if self.kind == "sge" and (self.threads_per_worker or 1) > 1 and self.parallel_environment is None:
-            faults.append("parallel_environment: missing, needed by kind sge for several threads (see `qconf -spl`)")
-        if self.kind == "htcondor":
-            faults += [f"directives: found {d!r}, expected 'name = value'" for d in self.directives if "=" not in d]
-        if self.mount_folder is not None and not self.mount_folder.is_absolute():
-            faults.append(f"mount_folder: found '{self.mount_folder}', expected an absolute path")
-        return faults
-
-
-SHORTEST_WALLTIME_S = 120
 
 
 def load_deployment(path: str | Path | None = None, **overrides: Any) -> Deployment:
-    """Read a deployment file, and let what is given on the command line take precedence.
+    """Read a deployment file; what is given on the command line replaces what the file says.
 
     Raises
     ------
@@ -239,7 +205,7 @@ def load_deployment(path: str | Path | None = None, **overrides: Any) -> Deploym
     if path is not None:
         content = load_yaml(path, RecipeError)
         if "kind" not in content:
-            raise RecipeError(f"{path}: kind: missing, expected one of {', '.join(get_args(Kind))}")
+            raise RecipeError(f"{path}: kind: missing, expected one of {', '.join(kinds())}")
     content = {**content, **{name: value for name, value in overrides.items() if value is not None}}
     try:
         return Deployment.model_validate(content)

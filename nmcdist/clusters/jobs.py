@@ -1,23 +1,22 @@
 """Jobs of dask-jobqueue that can be relied on: submissions end in time, jobs that bring no worker are replaced.
 
-dask-jobqueue replaces a job whose worker was there and left. One that was refused, cancelled while it waited, or
-ended before its worker came would be missing for good, with a word in a log at most.
+dask-jobqueue replaces a job whose worker came and left. One that was refused, cancelled while it waited, or ended
+before its worker came would be missing for good, with a line in a log at most.
 """
 
 import asyncio
 import contextlib
 import getpass
 import os
-import re
 import signal
 import time
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
-from dask_jobqueue import htcondor, lsf, pbs, sge, slurm
 from distributed.core import Status
 from distributed.deploy.adaptive import Adaptive
+
+from nmcdist.clusters.ask import Listing
 
 _COMMAND_TIMEOUT_S = 60.0
 _KILLED_TIMEOUT_S = 5.0
@@ -25,21 +24,10 @@ _LOOK_S = 5.0
 _AGAIN_S = 30.0  # a refused submission is tried again
 
 
-@dataclass(frozen=True)
-class _Listing:
-    """How to ask a queue for a user's jobs that wait or run, and what becomes of those that it cannot start."""
+class Reliable:
+    """What every job does besides what the class of its queue does."""
 
-    command: tuple[str, ...]  # the user follows
-    job: re.Pattern[str]  # its groups: number and state
-    stuck: re.Pattern[str] | None = None  # a state that the queue never ends
-    why: tuple[str, ...] = ()  # the number follows
-    reason: re.Pattern[str] | None = None
-
-
-class _Reliable:
-    """What every job has besides what its queue's own class does."""
-
-    listing: _Listing | None = None  # without, jobs that end before their worker comes are not seen
+    listing: Listing | None = None
     refusal = ""
     submitted = 0.0
     came = False
@@ -49,6 +37,7 @@ class _Reliable:
 
     @property
     def worker_process_memory(self) -> str:
+        """Memory of the worker in units that lose nothing."""
         return f"{self.worker_memory // 2**20}MiB"  # type: ignore[attr-defined]
 
     async def _submit_job(self, script_filename: str) -> Any:
@@ -71,7 +60,7 @@ class _Reliable:
 
     @staticmethod
     async def _call(cmd: list[str], *, shell: bool = False, **options: Any) -> str:
-        """Return what a command of the queue prints; it is killed where dask-jobqueue would wait for it for ever."""
+        """Return what a command of the queue prints; dask-jobqueue would wait for it for ever."""
         start: Any = asyncio.create_subprocess_shell if shell else asyncio.create_subprocess_exec
         pipe = asyncio.subprocess.PIPE
         process = await start(
@@ -91,39 +80,16 @@ class _Reliable:
         return str(printed.decode(errors="replace"))
 
 
-class SLURMJob(_Reliable, slurm.SLURMJob):
-    """A job of SLURM."""
+def reliable(job: type, listing: Listing | None) -> type:
+    """Return a job class of dask-jobqueue with what every job has besides.
 
-    listing = _Listing(("squeue", "-h", "-o", "%A %T (%r)", "-u"), re.compile(r"(\d+) (.*)"))
-
-
-class PBSJob(_Reliable, pbs.PBSJob):
-    """A job of PBS."""
-
-
-class LSFJob(_Reliable, lsf.LSFJob):
-    """A job of LSF."""
-
-
-class SGEJob(_Reliable, sge.SGEJob):
-    """A job of Grid Engine."""
-
-    listing = _Listing(
-        ("qstat", "-u"),
-        re.compile(r"\s*(\d+)\s+\S+\s+\S+\s+\S+\s+(\w+)"),
-        stuck=re.compile("E"),
-        why=("qstat", "-j"),
-        reason=re.compile(r"error reason +\d+: +\S+ \S+ (?:\[.*?\]: )?(?:error: )?(.*)"),
-    )
-
-
-class HTCondorJob(_Reliable, htcondor.HTCondorJob):
-    """A job of HTCondor."""
-
-
-JOBS: dict[str, Any] = {
-    "slurm": SLURMJob, "pbs": PBSJob, "lsf": LSFJob, "sge": SGEJob, "htcondor": HTCondorJob,
-}  # fmt: skip
+    Parameters
+    ----------
+    job : type
+    listing : Listing, optional
+        How to see its queue's jobs; without it, one that ends before its worker comes goes unnoticed.
+    """
+    return type(job.__name__, (Reliable, job), {"listing": listing})
 
 
 class Replacing(Adaptive):
@@ -136,11 +102,11 @@ class Replacing(Adaptive):
     refusal : str
         What the queue said to a job that it refused, until it takes it.
     all_refused : int
-        How many looks in a row found every job refused.
+        How many looks in a row have found every job refused.
     ended_early : int
         Jobs that ended before their worker came.
     stuck : str
-        What the queue says of the last of these that it could not start, and that was cancelled therefore.
+        What the queue says of the last one that it could not start, which was then cancelled.
     """
 
     cluster: Any
@@ -155,7 +121,7 @@ class Replacing(Adaptive):
         self._looked = 0.0
 
     async def recommendations(self, target: int) -> dict[str, Any]:
-        """Forget the jobs that will bring no worker, so that they are asked for anew."""
+        """Forget the jobs that will bring no worker, so that others are submitted."""
         self._note_arrivals()
         if time.monotonic() - self._looked >= _LOOK_S:
             await self._forget_ended()
@@ -199,10 +165,10 @@ class Replacing(Adaptive):
             if job.refusal and now - job.submitted >= _AGAIN_S:
                 del self.cluster.workers[name]
 
-    async def _states(self, listing: _Listing) -> dict[str, str] | None:
+    async def _states(self, listing: Listing) -> dict[str, str] | None:
         """Return the state of each of the user's jobs that wait or run; None if the queue does not answer."""
         try:
-            text = await _Reliable._call([*listing.command, getpass.getuser()])
+            text = await Reliable._call([*listing.command, getpass.getuser()])
         except (RuntimeError, OSError, TimeoutError):
             return None
         found = (listing.job.match(line) for line in text.splitlines())

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from nmcdist.clusters.cluster import cluster_of
 from nmcdist.clusters.deployment import Deployment
+
+_MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,11 @@ class Resources:
     def processes(self) -> int:
         """Processes that hold a task: without workers, this one."""
         return max(1, self.workers)
+
+    @property
+    def mebibytes(self) -> int:
+        """Memory of one worker as queues are asked for it, rounded up."""
+        return max(1, -(-self.memory // _MIB))
 
 
 @dataclass(frozen=True)
@@ -40,32 +48,26 @@ def this_machine() -> Machine:
 def resources_for(deployment: Deployment, machine: Machine, tasks: int, need: Callable[[int], float]) -> Resources:
     """Choose what a deployment on this machine leaves open: as many workers as have work and whose tasks fit.
 
-    On a cluster, all is as the deployment says.
+    On a cluster everything is as the deployment says.
 
     Parameters
     ----------
     deployment : Deployment
     machine : Machine
     tasks : int
-        Number of tasks if every volume is made whole.
+        Number of tasks if each volume is one task.
     need : callable
         Bytes that a worker must have for such a task, given its threads.
     """
-    if deployment.kind != "local":
+    if not cluster_of(deployment).on_this_machine:
         assert deployment.workers is not None and deployment.memory_per_worker is not None
         walltime = None if deployment.walltime is None else float(deployment.walltime)
-        return Resources(
-            deployment.workers, deployment.threads_per_worker or 1, deployment.memory_per_worker, walltime
-        )  # fmt: skip
+        return Resources(deployment.workers, deployment.threads_per_worker or 1, deployment.memory_per_worker, walltime)
     cores, total = machine.cores, machine.memory
-    workers, threads, memory = (
-        deployment.workers, deployment.threads_per_worker, deployment.memory_per_worker
-    )  # fmt: skip
+    workers, threads, memory = deployment.workers, deployment.threads_per_worker, deployment.memory_per_worker
     if workers is None:
         most = max(1, min(tasks, cores // (threads or 1), total // (memory or 1)))
-        fitting = (
-            n for n in range(most, 0, -1) if need(threads or cores // n) <= (memory or total // n)
-        )  # fmt: skip
+        fitting = (n for n in range(most, 0, -1) if need(threads or cores // n) <= (memory or total // n))
         workers = next(fitting, 1)
     processes = max(1, workers)
     return Resources(workers, threads or max(1, cores // processes), memory or total // processes)

@@ -7,8 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from nmcdist.bundle import Bundle
-from nmcdist.clusters.batch import lifetime
 from nmcdist.clusters.deployment import Deployment
+from nmcdist.clusters.queue import lifetime
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.datasets.store import create_store
 from nmcdist.errors import PlanError

@@ -1,13 +1,16 @@
-"""Executors: they take tasks and yield outcomes, in this process or on a Dask cluster of local workers."""
+"""Executors: they take tasks and yield outcomes, in this process or on the workers of a Dask client."""
 
 import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
 from typing import Any
 
-from nmcdist.clusters.connect import connected, patience_s, queue_state
+from nmcdist.clusters.client import lent
+from nmcdist.clusters.cluster import Cluster, cluster_of
+from nmcdist.clusters.connect import connected
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.clusters.resources import Resources
 from nmcdist.datasets.files import readable_bytes
@@ -23,7 +26,7 @@ Announce = Callable[[str, str], None]
 ATTEMPTS = 3  # of a task whose workers die: in a group, by itself, and alone on the whole cluster
 UNREADY_ATTEMPTS = 2  # of a task whose worker did not hold the bundle
 _POLL_S = 0.5
-_ANSWER_TIMEOUT_S = 5.0  # for what a task returned; with its last worker gone it would be waited for for ever
+_ANSWER_TIMEOUT_S = 5.0  # for what a task returned; with the last worker gone it never comes
 _TAKE_BACK_TIMEOUT_S = 10.0
 _GONE = "the Dask scheduler is gone; the run can be continued with --resume"
 
@@ -49,9 +52,10 @@ def run_on_dask(
     task_bytes: int,
     deployment: Deployment,
     *,
+    client: Any = None,
     announce: Announce = lambda name, text: None,
 ) -> Iterator[Outcome]:
-    """Run tasks on a Dask cluster, one at a time on each worker, and close it at the end.
+    """Run tasks on a Dask cluster, one at a time on each worker.
 
     Parameters
     ----------
@@ -62,8 +66,12 @@ def run_on_dask(
     task_bytes : int
         What a task needs, for the message when a worker dies.
     deployment : Deployment
+        What is started for these tasks, and closed at the end.
+    client : distributed.Client, optional
+        The caller's own, which is used instead and not closed; the deployment is
+        :func:`nmcdist.clusters.client.deployment_of` of it.
     announce : callable
-        Gets what is to be told: "dashboard" and its link, "waiting" and what the queue says, "warning" and why,
+        Gets what happens: "dashboard" and its link, "waiting" and what the cluster says, "warning" and why,
         "compiling" and how long.
 
     Raises
@@ -71,22 +79,29 @@ def run_on_dask(
     StoreError
         If the workers do not start, cannot take the job, or are gone for good.
     """
-    with connected(
-        deployment,
-        resources,
-        folder=job.journal,
-        waiting=lambda state: announce("waiting", state),
-        warn=lambda text: announce("warning", text),
-    ) as client:
+    cluster = cluster_of(deployment)
+    if client is not None:
+        reached = lent(client, resources)
+    else:
+        reached = connected(
+            deployment,
+            resources,
+            folder=job.journal,
+            waiting=lambda state: announce("waiting", state),
+            warn=lambda text: announce("warning", text),
+        )
+    go_on = client is not None or cluster.outlives_the_run
+    with reached as client:
         if deployment.dashboard and client.dashboard_link:
             announce("dashboard", client.dashboard_link)
         handed = _Handed(client, job)
+        workers = _Workers(client, cluster, cluster.patience_s(deployment), Watch(resources.walltime_s))
         try:
             client.subscribe_topic(COMPILING, _once(lambda text: announce("compiling", text)))
             handed.out()
-            yield from _outcomes(handed, tasks, resources, task_bytes, patience_s(deployment))
+            yield from _outcomes(handed, workers, tasks, resources, task_bytes)
         finally:
-            if deployment.kind == "scheduler":  # its workers go on; all others end with the run
+            if go_on:  # other workers end with the run
                 handed.back()
 
 
@@ -108,7 +123,7 @@ def run_group(key: str, tasks: Sequence[Task]) -> list[Outcome]:
 
 
 class _Handed:
-    """The job, as the workers of a client get it and let go of it."""
+    """The job that the workers of a client hold."""
 
     def __init__(self, client: Any, job: Job) -> None:
         self.client = client
@@ -116,7 +131,7 @@ class _Handed:
         self._names: list[str] = []
 
     def out(self) -> None:
-        """Hand it out, again too: by another name, so that no task meets a worker between the old and the new."""
+        """Hand the job out, once more under another name, so that no task meets a worker without it."""
         from distributed.comm import CommClosedError
 
         name = f"nmcdist-{self.job.key}-{len(self._names)}"
@@ -134,9 +149,11 @@ class _Handed:
             ) from None
 
     def back(self) -> None:
-        """Let the workers forget it."""
+        """Let the workers forget it, and the client what they say of it."""
         if self.client.status != "running":
             return
+        with contextlib.suppress(ValueError):  # it has not been handed out yet
+            self.client.unsubscribe_topic(COMPILING)
         for name in self._names:
             with contextlib.suppress(Exception):  # what a scheduler raises that goes has no common base
                 forget = self.client.scheduler.unregister_worker_plugin
@@ -144,18 +161,17 @@ class _Handed:
 
 
 def _outcomes(
-    handed: _Handed, tasks: Iterable[Task], resources: Resources, task_bytes: int, patience: float
+    handed: _Handed, workers: "_Workers", tasks: Iterable[Task], resources: Resources, task_bytes: int
 ) -> Iterator[Outcome]:
     """Run tasks in groups; those whose worker died then one by one, and at last alone, so the guilty one is known.
 
     When a worker dies, Dask names every task that it held, run or only queued.
     """
-    watch = Watch(resources.walltime_s)
     suspects: list[tuple[Task, str]] = []
     for sizes, at_once in ((GroupSize(), 2 * resources.workers), (None, resources.workers), (None, 1)):
         before, suspects = suspects, []
         todo = tasks if sizes is not None else [task for task, _ in before]
-        for task, outcome, why in _rounds(handed, todo, at_once, sizes, watch, patience):
+        for task, outcome, why in _rounds(handed, workers, todo, at_once, sizes):
             if outcome is None:
                 suspects.append((task, why))
             else:
@@ -171,13 +187,12 @@ def _outcomes(
 
 
 def _rounds(
-    handed: _Handed, tasks: Iterable[Task], at_once: int, sizes: GroupSize | None, watch: Watch, patience: float
+    handed: _Handed, workers: "_Workers", tasks: Iterable[Task], at_once: int, sizes: GroupSize | None
 ) -> Iterator[tuple[Task, Outcome | None, str]]:
     """Keep a bounded number of groups with the scheduler; yield outcomes as they come, None where a worker died."""
     client, waiting, again = handed.client, iter(tasks), list[Task]()
     flying: dict[Any, list[Task]] = {}
     unready: Counter[str] = Counter()
-    last_seen = time.monotonic()
     while True:
         while len(flying) < at_once and (group := next_group(again, waiting, sizes.now if sizes else 1)):
             # pure=False: it writes files, so that a result that Dask remembers is not the work done.
@@ -185,7 +200,7 @@ def _rounds(
         if not flying:
             return
         for future in _finished(list(flying)):
-            if (how := _group_outcomes(future, flying[future], watch)) is None:
+            if (how := _group_outcomes(future, flying[future], workers.watch)) is None:
                 continue
             group, (outcomes, why) = flying.pop(future), how
             future.release()
@@ -199,7 +214,7 @@ def _rounds(
                     again.append(task)
                 else:
                     yield task, outcome, why
-        last_seen = _check_workers(client, watch, last_seen, patience)
+        workers.check()
 
 
 def _finished(futures: list[Any]) -> list[Any]:
@@ -215,9 +230,9 @@ def _finished(futures: list[Any]) -> list[Any]:
 
 
 def _group_outcomes(future: Any, group: Sequence[Task], watch: Watch) -> tuple[list[Outcome] | None, str] | None:
-    """Return how the tasks of a group ended, or none and the reason where their worker died.
+    """Return how the tasks of a group ended, or None and the reason if their worker died.
 
-    None at all means that it did not end: its worker died with what it returned, and it is made again.
+    Returns None alone if the group has not ended: its worker died with what it returned, and the group is repeated.
     """
     from distributed import KilledWorker
 
@@ -236,19 +251,45 @@ def _group_outcomes(future: Any, group: Sequence[Task], watch: Watch) -> tuple[l
     return [Outcome(task.name, task.sample, " ".join(text.split()), text) for task in group], ""
 
 
-def _check_workers(client: Any, watch: Watch, last_seen: float, patience: float) -> float:
-    """Return when workers were last there; after long enough without any, give up."""
-    if client.status != "running":
-        raise StoreError(_GONE)
-    try:
-        if watch.look(client):
-            return time.monotonic()
-    except OSError:
-        raise StoreError(_GONE) from None
-    if time.monotonic() - last_seen > patience:
-        says = f" ({state})" if (state := queue_state(client)) else ""
-        raise StoreError(f"no worker for {patience:.0f} s{says}; the run can be continued with --resume")
-    return last_seen
+@dataclass
+class _Workers:
+    """The workers of a client, and how long the run goes on without any.
+
+    Attributes
+    ----------
+    client : distributed.Client
+    cluster : Cluster
+    patience_s : float
+    watch : Watch
+    last_seen : float
+        When workers were last there.
+    """
+
+    client: Any
+    cluster: Cluster
+    patience_s: float
+    watch: Watch
+    last_seen: float = field(default_factory=time.monotonic)
+
+    def check(self) -> None:
+        """Give the run up if its scheduler is gone, or if no worker has been there for too long.
+
+        Raises
+        ------
+        StoreError
+            With what the cluster says of the missing workers.
+        """
+        if self.client.status != "running":
+            raise StoreError(_GONE)
+        try:
+            if self.watch.look(self.client):
+                self.last_seen = time.monotonic()
+                return
+        except OSError:
+            raise StoreError(_GONE) from None
+        if time.monotonic() - self.last_seen > self.patience_s:
+            says = f" ({state})" if (state := self.cluster.state(self.client)) else ""
+            raise StoreError(f"no worker for {self.patience_s:.0f} s{says}; the run can be continued with --resume")
 
 
 def _plugin(job: Job) -> Any:

@@ -5,11 +5,11 @@ from typing import Any
 from distributed import WorkerPlugin
 
 from nmcdist.datasets.store import limit_threads
-from nmcdist.kernels import notice
+from nmcdist.kernels import notice, say_on_stderr
 from nmcdist.products.plan import Job
 from nmcdist.runs.worker import hold, release
 
-COMPILING = "nmcdist-compiling"  # topic of what workers tell of it
+COMPILING = "nmcdist-compiling"  # topic of Dask's events under which workers say that they compile
 
 
 class HoldJob(WorkerPlugin):
@@ -22,11 +22,12 @@ class HoldJob(WorkerPlugin):
         self.job = job
 
     def setup(self, worker: Any) -> None:
-        """Load the bundle into the worker's process, which is all the job's."""
+        """Load the bundle into the worker's process."""
         notice.say = lambda text: worker.log_event(COMPILING, text)  # the driver says it once for all workers
         limit_threads(self.job.threads)
         hold(self.job)
 
     def teardown(self, worker: Any) -> None:
-        """Let go of it."""
+        """Leave the worker's process as it was."""
+        notice.say = say_on_stderr
         release(self.job.key)

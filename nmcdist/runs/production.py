@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmcdist.bundle import Bundle
+from nmcdist.clusters.cluster import cluster_of
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.clusters.guard import stop_if_imported_by_a_worker
-from nmcdist.clusters.preflight import preflight
 from nmcdist.datasets.catalog import CATALOG_FILE, add_entry, check_catalog
 from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.integrity import manifest_hash
@@ -160,7 +160,7 @@ class Production:
             If another driver works on the run.
         """
         if self.crew.client is None:
-            preflight(self.crew.deployment, self.plan.resources)
+            cluster_of(self.crew.deployment).preflight(self.crew.deployment, self.plan.resources)
         with locked(self.paths.run, part), interruptible():
             with self.alone() if part else contextlib.nullcontext():
                 undo_half_a_swap(self.paths, Journal(self.paths.run), self.plan.fingerprint if resumes else None)

@@ -1,11 +1,11 @@
 """Deployment files: one schema for every kind; what does not fit is refused with one line each."""
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
-from nmcdist.clusters.deployment import Deployment, Kind, load_deployment, parsed_seconds
+from nmcdist.clusters.cluster import kinds
+from nmcdist.clusters.deployment import Deployment, load_deployment, parsed_seconds
 from nmcdist.errors import RecipeError
 
 GIB = 2**30
@@ -43,7 +43,9 @@ def test_the_command_line_goes_before_the_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
-    [("kind: moab", "kind: found 'moab', expected 'local', 'slurm'"), ("workers: 2", "kind: missing, expected one of"),
+    [("kind: moab", "kind: found 'moab', expected one of local, slurm, pbs"),
+     ("kind: slrum", r"kind: found 'slrum'; did you mean slurm\?$"),
+     ("kind: 3", "kind: found 3, expected one of local"), ("workers: 2", "kind: missing, expected one of"),
      ("{kind: local, workers: -1}", "workers: found -1"), ("{kind: local, nodes: 3}", "nodes: unknown field"),
      ("{kind: local, memory_per_worker: lots}", "memory_per_worker: found 'lots', expected a size"),
      (SLURM + "queue: [a]", r"queue: found \['a'\]"), (SLURM + "queue: ''", "queue: found ''"),
@@ -75,7 +77,7 @@ def test_the_deployment_files_of_the_repository_are_valid(path):
 
 
 def test_there_is_a_file_for_every_kind():
-    assert {path.stem for path in FILES.glob("*.yaml")} == set(get_args(Kind))
+    assert {path.stem for path in FILES.glob("*.yaml")} == set(kinds())
     assert load_deployment(FILES / "local.yaml") == Deployment()
 
 

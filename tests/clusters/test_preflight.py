@@ -11,20 +11,25 @@ import time
 
 import psutil
 import pytest
-from tests.runs.test_batch import KINDS, QUEUES, both
 
-from nmcdist.clusters import preflight
+from nmcdist.clusters import ask
+from nmcdist.clusters.cluster import cluster_named, cluster_of
 from nmcdist.clusters.connect import connected
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.errors import MissingPackageError, NmcdistError, PlanError
+from tests.clusters.test_scripts import KINDS, QUEUES, both
 
 SOON_S = 30.0
+
+
+def preflight(deployment):
+    cluster_of(deployment).preflight(*both(deployment))
 
 
 def complaint(deployment, within_s=SOON_S):
     start = time.monotonic()
     with pytest.raises(PlanError) as caught:
-        preflight.preflight(*both(deployment))
+        preflight(deployment)
     assert time.monotonic() - start < within_s
     text = str(caught.value)
     assert len(text.splitlines()) == 1
@@ -32,7 +37,7 @@ def complaint(deployment, within_s=SOON_S):
 
 
 def test_a_good_local_deployment_needs_no_preflight():
-    preflight.preflight(*both(Deployment()))
+    preflight(Deployment())
 
 
 @pytest.fixture
@@ -56,7 +61,7 @@ COMMANDS = {"slurm": "sbatch", "pbs": "qsub", "lsf": "bsub", "sge": "qsub", "htc
 def test_a_missing_submit_command_is_named(kind, commands):
     assert COMMANDS[kind] in complaint(Deployment(kind=kind, **{**KINDS[kind], "interface": None}))
     commands(COMMANDS[kind], "exit 0")
-    preflight.preflight(*both(Deployment(kind=kind, **{**KINDS[kind], "interface": None})))
+    preflight(Deployment(kind=kind, **{**KINDS[kind], "interface": None}))
 
 
 @pytest.mark.parametrize("kind", QUEUES)
@@ -67,7 +72,7 @@ def test_a_missing_interface_is_named_with_those_there_are(kind):
 
 
 def test_a_queue_that_does_not_answer_is_an_error(commands, monkeypatch):
-    monkeypatch.setattr(preflight, "ANSWER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(ask, "ANSWER_TIMEOUT_S", 0.5)
     commands("sbatch", f"exec {sys.executable} -c 'import time; time.sleep(60)'")
     assert "sbatch did not answer" in complaint(Deployment(kind="slurm", **{**KINDS["slurm"], "interface": None}), 10)
 
@@ -79,16 +84,15 @@ def started_by(folder):
 
 
 def test_a_script_that_does_not_answer_is_killed_with_what_it_started(commands, tmp_path, monkeypatch):
-    monkeypatch.setattr(preflight, "ANSWER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(ask, "ANSWER_TIMEOUT_S", 0.5)
     monkeypatch.setattr("nmcdist.clusters.jobs._COMMAND_TIMEOUT_S", 0.5)
-    from nmcdist.clusters.jobs import SLURMJob
 
     commands("sbatch", f"{sys.executable} -c 'import time; time.sleep(20)' {tmp_path}; echo done")
     assert "sbatch did not answer" in complaint(Deployment(kind="slurm", **{**KINDS["slurm"], "interface": None}), 8)
     assert started_by(tmp_path) == []
     start = time.monotonic()
     with pytest.raises(TimeoutError):
-        asyncio.run(SLURMJob._call(["sbatch"]))
+        asyncio.run(cluster_named("slurm").job_class()._call(["sbatch"]))
     assert time.monotonic() - start < 4
     assert started_by(tmp_path) == []
 
@@ -127,7 +131,7 @@ def test_a_walltime_beyond_the_queues_is_refused(commands, limits, refused):
     if refused:
         assert complaint(deployment).startswith("walltime: found 36:00:00, queue fast allows ")
     else:
-        preflight.preflight(*both(deployment))
+        preflight(deployment)
 
 
 def there(**where):
@@ -148,7 +152,7 @@ def test_a_scheduler_file_that_is_none_is_refused(tmp_path):
 
 
 def test_an_address_where_nothing_or_something_else_listens_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(preflight, "ANSWER_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(ask, "ANSWER_TIMEOUT_S", 2.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         assert f"tcp://127.0.0.1:{port}" in complaint(there(address=f"tcp://127.0.0.1:{port}"))
@@ -161,7 +165,7 @@ def test_an_address_where_nothing_or_something_else_listens_is_refused(tmp_path,
 
 def test_a_resolver_that_does_not_answer_is_not_waited_for(monkeypatch):
     released = threading.Event()
-    monkeypatch.setattr(preflight, "ANSWER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(ask, "ANSWER_TIMEOUT_S", 0.5)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *where, **options: released.wait(20))
     try:
         assert "no Dask scheduler answers" in complaint(there(address="tcp://login.cluster:8786"), 5)
@@ -185,14 +189,11 @@ def test_kubernetes_out_of_reach_is_an_error(tmp_path, monkeypatch):
     [("dask_jobqueue", "slurm", "cluster"), ("dask_kubernetes", "kubernetes", "kubernetes")],
 )
 def test_a_missing_package_is_an_error_that_names_the_extra(module, kind, extra, monkeypatch):
-    for name in [name for name in sys.modules if name.split(".")[0] == module or name == "nmcdist.clusters.jobs"]:
+    for name in [name for name in sys.modules if name.split(".")[0] == module]:
         monkeypatch.delitem(sys.modules, name)
-    import nmcdist.runs
-
-    monkeypatch.delattr(nmcdist.runs, "jobs", raising=False)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingPackageError) as caught:
-        preflight.preflight(*both(Deployment(kind=kind, **KINDS[kind])))
+        preflight(Deployment(kind=kind, **KINDS[kind]))
     assert f"pip install 'nmcdist[{extra}]'" in str(caught.value)
 
 
@@ -216,7 +217,7 @@ def test_a_running_scheduler_is_used_and_left_running(running_scheduler, tmp_pat
     path = tmp_path / "scheduler.json"
     path.write_text(json.dumps({"address": running_scheduler}))
     for deployment in (there(address=running_scheduler), there(scheduler_file=str(path))):
-        preflight.preflight(*both(deployment))
+        preflight(deployment)
         with connected(*both(deployment)) as client:
             assert client.submit(int, "7").result(timeout=10) == 7
 
@@ -235,7 +236,7 @@ def test_a_scheduler_that_speaks_tls_is_asked_in_tls(tmp_path):
         deployment = there(address=cluster.scheduler_address)
         assert "no Dask scheduler answers" in complaint(deployment)
         with dask.config.set(tls):
-            preflight.preflight(*both(deployment))
+            preflight(deployment)
 
 
 def test_workers_of_a_running_scheduler_with_less_memory_than_said_are_refused(running_scheduler):

@@ -13,12 +13,12 @@ import psutil
 import pytest
 from distributed import Client, Security
 from distributed.comm import connect
-from tests.runs.test_batch import KINDS, both
 
 from nmcdist.clusters import credentials
-from nmcdist.clusters.batch import job_options
+from nmcdist.clusters.cluster import cluster_named
 from nmcdist.clusters.connect import connected
 from nmcdist.clusters.deployment import Deployment
+from tests.clusters.test_scripts import KINDS, both
 
 LOCAL = Deployment(workers=1, threads_per_worker=1, memory_per_worker="512MiB")
 LOOPBACK = {"127.0.0.1", "::1"}
@@ -158,7 +158,8 @@ def test_a_job_finds_its_credentials_by_the_environment_also_under_a_path_with_a
     folder = tmp_path / "my data"
     folder.mkdir()
     security, made = credentials.written_security(folder)
-    (*_, exports) = job_options(*both(Deployment(kind="slurm", **KINDS["slurm"])), security)["job_script_prologue"]
+    slurm = both(Deployment(kind="slurm", **KINDS["slurm"]))
+    (*_, exports) = cluster_named("slurm").job_options(*slurm, security)["job_script_prologue"]
     script = f"{exports}\nexec {sys.executable} -c 'from distributed.security import Security as S; s = S(); "
     script += 's.get_connection_args("worker"); print(s.require_encryption, s.tls_worker_key)\''
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=True)

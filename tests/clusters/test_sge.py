@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from nmcdist.clusters.cluster import cluster_named, cluster_of
 from nmcdist.clusters.connect import connected
 from nmcdist.clusters.deployment import load_deployment
-from nmcdist.clusters.jobs import SGEJob
-from nmcdist.clusters.preflight import preflight
 from nmcdist.clusters.resources import Machine, resources_for
 from nmcdist.errors import PlanError, StoreError
 
@@ -160,6 +159,10 @@ def deployed(tmp_path):
     return deploy
 
 
+def preflight(deployment, resources):
+    cluster_of(deployment).preflight(deployment, resources)
+
+
 @pytest.mark.parametrize(
     "changes", [{}, {"gpus_per_worker": 2}, {"queue": None, "threads_per_worker": 4}, {"threads_per_worker": 1}]
 )
@@ -256,7 +259,7 @@ def test_what_counts_for_each_slot_is_refused_until_it_is_said_for_each(
 
 def test_a_master_that_does_not_answer_is_not_waited_for(deployed, monkeypatch):
     master = int(Path(os.environ["SGE_ROOT"], "spool", "qmaster", "qmaster.pid").read_text())
-    monkeypatch.setattr("nmcdist.clusters.preflight.ANSWER_TIMEOUT_S", 2.0)
+    monkeypatch.setattr("nmcdist.clusters.ask.ANSWER_TIMEOUT_S", 2.0)
     monkeypatch.setattr("nmcdist.clusters.jobs._COMMAND_TIMEOUT_S", 1.0)
     start = time.monotonic()
     os.kill(master, signal.SIGSTOP)
@@ -264,7 +267,7 @@ def test_a_master_that_does_not_answer_is_not_waited_for(deployed, monkeypatch):
         with pytest.raises(PlanError, match=r"qsub did not answer within 2 s; is the queue up\?"):
             preflight(*deployed())
         with pytest.raises(TimeoutError):
-            asyncio.run(SGEJob._call(["qstat"]))
+            asyncio.run(cluster_named("sge").job_class()._call(["qstat"]))
     finally:
         os.kill(master, signal.SIGCONT)
     assert time.monotonic() - start < SOON_S
@@ -313,7 +316,7 @@ def test_a_job_that_is_deleted_before_its_worker_comes_is_replaced(deployed, loo
 
 
 def test_jobs_that_grid_engine_cannot_start_are_cancelled_and_told_with_its_reason(deployed, looks_often, monkeypatch):
-    monkeypatch.setattr("nmcdist.clusters.connect._TOO_MANY", 2)
+    monkeypatch.setattr("nmcdist.clusters.queue._TOO_MANY", 2)
     told, reason = [], 'Eqw (can\'t open output file "/nowhere/logs/": No such file or directory)'
     with (
         pytest.raises(StoreError) as caught,

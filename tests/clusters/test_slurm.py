@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from nmcdist.bundle import load_bundle
-from nmcdist.clusters.connect import connected, queue_state
+from nmcdist.clusters.cluster import cluster_of
+from nmcdist.clusters.connect import connected
 from nmcdist.clusters.deployment import Deployment, load_deployment
-from nmcdist.clusters.preflight import preflight
 from nmcdist.clusters.resources import Machine, resources_for
 from nmcdist.errors import PlanError, StoreError
 from nmcdist.products.plan import Job, Task
@@ -78,6 +78,10 @@ def wait_until(condition, within_s=90.0):
     return time.monotonic() - start
 
 
+def preflight(deployment, resources):
+    cluster_of(deployment).preflight(deployment, resources)
+
+
 def test_a_good_deployment_passes_and_nothing_is_queued(deployed):
     preflight(*deployed())
     assert jobs() == []
@@ -105,7 +109,7 @@ def test_what_slurm_would_refuse_is_an_error_soon(deployed, changes, advice):
 def test_a_slurm_that_is_not_there_is_an_error_soon(deployed, tmp_path, monkeypatch):
     good, start = deployed(), time.monotonic()
     monkeypatch.setenv("SLURM_CONF", str(tmp_path / "none"))
-    monkeypatch.setattr("nmcdist.clusters.preflight.ANSWER_TIMEOUT_S", 4.0)
+    monkeypatch.setattr("nmcdist.clusters.ask.ANSWER_TIMEOUT_S", 4.0)
     with pytest.raises(PlanError, match=r"SLURM_CONF|did not answer within 4 s"):
         preflight(*good)
     assert time.monotonic() - start < SOON_S
@@ -233,8 +237,9 @@ def test_a_refused_submission_is_told(deployed, looks_often):
 
 
 def test_the_queues_word_is_empty_where_all_workers_are_there(deployed):
-    with connected(*deployed(workers=1)) as client:
-        wait_until(lambda: queue_state(client) == "", 30.0)
+    deployment, resources = deployed(workers=1)
+    with connected(deployment, resources) as client:
+        wait_until(lambda: cluster_of(deployment).state(client) == "", 30.0)
 
 
 class TestProduction:

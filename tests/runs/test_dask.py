@@ -16,7 +16,6 @@ import psutil
 import pytest
 import yaml
 from distributed import WorkerPlugin, default_client
-from tests.runs.test_batch import both
 
 from nmcdist.bundle import save_bundle
 from nmcdist.clusters import nanny
@@ -26,6 +25,7 @@ from nmcdist.datasets.integrity import verify
 from nmcdist.errors import BundleError, StoreError
 from nmcdist.runs import execute
 from nmcdist.runs.progress import Silent
+from tests.clusters.test_scripts import both
 from tests.conftest import SMALL, TINY, make, make_particles, recipe_with, store_sha256
 
 
@@ -295,7 +295,7 @@ def test_a_bundle_that_changed_under_the_run_stops_it(tmp_path, monkeypatch):
 
 
 def test_without_workers_the_run_stops_instead_of_waiting(tmp_path, monkeypatch):
-    monkeypatch.setattr(execute, "patience_s", lambda deployment: 1.0)
+    monkeypatch.setattr("nmcdist.clusters.local._LOST_TIMEOUT_S", 1.0)
 
     class Retires(Silent):
         def advance(self, done):
@@ -341,7 +341,7 @@ def test_results_that_die_with_their_worker_are_made_again(made_once, tmp_path, 
 
 
 def test_results_that_die_with_the_last_worker_are_not_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(execute, "patience_s", lambda deployment: 1.0)
+    monkeypatch.setattr("nmcdist.clusters.local._LOST_TIMEOUT_S", 1.0)
     monkeypatch.setattr(execute, "_ANSWER_TIMEOUT_S", 1.0)
     killed = dies_with_its_results(monkeypatch, then=lambda: default_client().cluster.scale(0))
     with pytest.raises(StoreError, match="no worker for 1 s; the run can be continued with --resume"):

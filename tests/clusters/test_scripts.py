@@ -10,10 +10,11 @@ import pytest
 import yaml
 from distributed.cli.dask_worker import main as dask_worker
 
-from nmcdist.clusters import batch
-from nmcdist.clusters.batch import job_script
+from nmcdist.clusters.cluster import cluster_of
 from nmcdist.clusters.connect import connected
 from nmcdist.clusters.deployment import Deployment
+from nmcdist.clusters.environment import THREAD_VARIABLES, as_environment, memory_settings
+from nmcdist.clusters.queue import lifetime
 from nmcdist.clusters.resources import Machine, resources_for
 from nmcdist.errors import PlanError
 
@@ -55,7 +56,8 @@ def units_of_lsf(tmp_path, monkeypatch):
 
 
 def script_of(kind, **changes):
-    return job_script(*both(Deployment(kind=kind, **{**KINDS[kind], **changes})))
+    deployment, resources = both(Deployment(kind=kind, **{**KINDS.get(kind, {}), **changes}))
+    return cluster_of(deployment).script(deployment, resources)
 
 
 def directives_of(script, prefix):
@@ -77,7 +79,9 @@ def test_the_script_is_the_golden_one(kind):
 
 
 def test_on_this_machine_and_with_a_scheduler_there_is_no_script():
-    assert job_script(*both(Deployment())) == ""
+    assert script_of("local") == ""
+    there = {"workers": 1, "memory_per_worker": "1GiB", "address": "tcp://a:1"}
+    assert script_of("scheduler", **there) == ""
 
 
 def test_planning_writes_no_folder(tmp_path):
@@ -119,7 +123,7 @@ def test_dasks_own_command_line_takes_the_worker_command(kind):
 
 @pytest.mark.parametrize("walltime", [120, 300, 3600, 43200, 7 * 86400])
 def test_workers_leave_before_the_walltime_whatever_the_spread(walltime):
-    seconds, spread = batch.lifetime(walltime)
+    seconds, spread = lifetime(walltime)
     assert seconds - spread > 0
     assert seconds + spread <= walltime - 30
     assert seconds >= 0.65 * walltime
@@ -133,7 +137,7 @@ def test_bash_takes_the_script_and_the_environment_is_there_before_the_worker(ki
     (tmp_path / "job.sh").write_text("\n".join(lines))
     subprocess.run(["bash", str(tmp_path / "job.sh")], check=True, timeout=20)
     found = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines() if "=" in line)
-    assert {found[name] for name in batch._THREAD_VARIABLES} == {"2"}
+    assert {found[name] for name in THREAD_VARIABLES} == {"2"}
     assert found["MALLOC_TRIM_THRESHOLD_"] == "65536"
     assert found["DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE"] == "False"
 
@@ -141,8 +145,8 @@ def test_bash_takes_the_script_and_the_environment_is_there_before_the_worker(ki
 def test_dask_reads_the_workers_settings_from_the_environment():
     import dask
 
-    config = dask.config.collect([], env=batch._as_environment(batch.worker_settings()))
-    for name, value in batch.worker_settings().items():
+    config = dask.config.collect([], env=as_environment(memory_settings()))
+    for name, value in memory_settings().items():
         assert dask.config.get(name, config=config) == value
 
 

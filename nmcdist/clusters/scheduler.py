@@ -1,0 +1,136 @@
+"""A Dask scheduler that runs already, by its address or its file; others start its workers and end them."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from typing import Any
+
+from nmcdist.clusters import ask
+from nmcdist.clusters.cluster import Cluster
+from nmcdist.clusters.deployment import Deployment
+from nmcdist.clusters.resources import Resources
+from nmcdist.clusters.start import Start
+from nmcdist.datasets.files import readable_bytes
+from nmcdist.errors import PlanError, StoreError
+from nmcdist.json_text import load_json
+
+
+class Scheduler(Cluster):
+    """A scheduler and workers that are not the run's: they are used, and go on afterwards."""
+
+    kind = "scheduler"
+    takes = Cluster.takes | {"address", "scheduler_file", "patience"}
+    outlives_the_run = True
+
+    def faults(self, deployment: Deployment) -> list[str]:
+        """Return also that not just one of address and file is given."""
+        found = super().faults(deployment)
+        if (deployment.address is None) == (deployment.scheduler_file is None):
+            given = "neither" if deployment.address is None else "both"
+            found.append(f"address: found {given} of address and scheduler_file, expected one")
+        return found
+
+    def preflight(self, deployment: Deployment, resources: Resources) -> None:
+        """Check that a scheduler answers."""
+        _ask(_address(deployment))
+
+    def start(self, deployment: Deployment, resources: Resources, start: Start) -> Any:
+        """Reach the scheduler and check its workers."""
+        address = _address(deployment)
+        _ask(address)
+        if not address.startswith("tls://"):
+            start.warn(
+                f"{address} asks for no credentials: whoever reaches it can run code on its workers and in this "
+                "process; a tls:// one takes only who has its certificate; see docs/security.md"
+            )
+        client = start.client_of(address)
+        client.wait_for_workers(1, timeout=deployment.patience)
+        check_workers(client, resources.memory)
+        return client
+
+
+CLUSTER = Scheduler()
+
+
+def check_workers(client: Any, memory: int) -> None:
+    """Check that each worker takes one task at a time and has so much memory.
+
+    Raises
+    ------
+    StoreError
+        If one does not.
+    """
+    for worker, found in client.scheduler_info(n_workers=-1)["workers"].items():
+        if found["nthreads"] != 1:
+            raise StoreError(
+                f"worker {worker}: takes {found['nthreads']} tasks at once, expected one: start it with --nthreads 1 "
+                "(a LocalCluster with threads_per_worker=1)"
+            )
+        if 0 < found["memory_limit"] < memory * 0.99:
+            raise StoreError(
+                f"worker {worker}: found a memory limit of {readable_bytes(found['memory_limit'])}, the deployment "
+                f"says {readable_bytes(memory)}"
+            )
+
+
+def _address(deployment: Deployment) -> str:
+    """Return the address of the scheduler, from its file if that is what the deployment names.
+
+    Raises
+    ------
+    PlanError
+        If there is no such file, or it is not a scheduler's.
+    """
+    if deployment.address is not None:
+        return deployment.address
+    path = deployment.scheduler_file
+    try:
+        found = load_json(str(path), PlanError, limit=1 << 20).get("address")
+    except PlanError as error:
+        raise PlanError(f"scheduler_file: {error}; `dask scheduler --scheduler-file {path}` writes it") from None
+    if not isinstance(found, str):
+        raise PlanError(f"scheduler_file: {path}: found no address in it, expected what `dask scheduler` wrote")
+    return found
+
+
+def _ask(address: str) -> None:
+    """Check that a Dask scheduler answers; a client alone would wait for ever where something else listens.
+
+    Raises
+    ------
+    PlanError
+        If none does in time.
+    """
+    found = []
+
+    def look() -> None:
+        with contextlib.suppress(Exception):  # what strangers say to Dask's protocol has no common base
+            found.append(_who_answers(address))
+
+    # A resolver that does not answer cannot be stopped; a thread of asyncio's would be waited for.
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(ask.ANSWER_TIMEOUT_S)
+    if found != ["Scheduler"]:
+        raise PlanError(
+            f"address: no Dask scheduler answers at {address}; check it, or start one with `dask scheduler`"
+        )
+
+
+def _who_answers(address: str) -> str:
+    from distributed.comm.addressing import get_address_host
+    from distributed.comm.core import connect
+    from distributed.security import Security
+
+    async def asked() -> str:
+        comm = await connect(address, timeout=ask.ANSWER_TIMEOUT_S, **Security().get_connection_args("client"))
+        try:
+            await comm.write({"op": "identity", "reply": True})
+            found = await comm.read()
+            return str(found["type"])
+        finally:
+            comm.abort()
+
+    socket.getaddrinfo(get_address_host(address), None)  # here, since asyncio's threads hold up the end of the process
+    return asyncio.run(asyncio.wait_for(asked(), ask.ANSWER_TIMEOUT_S))
