@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nmcdist.datasets.layout import SAMPLE, UNWRITTEN
-from nmcdist.datasets.store import read_attributes, read_origin, read_rows
+from nmcdist.datasets.store import holds, read_attributes, read_origin, read_rows, readable_metadata
 from nmcdist.descriptors.grains import COLUMNS
 from nmcdist.errors import StoreError
 from nmcdist.inputs import local_path
@@ -117,7 +117,7 @@ def read_particle(store: str | Path, item: int) -> Particle:
     """
     store = local_path(store, StoreError)
     attributes, (recipe, _) = read_attributes(store), read_origin(store)
-    start, stop = _rows_of(store, item, recipe)
+    start, stop = _rows_of(store, item)
     one = {name: _read(store, name, item, item + 1, record)[0] for name, record in RECORD_ITEMS.items()}
     rows = {name: _read(store, name, start, stop, record) for name, record in RECORD_ROWS.items()}
     finite = (one["shell_coefficients_nm"], one["box_nm"], one["reach_nm"], rows["seed_nm"], rows["diagonal"])
@@ -164,10 +164,10 @@ def read_grains(store: str | Path, item: int) -> Any:
     import xarray as xr
 
     store = local_path(store, StoreError)
-    recipe, _ = read_origin(store)
-    start, stop = _rows_of(store, item, recipe)
-    if recipe["descriptors"] is None:
-        raise StoreError(f"{store}: its grains were not measured (the recipe has no descriptors)")
+    read_origin(store)  # refuses what is no store, or does not record how it was made
+    start, stop = _rows_of(store, item)
+    if not holds(store, "volume_nm3"):
+        raise StoreError(f"{store}: its grains were not measured (it holds no volume_nm3)")
     kept = _read(store, "kept", start, stop, RECORD_ROWS["kept"]).astype(bool)
     kept &= _read(store, "volume_nm3", start, stop, ((), (), "float32")) > 0
     variables = {}
@@ -180,10 +180,10 @@ def read_grains(store: str | Path, item: int) -> Any:
     return xr.Dataset(variables, coords={"label": ("grain", label), "axis": ("axis", list("zyx"))})
 
 
-def _rows_of(store: Path, item: int, recipe: dict[str, Any]) -> tuple[int, int]:
-    if "particles" not in recipe:
+def _rows_of(store: Path, item: int) -> tuple[int, int]:
+    if not holds(store, "first_row"):
         raise StoreError(f"{store}: holds no particles")
-    count = int(recipe["particles"]["count"])
+    count = readable_metadata(store, "first_row").shape[0]
     if isinstance(item, bool) or not isinstance(item, int | np.integer) or not 0 <= item < count:
         raise StoreError(f"{store}: item {item} does not exist, expected 0 to {count - 1} ({SAMPLE})")
     start = int(_read(store, "first_row", item, item + 1, RECORD_ITEMS["first_row"])[0])
