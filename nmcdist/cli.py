@@ -65,6 +65,16 @@ class _Real(_PlainDigits, click.FloatRange):
 _PATH = _LocalPath()
 
 
+class _FormatOption(click.Option):
+    """Lists the export formats in its help; read only where that is shown."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        from nmcdist.datasets.export.formats import help_line
+
+        self.help = help_line()
+        return super().get_help_record(ctx)
+
+
 def main() -> None:
     """Run the command line and exit: 0 done, 1 items failed, 2 refused, 130 interrupted."""
     _open_standard_streams()
@@ -363,14 +373,10 @@ def report(store: Path, out: Path | None, resolution_study: bool) -> None:
 @cli.command()
 @click.argument("store", type=_PATH)
 @click.option("--item", "items", metavar="N or A-B", multiple=True, required=True, help="Which; may stand repeatedly.")
-@click.option(
-    "--format", "file_format", default="tiff", show_default=True,
-    help="Labels: tiff, vtk, npy, ome-zarr. Of particles also surfaces: stl, ply, stl-grains, ply-grains, vtp, "
-    "shell-stl, shell-ply; volume meshes with a set a grain: msh, inp, vtu; the table of the grains: csv.",
-)  # fmt: skip
+@click.option("--format", "file_format", default="tiff", show_default=True, cls=_FormatOption)
 @click.option("--out", type=_PATH, help="File to write; of several items, the folder.")
-@click.option("--voxel-size-nm", type=_Real(), help="Of particles: voxels to render; default 50.")
-@click.option("--label", type=_Whole(), help="With stl and ply: one grain.")
+@click.option("--voxel-size-nm", type=_Real(), help="Of particles: size of the voxels to render; default 50.")
+@click.option("--label", type=_Whole(), help="With stl and ply: one grain or phase.")
 @click.option(
     "--smoothing", type=_Whole(), help="Of surfaces and tetrahedra: sweeps; 0 leaves the steps of the voxels."
 )

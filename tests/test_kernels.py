@@ -15,7 +15,7 @@ from nmcdist import kernels
 
 PACKAGE = Path(nmcdist.__file__).parent
 NOBODY = 65534
-KERNEL = "from nmcdist.geometry.percolation import _root; import numpy as np; assert _root(np.arange(3), 2) == 2\n"
+KERNEL = "from nmcdist.geometry.union_find import root; import numpy as np; assert root(np.arange(3), 2) == 2\n"
 TELL = "import os; folder = os.environ['NUMBA_CACHE_DIR']; print(folder, oct(os.stat(folder).st_mode)[-3:])\n"
 
 

@@ -16,8 +16,7 @@ _HOME = {
     "open_catalog": "nmcdist.datasets.catalog",
     "verify": "nmcdist.datasets.integrity",
     "export_item": "nmcdist.datasets.items",
-    "export_labels": "nmcdist.datasets.export",
-    "export_volume": "nmcdist.datasets.export",
+    "export_labels": "nmcdist.datasets.export.labels",
     "read_particle": "nmcdist.datasets.particles",
     "read_grains": "nmcdist.datasets.particles",
 }
@@ -25,7 +24,6 @@ _HOME = {
 __all__ = [
     "export_item",
     "export_labels",
-    "export_volume",
     "open_catalog",
     "open_store",
     "read_grains",

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class ArrayMetadata:
         Whether a file holds several chunks.
     items_per_file : int or None
         Items that share a file, where batches of items own it.
+    attributes : dict
     """
 
     shape: tuple[int, ...]
@@ -44,6 +45,7 @@ class ArrayMetadata:
     dims: tuple[str, ...]
     is_sharded: bool
     items_per_file: int | None
+    attributes: dict[str, Any] = field(repr=False)
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -171,7 +173,7 @@ def checked_array(content: Any, where: Path | str) -> ArrayMetadata:
     items = attributes.get(ITEMS_PER_FILE)
     check(ITEMS_PER_FILE, items, items is None or (_is_whole(items) and 1 <= items <= _MOST_ITEMS), "a count")
     sharded = any(codec.get("name") == "sharding_indexed" for codec in codecs)
-    return ArrayMetadata(tuple(shape), tuple(file_shape), tuple(dims), sharded, items)
+    return ArrayMetadata(tuple(shape), tuple(file_shape), tuple(dims), sharded, items, attributes)
 
 
 def arrays_of(group: Any, where: Path) -> dict[str, ArrayMetadata]:

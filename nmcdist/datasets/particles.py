@@ -5,37 +5,44 @@ every column, and what it does not fill of it is marked by particle = -1. In the
 an indexed ragged array, whose index variable is `particle`.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nmcdist.datasets.layout import SAMPLE, UNWRITTEN
-from nmcdist.datasets.store import read_attributes, read_origin, read_rows
+from nmcdist.datasets.store import holds, read_attributes, read_origin, read_rows, readable_metadata
 from nmcdist.descriptors.grains import COLUMNS
+from nmcdist.descriptors.quantity import Quantity, by_name
 from nmcdist.errors import StoreError
 from nmcdist.inputs import local_path
 from nmcdist.models.particle import Particle
 
-_POINT = ("axis",)
+LENGTHS = {"axis": 3, "frame_axis": 3, "principal_axis": 3, "quaternion": 4, "side": 2, "harmonic": 100}
 
-# dimensions beside the first, their lengths, dtype, units, meaning
-RECORD_ROWS: dict[str, tuple[tuple[str, ...], tuple[int, ...], str, str, str]] = {
-    "particle": ((), (), "int32", "1", "item that the grain belongs to; -1: no grain"),
-    "label": ((), (), "int32", "1", "label of the grain in voxels of its particle; -1: no grain"),
-    "seed_nm": (_POINT, (3,), "float32", "nm", "seed point from the centre of the particle"),
-    "diagonal": (("frame_axis",), (3,), "float32", "1", "diagonal of D, the radial entry first"),
-    "offset_nm2": ((), (), "float32", "nm^2", "additive offset r"),
-    "gamma": ((), (), "float32", "rad", "turn of the frame about the radial direction"),
-    "kept": ((), (), "bool", "1", "whether the grain's centre of mass lies in the shell; not so where there is none"),
-    "lattice_centroid_nm": (_POINT, (3,), "float32", "nm", "centre of mass, by sums over a lattice; kept grains"),
-    "lattice_volume_nm3": ((), (), "float32", "nm^3", "volume, by sums over a lattice; kept grains"),
-}
-ORIENTATION = {
-    "orientation": (("quaternion",), (4,), "float32", "1", "crystal orientation (w, x, y, z), not of the paper"),
-}
+RECORD_ROWS = by_name(
+    Quantity("particle", (), "1", "item that the grain belongs to; -1: no grain", dtype="int32"),
+    Quantity("label", (), "1", "label of the grain in voxels of its particle; -1: no grain", dtype="int32"),
+    Quantity("seed_nm", ("axis",), "nm", "seed point from the centre of the particle", dtype="float32"),
+    Quantity("diagonal", ("frame_axis",), "1", "diagonal of D, the radial entry first", dtype="float32"),
+    Quantity("offset_nm2", (), "nm^2", "additive offset r", dtype="float32"),
+    Quantity("gamma", (), "rad", "turn of the frame about the radial direction", dtype="float32"),
+    Quantity(
+        "kept", (), "1", "whether the grain's centre of mass lies in the shell; not so where there is none",
+        dtype="bool",
+    ),
+    Quantity(
+        "lattice_centroid_nm", ("axis",), "nm", "centre of mass, by sums over a lattice; kept grains", dtype="float32"
+    ),
+    Quantity("lattice_volume_nm3", (), "nm^3", "volume, by sums over a lattice; kept grains", dtype="float32"),
+)  # fmt: skip
+ORIENTATION = by_name(
+    Quantity(
+        "orientation", ("quaternion",), "1", "crystal orientation (w, x, y, z), not of the paper", dtype="float32"
+    ),
+)
 NO_GRAIN = -1
+GRAIN = "grain"  # dimension of tables of grains, whose place the rows take in a store
 
 # How rows without a value are stored: the fill value, and attributes by which xarray and others know it.
 _INDEX_ROWS: dict[str, tuple[int, dict[str, Any]]] = {
@@ -53,15 +60,20 @@ grains = table.isel(row=table.kept.values"""
 READ_KEPT = _FIRST_ROWS + ")"
 READ_MEASURED = _FIRST_ROWS + " & (table.volume_nm3.values > 0))"
 
-RECORD_ITEMS: dict[str, tuple[tuple[str, ...], tuple[int, ...], str, str, str]] = {
-    "shell_coefficients_nm": (("harmonic",), (100,), "float64", "nm", "coefficients of the shell, Y_lm in l^2 + l + m"),
-    "shell_rejections": ((), (), "int32", "1", "shells drawn and rejected before this one"),
-    "box_nm": (("side", "axis"), (2, 3), "float32", "nm", "lowest and highest coordinates of the particle"),
-    "reach_nm": ((), (), "float64", "nm", "distance from the centre that no kept grain exceeds"),
-    "first_row": ((), (), "int64", "1", "first of the particle's rows in the tables"),
-    "rows": ((), (), "int32", "1", "number of its rows"),
-    "kept_grains": ((), (), "int32", "1", "number of grains that make up the particle"),
-}
+RECORD_ITEMS = by_name(
+    Quantity("shell_coefficients_nm", ("harmonic",), "nm", "coefficients of the shell, Y_lm in l^2 + l + m"),
+    Quantity("shell_rejections", (), "1", "shells drawn and rejected before this one", dtype="int32"),
+    Quantity("box_nm", ("side", "axis"), "nm", "lowest and highest coordinates of the particle", dtype="float32"),
+    Quantity("reach_nm", (), "nm", "distance from the centre that no kept grain exceeds"),
+    Quantity("first_row", (), "1", "first of the particle's rows in the tables", dtype="int64"),
+    Quantity("rows", (), "1", "number of its rows", dtype="int32"),
+    Quantity("kept_grains", (), "1", "number of grains that make up the particle", dtype="int32"),
+)
+
+
+def shape_of(quantity: Quantity) -> tuple[int, ...]:
+    """Return the lengths of the dimensions that a quantity has for each item or grain."""
+    return tuple(LENGTHS[dim] for dim in quantity.dims if dim != GRAIN)
 
 
 def row_storage(name: str, dtype: str) -> tuple[int | None, dict[str, Any]]:
@@ -117,7 +129,7 @@ def read_particle(store: str | Path, item: int) -> Particle:
     """
     store = local_path(store, StoreError)
     attributes, (recipe, _) = read_attributes(store), read_origin(store)
-    start, stop = _rows_of(store, item, recipe)
+    start, stop = _rows_of(store, item)
     one = {name: _read(store, name, item, item + 1, record)[0] for name, record in RECORD_ITEMS.items()}
     rows = {name: _read(store, name, start, stop, record) for name, record in RECORD_ROWS.items()}
     finite = (one["shell_coefficients_nm"], one["box_nm"], one["reach_nm"], rows["seed_nm"], rows["diagonal"])
@@ -164,36 +176,36 @@ def read_grains(store: str | Path, item: int) -> Any:
     import xarray as xr
 
     store = local_path(store, StoreError)
-    recipe, _ = read_origin(store)
-    start, stop = _rows_of(store, item, recipe)
-    if recipe["descriptors"] is None:
-        raise StoreError(f"{store}: its grains were not measured (the recipe has no descriptors)")
+    read_origin(store)  # refuses what is no store, or does not record how it was made
+    start, stop = _rows_of(store, item)
+    if not holds(store, "volume_nm3"):
+        raise StoreError(f"{store}: its grains were not measured (it holds no volume_nm3)")
     kept = _read(store, "kept", start, stop, RECORD_ROWS["kept"]).astype(bool)
-    kept &= _read(store, "volume_nm3", start, stop, ((), (), "float32")) > 0
+    kept &= _read(store, "volume_nm3", start, stop, COLUMNS["volume_nm3"]) > 0
     variables = {}
     for name, column in COLUMNS.items():
         values = read_rows(store, name, start, stop)[kept]
         if values.ndim != len(column.dims):
             raise StoreError(f"{store}: {name}: found {values.ndim} axes, expected {len(column.dims)}")
-        variables[name] = column.dims, values.astype(bool) if name == "is_surface" else values, column.attrs
+        variables[name] = column.dims, values.astype(bool) if column.dtype == "bool" else values, column.attrs
     label = _read(store, "label", start, stop, RECORD_ROWS["label"])[kept]
     return xr.Dataset(variables, coords={"label": ("grain", label), "axis": ("axis", list("zyx"))})
 
 
-def _rows_of(store: Path, item: int, recipe: dict[str, Any]) -> tuple[int, int]:
-    if "particles" not in recipe:
+def _rows_of(store: Path, item: int) -> tuple[int, int]:
+    if not holds(store, "first_row"):
         raise StoreError(f"{store}: holds no particles")
-    count = int(recipe["particles"]["count"])
+    count = readable_metadata(store, "first_row").shape[0]
     if isinstance(item, bool) or not isinstance(item, int | np.integer) or not 0 <= item < count:
         raise StoreError(f"{store}: item {item} does not exist, expected 0 to {count - 1} ({SAMPLE})")
     start = int(_read(store, "first_row", item, item + 1, RECORD_ITEMS["first_row"])[0])
     return start, start + int(_read(store, "rows", item, item + 1, RECORD_ITEMS["rows"])[0])
 
 
-def _read(store: Path, name: str, start: int, stop: int, record: Sequence[Any]) -> np.ndarray:
-    """Read rows of a variable whose axes and kind of number are those of the record."""
-    values, (_, shape, dtype, *_) = read_rows(store, name, start, stop), record
-    if values.shape[1:] != shape or (values.dtype.kind == "f") != (np.dtype(dtype).kind == "f"):
+def _read(store: Path, name: str, start: int, stop: int, quantity: Quantity) -> np.ndarray:
+    """Read rows of a variable whose axes and kind of number are those of the quantity."""
+    values, shape, dtype = read_rows(store, name, start, stop), shape_of(quantity), np.dtype(quantity.dtype)
+    if values.shape[1:] != shape or (values.dtype.kind == "f") != (dtype.kind == "f"):
         found = f"{values.dtype} with axes {values.shape[1:]} beside the first"
         raise StoreError(f"{store}: {name}: found {found}, expected {dtype} with axes {shape}")
     return values

@@ -370,8 +370,7 @@ def read_block(store: Path, sample: int, box: Box | None = None) -> np.ndarray:
     StoreError
         If there is no such volume, it was never written, or its bytes are damaged.
     """
-    refuse_special(store, f"{VOLUME}/zarr.json")
-    if not (store / VOLUME / "zarr.json").exists():
+    if not holds(store, VOLUME):
         raise StoreError(f"{store}: holds no volumes")
     array = _readable(store, VOLUME)
     if array.ndim != 4 or array.dtype != np.uint8:
@@ -391,6 +390,12 @@ def read_block(store: Path, sample: int, box: Box | None = None) -> np.ndarray:
     if labels.size and labels.max() == array.fill_value:
         raise StoreError(f"{store}: the volume of item {sample} is incomplete")
     return labels
+
+
+def holds(store: Path, name: str) -> bool:
+    """Return whether a store has a variable; StoreError if its metadata is no ordinary file."""
+    refuse_special(store, f"{name}/zarr.json")
+    return (store / name / "zarr.json").exists()
 
 
 def readable_metadata(store: Path, name: str) -> ArrayMetadata:

@@ -1,153 +1,21 @@
 """Everything measured on a volume of the additive phase, as one labelled dataset."""
 
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from nmcdist.arguments import check_length, plain_array
-from nmcdist.descriptors import intrinsic, paths, pore_size, two_point
-from nmcdist.descriptors.transport import solve_conduction
+from nmcdist.descriptors import cba_quantities, intrinsic, two_point
+from nmcdist.descriptors.cba_quantities import Current, PhaseSums, PhaseVolume, quantities
+from nmcdist.descriptors.quantity import Quantity
 from nmcdist.errors import InputError
-from nmcdist.threads import thread_map
 from nmcdist.wording import shown
 
 PHASES = ("pore", "carbon_binder", "graphite", "solid")
 AXES = ("z", "y", "x")
 CONDUCTIONS: dict[str, dict[int, float]] = {"pore": {0: 1.0}, "solid": {2: 1.0, 1: 0.01}}
-
-_SOLVER = "finite volumes on voxels, harmonic face conductances, Dirichlet faces, multigrid-preconditioned CG"
-_CONFIGURATIONS = "weights on 2x2x2 voxel configurations, 13 directions"
-_BY_6 = "6-adjacency of the phase: nearer where grains overlap, wrong for plates under 6 voxels"
-_BY_26 = "26-adjacency of the phase: right for plates from 3 voxels on, low where grains overlap"
-_BALLS = "exact unions of digital balls on the Euclidean distance transform"
-_PAPER = "Gräfensteiner et al. (2025), doi:10.1186/s13362-025-00174-z"
-_OHSER = "Ohser and Schladitz, 3D Images of Materials Structures (2009)"
-
-
-@dataclass(frozen=True)
-class Variable:
-    """How a descriptor is stored and what its metadata says.
-
-    Attributes
-    ----------
-    dims : tuple of str
-        Dimensions among phase, conduction, axis, lag_nm, radius_nm.
-    unit, long_name, estimator, source : str
-        Its attributes.
-    group : {"block", "whole", "transport"}
-        "block": additive over blocks of a volume; "whole": needs the volume in memory; "transport": needs a
-        solve besides.
-    dtype : str
-    """
-
-    dims: tuple[str, ...]
-    unit: str
-    long_name: str
-    estimator: str
-    source: str
-    group: str
-    dtype: str = "float64"
-
-    @property
-    def attrs(self) -> dict[str, Any]:
-        """Metadata as stored with the variable."""
-        return {
-            "units": self.unit,
-            "long_name": self.long_name,
-            "estimator": self.estimator,
-            "source": self.source,
-            **({"flag_values": [0, 1], "flag_meanings": "no yes"} if self.dtype == "int8" else {}),
-        }
-
-
-VARIABLES = {
-    "volume_fraction": Variable(
-        ("phase",), "1", "volume fraction", "share of voxel centres", f"{_PAPER}, Eq. (6)", "block"
-    ),
-    "surface_area": Variable(
-        ("phase",), "nm^-1", "surface area per volume", _CONFIGURATIONS, f"{_PAPER}, Eq. (7); {_OHSER}", "block"
-    ),
-    "mean_curvature_6": Variable(
-        ("phase",), "nm^-2", f"integral of mean curvature per volume, {_BY_6}", _CONFIGURATIONS,
-        f"{_PAPER}, Eq. (8); {_OHSER}", "block",
-    ),
-    "mean_curvature_26": Variable(
-        ("phase",), "nm^-2", f"integral of mean curvature per volume, {_BY_26}", _CONFIGURATIONS,
-        f"{_PAPER}, Eq. (8); {_OHSER}", "block",
-    ),
-    "euler_number_6": Variable(
-        ("phase",), "nm^-3", f"Euler number per volume, {_BY_6}", _CONFIGURATIONS,
-        f"{_PAPER}, Eq. (9); {_OHSER}", "block",
-    ),
-    "euler_number_26": Variable(
-        ("phase",), "nm^-3", f"Euler number per volume, {_BY_26}", _CONFIGURATIONS,
-        f"{_PAPER}, Eq. (9); {_OHSER}", "block",
-    ),
-    "two_point_coverage": Variable(
-        ("phase", "lag_nm"), "1", "two-point coverage probability",
-        "pair counts over all lattice vectors of a lag, by FFT, not periodic", f"{_PAPER}, Eq. (20)", "block",
-    ),
-    "pore_size_distribution": Variable(
-        ("phase", "radius_nm"), "1", "continuous size distribution: share covered by balls of a radius", _BALLS,
-        f"{_PAPER}, Eq. (26)", "whole",
-    ),
-    "r_max_nm": Variable(
-        ("phase",), "nm", "radius of the balls that cover half of the phase", _BALLS, f"{_PAPER}, Sec. 3.3", "whole"
-    ),
-    "r_min_nm": Variable(
-        ("phase", "axis"), "nm", "radius of the balls that reach half of the phase from the first face",
-        f"{_BALLS}, intruding along widest paths", f"{_PAPER}, Sec. 3.3", "whole",
-    ),
-    "constrictivity": Variable(
-        ("phase", "axis"), "1", "constrictivity r_min^2 / r_max^2", _BALLS, f"{_PAPER}, Sec. 3.3", "whole"
-    ),
-    "constrictivity_mean": Variable(
-        ("phase",), "1", "constrictivity, mean over axes", "mean over axes", f"{_PAPER}, Sec. 3.3", "whole"
-    ),
-    "geodesic_tortuosity": Variable(
-        ("phase", "axis"), "1", "mean geodesic tortuosity", "shortest paths over 26 neighbours, from face to face",
-        f"{_PAPER}, Sec. 3.3", "whole",
-    ),
-    "geodesic_tortuosity_mean": Variable(
-        ("phase",), "1", "mean geodesic tortuosity, mean over percolating axes", "mean over axes",
-        f"{_PAPER}, Sec. 3.3", "whole",
-    ),
-    "percolates": Variable(
-        ("phase", "axis"), "1", "1 if the phase joins the two faces of the axis, else 0", "26 neighbours",
-        f"{_PAPER}, Sec. 3.3", "whole", "int8",
-    ),
-    "effective_conductivity": Variable(
-        ("conduction", "axis"), "1",
-        "effective conductivity relative to the pore fluid (pore) or to graphite (solid; carbon binder 0.01)",
-        _SOLVER, f"{_PAPER}, Eq. (27)", "transport",
-    ),
-    "tau_eff": Variable(
-        ("conduction", "axis"), "1", "effective tortuosity: mean conductivity of the domain over the effective one",
-        _SOLVER, "TauFactor; " + _PAPER, "transport",
-    ),
-    "m_factor": Variable(
-        ("conduction", "axis"), "1", "M-factor, volume fraction over tau_eff", _SOLVER, f"{_PAPER}, Eq. (27)",
-        "transport",
-    ),
-    "m_factor_mean": Variable(
-        ("conduction",), "1", "M-factor, mean over axes", "mean over axes", f"{_PAPER}, Eq. (27)", "transport"
-    ),
-    "flux_spread": Variable(
-        ("conduction", "axis"), "1", "(max - min) / mean of the flux through the planes across the axis", _SOLVER,
-        "numerical diagnostic", "transport",
-    ),
-    "conducts": Variable(
-        ("conduction", "axis"), "1", "1 if the conducting voxels join the two faces of the axis, else 0",
-        "6 neighbours", "numerical diagnostic", "transport", "int8",
-    ),
-}  # fmt: skip
-
-BLOCKWISE = tuple(name for name, v in VARIABLES.items() if v.group == "block")
-GLOBAL_ONLY = tuple(name for name, v in VARIABLES.items() if v.group != "block")
 
 
 def describe_cba(
@@ -193,10 +61,14 @@ def describe_cba(
     )  # fmt: skip
     result = layout.copy(deep=True)
     _fill_blockwise(result, block_partials(volume, _all(volume), layout), voxel_size_nm)
+    axis_numbers = tuple(AXES.index(name) for name in result["axis"].values)
+    radii_nm = result["radius_nm"].values
     for phase in PHASES:
-        _describe_phase(result, phase_mask(volume, phase), phase, voxel_size_nm)
-    if transport:
-        _describe_transport(result, volume)
+        whole = PhaseVolume(phase_mask(volume, phase), voxel_size_nm, axis_numbers, radii_nm)
+        _fill(result, cba_quantities.OF_PHASES, {"phase": phase}, whole)
+        del whole  # its distances, before the next phase has its own
+    for name, conductivities in CONDUCTIONS.items() if transport else ():
+        _fill(result, cba_quantities.OF_CONDUCTION, {"conduction": name}, Current(volume, conductivities, axis_numbers))
     return result
 
 
@@ -230,8 +102,7 @@ def descriptor_layout(
         "lag_nm": two_point.lag_lengths(len(_grid(min(max_lag_nm, half), voxel_size_nm)) - 1, voxel_size_nm),
         "radius_nm": _grid(min(max_radius_nm, half), voxel_size_nm),
     }
-    groups = {"block"} | (set() if blockwise_only else {"whole"} | ({"transport"} if transport else set()))
-    variables = {name: v for name, v in VARIABLES.items() if v.group in groups}
+    variables = quantities(blockwise_only=blockwise_only, transport=transport)
     used = {dim for v in variables.values() for dim in v.dims}
     missing = {"float64": np.nan, "int8": 0}
     return xr.Dataset(
@@ -299,55 +170,17 @@ def phase_mask(volume: np.ndarray, phase: str) -> np.ndarray:
 
 
 def _fill_blockwise(result: xr.Dataset, partials: Mapping[str, np.ndarray], voxel_size_nm: float) -> None:
-    for i, _phase in enumerate(PHASES):
-        inside, total = partials["voxels"][i]
-        densities = intrinsic.intrinsic_volumes_from_counts(partials["configurations"][i], voxel_size_nm)
-        result["volume_fraction"][i] = inside / total
-        for name in ("surface_area", "mean_curvature_6", "mean_curvature_26", "euler_number_6", "euler_number_26"):
-            result[name][i] = getattr(densities, name)
-        result["two_point_coverage"][i] = two_point.two_point_from_counts(partials["pairs"][i], voxel_size_nm).coverage
+    sums = zip(partials["voxels"], partials["configurations"], partials["pairs"], strict=True)
+    for phase, ((inside, total), configurations, pairs) in zip(PHASES, sums, strict=True):
+        measured = PhaseSums(inside, total, configurations, pairs, voxel_size_nm)
+        _fill(result, cba_quantities.OF_SUMS, {"phase": phase}, measured)
 
 
-def _describe_phase(result: xr.Dataset, mask: np.ndarray, phase: str, voxel_size_nm: float) -> None:
-    axes = [AXES.index(name) for name in result["axis"].values]
-    distance = pore_size.squared_distance(mask)
-    sizes = pore_size.pore_size_distribution(
-        mask, voxel_size_nm, radii_nm=result["radius_nm"].values, squared_distance=distance
-    )
-    result["pore_size_distribution"].loc[{"phase": phase}] = sizes.fraction
-    result["r_max_nm"].loc[{"phase": phase}] = sizes.r_max_nm
-    r_min = np.array([pore_size.bottleneck_radius(mask, voxel_size_nm, axis, distance) for axis in axes])
-    beta = pore_size.constrictivity_from_radii(r_min, sizes.r_max_nm)
-    tau = np.array(thread_map(lambda axis: paths.geodesic_tortuosity(mask, axis), axes))
-    open_ = ~np.isnan(tau)
-    values = {
-        "r_min_nm": r_min,
-        "constrictivity": beta,
-        "constrictivity_mean": _mean(beta),
-        "geodesic_tortuosity": tau,
-        "geodesic_tortuosity_mean": _mean(tau[open_]),
-        "percolates": open_,
-    }
-    for name, value in values.items():
-        result[name].loc[{"phase": phase}] = value
-
-
-def _describe_transport(result: xr.Dataset, volume: np.ndarray) -> None:
-    for name, conductivities in CONDUCTIONS.items():
-        for axis in result["axis"].values:
-            solved = solve_conduction(volume, conductivities, AXES.index(axis))
-            place = {"conduction": name, "axis": axis}
-            result["effective_conductivity"].loc[place] = solved.effective_conductivity
-            result["tau_eff"].loc[place] = solved.effective_tortuosity
-            result["m_factor"].loc[place] = solved.m_factor
-            result["flux_spread"].loc[place] = solved.flux_spread
-            result["conducts"].loc[place] = solved.percolates
-        result["m_factor_mean"].loc[{"conduction": name}] = _mean(result["m_factor"].sel(conduction=name).values)
-
-
-def _mean(values: np.ndarray) -> float:
-    """Return the mean of a few numbers, NaN of none."""
-    return math.fsum(values.tolist()) / len(values) if len(values) else math.nan
+def _fill(result: xr.Dataset, rows: Iterable[Quantity], place: dict[str, str], measured: Any) -> None:
+    """Set each quantity at one place to what its function finds there."""
+    for row in rows:
+        assert row.measure is not None
+        result[row.name].loc[place] = row.measure(measured)
 
 
 def _check_axes(axes: Any) -> tuple[str, ...]:

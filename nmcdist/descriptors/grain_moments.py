@@ -11,6 +11,7 @@ import numpy as np
 from nmcdist.arguments import finite_array, plain_array
 from nmcdist.errors import InputError
 from nmcdist.geometry.eigen import eigen_symmetric
+from nmcdist.geometry.union_find import join, root
 from nmcdist.jit import kernel
 
 __all__ = ["Runs", "check_labels", "check_origin", "count_pieces", "find_runs", "grain_moments", "principal_axes"]
@@ -217,7 +218,7 @@ def _count_pieces(end, row, first, shape, rows):
     pieces, largest = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
     voxels = np.zeros(len(end), np.int64)
     for k in range(len(end)):
-        piece = _root(parent, k)
+        piece = root(parent, k)
         # The run before belongs to the line before if this one is the first of its line.
         begin = end[k - 1] % shape[2] if k > 0 else 0
         voxels[piece] += end[k] - begin
@@ -233,17 +234,8 @@ def _join_lines(end, row, parent, i, j):
     x = 0
     while x < width:
         if row[i] == row[j] and row[i] != 0:
-            a, b = _root(parent, i), _root(parent, j)
-            parent[max(a, b)] = min(a, b)
+            join(parent, i, j)
         a, b = end[i], end[j]
         x = min(a, b)
         i += a == x
         j += b == x
-
-
-@kernel
-def _root(parent, k):
-    while parent[k] != k:
-        parent[k] = parent[parent[k]]
-        k = parent[k]
-    return k

@@ -1,7 +1,6 @@
 """Grains of a labelled particle, a row each, and how they are packed."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
@@ -18,93 +17,75 @@ from nmcdist.descriptors.grain_moments import (
     grain_moments,
     principal_axes,
 )
+from nmcdist.descriptors.quantity import GEOMETRY, OHSER, Quantity, by_name
 from nmcdist.errors import InputError
 from nmcdist.geometry.elementary import atan2, cbrt
 from nmcdist.geometry.frames import lengths
 from nmcdist.jit import kernel
 
-__all__ = ["COLUMNS", "PACKING", "Column", "GrainContacts", "describe_grains", "describe_packing", "grain_contacts"]
+__all__ = ["COLUMNS", "PACKING", "GrainContacts", "describe_grains", "describe_packing", "grain_contacts"]
 
 _COUNT = "count of voxels"
 _MOMENTS = "second moments of the voxels as cubes; a half-axis is sqrt(5) standard deviations"
 _CROFTON = "Crofton's formula over 13 directions of the lattice"
 _FACES = "voxels that share a face"
 PAPER = "Fuchs et al. (2025), doi:10.1038/s43246-024-00728-5"
-_OHSER = "Ohser and Schladitz, 3D Images of Materials Structures (2009)"
-_GEOMETRY = "elementary geometry"
 
 
-@dataclass(frozen=True)
-class Column:
-    """What the metadata of a column or a value says, and its dimensions."""
-
-    dims: tuple[str, ...]
-    unit: str
-    long_name: str
-    estimator: str
-    source: str
-
-    @property
-    def attrs(self) -> dict[str, str]:
-        """Metadata as stored with the variable."""
-        return {
-            "units": self.unit,
-            "long_name": self.long_name,
-            "estimator": self.estimator,
-            "source": self.source,
-        }
-
-
-COLUMNS = {
-    "volume_nm3": Column(("grain",), "nm^3", "volume", _COUNT, _GEOMETRY),
-    "equivalent_diameter_nm": Column(("grain",), "nm", "diameter of the ball of this volume", _COUNT, _GEOMETRY),
-    "centroid_nm": Column(
-        ("grain", "axis"), "nm", "centre of mass, from the centre of the particle", "mean of voxel centres", _GEOMETRY
+COLUMNS = by_name(
+    Quantity("volume_nm3", ("grain",), "nm^3", "volume", _COUNT, GEOMETRY),
+    Quantity("equivalent_diameter_nm", ("grain",), "nm", "diameter of the ball of this volume", _COUNT, GEOMETRY),
+    Quantity(
+        "centroid_nm", ("grain", "axis"), "nm", "centre of mass, from the centre of the particle",
+        "mean of voxel centres", GEOMETRY,
     ),
-    "radius_nm": Column(
-        ("grain",), "nm", "distance of the centre of mass from the centre of the particle", "mean of voxel centres",
-        _GEOMETRY,
+    Quantity(
+        "radius_nm", ("grain",), "nm", "distance of the centre of mass from the centre of the particle",
+        "mean of voxel centres", GEOMETRY,
     ),
-    "principal_axis_lengths_nm": Column(
-        ("grain", "principal_axis"), "nm",
-        "axes (twice the half-axes), longest first, of the ellipsoid with the same second moments", _MOMENTS, _GEOMETRY,
+    Quantity(
+        "principal_axis_lengths_nm", ("grain", "principal_axis"), "nm",
+        "axes (twice the half-axes), longest first, of the ellipsoid with the same second moments", _MOMENTS, GEOMETRY,
     ),
-    "principal_direction": Column(
-        ("grain", "axis"), "1", "unit vector along the longest axis, pointing outwards", _MOMENTS, _GEOMETRY
+    Quantity(
+        "principal_direction", ("grain", "axis"), "1", "unit vector along the longest axis, pointing outwards",
+        _MOMENTS, GEOMETRY,
     ),
-    "elongation": Column(
-        ("grain",), "1", "1 - second axis / longest axis, 0 if not elongated", _MOMENTS,
+    Quantity(
+        "elongation", ("grain",), "1", "1 - second axis / longest axis, 0 if not elongated", _MOMENTS,
         f"{PAPER}, elongation eta of a section, on the two longest axes",
     ),
-    "flatness": Column(("grain",), "1", "1 - shortest axis / second axis, 0 if not flat", _MOMENTS, _GEOMETRY),
-    "angle_to_radius": Column(
-        ("grain",), "rad", "angle between the longest axis and the radius, 0 to pi/2", _MOMENTS, f"{PAPER}, Eq. (4)"
+    Quantity("flatness", ("grain",), "1", "1 - shortest axis / second axis, 0 if not flat", _MOMENTS, GEOMETRY),
+    Quantity(
+        "angle_to_radius", ("grain",), "rad", "angle between the longest axis and the radius, 0 to pi/2", _MOMENTS,
+        f"{PAPER}, Eq. (4)",
     ),
-    "neighbours": Column(("grain",), "1", "grains that share a face", _FACES, _GEOMETRY),
-    "boundary_area_nm2": Column(("grain",), "nm^2", "area shared with other grains", _CROFTON, _OHSER),
-    "surface_area_nm2": Column(("grain",), "nm^2", "area shared with the outside", _CROFTON, _OHSER),
-    "boundary_fraction": Column(
-        ("grain",), "1", "share of a grain's area that other grains cover", _CROFTON, _OHSER
+    Quantity("neighbours", ("grain",), "1", "grains that share a face", _FACES, GEOMETRY, "int32"),
+    Quantity("boundary_area_nm2", ("grain",), "nm^2", "area shared with other grains", _CROFTON, OHSER),
+    Quantity("surface_area_nm2", ("grain",), "nm^2", "area shared with the outside", _CROFTON, OHSER),
+    Quantity("boundary_fraction", ("grain",), "1", "share of a grain's area that other grains cover", _CROFTON, OHSER),
+    Quantity(
+        "is_surface", ("grain",), "1", "1 if the grain shares a face with the outside, else 0", _FACES, GEOMETRY,
+        "bool",
     ),
-    "is_surface": Column(("grain",), "1", "1 if the grain shares a face with the outside, else 0", _FACES, _GEOMETRY),
-    "pieces": Column(("grain",), "1", "connected pieces of the grain", _FACES, _GEOMETRY),
-    "largest_piece_share": Column(
-        ("grain",), "1", "share of the grain's volume in its largest piece", _FACES, _GEOMETRY
+    Quantity("pieces", ("grain",), "1", "connected pieces of the grain", _FACES, GEOMETRY, "int32"),
+    Quantity(
+        "largest_piece_share", ("grain",), "1", "share of the grain's volume in its largest piece", _FACES, GEOMETRY
     ),
-}  # fmt: skip
+)  # fmt: skip
 
-PACKING = {
-    "grains": Column((), "1", "number of grains", _COUNT, _GEOMETRY),
-    "grain_volume_nm3": Column((), "nm^3", "volume of all grains", _COUNT, _GEOMETRY),
-    "grain_boundary_area_nm2": Column((), "nm^2", "area between grains, each side once", _CROFTON, _OHSER),
-    "grain_boundary_per_volume": Column((), "nm^-1", "area between grains per volume of grains", _CROFTON, _OHSER),
-    "outer_area_nm2": Column((), "nm^2", "area between grains and the outside", _CROFTON, _OHSER),
-    "surface_grain_share": Column((), "1", "share of the grains that touch the outside", _FACES, _GEOMETRY),
-    "neighbours_mean": Column((), "1", "mean number of grains that share a face with a grain", _FACES, _GEOMETRY),
-    "split_grains": Column((), "1", "grains in more than one piece", _FACES, _GEOMETRY),
-    "clusters": Column((), "1", "clusters of grains that touch", _FACES, _GEOMETRY),
-    "largest_cluster": Column((), "1", "grains in the largest cluster", _FACES, _GEOMETRY),
-}
+PACKING = by_name(
+    Quantity("grains", (), "1", "number of grains", _COUNT, GEOMETRY),
+    Quantity("grain_volume_nm3", (), "nm^3", "volume of all grains", _COUNT, GEOMETRY),
+    Quantity("grain_boundary_area_nm2", (), "nm^2", "area between grains, each side once", _CROFTON, OHSER),
+    Quantity("grain_boundary_per_volume", (), "nm^-1", "area between grains per volume of grains", _CROFTON, OHSER),
+    Quantity("outer_area_nm2", (), "nm^2", "area between grains and the outside", _CROFTON, OHSER),
+    Quantity("surface_grain_share", (), "1", "share of the grains that touch the outside", _FACES, GEOMETRY),
+    Quantity("neighbours_mean", (), "1", "mean number of grains that share a face with a grain", _FACES, GEOMETRY),
+    Quantity("split_grains", (), "1", "grains in more than one piece", _FACES, GEOMETRY),
+    Quantity("clusters", (), "1", "clusters of grains that touch", _FACES, GEOMETRY),
+    Quantity("largest_cluster", (), "1", "grains in the largest cluster", _FACES, GEOMETRY),
+)
 
 
 def describe_grains(
@@ -233,7 +214,7 @@ def shape_columns(centroid_nm: np.ndarray, covariance_nm2: np.ndarray) -> dict[s
 
 
 def as_dataset(
-    columns: dict[str, np.ndarray], about: dict[str, Column], labels: np.ndarray, axes: tuple[str, ...]
+    columns: dict[str, np.ndarray], about: dict[str, Quantity], labels: np.ndarray, axes: tuple[str, ...]
 ) -> xr.Dataset:
     """Return columns as a dataset, in the order and with the metadata of their descriptions."""
     variables = {name: (column.dims, columns[name], column.attrs) for name, column in about.items()}

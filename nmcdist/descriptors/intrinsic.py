@@ -24,6 +24,7 @@ import numpy as np
 from nmcdist.arguments import check_length, whole_array
 from nmcdist.descriptors.phases import check_phase
 from nmcdist.errors import InputError
+from nmcdist.geometry.neighbours import DIRECTIONS
 from nmcdist.jit import kernel
 from nmcdist.threads import thread_map
 
@@ -31,10 +32,6 @@ SLAB = 16  # planes that a thread counts at a time
 
 # Corner k of the cube lies at (k >> 2, k >> 1 & 1, k & 1).
 _CORNERS = np.array([(k >> 2, k >> 1 & 1, k & 1) for k in range(8)])
-# One of each pair of opposite directions: 3 along edges, 6 along face diagonals, 4 along space diagonals.
-_DIRECTIONS = [
-    (z, y, x) for z in (-1, 0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1) if (z, y, x) > (0, 0, 0)
-]  # fmt: skip
 
 
 class IntrinsicVolumes(NamedTuple):
@@ -218,7 +215,7 @@ def direction_weights() -> dict[int, float]:
 def _surface_weights(on: np.ndarray) -> np.ndarray:
     share = direction_weights()
     surface = np.zeros(256)
-    for direction in _DIRECTIONS:
+    for direction in DIRECTIONS:
         pairs = [
             (a, b) for a in range(8) for b in range(8) if np.array_equal(_CORNERS[b] - _CORNERS[a], direction)
         ]  # fmt: skip
@@ -232,7 +229,7 @@ def _surface_weights(on: np.ndarray) -> np.ndarray:
 def _curvature_weights(on: np.ndarray) -> np.ndarray:
     share = direction_weights()
     curvature = np.zeros(256)
-    for normal in _DIRECTIONS:
+    for normal in DIRECTIONS:
         kind = int(np.count_nonzero(normal))
         heights = _CORNERS @ normal
         sections = [np.flatnonzero(heights == h) for h in np.unique(heights)]

@@ -5,47 +5,51 @@ import xarray as xr
 
 from nmcdist.arguments import check_length
 from nmcdist.descriptors.grain_moments import check_labels, check_origin, count_pieces, find_runs, grain_moments
-from nmcdist.descriptors.grains import PAPER, Column, as_dataset, shape_columns
+from nmcdist.descriptors.grains import PAPER, as_dataset, shape_columns
+from nmcdist.descriptors.quantity import GEOMETRY, Quantity, by_name
 from nmcdist.jit import kernel
 
 _COUNT = "count of pixels"
 _MEAN = "mean of pixel centres"
 _MOMENTS = "second moments of the pixels as squares; a half-axis is 2 standard deviations"
 _EDGES = "pixels that share an edge"
-_GEOMETRY = "elementary geometry"
 
-COLUMNS = {
-    "area_nm2": Column(("grain",), "nm^2", "size A_cross of the section", _COUNT, f"{PAPER}, Fig. 10"),
-    "equivalent_diameter_nm": Column(("grain",), "nm", "diameter of the disk of this area", _COUNT, _GEOMETRY),
-    "centroid_nm": Column(
-        ("grain", "axis"), "nm", "centre of mass, from the centre of the particle in the plane", _MEAN, _GEOMETRY
+COLUMNS = by_name(
+    Quantity("area_nm2", ("grain",), "nm^2", "size A_cross of the section", _COUNT, f"{PAPER}, Fig. 10"),
+    Quantity("equivalent_diameter_nm", ("grain",), "nm", "diameter of the disk of this area", _COUNT, GEOMETRY),
+    Quantity(
+        "centroid_nm", ("grain", "axis"), "nm", "centre of mass, from the centre of the particle in the plane", _MEAN,
+        GEOMETRY,
     ),
-    "radius_nm": Column(
-        ("grain",), "nm", "distance of the centre of mass from the centre of the particle in the plane", _MEAN,
-        _GEOMETRY,
+    Quantity(
+        "radius_nm", ("grain",), "nm", "distance of the centre of mass from the centre of the particle in the plane",
+        _MEAN, GEOMETRY,
     ),
-    "principal_axis_lengths_nm": Column(
-        ("grain", "principal_axis"), "nm",
-        "axes (twice the half-axes), longer first, of the ellipse with the same second moments", _MOMENTS, _GEOMETRY,
+    Quantity(
+        "principal_axis_lengths_nm", ("grain", "principal_axis"), "nm",
+        "axes (twice the half-axes), longer first, of the ellipse with the same second moments", _MOMENTS, GEOMETRY,
     ),
-    "principal_direction": Column(
-        ("grain", "axis"), "1", "unit vector v1 along the longer axis, pointing outwards", _MOMENTS, f"{PAPER}, Eq. (4)"
+    Quantity(
+        "principal_direction", ("grain", "axis"), "1", "unit vector v1 along the longer axis, pointing outwards",
+        _MOMENTS, f"{PAPER}, Eq. (4)",
     ),
-    "elongation": Column(
-        ("grain",), "1", "elongation eta = 1 - sqrt(e2 / e1), 0 if not elongated, below 1", _MOMENTS,
+    Quantity(
+        "elongation", ("grain",), "1", "elongation eta = 1 - sqrt(e2 / e1), 0 if not elongated, below 1", _MOMENTS,
         f"{PAPER}, Fig. 10, whose own form is lost",
     ),
-    "elongation_excess": Column(
-        ("grain",), "1", "elongation as sqrt(e1 / e2) - 1, 0 if not elongated, unbounded", _MOMENTS,
-        f"{PAPER}, Fig. 10, whose own form is lost",
+    Quantity(
+        "elongation_excess", ("grain",), "1", "elongation as sqrt(e1 / e2) - 1, 0 if not elongated, unbounded",
+        _MOMENTS, f"{PAPER}, Fig. 10, whose own form is lost",
     ),
-    "angle_to_radius": Column(
-        ("grain",), "rad", "orientation alpha: angle between v1 and the vector from the centre, 0 to pi/2", _MOMENTS,
-        f"{PAPER}, Eq. (4)",
+    Quantity(
+        "angle_to_radius", ("grain",), "rad",
+        "orientation alpha: angle between v1 and the vector from the centre, 0 to pi/2", _MOMENTS, f"{PAPER}, Eq. (4)",
     ),
-    "pieces": Column(("grain",), "1", "connected pieces of the section", _EDGES, _GEOMETRY),
-    "is_cut": Column(("grain",), "1", "1 if the edge of the image cuts the section, else 0", _COUNT, _GEOMETRY),
-}  # fmt: skip
+    Quantity("pieces", ("grain",), "1", "connected pieces of the section", _EDGES, GEOMETRY, "int32"),
+    Quantity(
+        "is_cut", ("grain",), "1", "1 if the edge of the image cuts the section, else 0", _COUNT, GEOMETRY, "bool"
+    ),
+)  # fmt: skip
 
 
 def describe_section(

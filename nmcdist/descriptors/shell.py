@@ -8,7 +8,8 @@ import xarray as xr
 from scipy.spatial import ConvexHull, QhullError
 
 from nmcdist.arguments import finite_array, plain_array
-from nmcdist.descriptors.grains import PAPER, Column
+from nmcdist.descriptors.grains import PAPER
+from nmcdist.descriptors.quantity import Quantity, by_name
 from nmcdist.errors import InputError
 from nmcdist.geometry import sphere
 from nmcdist.geometry.eigen import eigen_symmetric
@@ -20,25 +21,27 @@ LEVEL = 3  # icosphere with the 642 directions of the paper
 _QUADRATURE = "exact quadrature of the radius function"
 _VERTICES = "surface points in 642 directions"
 
-VARIABLES = {
-    "d_max_nm": Column((), "nm", "largest diameter", f"largest distance between {_VERTICES}", f"{PAPER}, Eq. (17)"),
-    "compactness": Column(
-        (), "1", "compactness: volume over volume of the convex hull", f"polyhedra on {_VERTICES}, both of them",
-        f"{PAPER}, Eq. (18)",
+VARIABLES = by_name(
+    Quantity("d_max_nm", (), "nm", "largest diameter", f"largest distance between {_VERTICES}", f"{PAPER}, Eq. (17)"),
+    Quantity(
+        "compactness", (), "1", "compactness: volume over volume of the convex hull",
+        f"polyhedra on {_VERTICES}, both of them", f"{PAPER}, Eq. (18)",
     ),
-    "aspect_ratio": Column(
-        (), "1", "aspect ratio: shortest over longest principal extent",
+    Quantity(
+        "aspect_ratio", (), "1", "aspect ratio: shortest over longest principal extent",
         "extents of the ellipsoid with the same second moments, by exact quadrature of the radius function",
         f"{PAPER}, Eq. (19), whose form is lost: assumed",
     ),
-    "sphericity": Column(
-        (), "1", "sphericity pi^(1/3) (6 V)^(2/3) / A", "quadrature of the radius function", f"{PAPER}, Eq. (20)"
+    Quantity(
+        "sphericity", (), "1", "sphericity pi^(1/3) (6 V)^(2/3) / A", "quadrature of the radius function",
+        f"{PAPER}, Eq. (20)",
     ),
-    "volume_nm3": Column((), "nm^3", "volume", _QUADRATURE, PAPER),
-    "area_nm2": Column(
-        (), "nm^2", "surface area", "quadrature of the radius function, which converges exponentially", PAPER
+    Quantity("volume_nm3", (), "nm^3", "volume", _QUADRATURE, PAPER),
+    Quantity(
+        "area_nm2", (), "nm^2", "surface area", "quadrature of the radius function, which converges exponentially",
+        PAPER,
     ),
-}  # fmt: skip
+)  # fmt: skip
 
 _FROM_MESH = "closed mesh of triangles"
 

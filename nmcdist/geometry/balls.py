@@ -20,6 +20,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from nmcdist.geometry.neighbours import CUBE, kind_of
 from nmcdist.jit import kernel
 from nmcdist.threads import thread_map
 
@@ -32,10 +33,9 @@ CAP_RADIUS2 = 1024  # largest squared radius with lists, which bounds their memo
 OMITTED, ALONE = 0, 1  # marks of balls to leave out and of balls without a leader; else LED + direction
 LED = 2
 
-# Directions to the cube of neighbours, numbered 9 (z + 1) + 3 (y + 1) + (x + 1); number 13 is no direction.
-DIRECTIONS = np.array([(z, y, x) for z in (-1, 0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1)], dtype=np.int64)
-HERE = 13
-KINDS = np.abs(DIRECTIONS).sum(axis=1) - 1  # 0 across a face, 1 across an edge, 2 across a corner
+DIRECTIONS = np.array(CUBE, dtype=np.int64)
+HERE = 13  # the number of no direction
+KINDS = np.array([kind_of(step) for step in CUBE], dtype=np.int64)
 BITS = 5  # that a direction takes
 EMPTY = np.uint32(HERE)  # no ball, packed with a direction
 

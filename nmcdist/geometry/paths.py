@@ -7,15 +7,14 @@ import math
 
 import numpy as np
 
+from nmcdist.geometry.growing import grown
+from nmcdist.geometry.neighbours import NEIGHBOURS, kind_of, offsets_in
 from nmcdist.jit import kernel
 
 # Steps across a face, an edge and a corner. Their ratios are sqrt(2) and sqrt(3) to 6e-8, and integers make
 # the length of a path independent of the order of its steps.
 UNIT = 20586
 STEP_LENGTHS = (UNIT, 29113, 35656)
-
-# To the 26 neighbours, those forward along the first axis last.
-_NEIGHBOURS = [(z, y, x) for z in (-1, 0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1) if z or y or x]
 
 
 def mean_path_length(phase: np.ndarray, axis: int) -> float:
@@ -76,12 +75,8 @@ def joins_faces(phase: np.ndarray, axis: int, connectivity: int) -> bool:
     across = np.moveaxis(phase, axis, 0)
     cells = np.zeros([n + 2 for n in across.shape], dtype=np.uint8)
     cells[1:-1, 1:-1, 1:-1] = across
-    steps = [v for v in _NEIGHBOURS if connectivity == 26 or sum(map(abs, v)) == 1]
-    return _reaches(cells.reshape(-1), _offsets(steps, cells.shape), math.prod(cells.shape[1:]))
-
-
-def _offsets(steps: list[tuple[int, int, int]], shape: tuple[int, ...]) -> np.ndarray:
-    return np.array([(z * shape[1] + y) * shape[2] + x for z, y, x in steps], dtype=np.int64)
+    steps = [step for step in NEIGHBOURS if connectivity == 26 or kind_of(step) == 0]
+    return _reaches(cells.reshape(-1), offsets_in(steps, cells.shape), math.prod(cells.shape[1:]))
 
 
 def _sum_path_lengths(across: np.ndarray, kind: type) -> tuple[int, int]:
@@ -95,9 +90,9 @@ def _sum_path_lengths(across: np.ndarray, kind: type) -> tuple[int, int]:
     # Distances count from UNIT.
     last[last > 0] = UNIT
     seeds = np.flatnonzero(last) + (len(flat) - 2 * plane)
-    lengths: np.ndarray = np.array([STEP_LENGTHS[sum(map(abs, v)) - 1] for v in _NEIGHBOURS], dtype=kind)
+    lengths: np.ndarray = np.array([STEP_LENGTHS[kind_of(step)] for step in NEIGHBOURS], dtype=kind)
     index = np.int32 if len(flat) < 2**31 else np.int64
-    offsets = _offsets(_NEIGHBOURS, distance.shape)
+    offsets = offsets_in(NEIGHBOURS, distance.shape)
     if not _settle(flat, offsets, lengths, seeds.astype(index), kind(UNIT), kind(np.iinfo(kind).max)):
         return -1, 0
     reached = first[(first > 0) & (first < np.iinfo(kind).max)]
@@ -122,8 +117,8 @@ def _settle(distance, offsets, lengths, seeds, unit, farthest):
         if end + unit > farthest:
             return False
         room = len(offsets) * n_current
-        following = _grown(following, n_following + room)
-        later = _grown(later, n_later + room)
+        following = grown(following, n_following + room)
+        later = grown(later, n_later + room)
         for i in range(n_current):
             place = np.int64(current[i])
             here = distance[place]
@@ -145,16 +140,6 @@ def _settle(distance, offsets, lengths, seeds, unit, farthest):
         n_current, n_following, n_later = n_following, n_later, 0
         begin = middle
     return True
-
-
-@kernel
-def _grown(array, length):
-    if length <= len(array):
-        return array
-    longer = np.empty(max(length, 2 * len(array)), array.dtype)
-    for k in range(len(array)):  # copying a slice would take seconds to compile
-        longer[k] = array[k]
-    return longer
 
 
 @kernel
@@ -223,7 +208,7 @@ def _reaches(cells, offsets, plane):
             place = stack[n]
             if place >= goal:
                 return True
-            stack = _grown(stack, n + len(offsets))
+            stack = grown(stack, n + len(offsets))
             for k in range(len(offsets)):
                 to = place + offsets[k]
                 if cells[to]:

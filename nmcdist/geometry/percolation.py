@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nmcdist.geometry.union_find import join, root
 from nmcdist.jit import kernel
 
 
@@ -57,19 +58,10 @@ def _find_runs(row, run, first, last):
 
 
 @kernel
-def _root(parent, a):
-    while parent[a] != a:
-        parent[a] = parent[parent[a]]
-        a = parent[a]
-    return a
-
-
-@kernel
-def _join(parent, first, last, a, a_end, b, b_end):
+def _join_lines(parent, first, last, a, a_end, b, b_end):
     while a < a_end and b < b_end:
         if first[a] < last[b] and first[b] < last[a]:
-            root_a, root_b = _root(parent, a), _root(parent, b)
-            parent[max(root_a, root_b)] = min(root_a, root_b)
+            join(parent, a, b)
         if last[a] < last[b]:
             a += 1
         else:
@@ -87,15 +79,15 @@ def _carrying_runs(codes, starts):
         a, a_end = starts[line], starts[line + 1]
         _find_runs(codes[line // ny, line % ny], a, first, last)
         if line % ny:
-            _join(parent, first, last, a, a_end, starts[line - 1], a)
+            _join_lines(parent, first, last, a, a_end, starts[line - 1], a)
         if line >= ny:
-            _join(parent, first, last, a, a_end, starts[line - ny], starts[line - ny + 1])
+            _join_lines(parent, first, last, a, a_end, starts[line - ny], starts[line - ny + 1])
     touches = np.zeros(count, np.uint8)
     for a in range(starts[ny]):
-        touches[_root(parent, a)] |= 1
+        touches[root(parent, a)] |= 1
     for a in range(starts[(nz - 1) * ny], count):
-        touches[_root(parent, a)] |= 2
+        touches[root(parent, a)] |= 2
     carries = np.empty(count, np.bool_)
     for a in range(count):
-        carries[a] = touches[_root(parent, a)] == 3
+        carries[a] = touches[root(parent, a)] == 3
     return first, last, carries

@@ -23,6 +23,7 @@ import numpy as np
 from nmcdist.arguments import check_number, finite_array, plain_array
 from nmcdist.errors import InputError
 from nmcdist.geometry.frames import radial_frames, radial_matrices
+from nmcdist.geometry.growing import grown
 from nmcdist.jit import kernel
 from nmcdist.threads import thread_map
 from nmcdist.wording import shown
@@ -297,7 +298,7 @@ def _label_block(table, lattice, far, leaf, reach2, first, last, labels):
         if nearest2 > reach2 * (1 + _ROUNDING):
             _fill(labels, low, high, np.int32(-1))
             continue
-        lists = _grown(lists, start + 2 * length)
+        lists = grown(lists, start + 2 * length)
         begin = start + length
         kept = _cull(table, lattice[1:], far, lists, start, begin, centre, half, room, found)
         if kept == 1 and farthest2 <= reach2 * (1 - _ROUNDING):
@@ -356,16 +357,6 @@ def _push_halves(stack, waiting, low, high, leaf, begin, kept):
             stack[waiting, 6], stack[waiting, 7] = begin, kept
             waiting += 1
     return waiting
-
-
-@_jit
-def _grown(array, length):
-    if length <= len(array):
-        return array
-    longer = np.empty(max(length, 2 * len(array)), array.dtype)
-    for k in range(len(array)):  # copying a slice would take seconds to compile
-        longer[k] = array[k]
-    return longer
 
 
 @_jit
@@ -493,14 +484,14 @@ def _label_cell(table, points, far, order, first, last, labels):
         waiting -= 4
         a, b, start, length = stack[waiting], stack[waiting + 1], stack[waiting + 2], stack[waiting + 3]
         _bound(points, order, a, b, centre, half)
-        lists = _grown(lists, start + 2 * length)
+        lists = grown(lists, start + 2 * length)
         begin = start + length
         kept = _cull(table, axes, far, lists, start, begin, centre, half, half, found)
         middle = a
         if kept > 1 and b - a > CELL_POINTS:
             middle = _halve(points, order, a, b)
         if a < middle < b:
-            stack = _grown(stack, waiting + 8)
+            stack = grown(stack, waiting + 8)
             stack[waiting : waiting + 4] = a, middle, begin, kept
             stack[waiting + 4 : waiting + 8] = middle, b, begin, kept
             waiting += 8

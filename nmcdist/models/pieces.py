@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nmcdist.errors import InputError
+from nmcdist.geometry.union_find import join, root
 from nmcdist.jit import kernel
 
 
@@ -48,7 +49,7 @@ def merge_pieces(labels: np.ndarray) -> PieceCounts:
     if labels.size and labels.min() < 0:
         raise InputError(f"labels: found {labels.min()}, expected labels of at least 0")
     first, runs = _find_runs(labels)
-    roots = _join(labels.shape, first, runs)
+    roots = _join_runs(labels.shape, first, runs)
     sizes, main = _measure(runs, roots, labels.max(initial=0) + 1)
     owner = np.where(main[runs[:, 2]] == np.arange(len(runs)), runs[:, 2], -1)
     faces = _shared_faces(labels.shape, first, runs, roots, owner)
@@ -95,15 +96,7 @@ def _find_runs(labels):
 
 
 @kernel
-def _root(parents, run):
-    while parents[run] != run:
-        parents[run] = parents[parents[run]]
-        run = parents[run]
-    return run
-
-
-@kernel
-def _join(shape, first, runs):
+def _join_runs(shape, first, runs):
     """Return for each run the first run of its piece."""
     nz, ny, _ = shape
     parents = np.arange(len(runs))
@@ -118,14 +111,13 @@ def _join(shape, first, runs):
                 while a < first[row + 1] and b < first[other + 1]:
                     overlap = min(runs[a, 1], runs[b, 1]) - max(runs[a, 0], runs[b, 0])
                     if overlap > 0 and runs[a, 2] == runs[b, 2]:
-                        one, two = _root(parents, a), _root(parents, b)
-                        parents[max(one, two)] = min(one, two)
+                        join(parents, a, b)
                     if runs[a, 1] < runs[b, 1]:
                         a += 1
                     else:
                         b += 1
     for run in range(len(runs)):
-        parents[run] = _root(parents, run)
+        parents[run] = root(parents, run)
     return parents
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from nmcdist import describe_cba, descriptors
-from nmcdist.descriptors.cba import VARIABLES
+from nmcdist.descriptors.cba_quantities import quantities
 
 VOXEL_NM, MAX_LAG_NM, MAX_RADIUS_NM = 40.0, 320.0, 160.0
 AXES = {"z": 0, "y": 1, "x": 2}
@@ -78,7 +78,7 @@ OF_CONDUCTION_AND_AXIS = {
 
 def test_every_variable_is_compared():
     compared = [*OF_PHASE, *OF_PHASE_AND_AXIS, *OF_CONDUCTION, *OF_CONDUCTION_AND_AXIS]
-    assert sorted(compared) == sorted(VARIABLES)
+    assert sorted(compared) == sorted(quantities())
 
 
 @pytest.mark.parametrize("name", OF_PHASE)

@@ -7,6 +7,7 @@ import numpy as np
 
 from nmcdist.calibration.ebsd.scan import Phase, Scan, symmetry_rotations
 from nmcdist.errors import InputError
+from nmcdist.geometry.union_find import join, root
 from nmcdist.jit import kernel
 
 
@@ -120,14 +121,6 @@ def _sin2_all(p: np.ndarray, q: np.ndarray, rotations: np.ndarray) -> np.ndarray
 
 
 @kernel
-def _root(parent: np.ndarray, i: int) -> int:
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
-
-
-@kernel
 def _label(
     quaternions: np.ndarray,
     phase: np.ndarray,
@@ -153,8 +146,7 @@ def _label(
                     continue
                 group = rotations[first[p - 1] : first[p]]
                 if _sin2(quaternions[y, x], quaternions[v, u], group) <= limit:
-                    a, b = _root(parent, y * columns + x), _root(parent, v * columns + u)
-                    parent[max(a, b)] = min(a, b)
+                    join(parent, y * columns + x, v * columns + u)
     labels = np.zeros((rows, columns), dtype=np.int32)
     count = 0
     for y in range(rows):
@@ -162,10 +154,10 @@ def _label(
             if phase[y, x] == 0:
                 continue
             i = y * columns + x
-            root = _root(parent, i)
-            if root == i:
+            first_point = root(parent, i)
+            if first_point == i:
                 count += 1
                 labels[y, x] = count
             else:
-                labels[y, x] = labels[root // columns, root % columns]
+                labels[y, x] = labels[first_point // columns, first_point % columns]
     return labels

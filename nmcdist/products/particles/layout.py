@@ -18,16 +18,22 @@ from nmcdist.datasets.layout import (
     batch_variable,
     volume_variable,
 )
-from nmcdist.datasets.particles import ORIENTATION, RECORD_ITEMS, RECORD_ROWS, how_to_read, row_storage
+from nmcdist.datasets.particles import (
+    GRAIN,
+    ORIENTATION,
+    RECORD_ITEMS,
+    RECORD_ROWS,
+    how_to_read,
+    row_storage,
+    shape_of,
+)
 from nmcdist.datasets.statistics import STATISTICS
 from nmcdist.descriptors.grains import COLUMNS, PACKING
+from nmcdist.descriptors.quantity import Quantity, by_name
 from nmcdist.descriptors.shell import VARIABLES as SHELL
 from nmcdist.products.attributes import store_attrs
 from nmcdist.products.particles.recipe import ParticleRecipe, label_name
 from nmcdist.products.particles.sizes import CHUNK_ROWS, Sizes
-
-_COLUMN_TYPES = {"neighbours": "int32", "pieces": "int32", "is_surface": "bool"}
-_COLUMN_SIZES = {"axis": 3, "principal_axis": 3}
 
 
 def label_shape(sizes: Sizes, voxel_size_nm: float) -> Shape:
@@ -46,58 +52,51 @@ def particle_layout(recipe: ParticleRecipe, bundle: Bundle, sizes: Sizes) -> Lay
 
 
 def _items(recipe: ParticleRecipe) -> list[Variable]:
-    described: dict[str, tuple[tuple[str, ...], tuple[int, ...], str, dict[str, Any]]] = {
-        name: (dims, shape, dtype, {"units": unit, "long_name": text})
-        for name, (dims, shape, dtype, unit, text) in RECORD_ITEMS.items()
-    }
-    described |= {f"shell_{name}": ((), (), "float64", column.attrs) for name, column in SHELL.items()}
+    described = RECORD_ITEMS | {f"shell_{name}": quantity for name, quantity in SHELL.items()}
     if recipe.descriptors is not None:
-        described |= {name: ((), (), "float64", column.attrs) for name, column in PACKING.items()}
-        described |= {
-            name: ((), (), "int64", {"units": "1", "long_name": text}) for name, text in PIECES.items()
-        }  # fmt: skip
+        described |= PACKING | PIECES
     batch = recipe.particles.batch
     return [
-        batch_variable(name, recipe.samples, batch, (SAMPLE, *dims), shape, dtype, {**attrs, ITEMS_PER_FILE: batch})
-        for name, (dims, shape, dtype, attrs) in described.items()
-    ]
+        batch_variable(
+            name, recipe.samples, batch, (SAMPLE, *about.dims), shape_of(about), about.dtype,
+            {**about.attrs, ITEMS_PER_FILE: batch},
+        )
+        for name, about in described.items()
+    ]  # fmt: skip
 
 
-PIECES = {
-    "grains_with_pieces": "grains of more than one piece before the smaller ones were given to neighbours",
-    "pieces_merged": "pieces given to neighbours",
-    "voxels_merged": "voxels of these pieces",
-}
+PIECES = by_name(
+    Quantity(
+        "grains_with_pieces", (), "1", "grains of more than one piece before the smaller ones were given to neighbours",
+        dtype="int64",
+    ),
+    Quantity("pieces_merged", (), "1", "pieces given to neighbours", dtype="int64"),
+    Quantity("voxels_merged", (), "1", "voxels of these pieces", dtype="int64"),
+)  # fmt: skip
 
 
 def _rows(recipe: ParticleRecipe, sizes: Sizes) -> list[Variable]:
-    described: dict[str, tuple[tuple[str, ...], tuple[int, ...], str, dict[str, Any]]] = {
-        name: (dims, shape, dtype, {"units": unit, "long_name": text})
-        for name, (dims, shape, dtype, unit, text) in (
-            RECORD_ROWS | (ORIENTATION if recipe.orientations is not None else {})
-        ).items()
-    }
+    records = RECORD_ROWS | (ORIENTATION if recipe.orientations is not None else {})
+    rows = [_row_variable(recipe, sizes.capacity, about, about.dtype, about.attrs) for about in records.values()]
     if recipe.descriptors is not None:
-        for name, column in COLUMNS.items():
-            dims = column.dims[1:]
-            shape = tuple(_COLUMN_SIZES[d] for d in dims)
+        for about in COLUMNS.values():
             attrs = {
-                **column.attrs,
+                **about.attrs,
                 "voxel_size_nm": recipe.descriptors.voxel_size_nm,
                 "comment": "missing where there is no grain, or it is not kept or holds no voxel",
             }
-            described[name] = dims, shape, _COLUMN_TYPES.get(name, "float32"), attrs
-    return [_row_variable(recipe, sizes.capacity, name, *described_as) for name, described_as in described.items()]
+            dtype = "float32" if about.dtype == "float64" else about.dtype
+            rows.append(_row_variable(recipe, sizes.capacity, about, dtype, attrs))
+    return rows
 
 
 def _row_variable(
-    recipe: ParticleRecipe, capacity: int, name: str, dims: tuple[str, ...], shape: tuple[int, ...], dtype: str,
-    attrs: dict[str, Any],
+    recipe: ParticleRecipe, capacity: int, about: Quantity, dtype: str, attrs: dict[str, Any]
 ) -> Variable:  # fmt: skip
-    fill, decoding = row_storage(name, dtype)
+    fill, decoding = row_storage(about.name, dtype)
     attrs = {**attrs, **decoding, ITEMS_PER_FILE: recipe.particles.batch}
-    length = recipe.batches * capacity
-    return batch_variable(name, length, capacity, (ROW, *dims), shape, dtype, attrs, CHUNK_ROWS, fill)
+    length, dims = recipe.batches * capacity, (ROW, *(dim for dim in about.dims if dim != GRAIN))
+    return batch_variable(about.name, length, capacity, dims, shape_of(about), dtype, attrs, CHUNK_ROWS, fill)
 
 
 def _statistics(recipe: ParticleRecipe) -> Variable:

@@ -10,7 +10,7 @@ import pyvista
 import trimesh
 from scipy.spatial import cKDTree
 
-from nmcdist.datasets.export import export_labels
+from nmcdist.datasets import export_labels
 from nmcdist.errors import MissingPackageError
 from nmcdist.geometry.surfaces import label_surface
 from tests.geometry.test_surfaces import BOXES, GRAINS

@@ -1,35 +1,24 @@
-"""Files of one label volume that other programs read: TIFF, VTK image, npy and OME-Zarr.
-
-Every writer takes labels in the order z, y, x, the size of a voxel and the centre (z, y, x) of the first one in nm,
-and writes to the path it is given; that nothing half-written is seen is the business of its caller.
-"""
+"""Files of one label volume that other programs read: TIFF, VTK image, npy and OME-Zarr."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nmcdist.jit import kernel
-
-Point = tuple[float, float, float]
+from nmcdist.datasets.export.content import About, Voxels
 
 # The pyramid ends where a level fits into one small view.
 _COARSEST = 64
 _CHUNK = 64
 
 
-def plain(title: str) -> str:
-    """Return a title as the one line of ASCII that a file header can hold."""
-    return title.encode("ascii", "replace").decode("ascii").replace("\n", " ")[:255]
-
-
-def write_npy(path: Path, labels: np.ndarray, voxel_size_nm: float, origin_nm: Point, title: str) -> None:
+def write_npy(path: Path, voxels: Voxels, about: About) -> None:
     """Write the bare array."""
     with path.open("wb") as stream:
-        np.save(stream, labels)
+        np.save(stream, voxels.labels)
 
 
-def write_tiff(path: Path, labels: np.ndarray, voxel_size_nm: float, origin_nm: Point, title: str) -> None:
+def write_tiff(path: Path, voxels: Voxels, about: About) -> None:
     """Write a stack of pages along z with the size of a voxel.
 
     ImageJ's own dialect where its 16-bit integers hold the labels; it has no longer ones, so that more labels
@@ -37,6 +26,7 @@ def write_tiff(path: Path, labels: np.ndarray, voxel_size_nm: float, origin_nm: 
     """
     import tifffile
 
+    labels, voxel_size_nm, origin_nm = voxels
     if labels.dtype.itemsize > 2 and labels.max(initial=0) < 2**16:
         labels = labels.astype(np.uint16)
     um = voxel_size_nm / 1000
@@ -45,21 +35,24 @@ def write_tiff(path: Path, labels: np.ndarray, voxel_size_nm: float, origin_nm: 
         if labels.dtype.itemsize <= 2:
             z, y, x = origin_nm
             metadata = {"axes": "ZYX", "spacing": um, "unit": "um", "first_voxel_centre_zyx_nm": f"{z} {y} {x}"}
+            if about.names:
+                metadata["Info"] = about.line
             tifffile.imwrite(stream, labels, imagej=True, resolution=(1 / um, 1 / um), metadata=metadata)
         else:
-            metadata = {"axes": "ZYX", "Name": title}
+            metadata = {"axes": "ZYX", "Name": about.line}
             metadata |= {f"PhysicalSize{axis}": voxel_size_nm for axis in "XYZ"}
             metadata |= {f"PhysicalSize{axis}Unit": "nm" for axis in "XYZ"}
             tifffile.imwrite(stream, labels, ome=True, metadata=metadata)
 
 
-def write_vtk_image(path: Path, labels: np.ndarray, voxel_size_nm: float, origin_nm: Point, title: str) -> None:
+def write_vtk_image(path: Path, voxels: Voxels, about: About) -> None:
     """Write a legacy VTK image, labels being data of the points at the voxel centres."""
+    labels, voxel_size_nm, origin_nm = voxels
     nz, ny, nx = labels.shape
     z, y, x = origin_nm
     kind, stored = ("unsigned_char", "u1") if labels.dtype == np.uint8 else ("int", ">i4")
     header = (
-        f"# vtk DataFile Version 3.0\n{plain(title)}\nBINARY\nDATASET STRUCTURED_POINTS\n"
+        f"# vtk DataFile Version 3.0\n{about.line}\nBINARY\nDATASET STRUCTURED_POINTS\n"
         f"DIMENSIONS {nx} {ny} {nz}\nORIGIN {x} {y} {z}\n"
         f"SPACING {voxel_size_nm} {voxel_size_nm} {voxel_size_nm}\n"
         f"POINT_DATA {labels.size}\nSCALARS label {kind} 1\nLOOKUP_TABLE default\n"
@@ -70,13 +63,16 @@ def write_vtk_image(path: Path, labels: np.ndarray, voxel_size_nm: float, origin
             stream.write(np.ascontiguousarray(page, dtype=stored).data)
 
 
-def write_ome_zarr(path: Path, labels: np.ndarray, voxel_size_nm: float, origin_nm: Point, title: str) -> None:
+def write_ome_zarr(path: Path, voxels: Voxels, about: About) -> None:
     """Write an OME-Zarr 0.5 image, on Zarr format 3, with a pyramid of the most frequent labels.
 
     The path is a folder. Each level halves the shape; its voxels carry the label that most of their eight have.
     """
     import zarr
 
+    from nmcdist.geometry.halving import halved
+
+    labels, voxel_size_nm, origin_nm = voxels
     group = zarr.create_group(path, zarr_format=3)
     datasets: list[Any] = []
     step, centre = voxel_size_nm, np.asarray(origin_nm, dtype=float)
@@ -100,51 +96,11 @@ def write_ome_zarr(path: Path, labels: np.ndarray, voxel_size_nm: float, origin_
         labels = halved(labels)
         centre, step = centre + step / 2, 2 * step
     image: dict[str, Any] = {
-        "name": title,
+        "name": about.title,
         "axes": [{"name": axis, "type": "space", "unit": "nanometer"} for axis in "zyx"],
         "datasets": datasets,
         "type": "mode",
     }
+    if about.names:
+        group.attrs["label_names"] = {str(label): name for label, name in about.names.items()}
     group.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
-
-
-def halved(labels: np.ndarray) -> np.ndarray:
-    """Return labels at twice the voxel size: the most frequent of each eight, the greatest where several are.
-
-    A last voxel without a partner stands alone.
-
-    Parameters
-    ----------
-    labels : ndarray of integers, shape (nz, ny, nx)
-
-    Returns
-    -------
-    ndarray, same dtype, shape half of that, rounded up
-    """
-    shape = tuple(-(-n // 2) for n in labels.shape)
-    coarse = np.empty(shape, dtype=labels.dtype)
-    _take_modes(np.ascontiguousarray(labels), coarse)
-    return coarse
-
-
-@kernel
-def _take_modes(labels, coarse):
-    nz, ny, nx = labels.shape
-    eight = np.empty(8, dtype=labels.dtype)
-    for z in range(coarse.shape[0]):
-        for y in range(coarse.shape[1]):
-            for x in range(coarse.shape[2]):
-                size = 0
-                for k in range(8):
-                    w, v, u = 2 * z + (k >> 2), 2 * y + (k >> 1 & 1), 2 * x + (k & 1)
-                    if w < nz and v < ny and u < nx:
-                        eight[size] = labels[w, v, u]
-                        size += 1
-                best, most = eight[0], 0
-                for k in range(size):
-                    count = 0
-                    for j in range(size):
-                        count += eight[j] == eight[k]
-                    if count > most or (count == most and eight[k] > best):
-                        best, most = eight[k], count
-                coarse[z, y, x] = best

@@ -1,0 +1,123 @@
+"""What a format can hold of an item: its labels, surfaces and meshes of them, the shell and the table of a particle.
+
+Nothing heavy is imported here, so that the command line can list the formats at once.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from nmcdist.geometry.elements import VolumeMesh
+    from nmcdist.geometry.surfaces import LabelSurface
+
+Point = tuple[float, float, float]
+
+
+class Voxels(NamedTuple):
+    """A label volume in the order z, y, x, the edge of a voxel and the centre (z, y, x) of the first one, in nm."""
+
+    labels: np.ndarray
+    voxel_size_nm: float
+    origin_nm: Point
+
+
+class Surface(NamedTuple):
+    """One closed surface.
+
+    Attributes
+    ----------
+    points : ndarray of float, shape (n, 3)
+        In nm, in the order z, y, x.
+    triangles : ndarray of int, shape (m, 3)
+        Outward in these columns.
+    """
+
+    points: np.ndarray
+    triangles: np.ndarray
+
+
+@dataclass(frozen=True)
+class About:
+    """What a file says about what it holds.
+
+    Attributes
+    ----------
+    title : str
+    names : Mapping of int to str
+        Of labels, where they are phases; grains are known by their numbers.
+    """
+
+    title: str
+    names: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def line(self) -> str:
+        """The title, with the names of the labels, as the one line of ASCII that the header of a file can hold."""
+        legend = ", ".join(f"{label} {name}" for label, name in self.names.items())
+        line = f"{self.title}; {legend}" if legend else self.title
+        return line.encode("ascii", "replace").decode("ascii").replace("\n", " ")[:255]
+
+    @property
+    def noun(self) -> str:
+        """What a label is of."""
+        return "phase" if self.names else "grain"
+
+    def set_name(self, label: int) -> str:
+        """Return the name that the elements of a label have in a volume mesh."""
+        return f"PHASE_{self.names[label].upper()}" if label in self.names else f"GRAIN_{label:05d}"
+
+    def file_name(self, label: int) -> str:
+        """Return the name, without suffix, of the file of one label."""
+        return self.names.get(label, f"grain-{label:05d}")
+
+
+@dataclass(frozen=True)
+class Content:
+    """One thing that a format can hold of an item.
+
+    Attributes
+    ----------
+    name : str
+        In a few words.
+    options : tuple of str
+        Those that change it.
+    of_voxels : callable, optional
+        Makes it of :class:`Voxels` and the options. Without it, the kind of the item knows how to.
+    """
+
+    name: str
+    options: tuple[str, ...] = ()
+    of_voxels: Callable[..., Any] | None = None
+
+
+def _labels(voxels: Voxels) -> Voxels:
+    return voxels
+
+
+def _closed_surface(voxels: Voxels, **options: Any) -> Surface:
+    from nmcdist.geometry.surfaces import closed_surface
+
+    return Surface(*closed_surface(*voxels, **options))
+
+
+def _interfaces(voxels: Voxels, **options: Any) -> "LabelSurface":
+    from nmcdist.geometry.surfaces import label_surface
+
+    return label_surface(*voxels, **options)
+
+
+def _volume_mesh(voxels: Voxels, **options: Any) -> "VolumeMesh":
+    from nmcdist.geometry.elements import volume_mesh
+
+    return volume_mesh(*voxels, **options)
+
+
+LABELS = Content("labels", (), _labels)
+CLOSED_SURFACE = Content("closed surface", ("label", "smoothing"), _closed_surface)
+INTERFACES = Content("interfaces", ("smoothing",), _interfaces)
+VOLUME_MESH = Content("volume mesh", ("elements", "smoothing"), _volume_mesh)
+SHELL = Content("shell of a particle")
+GRAIN_TABLE = Content("table of a particle's grains")

@@ -1,0 +1,164 @@
+"""The export formats, one row each: names of files, options, help and documentation follow from the rows."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from nmcdist.datasets.export import meshes, surfaces, tables, voxels
+from nmcdist.datasets.export.content import (
+    CLOSED_SURFACE,
+    GRAIN_TABLE,
+    INTERFACES,
+    LABELS,
+    SHELL,
+    VOLUME_MESH,
+    About,
+    Content,
+)
+from nmcdist.errors import InputError
+from nmcdist.extras import need
+from nmcdist.faults import proposal
+from nmcdist.wording import shown
+
+
+@dataclass(frozen=True)
+class Format:
+    """One export format.
+
+    Attributes
+    ----------
+    name : str
+        As `nmcdist export --format` takes it.
+    suffix : str
+        How the name of its files ends.
+    about : str
+        What it is, in a few words.
+    content : Content
+        What it holds of an item.
+    write : callable
+        Takes the path of a new, empty file (or folder), the content and an :class:`About`.
+    owns : callable, optional
+        For a format that writes a folder: whether the names in a folder are those of such an export.
+    extra : str
+        Extra whose packages the writer needs, if any.
+    """
+
+    name: str
+    suffix: str
+    about: str
+    content: Content
+    write: Callable[[Path, Any, About], None]
+    owns: Callable[[Collection[str]], bool] | None = None
+    extra: str = ""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Names of the options that it takes."""
+        return (*self.content.options, "voxel_size_nm") if self.content.of_voxels else self.content.options
+
+
+ROWS = (
+    Format("tiff", ".tif", "pages along z with the voxel size, for ImageJ", LABELS, voxels.write_tiff),
+    Format("vtk", ".vtk", "legacy VTK image, labels at the voxel centres", LABELS, voxels.write_vtk_image),
+    Format("npy", ".npy", "bare NumPy array in the order z, y, x", LABELS, voxels.write_npy),
+    Format("ome-zarr", ".ome.zarr", "OME-Zarr 0.5 folder with a pyramid of the most frequent labels", LABELS,
+           voxels.write_ome_zarr, owns=lambda names: "zarr.json" in names),
+    Format("stl", ".stl", "binary STL of all labels together or of one", CLOSED_SURFACE, surfaces.write_stl),
+    Format("ply", ".ply", "binary PLY of all labels together or of one", CLOSED_SURFACE, surfaces.write_ply),
+    Format("stl-grains", "-grains", "folder with one closed binary STL per label", INTERFACES,
+           surfaces.write_stl_folder, owns=lambda names: all(name.endswith(".stl") for name in names)),
+    Format("ply-grains", "-grains.ply", "one conforming binary PLY with the labels on both sides", INTERFACES,
+           surfaces.write_ply_interfaces),
+    Format("vtp", ".vtp", "one conforming mesh of VTK polygons with the labels on both sides", INTERFACES,
+           surfaces.write_vtp),
+    Format("msh", ".msh", "binary Gmsh 4.1 with one physical group per label", VOLUME_MESH, meshes.write_msh),
+    Format("inp", ".inp", "Abaqus input with one element set per label", VOLUME_MESH, meshes.write_inp),
+    Format("vtu", ".vtu", "VTK unstructured grid with the labels as cell data", VOLUME_MESH, meshes.write_vtu,
+           extra="export"),
+    Format("shell-stl", "-shell.stl", "binary STL of the smooth body that the facets follow", SHELL,
+           surfaces.write_stl),
+    Format("shell-ply", "-shell.ply", "binary PLY of the smooth body that the facets follow", SHELL,
+           surfaces.write_ply),
+    Format("csv", "-grains.csv", "one line per grain", GRAIN_TABLE, tables.write_csv),
+)  # fmt: skip
+FORMATS = {row.name: row for row in ROWS}
+
+
+def format_named(name: str, others: Collection[Content] = ()) -> Format:
+    """Return the format of a name, among those made of voxels and those that hold one of some other contents.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    known = {row.name: row for row in FORMATS.values() if row.content.of_voxels or row.content in others}
+    if name not in known:
+        raise InputError(f"format: found {shown(name)}{proposal(str(name), known)}")
+    return known[name]
+
+
+def checked_options(chosen: Format, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that are given (not None), each of them one that the format takes and in range.
+
+    Raises
+    ------
+    InputError
+        With the first that is not.
+    MissingPackageError
+        If the format needs a package that is not installed.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    for name, value in given.items():
+        if name not in chosen.options:
+            takers = ", ".join(takers_of(name))
+            raise InputError(f"{name}: found {shown(value)} with format {chosen.name}, expected with one of {takers}")
+    if "elements" in chosen.options:
+        _check_elements(given)
+    if given.get("smoothing", 0) < 0:
+        raise InputError(f"smoothing: found {given['smoothing']}, expected 0 or more sweeps")
+    if given.get("label", 1) < 1:
+        raise InputError(f"label: found {given['label']}, expected the label of a grain or a phase, from 1")
+    if chosen.extra:
+        need(chosen.extra, f"format {chosen.name}")
+    return given
+
+
+def _check_elements(given: Mapping[str, Any]) -> None:
+    from nmcdist.geometry.elements import ELEMENTS
+
+    elements = given.get("elements", ELEMENTS[0])
+    if elements not in ELEMENTS:
+        raise InputError(f"elements: found {shown(elements)}{proposal(str(elements), ELEMENTS)}")
+    if "smoothing" in given and elements == "hexahedra":
+        raise InputError("smoothing: found with hexahedra, expected with tetrahedra or a surface")
+
+
+def takers_of(option: str) -> list[str]:
+    """Return the names of the formats that take an option."""
+    return [row.name for row in FORMATS.values() if option in row.options]
+
+
+def help_line() -> str:
+    """Return all formats by what they hold, as the command line says it."""
+    return " ".join(f"{content.name.capitalize()}: {', '.join(r.name for r in rows)}." for content, rows in _groups())
+
+
+def markdown_table() -> str:
+    """Return the formats as a table for the documentation."""
+    rows = [("`--format`", "name ends in", "holds", "is", "options"), ("---",) * 5]
+    for content, formats in _groups():
+        for row in formats:
+            options = ", ".join(f"`--{name.replace('_', '-')}`" for name in row.options)
+            rows.append((f"`{row.name}`", f"`{row.suffix}`", content.name, row.about, options))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows) + "\n"
+
+
+def _groups() -> Iterator[tuple[Content, list[Format]]]:
+    """Yield each content with its formats, both in the order of their first rows."""
+    order = list(dict.fromkeys(row.content for row in FORMATS.values()))
+    rows = sorted(FORMATS.values(), key=lambda row: order.index(row.content))
+    for content, formats in groupby(rows, key=lambda row: row.content):
+        yield content, list(formats)

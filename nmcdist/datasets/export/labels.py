@@ -1,0 +1,89 @@
+"""Export of a label volume from memory."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmcdist.arguments import check_length, finite_array
+from nmcdist.datasets.export.content import About, Point, Voxels
+from nmcdist.datasets.export.formats import checked_options, format_named
+from nmcdist.datasets.export.place import write_export
+from nmcdist.errors import InputError
+from nmcdist.inputs import local_path
+
+
+def export_labels(
+    labels: np.ndarray | Callable[[], np.ndarray],
+    voxel_size_nm: float,
+    origin_nm: Point,
+    file_format: str,
+    target: Path,
+    *,
+    title: str = "particle",
+    names: Mapping[int, str] | None = None,
+    label: int | None = None,
+    smoothing: int | None = None,
+    elements: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a label volume to a file (or a folder of files), whole or not at all.
+
+    Parameters
+    ----------
+    labels : ndarray of int32 or uint8, shape (nz, ny, nx), or a function that returns it
+        0 is the outside, or a phase that surfaces and meshes leave out. A function is called only after `target`
+        has proved to be a place to write to.
+    voxel_size_nm : float
+    origin_nm : (float, float, float)
+        Centre (z, y, x) of the first voxel.
+    file_format : str
+        A format of :data:`nmcdist.datasets.export.formats.FORMATS` that is made of voxels.
+    target : Path
+    title : str
+        What the file says it is.
+    names : Mapping of int to str, optional
+        Names of labels that are phases; by default labels are grains.
+    label : int, optional
+        For one closed surface: of which label; by default of all together.
+    smoothing : int, optional
+        For surfaces and tetrahedra: sweeps; 0 leaves the steps of the voxels.
+    elements : {"hexahedra", "tetrahedra"}, optional
+        For volume meshes; by default one hexahedron per voxel.
+    overwrite : bool
+        Whether what is there may be replaced. A folder is, only where it holds nothing but such an export.
+
+    Returns
+    -------
+    Path
+        `target`.
+
+    Raises
+    ------
+    InputError
+        If the format is unknown, an option does not go with it, the labels are no label volume, or `target`
+        exists already.
+    StoreError
+        If `target` cannot be written.
+    """
+    target = local_path(target)
+    chosen = format_named(file_format)
+    options = checked_options(chosen, {"label": label, "smoothing": smoothing, "elements": elements})
+    voxel_size_nm = check_length("voxel_size_nm", voxel_size_nm)
+    finite_array("origin_nm", origin_nm, (3,))
+
+    def content() -> Any:
+        array = labels() if callable(labels) else labels
+        _check_array(array)
+        assert chosen.content.of_voxels is not None
+        return chosen.content.of_voxels(Voxels(array, voxel_size_nm, origin_nm), **options)
+
+    return write_export(chosen, target, content, About(title, names or {}), overwrite=overwrite)
+
+
+def _check_array(labels: np.ndarray) -> None:
+    if labels.ndim != 3 or labels.dtype not in (np.int32, np.uint8) or labels.size == 0:
+        raise InputError(f"labels: found shape {labels.shape} of {labels.dtype}, expected three axes of int32 or uint8")
+    if labels.min() < 0:
+        raise InputError(f"labels: found {labels.min()}, expected 0 or more")

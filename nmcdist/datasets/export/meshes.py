@@ -1,0 +1,169 @@
+"""Files of volume meshes that other programs read: Gmsh, Abaqus and VTK.
+
+Meshes come with points in the order z, y, x, oriented in these columns as they stand; files hold x, y, z in nm.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TextIO
+
+import numpy as np
+
+from nmcdist.datasets.export.content import About
+
+if TYPE_CHECKING:
+    from nmcdist.geometry.elements import VolumeMesh
+
+# The orders of nodes that mirror an element, which is what exchanging z and x does to its points.
+_MIRRORED = {3: [0, 2, 1], 4: [0, 2, 1, 3], 8: [0, 3, 2, 1, 4, 7, 6, 5]}
+_MIRRORED_FACE = {3: [0, 2, 1], 4: [0, 3, 2, 1]}
+# Gmsh's numbers for elements of so many nodes, and Abaqus' names and faces.
+_GMSH_VOLUME = {4: 4, 8: 5}
+_GMSH_FACE = {3: 2, 4: 3}
+_ABAQUS = {4: "C3D4", 8: "C3D8"}
+_ABAQUS_FACES: dict[int, list[list[int]]] = {
+    4: [[0, 1, 2], [0, 3, 1], [1, 3, 2], [2, 3, 0]],
+    8: [[0, 1, 2, 3], [4, 7, 6, 5], [0, 4, 5, 1], [1, 5, 6, 2], [2, 6, 7, 3], [3, 7, 4, 0]],
+}
+_ROWS = 1 << 16
+
+
+def write_vtu(path: Path, mesh: "VolumeMesh", about: About) -> None:
+    """Write a volume mesh as VTK unstructured grid with the cell array `grain` (or `phase`), by meshio."""
+    import meshio
+
+    kind = {4: "tetra", 8: "hexahedron"}[mesh.cells.shape[1]]
+    cells = mesh.cells[:, _MIRRORED[mesh.cells.shape[1]]]
+    made = meshio.Mesh(mesh.points[:, ::-1], [(kind, cells)], cell_data={about.noun: [mesh.grains]})
+    made.write(path, file_format="vtu")
+
+
+def write_msh(path: Path, mesh: "VolumeMesh", about: About) -> None:
+    """Write a volume mesh as binary Gmsh 4.1.
+
+    Volume 42, in the physical group GRAIN_00042 (PHASE_GRAPHITE, where labels have names), holds the elements of
+    label 42; the physical surfaces OUTER and INTERFACES hold the faces towards the outside and between labels.
+    (meshio's writer loses the groups of grains none of whose nodes is theirs alone.)
+    """
+    labels, starts = np.unique(mesh.grains, return_index=True)
+    blocks = list(zip(labels.tolist(), np.split(mesh.cells, starts[1:]), strict=True))
+    surfaces = [(1, "OUTER", mesh.outer), (2, "INTERFACES", mesh.interfaces)]
+    surfaces = [surface for surface in surfaces if len(surface[2])]
+    with path.open("wb") as stream:
+        stream.write(b"$MeshFormat\n4.1 1 8\n" + np.int32(1).tobytes() + b"\n$EndMeshFormat\n")
+        names = [f'2 {tag} "{name}"' for tag, name, _ in surfaces]
+        names += [f'3 {label} "{about.set_name(label)}"' for label in labels.tolist()]
+        stream.write("\n".join(["$PhysicalNames", str(len(names)), *names, "$EndPhysicalNames\n"]).encode())
+        stream.write(b"$Entities\n")
+        _write(stream, np.uint64, 0, 0, len(surfaces), len(blocks))
+        for tag, _, faces in surfaces:
+            _write_entity(stream, tag, mesh.points[np.unique(faces)])
+        for label, cells in blocks:
+            _write_entity(stream, label, mesh.points[np.unique(cells)])
+        stream.write(b"\n$EndEntities\n$Nodes\n")
+        _write_nodes(stream, mesh, labels)
+        stream.write(b"\n$EndNodes\n$Elements\n")
+        total = len(mesh.cells) + sum(len(faces) for _, _, faces in surfaces)
+        _write(stream, np.uint64, len(blocks) + len(surfaces), total, 1, total)
+        first = 1
+        for label, cells in blocks:
+            first = _write_elements(stream, 3, label, _GMSH_VOLUME, cells[:, _MIRRORED[cells.shape[1]]], first)
+        for tag, _, faces in surfaces:
+            first = _write_elements(stream, 2, tag, _GMSH_FACE, faces[:, _MIRRORED_FACE[faces.shape[1]]], first)
+        stream.write(b"\n$EndElements\n")
+
+
+def write_inp(path: Path, mesh: "VolumeMesh", about: About) -> None:
+    """Write a volume mesh as Abaqus input.
+
+    Element sets GRAIN_00042 (PHASE_GRAPHITE, where labels have names); node sets OUTER and INTERFACES; the element
+    surface OUTER of the faces towards the outside (through element sets OUTER_S1, ..., which meshio cannot write).
+    """
+    size = mesh.cells.shape[1]
+    cells = mesh.cells[:, _MIRRORED[size]]
+    labels, starts = np.unique(mesh.grains, return_index=True)
+    ends = [*starts[1:].tolist(), len(cells)]
+    with path.open("w", encoding="ascii") as stream:
+        stream.write(f"*HEADING\n{about.line}; lengths in nm\n*NODE\n")
+        _write_rows(stream, "%d, %.9g, %.9g, %.9g\n", mesh.points[:, ::-1])
+        stream.write(f"*ELEMENT, TYPE={_ABAQUS[size]}\n")
+        _write_rows(stream, ", ".join(["%d"] * (size + 1)) + "\n", cells, 1)
+        for label, start, end in zip(labels.tolist(), starts.tolist(), ends, strict=True):
+            stream.write(f"*ELSET, ELSET={about.set_name(label)}, GENERATE\n{start + 1}, {end}, 1\n")
+        _write_set(stream, "*NSET, NSET=OUTER", np.unique(mesh.outer))
+        if len(mesh.interfaces):
+            _write_set(stream, "*NSET, NSET=INTERFACES", np.unique(mesh.interfaces))
+        sides = _abaqus_sides(cells[mesh.outer_cells], mesh.outer)
+        used = np.unique(sides).tolist()
+        for side in used:
+            _write_set(stream, f"*ELSET, ELSET=OUTER_S{side}", np.sort(mesh.outer_cells[sides == side]))
+        stream.write("*SURFACE, NAME=OUTER, TYPE=ELEMENT\n")
+        stream.writelines(f"OUTER_S{side}, S{side}\n" for side in used)
+
+
+def _abaqus_sides(cells: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Return Abaqus' number, from 1, of each face in its cell."""
+    sides = np.zeros(len(cells), dtype=np.int8)
+    wanted = np.sort(faces, axis=1)
+    for side, corners in enumerate(_ABAQUS_FACES[cells.shape[1]], start=1):
+        sides[(np.sort(cells[:, corners], axis=1) == wanted).all(axis=1)] = side
+    return sides
+
+
+def _write_rows(stream: TextIO, pattern: str, rows: np.ndarray, shift: int = 0) -> None:
+    for start in range(0, len(rows), _ROWS):
+        block = rows[start : start + _ROWS]
+        numbers = range(start + 1, start + len(block) + 1)
+        columns = [(column + shift).tolist() for column in block.T]
+        stream.write("".join([pattern % row for row in zip(numbers, *columns, strict=True)]))
+
+
+def _write_set(stream: TextIO, keyword: str, members: np.ndarray) -> None:
+    stream.write(f"{keyword}\n")
+    for line in _lines((members + 1).tolist(), 16):  # Abaqus reads at most 16 entries a line
+        stream.write(", ".join(map(str, line)) + "\n")
+
+
+def _lines(values: list[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+def _write(stream: BinaryIO, kind: type, *values: int) -> None:
+    stream.write(np.array(values, dtype=kind).tobytes())
+
+
+def _write_entity(stream: BinaryIO, tag: int, points: np.ndarray) -> None:
+    """Write tag, bounding box, one physical group of the same number, and no bounding entities."""
+    _write(stream, np.int32, tag)
+    stream.write(np.concatenate([points.min(axis=0)[::-1], points.max(axis=0)[::-1]]).astype(np.float64).tobytes())
+    _write(stream, np.uint64, 1)
+    _write(stream, np.int32, tag)
+    _write(stream, np.uint64, 0)
+
+
+def _write_nodes(stream: BinaryIO, mesh: "VolumeMesh", labels: np.ndarray) -> None:
+    """Write each node as one of the first grain that has it."""
+    count = len(mesh.points)
+    owners = np.empty(count, dtype=np.int32)
+    owners[mesh.cells[::-1]] = mesh.grains[::-1, None]
+    order = np.argsort(owners, kind="stable")
+    present, starts = np.unique(owners[order], return_index=True)
+    _write(stream, np.uint64, len(present), count, 1, count)
+    for label, nodes in zip(present.tolist(), np.split(order, starts[1:]), strict=True):
+        _write(stream, np.int32, 3, label, 0)
+        _write(stream, np.uint64, len(nodes))
+        stream.write((nodes + 1).astype(np.uint64).tobytes())
+        stream.write(np.ascontiguousarray(mesh.points[nodes, ::-1], dtype=np.float64).tobytes())
+
+
+def _write_elements(
+    stream: BinaryIO, dimension: int, tag: int, kinds: dict[int, int], nodes: np.ndarray, first: int
+) -> int:
+    end = first + len(nodes)
+    _write(stream, np.int32, dimension, tag, kinds[nodes.shape[1]])
+    _write(stream, np.uint64, len(nodes))
+    rows = np.empty((len(nodes), nodes.shape[1] + 1), dtype=np.uint64)
+    rows[:, 0], rows[:, 1:] = np.arange(first, end), nodes + 1
+    stream.write(rows.tobytes())
+    return end

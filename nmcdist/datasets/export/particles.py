@@ -1,0 +1,101 @@
+"""Export of an item of a store of particles: whatever its record renders to."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from nmcdist.datasets.export.content import GRAIN_TABLE, SHELL, About, Content, Surface
+from nmcdist.datasets.export.formats import checked_options, format_named
+from nmcdist.datasets.export.labels import export_labels
+from nmcdist.datasets.export.place import write_export
+from nmcdist.datasets.files import readable_bytes
+from nmcdist.datasets.particles import read_grains, read_particle
+from nmcdist.datasets.store import read_attributes
+from nmcdist.errors import PlanError
+
+VOXEL_SIZE_NM = 50.0
+SHELL_LEVEL = 5  # 10,242 directions
+_BYTES_PER_VOXEL = 8  # labels, and as much again while their pieces are merged
+
+
+def export_particle_item(
+    store: Path,
+    item: int,
+    file_format: str,
+    target: Path,
+    *,
+    voxel_size_nm: float | None = None,
+    overwrite: bool = False,
+    **options: Any,
+) -> Path:
+    """Write one particle: rendered from its record, its shell, or the table of its grains.
+
+    Parameters
+    ----------
+    store : Path
+        A finished store of particles.
+    item : int
+    file_format : str
+    target : Path
+    voxel_size_nm : float, optional
+        At which the record is rendered; default 50.
+    overwrite : bool
+    **options
+        As for :func:`nmcdist.datasets.export.labels.export_labels`.
+
+    Returns
+    -------
+    Path
+        `target`.
+
+    Raises
+    ------
+    InputError, PlanError, StoreError
+        As :func:`nmcdist.datasets.items.export_item`.
+    """
+    chosen = format_named(file_format, _OF_RECORDS)
+    checked_options(chosen, {"voxel_size_nm": voxel_size_nm, **options})
+    title = f"{read_attributes(store)['name']} item {item}"
+    if chosen.content in _OF_RECORDS:
+        content = _OF_RECORDS[chosen.content](store, item)
+        return write_export(chosen, target, lambda: content, About(title), overwrite=overwrite)
+    particle, voxel = read_particle(store, item), VOXEL_SIZE_NM if voxel_size_nm is None else voxel_size_nm
+    shape, origin = particle.grid(voxel)
+    _check_memory(shape, voxel)
+    return export_labels(
+        lambda: particle.voxelize(voxel), voxel, origin, file_format, target,
+        title=title, overwrite=overwrite, **options,
+    )  # fmt: skip
+
+
+def _shell(store: Path, item: int) -> Surface:
+    return Surface(*read_particle(store, item).shell.mesh(SHELL_LEVEL))
+
+
+def _grain_table(store: Path, item: int) -> dict[str, np.ndarray]:
+    """Return the columns of the grains; vectors have one column per axis."""
+    grains = read_grains(store, item)
+    columns = {"label": grains.label.values}
+    for name, variable in grains.data_vars.items():
+        if variable.ndim == 1:
+            columns[str(name)] = variable.values
+        else:
+            ends = "zyx" if variable.dims[1] == "axis" else "123"
+            columns |= {f"{name}_{end}": variable.values[:, k] for k, end in enumerate(ends)}
+    return columns
+
+
+_OF_RECORDS: dict[Content, Callable[[Path, int], Any]] = {SHELL: _shell, GRAIN_TABLE: _grain_table}
+
+
+def _check_memory(shape: tuple[int, int, int], voxel_size_nm: float) -> None:
+    needed, there = _BYTES_PER_VOXEL * math.prod(shape), psutil.virtual_memory().available
+    if needed > there:
+        raise PlanError(
+            f"voxel_size_nm: at {voxel_size_nm:g} nm the item takes {readable_bytes(needed)} of memory, "
+            f"{readable_bytes(there)} are free; take larger voxels"
+        )

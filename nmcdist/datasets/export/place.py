@@ -1,0 +1,90 @@
+"""Where an export goes: a new file or folder, which appears whole or not at all."""
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from nmcdist.datasets.export.content import About
+from nmcdist.datasets.export.formats import Format
+from nmcdist.datasets.files import flush, replacing
+from nmcdist.errors import InputError, StoreError
+
+
+def write_export(
+    chosen: Format, target: Path, content: Callable[[], Any], about: About, *, overwrite: bool
+) -> Path:  # fmt: skip
+    """Write one export and return its path.
+
+    Parameters
+    ----------
+    chosen : Format
+    target : Path
+    content : callable
+        Returns what the format holds; called only after `target` has proved to be a place to write to.
+    about : About
+    overwrite : bool
+        Whether what is there may be replaced. A folder is, only where it holds nothing but such an export.
+
+    Raises
+    ------
+    InputError
+        If `target` exists already.
+    StoreError
+        If it cannot be written.
+    """
+    try:
+        _check_place(target, chosen, overwrite)
+        with replacing(target) if chosen.owns is None else _replacing_folder(target) as partial:
+            chosen.write(partial, content(), about)
+    except OSError as error:
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(f"{target}: cannot be written: {error.strerror or error}") from error
+    return target
+
+
+def _check_place(target: Path, chosen: Format, overwrite: bool) -> None:
+    if not target.exists():
+        return
+    if not overwrite:
+        raise InputError(f"{target}: exists already, expected a new name")
+    if (chosen.owns is None) == target.is_dir():
+        found, expected = ("a folder", "a file") if target.is_dir() else ("a file", "a folder")
+        raise InputError(f"{target}: is {found}, expected {expected} to replace")
+    names = [path.name for path in target.iterdir()] if chosen.owns else []
+    if chosen.owns and names and not chosen.owns(names):
+        raise InputError(f"{target}: holds other files, expected a folder that such an export wrote")
+
+
+@contextlib.contextmanager
+def _replacing_folder(target: Path) -> Iterator[Path]:
+    """Give an empty folder to write to; when the block ends well, it takes its place under `target`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    mark = f"{os.getpid()}.{secrets.token_hex(4)}"
+    partial, old = target.with_name(f".{target.name}.{mark}"), target.with_name(f".{target.name}.{mark}.old")
+    partial.mkdir()
+    try:
+        yield partial
+        flush(partial)
+        _exchange(partial, target, old)
+        flush(target.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _exchange(partial: Path, target: Path, old: Path) -> None:
+    """Put a folder in the place of another; a folder cannot be renamed onto one that holds something."""
+    if not target.exists():
+        partial.rename(target)
+        return
+    target.rename(old)
+    try:
+        partial.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old)

@@ -1,0 +1,48 @@
+"""A named quantity, the same for every family: what its metadata says, how it is stored and how it is measured."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+OHSER = "Ohser and Schladitz, 3D Images of Materials Structures (2009)"
+GEOMETRY = "elementary geometry"
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One row of a table of quantities.
+
+    Attributes
+    ----------
+    name : str
+        Of its variable.
+    dims : tuple of str
+        Its dimensions, besides those of the items.
+    unit, long_name, estimator, source : str
+        Its attributes; what is empty has none.
+    dtype : str
+        As it is stored.
+    measure : callable, optional
+        Returns its value. Families that compute their quantities together have none.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    unit: str
+    long_name: str
+    estimator: str = ""
+    source: str = ""
+    dtype: str = "float64"
+    measure: Callable[[Any], Any] | None = None
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """Metadata as stored with the variable."""
+        attrs: dict[str, Any] = {"units": self.unit, "long_name": self.long_name}
+        attrs |= {name: text for name, text in (("estimator", self.estimator), ("source", self.source)) if text}
+        return attrs | ({"flag_values": [0, 1], "flag_meanings": "no yes"} if self.dtype == "int8" else {})
+
+
+def by_name(*rows: Quantity) -> dict[str, Quantity]:
+    """Return a table of quantities by their names."""
+    return {row.name: row for row in rows}
