@@ -10,11 +10,11 @@ import nmcdist
 from nmcdist import cli
 from nmcdist.bundle import load_bundle, save_bundle
 from nmcdist.clusters.deployment import load_deployment
-from nmcdist.datasets import export_item, export_labels, open_store, read_grains, read_particle, verify
+from nmcdist.datasets import export_labels, open_store, read_grains, read_particle, verify
 from nmcdist.datasets.catalog import add_entry
 from nmcdist.errors import NmcdistError
 from nmcdist.products.registry import load_recipe, make_plan
-from nmcdist.products.stores import build_report
+from nmcdist.products.stores import build_report, export_item
 from nmcdist.runs.partition import finalise_store, retry_failed, run_part
 from nmcdist.runs.redescribe import describe_store
 from nmcdist.runs.run import run_recipe

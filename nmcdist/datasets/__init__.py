@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what type checkers and editors see of the names below
     from nmcdist.datasets.catalog import open_catalog
-    from nmcdist.datasets.export import export_labels, export_volume
+    from nmcdist.datasets.export.labels import export_labels
     from nmcdist.datasets.integrity import verify
-    from nmcdist.datasets.items import export_item
     from nmcdist.datasets.particles import read_grains, read_particle
     from nmcdist.datasets.store import open_store
 
@@ -15,14 +14,12 @@ _HOME = {
     "open_store": "nmcdist.datasets.store",
     "open_catalog": "nmcdist.datasets.catalog",
     "verify": "nmcdist.datasets.integrity",
-    "export_item": "nmcdist.datasets.items",
     "export_labels": "nmcdist.datasets.export.labels",
     "read_particle": "nmcdist.datasets.particles",
     "read_grains": "nmcdist.datasets.particles",
 }
 
 __all__ = [
-    "export_item",
     "export_labels",
     "open_catalog",
     "open_store",

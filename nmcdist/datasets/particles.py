@@ -101,18 +101,6 @@ def how_to_read(*, measured: bool) -> dict[str, str]:
     }
 
 
-def is_particle_store(path: Path) -> bool:
-    """Return whether a store holds particles.
-
-    Raises
-    ------
-    StoreError
-        If there is no store, its metadata is damaged, or its format is another.
-    """
-    recipe, _ = read_origin(path)
-    return "particles" in recipe
-
-
 def read_particle(store: str | Path, item: int) -> Particle:
     """Read the analytic record of one particle; it renders the very voxels of the particle that was drawn.
 

@@ -113,7 +113,7 @@ class Kind(ABC):
         """Return the variables of a store that its items can be described again from; empty if it has none."""
 
     @abstractmethod
-    def export(self, store: Path, item: int, file_format: str, target: Path | None, **options: Any) -> Path:
+    def export(self, store: Path, item: int, file_format: str, target: Path, **options: Any) -> Path:
         """Write an item of a finished store to a file; see :func:`nmcdist.products.stores.export_item`."""
 
     def report(

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from nmcdist.datasets.files import naming
+from nmcdist.datasets.items import default_name
 from nmcdist.errors import InputError, NmcdistError, StoreError
 from nmcdist.extras import need
 from nmcdist.inputs import folder_to_make, local_path, named_path
@@ -66,7 +66,16 @@ def build_report(
 
 
 def export_item(
-    store: str | Path, item: int, file_format: str, target: str | Path | None = None, **options: Any
+    store: str | Path,
+    item: int,
+    file_format: str,
+    target: str | Path | None = None,
+    *,
+    voxel_size_nm: float | None = None,
+    label: int | None = None,
+    smoothing: int | None = None,
+    elements: str | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write one item of a finished store to a file (or a folder of files), whole or not at all.
 
@@ -76,12 +85,16 @@ def export_item(
     item : int
         Which sample.
     file_format : str
-        One that the kind of the store has; see :mod:`nmcdist.datasets.export`.
+        A format of :data:`nmcdist.datasets.export.formats.FORMATS`. Volumes have those that are made of voxels;
+        surfaces and meshes leave out label 0, which is the pores of a volume of phases.
     target : str or Path, optional
         Default: a name made of the dataset, the item and the format, in the current folder.
-    **options
-        As the format takes them: `voxel_size_nm`, `label`, `smoothing`, `elements`; `overwrite`, whether what is there
-        may be replaced.
+    voxel_size_nm : float, optional
+        Of a particle: at which its record is rendered; default 50.
+    label, smoothing, elements
+        See :func:`nmcdist.datasets.export.labels.export_labels`.
+    overwrite : bool
+        Whether what is there may be replaced.
 
     Returns
     -------
@@ -97,5 +110,10 @@ def export_item(
     StoreError
         If the store has no such item, it is damaged, or the target cannot be written.
     """
-    store, target = local_path(store), None if target is None else local_path(target)
-    return kind_of_store(store).export(store, item, file_format, target, **options)
+    store = local_path(store)
+    kind = kind_of_store(store)
+    target = local_path(target or default_name(store, item, file_format))
+    return kind.export(
+        store, item, file_format, target, voxel_size_nm=voxel_size_nm, label=label, smoothing=smoothing,
+        elements=elements, overwrite=overwrite,
+    )  # fmt: skip

@@ -82,6 +82,10 @@ class Crew:
     def of(cls, deployment: Deployment | None, progress: Progress | None, client: "Client | None" = None) -> "Crew":
         """Return a crew with defaults in place of None; a process that a worker is to become ends here."""
         stop_if_imported_by_a_worker()
+        if client is not None:
+            from nmcdist.clusters.client import deployment_of
+
+            deployment = deployment_of(client, (deployment or Deployment()).threads_per_worker or 1)
         return cls(deployment or Deployment(), progress or Silent(), client)
 
 

@@ -84,7 +84,7 @@ def outcomes_of(
         plan.resources,
         plan.task_bytes,
         deployment,
-        **({"client": client} if client is not None else {}),
+        client=client,
         announce=lambda name, text: progress.event(name, **{_ANNOUNCED[name]: text}),
     )
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import trimesh
 
-from nmcdist.datasets import export_item, read_grains, read_particle
+from nmcdist.datasets import read_grains, read_particle
 from nmcdist.datasets.export.formats import FORMATS
 from nmcdist.datasets.items import default_name
 from nmcdist.errors import InputError, StoreError
+from nmcdist.products.stores import export_item
 
 
 @pytest.fixture(scope="module")

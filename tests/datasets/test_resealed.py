@@ -9,12 +9,12 @@ import shutil
 import pytest
 
 from nmcdist.cli import main
-from nmcdist.datasets import export_item, open_store, read_grains, read_particle
+from nmcdist.datasets import open_store, read_grains, read_particle
 from nmcdist.datasets.catalog import add_entry
 from nmcdist.datasets.integrity import MOST_MISSING, verify
 from nmcdist.datasets.store import read_block
 from nmcdist.errors import StoreError
-from nmcdist.products.stores import build_report
+from nmcdist.products.stores import build_report, export_item
 from nmcdist.runs.partition import finalise_store, retry_failed
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.redescribe import describe_store

@@ -55,7 +55,7 @@ def export_particle_item(
     Raises
     ------
     InputError, PlanError, StoreError
-        As :func:`nmcdist.datasets.items.export_item`.
+        As :func:`nmcdist.products.stores.export_item`.
     """
     chosen = format_named(file_format, _OF_RECORDS)
     checked_options(chosen, {"voxel_size_nm": voxel_size_nm, **options})

@@ -42,7 +42,7 @@ def export_volume_item(
     Raises
     ------
     InputError, StoreError
-        As :func:`nmcdist.datasets.items.export_item`.
+        As :func:`nmcdist.products.stores.export_item`.
     """
     format_named(file_format)
     if voxel_size_nm is not None:

@@ -38,11 +38,11 @@ class Particles(Kind):
         """Return the variables that hold the records."""
         return (*RECORD_ITEMS, *RECORD_ROWS)
 
-    def export(self, store: Path, item: int, file_format: str, target: Path | None, **options: Any) -> Path:
+    def export(self, store: Path, item: int, file_format: str, target: Path, **options: Any) -> Path:
         """Render a particle from its record into a file, or write the table of its grains."""
-        from nmcdist.datasets.items import export_item
+        from nmcdist.datasets.export.particles import export_particle_item
 
-        return export_item(store, item, file_format, target, **options)
+        return export_particle_item(store, item, file_format, target, **options)
 
     def report(
         self, store: Path, recipe: ParticleRecipe, folder: Path, *, voxel_sizes_nm: tuple[float, ...] = (),

@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 
 from nmcdist.bundle import Bundle
+from nmcdist.clusters.cluster import cluster_of
 from nmcdist.clusters.resources import resources_for
 from nmcdist.datasets.layout import ROW, SAMPLE, Variable
 from nmcdist.errors import RecipeError
@@ -140,7 +141,7 @@ def plan_particles(recipe: ParticleRecipe, bundle: Bundle, site: Site) -> Partic
         tasks=_tasks(recipe, layout.variables),
         resources=resources_for(site.deployment, site.machine, recipe.batches, lambda threads: need / USABLE),
         machine=site.machine,
-        on_this_machine=site.deployment.kind == "local",
+        on_this_machine=cluster_of(site.deployment).on_this_machine,
         task_bytes=need,
         stored_bytes=_stored_bytes(recipe, sizes, layout.variables),
         fingerprint=fingerprint(recipe, bundle.content_hash),

@@ -123,8 +123,8 @@ class VolumeKind(Kind):
         """Return the volumes, where they are stored."""
         return (VOLUME,) if recipe.storage.volumes else ()
 
-    def export(self, store: Path, item: int, file_format: str, target: Path | None, **options: Any) -> Path:
+    def export(self, store: Path, item: int, file_format: str, target: Path, **options: Any) -> Path:
         """Write the voxels of a volume to a file."""
-        from nmcdist.datasets.items import export_item
+        from nmcdist.datasets.export.volumes import export_volume_item
 
-        return export_item(store, item, file_format, target, **options)
+        return export_volume_item(store, item, file_format, target, **options)

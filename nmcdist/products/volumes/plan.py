@@ -7,6 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from nmcdist.bundle import Bundle
+from nmcdist.clusters.cluster import cluster_of
 from nmcdist.clusters.resources import resources_for
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.datasets.layout import VOLUME, Box, Shape, Variable, boxes_of, files_in_box
@@ -161,7 +162,7 @@ def plan_volumes(kind: "VolumeKind", recipe: VolumeRecipe, bundle: Bundle, site:
         left_out=tuple(layout.attrs.get("descriptors_left_out", ())),
         resources=resources,
         machine=site.machine,
-        on_this_machine=site.deployment.kind == "local",
+        on_this_machine=cluster_of(site.deployment).on_this_machine,
         task_bytes=need(block, resources.threads),
         drawn_bytes=int(drawn(block, resources.threads)),
         stored_bytes=_stored_bytes(recipe, layout.descriptors),

@@ -9,12 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 from nmcdist.cli import cli
-from nmcdist.datasets import export_item, read_particle
+from nmcdist.datasets import read_particle
 from nmcdist.datasets.export import formats
 from nmcdist.datasets.export.content import LABELS
 from nmcdist.datasets.export.formats import FORMATS, Format
 from nmcdist.datasets.store import read_block
 from nmcdist.errors import InputError
+from nmcdist.products.stores import export_item
 
 ROOT = Path(__file__).parents[3]
 

@@ -10,9 +10,9 @@ import tifffile
 import trimesh
 import zarr
 
-from nmcdist.datasets import export_item
 from nmcdist.datasets.store import read_block
 from nmcdist.errors import InputError, StoreError
+from nmcdist.products.stores import export_item
 from tests.conftest import flip_a_byte
 
 VOXEL_NM = 80.0
