@@ -13,33 +13,53 @@ if TYPE_CHECKING:  # what type checkers and editors see of the names below
     from nmcdist import errors as errors
     from nmcdist import geometry as geometry
     from nmcdist import models as models
+    from nmcdist import products as products
     from nmcdist import report as report
     from nmcdist import runs as runs
     from nmcdist.bundle import load_bundle
     from nmcdist.datasets.catalog import open_catalog
+    from nmcdist.datasets.integrity import verify
+    from nmcdist.datasets.store import open_store
     from nmcdist.descriptors.cba import describe_cba
     from nmcdist.models.cba import generate_cba
     from nmcdist.models.particle import generate_particle
+    from nmcdist.products.registry import register as register_kind
+    from nmcdist.products.stores import build_report, export_item
+    from nmcdist.runs.public import plan, run
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "load_bundle": "nmcdist.bundle",
+_HOME = {  # name -> module, and the name there where it is another
+    "build_report": "nmcdist.products.stores",
+    "describe_cba": "nmcdist.descriptors.cba",
+    "export_item": "nmcdist.products.stores",
     "generate_cba": "nmcdist.models.cba",
     "generate_particle": "nmcdist.models.particle",
-    "describe_cba": "nmcdist.descriptors.cba",
+    "load_bundle": "nmcdist.bundle",
     "open_catalog": "nmcdist.datasets.catalog",
+    "open_store": "nmcdist.datasets.store",
+    "plan": "nmcdist.runs.public",
+    "register_kind": "nmcdist.products.registry:register",
+    "run": "nmcdist.runs.public",
+    "verify": "nmcdist.datasets.integrity",
 }
-_SUBPACKAGES = ("bundle", "datasets", "descriptors", "errors", "geometry", "models", "report", "runs")
+_SUBPACKAGES = ("bundle", "datasets", "descriptors", "errors", "geometry", "models", "products", "report", "runs")
 
 __all__ = [
     "NmcdistError",
     "__version__",
+    "build_report",
     "describe_cba",
+    "export_item",
     "generate_cba",
     "generate_particle",
     "load_bundle",
     "open_catalog",
+    "open_store",
+    "plan",
+    "register_kind",
+    "run",
+    "verify",
 ]
 
 from nmcdist.errors import NmcdistError  # noqa: E402  (after __version__, which submodules read)
@@ -53,7 +73,8 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         if name in _HOME:
-            return getattr(import_module(_HOME[name]), name)
+            module, _, other = _HOME[name].partition(":")
+            return getattr(import_module(module), other or name)
         if name in _SUBPACKAGES:
             return import_module(f"nmcdist.{name}")
         raise AttributeError(f"module 'nmcdist' has no attribute {name!r}")

@@ -9,6 +9,7 @@ import pytest
 import nmcdist
 from nmcdist import cli
 from nmcdist.bundle import load_bundle, save_bundle
+from nmcdist.cli.options import PATH
 from nmcdist.clusters.deployment import load_deployment
 from nmcdist.datasets import export_labels, open_store, read_grains, read_particle, verify
 from nmcdist.datasets.catalog import add_entry
@@ -31,7 +32,7 @@ def path_parameters(command=cli.cli, path=("nmcdist",)):
             yield from path_parameters(child, (*path, name))
     else:
         for parameter in command.params:
-            if isinstance(parameter.type, click.Path | type(cli._PATH)):
+            if isinstance(parameter.type, click.Path | type(PATH)):
                 yield pytest.param(parameter, id=" ".join((*path[1:], parameter.name)))
 
 

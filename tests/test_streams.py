@@ -60,7 +60,7 @@ def test_a_reader_that_leaves_early_is_no_traceback():
 @pytest.mark.parametrize("redirect", [">&-", "<&-", ">&- 2>&-"])
 def test_a_file_never_gets_the_place_of_a_closed_stream(redirect, tmp_path):
     code = (
-        "import os, sys, subprocess; from nmcdist import cli; cli._open_standard_streams(); "
+        "import os, sys, subprocess; from nmcdist.cli import entry; entry._open_standard_streams(); "
         "print('hello'); f = open(sys.argv[1], 'w'); assert f.fileno() > 2, f.fileno(); f.close(); "
         "subprocess.run([sys.executable, '-c', 'open(3 - 1, closefd=False); open(1, closefd=False)'], check=True)"
     )

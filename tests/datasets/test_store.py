@@ -12,13 +12,16 @@ from nmcdist.bundle import load_bundle
 from nmcdist.datasets import open_store
 from nmcdist.datasets.store import create_store, read_block, write_block, write_descriptors
 from nmcdist.errors import StoreError
-from nmcdist.products.attributes import store_layout
+from nmcdist.products.volumes.additive import Additive
+from nmcdist.products.volumes.layout import store_layout
 from tests.conftest import BUNDLE, flip_a_byte, recipe_with
 
 
 @pytest.fixture
 def layout():
-    return store_layout(recipe_with(), load_bundle(BUNDLE), by_blocks=False)
+    recipe, bundle = recipe_with(), load_bundle(BUNDLE)
+    levels = [bundle.with_parameters(**change) for change in Additive().changes(recipe, bundle)]
+    return store_layout(Additive(), recipe, bundle, levels, by_blocks=False)
 
 
 def test_a_store_opens_lazily_along_its_shards(store):

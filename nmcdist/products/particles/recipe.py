@@ -32,9 +32,11 @@ class ParticlesSpec(Frozen):
 class GrainSpec(Frozen):
     """Whether grains and planar sections are measured: voxel, pixel, and cut heights as shares of the radius."""
 
-    voxel_size_nm: Nanometres = 100.0
-    pixel_size_nm: Nanometres = 50.0
-    cut_heights: Heights = (0.0, 0.3, 0.6, 0.8)
+    voxel_size_nm: Nanometres = Field(default=100.0, description="Voxels in which grains are measured.")
+    pixel_size_nm: Nanometres = Field(default=50.0, description="Pixels in which planar sections are measured.")
+    cut_heights: Heights = Field(
+        default=(0.0, 0.3, 0.6, 0.8), description="Distances of the sections from the centre over the mean radius."
+    )
 
 
 class LabelSpec(Frozen):

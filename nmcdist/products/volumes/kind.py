@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from nmcdist.bundle import Bundle
 from nmcdist.datasets.layout import VOLUME, Box, Coordinate, Shape
+from nmcdist.descriptors.quantity import Quantity
 from nmcdist.products.kind import Kind, Partials, Site
 from nmcdist.products.plan import Job, Made
 from nmcdist.products.volumes.make import join_blocks, make_volume
@@ -19,22 +21,40 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+@dataclass(frozen=True)
+class Labels:
+    """A label volume, as the functions of quantities get it.
+
+    Attributes
+    ----------
+    labels : ndarray of uint8, shape (nz, ny, nx)
+    voxel_size_nm : float
+    """
+
+    labels: np.ndarray
+    voxel_size_nm: float
+
+
 class VolumeKind(Kind):
     """Label volumes, drawn and described by one model.
 
-    A kind of one's own gives `name`, `recipe`, `phases` and, for what is stored beside the volumes, `empty` and
-    `describe`. Where its volumes can be drawn window by window, and its descriptors add up over blocks, it says so by
-    `divisible`, `halo`, `describe_block` and `describe_from_blocks`, and volumes that do not fit in memory can be made.
+    A kind of one's own gives `name`, `recipe`, `phases`, `draw` and `quantities`. One whose descriptors are more than
+    numbers has an `empty` and a `describe` of its own. Where volumes can be drawn window by window and descriptors add
+    up over blocks, `divisible`, `halo`, `describe_block` and `describe_from_blocks` make volumes possible that do not
+    fit in memory.
 
     Attributes
     ----------
     phases : tuple of str
         Names of the labels 0, 1, ...
+    quantities : tuple of Quantity
+        Descriptors, each with the function that measures its number on :class:`Labels`.
     divisible : bool
         Whether volumes can be made in blocks.
     """
 
     phases: ClassVar[tuple[str, ...]]
+    quantities: ClassVar[tuple[Quantity, ...]] = ()
     divisible: ClassVar[bool] = False
 
     @abstractmethod
@@ -56,7 +76,6 @@ class VolumeKind(Kind):
         ndarray of uint8
         """
 
-    @abstractmethod
     def empty(self, recipe: Any, *, by_blocks: bool) -> "xr.Dataset":
         """Return the descriptors of an item without values: their names, dimensions, types, units and coordinates.
 
@@ -67,10 +86,14 @@ class VolumeKind(Kind):
         by_blocks : bool
             Whether only those that add up over the blocks of a volume.
         """
+        import xarray as xr
 
-    @abstractmethod
+        return xr.Dataset({row.name: ((), np.zeros((), row.dtype), row.attrs) for row in self.quantities})
+
     def describe(self, recipe: Any, volume: np.ndarray) -> Mapping[str, np.ndarray]:
         """Return every descriptor of a whole volume, by name."""
+        labels = Labels(volume, recipe.volume.voxel_size_nm)
+        return {row.name: np.asarray(row.measure(labels), row.dtype) for row in self.quantities if row.measure}
 
     def halo(self, recipe: Any) -> int:
         """Return how many voxels around a block its descriptors look at."""

@@ -1,6 +1,6 @@
 """Recipes of label volumes: how many, how large, what is swept, and how they are stored."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
@@ -43,14 +43,14 @@ class VolumeRecipe(BaseRecipe):
     realisations : int
         Volumes for each value of the sweep.
     descriptors : Frozen or None
-        What is measured; None for volumes without descriptors.
+        What is measured, with its options; None for volumes without descriptors.
     storage : StorageSpec
     """
 
     volume: VolumeSpec
     sweep: dict[str, Levels] = Field(default={})
     realisations: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = 1
-    descriptors: Any = None
+    descriptors: Frozen | None = Frozen()
     storage: StorageSpec = StorageSpec()
 
     @field_validator("sweep")

@@ -1,0 +1,5 @@
+"""``python -m nmcdist.cli``."""
+
+from nmcdist.cli import main
+
+main()

@@ -1,0 +1,49 @@
+"""Commands on catalogs of datasets."""
+
+from pathlib import Path
+
+import click
+
+from nmcdist.cli.options import PATH
+
+
+@click.group()
+def catalog() -> None:
+    """Catalogs of published datasets."""
+
+
+_catalog_option = click.option(
+    "--catalog", "path", type=PATH, help="Catalog file; default: $NMCDIST_CATALOG, else ./catalog.yaml."
+)
+
+
+@catalog.command("list")
+@_catalog_option
+def catalog_list(path: Path | None) -> None:
+    """List the datasets of a catalog."""
+    from nmcdist.datasets.catalog import catalog_path, list_entries
+
+    for name, entry in list_entries(catalog_path(path)).items():
+        click.echo(f"{name}  {entry.get('version', '')}  {entry.get('title', '')}")
+
+
+@catalog.command("show")
+@click.argument("name")
+@_catalog_option
+def catalog_show(name: str, path: Path | None) -> None:
+    """Show what a catalog knows of the dataset NAME."""
+    from nmcdist.datasets.catalog import catalog_path, show_entry
+
+    for key, value in show_entry(catalog_path(path), name).items():
+        click.echo(f"{key}: {value}")
+
+
+@catalog.command("add")
+@click.argument("store", type=PATH)
+@_catalog_option
+def catalog_add(store: Path, path: Path | None) -> None:
+    """Add a finished STORE to a catalog, or renew its entry."""
+    from nmcdist.datasets.catalog import add_entry, catalog_path
+
+    where = catalog_path(path)
+    click.echo(f"{where}: {add_entry(where, store)}")

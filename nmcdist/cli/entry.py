@@ -1,0 +1,115 @@
+"""The command line: it parses, calls and prints; what is heavy is imported by the command that needs it."""
+
+import contextlib
+import io
+import os
+import sys
+
+import click
+
+from nmcdist import __version__
+from nmcdist.cli.bundles import bundle
+from nmcdist.cli.calibrations import calibrate
+from nmcdist.cli.catalogs import catalog
+from nmcdist.cli.options import INTERRUPTED, REFUSED, complain
+from nmcdist.cli.runs import describe, finalise, plan, retry_failed, run, status
+from nmcdist.cli.stores import export, report, verify
+from nmcdist.errors import NmcdistError
+from nmcdist.extras import of_import
+from nmcdist.log import LOG_VARIABLE, log_to_stderr
+from nmcdist.wording import shortened
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="nmcdist")
+@click.option(
+    "--verbose",
+    "-v",
+    count=True,
+    help=f"Log what is done; -vv: Dask's log, too. {LOG_VARIABLE}=info or debug does the same.",
+)
+def cli(verbose: int) -> None:
+    """Virtual lithium-ion cathode microstructures, from recipe to published dataset."""
+    log_to_stderr(verbose)
+
+
+for command in (
+    run, plan, status, finalise, retry_failed, describe, verify, report, export, catalog, calibrate, bundle,
+):  # fmt: skip
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 items failed, 2 refused, 130 interrupted."""
+    _open_standard_streams()
+    sys.exit(_flushed(_run()))
+
+
+def _run() -> int:
+    """Run the command and return the exit status; what is wrong is said in a line."""
+    try:
+        code = cli.main(prog_name="nmcdist", standalone_mode=False)
+    except click.ClickException as error:
+        text = io.StringIO()
+        error.show(text)
+        with contextlib.suppress(OSError):
+            click.echo(shortened(text.getvalue()), err=True, nl=False)
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        complain("interrupted")
+        code = INTERRUPTED
+    except NmcdistError as error:
+        complain(str(error))
+        code = REFUSED
+    except OSError as error:
+        name = error.filename or ("standard output" if _was_printing(error) else "")
+        complain(f"{name}: {error.strerror}" if name else str(error))
+        code = REFUSED
+    except SystemExit:  # click's, where the reader of what it prints has gone
+        code = REFUSED
+    except MemoryError:
+        complain("out of memory: take fewer or smaller items at a time, or a larger limit (see `ulimit -v`)")
+        code = REFUSED
+    except ImportError as error:
+        if (missing := of_import(error)) is None:
+            raise
+        complain(str(missing))
+        code = REFUSED
+    return code if isinstance(code, int) else 0
+
+
+def _was_printing(error: OSError) -> bool:
+    """Return whether an error comes from click's printing."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and frame.tb_frame.f_code.co_name == "echo"
+
+
+def _open_standard_streams() -> None:
+    """Put /dev/null where a standard stream is closed: the next file to be opened would get its place.
+
+    What this process, or one that it starts, then printed would go into that file.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            os.set_inheritable(number, True)  # dup2 leaves it as it is where it got its own number
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+
+
+def _flushed(code: int) -> int:
+    """Write out what was printed, and return the exit status: refused where it cannot be written."""
+    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except OSError as error:
+            if number == 1:  # what is lost of the progress alone is no failure
+                code = code or REFUSED
+            if number == 1 and not isinstance(error, BrokenPipeError):
+                complain(f"standard output: {error.strerror}")
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)  # Python flushes once more at its end
+    return code

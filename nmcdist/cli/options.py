@@ -1,0 +1,88 @@
+"""What the commands have in common: types of options, how a line is said, exit statuses."""
+
+import contextlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nmcdist.inputs import local_path
+from nmcdist.wording import shortened, shown
+
+REFUSED = 2  # bad input, damaged or unwritable files
+ITEMS_FAILED = 1
+INTERRUPTED = 130
+
+
+class LocalPath(click.ParamType):
+    """A path on this machine; a URL is refused in one line."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path."""
+        return local_path(value)
+
+
+class _PlainDigits:
+    """Refuses what is no number, and what Python takes for one besides digits from 0 to 9: other scripts, and 1_000."""
+
+    read: Callable[[str], float]
+    expected: str
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and (not value.isascii() or "_" in value):
+            raise click.BadParameter(f"found {shown(value)}, expected a number in digits from 0 to 9", ctx, param)
+        try:
+            self.read(value)
+        except ValueError:
+            raise click.BadParameter(f"found {shown(value)}, expected {self.expected}", ctx, param) from None
+        return super().convert(value, param, ctx)  # type: ignore[misc]
+
+    def _describe_range(self) -> str:
+        bounded = self.min is not None or self.max is not None  # type: ignore[attr-defined]
+        return super()._describe_range() if bounded else ""  # type: ignore[misc]
+
+
+class Whole(_PlainDigits, click.IntRange):
+    """A whole number."""
+
+    name = "integer"
+    read, expected = int, "a whole number"
+
+
+class Real(_PlainDigits, click.FloatRange):
+    """A number."""
+
+    name = "number"
+    read, expected = float, "a number"
+
+
+PATH = LocalPath()
+
+
+def complain(text: str) -> None:
+    """Print why a command was refused, one line per fault."""
+    with contextlib.suppress(OSError):
+        for line in shortened(text).splitlines() or [""]:
+            print(f"nmcdist: error: {line}", file=sys.stderr, flush=True)
+
+
+def note(text: str) -> None:
+    """Print a line of progress, where that is possible."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
+
+
+def cluster_options(command: Any) -> Any:
+    """Give a command the options that say where it computes."""
+    for option in (
+        click.option("--memory", metavar="SIZE", help="Memory of a worker, as 8GiB."),
+        click.option("--threads", type=Whole(), help="Threads of one task; a worker has one task at a time."),
+        click.option("--workers", type=Whole(), help="Workers; on this machine 0 computes without Dask."),
+        click.option("--cluster", type=PATH, help="Deployment file, as deployments/slurm.yaml."),
+    ):
+        command = option(command)
+    return command

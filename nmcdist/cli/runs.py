@@ -1,0 +1,159 @@
+"""Commands that run: plan, run, its parts, its state, and describing again."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from nmcdist.cli.options import INTERRUPTED, ITEMS_FAILED, PATH, Real, Whole, cluster_options, complain
+
+if TYPE_CHECKING:
+    from nmcdist.runs.production import Result
+
+_MOST_FAILED = 10  # items that are named with their reasons
+
+
+@click.command()
+@click.argument("recipe", type=PATH)
+@click.option("--out", type=PATH, default=Path(), help="Folder of the dataset and its catalog.")
+@click.option("--resume", is_flag=True, help="Make only what is missing or damaged.")
+@click.option("--partition", metavar="K/N", help="Make the K-th of N parts, for job arrays; then `nmcdist finalise`.")
+@click.option("--retries", type=Whole(0, 100), default=1, help="Tries of a task after its first failure; default 1.")
+@click.option("--max-failures", type=Whole(0), help="Begin no more tasks after more failures than this.")
+@cluster_options
+def run(recipe: Path, out: Path, resume: bool, partition: str | None, **how: Any) -> int:
+    """Make the dataset of RECIPE, check it, and list it in the catalog of its folder."""
+    from nmcdist.runs.progress import progress_on
+    from nmcdist.runs.public import run
+
+    again = f"nmcdist run {recipe} --out {out} " + ("--resume" if partition is None else f"--partition {partition}")
+    try:
+        result = run(recipe, out, resume=resume, partition=partition, progress=progress_on(), **how)
+    except KeyboardInterrupt:
+        complain(f"interrupted; continue with: {again}")
+        return INTERRUPTED
+    return _end_of(result, again)
+
+
+@click.command()
+@click.argument("store", type=PATH)
+def finalise(store: Path) -> int:
+    """Check that all parts of STORE are made, seal it, and list it in the catalog of its folder."""
+    from nmcdist.runs.partition import finalise_store
+    from nmcdist.runs.progress import progress_on
+
+    return _end_of(finalise_store(store, progress=progress_on()), f"nmcdist finalise {store}")
+
+
+@click.command()
+@click.argument("store", type=PATH)
+def status(store: Path) -> None:
+    """Show how the run of STORE is going, from its journal: also of a run on another machine."""
+    from nmcdist.runs.status import status_of
+
+    for line in status_of(store).lines():
+        click.echo(line)
+
+
+@click.command("retry-failed")
+@click.argument("store", type=PATH)
+@click.option("--retries", type=Whole(0, 100), default=1, help="Tries of a task after its first failure.")
+@cluster_options
+def retry_failed(store: Path, retries: int, **options: Any) -> int:
+    """Try the tasks of STORE again that failed, and seal it if nothing is left to do."""
+    from nmcdist.runs.partition import retry_failed
+    from nmcdist.runs.progress import progress_on
+    from nmcdist.runs.public import deployment_from
+
+    try:
+        result = retry_failed(store, deployment_from(**options), progress=progress_on(), retries=retries)
+    except KeyboardInterrupt:
+        complain(f"interrupted; continue with: nmcdist retry-failed {store}")
+        return INTERRUPTED
+    return _end_of(result, f"nmcdist retry-failed {store}")
+
+
+@click.command()
+@click.argument("recipe", type=PATH)
+@click.option("--out", type=PATH, default=Path(), help="Folder that the dataset would go to.")
+@click.option(
+    "--measure", is_flag=True, help="Make a few tasks in a temporary folder, and estimate the time of the run."
+)
+@cluster_options
+def plan(recipe: Path, out: Path, measure: bool, **options: Any) -> None:
+    """Print what RECIPE would run: tasks, bytes, files, memory, chunks, the job script, and on demand the time."""
+    from nmcdist.clusters.cluster import cluster_of
+    from nmcdist.runs import estimate
+    from nmcdist.runs.public import deployment_from, loaded_recipe, plan
+
+    _, bundle, _ = loaded_recipe(recipe)
+    deployment = deployment_from(**options)
+    worked_out = plan(recipe, out, cluster=deployment)
+    click.echo(worked_out.summary())
+    worked_out.validate()
+    script = cluster_of(deployment).script(deployment, worked_out.resources)
+    if measure:
+        click.echo("\n".join(["", *estimate.measure(worked_out, bundle, deployment).lines(worked_out)]))
+    if script:
+        click.echo(f"\n{script.rstrip()}")
+
+
+class _Describe(click.Command):
+    """Has an option for each number and each choice among the descriptors of any kind of dataset."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        first, *others = super().get_params(ctx)
+        return [first, *_descriptor_options(), *others]
+
+
+def _descriptor_options() -> Iterator[click.Option]:
+    from pydantic import BaseModel
+
+    from nmcdist.products.registry import kinds
+
+    seen: dict[str, click.Option] = {}
+    for kind in kinds().values():
+        annotation = kind.recipe.model_fields["descriptors"].annotation
+        models = [part for part in (annotation, *get_args(annotation)) if isinstance(part, type)]
+        for name, field in ((n, f) for m in models if issubclass(m, BaseModel) for n, f in m.model_fields.items()):
+            types = {bool: None, int: Whole(), float: Real()}
+            if field.annotation in types and name not in seen:
+                text, flag = field.description or "", name.replace("_", "-")
+                if field.annotation is bool:
+                    seen[name] = click.Option([f"--{flag}/--no-{flag}"], default=None, help=text)
+                else:
+                    seen[name] = click.Option([f"--{flag}"], type=types[field.annotation], help=text)
+    yield from seen.values()
+
+
+@click.command(cls=_Describe)
+@click.argument("store", type=PATH)
+@cluster_options
+def describe(store: Path, **options: Any) -> int:
+    """Compute the descriptors of a finished STORE again; its volumes or records stay as they are."""
+    from nmcdist.runs.progress import progress_on
+    from nmcdist.runs.public import deployment_from
+    from nmcdist.runs.redescribe import describe_store
+
+    where = {name: options.pop(name) for name in ("cluster", "workers", "threads", "memory")}
+    changes = {name: value for name, value in options.items() if value is not None}
+    try:
+        result = describe_store(store, deployment_from(**where), changes=changes, progress=progress_on())
+    except KeyboardInterrupt:
+        complain(f"interrupted; continue with: nmcdist describe {store}")
+        return INTERRUPTED
+    return _end_of(result, f"nmcdist describe {store}")
+
+
+def _end_of(result: "Result", again: str) -> int:
+    if result.failed:
+        reasons = [f"{item}: {reason}" for item, reason in sorted(result.failed.items())]
+        more = len(reasons) - _MOST_FAILED
+        items = ", ".join(reasons[:_MOST_FAILED]) + (f" and {more} more" if more > 0 else "")
+        complain(f"items not made: {items} (see {result.journal / 'failures'}); try again with: {again}")
+        return ITEMS_FAILED
+    state = f"manifest sha256 {result.manifest_sha256}" if result.manifest_sha256 else "not sealed: nmcdist finalise"
+    whole = "whole" if result.manifest_sha256 else "part made"
+    click.echo(f"{result.store}: {whole}, {result.made} tasks done, {result.kept} kept, {state}")
+    return 0

@@ -1,0 +1,33 @@
+"""The log: what a run does, on standard error, where ``--verbose`` or the environment asks for it."""
+
+import logging
+import os
+
+LOG_VARIABLE = "NMCDIST_LOG"
+_DASKS = ("distributed", "dask_jobqueue")
+_LEVELS = {"info": 1, "debug": 2}
+
+log = logging.getLogger("nmcdist")
+log.addHandler(logging.NullHandler())
+
+
+def log_to_stderr(verbose: int = 0) -> None:
+    """Write the log to standard error: of nmcdist from 1 on, of Dask from 2 on; 0 leaves it to the environment.
+
+    Workers on this machine inherit the choice.
+    """
+    verbose = verbose or _LEVELS.get(os.environ.get(LOG_VARIABLE, "").lower(), 0)
+    if not verbose:
+        return
+    os.environ[LOG_VARIABLE] = "debug" if verbose > 1 else "info"
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
+    for name in ("nmcdist", *(_DASKS if verbose > 1 else ())):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.DEBUG if name == "nmcdist" and verbose > 1 else logging.INFO)
+        logger.addHandler(handler)
+
+
+def shows_dask() -> bool:
+    """Return whether Dask's own log is asked for."""
+    return _LEVELS.get(os.environ.get(LOG_VARIABLE, "").lower(), 0) > 1

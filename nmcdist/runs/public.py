@@ -1,0 +1,179 @@
+"""Running a recipe from Python: what ``nmcdist.run`` and ``nmcdist.plan`` do, and the command line with them."""
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nmcdist.bundle import Bundle
+from nmcdist.clusters.deployment import Deployment, load_deployment
+from nmcdist.errors import PlanError, RecipeError
+from nmcdist.inputs import local_path
+from nmcdist.products.plan import Plan
+from nmcdist.products.recipe import BaseRecipe
+from nmcdist.products.registry import load_recipe, make_plan, parsed_recipe, recipe_bundle
+from nmcdist.runs.partition import run_part
+from nmcdist.runs.production import RETRIES, Result
+from nmcdist.runs.progress import Progress, progress_on
+from nmcdist.runs.run import run_recipe
+from nmcdist.wording import shown
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+RecipeLike = str | Path | Mapping[str, Any] | BaseRecipe
+
+
+def run(
+    recipe: RecipeLike,
+    out: str | Path = ".",
+    *,
+    cluster: str | Path | Deployment | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    memory: int | str | None = None,
+    client: "Client | None" = None,
+    resume: bool = False,
+    partition: str | None = None,
+    retries: int = RETRIES,
+    max_failures: int | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Make the dataset of a recipe, check it, and list it in the catalog of its folder.
+
+    A script that calls this does so under ``if __name__ == "__main__":``, since its workers import it.
+
+    Parameters
+    ----------
+    recipe : str, Path, Mapping or BaseRecipe
+        A recipe file, or its content; a bundle of a relative path is searched in the folder of the file, else here.
+    out : str or Path
+        Folder of the store, its journal and ``catalog.yaml``.
+    cluster : str, Path or Deployment, optional
+        Deployment file; default: workers on this machine, as many as fit.
+    workers : int, optional
+        Workers, in place of what the deployment says; on this machine 0 computes in this process, without Dask.
+    threads : int, optional
+        Threads of one task; a worker has one task at a time.
+    memory : int or str, optional
+        Memory of a worker in bytes, or as "8GiB".
+    client : distributed.Client, optional
+        Of a Dask cluster of your own, to use in place of a deployment; nothing of it is closed.
+    resume : bool
+        Continue an interrupted run, or heal a finished store: only what is missing or damaged is made again.
+    partition : str, optional
+        "K/N": make the K-th of N parts; :func:`nmcdist.runs.finalise_store` then seals the store.
+    retries : int
+        How often a task that failed is tried again on the spot.
+    max_failures : int, optional
+        After more failures than this no more tasks begin; default: all are tried.
+    progress : Progress, optional
+        Default: a bar with the time left, on a terminal and in a notebook; nothing elsewhere.
+
+    Returns
+    -------
+    Result
+        The finished store is its `store`; items that could not be made are in its `failed`.
+
+    Raises
+    ------
+    RecipeError
+        With one line for every fault of the recipe or the deployment.
+    PlanError
+        If the run cannot fit in memory or on the disk, or the cluster would not take it.
+    StoreError
+        If the dataset is there already, another run works on it, or its files cannot be written.
+    GuardError
+        If the script that calls this has no ``if __name__ == "__main__":``.
+    """
+    loaded, bundle, where = loaded_recipe(recipe)
+    deployment = deployment_from(cluster, workers, threads, memory)
+    how: dict[str, Any] = {
+        "progress": progress or progress_on(), "retries": retries, "max_failures": max_failures, "client": client,
+    }  # fmt: skip
+    with naming_faults(where):
+        if partition is not None:
+            return run_part(loaded, bundle, local_path(out), parsed_partition(partition), deployment, **how)
+        return run_recipe(loaded, bundle, local_path(out), deployment, resume=resume, **how)
+
+
+def plan(
+    recipe: RecipeLike,
+    out: str | Path = ".",
+    *,
+    cluster: str | Path | Deployment | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    memory: int | str | None = None,
+) -> Plan:
+    """Work out what a recipe would run; nothing is written.
+
+    Parameters
+    ----------
+    recipe, out, cluster, workers, threads, memory
+        As for :func:`run`.
+
+    Returns
+    -------
+    Plan
+        ``print(plan.summary())`` shows it; ``plan.validate()`` raises PlanError if the run cannot fit. Of many
+        particles, sizes are estimated from the first ones.
+
+    Raises
+    ------
+    RecipeError
+        With one line for every fault of the recipe or the deployment.
+    """
+    loaded, bundle, where = loaded_recipe(recipe)
+    deployment = deployment_from(cluster, workers, threads, memory)
+    with naming_faults(where):
+        return make_plan(loaded, bundle, local_path(out), deployment, effort="estimate")
+
+
+def loaded_recipe(recipe: RecipeLike) -> tuple[BaseRecipe, Bundle, str]:
+    """Return a recipe, its bundle, and the name of its file, empty where it has none."""
+    if isinstance(recipe, BaseRecipe):
+        return recipe, recipe_bundle(recipe, Path()), ""
+    if isinstance(recipe, Mapping):
+        parsed = parsed_recipe(recipe, "recipe")
+        return parsed, recipe_bundle(parsed, Path()), ""
+    path = local_path(recipe)
+    loaded = load_recipe(path)
+    return loaded, recipe_bundle(loaded, path.parent), str(path)
+
+
+def deployment_from(
+    cluster: str | Path | Deployment | None, workers: int | None, threads: int | None, memory: int | str | None
+) -> Deployment:
+    """Return a deployment from its file, with what is given in place of what the file says."""
+    changes = {"workers": workers, "threads_per_worker": threads, "memory_per_worker": memory}
+    if not isinstance(cluster, Deployment):
+        return load_deployment(cluster, **changes)
+    given = {name: value for name, value in changes.items() if value is not None}
+    return Deployment.model_validate({**cluster.model_dump(exclude_unset=True), **given}) if given else cluster
+
+
+@contextlib.contextmanager
+def naming_faults(where: str) -> Iterator[None]:
+    """Name the file in what a plan finds wrong with its recipe."""
+    try:
+        yield
+    except RecipeError as error:
+        if not where:
+            raise
+        raise RecipeError("\n".join(f"{where}: {line}" for line in str(error).splitlines())) from None
+
+
+def parsed_partition(text: str) -> tuple[int, int]:
+    """Return K and N of "K/N".
+
+    Raises
+    ------
+    PlanError
+        If it is not that, with 1 <= K <= N.
+    """
+    found = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise PlanError(f"partition: found {shown(text)}, expected K/N with 1 <= K <= N, as 2/8")
+    return int(found[1]), int(found[2])
