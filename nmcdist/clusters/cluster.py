@@ -1,16 +1,23 @@
-"""Kinds of clusters, and the registry in which a deployment finds its own by name."""
+"""Kinds of clusters, and the registry in which a deployment finds its own by name.
+
+A kind of one's own is a module that calls :func:`register`. It is found as an entry point of the group
+``nmcdist.clusters``, or by its name in the environment variable ``NMCDIST_CLUSTERS`` (several: with commas between).
+"""
 
 from abc import ABC, abstractmethod
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nmcdist.errors import InputError
+from nmcdist.plugins import import_plugins
 
 if TYPE_CHECKING:
     from nmcdist.clusters.deployment import Deployment
     from nmcdist.clusters.resources import Resources
     from nmcdist.clusters.start import Start
 
+CLUSTERS_VARIABLE = "NMCDIST_CLUSTERS"
+ENTRY_POINTS = "nmcdist.clusters"
 # Each names a module of this package, which holds its kind as CLUSTER and is imported when a deployment names it.
 _BUILT_IN = ("local", "slurm", "pbs", "lsf", "sge", "htcondor", "kubernetes", "scheduler")
 _registered: dict[str, "Cluster"] = {}
@@ -117,7 +124,14 @@ def register(cluster: Cluster) -> None:
 
 
 def kinds() -> tuple[str, ...]:
-    """Return the names of all kinds: built-in ones, then those that were registered."""
+    """Return the names of all kinds: built-in ones, then those that modules of the user's have registered.
+
+    Raises
+    ------
+    InputError
+        If such a module cannot be imported.
+    """
+    import_plugins(ENTRY_POINTS, CLUSTERS_VARIABLE)
     return (*_BUILT_IN, *_registered)
 
 

@@ -1,7 +1,7 @@
-"""Credentials of a run's own Dask cluster: who has none can neither read what its processes say, nor be heard by them.
+"""Credentials of a run's own Dask cluster, without which nobody can read or send its messages.
 
-One self-signed certificate stands for scheduler, workers and driver. It is made when the cluster starts and ends with
-it; jobs of a queue find it in the folder of the run, which only its owner can read.
+Scheduler, workers and driver share one self-signed certificate. It is made when the cluster starts and removed when it
+ends; jobs of a queue find it in the folder of the run, which only its owner can read.
 """
 
 import datetime
@@ -32,7 +32,7 @@ def temporary_security() -> Any:
 
 
 def written_security(folder: Path) -> tuple[Any, Path]:
-    """Return temporary credentials and a new folder in `folder` that holds them; both are their owner's alone."""
+    """Return temporary credentials, and a new folder in `folder` that holds them for their owner alone."""
     certificate, key = _new_certificate()
     made = Path(tempfile.mkdtemp(prefix="credentials-", dir=folder))  # of mode 700
     for name, text in (("certificate.pem", certificate), ("key.pem", key)):

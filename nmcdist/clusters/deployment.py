@@ -103,49 +103,53 @@ AnyPath = Annotated[Path, BeforeValidator(_path)]
 class Deployment(BaseModel):
     """A deployment file: where the workers are, how many, and how large each is.
 
-    On this machine, what is left out is chosen to fit the run. A field that a kind does not take is refused.
+    On this machine, fields that are left out are chosen to fit the run. A field that a kind does not take is refused.
 
     Attributes
     ----------
     kind : str
-        "local"; a queue ("slurm", "pbs", "lsf", "sge", "htcondor"); "kubernetes"; or "scheduler", one that runs.
+        Kind of cluster: "local", which is this machine; a queue ("slurm", "pbs", "lsf", "sge", "htcondor");
+        "kubernetes"; "scheduler", for a Dask scheduler that runs already; or one of the user's own.
     workers : int
-        Worker processes: one a job, one a pod. On this machine 0 computes in the calling process, without Dask.
+        Number of worker processes, with one job or pod each. On this machine, 0 computes in the calling process,
+        without Dask.
     threads_per_worker : int
         Threads of the kernels of one task, and cores of a job. A worker has one task at a time.
     memory_per_worker : int or str
-        Limit of one worker, and what its job asks for, as 8GiB.
+        Memory limit of one worker, which its job asks for, for example 8GiB.
     dashboard : bool
-        Whether Dask serves its dashboard, which whoever reaches it can read.
+        Whether Dask serves its dashboard. Everyone who can reach it can read it.
     dashboard_host : str
-        Address of this host on which it is served: by default only this host reaches it; 0.0.0.0 opens it to all.
+        Address of this host on which the dashboard is served. By default only this host can reach it; 0.0.0.0 opens
+        it to the network.
     walltime : str
-        Of a job, as 12:00:00 or 2d; its worker leaves a little earlier.
+        Time limit of a job, for example 12:00:00 or 2d. Its worker leaves a little earlier.
     queue, project : str
-        Which queue or partition, and which account is charged.
+        Queue or partition of the jobs, and the account that is charged.
     interface : str
-        Network interface by which jobs reach the driver, as ib0.
+        Network interface through which jobs reach the driver, for example ib0.
     python : str
-        Interpreter on the nodes; default: this one.
+        Python interpreter on the nodes. Default: the one that runs nmcdist here.
     prologue : list of str
-        Shell lines before the worker starts, as `module load` ones.
+        Shell commands to run before the worker starts, for example `module load gcc`.
     directives : list of str
-        More options for the queue, without its prefix: "--constraint=haswell"; of HTCondor "name = value".
+        Further options for the queue, without its prefix, for example "--constraint=haswell"; for HTCondor
+        "name = value".
     log_folder : str
-        Where jobs leave their logs; seen by driver and nodes.
+        Folder for the logs of jobs, on a file system that driver and nodes share.
     local_folder : str
         Scratch folder on the node.
     gpus_per_worker : int
-        Asked of the queue, and a Dask resource named GPU of each worker.
+        GPUs that each job asks for, and Dask resource named GPU of each worker.
     parallel_environment : str
-        Of Grid Engine, for workers with several threads.
+        Parallel environment of Grid Engine that gives a worker the slots for several threads.
     image, namespace, volume_claim, mount_folder : str
-        Of Kubernetes: what the pods run, and the claim of the volume that holds the stores, mounted where the
-        driver has it too.
+        For Kubernetes: image and namespace of the pods, and the claim of the volume that holds the stores, mounted
+        under the same path as for the driver.
     address, scheduler_file : str
-        Of a running scheduler: one of the two.
+        Address of a running scheduler, or the file that it wrote; one of the two.
     patience : str
-        How long to go without any worker before giving up, as 2h; jobs may wait in the queue.
+        How long to go on without any worker before giving up, for example 2h; jobs may wait in the queue.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

@@ -12,9 +12,9 @@ GUARD_STATUS = 97  # exit status of a process that found no guard
 
 
 def stop_if_imported_by_a_worker() -> None:
-    """End this process, without a word, if it is a worker to be that imports the script which started it.
+    """End this process silently if it is about to become a worker and imports the script that started it.
 
-    What started it tells by the exit status what is missing (:func:`guard_error`).
+    The process that started it recognises the exit status and says what is missing (:func:`guard_error`).
     """
     # Python has no public name for "still importing the main module"; its own check of the same fault uses this one.
     if getattr(multiprocessing.current_process(), "_inheriting", False):

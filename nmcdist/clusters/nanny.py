@@ -1,6 +1,6 @@
-"""The process that watches a worker of this machine, and starts it again also where it dies while it starts.
+"""The process that watches a worker of this machine, and restarts it also if it dies while it starts.
 
-Dask's own nanny restarts a worker that was there; one that is killed before ends the whole cluster.
+Dask's own nanny restarts a worker that has run; one that is killed before that ends the whole cluster.
 """
 
 import time
@@ -41,7 +41,7 @@ class Starts:
 
 
 class PatientNanny(Nanny):
-    """A nanny that starts its worker again if a signal kills it before it is there."""
+    """A nanny that starts its worker again if a signal kills it while it starts."""
 
     def __init__(self, *arguments: Any, starts: Starts, **options: Any) -> None:
         super().__init__(*arguments, **options)

@@ -6,10 +6,8 @@ that a recipe or a store names is ever imported.
 """
 
 import difflib
-import os
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +20,11 @@ from nmcdist.datasets.store import read_attributes, read_origin
 from nmcdist.errors import InputError, RecipeError, StoreError
 from nmcdist.faults import fault_lines, proposal
 from nmcdist.inputs import local_path
+from nmcdist.plugins import import_plugins
 from nmcdist.products.kind import Effort, Kind, Site
 from nmcdist.products.plan import Plan
 from nmcdist.products.recipe import BaseRecipe
-from nmcdist.wording import one_line, shown
+from nmcdist.wording import shown
 from nmcdist.yaml_text import load_yaml
 
 KINDS_VARIABLE = "NMCDIST_KINDS"
@@ -34,7 +33,6 @@ _BUILT_IN = ("nmcdist.products.particles.kind", "nmcdist.products.volumes.additi
 _COMMON = "volumes"  # of recipes without any field that decides
 
 _known: dict[str, Kind] = {}
-_searched: set[str] = set()
 
 
 def register(kind: Kind) -> None:
@@ -59,24 +57,10 @@ def kinds() -> Mapping[str, Kind]:
     InputError
         If a module of the environment variable or of an entry point cannot be imported.
     """
-    named = os.environ.get(KINDS_VARIABLE, "")
-    if named not in _searched:
-        for module in _BUILT_IN:
-            import_module(module)
-        for entry in entry_points(group=ENTRY_POINTS):
-            _import(entry.module, f"entry point {entry.name}")
-        for module in filter(None, map(str.strip, named.split(","))):
-            _import(module, KINDS_VARIABLE)
-        _searched.add(named)
-    return _known
-
-
-def _import(module: str, named_by: str) -> None:
-    try:
+    for module in _BUILT_IN:
         import_module(module)
-    except Exception as error:  # what a module of the user raises has no common base
-        what = f"{type(error).__name__}: {one_line(error)}"
-        raise InputError(f"{named_by}: module {module!r} cannot be imported ({what})") from error
+    import_plugins(ENTRY_POINTS, KINDS_VARIABLE)
+    return _known
 
 
 def kind_of(recipe: BaseRecipe) -> Kind:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nmcdist.clusters.client import lent
 from nmcdist.clusters.cluster import Cluster, cluster_of
@@ -20,6 +20,9 @@ from nmcdist.runs.group_size import GroupSize, next_group
 from nmcdist.runs.lost_workers import Watch
 from nmcdist.runs.plugin import COMPILING, HoldJob
 from nmcdist.runs.worker import Outcome, hold, release, run_task
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 Announce = Callable[[str, str], None]
 
@@ -52,7 +55,7 @@ def run_on_dask(
     task_bytes: int,
     deployment: Deployment,
     *,
-    client: Any = None,
+    client: "Client | None" = None,
     announce: Announce = lambda name, text: None,
 ) -> Iterator[Outcome]:
     """Run tasks on a Dask cluster, one at a time on each worker.

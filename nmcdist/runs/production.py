@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmcdist.bundle import Bundle
+from nmcdist.clusters.client import deployment_of
 from nmcdist.clusters.cluster import cluster_of
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.clusters.guard import stop_if_imported_by_a_worker
@@ -83,8 +84,6 @@ class Crew:
         """Return a crew with defaults in place of None; a process that a worker is to become ends here."""
         stop_if_imported_by_a_worker()
         if client is not None:
-            from nmcdist.clusters.client import deployment_of
-
             deployment = deployment_of(client, (deployment or Deployment()).threads_per_worker or 1)
         return cls(deployment or Deployment(), progress or Silent(), client)
 

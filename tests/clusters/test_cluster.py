@@ -1,5 +1,7 @@
 """Kinds of clusters: found by name, loaded when they are needed, and added in one file."""
 
+import inspect
+import os
 import re
 import stat
 import subprocess
@@ -9,7 +11,6 @@ from typing import ClassVar
 import pytest
 import yaml
 
-from nmcdist.cli import main
 from nmcdist.clusters import cluster
 from nmcdist.clusters.cluster import cluster_of, kinds, register
 from nmcdist.clusters.connect import connected
@@ -116,18 +117,6 @@ class TestANewQueue:
         with pytest.raises(RecipeError, match="queue: not taken by kind local, only by slurm, pbs, lsf, sge, oar"):
             load_deployment(kind="local", queue="fast")
 
-    def test_is_planned_by_the_command_line(self, path, tmp_path, capsys, monkeypatch):
-        (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
-        command = ["nmcdist", "plan", tmp_path / "tiny.yaml", "--cluster", path, "--out", tmp_path, "--memory", "2GiB"]
-        monkeypatch.setattr(sys, "argv", list(map(str, command)))
-        with pytest.raises(SystemExit, match="0"):
-            main()
-        script = capsys.readouterr().out.partition("\n\n")[2]
-        assert re.findall(r"^#OAR (.*)", script, re.MULTILINE) == [
-            "-n nmcdist", "-q default", "-l /nodes=1/core=2,walltime=01:00:00", f"-O {tmp_path}/oar.log",
-        ]  # fmt: skip
-        assert " --memory-limit 2048MiB " in script.rstrip().splitlines()[-1]
-
     def test_is_asked_before_a_run(self, path, commands, monkeypatch):
         good, other = load_deployment(path), load_deployment(path, queue="nope")
         cluster_of(good).preflight(*both(good))
@@ -142,6 +131,41 @@ class TestANewQueue:
         with connected(*both(deployment)) as client:
             assert client.submit(abs, -7).result(timeout=30) == 7
             assert cluster_of(deployment).state(client) == ""
+
+
+@pytest.mark.parametrize("found_by", ["entry point", "variable"])
+def test_one_file_is_all_that_the_command_line_needs(found_by, tmp_path):
+    head = "from nmcdist.clusters.cluster import register\nfrom nmcdist.clusters.deployment import clock\n"
+    head += "from nmcdist.clusters.queue import Queue\nfrom nmcdist.errors import PlanError\n"
+    (tmp_path / "my_oar.py").write_text(f"{head}{inspect.getsource(Oar)}\nregister(Oar())\n")
+    (tmp_path / "oar.yaml").write_text(yaml.safe_dump({**TestANewQueue.CONTENT, "memory_per_worker": "2GiB"}))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    if found_by == "variable":
+        environment["NMCDIST_CLUSTERS"] = "my_oar"
+    else:
+        (tmp_path / "my_oar-1.dist-info").mkdir()
+        (tmp_path / "my_oar-1.dist-info" / "METADATA").write_text("Name: my-oar\nVersion: 1\n")
+        (tmp_path / "my_oar-1.dist-info" / "entry_points.txt").write_text("[nmcdist.clusters]\noar = my_oar\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "nmcdist.cli", "plan", "tiny.yaml", "--cluster", "oar.yaml"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    script = done.stdout.partition("\n\n")[2].rstrip()
+    assert re.findall(r"^#OAR (.*)", script, re.MULTILINE) == [
+        "-n nmcdist", "-q default", "-l /nodes=1/core=2,walltime=01:00:00", f"-O {tmp_path}/nmcdist-logs/oar.log",
+    ]  # fmt: skip
+    assert " --memory-limit 2048MiB " in script.splitlines()[-1]
+
+
+def test_a_module_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setenv("NMCDIST_CLUSTERS", "no_such_queue")
+    complaint = r"NMCDIST_CLUSTERS: module 'no_such_queue' cannot be imported \(ModuleNotFoundError: .*\)$"
+    with pytest.raises(InputError, match=complaint):
+        kinds()
+    with pytest.raises(RecipeError, match=complaint):
+        load_deployment()
 
 
 def test_a_deployment_is_not_of_a_kind_that_was_never_added():

@@ -1,0 +1,45 @@
+"""Modules of the user's own that add to nmcdist: entry points name them, or an environment variable.
+
+Nothing that a recipe, a deployment file or a store names is ever imported.
+"""
+
+import os
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from nmcdist.errors import InputError
+from nmcdist.wording import one_line
+
+_imported: set[tuple[str, str, str]] = set()
+
+
+def import_plugins(group: str, variable: str) -> None:
+    """Import the modules of a group of entry points, and those that an environment variable names.
+
+    Parameters
+    ----------
+    group : str
+    variable : str
+        Its value: names of modules, with commas between them.
+
+    Raises
+    ------
+    InputError
+        If one cannot be imported.
+    """
+    named = os.environ.get(variable, "")
+    if (group, variable, named) in _imported:
+        return
+    for entry in entry_points(group=group):
+        _import(entry.module, f"entry point {entry.name}")
+    for module in filter(None, map(str.strip, named.split(","))):
+        _import(module, variable)
+    _imported.add((group, variable, named))
+
+
+def _import(module: str, named_by: str) -> None:
+    try:
+        import_module(module)
+    except Exception as error:  # what a module of the user raises has no common base
+        what = f"{type(error).__name__}: {one_line(error)}"
+        raise InputError(f"{named_by}: module {module!r} cannot be imported ({what})") from error
