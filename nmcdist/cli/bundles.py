@@ -24,7 +24,9 @@ def bundle_list() -> None:
 def bundle_show(name: str) -> None:
     """Show a bundle, by built-in name or path: values, units, provenance."""
     from nmcdist.bundle import load_bundle
+    from nmcdist.products.registry import kinds
 
+    kinds()  # which may bring models of their own
     loaded = load_bundle(name)
     content = {**loaded.model_dump(by_alias=True, mode="json"), "content_hash": loaded.content_hash}
     click.echo(json.dumps(content, indent=2, ensure_ascii=False))
@@ -35,6 +37,8 @@ def bundle_show(name: str) -> None:
 def bundle_verify(path: str) -> None:
     """Check a bundle whole: schema, units, digests."""
     from nmcdist.bundle import load_bundle
+    from nmcdist.products.registry import kinds
 
+    kinds()  # which may bring models of their own
     loaded = load_bundle(path)
     click.echo(f"{path}: whole, model {loaded.model}, sha256 {loaded.content_hash}")

@@ -131,6 +131,8 @@ def _about_histograms(count: int) -> str:
 
 
 def _histograms(numbers: list[Number], path: Path) -> Path:
+    from matplotlib.ticker import MaxNLocator
+
     columns = min(3, len(numbers))
     rows = math.ceil(len(numbers) / columns)
     with figure(rows, columns, 4.2 * columns, 3.2 * rows) as (drawing, axes):
@@ -141,6 +143,8 @@ def _histograms(numbers: list[Number], path: Path) -> Path:
                 panel.axvline(known.mean(), color=SERIES[1][0], linestyle="--")
             panel.set(xlabel=with_unit(number.name, number.unit), ylabel="items")
             panel.xaxis.label.set_size(10)
+            panel.xaxis.set_major_locator(MaxNLocator(4))
+            panel.yaxis.set_major_locator(MaxNLocator(integer=True))
         for panel in axes.flat[len(numbers) :]:
             panel.set_axis_off()
         return save(drawing, path)

@@ -175,8 +175,8 @@ def _recorded(store: Path, crew: Crew, machine: Machine | None = None) -> Produc
     settings = journal.settings()
     if "recipe" not in settings or not (paths.wip.exists() or paths.store.exists() or paths.old.exists()):
         raise StoreError(f"{paths.store}: no run is recorded beside it (expected {paths.run})")
+    recipe = parsed_recipe(settings["recipe"], str(paths.run / "run.json"))  # first: its kind may bring its own model
     bundle = load_bundle(paths.run / "bundle")
-    recipe = parsed_recipe(settings["recipe"], str(paths.run / "run.json"))
     plan = make_plan(recipe, bundle, paths.folder, crew.deployment, settings=settings, machine=machine)
     _check_cut(plan.settings, settings)
     if plan.fingerprint != settings.get("fingerprint"):
