@@ -15,6 +15,7 @@ go one way; loose points are halved like a lattice.
 """
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -53,8 +54,8 @@ def rasterize_gbpd(
     matrices: np.ndarray,
     offsets: np.ndarray,
     shape: tuple[int, int, int],
-    spacing: Any,
-    origin: Any,
+    spacing: float | Sequence[float] | np.ndarray,
+    origin: Sequence[float] | np.ndarray,
     *,
     reach: float | None = None,
 ) -> np.ndarray:
@@ -102,7 +103,7 @@ def label_lattice(
     offsets: np.ndarray,
     shape: tuple[int, ...],
     steps: np.ndarray,
-    origin: Any,
+    origin: Sequence[float] | np.ndarray,
     *,
     reach: float | None = None,
 ) -> np.ndarray:

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from nmcdist.bundle import CbaParameters
 from nmcdist.geometry.elementary import log
 from nmcdist.geometry.frames import lengths
 from nmcdist.jit import kernel
@@ -48,8 +49,9 @@ class Spheroids:
 
 
 def oblate_spheroids(
-    parameters, low_nm: np.ndarray, high_nm: np.ndarray, seed: int, index: int, tile_nm: float = SPHEROID_TILE_NM
-) -> Spheroids:
+    parameters: CbaParameters, low_nm: np.ndarray, high_nm: np.ndarray, seed: int, index: int,
+    tile_nm: float = SPHEROID_TILE_NM,
+) -> Spheroids:  # fmt: skip
     """Draw the graphite grains of Eq. (1) that may reach the box [low, high].
 
     Half-axes a ~ Gamma(alpha_1, gamma) and c ~ Gamma(alpha_2, gamma); the smaller is the axis of revolution,
@@ -73,8 +75,9 @@ def oblate_spheroids(
 
 
 def balls(
-    parameters, low_nm: np.ndarray, high_nm: np.ndarray, seed: int, index: int, tile_nm: float = BALL_TILE_NM
-) -> Spheroids:
+    parameters: CbaParameters, low_nm: np.ndarray, high_nm: np.ndarray, seed: int, index: int,
+    tile_nm: float = BALL_TILE_NM,
+) -> Spheroids:  # fmt: skip
     """Draw the large pores of Eq. (3), balls with radii ~ Exp(theta), that may reach the box [low, high]."""
     mean = 1.0 / parameters.theta_per_nm
     cap = -log(_TAIL) * mean
@@ -90,7 +93,7 @@ def balls(
     return Spheroids(table[:, :3], axis, table[:, 3], table[:, 3]).near(low_nm, high_nm)
 
 
-def expected_germs(parameters, extent_nm: np.ndarray) -> tuple[float, float]:
+def expected_germs(parameters: CbaParameters, extent_nm: np.ndarray) -> tuple[float, float]:
     """Return the mean number of germs of both kinds that a window draws, and the tiles of space that it looks at.
 
     Parameters

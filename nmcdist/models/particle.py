@@ -5,6 +5,7 @@ whole, so that its surface consists of facets of grains. Centres of mass and vol
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -131,8 +132,9 @@ class Particle:
         return labels
 
     def section(
-        self, voxel_size_nm: float = 50.0, normal: Any = (1.0, 0.0, 0.0), point_nm: Any = (0.0, 0.0, 0.0)
-    ) -> np.ndarray:
+        self, voxel_size_nm: float = 50.0, normal: Sequence[float] | np.ndarray = (1.0, 0.0, 0.0),
+        point_nm: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0),
+    ) -> np.ndarray:  # fmt: skip
         """Return the grain at each pixel centre of a plane, pieces left as they are.
 
         The rows run along the first of the axes z, y, x but for that nearest to the normal, turned into the plane,
@@ -183,13 +185,13 @@ class Particle:
         return self._grains.diagram()
 
     def _voxel(self, voxel_size_nm: Any) -> float:
-        voxel_size_nm = check_length("voxel_size_nm", voxel_size_nm)
+        voxel = check_length("voxel_size_nm", voxel_size_nm)
         extent = float((self.box_nm[1] - self.box_nm[0]).min())
-        if voxel_size_nm < _SMALLEST_VOXEL_NM:
-            raise InputError(f"voxel_size_nm: found {voxel_size_nm} nm, expected at least {_SMALLEST_VOXEL_NM} nm")
-        if self.kept.any() and voxel_size_nm > extent:
-            raise InputError(f"voxel_size_nm: found {voxel_size_nm} nm, expected at most the particle's {extent:g} nm")
-        return voxel_size_nm
+        if voxel < _SMALLEST_VOXEL_NM:
+            raise InputError(f"voxel_size_nm: found {voxel} nm, expected at least {_SMALLEST_VOXEL_NM} nm")
+        if self.kept.any() and voxel > extent:
+            raise InputError(f"voxel_size_nm: found {voxel} nm, expected at most the particle's {extent:g} nm")
+        return voxel
 
 
 @dataclass(frozen=True)
