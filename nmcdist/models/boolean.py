@@ -14,7 +14,7 @@ import numpy as np
 from nmcdist.bundle import CbaParameters
 from nmcdist.geometry.elementary import log
 from nmcdist.geometry.frames import lengths
-from nmcdist.jit import kernel
+from nmcdist.jit import Int, kernel
 from nmcdist.models import streams
 from nmcdist.models.draws import Stream
 
@@ -169,7 +169,10 @@ def _gamma_bound(shape: float) -> float:
 
 
 @kernel
-def _paint(mask, centre, axis, short, long, label, voxel, origin):
+def _paint(
+    mask: np.ndarray, centre: np.ndarray, axis: np.ndarray, short: np.ndarray, long: np.ndarray, label: Int,
+    voxel: float, origin: np.ndarray,
+) -> None:  # fmt: skip
     """Solve the quadric along each row of voxels for the run of voxel centres inside.
 
     Everything is computed from absolute indices, so that a voxel's answer does not depend on the window.

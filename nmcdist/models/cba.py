@@ -146,7 +146,7 @@ def _draw_block(
     high = low + (np.array(shape) - 1) * voxel_size_nm
     covered = np.zeros(shape, dtype=np.uint8)
     boolean.paint(covered, large_pores.near(low, high), _BALL, voxel_size_nm, origin)
-    labels = ((field >= np.float32(parameters.mu)) & (covered != _BALL)).astype(np.uint8)
+    labels: np.ndarray = ((field >= np.float32(parameters.mu)) & (covered != _BALL)).astype(np.uint8)
     boolean.paint(labels, graphite.near(low, high), GRAPHITE, voxel_size_nm, origin)
     return labels
 

@@ -334,7 +334,7 @@ def _plane(normal: Any, point_nm: Any) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 @kernel
-def _keep(labels, kept):
+def _keep(labels: np.ndarray, kept: np.ndarray) -> None:
     """Replace rows of kept grains by row + 1, everything else by 0."""
     for i in range(len(labels)):
         row = labels[i]
@@ -342,7 +342,7 @@ def _keep(labels, kept):
 
 
 @kernel
-def _sum_up(labels, half, grains):
+def _sum_up(labels: np.ndarray, half: int, grains: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return for each grain its number of points, the sums of their indices from the centre, and if it is cut off."""
     n = len(labels)
     counts, sums = np.zeros(grains, np.int64), np.zeros((grains, 3), np.int64)
@@ -363,7 +363,7 @@ def _sum_up(labels, half, grains):
 
 
 @kernel
-def _at_edge(labels, z, y, x):
+def _at_edge(labels: np.ndarray, z: int, y: int, x: int) -> bool:
     """Tell whether one of the 26 neighbours is missing."""
     n = len(labels)
     if min(z, y, x) == 0 or max(z, y, x) == n - 1:
@@ -375,7 +375,7 @@ def _at_edge(labels, z, y, x):
 
 
 @kernel
-def _points_of(labels, half, chosen, reach2):
+def _points_of(labels: np.ndarray, half: int, chosen: np.ndarray, reach2: float) -> np.ndarray:
     """Return indices, from the centre, of the points of chosen grains within reach."""
     found, m = np.empty((1024, 3), np.float64), 0
     n = len(labels)
@@ -400,7 +400,7 @@ def _points_of(labels, half, chosen, reach2):
 
 
 @kernel
-def _extent(labels, half, kept):
+def _extent(labels: np.ndarray, half: int, kept: np.ndarray) -> tuple[np.ndarray, int]:
     """Return the box of the kept grains with a point to spare, and the squared distance within which that lies."""
     n = len(labels)
     box = np.zeros((2, 3), np.int64)
