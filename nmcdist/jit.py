@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any, TypeVar, overload
 
 import numba
+import numpy as np
 from numba.core import event
 from numba.core.caching import FunctionCache
 from numba.core.dispatcher import Dispatcher
@@ -18,6 +19,8 @@ from numba.core.dispatcher import Dispatcher
 from nmcdist.kernels import notice
 
 F = TypeVar("F", bound=Callable[..., Any])
+Int = int | np.integer[Any]  # as kernels compute: a number of Python, or one of NumPy's of a certain width
+Float = float | np.floating[Any]
 _njit: Any = numba.njit  # its types hide that a kernel is called as the function it was
 PATIENCE_S = 20.0  # of a kernel, which takes a second or two, ten where the machine is busy
 

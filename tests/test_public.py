@@ -17,12 +17,12 @@ LAZY = [nmcdist, nmcdist.datasets]
 
 
 def names_for_type_checkers(module):
-    """Names that a module imports under `if TYPE_CHECKING`, with where they come from."""
+    """Names that a module imports under `if TYPE_CHECKING`, with their module and their name there."""
     found = {}
     for node in ast.parse(Path(module.__file__).read_text()).body:
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name):
             for line in node.body:
-                found |= {alias.name: line.module for alias in line.names}
+                found |= {alias.asname or alias.name: (line.module, alias.name) for alias in line.names}
     return found
 
 
@@ -30,8 +30,8 @@ def names_for_type_checkers(module):
 def test_type_checkers_see_the_names_that_are_there(module):
     declared = names_for_type_checkers(module)
     assert set(declared) == set(dir(module)) - {"NmcdistError", "__version__"}
-    for name, home in declared.items():
-        assert getattr(module, name) is getattr(importlib.import_module(home), name), name
+    for name, (home, there) in declared.items():
+        assert getattr(module, name) is getattr(importlib.import_module(home), there), name
 
 
 @pytest.mark.parametrize("module", LAZY, ids=lambda m: m.__name__)
@@ -40,7 +40,8 @@ def test_help_lists_every_function_with_its_signature(module):
     for name in module.__all__:
         value = getattr(module, name)
         if inspect.isfunction(value):
-            assert f"    {name}{inspect.signature(value)}" in text
+            called = name if value.__name__ == name else f"{name} = {value.__name__}"
+            assert f"    {called}{inspect.signature(value)}" in text
 
 
 @pytest.mark.parametrize("module", LAZY, ids=lambda m: m.__name__)

@@ -16,7 +16,7 @@ ITEMS_FAILED = 1
 INTERRUPTED = 130
 
 
-class LocalPath(click.ParamType):
+class LocalPath(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
     """A path on this machine; a URL is refused in one line."""
 
     name = "path"

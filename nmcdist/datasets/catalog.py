@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nmcdist.datasets.catalog_file import (
     DATATYPE,
@@ -28,6 +28,9 @@ from nmcdist.datasets.integrity import manifest_hash, read_manifest, refuse_link
 from nmcdist.datasets.store import dask_chunks, open_lazily, read_attributes, read_origin
 from nmcdist.errors import CatalogError
 from nmcdist.inputs import local_path
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 CATALOG_FILE = "catalog.yaml"
 CATALOG_VARIABLE = "NMCDIST_CATALOG"
@@ -52,7 +55,7 @@ class CatalogEntry:
     metadata: dict[str, Any]
     chunks: dict[str, int]
 
-    def to_dask(self) -> Any:
+    def to_dask(self) -> "xr.Dataset":
         """Open the store as a lazy xarray.Dataset.
 
         Raises

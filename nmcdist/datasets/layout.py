@@ -99,7 +99,7 @@ class Layout:
         arrays = (*self.variables, *self.totals)
         chunks = sum(math.prod(map(math.ceil, np.divide(v.shape, v.file_shape))) for v in arrays)
         chunks += sum(math.ceil(c.values.size / (c.chunk or max(c.values.size, 1))) for c in self.coordinates)
-        return chunks + len(self.nodes) + 1
+        return int(chunks) + len(self.nodes) + 1
 
     def variable(self, name: str) -> Variable | None:
         """Return the variable of this name, or None."""

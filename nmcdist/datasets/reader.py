@@ -9,7 +9,7 @@ from intake.readers.readers import XArrayDatasetReader
 from nmcdist.datasets.store import open_lazily, with_coordinates
 
 
-class StoreReader(XArrayDatasetReader):
+class StoreReader(XArrayDatasetReader):  # type: ignore[misc]  # intake has no types
     """Open a store of nmcdist as a lazy xarray.Dataset.
 
     intake 2 turns an unknown method of a reader into a step of a pipeline, so that ``to_dask`` of its own

@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
@@ -39,6 +39,9 @@ from nmcdist.datasets.metadata import (
 from nmcdist.errors import StoreError
 from nmcdist.inputs import existing_folder, local_path
 from nmcdist.wording import one_line, shown
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 MANIFEST = "manifest.json"
 _LEAST_ENTRY = 90  # bytes that a file takes in the manifest, at least
@@ -245,7 +248,7 @@ def read_attributes(path: Path) -> dict[str, Any]:
     StoreError
         If there is no store, its metadata is damaged, or its format is another.
     """
-    attributes = _read_group(path)["attributes"]
+    attributes: dict[str, Any] = _read_group(path)["attributes"]
     checked_attributes(attributes, path)
     return attributes
 
@@ -255,7 +258,7 @@ def _read_group(path: Path) -> dict[str, Any]:
     path = existing_folder(path, StoreError, "no such store")
     metadata = path / "zarr.json"
     try:
-        group = parsed_json(metadata)
+        group: dict[str, Any] = parsed_json(metadata)
     except FileNotFoundError:
         raise StoreError(f"{path}: not a store (it has no zarr.json)") from None
     except StoreError:
@@ -289,7 +292,7 @@ def read_origin(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return checked_recipe(recipe, path), checked_bundle(bundle, attributes["bundle_hash"], path)
 
 
-def open_store(path: str | os.PathLike[str]) -> Any:
+def open_store(path: str | os.PathLike[str]) -> "xr.Dataset":
     """Open a finished store lazily.
 
     Parameters
@@ -335,7 +338,7 @@ def dask_chunks(path: Path) -> dict[str, int]:
     return {n: s for array in sharded for n, s in zip(array.dims, array.file_shape, strict=True) if n != SAMPLE}
 
 
-def open_lazily(path: Path, chunks: Mapping[str, int]) -> Any:
+def open_lazily(path: Path, chunks: Mapping[str, int]) -> "xr.Dataset":
     """Return a finished store as a lazy xarray.Dataset; coordinates, which are small, are loaded.
 
     Raises
@@ -357,7 +360,7 @@ def open_lazily(path: Path, chunks: Mapping[str, int]) -> Any:
             raise StoreError(f"{path}: cannot be opened ({one_line(error)})") from None
 
 
-def with_coordinates(data: Any) -> Any:
+def with_coordinates(data: "xr.Dataset") -> "xr.Dataset":
     """Load the coordinates, by which nobody could group or select while they are lazy."""
     return data.assign_coords({name: values.load() for name, values in data.coords.items()})
 
@@ -424,10 +427,11 @@ def gathered_metadata(store: Path) -> dict[str, Any]:
     """Return the metadata of every array as that of the group repeats it; StoreError if it does not."""
     group = _read_group(store)
     arrays_of(group, store)
-    return group["consolidated_metadata"]["metadata"]
+    gathered: dict[str, Any] = group["consolidated_metadata"]["metadata"]
+    return gathered
 
 
-def _readable(store: Path, name: str) -> zarr.Array:
+def _readable(store: Path, name: str) -> zarr.Array[Any]:
     """Open an array whose metadata has been checked."""
     refuse_special(store, f"{name}/zarr.json")
     try:
@@ -442,7 +446,7 @@ def _readable(store: Path, name: str) -> zarr.Array:
         raise StoreError(f"{store}: {name}: cannot be opened ({one_line(error)})") from None
 
 
-def _writable(store: Path | Folder, variable: Variable) -> tuple[zarr.Array, Written]:
+def _writable(store: Path | Folder, variable: Variable) -> tuple[zarr.Array[Any], Written]:
     folder, written = Folder.of(store), Written()
     folder.check()
     recorder = _Recorder(folder, variable.name, written)

@@ -103,7 +103,7 @@ class PhaseVolume:
     @property
     def percolates(self) -> np.ndarray:
         """Whether the phase joins the two faces of each axis."""
-        return ~np.isnan(self.tortuosity)
+        return np.asarray(~np.isnan(self.tortuosity))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from nmcdist.arguments import check_length
 from nmcdist.descriptors.grain_moments import Runs, check_labels, find_runs
 from nmcdist.descriptors.intrinsic import direction_weights
-from nmcdist.jit import kernel
+from nmcdist.jit import Int, kernel
 
 START = 1 << 12  # slots of the hash table, to begin with; a power of two
 
@@ -87,7 +87,9 @@ def _crossing_areas() -> np.ndarray:
 
 
 @kernel
-def _count_contacts(end, row, first, shape, rows):
+def _count_contacts(
+    end: np.ndarray, row: np.ndarray, first: np.ndarray, shape: tuple[int, int, int], rows: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return keys a * rows + b, a < b, of rows that are neighbours, and their pairs along 1, 2 and 3 axes.
 
     Free slots of the table have the key -1.
@@ -117,7 +119,9 @@ def _count_contacts(end, row, first, shape, rows):
 
 
 @kernel
-def _count_within(keys, counts, end, row, begin, stop, rows):
+def _count_within(
+    keys: np.ndarray, counts: np.ndarray, end: np.ndarray, row: np.ndarray, begin: int, stop: int, rows: int
+) -> int:
     used, face, pairs = 0, np.int64(0), np.int64(1)  # typed, so that `_add` is compiled once
     for k in range(begin, stop - 1):
         used += _add(keys, counts, row[k], row[k + 1], face, pairs, rows)
@@ -125,7 +129,10 @@ def _count_within(keys, counts, end, row, begin, stop, rows):
 
 
 @kernel
-def _count_between(keys, counts, end, row, i, j, dx, kind, rows):
+def _count_between(
+    keys: np.ndarray, counts: np.ndarray, end: np.ndarray, row: np.ndarray, i: int, j: int, dx: int, kind: int,
+    rows: int,
+) -> int:  # fmt: skip
     """Count pairs of a voxel at x in the line of run i and one at x + dx in that of run j."""
     width = end[-1]
     used = 0
@@ -142,7 +149,7 @@ def _count_between(keys, counts, end, row, i, j, dx, kind, rows):
 
 
 @kernel
-def _add(keys, counts, a, b, kind, pairs, rows):
+def _add(keys: np.ndarray, counts: np.ndarray, a: int, b: int, kind: Int, pairs: Int, rows: int) -> Int:
     key = np.int64(min(a, b)) * rows + max(a, b)
     k = _slot(keys, key)
     new = keys[k] < 0
@@ -152,7 +159,7 @@ def _add(keys, counts, a, b, kind, pairs, rows):
 
 
 @kernel
-def _slot(keys, key):
+def _slot(keys: np.ndarray, key: Int) -> Int:
     """Return where a key is, or the free slot where it belongs."""
     mask = len(keys) - 1
     # Fibonacci hashing: neighbouring keys end up far apart.
@@ -163,7 +170,7 @@ def _slot(keys, key):
 
 
 @kernel
-def _grow(keys, counts):
+def _grow(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     more = np.full(2 * len(keys), -1, np.int64)
     moved = np.zeros((len(more), 3), np.int64)
     for k in range(len(keys)):

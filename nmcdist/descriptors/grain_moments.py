@@ -12,7 +12,7 @@ from nmcdist.arguments import finite_array, plain_array
 from nmcdist.errors import InputError
 from nmcdist.geometry.eigen import eigen_symmetric
 from nmcdist.geometry.union_find import join, root
-from nmcdist.jit import kernel
+from nmcdist.jit import Int, kernel
 
 __all__ = ["Runs", "check_labels", "check_origin", "count_pieces", "find_runs", "grain_moments", "principal_axes"]
 
@@ -134,7 +134,7 @@ def count_pieces(runs: Runs) -> tuple[np.ndarray, np.ndarray]:
 
 
 @kernel
-def _count_runs(cells):
+def _count_runs(cells: np.ndarray) -> np.ndarray:
     nz, ny, nx = cells.shape
     first = np.empty((nz + 2) * (ny + 2) + 1, np.int64)
     first[0] = 0
@@ -154,7 +154,7 @@ def _count_runs(cells):
 
 
 @kernel
-def _fill_runs(cells, first):
+def _fill_runs(cells: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     nz, ny, nx = cells.shape
     end = np.full(first[-1], nx + 2, np.int32)
     label = np.zeros(first[-1], np.int32)
@@ -174,7 +174,9 @@ def _fill_runs(cells, first):
 
 
 @kernel
-def _sum_runs(end, row, first, shape, rows):
+def _sum_runs(
+    end: np.ndarray, row: np.ndarray, first: np.ndarray, shape: tuple[int, int, int], rows: int
+) -> np.ndarray:
     """Return count, first moments z, y, x and second moments zz, zy, zx, yy, yx, xx of unpadded indices."""
     sums = np.zeros((rows, 10), np.int64)
     for z in range(shape[0] - 2):
@@ -202,13 +204,15 @@ def _sum_runs(end, row, first, shape, rows):
 
 
 @kernel
-def _sum_squares(n):
+def _sum_squares(n: Int) -> int:
     """Return 0^2 + 1^2 + ... + (n - 1)^2."""
     return (n - 1) * n * (2 * n - 1) // 6
 
 
 @kernel
-def _count_pieces(end, row, first, shape, rows):
+def _count_pieces(
+    end: np.ndarray, row: np.ndarray, first: np.ndarray, shape: tuple[int, int, int], rows: int
+) -> tuple[np.ndarray, np.ndarray]:
     parent = np.arange(len(end))
     for z in range(1, shape[0] - 1):
         for y in range(1, shape[1] - 1):
@@ -228,7 +232,7 @@ def _count_pieces(end, row, first, shape, rows):
 
 
 @kernel
-def _join_lines(end, row, parent, i, j):
+def _join_lines(end: np.ndarray, row: np.ndarray, parent: np.ndarray, i: int, j: int) -> None:
     """Join runs of one grain that touch, of two lines whose first runs are i and j."""
     width = end[-1]
     x = 0

@@ -229,13 +229,13 @@ def ball_diameters(volumes: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def _fill_diameters(volumes, diameters):
+def _fill_diameters(volumes: np.ndarray, diameters: np.ndarray) -> None:
     for i in range(len(volumes)):
         diameters[i] = cbrt(6.0 * volumes[i] / math.pi)
 
 
 @kernel
-def _angles(across, along):
+def _angles(across: np.ndarray, along: np.ndarray) -> np.ndarray:
     angles = np.empty(len(across))
     for i in range(len(across)):
         angles[i] = atan2(across[i], along[i])

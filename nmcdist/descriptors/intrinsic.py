@@ -148,7 +148,7 @@ def counts_of_block(phase: np.ndarray) -> np.ndarray:
     cells = np.ascontiguousarray(phase).view(np.uint8)
     last = cells.shape[0] - 1
     counts = thread_map(lambda z: _count_configurations(cells, z, min(z + SLAB, last)), range(0, last, SLAB))
-    return np.sum([np.zeros(256, dtype=np.int64), *counts], axis=0)
+    return np.asarray(np.sum([np.zeros(256, dtype=np.int64), *counts], axis=0))
 
 
 def intrinsic_volumes_from_counts(counts: np.ndarray, voxel_size_nm: float) -> IntrinsicVolumes:
@@ -245,15 +245,15 @@ def _section_euler(on: np.ndarray) -> np.ndarray:
     number = on.sum(axis=1)
     if on.shape[1] == 3:
         # Six triangles share a vertex, two an edge; a triangle with n vertices on has n (n - 1) / 2 edges.
-        return number / 6 - number * (number - 1) / 4 + (number == 3)
+        return np.asarray(number / 6 - number * (number - 1) / 4 + (number == 3))
     # Four rectangles share a vertex, two an edge. The first and the last vertex are opposite: not joined.
     opposite = (number == 2) & (on[:, 0] == on[:, 3])
-    return ((number == 1) * 1.0 - (number == 3)) / 4 + opposite / 2
+    return np.asarray(((number == 1) * 1.0 - (number == 3)) / 4 + opposite / 2)
 
 
 def _euler_weights(on: np.ndarray) -> np.ndarray:
     """Return each cube's share of voxels - edges + squares - cubes, all of whose voxels belong to the phase."""
-    euler = on.sum(axis=1) / 8.0
+    euler: np.ndarray = on.sum(axis=1) / 8.0
     for axes in ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)):
         others = [axis for axis in range(3) if axis not in axes]
         for at in np.unique(_CORNERS[:, others], axis=0):
@@ -264,7 +264,7 @@ def _euler_weights(on: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def _count_configurations(cells, begin, end):
+def _count_configurations(cells: np.ndarray, begin: int, end: int) -> np.ndarray:
     _, ny, nx = cells.shape
     # Neighbours are often equal: two tables in turn keep the increments from waiting for each other.
     counts = np.zeros((2, 256), np.int64)

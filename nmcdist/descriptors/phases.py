@@ -13,12 +13,12 @@ def check_phase(phase: Any, name: str = "phase", work: int = 0) -> np.ndarray:
 
     `work` is the bytes per voxel that the caller computes with, at the least.
     """
-    phase = plain_array(name, phase, work)
-    if phase.ndim != 3 or phase.size == 0:
-        raise InputError(f"{name}: found shape {phase.shape}, expected three dimensions, none of them empty")
-    if phase.dtype != np.bool_:
-        raise InputError(f"{name}: found dtype {phase.dtype}, expected bool")
-    return phase
+    found = plain_array(name, phase, work)
+    if found.ndim != 3 or found.size == 0:
+        raise InputError(f"{name}: found shape {found.shape}, expected three dimensions, none of them empty")
+    if found.dtype != np.bool_:
+        raise InputError(f"{name}: found dtype {found.dtype}, expected bool")
+    return found
 
 
 def check_axis(axis: Any) -> int:

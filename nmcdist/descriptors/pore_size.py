@@ -220,11 +220,11 @@ def _count_covered(cover: np.ndarray) -> np.ndarray:
     levels = int(cover.max()) + 2
     nz = cover.shape[0]
     counts = thread_map(lambda z: _count_levels(cover, levels, z, min(z + SLAB, nz)), range(0, nz, SLAB))
-    return np.sum(counts, axis=0)[::-1].cumsum()[::-1]
+    return np.asarray(np.sum(counts, axis=0)[::-1].cumsum()[::-1])
 
 
 @kernel
-def _count_levels(cover, levels, begin, end):
+def _count_levels(cover: np.ndarray, levels: int, begin: int, end: int) -> np.ndarray:
     # Neighbours are often equal: two tables in turn keep the increments from waiting for each other.
     counts = np.zeros((2, levels), np.int64)
     for z in range(begin, end):

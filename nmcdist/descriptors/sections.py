@@ -127,7 +127,7 @@ def chord_lengths(labels: np.ndarray, pixel_size_nm: float) -> np.ndarray:
 
 
 @kernel
-def _chords(cells):
+def _chords(cells: np.ndarray) -> np.ndarray:
     rows, columns = cells.shape
     found = np.empty(cells.size, np.int64)
     chords = 0

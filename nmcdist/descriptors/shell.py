@@ -185,8 +185,8 @@ def _polyhedron(triangles: np.ndarray) -> tuple[float, float, np.ndarray]:
     return abs(float(volume)), float(area), second - np.outer(centre, centre)
 
 
-def _check_faces(faces: Any, n: int) -> np.ndarray:
-    faces = plain_array("faces", faces)
+def _check_faces(given: Any, n: int) -> np.ndarray:
+    faces = plain_array("faces", given)
     if faces.ndim != 2 or faces.shape[1] != 3 or len(faces) == 0 or faces.dtype.kind not in "ui":
         raise InputError(f"faces: found {faces.dtype} of shape {faces.shape}, expected integers of shape (m, 3)")
     if faces.min() < 0 or faces.max() >= n:
@@ -203,7 +203,7 @@ def _check_faces(faces: Any, n: int) -> np.ndarray:
 
 
 @kernel
-def _areas_of_balls(volumes):
+def _areas_of_balls(volumes: np.ndarray) -> np.ndarray:
     """Return the surfaces of the balls of given volumes, pi^(1/3) (6 V)^(2/3)."""
     areas = np.empty(len(volumes))
     for i in range(len(volumes)):
@@ -213,7 +213,7 @@ def _areas_of_balls(volumes):
 
 
 @kernel
-def _enclosed(vertices, faces):
+def _enclosed(vertices: np.ndarray, faces: np.ndarray) -> float:
     """Return the volume that a closed mesh encloses."""
     volume = 0.0
     for k in range(len(faces)):
@@ -225,7 +225,7 @@ def _enclosed(vertices, faces):
 
 
 @kernel
-def _largest_distance2(points):
+def _largest_distance2(points: np.ndarray) -> float:
     largest = 0.0
     for i in range(len(points)):
         z, y, x = points[i]

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from nmcdist.errors import InputError
-from nmcdist.jit import kernel
+from nmcdist.jit import Int, kernel
 
 __all__ = [
     "GRAIN_EDGES",
@@ -114,7 +114,7 @@ class Moments:
     @property
     def sd(self) -> np.ndarray:
         """Sample standard deviation of each group."""
-        return np.sqrt(self.variance)
+        return np.asarray(np.sqrt(self.variance))
 
     def _totals(self) -> Iterable[tuple[int, int, int]]:
         for n, (first, second) in zip(self.count.tolist(), self.sums.tolist(), strict=True):
@@ -363,20 +363,20 @@ def merge_all(summaries: Iterable[Mapping[K, ColumnSummary]]) -> dict[K, ColumnS
 
 def check_edges(edges: Any) -> np.ndarray:
     """Return bin edges as an array; refuse fewer than two or any that do not ascend."""
-    edges = np.asarray(edges, dtype=np.float64)
-    if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
-        raise InputError(f"edges: found {edges.tolist()}, expected two or more ascending numbers")
-    return edges
+    found = np.asarray(edges, dtype=np.float64)
+    if found.ndim != 1 or len(found) < 2 or not (np.diff(found) > 0).all():
+        raise InputError(f"edges: found {found.tolist()}, expected two or more ascending numbers")
+    return found
 
 
 def _check_values(name: str, values: Any) -> np.ndarray:
-    values = np.asarray(values)
-    if values.dtype.kind not in "biuf":
-        raise InputError(f"{name}: found dtype {values.dtype}, expected numbers")
-    values = np.ascontiguousarray(values, dtype=np.float64).ravel()
-    if len(values) and not (large := np.fmax.reduce(np.abs(values))) < LARGEST and not np.isnan(large):
+    given = np.asarray(values)
+    if given.dtype.kind not in "biuf":
+        raise InputError(f"{name}: found dtype {given.dtype}, expected numbers")
+    found = np.ascontiguousarray(given, dtype=np.float64).ravel()
+    if len(found) and not (large := np.fmax.reduce(np.abs(found))) < LARGEST and not np.isnan(large):
         raise InputError(f"{name}: found {large}, expected numbers below 2^127")
-    return values
+    return found
 
 
 def _integer(words: list[int]) -> int:
@@ -384,7 +384,10 @@ def _integer(words: list[int]) -> int:
 
 
 @kernel
-def _add_values(values, group, count, missing, minimum, maximum, sums):
+def _add_values(
+    values: np.ndarray, group: np.ndarray, count: np.ndarray, missing: np.ndarray, minimum: np.ndarray,
+    maximum: np.ndarray, sums: np.ndarray,
+) -> None:  # fmt: skip
     for k in range(len(values)):
         value, g = values[k] + 0.0, group[k]  # no -0, which an extreme would keep or not by the order
         if g < 0:
@@ -407,7 +410,7 @@ def _add_values(values, group, count, missing, minimum, maximum, sums):
 
 
 @kernel
-def _add_integer(words, value, exponent, negative):
+def _add_integer(words: np.ndarray, value: Int, exponent: int, negative: bool) -> None:
     """Add value times 2^exponent to words; what lies below their unit is cut off, value by value."""
     shift = exponent + UNIT_BITS
     if shift < 0:
@@ -427,7 +430,7 @@ def _add_integer(words, value, exponent, negative):
 
 
 @kernel
-def _carry(sums):
+def _carry(sums: np.ndarray) -> None:
     """Bring every word but the highest to 0 ... 2^32 - 1: equal sums then are equal words."""
     for g in range(sums.shape[0]):
         for m in range(2):
@@ -438,7 +441,7 @@ def _carry(sums):
 
 
 @kernel
-def _bin_of(values, edges):
+def _bin_of(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Return the bin of each value: 0 below, 1 to k inside, k + 1 above or NaN."""
     bins = np.empty(len(values), np.int64)
     last = edges[-1]
@@ -448,7 +451,7 @@ def _bin_of(values, edges):
 
 
 @kernel
-def _count_bins(values, edges):
+def _count_bins(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     counts = np.zeros(len(edges) + 1, np.int64)
     where = _bin_of(values, edges)
     for k in range(len(values)):

@@ -119,7 +119,7 @@ def pair_counts(window: np.ndarray, core: tuple[slice, ...], max_lag: int) -> np
         if middle > core[longest].start:
             halves = slice(core[longest].start, middle), slice(middle, core[longest].stop)
             parts = [(*core[:longest], half, *core[longest + 1 :]) for half in halves]
-            return pair_counts(window, parts[0], max_lag) + pair_counts(window, parts[1], max_lag)
+            return np.asarray(pair_counts(window, parts[0], max_lag) + pair_counts(window, parts[1], max_lag))
     return _count(window, core, max_lag)
 
 
@@ -157,7 +157,7 @@ def lag_lengths(max_lag: int, voxel_size_nm: float) -> np.ndarray:
     number of voxels would be off by a quarter of a voxel at lag 1 and by 1 / (6 k) at lag k.
     """
     number, length = _lattice_sums(max_lag)
-    return length / number * voxel_size_nm
+    return np.asarray(length / number * voxel_size_nm)
 
 
 @lru_cache(maxsize=8)
@@ -167,7 +167,7 @@ def _lattice_sums(max_lag: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @kernel
-def _sum_lengths(max_lag):
+def _sum_lengths(max_lag: int) -> tuple[np.ndarray, np.ndarray]:
     """Return number and sum of lengths of the lattice vectors of each bin; planes are summed one after another."""
     number, length = np.zeros(max_lag + 1), np.zeros(max_lag + 1)
     for z in range(max_lag + 1):
@@ -236,7 +236,7 @@ def _count(window: np.ndarray, core: tuple[slice, ...], max_lag: int) -> np.ndar
         _bin_pairs(pairs, lag, rows, lags[2], offsets[1], bins, overlaps[0], overlaps[1], overlaps[2], counts)
         return counts if lag == 0 else 2 * counts  # with the mirror images
 
-    return np.sum(thread_map(count_plane, range(lags[0] + 1)), axis=0)
+    return np.asarray(np.sum(thread_map(count_plane, range(lags[0] + 1)), axis=0))
 
 
 def _transform_planes(cells: np.ndarray, sizes: list[int]) -> np.ndarray:
@@ -267,7 +267,7 @@ def _correlate(spectrum: np.ndarray, block: np.ndarray | None, piece: slice, siz
 
 
 @kernel
-def _multiply_by_conjugate(values, others):
+def _multiply_by_conjugate(values: np.ndarray, others: np.ndarray) -> None:
     """Multiply complex numbers in place; NumPy would round products once or twice by the CPU."""
     for i in range(len(values)):
         a, b, c, d = values[i].real, values[i].imag, others[i].real, others[i].imag
@@ -277,11 +277,14 @@ def _multiply_by_conjugate(values, others):
 def _overlaps(extent: int, core: slice, max_lag: int) -> np.ndarray:
     """Return how many voxels x of the core have x + lag in the window, along an axis, for each lag."""
     lag = np.arange(-max_lag, max_lag + 1)
-    return (np.minimum(core.stop, extent - lag) - np.maximum(core.start, -lag)).clip(0)
+    return np.asarray((np.minimum(core.stop, extent - lag) - np.maximum(core.start, -lag)).clip(0))
 
 
 @kernel
-def _bin_pairs(pairs, lag, rows, max_column, offset, bins, overlap_0, overlap_1, overlap_2, counts):
+def _bin_pairs(
+    pairs: np.ndarray, lag: int, rows: np.ndarray, max_column: int, offset: int, bins: np.ndarray,
+    overlap_0: np.ndarray, overlap_1: np.ndarray, overlap_2: np.ndarray, counts: np.ndarray,
+) -> None:  # fmt: skip
     longest = counts.shape[1] - 1
     for i in range(len(rows)):
         plane_pairs = overlap_0[lag + len(overlap_0) // 2] * overlap_1[rows[i] + len(overlap_1) // 2]

@@ -21,7 +21,7 @@ from functools import lru_cache
 import numpy as np
 
 from nmcdist.geometry.neighbours import CUBE, kind_of
-from nmcdist.jit import kernel
+from nmcdist.jit import Int, kernel
 from nmcdist.threads import thread_map
 
 SLAB = 16  # planes that a thread looks through for leaders at a time
@@ -117,7 +117,7 @@ def _cap_lists(limit: int) -> np.ndarray:
 
 
 @kernel
-def _merge_shells(voxels, starts, caps):
+def _merge_shells(voxels: np.ndarray, starts: np.ndarray, caps: np.ndarray) -> None:
     """Make the list of each squared radius from that of the one before and the next shell, both sorted."""
     for r in range(1, len(starts)):
         old, new = 0, starts[r - 1]
@@ -133,7 +133,7 @@ def _merge_shells(voxels, starts, caps):
 
 
 @kernel
-def _reach_table(largest, limit):
+def _reach_table(largest: int, limit: int) -> np.ndarray:
     """Return 1 + max |p - v|^2 over the voxels p of a ball, by kind of direction v and squared radius.
 
     A ball lies inside the ball around v if that has at least this squared radius.
@@ -157,7 +157,7 @@ def _reach_table(largest, limit):
 
 
 @kernel
-def _mark(radius2, lowest, reach, marks, first, last):
+def _mark(radius2: np.ndarray, lowest: int, reach: np.ndarray, marks: np.ndarray, first: int, last: int) -> None:
     """Mark which balls to leave out, and the direction of the leader of the others."""
     _, ny, nx = radius2.shape
     near = np.empty(nx, np.uint32)  # best of the rows across a face, except the row itself
@@ -183,7 +183,9 @@ def _mark(radius2, lowest, reach, marks, first, last):
 
 
 @kernel
-def _survey(radius2, z, y, near, far, best, least):
+def _survey(
+    radius2: np.ndarray, z: int, y: int, near: np.ndarray, far: np.ndarray, best: np.ndarray, least: np.ndarray
+) -> None:
     """Write the largest neighbours of each kind, packed with their directions, and the smallest of six."""
     nz, ny, nx = radius2.shape
     row = radius2[z, y]
@@ -221,7 +223,7 @@ def _survey(radius2, z, y, near, far, best, least):
 
 
 @kernel
-def _leader(radius2, best, z, y, x):
+def _leader(radius2: np.ndarray, best: np.ndarray, z: int, y: int, x: int) -> Int:
     """Return the mark of a ball: the neighbour whose larger ball leaves the lowest cap of it uncovered."""
     r = np.int64(radius2[z, y, x])
     lead, height = np.uint32(0), np.float32(-np.inf)  # up to constants, minus the height of the cap
@@ -237,7 +239,7 @@ def _leader(radius2, best, z, y, x):
 
 
 @kernel
-def _equal_leader(radius2, z, y, x):
+def _equal_leader(radius2: np.ndarray, z: int, y: int, x: int) -> int:
     """Return the mark of a ball that has no larger neighbour; later places count as larger among equals."""
     nz, ny, nx = radius2.shape
     for k in range(HERE + 1, 27):
@@ -254,7 +256,7 @@ def _equal_leader(radius2, z, y, x):
 
 
 @kernel
-def _has_smaller(radius2, z, y, x):
+def _has_smaller(radius2: np.ndarray, z: int, y: int, x: int) -> bool:
     """Tell whether one of the six neighbours has a smaller ball, or none."""
     nz, ny, nx = radius2.shape
     r = radius2[z, y, x]
@@ -269,7 +271,10 @@ def _has_smaller(radius2, z, y, x):
 
 
 @kernel
-def _paint(radius2, cover, marks, root, caps, first, last, directions, kinds, frames):
+def _paint(
+    radius2: np.ndarray, cover: np.ndarray, marks: np.ndarray, root: np.ndarray, caps: np.ndarray, first: int,
+    last: int, directions: np.ndarray, kinds: np.ndarray, frames: np.ndarray,
+) -> None:  # fmt: skip
     """Raise the planes first <= z < last of the cover by the caps of all balls."""
     nz, ny, nx = radius2.shape
     margin = root[len(root) - 1]
@@ -304,7 +309,7 @@ def _paint(radius2, cover, marks, root, caps, first, last, directions, kinds, fr
 
 
 @kernel
-def _paint_list(flat, centre, r, leading, cap, steps):
+def _paint_list(flat: np.ndarray, centre: int, r: int, leading: Int, cap: np.ndarray, steps: np.ndarray) -> None:
     s0, s1, s2 = steps[0], steps[1], steps[2]
     for i in range(CAP_VOXELS):
         if cap[i, 3] < leading:
@@ -314,7 +319,10 @@ def _paint_list(flat, centre, r, leading, cap, steps):
 
 
 @kernel
-def _paint_clipped(cover, z, y, x, r, leading, cap, frame, first, last):
+def _paint_clipped(
+    cover: np.ndarray, z: int, y: int, x: int, r: int, leading: Int, cap: np.ndarray, frame: np.ndarray, first: int,
+    last: int,
+) -> None:  # fmt: skip
     _, ny, nx = cover.shape
     for i in range(CAP_VOXELS):
         if cap[i, 3] < leading:
@@ -328,7 +336,10 @@ def _paint_clipped(cover, z, y, x, r, leading, cap, frame, first, last):
 
 
 @kernel
-def _paint_rows(cover, root, z, y, x, r, leading, vz, vy, vx, first, last):
+def _paint_rows(
+    cover: np.ndarray, root: np.ndarray, z: int, y: int, x: int, r: int, leading: Int, vz: Int, vy: Int, vx: Int,
+    first: int, last: int,
+) -> None:  # fmt: skip
     """Paint, row by row, the ball less that of its leader at distance v (squared radius 0: no leader).
 
     A voxel p of the ball with |p - v|^2 >= leading has p.v <= plane = (r - 1 + v.v - leading) / 2.
@@ -358,7 +369,7 @@ def _paint_rows(cover, root, z, y, x, r, leading, vz, vy, vx, first, last):
 
 
 @kernel
-def _extent(s, along, v2, plane):
+def _extent(s: Int, along: Int, v2: int, plane: Int) -> tuple[int, int]:
     """Bound a coordinate over |p|^2 <= s, p.v <= plane, where v has this coordinate `along` and |v|^2 = v2."""
     half = int(np.sqrt(s))
     low, high = -half, half

@@ -10,7 +10,7 @@ that pores measure.
 import edt
 import numpy as np
 
-from nmcdist.jit import kernel
+from nmcdist.jit import Int, kernel
 from nmcdist.threads import thread_count, thread_map
 
 LIMIT = (1 << 16) - 1  # squared distances from here on do not fit 16 bits
@@ -43,11 +43,11 @@ def squared_distance(phase: np.ndarray) -> np.ndarray:
     if largest < LIMIT:
         return distance
     # Single precision holds these integers exactly, up to distances of 4096 voxels.
-    return edt.edtsq(cells, black_border=False, parallel=thread_count()).astype(np.uint32)
+    return np.asarray(edt.edtsq(cells, black_border=False, parallel=thread_count()).astype(np.uint32))
 
 
 @kernel
-def _within_planes(cells, distance, first, last):
+def _within_planes(cells: np.ndarray, distance: np.ndarray, first: int, last: int) -> None:
     _, ny, nx = cells.shape
     rows = np.empty((ny, nx), np.uint16)
     for z in range(first, last):
@@ -57,11 +57,11 @@ def _within_planes(cells, distance, first, last):
 
 
 @kernel
-def _across_planes(distance, first, last):
+def _across_planes(distance: np.ndarray, first: int, last: int) -> Int:
     nz, _, nx = distance.shape
     rows = np.empty((nz, nx), np.uint16)
     lowered = np.empty((nz, nx), np.uint16)  # whole, so that its rows are known to be contiguous
-    largest = np.int64(0)
+    largest: Int = np.int64(0)
     for y in range(first, last):
         for z in range(nz):
             for x in range(nx):  # copying a row would take seconds to compile
@@ -74,7 +74,7 @@ def _across_planes(distance, first, last):
 
 
 @kernel
-def _along_row(cells, squared):
+def _along_row(cells: np.ndarray, squared: np.ndarray) -> None:
     """Write the squared distance within a row, at most LIMIT."""
     n = len(cells)
     x = 0
@@ -93,7 +93,7 @@ def _along_row(cells, squared):
 
 
 @kernel
-def _envelope(rows, out):
+def _envelope(rows: np.ndarray, out: np.ndarray) -> int:
     """Write min over d of rows[i +- d] + d^2, at most LIMIT, into out[i]; return the largest value written."""
     n, width = rows.shape
     largest = np.uint16(0)

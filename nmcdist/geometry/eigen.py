@@ -34,7 +34,7 @@ def eigen_symmetric(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @kernel
-def _diagonalise(matrices, values, vectors):
+def _diagonalise(matrices: np.ndarray, values: np.ndarray, vectors: np.ndarray) -> None:
     k = matrices.shape[1]
     axes = np.empty((k, k))
     for i in range(len(matrices)):
@@ -61,7 +61,7 @@ def _diagonalise(matrices, values, vectors):
 
 
 @kernel
-def _turn(m, axes, p, q):
+def _turn(m: np.ndarray, axes: np.ndarray, p: int, q: int) -> bool:
     """Turn axes p and q so that the entry between them vanishes; return whether there was one."""
     entry = m[p, q]
     if abs(entry) <= _NEGLIGIBLE * math.sqrt(abs(m[p, p])) * math.sqrt(abs(m[q, q])):

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from nmcdist.jit import kernel
+from nmcdist.jit import Int, kernel
 
 LARGEST_ANGLE = 1e5  # of sin and cos: beyond it their argument loses digits
 
@@ -22,13 +22,13 @@ _SQRT_HALF_BITS = np.int64(0x3FE6A09E667F3BCD)
 
 
 @kernel
-def _power_of_two(k):
+def _power_of_two(k: Int) -> float:
     """Return 2^k for -1022 <= k <= 1023."""
     return np.int64((k + 1023) << 52).view(np.float64)
 
 
 @kernel
-def exp(x):
+def exp(x: float) -> float:
     """Return e^x."""
     if not x < 709.782712893384:
         return math.inf if x == x else x
@@ -47,7 +47,7 @@ def exp(x):
 
 
 @kernel
-def log(x):
+def log(x: float) -> float:
     """Return the natural logarithm; -inf at 0, NaN below."""
     if not x > 0.0 or x == math.inf:
         return -math.inf if x == 0.0 else (x if x == math.inf else math.nan)
@@ -70,7 +70,7 @@ def log(x):
 
 
 @kernel
-def log1p(x):
+def log1p(x: float) -> float:
     """Return log(1 + x)."""
     if abs(x) < 1e-16:
         return x
@@ -82,7 +82,7 @@ def log1p(x):
 
 
 @kernel
-def cbrt(x):
+def cbrt(x: float) -> float:
     """Return the cube root."""
     a = abs(x)
     if a == 0.0 or not a < math.inf:
@@ -104,7 +104,7 @@ def cbrt(x):
 
 
 @kernel
-def _reduced(x):
+def _reduced(x: float) -> tuple[Int, float, float]:
     """Return the quadrant of an angle, and the rest of it as a sum of two numbers."""
     n = np.floor(x * 0.6366197723675814 + 0.5)
     a = x - n * _HALF_PI[0]
@@ -121,7 +121,7 @@ def _reduced(x):
 
 
 @kernel
-def _sine(x, y):
+def _sine(x: float, y: float) -> float:
     z = x * x
     v = z * x
     r = 8.33333333332248946124e-03 + z * (-1.98412698298579493134e-04 + z * (
@@ -130,7 +130,7 @@ def _sine(x, y):
 
 
 @kernel
-def _cosine(x, y):
+def _cosine(x: float, y: float) -> float:
     z = x * x
     r = z * (0.0416666666666666019037 + z * (-1.38888888888741095749e-03 + z * (2.48015872894767294178e-05 + z * (
         -2.75573143513906633035e-07 + z * (2.08757232129817482790e-9 + z * -1.13596475577881948265e-11)))))  # fmt: skip
@@ -140,7 +140,7 @@ def _cosine(x, y):
 
 
 @kernel
-def sin_cos(x):
+def sin_cos(x: float) -> tuple[float, float]:
     """Return the sine and the cosine of an angle in radians; NaN beyond LARGEST_ANGLE."""
     if not abs(x) <= LARGEST_ANGLE:
         return math.nan, math.nan
@@ -158,7 +158,7 @@ def sin_cos(x):
 
 
 @kernel
-def _arctangent(x):
+def _arctangent(x: float) -> float:
     """Return the arctangent of a number from 0."""
     if x < 0.4375:
         high, low, t = 0.0, 0.0, x
@@ -180,7 +180,7 @@ def _arctangent(x):
 
 
 @kernel
-def atan2(y, x):
+def atan2(y: float, x: float) -> float:
     """Return the angle of the point (x, y) from the x axis, -pi to pi; 0 or pi on the axis."""
     if not (abs(y) < math.inf and abs(x) < math.inf):
         return math.nan
@@ -193,19 +193,19 @@ def atan2(y, x):
 
 
 @kernel
-def asin(x):
+def asin(x: float) -> float:
     """Return the arcsine of a number from -1 to 1."""
     return atan2(x, math.sqrt((1.0 - x) * (1.0 + x)))
 
 
 @kernel
-def acos(x):
+def acos(x: float) -> float:
     """Return the arccosine of a number from -1 to 1."""
     return atan2(math.sqrt((1.0 - x) * (1.0 + x)), x)
 
 
 @kernel
-def atanh(x):
+def atanh(x: float) -> float:
     """Return the inverse hyperbolic tangent of a number between -1 and 1."""
     a = abs(x)
     value = 0.5 * log1p(2.0 * a / (1.0 - a)) if a < 1.0 else (math.inf if a == 1.0 else math.nan)

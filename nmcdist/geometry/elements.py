@@ -190,7 +190,7 @@ def _is_even(order: tuple[int, ...]) -> bool:
 def _outer_voxels(lattice: _Lattice, axis: int, ahead: int) -> np.ndarray:
     flat = lattice.cells.reshape(-1)
     stride = _stride(lattice, axis)
-    return lattice.voxels[flat[lattice.voxels + (stride if ahead else -stride)] == 0]
+    return np.asarray(lattice.voxels[flat[lattice.voxels + (stride if ahead else -stride)] == 0])
 
 
 def _between_grains(lattice: _Lattice, axis: int) -> tuple[np.ndarray, np.ndarray]:
@@ -254,7 +254,10 @@ def _hold_back(corners: np.ndarray, regular: np.ndarray, lattice: _Lattice) -> N
 
 
 @kernel
-def _nodes_of_small(corners, regular, nodes, voxels, paths, signs):
+def _nodes_of_small(
+    corners: np.ndarray, regular: np.ndarray, nodes: np.ndarray, voxels: np.ndarray, paths: np.ndarray,
+    signs: np.ndarray,
+) -> np.ndarray:  # fmt: skip
     small = np.zeros(len(corners), dtype=np.bool_)
     moved = np.zeros(len(corners), dtype=np.bool_)
     for i in range(len(corners)):
@@ -271,7 +274,7 @@ def _nodes_of_small(corners, regular, nodes, voxels, paths, signs):
 
 
 @kernel
-def _six_volumes(points, a, b, c, d):
+def _six_volumes(points: np.ndarray, a: int, b: int, c: int, d: int) -> float:
     bz, by, bx = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1], points[b, 2] - points[a, 2]
     cz, cy, cx = points[c, 0] - points[a, 0], points[c, 1] - points[a, 1], points[c, 2] - points[a, 2]
     dz, dy, dx = points[d, 0] - points[a, 0], points[d, 1] - points[a, 1], points[d, 2] - points[a, 2]

@@ -79,7 +79,7 @@ def lengths(vectors: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def _fill_frames(seeds, gammas, frames):
+def _fill_frames(seeds: np.ndarray, gammas: np.ndarray, frames: np.ndarray) -> None:
     for i in range(len(seeds)):
         s0, s1, s2 = _direction(seeds[i, 0], seeds[i, 1], seeds[i, 2])
         # The half turn is 2 w w^T / |w|^2 - 1 about w = s~ + e1, whose second and third entries are s1 and s2.
@@ -103,7 +103,7 @@ def _fill_frames(seeds, gammas, frames):
 
 
 @kernel
-def _direction(s0, s1, s2):
+def _direction(s0: float, s1: float, s2: float) -> tuple[float, float, float]:
     largest = max(abs(s0), abs(s1), abs(s2))
     if largest == 0:
         return 1.0, 0.0, 0.0
@@ -114,7 +114,7 @@ def _direction(s0, s1, s2):
 
 
 @kernel
-def _turn_diagonals(diagonals, frames):
+def _turn_diagonals(diagonals: np.ndarray, frames: np.ndarray) -> None:
     """Replace each frame Q by Q^T diag(D) Q."""
     for i in range(len(frames)):
         q = frames[i].copy()

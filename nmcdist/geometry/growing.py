@@ -6,7 +6,7 @@ from nmcdist.jit import kernel
 
 
 @kernel
-def grown(array, length):
+def grown(array: np.ndarray, length: int) -> np.ndarray:
     """Return an array of one axis with room for so many entries: itself, or a copy of at least twice its length."""
     if length <= len(array):
         return array

@@ -25,7 +25,7 @@ def halved(labels: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def _take_modes(labels, coarse):
+def _take_modes(labels: np.ndarray, coarse: np.ndarray) -> None:
     nz, ny, nx = labels.shape
     eight = np.empty(8, dtype=labels.dtype)
     for z in range(coarse.shape[0]):

@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from nmcdist.geometry.percolation import percolating_runs
-from nmcdist.jit import kernel
+from nmcdist.jit import Int, kernel
 from nmcdist.threads import thread_count
 
 COARSEST = 4  # cells along the longest edge of the last level
@@ -258,7 +258,10 @@ def percolating_resistances(codes: np.ndarray, half_resistances: np.ndarray) -> 
 
 
 @_jit
-def _lay_out(codes, half_resistances, starts, first, last, carries, out):
+def _lay_out(
+    codes: np.ndarray, half_resistances: np.ndarray, starts: np.ndarray, first: np.ndarray, last: np.ndarray,
+    carries: np.ndarray, out: np.ndarray,
+) -> None:  # fmt: skip
     nz, ny, nx = codes.shape
     for z in range(nz):
         for y in range(ny):
@@ -276,7 +279,7 @@ def _lay_out(codes, half_resistances, starts, first, last, carries, out):
 
 
 @_jit
-def _sum(row):
+def _sum(row: np.ndarray) -> float:
     total = 0.0
     for i in range(row.size):
         total += row[i]
@@ -284,7 +287,10 @@ def _sum(row):
 
 
 @_jit
-def _gather(k, j, colour, u, own, other, total, weight):
+def _gather(
+    k: int, j: int, colour: int, u: np.ndarray, own: np.ndarray, other: np.ndarray, total: np.ndarray,
+    weight: np.ndarray,
+) -> None:  # fmt: skip
     """For each cell of a row: the sum of conductance times neighbour's potential, and of the conductances."""
     one = np.float32(1.0)
     shift = (k + j + colour) & 1
@@ -303,7 +309,7 @@ def _gather(k, j, colour, u, own, other, total, weight):
 
 
 @_jit
-def _eliminate(begin, end, resistance, black, red):
+def _eliminate(begin: int, end: int, resistance: np.ndarray, black: np.ndarray, red: np.ndarray) -> None:
     total = np.empty(red.shape[2], red.dtype)
     weight = np.empty(red.shape[2], red.dtype)
     for k in range(begin, end):
@@ -315,7 +321,10 @@ def _eliminate(begin, end, resistance, black, red):
 
 
 @_jit
-def _smooth(begin, end, resistance, residual, red, correction, partial):
+def _smooth(
+    begin: int, end: int, resistance: np.ndarray, residual: np.ndarray, red: np.ndarray, correction: np.ndarray,
+    partial: np.ndarray,
+) -> None:  # fmt: skip
     total = np.empty(red.shape[2], red.dtype)
     weight = np.empty(red.shape[2], red.dtype)
     product = np.empty(red.shape[2])
@@ -332,7 +341,10 @@ def _smooth(begin, end, resistance, residual, red, correction, partial):
 
 
 @_jit
-def _apply(begin, end, resistance, direction, red, image, partial):
+def _apply(
+    begin: int, end: int, resistance: np.ndarray, direction: np.ndarray, red: np.ndarray, image: np.ndarray,
+    partial: np.ndarray,
+) -> None:  # fmt: skip
     total = np.empty(red.shape[2], red.dtype)
     weight = np.empty(red.shape[2], red.dtype)
     product = np.empty(red.shape[2])
@@ -349,7 +361,7 @@ def _apply(begin, end, resistance, direction, red, image, partial):
 
 
 @_jit
-def _advance(begin, end, factor, correction, direction):
+def _advance(begin: int, end: int, factor: float, correction: np.ndarray, direction: np.ndarray) -> None:
     for k in range(begin, end):
         for j in range(1, direction.shape[1] - 1):
             p, z = direction[k, j], correction[k, j]
@@ -358,7 +370,10 @@ def _advance(begin, end, factor, correction, direction):
 
 
 @_jit
-def _update(begin, end, step, short, direction, image, inverse, potential, residual, correction, partial):
+def _update(
+    begin: int, end: int, step: float, short: float, direction: np.ndarray, image: np.ndarray, inverse: np.ndarray,
+    potential: np.ndarray, residual: np.ndarray, correction: np.ndarray, partial: np.ndarray,
+) -> None:  # fmt: skip
     inflow = np.empty(direction.shape[2])
     for k in range(begin, end):
         inflow[:] = 0
@@ -375,7 +390,9 @@ def _update(begin, end, step, short, direction, image, inverse, potential, resid
 
 
 @_jit
-def _restrict_finest(begin, end, resistance, red, source, below):
+def _restrict_finest(
+    begin: int, end: int, resistance: np.ndarray, red: np.ndarray, source: np.ndarray, below: np.ndarray
+) -> None:
     nz, ny, width = red.shape[0] - 2, red.shape[1] - 2, red.shape[2]
     total = np.empty(width, red.dtype)
     weight = np.empty(width, red.dtype)
@@ -395,7 +412,7 @@ def _restrict_finest(begin, end, resistance, red, source, below):
 
 
 @_jit
-def _hand_down(row, k, j, source, potential):
+def _hand_down(row: np.ndarray, k: int, j: int, source: np.ndarray, potential: np.ndarray) -> None:
     even, odd = source[(k + j) & 1, k, j], source[(k + j + 1) & 1, k, j]
     for m in range((row.size - 2) // 2):
         even[1 + m] = row[1 + 2 * m]
@@ -406,7 +423,7 @@ def _hand_down(row, k, j, source, potential):
 
 
 @_jit
-def _prolong(begin, end, below, black):
+def _prolong(begin: int, end: int, below: np.ndarray, black: np.ndarray) -> None:
     for k in range(begin, end):
         for j in range(1, black.shape[1] - 1):
             kc, jc = (k + 1) >> 1, (j + 1) >> 1
@@ -435,7 +452,7 @@ def _coarse_levels(resistance: np.ndarray, shape: tuple[int, int, int], team: _T
 
 
 @_jit
-def _add_z(k, j, resistance, faces, finest, row):
+def _add_z(k: int, j: int, resistance: np.ndarray, faces: np.ndarray, finest: bool, row: np.ndarray) -> None:
     one = np.float32(1.0)
     if finest:
         for i in range(1, row.size - 1):
@@ -447,7 +464,7 @@ def _add_z(k, j, resistance, faces, finest, row):
 
 
 @_jit
-def _add_y(k, j, resistance, faces, finest, row):
+def _add_y(k: int, j: int, resistance: np.ndarray, faces: np.ndarray, finest: bool, row: np.ndarray) -> None:
     one = np.float32(1.0)
     if finest:
         for i in range(1, row.size - 1):
@@ -459,7 +476,7 @@ def _add_y(k, j, resistance, faces, finest, row):
 
 
 @_jit
-def _add_x(k, j, resistance, faces, finest, row):
+def _add_x(k: int, j: int, resistance: np.ndarray, faces: np.ndarray, finest: bool, row: np.ndarray) -> None:
     colour = (k + j) & 1
     if finest:
         for i in range(1, row.size - 1):
@@ -470,7 +487,7 @@ def _add_x(k, j, resistance, faces, finest, row):
 
 
 @_jit
-def _store(k, j, axis, row, faces):
+def _store(k: int, j: int, axis: Int, row: np.ndarray, faces: np.ndarray) -> None:
     """File the lower faces of a row of coarse cells under the black cell that each of them touches."""
     half = np.float32(0.5)
     for i in range(2 if axis == 2 else 1, row.size - 1):
@@ -485,7 +502,10 @@ def _store(k, j, axis, row, faces):
 
 
 @_jit
-def _coarsen(begin, end, resistance, faces, finest, nz, ny, width, out):
+def _coarsen(
+    begin: int, end: int, resistance: np.ndarray, faces: np.ndarray, finest: bool, nz: int, ny: int, width: int,
+    out: np.ndarray,
+) -> None:  # fmt: skip
     row = np.empty(width, out.dtype)
     along_z, along_y, along_x = np.int64(0), np.int64(1), np.int64(2)  # typed, so that `_store` is compiled once
     for kc in range(begin, end):
@@ -530,7 +550,9 @@ def _correct(levels: list[_Level], depth: int, team: _Team) -> None:
 
 
 @_jit
-def _gather_stored(k, j, colour, u, faces, total, weight):
+def _gather_stored(
+    k: int, j: int, colour: int, u: np.ndarray, faces: np.ndarray, total: np.ndarray, weight: np.ndarray
+) -> None:
     """As `_gather`, from stored conductances: those of a red cell are found with its black neighbours."""
     shift = (k + j + colour) & 1
     u_row = u[k, j]
@@ -553,7 +575,7 @@ def _gather_stored(k, j, colour, u, faces, total, weight):
 
 
 @_jit
-def _relax(begin, end, faces, source, potential, colour):
+def _relax(begin: Int, end: int, faces: np.ndarray, source: np.ndarray, potential: np.ndarray, colour: int) -> None:
     total = np.empty(source.shape[3], source.dtype)
     weight = np.empty(source.shape[3], source.dtype)
     for k in range(begin, end):
@@ -565,7 +587,10 @@ def _relax(begin, end, faces, source, potential, colour):
 
 
 @_jit
-def _restrict(begin, end, faces, source, potential, source_below, potential_below):
+def _restrict(
+    begin: int, end: int, faces: np.ndarray, source: np.ndarray, potential: np.ndarray, source_below: np.ndarray,
+    potential_below: np.ndarray,
+) -> None:  # fmt: skip
     nz, ny, width = source.shape[1] - 2, source.shape[2] - 2, source.shape[3]
     total = np.empty(width, source.dtype)
     weight = np.empty(width, source.dtype)
@@ -583,7 +608,7 @@ def _restrict(begin, end, faces, source, potential, source_below, potential_belo
 
 
 @_jit
-def _solve_coarsest(faces, source, potential, sweeps):
+def _solve_coarsest(faces: np.ndarray, source: np.ndarray, potential: np.ndarray, sweeps: int) -> None:
     for sweep in range(2 * sweeps):
         colour = sweep & 1 if sweep < sweeps else 1 - (sweep & 1)
         _relax(np.int64(1), source.shape[1] - 1, faces, source, potential, colour)
@@ -593,12 +618,12 @@ def _solve_coarsest(faces, source, potential, sweeps):
 
 
 @_jit
-def _conductance(a, b):
+def _conductance(a: float, b: float) -> float:
     return 1.0 / (np.float64(a) + np.float64(b))
 
 
 @_jit
-def _eliminate_exactly(begin, end, resistance, black, red):
+def _eliminate_exactly(begin: int, end: int, resistance: np.ndarray, black: np.ndarray, red: np.ndarray) -> None:
     for k in range(begin, end):
         for j in range(1, red.shape[1] - 1):
             shift = (k + j + 1) & 1
@@ -618,7 +643,9 @@ def _eliminate_exactly(begin, end, resistance, black, red):
 
 
 @_jit
-def _cross(k, resistance, black, red, flux, power):
+def _cross(
+    k: int, resistance: np.ndarray, black: np.ndarray, red: np.ndarray, flux: np.ndarray, power: np.ndarray
+) -> None:
     """Sum up flux and power in the faces between layer k and the one before."""
     flux_row = np.zeros(black.shape[2])
     power_row = np.zeros(black.shape[2])
@@ -635,7 +662,10 @@ def _cross(k, resistance, black, red, flux, power):
 
 
 @_jit
-def _evaluate(begin, end, resistance, black, red, residual, inverse, flux, power):
+def _evaluate(
+    begin: int, end: int, resistance: np.ndarray, black: np.ndarray, red: np.ndarray, residual: np.ndarray,
+    inverse: np.ndarray, flux: np.ndarray, power: np.ndarray,
+) -> None:  # fmt: skip
     power_row = np.empty(black.shape[2])
     for k in range(begin, end):
         _cross(k, resistance, black, red, flux, power)

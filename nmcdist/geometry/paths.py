@@ -9,7 +9,7 @@ import numpy as np
 
 from nmcdist.geometry.growing import grown
 from nmcdist.geometry.neighbours import NEIGHBOURS, kind_of, offsets_in
-from nmcdist.jit import kernel
+from nmcdist.jit import Int, kernel
 
 # Steps across a face, an edge and a corner. Their ratios are sqrt(2) and sqrt(3) to 6e-8, and integers make
 # the length of a path independent of the order of its steps.
@@ -67,7 +67,7 @@ def widest_from_face(distance2: np.ndarray, axis: int, enough: int | None = None
     shape[axis] = 1
     heads = np.full(int(distance2.max()) + 1, -1)
     lowest = _flood(distance2, shape, distance2.size if enough is None else enough, heads, widest, following)
-    return widest, lowest
+    return widest, int(lowest)
 
 
 def joins_faces(phase: np.ndarray, axis: int, connectivity: int) -> bool:
@@ -100,7 +100,9 @@ def _sum_path_lengths(across: np.ndarray, kind: type) -> tuple[int, int]:
 
 
 @kernel
-def _settle(distance, offsets, lengths, seeds, unit, farthest):
+def _settle(
+    distance: np.ndarray, offsets: np.ndarray, lengths: np.ndarray, seeds: np.ndarray, unit: int, farthest: int
+) -> bool:
     """Replace distances by those of shortest paths from the seeds; tell whether all fit their type.
 
     Dial's buckets, as wide as the smallest step: a bucket's distances are final when its turn comes, and steps
@@ -143,7 +145,9 @@ def _settle(distance, offsets, lengths, seeds, unit, farthest):
 
 
 @kernel
-def _flood(distance2, face, enough, heads, widest, following):
+def _flood(
+    distance2: np.ndarray, face: np.ndarray, enough: int, heads: np.ndarray, widest: np.ndarray, following: np.ndarray
+) -> Int:
     """Write the widest paths from the voxels of the face; return the level down to which they are known.
 
     Voxels are taken from the widest down, so the first path to come to a voxel is its widest, and each voxel
@@ -194,7 +198,7 @@ def _flood(distance2, face, enough, heads, widest, following):
 
 
 @kernel
-def _reaches(cells, offsets, plane):
+def _reaches(cells: np.ndarray, offsets: np.ndarray, plane: int) -> bool:
     """Tell whether the set cells of the second plane are joined to the last but one; clears what it visits."""
     stack, n = np.empty(1024, np.int64), 0
     goal = len(cells) - 2 * plane

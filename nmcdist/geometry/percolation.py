@@ -27,7 +27,7 @@ def percolating_runs(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 
 @kernel
-def _count_runs(codes):
+def _count_runs(codes: np.ndarray) -> np.ndarray:
     nz, ny, nx = codes.shape
     starts = np.zeros(nz * ny + 1, np.int64)
     for line in range(nz * ny):
@@ -43,7 +43,7 @@ def _count_runs(codes):
 
 
 @kernel
-def _find_runs(row, run, first, last):
+def _find_runs(row: np.ndarray, run: int, first: np.ndarray, last: np.ndarray) -> None:
     before = False
     for x in range(row.size):
         here = row[x] != 0
@@ -58,7 +58,9 @@ def _find_runs(row, run, first, last):
 
 
 @kernel
-def _join_lines(parent, first, last, a, a_end, b, b_end):
+def _join_lines(
+    parent: np.ndarray, first: np.ndarray, last: np.ndarray, a: int, a_end: int, b: int, b_end: int
+) -> None:
     while a < a_end and b < b_end:
         if first[a] < last[b] and first[b] < last[a]:
             join(parent, a, b)
@@ -69,7 +71,7 @@ def _join_lines(parent, first, last, a, a_end, b, b_end):
 
 
 @kernel
-def _carrying_runs(codes, starts):
+def _carrying_runs(codes: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     nz, ny, _ = codes.shape
     count = starts[-1]
     first = np.empty(count, np.int32)

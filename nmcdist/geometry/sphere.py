@@ -17,7 +17,7 @@ from nmcdist.arguments import finite_array
 from nmcdist.errors import InputError
 from nmcdist.geometry.elementary import acos, sin_cos
 from nmcdist.geometry.frames import lengths
-from nmcdist.jit import kernel
+from nmcdist.jit import Int, kernel
 
 _BLOCK = 64  # points that a kernel evaluates side by side
 _AREA_DEGREE = 81  # least degree of the rule for surface areas: within 2e-6 for shells of the NMC811 model
@@ -130,7 +130,7 @@ def unit_vectors(directions: np.ndarray) -> np.ndarray:
     length = lengths(vectors)
     if not np.all(length > 0):
         raise InputError("directions: found a vector of length zero, expected none")
-    return vectors / length[:, None]
+    return np.asarray(vectors / length[:, None])
 
 
 def check_coefficients(coefficients: Any, name: str = "coefficients") -> np.ndarray:
@@ -477,7 +477,7 @@ def _covering_angle(level: int) -> float:
 
 
 def _one(coefficients: Any) -> np.ndarray:
-    return check_coefficients(finite_array("coefficients", coefficients, ("(order + 1)^2",))[None])[0]
+    return np.asarray(check_coefficients(finite_array("coefficients", coefficients, ("(order + 1)^2",))[None])[0])
 
 
 def _check_order(order: Any, name: str = "order") -> int:
@@ -549,7 +549,7 @@ def _recurrence(order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @kernel
-def sum_rows(row, harmonics, values):
+def sum_rows(row: np.ndarray, harmonics: np.ndarray, values: np.ndarray) -> None:
     """Write the sums of one body's coefficients times a table ((order + 1)^2, n) of harmonics into values, (n,)."""
     values[:] = 0.0
     for k in range(len(row)):
@@ -560,7 +560,7 @@ def sum_rows(row, harmonics, values):
 
 
 @kernel
-def volume_from_radii(radii, weights):
+def volume_from_radii(radii: np.ndarray, weights: np.ndarray) -> float:
     """Return the volume of one body from its radii at the nodes of :func:`volume_rule`."""
     volume = 0.0
     for p in range(len(weights)):
@@ -569,7 +569,7 @@ def volume_from_radii(radii, weights):
 
 
 @kernel
-def _polish_legendre(nodes, weights):
+def _polish_legendre(nodes: np.ndarray, weights: np.ndarray) -> None:
     n = len(nodes)
     for k in range(n):
         x = nodes[k]
@@ -588,7 +588,7 @@ def _polish_legendre(nodes, weights):
 
 
 @kernel
-def _fill_harmonics(units, diagonal, a, b, values):
+def _fill_harmonics(units: np.ndarray, diagonal: np.ndarray, a: np.ndarray, b: np.ndarray, values: np.ndarray) -> None:
     order = len(diagonal) - 1
     for p in range(len(units)):
         z, y, x = units[p]
@@ -606,7 +606,9 @@ def _fill_harmonics(units, diagonal, a, b, values):
 
 
 @kernel
-def _fill_gradients(units, diagonal, a, b, gradients):
+def _fill_gradients(
+    units: np.ndarray, diagonal: np.ndarray, a: np.ndarray, b: np.ndarray, gradients: np.ndarray
+) -> None:
     order = len(diagonal) - 1
     for p in range(len(units)):
         z, y, x = units[p]
@@ -626,13 +628,16 @@ def _fill_gradients(units, diagonal, a, b, gradients):
 
 
 @kernel
-def _tangent(gz, gy, gx, z, y, x, out):
+def _tangent(gz: float, gy: float, gx: float, z: float, y: float, x: float, out: np.ndarray) -> None:
     along = gz * z + gy * y + gx * x
     out[0], out[1], out[2] = gz - along * z, gy - along * y, gx - along * x
 
 
 @kernel
-def _sum_block(n, z, y, x, row, diagonal, a, b, work, total):
+def _sum_block(
+    n: Int, z: np.ndarray, y: np.ndarray, x: np.ndarray, row: np.ndarray, diagonal: np.ndarray, a: np.ndarray,
+    b: np.ndarray, work: np.ndarray, total: np.ndarray,
+) -> None:  # fmt: skip
     """Sum the harmonics at the first n of a block of unit vectors; the loops over them are innermost."""
     order = len(diagonal) - 1
     c, s, q, before, with_c, with_s = work[0], work[1], work[2], work[3], work[4], work[5]
@@ -661,7 +666,9 @@ def _sum_block(n, z, y, x, row, diagonal, a, b, work, total):
 
 
 @kernel
-def _sum_at(units, row, diagonal, a, b, radii):
+def _sum_at(
+    units: np.ndarray, row: np.ndarray, diagonal: np.ndarray, a: np.ndarray, b: np.ndarray, radii: np.ndarray
+) -> None:
     work, total = np.empty((9, _BLOCK)), np.empty(_BLOCK)
     for start in range(0, len(units), _BLOCK):
         n = min(_BLOCK, len(units) - start)
@@ -674,14 +681,20 @@ def _sum_at(units, row, diagonal, a, b, radii):
 
 
 @kernel
-def _settle_block(n, places, distance, row, diagonal, a, b, work, total, inside):
+def _settle_block(
+    n: Int, places: np.ndarray, distance: np.ndarray, row: np.ndarray, diagonal: np.ndarray, a: np.ndarray,
+    b: np.ndarray, work: np.ndarray, total: np.ndarray, inside: np.ndarray,
+) -> None:  # fmt: skip
     _sum_block(n, work[6], work[7], work[8], row, diagonal, a, b, work, total)
     for p in range(n):
         inside[places[p]] = distance[p] <= total[p]
 
 
 @kernel
-def _contains_points(points, row, diagonal, a, b, low, high, inside):
+def _contains_points(
+    points: np.ndarray, row: np.ndarray, diagonal: np.ndarray, a: np.ndarray, b: np.ndarray, low: float, high: float,
+    inside: np.ndarray,
+) -> None:  # fmt: skip
     work, total, distance = np.empty((9, _BLOCK)), np.empty(_BLOCK), np.empty(_BLOCK)
     places, n = np.empty(_BLOCK, np.int64), np.int64(0)  # a plain 0 would have the blocks compiled twice
     for i in range(len(points)):
@@ -699,7 +712,10 @@ def _contains_points(points, row, diagonal, a, b, low, high, inside):
 
 
 @kernel
-def _contains_grid(zs, ys, xs, row, diagonal, a, b, low, high, inside):
+def _contains_grid(
+    zs: np.ndarray, ys: np.ndarray, xs: np.ndarray, row: np.ndarray, diagonal: np.ndarray, a: np.ndarray,
+    b: np.ndarray, low: float, high: float, inside: np.ndarray,
+) -> None:  # fmt: skip
     work, total, distance = np.empty((9, _BLOCK)), np.empty(_BLOCK), np.empty(_BLOCK)
     places, n = np.empty(_BLOCK, np.int64), np.int64(0)  # a plain 0 would have the blocks compiled twice
     flat = inside.reshape(-1)
@@ -721,7 +737,7 @@ def _contains_grid(zs, ys, xs, row, diagonal, a, b, low, high, inside):
 
 
 @kernel
-def _volumes(rows, harmonics, weights, volumes):
+def _volumes(rows: np.ndarray, harmonics: np.ndarray, weights: np.ndarray, volumes: np.ndarray) -> None:
     radii = np.empty(len(weights))
     for i in range(len(rows)):
         sum_rows(rows[i], harmonics, radii)
@@ -729,7 +745,10 @@ def _volumes(rows, harmonics, weights, volumes):
 
 
 @kernel
-def _moments(rows, directions, weights, harmonics, theta, phi, sums):
+def _moments(
+    rows: np.ndarray, directions: np.ndarray, weights: np.ndarray, harmonics: np.ndarray, theta: np.ndarray,
+    phi: np.ndarray, sums: np.ndarray,
+) -> None:  # fmt: skip
     n = len(weights)
     radii, d_theta, d_phi = np.empty(n), np.empty(n), np.empty(n)
     uz, uy, ux = directions[0], directions[1], directions[2]

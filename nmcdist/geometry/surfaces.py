@@ -16,7 +16,7 @@ from scipy.sparse import coo_array, csr_array, diags_array
 from scipy.sparse.linalg import cg
 
 from nmcdist.errors import InputError
-from nmcdist.jit import kernel
+from nmcdist.jit import Int, kernel
 
 SMOOTHING = 8
 # A point stays this close to its voxel corner, in voxels along each axis: cells of neighbours never overlap.
@@ -282,7 +282,7 @@ class LabelNet:
 
     def placed(self, points: np.ndarray, step: np.ndarray, origin: tuple[float, float, float]) -> np.ndarray:
         """Return points in nm from points in voxels of the cropped volume."""
-        return (points + (np.array(self.crop) - 0.5)) * step + np.asarray(origin, dtype=float)
+        return np.asarray((points + (np.array(self.crop) - 0.5)) * step + np.asarray(origin, dtype=float))
 
     def _interface_areas(self, points: np.ndarray, triangles: np.ndarray, sides: np.ndarray) -> csr_array:
         areas = _areas(points, triangles)
@@ -339,7 +339,7 @@ def _without_spare_points(points: np.ndarray, triangles: np.ndarray) -> tuple[np
 
 
 @kernel
-def _number_corners(cells, ids):
+def _number_corners(cells: np.ndarray, ids: np.ndarray) -> tuple[int, int]:
     corners = faces = 0
     nz, ny, nx = cells.shape
     for z in range(nz - 1):
@@ -364,12 +364,12 @@ def _number_corners(cells, ids):
 
 
 @kernel
-def _strides(shape):
+def _strides(shape: tuple[int, int, int]) -> tuple[int, int, int, int, int]:
     return (shape[1] * shape[2], shape[2], 1, shape[1] * shape[2], shape[2])
 
 
 @kernel
-def _find_faces(cells, ids, quads, axes, sides):
+def _find_faces(cells: np.ndarray, ids: np.ndarray, quads: np.ndarray, axes: np.ndarray, sides: np.ndarray) -> None:
     """Corners of a face in the order (0,0), (1,0), (1,1), (0,1) of the two axes that follow its own."""
     strides = _strides(cells.shape)
     flat, corner = cells.reshape(-1), ids.reshape(-1)
@@ -393,7 +393,9 @@ def _find_faces(cells, ids, quads, axes, sides):
 
 
 @kernel
-def _find_edges(cells, ids, corners, neighbours, pinched):
+def _find_edges(
+    cells: np.ndarray, ids: np.ndarray, corners: np.ndarray, neighbours: np.ndarray, pinched: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fill what a corner knows of its edges, and list the pinched ones in ascending order of their keys."""
     strides = _strides(cells.shape)
     flat, corner = cells.reshape(-1), ids.reshape(-1)
@@ -435,7 +437,7 @@ def _find_edges(cells, ids, corners, neighbours, pinched):
 
 
 @kernel
-def _keep_to_junctions(neighbours, junctions):
+def _keep_to_junctions(neighbours: np.ndarray, junctions: np.ndarray) -> None:
     """Let a corner where three faces meet be drawn along such edges only, so that these lines become smooth."""
     for i in range(len(neighbours)):
         count = 0
@@ -448,14 +450,14 @@ def _keep_to_junctions(neighbours, junctions):
 
 
 @kernel
-def _lower_to(reach, quads, bounds):
+def _lower_to(reach: np.ndarray, quads: np.ndarray, bounds: np.ndarray) -> None:
     for i in range(len(quads)):
         for k in range(4):
             reach[quads[i, k]] = min(reach[quads[i, k]], bounds[i])
 
 
 @kernel
-def _average(points, corners, neighbours, reach):
+def _average(points: np.ndarray, corners: np.ndarray, neighbours: np.ndarray, reach: np.ndarray) -> np.ndarray:
     moved = np.empty_like(points)
     for i in range(len(points)):
         for c in range(3):
@@ -470,7 +472,7 @@ def _average(points, corners, neighbours, reach):
 
 
 @kernel
-def _pinch_points(points, keys, ends, kinds):
+def _pinch_points(points: np.ndarray, keys: np.ndarray, ends: np.ndarray, kinds: np.ndarray) -> np.ndarray:
     """Points on the sheets of pinched edges, each sheet drawn into the voxel that it goes around."""
     new = np.empty((2 * len(keys), 3))
     for i in range(len(keys)):
@@ -487,7 +489,10 @@ def _pinch_points(points, keys, ends, kinds):
 
 
 @kernel
-def _sheet(corner, edge_axis, face_axis, ahead, pinched, keys, kinds, corners):
+def _sheet(
+    corner: int, edge_axis: int, face_axis: int, ahead: int, pinched: np.ndarray, keys: np.ndarray, kinds: np.ndarray,
+    corners: int,
+) -> Int:  # fmt: skip
     """Return the point of a face's own sheet in the middle of a pinched edge, -1 where the edge is not pinched.
 
     `ahead` is 1 where the face goes on from the edge along the third axis, 0 where it comes from before.
@@ -500,7 +505,10 @@ def _sheet(corner, edge_axis, face_axis, ahead, pinched, keys, kinds, corners):
 
 
 @kernel
-def _triangulate(quads, axes, sides, pinched, keys, kinds, points):
+def _triangulate(
+    quads: np.ndarray, axes: np.ndarray, sides: np.ndarray, pinched: np.ndarray, keys: np.ndarray, kinds: np.ndarray,
+    points: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Cut each face along its shorter diagonal; one with a pinched edge, into a fan from that edge's middle."""
     count = 2 * len(quads) + 4 * len(keys)
     triangles, owners = np.empty((count, 3), dtype=np.int32), np.empty((count, 2), dtype=np.int32)
@@ -538,14 +546,14 @@ def _triangulate(quads, axes, sides, pinched, keys, kinds, points):
 
 
 @kernel
-def _double_area_vector(points, a, b, c):
+def _double_area_vector(points: np.ndarray, a: int, b: int, c: int) -> tuple[float, float, float]:
     uz, uy, ux = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1], points[b, 2] - points[a, 2]
     vz, vy, vx = points[c, 0] - points[a, 0], points[c, 1] - points[a, 1], points[c, 2] - points[a, 2]
     return uy * vx - ux * vy, ux * vz - uz * vx, uz * vy - uy * vz
 
 
 @kernel
-def _areas(points, triangles):
+def _areas(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     areas = np.empty(len(triangles))
     for t in range(len(triangles)):
         z, y, x = _double_area_vector(points, triangles[t, 0], triangles[t, 1], triangles[t, 2])
@@ -554,7 +562,7 @@ def _areas(points, triangles):
 
 
 @kernel
-def _displacements(points, triangles, sides, pressures):
+def _displacements(points: np.ndarray, triangles: np.ndarray, sides: np.ndarray, pressures: np.ndarray) -> np.ndarray:
     moves, weights = np.zeros_like(points), np.zeros(len(points))
     for t in range(len(triangles)):
         z, y, x = _double_area_vector(points, triangles[t, 0], triangles[t, 1], triangles[t, 2])
@@ -574,7 +582,7 @@ def _displacements(points, triangles, sides, pressures):
 
 
 @kernel
-def enclosed_volumes(points, triangles, sides, count):
+def enclosed_volumes(points: np.ndarray, triangles: np.ndarray, sides: np.ndarray, count: int) -> np.ndarray:
     """Return the volume that the surface of each side 0..count-1 encloses.
 
     Parameters

@@ -15,6 +15,7 @@ go one way; loose points are halved like a lattice.
 """
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -24,7 +25,7 @@ from nmcdist.arguments import check_number, finite_array, plain_array
 from nmcdist.errors import InputError
 from nmcdist.geometry.frames import radial_frames, radial_matrices
 from nmcdist.geometry.growing import grown
-from nmcdist.jit import kernel
+from nmcdist.jit import Int, kernel
 from nmcdist.threads import thread_map
 from nmcdist.wording import shown
 
@@ -53,8 +54,8 @@ def rasterize_gbpd(
     matrices: np.ndarray,
     offsets: np.ndarray,
     shape: tuple[int, int, int],
-    spacing: Any,
-    origin: Any,
+    spacing: float | Sequence[float] | np.ndarray,
+    origin: Sequence[float] | np.ndarray,
     *,
     reach: float | None = None,
 ) -> np.ndarray:
@@ -102,7 +103,7 @@ def label_lattice(
     offsets: np.ndarray,
     shape: tuple[int, ...],
     steps: np.ndarray,
-    origin: Any,
+    origin: Sequence[float] | np.ndarray,
     *,
     reach: float | None = None,
 ) -> np.ndarray:
@@ -228,11 +229,13 @@ def _block_size(box: np.ndarray, leaf: np.ndarray) -> np.ndarray:
 
 def _block_corners(box: np.ndarray, leaf: np.ndarray) -> np.ndarray:
     size = _block_size(box, leaf)
-    return np.argwhere(np.ones(-(-box // size), dtype=bool)) * size
+    return np.asarray(np.argwhere(np.ones(-(-box // size), dtype=bool)) * size)
 
 
 @_jit
-def _fill_table(seeds, matrices, offsets, steps, far, table):
+def _fill_table(
+    seeds: np.ndarray, matrices: np.ndarray, offsets: np.ndarray, steps: np.ndarray, far: float, table: np.ndarray
+) -> tuple[int, float]:
     """Write the table of grains; return the first row without a proper matrix, or -1, and a bound on all costs."""
     largest = 0.0
     e = steps
@@ -264,7 +267,7 @@ def _fill_table(seeds, matrices, offsets, steps, far, table):
 
 
 @_jit
-def _product(row, u, v):
+def _product(row: np.ndarray, u: np.ndarray, v: np.ndarray) -> float:
     """Return u^T M v."""
     straight = row[3] * u[0] * v[0] + row[4] * u[1] * v[1] + row[5] * u[2] * v[2]
     across = row[6] * (u[0] * v[1] + u[1] * v[0]) + row[7] * (u[0] * v[2] + u[2] * v[0])
@@ -272,7 +275,10 @@ def _product(row, u, v):
 
 
 @_jit
-def _label_block(table, lattice, far, leaf, reach2, first, last, labels):
+def _label_block(
+    table: np.ndarray, lattice: np.ndarray, far: float, leaf: np.ndarray, reach2: float, first: np.ndarray,
+    last: np.ndarray, labels: np.ndarray,
+) -> None:  # fmt: skip
     """Label the points of the block [first, last), halving it along all axes until a grain or a leaf is left."""
     n = len(table)
     lists, found = np.empty(2 * n, np.int32), np.empty((n, 5))
@@ -311,7 +317,7 @@ def _label_block(table, lattice, far, leaf, reach2, first, last, labels):
 
 
 @_jit
-def _fill(labels, low, high, label):
+def _fill(labels: np.ndarray, low: np.ndarray, high: np.ndarray, label: Int) -> None:
     for i in range(low[0], high[0]):
         for j in range(low[1], high[1]):
             for k in range(low[2], high[2]):
@@ -319,7 +325,9 @@ def _fill(labels, low, high, label):
 
 
 @_jit
-def _measure(lattice, low, high, centre, half, room):
+def _measure(
+    lattice: np.ndarray, low: np.ndarray, high: np.ndarray, centre: np.ndarray, half: np.ndarray, room: np.ndarray
+) -> None:
     """Write a block's centre, half its edges in steps, and half the edges of the box along z, y, x around it."""
     for d in range(3):
         half[d] = 0.5 * (high[d] - 1 - low[d])
@@ -331,7 +339,7 @@ def _measure(lattice, low, high, centre, half, room):
 
 
 @_jit
-def _distances2(centre, room, doubt):
+def _distances2(centre: np.ndarray, room: np.ndarray, doubt: float) -> tuple[float, float]:
     """Return bounds on the squared distances of (0, 0, 0) to the nearest and the farthest point of a box."""
     nearest2 = farthest2 = 0.0
     for a in range(3):
@@ -341,7 +349,9 @@ def _distances2(centre, room, doubt):
 
 
 @_jit
-def _push_halves(stack, waiting, low, high, leaf, begin, kept):
+def _push_halves(
+    stack: np.ndarray, waiting: int, low: np.ndarray, high: np.ndarray, leaf: np.ndarray, begin: int, kept: int
+) -> int:
     middle = low.copy()
     for d in range(3):
         leaves = (high[d] - low[d] + leaf[d] - 1) // leaf[d]
@@ -360,7 +370,10 @@ def _push_halves(stack, waiting, low, high, leaf, begin, kept):
 
 
 @_jit
-def _cull(table, e, far, lists, start, begin, centre, half, room, found):
+def _cull(
+    table: np.ndarray, e: np.ndarray, far: float, lists: np.ndarray, start: int, begin: int, centre: np.ndarray,
+    half: np.ndarray, room: np.ndarray, found: np.ndarray,
+) -> int:  # fmt: skip
     """Copy the list that ends at `begin` behind itself, without grains that lose in the whole box.
 
     The box is centre + sum t_d e_d with |t_d| <= half_d.
@@ -391,7 +404,10 @@ def _cull(table, e, far, lists, start, begin, centre, half, room, found):
 
 
 @_jit
-def _expand(table, e, far, grains, centre, half, room, found):
+def _expand(
+    table: np.ndarray, e: np.ndarray, far: float, grains: np.ndarray, centre: np.ndarray, half: np.ndarray,
+    room: np.ndarray, found: np.ndarray,
+) -> int:  # fmt: skip
     """Write each grain's cost at the centre of a box and its gradient; return which has the least upper bound.
 
     The columns of `found`: cost with what rounding may have taken off, gradient along the steps, cost with what
@@ -427,13 +443,18 @@ def _expand(table, e, far, grains, centre, half, room, found):
 
 
 @_jit
-def _cost(d0, d1, d2, m00, m11, m22, m01, m02, m12, r):
+def _cost(
+    d0: float, d1: float, d2: float, m00: float, m11: float, m22: float, m01: float, m02: float, m12: float, r: float
+) -> float:
     """Return a grain's cost at d from its seed: the one way it is worked out at a point."""
     return (m00 * d0 + m01 * d1 + m02 * d2) * d0 + (m11 * d1 + m12 * d2) * d1 + m22 * d2 * d2 - r
 
 
 @_jit
-def _try_all(table, grains, lattice, low, leaf, spots, best, winner):
+def _try_all(
+    table: np.ndarray, grains: np.ndarray, lattice: np.ndarray, low: np.ndarray, leaf: np.ndarray, spots: np.ndarray,
+    best: np.ndarray, winner: np.ndarray,
+) -> None:  # fmt: skip
     """Write the points of a leaf and the winner at each."""
     spot = 0
     for i in range(leaf[0]):
@@ -458,7 +479,10 @@ def _try_all(table, grains, lattice, low, leaf, spots, best, winner):
 
 
 @_jit
-def _write_leaf(spots, winner, reach2, low, high, leaf, labels):
+def _write_leaf(
+    spots: np.ndarray, winner: np.ndarray, reach2: float, low: np.ndarray, high: np.ndarray, leaf: np.ndarray,
+    labels: np.ndarray,
+) -> None:  # fmt: skip
     for i in range(high[0] - low[0]):
         for j in range(high[1] - low[1]):
             for k in range(high[2] - low[2]):
@@ -468,7 +492,9 @@ def _write_leaf(spots, winner, reach2, low, high, leaf, labels):
 
 
 @_jit
-def _label_cell(table, points, far, order, first, last, labels):
+def _label_cell(
+    table: np.ndarray, points: np.ndarray, far: float, order: np.ndarray, first: int, last: int, labels: np.ndarray
+) -> None:
     """Label the points of order[first:last], halving their bounding box until a grain or few points are left."""
     n = len(table)
     lists, found = np.empty(2 * n, np.int32), np.empty((n, 5))
@@ -501,7 +527,7 @@ def _label_cell(table, points, far, order, first, last, labels):
 
 
 @_jit
-def _winner_at(table, grains, point):
+def _winner_at(table: np.ndarray, grains: np.ndarray, point: np.ndarray) -> int:
     winner, best = grains[0], np.inf
     for grain in grains:
         row = table[grain]
@@ -515,7 +541,7 @@ def _winner_at(table, grains, point):
 
 
 @_jit
-def _bound(points, order, first, last, centre, half):
+def _bound(points: np.ndarray, order: np.ndarray, first: int, last: int, centre: np.ndarray, half: np.ndarray) -> None:
     """Write centre and half the edges of the bounding box of points."""
     for a in range(3):
         low = high = points[order[first], a]
@@ -526,7 +552,7 @@ def _bound(points, order, first, last, centre, half):
 
 
 @_jit
-def _halve(points, order, first, last):
+def _halve(points: np.ndarray, order: np.ndarray, first: int, last: int) -> int:
     """Reorder order[first:last] by the middle of the longest edge of its bounding box; return where it divides."""
     if first == last:
         return first

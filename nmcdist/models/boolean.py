@@ -11,9 +11,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from nmcdist.bundle import CbaParameters
 from nmcdist.geometry.elementary import log
 from nmcdist.geometry.frames import lengths
-from nmcdist.jit import kernel
+from nmcdist.jit import Int, kernel
 from nmcdist.models import streams
 from nmcdist.models.draws import Stream
 
@@ -48,8 +49,9 @@ class Spheroids:
 
 
 def oblate_spheroids(
-    parameters, low_nm: np.ndarray, high_nm: np.ndarray, seed: int, index: int, tile_nm: float = SPHEROID_TILE_NM
-) -> Spheroids:
+    parameters: CbaParameters, low_nm: np.ndarray, high_nm: np.ndarray, seed: int, index: int,
+    tile_nm: float = SPHEROID_TILE_NM,
+) -> Spheroids:  # fmt: skip
     """Draw the graphite grains of Eq. (1) that may reach the box [low, high].
 
     Half-axes a ~ Gamma(alpha_1, gamma) and c ~ Gamma(alpha_2, gamma); the smaller is the axis of revolution,
@@ -73,8 +75,9 @@ def oblate_spheroids(
 
 
 def balls(
-    parameters, low_nm: np.ndarray, high_nm: np.ndarray, seed: int, index: int, tile_nm: float = BALL_TILE_NM
-) -> Spheroids:
+    parameters: CbaParameters, low_nm: np.ndarray, high_nm: np.ndarray, seed: int, index: int,
+    tile_nm: float = BALL_TILE_NM,
+) -> Spheroids:  # fmt: skip
     """Draw the large pores of Eq. (3), balls with radii ~ Exp(theta), that may reach the box [low, high]."""
     mean = 1.0 / parameters.theta_per_nm
     cap = -log(_TAIL) * mean
@@ -90,7 +93,7 @@ def balls(
     return Spheroids(table[:, :3], axis, table[:, 3], table[:, 3]).near(low_nm, high_nm)
 
 
-def expected_germs(parameters, extent_nm: np.ndarray) -> tuple[float, float]:
+def expected_germs(parameters: CbaParameters, extent_nm: np.ndarray) -> tuple[float, float]:
     """Return the mean number of germs of both kinds that a window draws, and the tiles of space that it looks at.
 
     Parameters
@@ -166,7 +169,10 @@ def _gamma_bound(shape: float) -> float:
 
 
 @kernel
-def _paint(mask, centre, axis, short, long, label, voxel, origin):
+def _paint(
+    mask: np.ndarray, centre: np.ndarray, axis: np.ndarray, short: np.ndarray, long: np.ndarray, label: Int,
+    voxel: float, origin: np.ndarray,
+) -> None:  # fmt: skip
     """Solve the quadric along each row of voxels for the run of voxel centres inside.
 
     Everything is computed from absolute indices, so that a voxel's answer does not depend on the window.

@@ -13,6 +13,8 @@ from nmcdist.models import boolean, fields, streams
 from nmcdist.threads import thread_map
 from nmcdist.wording import shown
 
+Place = tuple[int, int, int]
+
 PORE, CARBON_BINDER, GRAPHITE = 0, 1, 2
 _BLOCK_NM = 4000.0  # edge of a block of work: long against the taps of the noise, small in memory
 _GERM_BYTES = 220.0  # in the tables of tiles, joined, and as grains
@@ -76,9 +78,10 @@ def generate_cba(
     large_pores = boolean.balls(parameters, low, high, seed, index)
     volume = np.empty(shape, dtype=np.uint8)
 
-    def draw(block: tuple[slice, ...]) -> None:
-        start = tuple(o + s.start for o, s in zip(origin, block, strict=True))
-        size = tuple(s.stop - s.start for s in block)
+    def draw(block: tuple[slice, slice, slice]) -> None:
+        z, y, x = block
+        start = (origin[0] + z.start, origin[1] + y.start, origin[2] + x.start)
+        size = (z.stop - z.start, y.stop - y.start, x.stop - x.start)
         volume[block] = _draw_block(
             parameters, graphite, large_pores, size, voxel_size_nm, seed, index, start
         )  # fmt: skip
@@ -106,7 +109,7 @@ def draw_bytes(parameters: CbaParameters, shape: tuple[int, ...], voxel_size_nm:
     return _GERM_BYTES * germs + _TILE_BYTES * tiles + threads * (noise + _FIELD_BYTES)
 
 
-def check_window(shape: Any, origin: Any, voxel_size_nm: Any) -> tuple[Any, Any, float]:
+def check_window(shape: Any, origin: Any, voxel_size_nm: Any) -> tuple[Place, Place, float]:
     """Return shape, origin and voxel size as plain numbers, or raise InputError."""
     shape = _three_integers("shape", shape)
     if min(shape) < 1:
@@ -134,21 +137,24 @@ def voxel_rescaled(
     )
 
 
-def _draw_block(parameters, graphite, large_pores, shape, voxel_size_nm, seed, index, origin) -> np.ndarray:
+def _draw_block(
+    parameters: CbaParameters, graphite: boolean.Spheroids, large_pores: boolean.Spheroids, shape: Place,
+    voxel_size_nm: float, seed: int, index: int, origin: Place,
+) -> np.ndarray:  # fmt: skip
     field = fields.gaussian_field(parameters.eta_per_nm, shape, voxel_size_nm, seed, index, origin)
     low = (np.array(origin) + 0.5) * voxel_size_nm
     high = low + (np.array(shape) - 1) * voxel_size_nm
     covered = np.zeros(shape, dtype=np.uint8)
     boolean.paint(covered, large_pores.near(low, high), _BALL, voxel_size_nm, origin)
-    labels = ((field >= np.float32(parameters.mu)) & (covered != _BALL)).astype(np.uint8)
+    labels: np.ndarray = ((field >= np.float32(parameters.mu)) & (covered != _BALL)).astype(np.uint8)
     boolean.paint(labels, graphite.near(low, high), GRAPHITE, voxel_size_nm, origin)
     return labels
 
 
-def _blocks(shape: tuple[int, int, int], voxel_size_nm: float) -> list[tuple[slice, ...]]:
+def _blocks(shape: tuple[int, int, int], voxel_size_nm: float) -> list[tuple[slice, slice, slice]]:
     side = _block_side(voxel_size_nm)
     cuts = [[slice(a, min(a + side, n)) for a in range(0, n, side)] for n in shape]
-    return list(product(*cuts))
+    return list(product(cuts[0], cuts[1], cuts[2]))
 
 
 def _block_side(voxel_size_nm: float) -> int:

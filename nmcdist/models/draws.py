@@ -24,7 +24,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from nmcdist.geometry.elementary import exp, log, log1p
-from nmcdist.jit import kernel
+from nmcdist.jit import Float, Int, kernel
 
 # Where the ziggurats end and their tails begin, and the area of each of their 256 layers.
 _NORMAL_EDGE, _EXPONENTIAL_EDGE = "3.6541528853610087963519472518", "7.6971174701310497140446280481"
@@ -148,7 +148,7 @@ _high: Any = intrinsic(_high_product)
 
 
 @kernel
-def _next_block(state):
+def _next_block(state: np.ndarray) -> None:
     """Count up and turn the counter into four words, Philox 4x64 of ten rounds."""
     for k in range(2, 6):
         state[k] += np.uint64(1)
@@ -166,7 +166,7 @@ def _next_block(state):
 
 
 @_within
-def _next(state):
+def _next(state: np.ndarray) -> int:
     place = state[10]
     if place >= 4:
         _next_block(state)
@@ -176,7 +176,7 @@ def _next(state):
 
 
 @_within
-def _next_half(state):
+def _next_half(state: np.ndarray) -> Int:
     if state[11] != 0:
         state[11] = 0
         return state[12]
@@ -186,12 +186,12 @@ def _next_half(state):
 
 
 @_within
-def _uniform(state):
+def _uniform(state: np.ndarray) -> float:
     return np.float64(_next(state) >> np.uint64(11)) * 2.0**-53
 
 
 @_within
-def _uniform32(state):
+def _uniform32(state: np.ndarray) -> Float:
     return np.float32(_next_half(state) >> np.uint64(8)) * np.float32(2.0**-24)
 
 
@@ -199,13 +199,13 @@ def _uniform32(state):
 
 
 @_within
-def _sign(word):
+def _sign(word: Int) -> Int:
     """Return 1 or -1 by a bit, without a branch that no processor could foresee."""
     return 1 - np.int64((word >> np.uint64(7)) & np.uint64(2))
 
 
 @_within
-def _normal(state, table):
+def _normal(state: np.ndarray, table: np.ndarray) -> float:
     edge = 3.6541528853610087963519472518
     while True:
         word = _next(state)
@@ -226,7 +226,7 @@ def _normal(state, table):
 
 
 @_within
-def _normal32(state, table):
+def _normal32(state: np.ndarray, table: np.ndarray) -> Float:
     edge, inverse = np.float32(3.6541528853610087963519472518), np.float32(0.27366123732975827203338247596)
     while True:
         word = _next_half(state)
@@ -247,7 +247,7 @@ def _normal32(state, table):
 
 
 @_within
-def _exponential(state, table):
+def _exponential(state: np.ndarray, table: np.ndarray) -> float:
     while True:
         word = _next(state) >> np.uint64(3)
         layer, size = word & np.uint64(0xFF), np.float64(word >> np.uint64(8))
@@ -262,7 +262,7 @@ def _exponential(state, table):
 
 
 @kernel
-def _gamma(state, normals, exponentials, shape):
+def _gamma(state: np.ndarray, normals: np.ndarray, exponentials: np.ndarray, shape: float) -> float:
     if shape == 1.0:
         return _exponential(state, exponentials)
     if shape < 1.0:
@@ -282,7 +282,7 @@ def _gamma(state, normals, exponentials, shape):
 
 
 @kernel
-def _gamma_below_one(state, exponentials, shape):
+def _gamma_below_one(state: np.ndarray, exponentials: np.ndarray, shape: float) -> float:
     while True:
         u, v = _uniform(state), _exponential(state, exponentials)
         y = 0.0 if u <= 1.0 - shape else -log((1.0 - u) / shape)
@@ -292,7 +292,7 @@ def _gamma_below_one(state, exponentials, shape):
 
 
 @kernel
-def _poisson(state, mean):
+def _poisson(state: np.ndarray, mean: float) -> Int:
     if mean < 10.0:
         bound, product, count = exp(-mean), _uniform(state), np.int64(0)
         while product > bound:
@@ -315,7 +315,7 @@ def _poisson(state, mean):
 
 
 @kernel
-def _log_factorial(n):
+def _log_factorial(n: Int) -> float:
     """Return log(n!), from 7! on by Stirling's series."""
     x = np.float64(max(n, 6) + 1)
     r = 1.0 / (x * x)
@@ -328,37 +328,41 @@ def _log_factorial(n):
 
 
 @kernel
-def _fill_uniform(state, out):
+def _fill_uniform(state: np.ndarray, out: np.ndarray) -> None:
     for i in range(len(out)):
         out[i] = _uniform(state)
 
 
 @kernel
-def _fill_normal(state, table, out):
+def _fill_normal(state: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
     for i in range(len(out)):
         out[i] = _normal(state, table)
 
 
 @kernel
-def _fill_normal32(state, table, out):
+def _fill_normal32(state: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
     for i in range(len(out)):
         out[i] = _normal32(state, table)
 
 
 @kernel
-def _fill_exponential(state, table, out):
+def _fill_exponential(state: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
     for i in range(len(out)):
         out[i] = _exponential(state, table)
 
 
 @kernel
-def _fill_gamma(state, normals, exponentials, shape, out):
+def _fill_gamma(
+    state: np.ndarray, normals: np.ndarray, exponentials: np.ndarray, shape: float, out: np.ndarray
+) -> None:
     for i in range(len(out)):
         out[i] = _gamma(state, normals, exponentials, shape)
 
 
 @kernel
-def _fill_student(state, normals, exponentials, freedom, out):
+def _fill_student(
+    state: np.ndarray, normals: np.ndarray, exponentials: np.ndarray, freedom: np.ndarray, out: np.ndarray
+) -> None:
     for i in range(len(out)):
         half = freedom[i] / 2.0
         x = _normal(state, normals)

@@ -154,7 +154,7 @@ def gaussian_field(
 
 
 @kernel
-def _fill_weights(position, sites, weights):
+def _fill_weights(position: np.ndarray, sites: np.ndarray, weights: np.ndarray) -> None:
     row = np.empty(TAPS)
     for i in range(len(position)):
         squares = 0.0
@@ -168,7 +168,7 @@ def _fill_weights(position, sites, weights):
 
 
 @kernel
-def _smooth_rows(noise, sites, weights):
+def _smooth_rows(noise: np.ndarray, sites: np.ndarray, weights: np.ndarray) -> np.ndarray:
     out = np.empty((noise.shape[0], noise.shape[1], len(sites)), dtype=np.float32)
     for z in range(noise.shape[0]):
         for y in range(noise.shape[1]):
@@ -184,7 +184,10 @@ def _smooth_rows(noise, sites, weights):
 
 
 @kernel
-def _add_smoothed(field, rows, y_sites, y_weights, z_sites, z_weights):
+def _add_smoothed(
+    field: np.ndarray, rows: np.ndarray, y_sites: np.ndarray, y_weights: np.ndarray, z_sites: np.ndarray,
+    z_weights: np.ndarray,
+) -> None:  # fmt: skip
     """Smooth along y into a rotating store of eight planes, then along z into the field."""
     planes = np.empty((TAPS, field.shape[1], field.shape[2]), dtype=np.float32)
     filled = 0
@@ -206,7 +209,7 @@ def _add_smoothed(field, rows, y_sites, y_weights, z_sites, z_weights):
 
 
 @kernel
-def _mix_rows(out, rows, sites, weights):
+def _mix_rows(out: np.ndarray, rows: np.ndarray, sites: np.ndarray, weights: np.ndarray) -> None:
     for j in range(out.shape[0]):
         out[j, :] = np.float32(0.0)
         s = sites[j]
@@ -219,7 +222,10 @@ def _mix_rows(out, rows, sites, weights):
 
 
 @kernel
-def _add_mix(out, a, b, c, d, e, f, g, h, w):
+def _add_mix(
+    out: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray, e: np.ndarray, f: np.ndarray,
+    g: np.ndarray, h: np.ndarray, w: np.ndarray,
+) -> None:  # fmt: skip
     w0, w1, w2, w3, w4, w5, w6, w7 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]
     for i in range(len(out)):
         out[i] += ((w0 * a[i] + w1 * b[i]) + (w2 * c[i] + w3 * d[i])) + (

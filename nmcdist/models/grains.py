@@ -106,7 +106,7 @@ class GrainModel:
         """Return the expected number of seeds in balls about the centre, float64, shape as the radii."""
         if self.profile is not None:
             return self.profile.seeds_within(radius_nm)
-        return self.intensity_per_nm3 * 4 / 3 * np.pi * (radius_nm * radius_nm * radius_nm)
+        return np.asarray(self.intensity_per_nm3 * 4 / 3 * np.pi * (radius_nm * radius_nm * radius_nm))
 
     def draw(self, radius_nm: float, seed: int, index: int = 0) -> Grains:
         """Draw the grains whose seeds lie within a radius of the centre.
@@ -210,13 +210,13 @@ def _radii_of(intensity: float | IntensityProfile, masses: np.ndarray) -> np.nda
 
 
 @kernel
-def _set_cube_roots(masses, per_mass, radii):
+def _set_cube_roots(masses: np.ndarray, per_mass: float, radii: np.ndarray) -> None:
     for i in range(len(radii)):
         radii[i] = cbrt(masses[i] * per_mass)
 
 
 @kernel
-def _set_lengths(directions, radii):
+def _set_lengths(directions: np.ndarray, radii: np.ndarray) -> None:
     """Give directions these lengths."""
     for i in range(len(radii)):
         z, y, x = directions[i, 0], directions[i, 1], directions[i, 2]
@@ -284,12 +284,14 @@ _RING_CELLS = _ring_cells()
 
 
 @kernel
-def _cell_of(value, low, side, cells):
-    return min(max(np.int64((value - low) / side), 0), cells - 1)
+def _cell_of(value: float, low: float, side: float, cells: int) -> int:
+    return min(max(int((value - low) / side), 0), cells - 1)
 
 
 @kernel
-def _sort_into_cells(points, low, side, shape):
+def _sort_into_cells(
+    points: np.ndarray, low: np.ndarray, side: float, shape: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     starts = np.zeros(shape[0] * shape[1] * shape[2] + 1, np.int64)
     cells = np.empty(len(points), np.int64)
     for i in range(len(points)):
@@ -308,7 +310,7 @@ def _sort_into_cells(points, low, side, shape):
 
 
 @kernel
-def _insert(distances, rows, distance, row):
+def _insert(distances: np.ndarray, rows: np.ndarray, distance: float, row: int) -> None:
     """Put a candidate into the list of the nearest, which is sorted by distance, then row."""
     k = len(distances)
     if distance > distances[k - 1] or (distance == distances[k - 1] and row > rows[k - 1]):
@@ -323,7 +325,10 @@ def _insert(distances, rows, distance, row):
 
 
 @kernel
-def _find_nearest(points, order, starts, low, side, shape, steps, least, first, rows, farthest):
+def _find_nearest(
+    points: np.ndarray, order: np.ndarray, starts: np.ndarray, low: np.ndarray, side: float, shape: np.ndarray,
+    steps: np.ndarray, least: np.ndarray, first: int, rows: np.ndarray, farthest: np.ndarray,
+) -> None:  # fmt: skip
     """Look through cells from the nearest outwards until none can hold a nearer point.
 
     The points are sorted by cell; `order` holds their rows.

@@ -80,7 +80,7 @@ class IntensityProfile:
 
 
 @kernel
-def _piece_mass(start, value, slope, end):
+def _piece_mass(start: float, value: float, slope: float, end: float) -> float:
     """Return the integral of 4 pi r^2 (value + slope r) from start to end."""
     cubes = end * end * end - start * start * start
     fourths = end * end * end * end - start * start * start * start
@@ -88,7 +88,10 @@ def _piece_mass(start, value, slope, end):
 
 
 @kernel
-def _masses(starts, lines, slopes, before, radii, found):
+def _masses(
+    starts: np.ndarray, lines: np.ndarray, slopes: np.ndarray, before: np.ndarray, radii: np.ndarray,
+    found: np.ndarray,
+) -> None:  # fmt: skip
     for i in range(len(radii)):
         k = len(starts) - 1
         while k > 0 and starts[k] > radii[i]:
@@ -97,7 +100,10 @@ def _masses(starts, lines, slopes, before, radii, found):
 
 
 @kernel
-def _radii(starts, lines, slopes, before, masses, found):
+def _radii(
+    starts: np.ndarray, lines: np.ndarray, slopes: np.ndarray, before: np.ndarray, masses: np.ndarray,
+    found: np.ndarray,
+) -> None:  # fmt: skip
     """Halve the interval that holds a radius until no number lies within it.
 
     All masses of a piece share their midpoints, so that no rounding can swap two radii.

@@ -187,7 +187,10 @@ def in_blocks(function: Any, rows: int) -> None:
 
 
 @kernel
-def _fill_diagonals(seeds, uniforms, inner, outer, transition, sigma, diagonals):
+def _fill_diagonals(
+    seeds: np.ndarray, uniforms: np.ndarray, inner: np.ndarray, outer: np.ndarray, transition: float, sigma: float,
+    diagonals: np.ndarray,
+) -> None:  # fmt: skip
     for i in range(len(diagonals)):
         rho2 = seeds[i, 0] * seeds[i, 0] + seeds[i, 1] * seeds[i, 1] + seeds[i, 2] * seeds[i, 2]
         share = exp(-rho2 / (transition * transition))
@@ -198,7 +201,10 @@ def _fill_diagonals(seeds, uniforms, inner, outer, transition, sigma, diagonals)
 
 
 @kernel
-def _run_net(seeds, frames, neighbours, noise, inverse_unit, first, widths, packed, low, high, outputs):
+def _run_net(
+    seeds: np.ndarray, frames: np.ndarray, neighbours: np.ndarray, noise: np.ndarray, inverse_unit: float, first: int,
+    widths: np.ndarray, packed: np.ndarray, low: np.ndarray, high: np.ndarray, outputs: np.ndarray,
+) -> None:  # fmt: skip
     """Sum over the inputs one after the other, for all outputs of a layer side by side: one order of sums always."""
     most = widths[0]
     for width in widths:

@@ -115,7 +115,7 @@ def watson_cosines(uniform: np.ndarray, concentration: float) -> np.ndarray:
         _invert_erf(cosine.reshape(-1), width)
     elif width >= 1e-6:
         _invert_erfi(cosine.reshape(-1), width)
-    return np.copysign(np.minimum(cosine, 1.0), signed)
+    return np.asarray(np.copysign(np.minimum(cosine, 1.0), signed))
 
 
 def _check_concentration(concentration: Any) -> float:
@@ -123,7 +123,7 @@ def _check_concentration(concentration: Any) -> float:
 
 
 @kernel
-def _invert_erf(shares, width):
+def _invert_erf(shares: np.ndarray, width: float) -> None:
     """Replace each share by the solution of erf(width t) = share erf(width)."""
     whole = erf(width)
     for i in range(len(shares)):
@@ -131,7 +131,7 @@ def _invert_erf(shares, width):
 
 
 @kernel
-def _invert_erfi(shares, width):
+def _invert_erfi(shares: np.ndarray, width: float) -> None:
     """Replace each share by the solution of erfi(width t) = share erfi(width), by Newton's method from t = 1.
 
     erfi is convex, so the steps come down to the solution without passing it. It is written as
@@ -149,7 +149,7 @@ def _invert_erfi(shares, width):
 
 
 @kernel
-def _fill_quaternions(axes, twists, turns):
+def _fill_quaternions(axes: np.ndarray, twists: np.ndarray, turns: np.ndarray) -> None:
     """Write the turn by `twist` about the z axis, then of the z axis to `axis` along a meridian and a parallel."""
     for i in range(len(axes)):
         z, y, x = axes[i, 0], axes[i, 1], axes[i, 2]

@@ -5,6 +5,7 @@ whole, so that its surface consists of facets of grains. Centres of mass and vol
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -131,8 +132,9 @@ class Particle:
         return labels
 
     def section(
-        self, voxel_size_nm: float = 50.0, normal: Any = (1.0, 0.0, 0.0), point_nm: Any = (0.0, 0.0, 0.0)
-    ) -> np.ndarray:
+        self, voxel_size_nm: float = 50.0, normal: Sequence[float] | np.ndarray = (1.0, 0.0, 0.0),
+        point_nm: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0),
+    ) -> np.ndarray:  # fmt: skip
         """Return the grain at each pixel centre of a plane, pieces left as they are.
 
         The rows run along the first of the axes z, y, x but for that nearest to the normal, turned into the plane,
@@ -183,13 +185,13 @@ class Particle:
         return self._grains.diagram()
 
     def _voxel(self, voxel_size_nm: Any) -> float:
-        voxel_size_nm = check_length("voxel_size_nm", voxel_size_nm)
+        voxel = check_length("voxel_size_nm", voxel_size_nm)
         extent = float((self.box_nm[1] - self.box_nm[0]).min())
-        if voxel_size_nm < _SMALLEST_VOXEL_NM:
-            raise InputError(f"voxel_size_nm: found {voxel_size_nm} nm, expected at least {_SMALLEST_VOXEL_NM} nm")
-        if self.kept.any() and voxel_size_nm > extent:
-            raise InputError(f"voxel_size_nm: found {voxel_size_nm} nm, expected at most the particle's {extent:g} nm")
-        return voxel_size_nm
+        if voxel < _SMALLEST_VOXEL_NM:
+            raise InputError(f"voxel_size_nm: found {voxel} nm, expected at least {_SMALLEST_VOXEL_NM} nm")
+        if self.kept.any() and voxel > extent:
+            raise InputError(f"voxel_size_nm: found {voxel} nm, expected at most the particle's {extent:g} nm")
+        return voxel
 
 
 @dataclass(frozen=True)
@@ -332,7 +334,7 @@ def _plane(normal: Any, point_nm: Any) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 @kernel
-def _keep(labels, kept):
+def _keep(labels: np.ndarray, kept: np.ndarray) -> None:
     """Replace rows of kept grains by row + 1, everything else by 0."""
     for i in range(len(labels)):
         row = labels[i]
@@ -340,7 +342,7 @@ def _keep(labels, kept):
 
 
 @kernel
-def _sum_up(labels, half, grains):
+def _sum_up(labels: np.ndarray, half: int, grains: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return for each grain its number of points, the sums of their indices from the centre, and if it is cut off."""
     n = len(labels)
     counts, sums = np.zeros(grains, np.int64), np.zeros((grains, 3), np.int64)
@@ -361,7 +363,7 @@ def _sum_up(labels, half, grains):
 
 
 @kernel
-def _at_edge(labels, z, y, x):
+def _at_edge(labels: np.ndarray, z: int, y: int, x: int) -> bool:
     """Tell whether one of the 26 neighbours is missing."""
     n = len(labels)
     if min(z, y, x) == 0 or max(z, y, x) == n - 1:
@@ -373,7 +375,7 @@ def _at_edge(labels, z, y, x):
 
 
 @kernel
-def _points_of(labels, half, chosen, reach2):
+def _points_of(labels: np.ndarray, half: int, chosen: np.ndarray, reach2: float) -> np.ndarray:
     """Return indices, from the centre, of the points of chosen grains within reach."""
     found, m = np.empty((1024, 3), np.float64), 0
     n = len(labels)
@@ -398,7 +400,7 @@ def _points_of(labels, half, chosen, reach2):
 
 
 @kernel
-def _extent(labels, half, kept):
+def _extent(labels: np.ndarray, half: int, kept: np.ndarray) -> tuple[np.ndarray, int]:
     """Return the box of the kept grains with a point to spare, and the squared distance within which that lies."""
     n = len(labels)
     box = np.zeros((2, 3), np.int64)

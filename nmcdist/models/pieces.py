@@ -12,7 +12,7 @@ import numpy as np
 
 from nmcdist.errors import InputError
 from nmcdist.geometry.union_find import join, root
-from nmcdist.jit import kernel
+from nmcdist.jit import Int, kernel
 
 
 class PieceCounts(NamedTuple):
@@ -62,7 +62,7 @@ def merge_pieces(labels: np.ndarray) -> PieceCounts:
 
 
 @kernel
-def _find_runs(labels):
+def _find_runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return where the runs of each row begin, and begin, end and label of each run of a label along a row."""
     nz, ny, nx = labels.shape
     first = np.zeros(nz * ny + 1, np.int64)
@@ -96,7 +96,7 @@ def _find_runs(labels):
 
 
 @kernel
-def _join_runs(shape, first, runs):
+def _join_runs(shape: tuple[int, int, int], first: np.ndarray, runs: np.ndarray) -> np.ndarray:
     """Return for each run the first run of its piece."""
     nz, ny, _ = shape
     parents = np.arange(len(runs))
@@ -122,7 +122,7 @@ def _join_runs(shape, first, runs):
 
 
 @kernel
-def _measure(runs, roots, labels):
+def _measure(runs: np.ndarray, roots: np.ndarray, labels: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the voxels of each piece, at its first run, and the piece of each label that is the largest."""
     sizes = np.zeros(len(runs), np.int64)
     for run in range(len(runs)):
@@ -136,11 +136,14 @@ def _measure(runs, roots, labels):
 
 
 @kernel
-def _shared_faces(shape, first, runs, roots, owner):
+def _shared_faces(
+    shape: tuple[int, int, int], first: np.ndarray, runs: np.ndarray, roots: np.ndarray, owner: np.ndarray
+) -> np.ndarray:
     """Return rows of a piece without owner, a piece that it touches, and the number of faces that they share there."""
     nz, ny, _ = shape
     # Typed numbers: of 0 and 1 as they stand, `_note` would be compiled four times.
-    faces, n, one = np.empty((1024, 3), np.int64), np.int64(0), np.int64(1)
+    n: Int = np.int64(0)
+    faces, one = np.empty((1024, 3), np.int64), np.int64(1)
     for z in range(nz):
         for y in range(ny):
             row = z * ny + y
@@ -164,7 +167,7 @@ def _shared_faces(shape, first, runs, roots, owner):
 
 
 @kernel
-def _note(faces, n, one, two, count, owner):
+def _note(faces: np.ndarray, n: Int, one: int, two: int, count: Int, owner: np.ndarray) -> tuple[np.ndarray, Int]:
     if one == two or (owner[one] >= 0 and owner[two] >= 0):
         return faces, n
     if n + 2 > len(faces):
@@ -183,7 +186,7 @@ def _note(faces, n, one, two, count, owner):
 
 
 @kernel
-def _settle(pieces, faces, begin, end, owner):
+def _settle(pieces: np.ndarray, faces: np.ndarray, begin: np.ndarray, end: np.ndarray, owner: np.ndarray) -> None:
     """Give each piece an owner, round by round: all pieces of a round look at the owners before it."""
     longest = 0
     for p in range(len(pieces)):
@@ -205,7 +208,9 @@ def _settle(pieces, faces, begin, end, owner):
 
 
 @kernel
-def _most_shared(faces, begin, end, owner, labels, counts):
+def _most_shared(
+    faces: np.ndarray, begin: int, end: int, owner: np.ndarray, labels: np.ndarray, counts: np.ndarray
+) -> int:
     n = 0
     for f in range(begin, end):
         label = owner[faces[f, 1]]
@@ -226,7 +231,7 @@ def _most_shared(faces, begin, end, owner, labels, counts):
 
 
 @kernel
-def _write(labels, first, runs, roots, owner):
+def _write(labels: np.ndarray, first: np.ndarray, runs: np.ndarray, roots: np.ndarray, owner: np.ndarray) -> None:
     nz, ny, _ = labels.shape
     for z in range(nz):
         for y in range(ny):

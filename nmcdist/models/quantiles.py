@@ -26,7 +26,7 @@ _FAR = (
 
 
 @kernel
-def normal_quantile(q):
+def normal_quantile(q: float) -> float:
     """Return the quantile of the standard normal law at 1/2 + q, for q from -1/2 to 1/2.
 
     Wichura (1988), algorithm AS 241, doi:10.2307/2347330.
@@ -41,7 +41,7 @@ def normal_quantile(q):
 
 
 @kernel
-def _ratio(coefficients, r):
+def _ratio(coefficients: tuple[tuple[float, ...], ...], r: float) -> float:
     above, below = 0.0, 0.0
     for k in range(7, -1, -1):
         above = above * r + coefficients[0][k]
@@ -50,7 +50,7 @@ def _ratio(coefficients, r):
 
 
 @kernel
-def erf(x):
+def erf(x: float) -> float:
     """Return the error function of a number from 0."""
     if x > 6.0:
         return 1.0
@@ -70,7 +70,7 @@ def erf(x):
 
 
 @kernel
-def dawson(x):
+def dawson(x: float) -> float:
     """Return Dawson's integral exp(-x^2) times that of exp(t^2) from 0 to x, for x from 0."""
     if x < 6.0:
         power, total, term = x, x, x
@@ -89,7 +89,7 @@ def dawson(x):
 
 
 @kernel
-def _exp_of_minus_square(x):
+def _exp_of_minus_square(x: float) -> float:
     # A square of few digits is exact, and what it leaves of the exponent is small.
     short = math.floor(x * 1048576.0) / 1048576.0
     return exp(-short * short) * exp(-(x - short) * (x + short))

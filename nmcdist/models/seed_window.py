@@ -54,7 +54,10 @@ def needed_nm(
 
 
 @kernel
-def _window(labels, zc, yc, xc, step, seeds, matrices, offsets, lowest, largest, reach2):
+def _window(
+    labels: np.ndarray, zc: float, yc: float, xc: float, step: float, seeds: np.ndarray, matrices: np.ndarray,
+    offsets: np.ndarray, lowest: float, largest: float, reach2: float,
+) -> float:  # fmt: skip
     """Return how far seeds can lie and win a point: no seed at s wins x if D_min (|s| - |x|)^2 - r_max > cost at x."""
     nz, ny, nx = labels.shape
     window = 0.0

@@ -138,7 +138,7 @@ class Shell:
     @property
     def centre_of_mass_nm(self) -> np.ndarray:
         """Centre of mass from the star point, exact, shape (3,)."""
-        return self._moments.centre_nm[0]
+        return np.asarray(self._moments.centre_nm[0])
 
     @property
     def largest_radius_nm(self) -> float:
@@ -341,7 +341,10 @@ class ShellModel:
 
 
 @kernel
-def _reject(coefficients, harmonics, rule_harmonics, rule_weights, minimum_volume, rejected):
+def _reject(
+    coefficients: np.ndarray, harmonics: np.ndarray, rule_harmonics: np.ndarray, rule_weights: np.ndarray,
+    minimum_volume: float, rejected: np.ndarray,
+) -> None:  # fmt: skip
     """Test the rows that are marked as rejected, and clear the mark of those that pass."""
     radii, nodes = np.empty(harmonics.shape[1]), np.empty(len(rule_weights))
     for i in range(len(coefficients)):
@@ -355,7 +358,7 @@ def _reject(coefficients, harmonics, rule_harmonics, rule_weights, minimum_volum
 
 
 @kernel
-def _lowest(values):
+def _lowest(values: np.ndarray) -> float:
     lowest = values[0]
     for value in values:
         lowest = min(lowest, value)

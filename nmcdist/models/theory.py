@@ -187,7 +187,7 @@ def excursion_coverage(parameters: CbaParameters, lag_nm: np.ndarray) -> np.ndar
     arc = np.arcsin(covariance(parameters, lag_nm))[..., None]
     angle = arc * (x + 1) / 2  # t = sin(angle) takes the end point's root out of the integrand
     integral = (w * np.exp(-(parameters.mu**2) / (1 + np.sin(angle)))).sum(-1) * arc[..., 0] / 2
-    return norm.sf(parameters.mu) ** 2 + integral / (2 * np.pi)
+    return np.asarray(norm.sf(parameters.mu) ** 2 + integral / (2 * np.pi))
 
 
 def large_pore_coverage(parameters: CbaParameters, lag_nm: np.ndarray) -> np.ndarray:
@@ -230,7 +230,7 @@ def _grains(alpha_1: float, alpha_2: float, gamma_per_nm: float) -> _Grains:
 
 
 @kernel
-def _measure_spheroids(short, long, surface, curvature):
+def _measure_spheroids(short: np.ndarray, long: np.ndarray, surface: np.ndarray, curvature: np.ndarray) -> None:
     """Write surface and integral of mean curvature of oblate spheroids, Eqs. (15) and (16)."""
     for i in range(len(short)):
         delta = short[i] / long[i]

@@ -108,7 +108,7 @@ def frames_table(studies: list[FrameStudy]) -> str:
     rows = []
     for s in studies:
         counts = [mean_of(np.array(c, dtype=float)) for c in (s.radial, s.constant)]
-        cells = [f(c) for c in counts for f in (lambda c: f"{c.value:.0f}", _bounds)]
+        cells = [text for c in counts for text in (f"{c.value:.0f}", _bounds(c))]
         rows.append(
             [_name(s), *cells, counts[0].number, f"{s.expected:.0f}", str(published.VISIBLE_GRAINS[s.diagonal])]
         )

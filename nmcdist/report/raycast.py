@@ -146,7 +146,10 @@ def _taken_out(z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def _meet(rows, label, lattice, start, signs, nearest, step, depth):
+def _meet(
+    rows: np.ndarray, label: np.ndarray, lattice: np.ndarray, start: np.ndarray, signs: np.ndarray, nearest: float,
+    step: float, depth: np.ndarray,
+) -> None:  # fmt: skip
     """Note the depth of those rays that meet nothing so far and do so at a point of these planes."""
     planes, height, width = rows.shape
     for r in range(height):

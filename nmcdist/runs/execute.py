@@ -135,7 +135,7 @@ class _Handed:
 
     def out(self) -> None:
         """Hand the job out, once more under another name, so that no task meets a worker without it."""
-        from distributed.comm import CommClosedError
+        from distributed.comm.core import CommClosedError
 
         name = f"nmcdist-{self.job.key}-{len(self._names)}"
         self._names.append(name)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from nmcdist.datasets.files import FileRecord, entries_below, files_below
 from nmcdist.datasets.folder import Folder
-from nmcdist.datasets.integrity import GROUP, MANIFEST, is_damaged, manifest_hash, read_manifest, refuse_links
-from nmcdist.datasets.store import read_attributes
+from nmcdist.datasets.integrity import GROUP, is_damaged, manifest_hash, read_manifest, refuse_links
+from nmcdist.datasets.store import MANIFEST, read_attributes
 from nmcdist.errors import StoreError
 from nmcdist.products.plan import Plan
 from nmcdist.runs.journal import Journal, Receipt

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def _read_image(path: Path) -> np.ndarray:
     return np.asarray(image)
 
 
-def _read_npy(path: Path) -> np.ndarray:
+def _read_npy(path: Path) -> Any:
     # Mapped, so that a header that promises more than the file holds is refused before memory is taken.
     image = np.load(path, allow_pickle=False, mmap_mode="r")
     if isinstance(image, np.ndarray):

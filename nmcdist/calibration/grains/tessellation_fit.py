@@ -388,7 +388,7 @@ def _boundaries(labels: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 
 @_jit
-def _divide(rows):
+def _divide(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return the labelled pixels block by block, their grains' rows, where blocks begin, and their first pixels."""
     ny, nx = rows.shape
     tall, wide = (ny + BLOCK - 1) // BLOCK, (nx + BLOCK - 1) // BLOCK
@@ -410,7 +410,7 @@ def _divide(rows):
 
 
 @_jit
-def _table(parameters):
+def _table(parameters: np.ndarray) -> np.ndarray:
     """Return for each grain its seed, direction, D, r, and how much moving its seed across turns it."""
     table = np.empty((len(parameters), 8))
     for i in range(len(parameters)):
@@ -424,7 +424,7 @@ def _table(parameters):
 
 
 @_jit
-def _seen_from(row, y, x):
+def _seen_from(row: np.ndarray, y: float, x: float) -> tuple[float, float, float]:
     """Return a place along and across the radius, from the grain's seed, and the grain's cost there."""
     d0, d1 = y - row[0], x - row[1]
     u, v = row[2] * d0 + row[3] * d1, row[2] * d1 - row[3] * d0
@@ -432,7 +432,10 @@ def _seen_from(row, y, x):
 
 
 @_jit
-def _list_grains(table, targets, starts, corners, lists, lengths):
+def _list_grains(
+    table: np.ndarray, targets: np.ndarray, starts: np.ndarray, corners: np.ndarray, lists: np.ndarray,
+    lengths: np.ndarray,
+) -> None:  # fmt: skip
     """Write each block's list: its own grains, then those that cost least at one of its corners."""
     lowest, ranked = np.empty(len(table)), np.empty(RIVALS)
     for b in range(len(corners)):
@@ -451,7 +454,7 @@ def _list_grains(table, targets, starts, corners, lists, lengths):
 
 
 @_jit
-def _rank(lowest, ranked, grains):
+def _rank(lowest: np.ndarray, ranked: np.ndarray, grains: np.ndarray) -> int:
     """Write the grains of lowest finite cost, the lowest first; return how many."""
     length = 0
     for i in range(len(lowest)):
@@ -468,7 +471,10 @@ def _rank(lowest, ranked, grains):
 
 
 @_jit
-def _cross_entropy(table, places, targets, starts, lists, lengths, temperature, sums):
+def _cross_entropy(
+    table: np.ndarray, places: np.ndarray, targets: np.ndarray, starts: np.ndarray, lists: np.ndarray,
+    lengths: np.ndarray, temperature: float, sums: np.ndarray,
+) -> float:  # fmt: skip
     """Return the loss, and add up for each grain 1, u, v, u^2, v^2, uv, weighted by the loss's slope in its cost."""
     most = lists.shape[1]
     u, v, cost = np.empty(most), np.empty(most), np.empty(most)
@@ -496,7 +502,7 @@ def _cross_entropy(table, places, targets, starts, lists, lengths, temperature, 
 
 
 @_jit
-def _add(sums, slope, u, v):
+def _add(sums: np.ndarray, slope: float, u: float, v: float) -> None:
     sums[0] += slope
     sums[1] += slope * u
     sums[2] += slope * v
@@ -506,7 +512,7 @@ def _add(sums, slope, u, v):
 
 
 @_jit
-def _gradient(table, sums, temperature):
+def _gradient(table: np.ndarray, sums: np.ndarray, temperature: float) -> np.ndarray:
     """Return the gradient by seed, logarithms of D and r: moving a seed across the radius turns its axes, too."""
     gradient = np.empty((len(table), 5))
     for i in range(len(table)):

@@ -382,7 +382,7 @@ def complete_grains(labels: np.ndarray, counted: np.ndarray, grains: int) -> tup
 
 
 @inlined
-def _cost(seeds, matrices, offsets, i, x, y):
+def _cost(seeds: np.ndarray, matrices: np.ndarray, offsets: np.ndarray, i: int, x: float, y: float) -> float:
     d0, d1, d2 = x - seeds[i, 0], y - seeds[i, 1], -seeds[i, 2]
     m = matrices[i]
     square = m[0] * d0 * d0 + m[1] * d1 * d1 + m[2] * d2 * d2
@@ -390,7 +390,7 @@ def _cost(seeds, matrices, offsets, i, x, y):
 
 
 @inlined
-def _push(costs, rows, cost, row):
+def _push(costs: np.ndarray, rows: np.ndarray, cost: float, row: int) -> None:
     """Put a grain into the list of those of lowest cost."""
     place = len(costs) - 1
     if cost < costs[place]:
@@ -401,7 +401,10 @@ def _push(costs, rows, cost, row):
 
 
 @_jit
-def _rank(seeds, matrices, offsets, starts, centres, size, found):
+def _rank(
+    seeds: np.ndarray, matrices: np.ndarray, offsets: np.ndarray, starts: np.ndarray, centres: np.ndarray, size: int,
+    found: np.ndarray,
+) -> None:  # fmt: skip
     listed, list_costs = np.empty(LISTED, np.int64), np.empty(LISTED)
     costs = np.empty(found.shape[2])
     middle = (size - 1) / 2.0
@@ -427,7 +430,7 @@ def _rank(seeds, matrices, offsets, starts, centres, size, found):
 
 
 @_jit
-def _mark(labels, counted, state):
+def _mark(labels: np.ndarray, counted: np.ndarray, state: np.ndarray) -> None:
     size = labels.shape[1]
     for b in range(len(labels)):
         for r in range(size):

@@ -98,7 +98,7 @@ def _most_rows(model: ParticleModel, largest_nm: np.ndarray) -> np.ndarray:
     """Return the rows that particles within these shells can need: ten standard deviations of the Poisson law more."""
     _, window = model.margins_nm
     rows = model.grains.seeds_within(largest_nm + window + 2 * model.grains.widest_spacing_nm)
-    return np.minimum(np.ceil(rows + 10 * np.sqrt(rows)), _MOST_ROWS)
+    return np.asarray(np.minimum(np.ceil(rows + 10 * np.sqrt(rows)), _MOST_ROWS))
 
 
 def _likely_rows(model: ParticleModel, largest_nm: np.ndarray) -> np.ndarray:
