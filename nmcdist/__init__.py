@@ -6,6 +6,10 @@ The names below are loaded when they are first used, so that ``import nmcdist`` 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from nmcdist.errors import NmcdistError
+from nmcdist.kernels import drop_impossible_threads, ensure_cache
+from nmcdist.version import __version__
+
 if TYPE_CHECKING:  # what type checkers and editors see of the names below
     from nmcdist import bundle as bundle
     from nmcdist import datasets as datasets
@@ -26,8 +30,6 @@ if TYPE_CHECKING:  # what type checkers and editors see of the names below
     from nmcdist.products.registry import register as register_kind
     from nmcdist.products.stores import build_report, export_item
     from nmcdist.runs.public import plan, run
-
-__version__ = "0.1.0"
 
 _HOME = {  # name -> module, and the name there where it is another
     "build_report": "nmcdist.products.stores",
@@ -61,9 +63,6 @@ __all__ = [
     "run",
     "verify",
 ]
-
-from nmcdist.errors import NmcdistError  # noqa: E402  (after __version__, which submodules read)
-from nmcdist.kernels import drop_impossible_threads, ensure_cache  # noqa: E402
 
 drop_impossible_threads()
 ensure_cache()  # here, since every process that runs a kernel comes by, and before any imports numba

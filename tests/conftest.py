@@ -12,7 +12,7 @@ from nmcdist.bundle import ArrayRecord, Bundle, ParticleParameters, load_bundle,
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.products.particles.recipe import ParticleRecipe
 from nmcdist.products.registry import parsed_recipe
-from nmcdist.products.volumes.additive import AdditiveRecipe
+from nmcdist.products.volumes.additive_recipe import AdditiveRecipe
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.run import run_recipe
 

@@ -4,10 +4,10 @@ import hashlib
 import json
 from typing import Any
 
-import nmcdist
 from nmcdist.bundle import Bundle
 from nmcdist.datasets.layout import FORMAT_ATTRIBUTE, FORMAT_VERSION, Coordinate
 from nmcdist.products.recipe import BaseRecipe
+from nmcdist.version import __version__
 
 
 def store_attrs(
@@ -27,7 +27,7 @@ def store_attrs(
         "recipe": _text(recipe.content),
         "recipe_hash": recipe.content_hash,
         "fingerprint": fingerprint(recipe, bundle.content_hash, by_blocks=by_blocks),
-        "nmcdist_version": nmcdist.__version__,
+        "nmcdist_version": __version__,
         # where xarray looks for them
         "coordinates": " ".join(c.name for c in coordinates if c.dims != (c.name,)),
     }
@@ -45,7 +45,7 @@ def fingerprint(recipe: BaseRecipe, bundle_hash: str, *, by_blocks: bool = False
         del content[name]
     deciding = {
         "format": FORMAT_VERSION,
-        "nmcdist": nmcdist.__version__,
+        "nmcdist": __version__,
         "bundle": bundle_hash,
         "recipe": content,
         "by_blocks": by_blocks,

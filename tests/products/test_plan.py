@@ -13,7 +13,8 @@ from nmcdist.datasets.files import readable_bytes
 from nmcdist.errors import PlanError, StoreError
 from nmcdist.models import theory
 from nmcdist.products.registry import make_plan
-from nmcdist.products.volumes.additive import GRAPHITE_FRACTION, Additive
+from nmcdist.products.volumes.additive import Additive
+from nmcdist.products.volumes.additive_recipe import GRAPHITE_FRACTION
 from nmcdist.products.volumes.memory import task_need
 from tests.conftest import BUNDLE, HERE, recipe_with
 

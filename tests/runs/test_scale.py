@@ -12,7 +12,7 @@ from nmcdist.clusters.resources import Resources
 from nmcdist.datasets.store import open_store
 from nmcdist.products.plan import Job, Task, Tasks
 from nmcdist.products.registry import parsed_recipe
-from nmcdist.products.volumes.additive import AdditiveRecipe
+from nmcdist.products.volumes.additive_recipe import AdditiveRecipe
 from nmcdist.runs import execute
 from nmcdist.runs.group_size import GROUP_MOST, GROUP_SECONDS, GroupSize, next_group
 from nmcdist.runs.progress import Silent

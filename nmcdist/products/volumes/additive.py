@@ -2,28 +2,23 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from pydantic import Field, field_validator
 
-from nmcdist.bundle import Bundle, CbaParameters
+from nmcdist.bundle import Bundle
 from nmcdist.datasets.layout import Box, Coordinate, Shape
 from nmcdist.errors import RecipeError
-from nmcdist.faults import KEYS
 from nmcdist.products.kind import Site
-from nmcdist.products.recipe import Axes, Frozen, Nanometres
 from nmcdist.products.registry import register
+from nmcdist.products.volumes.additive_recipe import GRAPHITE_FRACTION, AdditiveRecipe
 from nmcdist.products.volumes.kind import VolumeKind
-from nmcdist.products.volumes.layout import by_level
 from nmcdist.products.volumes.plan import VolumePlan
-from nmcdist.products.volumes.recipe import Levels, VolumeRecipe
-from nmcdist.products.volumes.sweep import parameter_coordinate, swept_parameters
+from nmcdist.products.volumes.sweep import by_level, parameter_coordinate, swept_parameters
 
 if TYPE_CHECKING:
     import xarray as xr
 
-GRAPHITE_FRACTION = "graphite_fraction"
 MOST_LAGS = 1000  # voxels: the lattice vectors, of which there are as many as the cube of it, are gone through
 
 # Bytes per voxel, measured as peak resident memory of tasks of 96^3 to 320^3 voxels of 20 and 80 nm, rounded up by a
@@ -31,41 +26,6 @@ MOST_LAGS = 1000  # voxels: the lattice vectors, of which there are as many as t
 DESCRIBE_BLOCK = 20.0  # masks, configurations and spectra of the pair counts
 DESCRIBE_WHOLE = 25.0  # distance transforms, sorted voxels and path lengths
 DESCRIBE_TRANSPORT = 45.0  # the multigrid solver
-
-
-class DescriptorSpec(Frozen):
-    """Which descriptors are computed, and how far their curves go."""
-
-    max_lag_nm: Nanometres = Field(default=3000.0, description="End of the two-point functions.")
-    max_radius_nm: Nanometres = Field(default=1500.0, description="End of the size distributions.")
-    axes: Axes = Field(default=("z", "y", "x"), description="Axes along which directional descriptors are computed.")
-    transport: bool = Field(default=True, description="Whether to solve for the M-factors.")
-
-
-class AdditiveRecipe(VolumeRecipe):
-    """A dataset of label volumes of the additive phase: 0 pore, 1 carbon black and binder, 2 graphite.
-
-    Attributes
-    ----------
-    sweep : dict
-        One bundle parameter, or "graphite_fraction", with the values it takes; empty for the bundle as it is.
-    descriptors : DescriptorSpec or None
-        None for volumes without descriptors.
-    """
-
-    kind: Literal["volumes"] = "volumes"
-    sweep: dict[str, Levels] = Field(
-        default={}, json_schema_extra={KEYS: [GRAPHITE_FRACTION, *CbaParameters.model_fields]}
-    )
-    descriptors: DescriptorSpec | None = DescriptorSpec()
-
-    @field_validator("sweep")
-    @classmethod
-    def _fractions_are_possible(cls, sweep: dict[str, Levels]) -> dict[str, Levels]:
-        outside = [v for v in sweep.get(GRAPHITE_FRACTION, ()) if not 0 < v < 1]
-        if outside:
-            raise ValueError(f"{GRAPHITE_FRACTION}: found {outside}, expected numbers in (0, 1)")
-        return sweep
 
 
 class Additive(VolumeKind):

@@ -1,134 +1,25 @@
-"""A kind of dataset whose items are label volumes of one model: what such a kind has to say, and what all share."""
+"""A kind of dataset whose items are label volumes of one model."""
 
-from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
-
-import numpy as np
+from typing import Any
 
 from nmcdist.bundle import Bundle
-from nmcdist.datasets.layout import VOLUME, Box, Coordinate, Shape
-from nmcdist.descriptors.quantity import Quantity
+from nmcdist.datasets.layout import VOLUME
 from nmcdist.products.kind import Kind, Partials, Site
 from nmcdist.products.plan import Job, Made
 from nmcdist.products.volumes.make import join_blocks, make_volume
+from nmcdist.products.volumes.model import VolumeModel
 from nmcdist.products.volumes.plan import VolumePlan, VolumeTask, plan_volumes
-from nmcdist.products.volumes.sweep import parameter_coordinate, swept_parameters
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 
-@dataclass(frozen=True)
-class Labels:
-    """A label volume, as the functions of quantities get it.
-
-    Attributes
-    ----------
-    labels : ndarray of uint8, shape (nz, ny, nx)
-    voxel_size_nm : float
-    """
-
-    labels: np.ndarray
-    voxel_size_nm: float
-
-
-class VolumeKind(Kind):
+class VolumeKind(VolumeModel, Kind):
     """Label volumes, drawn and described by one model.
 
     A kind of one's own gives `name`, `recipe`, `phases`, `draw` and `quantities`. One whose descriptors are more than
     numbers has an `empty` and a `describe` of its own. Where volumes can be drawn window by window and descriptors add
     up over blocks, `divisible`, `halo`, `describe_block` and `describe_from_blocks` make volumes possible that do not
     fit in memory.
-
-    Attributes
-    ----------
-    phases : tuple of str
-        Names of the labels 0, 1, ...
-    quantities : tuple of Quantity
-        Descriptors, each with the function that measures its number on :class:`Labels`.
-    divisible : bool
-        Whether volumes can be made in blocks.
     """
-
-    phases: ClassVar[tuple[str, ...]]
-    quantities: ClassVar[tuple[Quantity, ...]] = ()
-    divisible: ClassVar[bool] = False
-
-    @abstractmethod
-    def draw(self, bundle: Bundle, recipe: Any, item: int, window: Box) -> np.ndarray:
-        """Draw a window of an item.
-
-        Parameters
-        ----------
-        bundle : Bundle
-            With the parameters that the sweep sets.
-        recipe : VolumeRecipe
-        item : int
-            Index of the random streams.
-        window : Box
-            Voxels along z, y, x; of a kind that is not divisible always all of them.
-
-        Returns
-        -------
-        ndarray of uint8
-        """
-
-    def empty(self, recipe: Any, *, by_blocks: bool) -> "xr.Dataset":
-        """Return the descriptors of an item without values: their names, dimensions, types, units and coordinates.
-
-        Parameters
-        ----------
-        recipe : VolumeRecipe
-            Its `descriptors` are not None.
-        by_blocks : bool
-            Whether only those that add up over the blocks of a volume.
-        """
-        import xarray as xr
-
-        return xr.Dataset({row.name: ((), np.zeros((), row.dtype), row.attrs) for row in self.quantities})
-
-    def describe(self, recipe: Any, volume: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Return every descriptor of a whole volume, by name."""
-        labels = Labels(volume, recipe.volume.voxel_size_nm)
-        return {row.name: np.asarray(row.measure(labels), row.dtype) for row in self.quantities if row.measure}
-
-    def halo(self, recipe: Any) -> int:
-        """Return how many voxels around a block its descriptors look at."""
-        return 0
-
-    def describe_block(self, recipe: Any, window: np.ndarray, core: tuple[slice, ...]) -> dict[str, np.ndarray]:
-        """Return what a block adds to the descriptors of its volume."""
-        raise NotImplementedError(f"{self.name}: is not divisible")
-
-    def describe_from_blocks(self, recipe: Any, partials: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        """Return the descriptors of a volume from the sum of what its blocks add."""
-        raise NotImplementedError(f"{self.name}: is not divisible")
-
-    def describe_bytes(self, recipe: Any, *, by_blocks: bool) -> float:
-        """Return the bytes per voxel of the window that describing takes."""
-        return 0.0 if recipe.descriptors is None else 25.0
-
-    def draw_bytes(self, recipe: Any, bundle: Bundle, window: Shape, threads: int) -> float:
-        """Return the bytes that drawing a window takes besides its voxels."""
-        return 0.0
-
-    def changes(self, recipe: Any, bundle: Bundle) -> list[dict[str, float]]:
-        """Return, for each level of the sweep, the bundle parameters that it sets.
-
-        Raises
-        ------
-        RecipeError
-            If the swept parameter is unknown or takes an impossible value.
-        """
-        return swept_parameters(recipe, bundle)
-
-    def coordinates(self, recipe: Any, levels: Sequence[Bundle]) -> tuple[Coordinate, ...]:
-        """Return what is known of every sample beforehand: by default the swept parameter."""
-        names = [recipe.swept] if recipe.swept else []
-        return tuple(parameter_coordinate(name, recipe, levels) for name in names)
 
     def plan(self, recipe: Any, bundle: Bundle, site: Site) -> VolumePlan:
         """Work out a run; see :meth:`Kind.plan`."""

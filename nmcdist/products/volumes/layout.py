@@ -1,26 +1,23 @@
 """The store that a recipe of volumes calls for: the volumes, their descriptors, what is known of them beforehand."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nmcdist.bundle import Bundle
 from nmcdist.datasets.layout import SAMPLE, Coordinate, Layout, Variable, descriptor_variable, volume_variable
 from nmcdist.products.attributes import store_attrs
+from nmcdist.products.volumes.model import VolumeModel
 from nmcdist.products.volumes.recipe import VolumeRecipe
 
-if TYPE_CHECKING:
-    from nmcdist.products.volumes.kind import VolumeKind
 
-
-def volume_of(kind: "VolumeKind", recipe: VolumeRecipe) -> Variable:
+def volume_of(model: VolumeModel, recipe: VolumeRecipe) -> Variable:
     """Return how the volumes of a recipe are cut into shards and chunks."""
     attrs = {
         "units": "1",
         "long_name": "phase labels",
-        "flag_values": list(range(len(kind.phases))),
-        "flag_meanings": " ".join(kind.phases),
+        "flag_values": list(range(len(model.phases))),
+        "flag_meanings": " ".join(model.phases),
         "comment": "255: not known, as the file is missing",
         "voxel_size_nm": recipe.volume.voxel_size_nm,
     }
@@ -29,13 +26,13 @@ def volume_of(kind: "VolumeKind", recipe: VolumeRecipe) -> Variable:
 
 
 def store_layout(
-    kind: "VolumeKind", recipe: VolumeRecipe, bundle: Bundle, levels: Sequence[Bundle], *, by_blocks: bool
+    model: VolumeModel, recipe: VolumeRecipe, bundle: Bundle, levels: Sequence[Bundle], *, by_blocks: bool
 ) -> Layout:
     """Return the layout of the store of a recipe.
 
     Parameters
     ----------
-    kind : VolumeKind
+    model : VolumeModel
     recipe : VolumeRecipe
     bundle : Bundle
     levels : sequence of Bundle
@@ -43,24 +40,24 @@ def store_layout(
     by_blocks : bool
         Whether volumes are made in blocks, and so lack the descriptors that need them whole.
     """
-    descriptors, axes = descriptor_variables(kind, recipe, by_blocks=by_blocks)
-    volumes = (volume_of(kind, recipe),) if recipe.storage.volumes else ()
+    descriptors, axes = descriptor_variables(model, recipe, by_blocks=by_blocks)
+    volumes = (volume_of(model, recipe),) if recipe.storage.volumes else ()
     coordinates = (
         *_sample_coordinates(recipe),
-        *kind.coordinates(recipe, levels),
+        *model.coordinates(recipe, levels),
         *(_voxel_centres(recipe, volumes[0]) if volumes else ()),
         *axes,
     )
     attrs = store_attrs(recipe, bundle, coordinates, by_blocks=by_blocks)
     if by_blocks:
-        whole, _ = descriptor_variables(kind, recipe, by_blocks=False)
+        whole, _ = descriptor_variables(model, recipe, by_blocks=False)
         kept = {v.name for v in descriptors}
         attrs["descriptors_left_out"] = [v.name for v in whole if v.name not in kept]
     return Layout(recipe.samples, (*volumes, *descriptors), coordinates, attrs)
 
 
 def descriptor_variables(
-    kind: "VolumeKind", recipe: VolumeRecipe, *, by_blocks: bool
+    model: VolumeModel, recipe: VolumeRecipe, *, by_blocks: bool
 ) -> tuple[tuple[Variable, ...], tuple[Coordinate, ...]]:
     """Return the descriptor variables of a store and the coordinates that their dimensions have.
 
@@ -71,7 +68,7 @@ def descriptor_variables(
     """
     if recipe.descriptors is None:
         return (), ()
-    empty = kind.empty(recipe, by_blocks=by_blocks)
+    empty = model.empty(recipe, by_blocks=by_blocks)
     variables = tuple(
         descriptor_variable(str(name), recipe.samples, [str(d) for d in v.dims], v.shape, v.dtype, v.attrs)
         for name, v in empty.data_vars.items()
@@ -80,11 +77,6 @@ def descriptor_variables(
         Coordinate(str(name), tuple(map(str, c.dims)), c.values, dict(c.attrs)) for name, c in empty.coords.items()
     )
     return variables, coordinates
-
-
-def by_level(name: str, values: Sequence[float], recipe: VolumeRecipe, attrs: Any) -> Coordinate:
-    """Return a coordinate of the samples that has one value at each level of the sweep."""
-    return Coordinate(name, (SAMPLE,), np.repeat(np.array(values, dtype=float), recipe.realisations), attrs)
 
 
 def _sample_coordinates(recipe: VolumeRecipe) -> tuple[Coordinate, ...]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,15 +14,13 @@ from nmcdist.datasets.store import read_block, remove_files, write_block, write_
 from nmcdist.errors import StoreError
 from nmcdist.products.kind import Partials
 from nmcdist.products.plan import Job, Made, timed
+from nmcdist.products.volumes.model import VolumeModel
 from nmcdist.products.volumes.plan import VolumePlan, VolumeTask
 from nmcdist.products.volumes.recipe import VolumeRecipe
 
-if TYPE_CHECKING:
-    from nmcdist.products.volumes.kind import VolumeKind
-
 
 def make_volume(
-    kind: "VolumeKind", job: Job, bundle: Bundle | None, task: VolumeTask, seconds: dict[str, float]
+    model: VolumeModel, job: Job, bundle: Bundle | None, task: VolumeTask, seconds: dict[str, float]
 ) -> Made:
     """Make and write what a task owns; arguments as in :meth:`nmcdist.products.kind.Kind.make`."""
     recipe = job.recipe
@@ -36,7 +33,7 @@ def make_volume(
     else:
         assert bundle is not None  # every job without a source holds it
         with timed(seconds, "draw"):
-            window = kind.draw(bundle.with_parameters(**task.changes), recipe, task.sample, task.window)
+            window = model.draw(bundle.with_parameters(**task.changes), recipe, task.sample, task.window)
     core = tuple(slice(a - w, b - w) for (a, b), (w, _) in zip(task.box, task.window, strict=True))
     volume = next((v for v in job.variables if v.name == VOLUME), None)
     if volume is not None and job.source is None:
@@ -46,13 +43,13 @@ def make_volume(
         return Made(files)
     with timed(seconds, "describe"):
         if task.is_block:
-            return Made(files, kind.describe_block(recipe, window, core))
-        values = kind.describe(recipe, window)
+            return Made(files, model.describe_block(recipe, window, core))
+        values = model.describe(recipe, window)
         descriptors = [v for v in job.variables if v.name != VOLUME]
         return Made(files | write_descriptors(job.store, descriptors, task.sample, values))
 
 
-def join_blocks(kind: "VolumeKind", plan: VolumePlan, store: Path, partials: Partials) -> set[str]:
+def join_blocks(model: VolumeModel, plan: VolumePlan, store: Path, partials: Partials) -> set[str]:
     """Write the descriptors of volumes that were made in blocks, from what each block adds; return the files."""
     if not plan.has_partials:
         return set()
@@ -63,7 +60,7 @@ def join_blocks(kind: "VolumeKind", plan: VolumePlan, store: Path, partials: Par
         sums[task.sample] = {name: before[name] + array for name, array in added.items()}
     files: set[str] = set()
     for sample, summed in sums.items():
-        files |= _write_joined(plan, store, sample, kind.describe_from_blocks(plan.recipe, summed))
+        files |= _write_joined(plan, store, sample, model.describe_from_blocks(plan.recipe, summed))
     return files
 
 

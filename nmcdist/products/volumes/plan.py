@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nmcdist.bundle import Bundle
 from nmcdist.clusters.cluster import cluster_of
@@ -19,10 +19,8 @@ from nmcdist.products.plan import Plan, Task, Tasks
 from nmcdist.products.recipe import MOST_ITEMS
 from nmcdist.products.volumes.layout import store_layout, volume_of
 from nmcdist.products.volumes.memory import task_need
+from nmcdist.products.volumes.model import VolumeModel
 from nmcdist.products.volumes.recipe import VolumeRecipe
-
-if TYPE_CHECKING:
-    from nmcdist.products.volumes.kind import VolumeKind
 
 STORED_PER_VOXEL = 0.25  # bytes after compression, at most: 0.06 at voxels of 10 nm, 0.23 at 160 nm
 
@@ -123,22 +121,22 @@ class VolumePlan(Plan):
         return facts
 
 
-def plan_volumes(kind: "VolumeKind", recipe: VolumeRecipe, bundle: Bundle, site: Site) -> VolumePlan:
+def plan_volumes(model: VolumeModel, recipe: VolumeRecipe, bundle: Bundle, site: Site) -> VolumePlan:
     """Work out a run that makes volumes of a kind; arguments and errors as in :meth:`nmcdist.products.kind.Kind.plan`.
 
     The block of an earlier run of the recipe is used again if it fits.
     """
     shape = recipe.volume.shape
-    changes = kind.changes(recipe, bundle)
+    changes = model.changes(recipe, bundle)
     levels = [bundle.with_parameters(**change) for change in changes]
-    volume, halo = volume_of(kind, recipe), kind.halo(recipe)
+    volume, halo = volume_of(model, recipe), model.halo(recipe)
 
     def drawn(block: Shape, threads: int) -> float:
         window = _window_of(block, halo, shape)
-        return max(kind.draw_bytes(recipe, level, window, threads) for level in levels) if site.draws else 0.0
+        return max(model.draw_bytes(recipe, level, window, threads) for level in levels) if site.draws else 0.0
 
     def need(block: Shape, threads: int) -> int:
-        described = kind.describe_bytes(recipe, by_blocks=block != shape)
+        described = model.describe_bytes(recipe, by_blocks=block != shape)
         return task_need(block, _window_of(block, halo, shape), described=described, drawn=drawn(block, threads))
 
     resources = resources_for(
@@ -147,10 +145,10 @@ def plan_volumes(kind: "VolumeKind", recipe: VolumeRecipe, bundle: Bundle, site:
     usable = USABLE * resources.memory
     block = _recorded_block(site.settings)
     if block is None or need(block, resources.threads) > usable:
-        block = _fitting_block(shape, volume, lambda b: not kind.divisible or need(b, resources.threads) <= usable)
+        block = _fitting_block(shape, volume, lambda b: not model.divisible or need(b, resources.threads) <= usable)
     _check_tasks(recipe, block)
     by_blocks = block != shape
-    layout = store_layout(kind, recipe, bundle, levels, by_blocks=by_blocks)
+    layout = store_layout(model, recipe, bundle, levels, by_blocks=by_blocks)
     return VolumePlan(
         recipe=recipe,
         bundle_name=bundle.name,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -11,6 +10,7 @@ from nmcdist.bundle import Bundle, CbaParameters
 from nmcdist.datasets.store import open_store, read_block
 from nmcdist.errors import InputError, StoreError
 from nmcdist.models import theory
+from nmcdist.products.volumes.additive_recipe import AdditiveRecipe
 from nmcdist.report import comparison, figures, tables
 from nmcdist.report.fits import LinearFit, PowerLaw, fit_linear, fit_power_law
 from nmcdist.report.notes import captions, notes
@@ -19,16 +19,13 @@ from nmcdist.report.render import render_volume
 from nmcdist.report.resolution import Resolution, resolve
 from nmcdist.report.sweep import GRAPHITE, Sweep
 
-if TYPE_CHECKING:
-    from nmcdist.products.volumes.additive import AdditiveRecipe
-
 _LONGEST_EDGE_NM = 6400.0  # of the box that the study of resolution solves, a minute at voxels of 20 nm
 _STUDIED = 2  # realisations
 _LONGEST_SLICE, _LONGEST_CUBE = 512, 200  # voxels that are drawn
 
 
 def report_volumes(
-    store: Path, recipe: "AdditiveRecipe", folder: Path, voxel_sizes_nm: tuple[float, ...],
+    store: Path, recipe: AdditiveRecipe, folder: Path, voxel_sizes_nm: tuple[float, ...],
     progress: Callable[[str], None],
 ) -> Path:  # fmt: skip
     """Write the report of a store of volumes; see :func:`nmcdist.products.stores.build_report`."""
@@ -60,7 +57,7 @@ def report_volumes(
     return write_page(folder, text, made, captions(sweep))
 
 
-def _load(data: xr.Dataset, bundle: Bundle, recipe: "AdditiveRecipe") -> Sweep:
+def _load(data: xr.Dataset, bundle: Bundle, recipe: AdditiveRecipe) -> Sweep:
     swept = recipe.swept or GRAPHITE
     coordinate = GRAPHITE if swept == "lambda_X_per_nm3" else swept
     small = data.drop_vars("volume", errors="ignore").load()
@@ -76,7 +73,7 @@ def _load(data: xr.Dataset, bundle: Bundle, recipe: "AdditiveRecipe") -> Sweep:
 
 
 def _parameters(
-    data: xr.Dataset, coordinate: str, bundle: Bundle, recipe: "AdditiveRecipe"
+    data: xr.Dataset, coordinate: str, bundle: Bundle, recipe: AdditiveRecipe
 ) -> dict[float, CbaParameters]:
     names = {"lambda_X_per_nm3", *recipe.sweep} - {GRAPHITE}
     levels, first = np.unique(data[coordinate].values, return_index=True)
@@ -122,7 +119,7 @@ def _pictures(sweep: Sweep, store: Path, shape: tuple[int, ...], folder: Path) -
 def _resolution(
     sweep: Sweep,
     bundle: Bundle,
-    recipe: "AdditiveRecipe",
+    recipe: AdditiveRecipe,
     voxel_sizes_nm: tuple[float, ...],
     progress: Callable[[str], None],
 ) -> list[Resolution]:
@@ -140,7 +137,7 @@ def _resolution(
 
 
 def _text(
-    sweep: Sweep, recipe: "AdditiveRecipe", rows: list[comparison.Row], said: list[str], studies: list[Resolution]
+    sweep: Sweep, recipe: AdditiveRecipe, rows: list[comparison.Row], said: list[str], studies: list[Resolution]
 ) -> list[str]:
     count = sweep.data.sizes["sample"]
     parts = [

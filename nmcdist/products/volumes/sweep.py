@@ -1,13 +1,15 @@
 """What a sweep over a bundle's parameters comes to: the values that each level sets, and how a store tells them."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
 
 from nmcdist.bundle import Bundle
 from nmcdist.bundle.parameters import unit_of
-from nmcdist.datasets.layout import Coordinate
+from nmcdist.datasets.layout import SAMPLE, Coordinate
 from nmcdist.errors import BundleError, RecipeError
 from nmcdist.faults import proposal
-from nmcdist.products.volumes.layout import by_level
 from nmcdist.products.volumes.recipe import VolumeRecipe
 
 
@@ -51,3 +53,8 @@ def parameter_coordinate(name: str, recipe: VolumeRecipe, levels: Sequence[Bundl
     model = type(parameters[0])
     attrs = {"units": unit_of(model, name), "long_name": model.model_fields[name].description}
     return by_level(name, [getattr(p, name) for p in parameters], recipe, attrs)
+
+
+def by_level(name: str, values: Sequence[float], recipe: VolumeRecipe, attrs: Any) -> Coordinate:
+    """Return a coordinate of the samples that has one value at each level of the sweep."""
+    return Coordinate(name, (SAMPLE,), np.repeat(np.array(values, dtype=float), recipe.realisations), attrs)

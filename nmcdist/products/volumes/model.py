@@ -1,0 +1,124 @@
+"""What a model of label volumes says of itself, and what follows from it for plans, layouts and tasks."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from nmcdist.bundle import Bundle
+from nmcdist.datasets.layout import Box, Coordinate, Shape
+from nmcdist.descriptors.quantity import Quantity
+from nmcdist.products.volumes.sweep import parameter_coordinate, swept_parameters
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A label volume, as the functions of quantities get it.
+
+    Attributes
+    ----------
+    labels : ndarray of uint8, shape (nz, ny, nx)
+    voxel_size_nm : float
+    """
+
+    labels: np.ndarray
+    voxel_size_nm: float
+
+
+class VolumeModel(ABC):
+    """A model whose items are label volumes: how they are drawn, described and laid out.
+
+    Attributes
+    ----------
+    name : str
+        Of the kind of dataset.
+    phases : tuple of str
+        Names of the labels 0, 1, ...
+    quantities : tuple of Quantity
+        Descriptors, each with the function that measures its number on :class:`Labels`.
+    divisible : bool
+        Whether volumes can be made in blocks.
+    """
+
+    name: ClassVar[str]
+    phases: ClassVar[tuple[str, ...]]
+    quantities: ClassVar[tuple[Quantity, ...]] = ()
+    divisible: ClassVar[bool] = False
+
+    @abstractmethod
+    def draw(self, bundle: Bundle, recipe: Any, item: int, window: Box) -> np.ndarray:
+        """Draw a window of an item.
+
+        Parameters
+        ----------
+        bundle : Bundle
+            With the parameters that the sweep sets.
+        recipe : VolumeRecipe
+        item : int
+            Index of the random streams.
+        window : Box
+            Voxels along z, y, x; of a kind that is not divisible always all of them.
+
+        Returns
+        -------
+        ndarray of uint8
+        """
+
+    def empty(self, recipe: Any, *, by_blocks: bool) -> "xr.Dataset":
+        """Return the descriptors of an item without values: their names, dimensions, types, units and coordinates.
+
+        Parameters
+        ----------
+        recipe : VolumeRecipe
+            Its `descriptors` are not None.
+        by_blocks : bool
+            Whether only those that add up over the blocks of a volume.
+        """
+        import xarray as xr
+
+        return xr.Dataset({row.name: ((), np.zeros((), row.dtype), row.attrs) for row in self.quantities})
+
+    def describe(self, recipe: Any, volume: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Return every descriptor of a whole volume, by name."""
+        labels = Labels(volume, recipe.volume.voxel_size_nm)
+        return {row.name: np.asarray(row.measure(labels), row.dtype) for row in self.quantities if row.measure}
+
+    def halo(self, recipe: Any) -> int:
+        """Return how many voxels around a block its descriptors look at."""
+        return 0
+
+    def describe_block(self, recipe: Any, window: np.ndarray, core: tuple[slice, ...]) -> dict[str, np.ndarray]:
+        """Return what a block adds to the descriptors of its volume."""
+        raise NotImplementedError(f"{self.name}: is not divisible")
+
+    def describe_from_blocks(self, recipe: Any, partials: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Return the descriptors of a volume from the sum of what its blocks add."""
+        raise NotImplementedError(f"{self.name}: is not divisible")
+
+    def describe_bytes(self, recipe: Any, *, by_blocks: bool) -> float:
+        """Return the bytes per voxel of the window that describing takes."""
+        return 0.0 if recipe.descriptors is None else 25.0
+
+    def draw_bytes(self, recipe: Any, bundle: Bundle, window: Shape, threads: int) -> float:
+        """Return the bytes that drawing a window takes besides its voxels."""
+        return 0.0
+
+    def changes(self, recipe: Any, bundle: Bundle) -> list[dict[str, float]]:
+        """Return, for each level of the sweep, the bundle parameters that it sets.
+
+        Raises
+        ------
+        RecipeError
+            If the swept parameter is unknown or takes an impossible value.
+        """
+        return swept_parameters(recipe, bundle)
+
+    def coordinates(self, recipe: Any, levels: Sequence[Bundle]) -> tuple[Coordinate, ...]:
+        """Return what is known of every sample beforehand: by default the swept parameter."""
+        names = [recipe.swept] if recipe.swept else []
+        return tuple(parameter_coordinate(name, recipe, levels) for name in names)
