@@ -19,6 +19,7 @@ from nmcdist.clusters.resources import Resources
 from nmcdist.clusters.start import START_TIMEOUT_S, Announce, Start
 from nmcdist.errors import NmcdistError, StoreError
 from nmcdist.kernels import THREADS_VARIABLE
+from nmcdist.log import shows_dask
 
 _DASKS_LINK = "{scheme}://{host}:{port}/status"
 
@@ -135,6 +136,9 @@ def _own_environment() -> Iterator[None]:
 @contextlib.contextmanager
 def _quiet_logs() -> Iterator[None]:
     """Keep Dask's own log lines off the progress: what matters comes back as outcomes."""
+    if shows_dask():
+        yield
+        return
     logs = [logging.getLogger(name) for name in ("distributed", "asyncio", "dask_jobqueue", "tornado")]
     levels = [log.level for log in logs]
     for log in logs:

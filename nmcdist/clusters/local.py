@@ -12,6 +12,7 @@ from nmcdist.clusters.guard import GUARD_STATUS, guard_error
 from nmcdist.clusters.resources import Resources
 from nmcdist.clusters.start import CLOSE_TIMEOUT_S, START_TIMEOUT_S, Start, interrupts_for_the_driver_alone
 from nmcdist.errors import StoreError
+from nmcdist.log import shows_dask
 
 _LOST_TIMEOUT_S = 60.0  # a nanny restarts a worker in a few seconds
 
@@ -56,7 +57,7 @@ class Local(Cluster):
                     scheduler_kwargs={"dashboard": deployment.dashboard},
                     host=LOOPBACK,
                     security=credentials.temporary_security(),
-                    silence_logs=logging.CRITICAL,
+                    silence_logs=False if shows_dask() else logging.CRITICAL,
                 )
         except (TimeoutError, RuntimeError):
             if GUARD_STATUS in starts.exits:

@@ -22,6 +22,7 @@ from nmcdist.clusters.resources import Resources
 from nmcdist.clusters.start import CANCEL_TIMEOUT_S, DEATH_TIMEOUT_S, NAME, Start, interrupts_for_the_driver_alone
 from nmcdist.errors import PlanError, StoreError
 from nmcdist.extras import need
+from nmcdist.log import shows_dask
 
 if TYPE_CHECKING:
     from nmcdist.clusters.jobs import Replacing
@@ -118,7 +119,7 @@ class Queue(Cluster):
                     "dashboard_address": f"{deployment.dashboard_host}:0",
                     "dashboard": deployment.dashboard,
                 },
-                silence_logs=logging.CRITICAL,
+                silence_logs=False if shows_dask() else logging.CRITICAL,
                 **self.job_options(deployment, resources, security),
             )
         start.stack.callback(_closed_in_time, cluster)

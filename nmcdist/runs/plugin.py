@@ -6,6 +6,7 @@ from distributed import WorkerPlugin
 
 from nmcdist.datasets.store import limit_threads
 from nmcdist.kernels import notice, say_on_stderr
+from nmcdist.log import log_to_stderr
 from nmcdist.products.plan import Job
 from nmcdist.runs.worker import hold, release
 
@@ -24,6 +25,7 @@ class HoldJob(WorkerPlugin):
     def setup(self, worker: Any) -> None:
         """Load the bundle into the worker's process."""
         notice.say = lambda text: worker.log_event(COMPILING, text)  # the driver says it once for all workers
+        log_to_stderr()
         limit_threads(self.job.threads)
         hold(self.job)
 

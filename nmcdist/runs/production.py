@@ -16,6 +16,7 @@ from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.integrity import manifest_hash
 from nmcdist.datasets.store import read_attributes
 from nmcdist.errors import StoreError
+from nmcdist.log import log
 from nmcdist.products.plan import Plan, Task
 from nmcdist.products.recipe import BaseRecipe
 from nmcdist.products.registry import checked_plan
@@ -142,6 +143,7 @@ class Production:
         plan = checked_plan(
             recipe, bundle, paths.folder, crew.deployment, settings=settings, present_bytes=size_of(paths.wip)
         )  # fmt: skip
+        log.info("planned %d tasks of %s, fingerprint %s", len(plan.tasks), plan.task_text, plan.fingerprint)
         return cls(plan, bundle, paths, Journal(paths.run), paths.wip, crew)
 
     @contextlib.contextmanager
@@ -245,6 +247,7 @@ class Production:
         crew, failed = self.crew, dict[int, str]()
         total = len(self.plan.tasks) if total is None else total
         kept = done = total - len(todo)
+        log.info("%s: %d of %d tasks to do, on %s", self.wip, len(todo), total, crew.deployment.kind)
         folder = None if source else keep_bundle(self.bundle, self.paths.run / "bundle")
         job = job_of(self.plan, store, self.journal, bundle_folder=folder, source=source, retries=retries)
         with contextlib.ExitStack() as stack:
@@ -289,6 +292,7 @@ class Production:
         check_catalog(self.paths.folder)
         self.paths.refuse_what_bars_a_swap()
         digest = finalise(self.plan, self.wip, self.journal, known=known)
+        log.info("%s: sealed, manifest %s", self.wip, digest)
         put_in_place(self.paths, self.wip, Journal(self.paths.run))
         if listed:
             add_entry(self.paths.folder / CATALOG_FILE, self.paths.store)

@@ -11,6 +11,7 @@ from nmcdist.bundle import Bundle, load_bundle
 from nmcdist.datasets.folder import Folder, SupersededError
 from nmcdist.datasets.store import remove_files
 from nmcdist.errors import BundleError, StoreError
+from nmcdist.log import log
 from nmcdist.products.memory import peak_memory_bytes, reset_peak_memory
 from nmcdist.products.plan import ItemFailed, Job, Task
 from nmcdist.products.registry import kind_of
@@ -91,8 +92,12 @@ def run_task(key: str, task: Task) -> Outcome:
         if not outcome.error or outcome.hopeless:
             break
         if attempt < job.retries:
+            log.info("%s: %s; tried again", task.name, outcome.error)
+            log.debug("%s", outcome.details)
             time.sleep(RETRY_S)  # what passes by itself, as a file system that stalls, has passed then
-    return replace(outcome, seconds=time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    log.info("%s: %s after %.2f s", task.name, outcome.error or "done", seconds)
+    return replace(outcome, seconds=seconds)
 
 
 def _tried(job: Job, bundle: Bundle | None, task: Task) -> Outcome:
