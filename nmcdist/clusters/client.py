@@ -32,7 +32,7 @@ def deployment_of(client: Any, threads: int = 1) -> Deployment:
     if not isinstance(client, Client):
         raise PlanError(f"client: found {shown(client)}, expected a distributed.Client")
     if client.asynchronous:
-        raise PlanError("client: found an asynchronous one, expected one with asynchronous=False")
+        raise PlanError("client: found an asynchronous client, expected one with asynchronous=False")
     if client.status != "running":
         raise PlanError(f"client: is {client.status}, expected one that is connected")
     check_workers(client, 0)
@@ -41,7 +41,7 @@ def deployment_of(client: Any, threads: int = 1) -> Deployment:
     if not limits:
         raise PlanError("client: has no workers yet; wait for them with client.wait_for_workers(1)")
     if 0 in limits:
-        raise PlanError("client: has workers without a limit of their memory, which no run can be planned for")
+        raise PlanError("client: has workers without a memory limit, which a run cannot be planned for")
     return Deployment(
         kind="scheduler",
         address=scheduler["address"],

@@ -39,9 +39,9 @@ def parsed_seconds(text: str) -> int:
     elif amount:
         value = round(float(amount[1]) * _UNITS[amount[2]])
     else:
-        raise ValueError(f"found {shown(text)}, expected a time as 12:00:00, 2-12:00:00, 90min or 2d")
+        raise ValueError(f"found {shown(text)}, expected a time such as 12:00:00, 2-12:00:00, 90min or 2d")
     if not 0 < value <= _LONGEST_S:
-        raise ValueError(f"found {text!r}, expected a time of at most a year, and not none")
+        raise ValueError(f"found {text!r}, expected a time above zero, of at most a year")
     return value
 
 
@@ -63,7 +63,7 @@ def _bytes(value: Any) -> Any:
 def _seconds(value: Any) -> Any:
     if isinstance(value, str):
         return parsed_seconds(value)
-    raise ValueError(f"found {value!r}, expected a time with its unit, as 12:00:00, 90min or 2d")
+    raise ValueError(f"found {value!r}, expected a time with its unit, such as 12:00:00, 90min or 2d")
 
 
 def _lines(value: Any) -> Any:
@@ -86,7 +86,7 @@ def _local(text: str) -> str:
 
 def _dask_address(text: str) -> str:
     if not _ADDRESS.fullmatch(text):
-        raise ValueError(f"found {shown(text)}, expected an address of Dask as tcp://host:8786 or tls://host:8786")
+        raise ValueError(f"found {shown(text)}, expected a Dask address such as tcp://host:8786 or tls://host:8786")
     return text
 
 
@@ -96,7 +96,7 @@ Seconds = Annotated[int, BeforeValidator(_seconds)]
 Line = Annotated[str, spelt(r"[^\r\n]+", "one line of text")]
 Lines = Annotated[tuple[Line, ...], BeforeValidator(_lines)]
 Word = Annotated[str, spelt(r"\S+", "one word without blanks")]
-Host = Annotated[str, spelt("[A-Za-z0-9_.-]+", "the name of a host: letters, digits, dots, hyphens and underscores")]
+Host = Annotated[str, spelt("[A-Za-z0-9_.-]+", "a host name: letters, digits, dots, hyphens and underscores")]
 AnyPath = Annotated[Path, BeforeValidator(_path)]
 
 
@@ -192,7 +192,7 @@ class Deployment(BaseModel):
         given = [name for name in type(self).model_fields if name in self.model_fields_set]
         strange = [name for name in given if name not in cluster.takes and getattr(self, name) is not None]
         others = {name: ", ".join(kind for kind in takes if name in takes[kind]) for name in strange}
-        return [f"{name}: not taken by kind {self.kind}, only by {others[name]}" for name in strange] + [
+        return [f"{name}: not accepted by kind {self.kind}, only by {others[name]}" for name in strange] + [
             f"{name}: missing, needed by kind {self.kind}" for name in cluster.needs if getattr(self, name) is None
         ]
 

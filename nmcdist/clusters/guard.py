@@ -24,6 +24,6 @@ def stop_if_imported_by_a_worker() -> None:
 def guard_error() -> GuardError:
     """Return the error that says what to write."""
     return GuardError(
-        "the script starts the run without a guard, so that its workers would start it again: write "
-        '`if __name__ == "__main__":` above the lines that start it, and indent these'
+        "the script starts the run without a guard, so its workers would start it again: write "
+        '`if __name__ == "__main__":` above the lines that start it, and indent them'
     )

@@ -55,7 +55,7 @@ class Kubernetes(Cluster):
             ) from None
         except kr8s.NotFoundError:
             raise PlanError(
-                "kubernetes: the Dask operator is not installed there: "
+                "kubernetes: the Dask operator is not installed in the cluster: "
                 "helm install --repo https://helm.dask.org --generate-name dask-kubernetes-operator"
             ) from None
         except Exception as error:  # what a client of Kubernetes raises has no common base
@@ -77,7 +77,9 @@ class Kubernetes(Cluster):
         except Exception as error:  # what a client of Kubernetes raises has no common base
             raise StoreError(f"the Dask scheduler did not start on Kubernetes: {one_line(error)}") from None
         start.stack.callback(cluster.close, timeout=CANCEL_TIMEOUT_S)
-        start.warn("the Dask operator uses no TLS: whoever reaches the pods can run code in them; see docs/security.md")
+        start.warn(
+            "the Dask operator uses no TLS: anyone who reaches the pods can run code in them; see docs/security.md"
+        )
         client = start.client_of(cluster)
         client.wait_for_workers(1, timeout=deployment.patience)
         return client

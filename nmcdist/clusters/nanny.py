@@ -58,7 +58,7 @@ class PatientNanny(Nanny):
             died = self._starts.exits[before:]
             if status == Status.running or not died or died[-1] >= 0 or time.monotonic() > end:
                 break
-            self._starts.warn(f"{self._starts.why}, another is started")
+            self._starts.warn(f"{self._starts.why}; another is started")
         return status
 
     def _on_worker_exit_sync(self, exitcode: int) -> None:

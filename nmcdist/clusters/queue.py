@@ -206,12 +206,14 @@ class Queue(Cluster):
                 raise StoreError(f"{self.kind} refuses the jobs: {replacing.refusal}")
             if replacing.ended_early >= too_many:
                 raise StoreError(
-                    f"{replacing.ended_early} jobs ended before their worker came; {self._why(deployment, replacing)}"
+                    f"{replacing.ended_early} jobs ended before their worker connected; "
+                    f"{self._why(deployment, replacing)}"
                 )
             if time.monotonic() - begin > deployment.patience:
                 raise StoreError(
-                    f"no worker came within {deployment.patience} s; {self.kind} says: {replacing.says or 'nothing'}. "
-                    f"Jobs that wait need more patience or another queue; of jobs that run, see the logs in "
+                    f"no worker connected within {deployment.patience} s; {self.kind} says: "
+                    f"{replacing.says or 'nothing'}. If jobs wait, raise patience or choose another "
+                    "queue; if they run, see their logs in "
                     f"{deployment.log_folder}"
                 )
             if replacing.says != said:
@@ -221,9 +223,9 @@ class Queue(Cluster):
 
     def _why(self, deployment: Deployment, replacing: "Replacing") -> str:
         if replacing.stuck:
-            return f"{self.kind} says: {replacing.stuck} (log_folder and directives must be right on the nodes)"
+            return f"{self.kind} says: {replacing.stuck} (log_folder and directives must be valid on the nodes)"
         logs = f"their logs in {deployment.log_folder} say why"
-        return f"{logs} (python, prologue and interface must be right on the nodes)"
+        return f"{logs} (python, prologue and interface must be valid on the nodes)"
 
 
 def lifetime(walltime_s: int) -> tuple[int, int]:

@@ -28,7 +28,7 @@ class Scheduler(Cluster):
         found = super().faults(deployment)
         if (deployment.address is None) == (deployment.scheduler_file is None):
             given = "neither" if deployment.address is None else "both"
-            found.append(f"address: found {given} of address and scheduler_file, expected one")
+            found.append(f"address: found {given} of address and scheduler_file, expected one of them")
         return found
 
     def preflight(self, deployment: Deployment, resources: Resources) -> None:
@@ -41,8 +41,8 @@ class Scheduler(Cluster):
         _ask(address)
         if not address.startswith("tls://"):
             start.warn(
-                f"{address} asks for no credentials: whoever reaches it can run code on its workers and in this "
-                "process; a tls:// one takes only who has its certificate; see docs/security.md"
+                f"{address} requires no credentials: anyone who reaches it can run code on its workers and in this "
+                "process; a tls:// scheduler accepts only those with its certificate; see docs/security.md"
             )
         client = start.client_of(address)
         client.wait_for_workers(1, timeout=deployment.patience)
@@ -64,7 +64,7 @@ def check_workers(client: Any, memory: int) -> None:
     for worker, found in client.scheduler_info(n_workers=-1)["workers"].items():
         if found["nthreads"] != 1:
             raise StoreError(
-                f"worker {worker}: takes {found['nthreads']} tasks at once, expected one: start it with --nthreads 1 "
+                f"worker {worker}: runs {found['nthreads']} tasks at once, expected one: start it with --nthreads 1 "
                 "(a LocalCluster with threads_per_worker=1)"
             )
         if 0 < found["memory_limit"] < memory * 0.99:
@@ -90,7 +90,7 @@ def _address(deployment: Deployment) -> str:
     except PlanError as error:
         raise PlanError(f"scheduler_file: {error}; `dask scheduler --scheduler-file {path}` writes it") from None
     if not isinstance(found, str):
-        raise PlanError(f"scheduler_file: {path}: found no address in it, expected what `dask scheduler` wrote")
+        raise PlanError(f"scheduler_file: {path}: found no address, expected a file that `dask scheduler` wrote")
     return found
 
 

@@ -133,5 +133,5 @@ class Kind(ABC):
         from nmcdist.report.plain import report_plain
 
         if voxel_sizes_nm:
-            raise InputError(f"{store}: is of kind {self.name}, which has no study of resolution")
+            raise InputError(f"{store}: is of kind {self.name}, which has no resolution study")
         return report_plain(store, folder)

@@ -182,7 +182,7 @@ class Plan(ABC):
             raise PlanError(
                 f"memory: a task of {self.task_text} needs {readable_bytes(self.task_bytes)}{self.cut_text}, a worker "
                 f"has {readable_bytes(usable)} (of {readable_bytes(self.resources.memory)}); "
-                f"take fewer or larger workers, or {self.smaller_text}"
+                f"use fewer or larger workers, or {self.smaller_text}"
             )
         together = self.resources.processes * self.resources.memory
         if self.on_this_machine and self.resources.workers > 1 and together > self.machine.memory * 1.01:
@@ -210,10 +210,10 @@ class Plan(ABC):
             "tasks": f"{len(self.tasks)}; files of the store that each owns: {len(self.tasks[0].files)}",
             "store": f"at most about {readable_bytes(self.stored_bytes)} in {self.out}",
             "files": f"{self.layout.file_count:,}",
-            "memory a task": f"{readable_bytes(self.task_bytes)}; a worker has {readable_bytes(resources.memory)}",
+            "memory per task": f"{readable_bytes(self.task_bytes)}; a worker has {readable_bytes(resources.memory)}",
             "workers": "none, in this process"
             if resources.workers == 0
-            else f"{resources.workers}; threads of each: {resources.threads}",
+            else f"{resources.workers}; threads per worker: {resources.threads}",
         }
         width = max(map(len, lines))
         return "\n".join(f"{name:<{width}}  {text}" for name, text in lines.items())

@@ -45,7 +45,7 @@ def register(kind: Kind) -> None:
     """
     before = _known.get(kind.name)
     if before is not None and type(before).__qualname__ != type(kind).__qualname__:
-        raise InputError(f"kind {kind.name!r}: is registered already, by {type(before).__module__}")
+        raise InputError(f"kind {kind.name!r}: is already registered, by {type(before).__module__}")
     _known[kind.name] = kind
 
 
@@ -80,8 +80,8 @@ def kind_of_store(store: Path) -> Kind:
     name = said or _inferred(content)
     if name not in kinds():
         raise StoreError(
-            f"{store}: is of kind {shown(name)}, known are {', '.join(kinds())}; ${KINDS_VARIABLE} names the module of "
-            "another"
+            f"{store}: is of kind {shown(name)}, expected one of {', '.join(kinds())}; ${KINDS_VARIABLE} names the "
+            "modules of others"
         )
     return kinds()[name]
 

@@ -62,7 +62,7 @@ def build_report(
         raise
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         what = f"{type(error).__name__}: {one_line(error)}"
-        raise StoreError(f"{store}: does not hold what its recipe calls for ({what})") from error
+        raise StoreError(f"{store}: does not hold what its recipe describes ({what})") from error
 
 
 def export_item(
@@ -104,7 +104,7 @@ def export_item(
     Raises
     ------
     InputError
-        If the format is unknown, an option does not go with it, or the target exists already.
+        If the format is unknown, an option does not go with it, or the target already exists.
     PlanError
         If the voxels of the item do not fit in memory.
     StoreError

@@ -52,7 +52,7 @@ class Particles(Kind):
         from nmcdist.products.particles.report import report_particles
 
         if voxel_sizes_nm:
-            raise InputError(f"{store}: holds particles, expected volumes for a study of resolution")
+            raise InputError(f"{store}: holds particles, expected volumes for a resolution study")
         return report_particles(store, recipe, folder)
 
 

@@ -100,7 +100,8 @@ class ParticlePlan(Plan):
     @property
     def _estimated(self) -> str:
         return (
-            f"sizes, rows and memory from {self.sizes.drawn:,} of {self.recipe.samples:,} shells; a run draws all first"
+            f"sizes, rows and memory from {self.sizes.drawn:,} of {self.recipe.samples:,} shells; "
+            "a run draws all of them first"
         )
 
 

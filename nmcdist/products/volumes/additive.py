@@ -36,8 +36,8 @@ DESCRIBE_TRANSPORT = 45.0  # the multigrid solver
 class DescriptorSpec(Frozen):
     """Which descriptors are computed, and how far their curves go."""
 
-    max_lag_nm: Nanometres = Field(default=3000.0, description="End of the two-point functions.")
-    max_radius_nm: Nanometres = Field(default=1500.0, description="End of the size distributions.")
+    max_lag_nm: Nanometres = Field(default=3000.0, description="Largest lag of the two-point functions.")
+    max_radius_nm: Nanometres = Field(default=1500.0, description="Largest radius of the size distributions.")
     axes: Axes = Field(default=("z", "y", "x"), description="Axes along which directional descriptors are computed.")
     transport: bool = Field(default=True, description="Whether to solve for the M-factors.")
 

@@ -80,7 +80,7 @@ def _taken_files(job: Job, source: Path, task: VolumeTask) -> dict[str, FileReco
     manifest, taken = read_manifest(source), dict[str, FileRecord]()
     for name in (n for n in task.files if n.startswith(f"{VOLUME}/")):
         if name not in manifest or not Folder(source).matches(name, manifest[name]):
-            raise StoreError(f"{source}: {name}: damaged; run `nmcdist verify`, then heal it with --resume")
+            raise StoreError(f"{source}: {name}: damaged; run `nmcdist verify`, then repair it with --resume")
         Folder.of(job.store).link(Folder(source), name)
         taken[name] = manifest[name]
     return taken

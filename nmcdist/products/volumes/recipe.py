@@ -63,7 +63,7 @@ class VolumeRecipe(BaseRecipe):
     @model_validator(mode="after")
     def _stores_something(self) -> "VolumeRecipe":
         if self.descriptors is None and not self.storage.volumes:
-            raise ValueError("storage.volumes: found false beside no descriptors, so nothing would be stored")
+            raise ValueError("storage.volumes: found false and no descriptors, so nothing would be stored")
         if self.samples > MOST_ITEMS:
             raise ValueError(f"realisations: found {self.samples} items in all, expected at most {MOST_ITEMS}")
         return self
