@@ -1,4 +1,4 @@
-"""The deployment file: where a run is computed and with what, in the same words for every kind of cluster."""
+"""The deployment file: where a run is computed, with the same fields for every kind of cluster."""
 
 import re
 from pathlib import Path
@@ -17,19 +17,19 @@ from nmcdist.yaml_text import load_yaml
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 _ADDRESS = re.compile(
     r"((tcp|tls|wss?|ucxx?)://)?(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+)(:[0-9]{1,5})?/?"
-    r"|inproc://\S+"  # of a scheduler in this process
+    r"|inproc://\S+"  # a scheduler in this process
 )
 LOOPBACK = "127.0.0.1"
 _LONGEST_S = 366 * 86400
 
 
 def parsed_seconds(text: str) -> int:
-    """Return the seconds that "12:00:00", "2-12:00:00" (days first), "90min" or "2d" mean.
+    """Return the seconds in "12:00:00", "2-12:00:00" (days first), "90min" or "2d".
 
     Raises
     ------
     ValueError
-        If it is none of these. "12:00" is refused, since queues disagree whether those are hours or minutes.
+        If the text has another form. "12:00" is refused, since queues disagree whether it means hours or minutes.
     """
     clock = re.fullmatch(r"(?:([0-9]{1,9})-)?([0-9]{1,9}):([0-5]?[0-9]):([0-5]?[0-9])", text.strip())
     amount = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(s|min|h|d)", text.strip())
@@ -46,7 +46,7 @@ def parsed_seconds(text: str) -> int:
 
 
 def clock(seconds: int) -> str:
-    """Return seconds as HH:MM:SS, with more than 24 hours where it takes them."""
+    """Return seconds as HH:MM:SS; the hours can exceed 24."""
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
@@ -103,20 +103,20 @@ AnyPath = Annotated[Path, BeforeValidator(_path)]
 class Deployment(BaseModel):
     """A deployment file: where the workers are, how many, and how large each is.
 
-    On this machine, fields that are left out are chosen to fit the run. A field that a kind does not take is refused.
+    On this machine, fields that are left out are chosen to fit the run. A field that a kind does not accept is refused.
 
     Attributes
     ----------
     kind : str
         Kind of cluster: "local", which is this machine; a queue ("slurm", "pbs", "lsf", "sge", "htcondor");
-        "kubernetes"; "scheduler", for a Dask scheduler that runs already; or one of the user's own.
+        "kubernetes"; "scheduler", for a Dask scheduler that is already running; or a kind of the user's own.
     workers : int
         Number of worker processes, with one job or pod each. On this machine, 0 computes in the calling process,
         without Dask.
     threads_per_worker : int
-        Threads of the kernels of one task, and cores of a job. A worker has one task at a time.
+        Kernel threads per task, and cores per job. A worker runs one task at a time.
     memory_per_worker : int or str
-        Memory limit of one worker, which its job asks for, for example 8GiB.
+        Memory limit per worker, which its job requests, for example 8GiB.
     dashboard : bool
         Whether Dask serves its dashboard. Everyone who can reach it can read it.
     dashboard_host : str
@@ -140,7 +140,7 @@ class Deployment(BaseModel):
     local_folder : str
         Scratch folder on the node.
     gpus_per_worker : int
-        GPUs that each job asks for, and Dask resource named GPU of each worker.
+        GPUs that each job requests, and the Dask resource GPU of each worker.
     parallel_environment : str
         Parallel environment of Grid Engine that gives a worker the slots for several threads.
     image, namespace, volume_claim, mount_folder : str
@@ -187,7 +187,7 @@ class Deployment(BaseModel):
         return self
 
     def _unfit(self) -> list[str]:
-        """Return a line for each field that the kind does not take or needs."""
+        """Return one line for each field that the kind does not accept, or that it requires and lacks."""
         cluster, takes = cluster_of(self), {kind: cluster_named(kind).takes for kind in kinds()}
         given = [name for name in type(self).model_fields if name in self.model_fields_set]
         strange = [name for name in given if name not in cluster.takes and getattr(self, name) is not None]
@@ -198,12 +198,12 @@ class Deployment(BaseModel):
 
 
 def load_deployment(path: str | Path | None = None, **overrides: Any) -> Deployment:
-    """Read a deployment file; what is given on the command line replaces what the file says.
+    """Read a deployment file; command-line options override it.
 
     Raises
     ------
     RecipeError
-        With one line for every fault in the file or in the overrides.
+        One line per error in the file or in the overrides.
     """
     content: dict[str, Any] = {}
     if path is not None:

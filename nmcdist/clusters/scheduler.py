@@ -1,4 +1,4 @@
-"""A Dask scheduler that runs already, by its address or its file; others start its workers and end them."""
+"""A running Dask scheduler, by its address or its file; its workers are started and ended by others."""
 
 import asyncio
 import contextlib
@@ -17,14 +17,14 @@ from nmcdist.json_text import load_json
 
 
 class Scheduler(Cluster):
-    """A scheduler and workers that are not the run's: they are used, and go on afterwards."""
+    """A scheduler and workers that the run does not own: it uses them, and they outlive it."""
 
     kind = "scheduler"
     takes = Cluster.takes | {"address", "scheduler_file", "patience"}
     outlives_the_run = True
 
     def faults(self, deployment: Deployment) -> list[str]:
-        """Return also that not just one of address and file is given."""
+        """Return also an error unless exactly one of address and file is given."""
         found = super().faults(deployment)
         if (deployment.address is None) == (deployment.scheduler_file is None):
             given = "neither" if deployment.address is None else "both"
@@ -36,7 +36,7 @@ class Scheduler(Cluster):
         _ask(_address(deployment))
 
     def start(self, deployment: Deployment, resources: Resources, start: Start) -> Any:
-        """Reach the scheduler and check its workers."""
+        """Connect to the scheduler and check its workers."""
         address = _address(deployment)
         _ask(address)
         if not address.startswith("tls://"):
@@ -54,12 +54,12 @@ CLUSTER = Scheduler()
 
 
 def check_workers(client: Any, memory: int) -> None:
-    """Check that each worker takes one task at a time and has so much memory.
+    """Check that each worker runs one task at a time and has the planned memory.
 
     Raises
     ------
     StoreError
-        If one does not.
+        If a worker does not.
     """
     for worker, found in client.scheduler_info(n_workers=-1)["workers"].items():
         if found["nthreads"] != 1:
@@ -75,12 +75,12 @@ def check_workers(client: Any, memory: int) -> None:
 
 
 def _address(deployment: Deployment) -> str:
-    """Return the address of the scheduler, from its file if that is what the deployment names.
+    """Return the address of the scheduler, from its file if the deployment names one.
 
     Raises
     ------
     PlanError
-        If there is no such file, or it is not a scheduler's.
+        If the file does not exist, or a scheduler did not write it.
     """
     if deployment.address is not None:
         return deployment.address
@@ -95,20 +95,20 @@ def _address(deployment: Deployment) -> str:
 
 
 def _ask(address: str) -> None:
-    """Check that a Dask scheduler answers; a client alone would wait for ever where something else listens.
+    """Check that a Dask scheduler answers; a client alone would wait for ever if something else listens.
 
     Raises
     ------
     PlanError
-        If none does in time.
+        If no scheduler answers in time.
     """
     found = []
 
     def look() -> None:
-        with contextlib.suppress(Exception):  # what strangers say to Dask's protocol has no common base
+        with contextlib.suppress(Exception):  # errors on the answers of other programs have no common base
             found.append(_who_answers(address))
 
-    # A resolver that does not answer cannot be stopped; a thread of asyncio's would be waited for.
+    # A resolver that does not answer cannot be stopped; asyncio would wait for its thread.
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
     thread.join(ask.ANSWER_TIMEOUT_S)
@@ -132,5 +132,5 @@ def _who_answers(address: str) -> str:
         finally:
             comm.abort()
 
-    socket.getaddrinfo(get_address_host(address), None)  # here, since asyncio's threads hold up the end of the process
+    socket.getaddrinfo(get_address_host(address), None)  # here, since asyncio's threads delay the end of the process
     return asyncio.run(asyncio.wait_for(asked(), ask.ANSWER_TIMEOUT_S))

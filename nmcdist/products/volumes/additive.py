@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 GRAPHITE_FRACTION = "graphite_fraction"
-MOST_LAGS = 1000  # voxels: the lattice vectors, of which there are as many as the cube of it, are gone through
+MOST_LAGS = 1000  # voxels: the number of lattice vectors grows with the cube of it
 
 # Bytes per voxel, measured as peak resident memory of tasks of 96^3 to 320^3 voxels of 20 and 80 nm, rounded up by a
 # fifth or more.
@@ -34,12 +34,12 @@ DESCRIBE_TRANSPORT = 45.0  # the multigrid solver
 
 
 class DescriptorSpec(Frozen):
-    """Which descriptors are computed, and how far their curves go."""
+    """Options of the descriptors, and the ends of their curves."""
 
     max_lag_nm: Nanometres = Field(default=3000.0, description="Largest lag of the two-point functions.")
     max_radius_nm: Nanometres = Field(default=1500.0, description="Largest radius of the size distributions.")
     axes: Axes = Field(default=("z", "y", "x"), description="Axes along which directional descriptors are computed.")
-    transport: bool = Field(default=True, description="Whether to solve for the M-factors.")
+    transport: bool = Field(default=True, description="Compute the M-factors.")
 
 
 class AdditiveRecipe(VolumeRecipe):
@@ -48,7 +48,7 @@ class AdditiveRecipe(VolumeRecipe):
     Attributes
     ----------
     sweep : dict
-        One bundle parameter, or "graphite_fraction", with the values it takes; empty for the bundle as it is.
+        One bundle parameter, or "graphite_fraction", with its values; empty for the unchanged bundle.
     descriptors : DescriptorSpec or None
         None for volumes without descriptors.
     """
@@ -69,7 +69,7 @@ class AdditiveRecipe(VolumeRecipe):
 
 
 class Additive(VolumeKind):
-    """The additive phase, drawn window by window from one endless realisation."""
+    """The additive phase, drawn window by window from one infinite realisation."""
 
     name = "volumes"
     recipe = AdditiveRecipe
@@ -78,7 +78,7 @@ class Additive(VolumeKind):
     divisible: ClassVar[bool] = True
 
     def plan(self, recipe: AdditiveRecipe, bundle: Bundle, site: Site) -> VolumePlan:
-        """Work out a run; two-point functions of more lags than can be counted are refused."""
+        """Plan a run; two-point functions with too many lags to count are refused."""
         bundle.cba()
         _check_lags(recipe)
         return super().plan(recipe, bundle, site)
@@ -92,7 +92,7 @@ class Additive(VolumeKind):
         return generate_cba(bundle, shape, recipe.volume.voxel_size_nm, seed=recipe.seed, index=item, origin=origin)
 
     def draw_bytes(self, recipe: AdditiveRecipe, bundle: Bundle, window: Shape, threads: int) -> float:
-        """Return the bytes that germs and noise of a window take."""
+        """Return the bytes of the germs and the noise of a window."""
         from nmcdist.models.cba import draw_bytes
 
         return draw_bytes(bundle.cba(), window, recipe.volume.voxel_size_nm, threads)
@@ -111,7 +111,7 @@ class Additive(VolumeKind):
         return descriptor_layout(volume.shape, volume.voxel_size_nm, **_options(recipe), blockwise_only=by_blocks)
 
     def halo(self, recipe: AdditiveRecipe) -> int:
-        """Return how many voxels around a block its descriptors look at."""
+        """Return the width in voxels of the halo that the descriptors of a block need."""
         from nmcdist.descriptors.cba import halo_voxels
 
         return 0 if recipe.descriptors is None else halo_voxels(self.empty(recipe, by_blocks=True))
@@ -119,13 +119,13 @@ class Additive(VolumeKind):
     def describe_block(
         self, recipe: AdditiveRecipe, window: np.ndarray, core: tuple[slice, ...]
     ) -> dict[str, np.ndarray]:
-        """Return what a block adds to the descriptors of its volume."""
+        """Return the contribution of a block to the descriptors of its volume."""
         from nmcdist.descriptors.cba import block_partials
 
         return block_partials(window, core, self.empty(recipe, by_blocks=True))
 
     def describe_from_blocks(self, recipe: AdditiveRecipe, partials: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the descriptors of a volume from the sum of what its blocks add."""
+        """Return the descriptors of a volume from the sum of its blocks' contributions."""
         from nmcdist.descriptors.cba import describe_from_partials
 
         return _values(
@@ -133,7 +133,7 @@ class Additive(VolumeKind):
         )
 
     def describe_bytes(self, recipe: AdditiveRecipe, *, by_blocks: bool) -> float:
-        """Return the bytes per voxel of the window that describing takes."""
+        """Return the bytes per voxel of the window that describing needs."""
         if recipe.descriptors is None:
             return 0.0
         if by_blocks:
@@ -166,7 +166,7 @@ class Additive(VolumeKind):
         self, store: Path, recipe: AdditiveRecipe, folder: Path, *, voxel_sizes_nm: tuple[float, ...] = (),
         progress: Callable[[str], None] = lambda line: None,
     ) -> Path:  # fmt: skip
-        """Write the report of a sweep: structure against property, theory and paper beside."""
+        """Write the report of a sweep: structure against property, with theory and paper."""
         from nmcdist.products.volumes.report import report_volumes
 
         return report_volumes(store, recipe, folder, voxel_sizes_nm, progress)
@@ -182,7 +182,7 @@ def _values(dataset: "xr.Dataset") -> dict[str, np.ndarray]:
 
 
 def _check_lags(recipe: AdditiveRecipe) -> None:
-    """Refuse two-point functions of more lags than can be counted."""
+    """Refuse two-point functions with too many lags to count."""
     if recipe.descriptors is None:
         return
     voxel = recipe.volume.voxel_size_nm

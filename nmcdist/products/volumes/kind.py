@@ -1,4 +1,4 @@
-"""A kind of dataset whose items are label volumes of one model: what such a kind has to say, and what all share."""
+"""Kinds of datasets whose items are label volumes of one model: the interface, and the shared parts."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Labels:
-    """A label volume, as the functions of quantities get it.
+    """A label volume, the argument of the functions of quantities.
 
     Attributes
     ----------
@@ -38,17 +38,16 @@ class Labels:
 class VolumeKind(Kind):
     """Label volumes, drawn and described by one model.
 
-    A kind of one's own gives `name`, `recipe`, `phases`, `draw` and `quantities`. One whose descriptors are more than
-    numbers has an `empty` and a `describe` of its own. Where volumes can be drawn window by window and descriptors add
-    up over blocks, `divisible`, `halo`, `describe_block` and `describe_from_blocks` make volumes possible that do not
-    fit in memory.
+    A new kind defines `name`, `recipe`, `phases`, `draw` and `quantities`. If its descriptors are more than numbers,
+    it overrides `empty` and `describe`. If volumes can be drawn window by window and descriptors add up over blocks,
+    `divisible`, `halo`, `describe_block` and `describe_from_blocks` allow volumes that do not fit in memory.
 
     Attributes
     ----------
     phases : tuple of str
         Names of the labels 0, 1, ...
     quantities : tuple of Quantity
-        Descriptors, each with the function that measures its number on :class:`Labels`.
+        Descriptors, each with the function that measures it on :class:`Labels`.
     divisible : bool
         Whether volumes can be made in blocks.
     """
@@ -69,7 +68,7 @@ class VolumeKind(Kind):
         item : int
             Index of the random streams.
         window : Box
-            Voxels along z, y, x; of a kind that is not divisible always all of them.
+            Voxels along z, y, x; for a kind that is not divisible always the whole volume.
 
         Returns
         -------
@@ -84,7 +83,7 @@ class VolumeKind(Kind):
         recipe : VolumeRecipe
             Its `descriptors` are not None.
         by_blocks : bool
-            Whether only those that add up over the blocks of a volume.
+            Whether to return only those that add up over the blocks of a volume.
         """
         import xarray as xr
 
@@ -96,23 +95,23 @@ class VolumeKind(Kind):
         return {row.name: np.asarray(row.measure(labels), row.dtype) for row in self.quantities if row.measure}
 
     def halo(self, recipe: Any) -> int:
-        """Return how many voxels around a block its descriptors look at."""
+        """Return the width in voxels of the halo that the descriptors of a block need."""
         return 0
 
     def describe_block(self, recipe: Any, window: np.ndarray, core: tuple[slice, ...]) -> dict[str, np.ndarray]:
-        """Return what a block adds to the descriptors of its volume."""
+        """Return the contribution of a block to the descriptors of its volume."""
         raise NotImplementedError(f"{self.name}: is not divisible")
 
     def describe_from_blocks(self, recipe: Any, partials: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        """Return the descriptors of a volume from the sum of what its blocks add."""
+        """Return the descriptors of a volume from the sum of its blocks' contributions."""
         raise NotImplementedError(f"{self.name}: is not divisible")
 
     def describe_bytes(self, recipe: Any, *, by_blocks: bool) -> float:
-        """Return the bytes per voxel of the window that describing takes."""
+        """Return the bytes per voxel of the window that describing needs."""
         return 0.0 if recipe.descriptors is None else 25.0
 
     def draw_bytes(self, recipe: Any, bundle: Bundle, window: Shape, threads: int) -> float:
-        """Return the bytes that drawing a window takes besides its voxels."""
+        """Return the bytes that drawing a window needs besides its voxels."""
         return 0.0
 
     def changes(self, recipe: Any, bundle: Bundle) -> list[dict[str, float]]:
@@ -121,17 +120,17 @@ class VolumeKind(Kind):
         Raises
         ------
         RecipeError
-            If the swept parameter is unknown or takes an impossible value.
+            If the swept parameter is unknown or has an impossible value.
         """
         return swept_parameters(recipe, bundle)
 
     def coordinates(self, recipe: Any, levels: Sequence[Bundle]) -> tuple[Coordinate, ...]:
-        """Return what is known of every sample beforehand: by default the swept parameter."""
+        """Return the coordinates of the samples that are known in advance: by default the swept parameter."""
         names = [recipe.swept] if recipe.swept else []
         return tuple(parameter_coordinate(name, recipe, levels) for name in names)
 
     def plan(self, recipe: Any, bundle: Bundle, site: Site) -> VolumePlan:
-        """Work out a run; see :meth:`Kind.plan`."""
+        """Plan a run; see :meth:`Kind.plan`."""
         return plan_volumes(self, recipe, bundle, site)
 
     def make(self, job: Job, bundle: Bundle | None, task: VolumeTask, seconds: dict[str, float]) -> Made:
@@ -139,11 +138,11 @@ class VolumeKind(Kind):
         return make_volume(self, job, bundle, task, seconds)
 
     def join(self, plan: VolumePlan, store: Path, partials: Partials) -> set[str]:
-        """Write the descriptors of volumes that were made in blocks, from what each block adds."""
+        """Write the descriptors of volumes made in blocks, from the contributions of the blocks."""
         return join_blocks(self, plan, store, partials)
 
     def sources(self, recipe: Any) -> tuple[str, ...]:
-        """Return the volumes, where they are stored."""
+        """Return the volumes, if they are stored."""
         return (VOLUME,) if recipe.storage.volumes else ()
 
     def export(self, store: Path, item: int, file_format: str, target: Path, **options: Any) -> Path:

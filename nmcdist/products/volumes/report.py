@@ -22,7 +22,7 @@ from nmcdist.report.sweep import GRAPHITE, Sweep
 if TYPE_CHECKING:
     from nmcdist.products.volumes.additive import AdditiveRecipe
 
-_LONGEST_EDGE_NM = 6400.0  # of the box that the study of resolution solves, a minute at voxels of 20 nm
+_LONGEST_EDGE_NM = 6400.0  # edge of the box of the resolution study: one minute at voxels of 20 nm
 _STUDIED = 2  # realisations
 _LONGEST_SLICE, _LONGEST_CUBE = 512, 200  # voxels that are drawn
 

@@ -1,4 +1,4 @@
-"""What a sweep over a bundle's parameters comes to: the values that each level sets, and how a store tells them."""
+"""Sweeps over a bundle's parameters: the values at each level, and the coordinate that records them."""
 
 from collections.abc import Callable, Sequence
 
@@ -21,12 +21,12 @@ def swept_parameters(
     recipe : VolumeRecipe
     bundle : Bundle
     derived : dict, optional
-        What else can be swept: name -> (value -> the bundle parameters that it stands for).
+        Derived quantities that can be swept: name -> (value -> the bundle parameters that it sets).
 
     Raises
     ------
     RecipeError
-        If the swept parameter is unknown or takes an impossible value.
+        If the swept parameter is unknown or has an impossible value.
     """
     derived = derived or {}
     name, known = recipe.swept, [*derived, *bundle.values]
