@@ -137,7 +137,7 @@ def _refuse_huge(name: str, value: Any, work: int) -> None:
     if needed > _memory():
         shape = getattr(value, "shape", "")
         raise InputError(
-            f"{name}: found an array of shape {shape}, which takes {needed / 2**30:,.1f} GiB of memory, "
+            f"{name}: found an array of shape {shape}, which needs {needed / 2**30:,.1f} GiB of memory, "
             f"expected at most the {_memory() / 2**30:,.1f} GiB of this machine: pass a part of it"
         )
 

@@ -111,7 +111,7 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 _PLAINLY = {
-    "a valid string": "text (in quotes, where it looks like a number)",
+    "a valid string": "text (in quotes, if it looks like a number)",
     "a valid integer": "an integer",
     "a valid number": "a number",
     "a valid boolean": "true or false",

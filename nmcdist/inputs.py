@@ -77,7 +77,7 @@ def named_path(path: str | os.PathLike[str], error: type[NmcdistError] = InputEr
 
 
 def existing_folder(
-    path: str | os.PathLike[str], error: type[NmcdistError] = InputError, missing: str = "there is no such folder"
+    path: str | os.PathLike[str], error: type[NmcdistError] = InputError, missing: str = "no such folder"
 ) -> Path:
     """Return the path of a folder.
 
@@ -116,7 +116,7 @@ def ordinary_file(path: str | os.PathLike[str], error: type[NmcdistError] = Inpu
         If it is missing, unreachable, or none.
     """
     found = local_path(path, error)
-    mode = _mode(found, error, "there is no such file")
+    mode = _mode(found, error, "no such file")
     if not stat.S_ISREG(mode):
         raise error(f"{found}: is {kind_of(mode)}, expected an ordinary file")
     return found

@@ -115,9 +115,9 @@ class CompileNotice:
 def _notice() -> str:
     folder = os.environ.get(CACHE_VARIABLE, "")
     if Path(folder).name.startswith(_PREFIX):
-        kept = f"they cannot be kept here: set {CACHE_VARIABLE} to a folder of your own that can be written"
+        kept = f"they cannot be cached here: set {CACHE_VARIABLE} to a folder of your own that can be written"
     else:
-        kept = "they are kept for the next time"
+        kept = "they are cached for the next run"
     return f"compiling kernels for this machine, which takes up to a minute; {kept}"
 
 

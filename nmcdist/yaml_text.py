@@ -130,7 +130,7 @@ def _mapping(events: Iterator[Any], depth: int) -> dict[str, Any]:
     while not isinstance(event := next(events), yaml.MappingEndEvent):
         line, key = event.start_mark.line, _value(event, events, depth + 1)
         if not isinstance(key, str):
-            raise _Fault(line, f"found {_kind(key)} as a key, expected text (in quotes, where it looks like a number)")
+            raise _Fault(line, f"found {_kind(key)} as a key, expected text (in quotes, if it looks like a number)")
         if key == "<<":
             raise _Fault(line, "found the merge key <<, expected the fields written out")
         if key in fields:

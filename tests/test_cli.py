@@ -73,7 +73,7 @@ def test_plan_prints_the_run_and_writes_nothing(nmcdist, recipe, tmp_path):
     code, said, _ = nmcdist("plan", recipe(), "--out", tmp_path / "out", "--memory", "4GiB", "--workers", 1)
     assert code == 0
     for fact in ("4 = 2 values of graphite_fraction x 2 realisations", "24 x 20 x 28 voxels of 80 nm, made whole",
-                 "tasks", "memory a task", "volume_fraction"):  # fmt: skip
+                 "tasks", "memory per task", "volume_fraction"):  # fmt: skip
         assert fact in said
     assert not (tmp_path / "out").exists()
 
@@ -101,14 +101,14 @@ def test_every_fault_of_a_recipe_has_its_line(nmcdist, recipe, tmp_path):
 
 def test_what_cannot_run_is_refused_in_one_line_before_anything_is_written(nmcdist, recipe, tmp_path):
     out = tmp_path / "out"
-    assert refused(nmcdist("run", tmp_path / "no.yaml", "--out", out), "there is no such file")
+    assert refused(nmcdist("run", tmp_path / "no.yaml", "--out", out), "no such file")
     assert refused(nmcdist("run", recipe(bundle="ghost"), "--out", out), "'ghost'")
     assert refused(nmcdist("run", recipe(sweep={"nu": [1.0]}), "--out", out), ".yaml: sweep.nu: ")
     assert refused(nmcdist("plan", recipe(sweep={"graphite_fracton": [0.1]})), ".yaml: sweep.graphite_fracton: ")
     assert refused(nmcdist("run", recipe(), "--out", out, "--memory", "100MiB"), "memory: a task")
     assert refused(nmcdist("run", recipe(), "--out", out, "--memory", "much"), "memory_per_worker: found 'much'")
     assert refused(nmcdist("run", recipe(), "--out", out, "--workers", -1), "workers: found -1")
-    assert refused(nmcdist("run", recipe(), "--out", out, "--cluster", "no.yaml"), "there is no such file")
+    assert refused(nmcdist("run", recipe(), "--out", out, "--cluster", "no.yaml"), "no such file")
     assert refused(nmcdist("run", recipe(), "--out", recipe() / "out"), "is a file, expected a folder")
     for part in ("", "0/2", "3/2", "1"):
         assert refused(nmcdist("run", recipe(), "--out", out, "--partition", part), f"partition: found '{part}'")
@@ -159,7 +159,7 @@ def test_verify_is_silent_about_what_is_whole_and_names_the_damaged_item(nmcdist
     flip_a_byte(store / "volume/c/2/0/0/0")
     code, said, errors = nmcdist("verify", store)
     assert code == 2
-    assert said == f"{store}: item 2: volume/c/2/0/0/0: has another checksum than the manifest\n"
+    assert said == f"{store}: item 2: volume/c/2/0/0/0: does not match its checksum in the manifest\n"
     assert errors.startswith(f"nmcdist: error: {store}: damaged items: 2;")
 
 
@@ -207,7 +207,7 @@ def test_export_writes_a_file_and_names_it(nmcdist, store, tmp_path):
     assert refused(nmcdist("export", store, "--item", 9), "item: found 9, expected items from 0 to 3")
     assert refused(nmcdist("export", store, "--item", "0-99999999999"), "expected items from 0 to 3")
     for text in ("3-1", "9" * 5000, "0-" + "9" * 5000, "1-", "\u0663"):
-        assert refused(nmcdist("export", store, "--item", text), "expected a number from 0 or a range as 0-9")
+        assert refused(nmcdist("export", store, "--item", text), "expected a number from 0 or a range such as 0-9")
     assert refused(nmcdist("export", store, "--item", 1, "--format", "gif"), "found 'gif'")
 
 
@@ -361,9 +361,9 @@ def test_a_phantom_is_written_as_maps_beside_its_bundle(nmcdist, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [(["missing", "--out", "o"], "missing"),
-     ([".", "--out", "o", "--recipe", "none.yaml"], "none.yaml: there is no such file"),
+     ([".", "--out", "o", "--recipe", "none.yaml"], "none.yaml: no such file"),
      ([".", "--out", "o", "--base", "cba-cathode"], "bundle 'cba-cathode': found neither"),
-     ([".", "--out", "o"], "found no"), ([".", "--out", "o", "--centres", "none.csv"], "none.csv: there is no such")],
+     ([".", "--out", "o"], "found no"), ([".", "--out", "o", "--centres", "none.csv"], "none.csv: no such")],
 )  # fmt: skip
 def test_a_calibration_that_cannot_begin_is_refused_in_one_line(nmcdist, tmp_path, monkeypatch, arguments, fault):
     monkeypatch.chdir(tmp_path)

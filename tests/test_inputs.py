@@ -40,7 +40,7 @@ def test_pipe_folder_device_and_missing_file_are_named(tmp_path):
     for path, what in ((tmp_path / "pipe", "a named pipe"), (tmp_path, "a folder"), ("/dev/zero", "a device")):
         with pytest.raises(BundleError, match=f"is {what}, expected an ordinary file"):
             ordinary_file(path, BundleError)
-    with pytest.raises(BundleError, match="there is no such file"):
+    with pytest.raises(BundleError, match="no such file"):
         ordinary_file(tmp_path / "none", BundleError)
 
 
@@ -111,7 +111,7 @@ class TestWhereAFolderIsExpected:
     def test_a_folder_and_nothing_are_fine(self, tmp_path):
         assert existing_folder(tmp_path) == folder_to_make(tmp_path) == tmp_path
         assert folder_to_make(tmp_path / "new") == tmp_path / "new"
-        with pytest.raises(InputError, match="there is no such folder"):
+        with pytest.raises(InputError, match="no such folder"):
             existing_folder(tmp_path / "new")
 
 

@@ -150,7 +150,7 @@ def test_who_cannot_keep_kernels_is_told_how(monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", "/tmp/nmcdist-kernels-x")
     assert "set NUMBA_CACHE_DIR to a folder of your own" in kernels._notice()
     monkeypatch.setenv("NUMBA_CACHE_DIR", "/mine")
-    assert kernels._notice().endswith("they are kept for the next time")
+    assert kernels._notice().endswith("they are cached for the next run")
 
 
 def test_numba_tells_the_notice_what_it_compiles(tmp_path):

@@ -69,7 +69,7 @@ def save_bundle(bundle: Bundle, folder: str | Path, arrays: Mapping[str, np.ndar
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
-        raise BundleError(f"{folder}: exists already, expected a new folder for the bundle") from None
+        raise BundleError(f"{folder}: already exists, expected a new folder for the bundle") from None
     except OSError as error:
         raise BundleError(f"{folder}: cannot be written ({error.strerror})") from None
     if carried:

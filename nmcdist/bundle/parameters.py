@@ -115,7 +115,7 @@ class ParticleParameters(Parameters):
         if factors and max(factors) > MOST_UNEQUAL * min(factors):
             raise ValueError(
                 f"grain_intensity_factors: found {min(factors):g} to {max(factors):g}, expected a ratio of "
-                f"{MOST_UNEQUAL:g} at most"
+                f"at most {MOST_UNEQUAL:g}"
             )
         return self
 
@@ -193,7 +193,7 @@ def register_model(name: str, parameters: type[Parameters]) -> None:
             raise BundleError(f"model {name!r}: parameter {field!r} has no unit, expected a field made by quantity()")
     taken = _MODELS.get(name)
     if taken is not None and (taken.__module__, taken.__qualname__) != (parameters.__module__, parameters.__qualname__):
-        raise BundleError(f"model {name!r}: is registered already, with {taken.__qualname__}, expected another name")
+        raise BundleError(f"model {name!r}: is already registered, with {taken.__qualname__}, expected another name")
     _MODELS[name] = parameters
 
 

@@ -26,7 +26,7 @@ def bundle_show(name: str) -> None:
     from nmcdist.bundle import load_bundle
     from nmcdist.products.registry import kinds
 
-    kinds()  # which may bring models of their own
+    kinds()  # a kind may register models of its own
     loaded = load_bundle(name)
     content = {**loaded.model_dump(by_alias=True, mode="json"), "content_hash": loaded.content_hash}
     click.echo(json.dumps(content, indent=2, ensure_ascii=False))
@@ -35,10 +35,10 @@ def bundle_show(name: str) -> None:
 @bundle.command("verify")
 @click.argument("path")
 def bundle_verify(path: str) -> None:
-    """Check a bundle whole: schema, units, digests."""
+    """Check a whole bundle: schema, units, digests."""
     from nmcdist.bundle import load_bundle
     from nmcdist.products.registry import kinds
 
-    kinds()  # which may bring models of their own
+    kinds()  # a kind may register models of its own
     loaded = load_bundle(path)
     click.echo(f"{path}: whole, model {loaded.model}, sha256 {loaded.content_hash}")

@@ -1,4 +1,4 @@
-"""Commands that make trained bundles from images, and images of phantoms."""
+"""Commands that train bundles on images, and that write images of phantoms."""
 
 import json
 from pathlib import Path
@@ -13,31 +13,39 @@ from nmcdist.inputs import folder_to_make
 
 @click.group()
 def calibrate() -> None:
-    """From images to trained bundles."""
+    """Train bundles on images."""
 
 
 @calibrate.command("grains")
 @click.argument("folder", type=PATH)
-@click.option("--out", type=PATH, required=True, help="New folder for the bundle, the numbers and the report.")
-@click.option("--recipe", type=PATH, help="Recipe of the training, as catalogs/calibrations/grains-energy.yaml.")
-@click.option("--base", default="nmc811-radial", help="Bundle whose outer shells are taken, by name or path.")
-@click.option("--held-out", type=PATH, help="Folder of sections to compare the model with; none is left out.")
-@click.option("--truth", help="Bundle of the phantom that the sections are of, by name or path.")
-@click.option("--pixel-size-nm", type=Real(), help="Of label images, whose files do not say it.")
-@click.option("--misorientation-deg", type=Real(), default=5.0, show_default=True, help="Between two grains of a map.")
-@click.option("--min-pixels", type=Whole(), default=0, show_default=True, help="Of a grain of a map.")
-@click.option("--min-confidence", type=Real(), help="Of a pixel of a map; others are missing.")
+@click.option("--out", type=PATH, required=True, help="New folder for the bundle, the results and the report.")
+@click.option("--recipe", type=PATH, help="Training recipe, for example catalogs/calibrations/grains-energy.yaml.")
+@click.option("--base", default="nmc811-radial", help="Bundle that supplies the outer shells: name or path.")
+@click.option("--held-out", type=PATH, help="Folder of held-out sections to compare the model with.")
+@click.option("--truth", help="Bundle of the phantom that the sections were cut from: name or path.")
+@click.option("--pixel-size-nm", type=Real(), help="Pixel size of label images, which carry none.")
+@click.option(
+    "--misorientation-deg",
+    type=Real(),
+    default=5.0,
+    show_default=True,
+    help="Smallest misorientation between grains of an EBSD map.",
+)
+@click.option("--min-pixels", type=Whole(), default=0, show_default=True, help="Smallest grain of an EBSD map.")
+@click.option(
+    "--min-confidence", type=Real(), help="Lowest confidence of an EBSD pixel; pixels below it count as missing."
+)
 @click.option(
     "--repeats", type=Whole(0), default=0, show_default=True,
-    help="Further trainings with other seeds, for the spread of the distances; each takes as long as the first.",
+    help="Additional trainings with other seeds, for the spread of the distances; each takes as long as the first.",
 )  # fmt: skip
-@click.option("--centres", type=PATH, help="Centres of the particles in the sections, .csv, .json or .yaml.")
+@click.option("--centres", type=PATH, help="File of the particle centres in the sections: .csv, .json or .yaml.")
 @click.option(
     "--device", default="cpu", show_default=True,
-    help="PyTorch device. A GPU does not help: windows and seeds are drawn on the CPU.",
+    help='PyTorch device, for example "cuda". A GPU does not help: windows and seeds are drawn on the CPU.',
 )  # fmt: skip
-@click.option("--threads", type=Whole(1), help="Of torch on the CPU.")
-@click.option("--resume", is_flag=True, help="Go on from the checkpoint in the folder.")
+@click.option("--threads", type=Whole(1), help="PyTorch threads on the CPU.")
+@click.option("--resume", is_flag=True, help="Continue from the checkpoint in the folder.")
 def calibrate_grains_command(
     folder: Path, out: Path, recipe: Path | None, base: str, held_out: Path | None, truth: str | None,
     centres: Path | None, **options: Any,
@@ -72,9 +80,9 @@ def calibrate_grains_command(
             page = report_grain_calibration(out, out / "report")
     except KeyboardInterrupt:
         if (out / CHECKPOINT).exists():
-            complain(f"interrupted; continue with the same command and --resume; what is done is in {out}")
+            complain(f"interrupted; continue with the same command and --resume; {out} holds the work so far")
         else:
-            complain("interrupted before the first epoch was done; start again with the same command")
+            complain("interrupted before the end of the first epoch; start again with the same command")
         return INTERRUPTED
     click.echo(f"{out / 'bundle'}\n{page}\n{headline(out)}")
     return 0
@@ -86,12 +94,12 @@ def calibrate_grains_command(
 @click.option("--sections", type=Whole(1), default=16, show_default=True)
 @click.option("--start", type=Whole(0), default=0, show_default=True, help="Number of the first particle.")
 @click.option("--seed", type=Whole(0, 2**63), default=1, show_default=True)
-@click.option("--missing", type=Real(), default=0.1, show_default=True, help="Share of pixels without a solution.")
+@click.option("--missing", type=Real(), default=0.1, show_default=True, help="Fraction of pixels without a solution.")
 @click.option("--orientation-noise-deg", type=Real(0, 180), default=0.5, show_default=True)
 def calibrate_phantom(name: str, out: Path, sections: int, orientation_noise_deg: float, **how: Any) -> None:
-    """Write EBSD maps of central sections of a phantom, by NAME or a particle's bundle.
+    """Write EBSD maps of central sections of a phantom; NAME is a phantom, or a particle bundle by name or path.
 
-    Names: radial, stout, isotropic, tangential, outward, two-sizes.
+    Phantoms: radial, stout, isotropic, tangential, outward, two-sizes.
     """
     from nmcdist.bundle import load_bundle, save_bundle
     from nmcdist.calibration.grains.phantom import phantom_bundles, phantom_sections, write_scan
@@ -105,4 +113,4 @@ def calibrate_phantom(name: str, out: Path, sections: int, orientation_noise_deg
         save_bundle(loaded, out / "truth")
         for number, section in enumerate(cut, how["start"]):
             write_scan(out / f"section-{number:04d}.ang", section, orientation_noise_deg, how["seed"] + number)
-    click.echo(f"{out}: {len(cut)} maps, and the phantom's bundle in {out / 'truth'}")
+    click.echo(f"{out}: {len(cut)} maps; the phantom's bundle is in {out / 'truth'}")

@@ -31,7 +31,7 @@ def catalog_list(path: Path | None) -> None:
 @click.argument("name")
 @_catalog_option
 def catalog_show(name: str, path: Path | None) -> None:
-    """Show what a catalog knows of the dataset NAME."""
+    """Show the catalog entry of the dataset NAME."""
     from nmcdist.datasets.catalog import catalog_path, show_entry
 
     for key, value in show_entry(catalog_path(path), name).items():
@@ -42,7 +42,7 @@ def catalog_show(name: str, path: Path | None) -> None:
 @click.argument("store", type=PATH)
 @_catalog_option
 def catalog_add(store: Path, path: Path | None) -> None:
-    """Add a finished STORE to a catalog, or renew its entry."""
+    """Add a finished STORE to a catalog, or update its entry."""
     from nmcdist.datasets.catalog import add_entry, catalog_path
 
     where = catalog_path(path)

@@ -1,4 +1,4 @@
-"""The command line: it parses, calls and prints; what is heavy is imported by the command that needs it."""
+"""The command line: parses, calls and prints. Each command imports the heavy modules that it needs."""
 
 import contextlib
 import io
@@ -26,7 +26,7 @@ from nmcdist.wording import shortened
     "--verbose",
     "-v",
     count=True,
-    help=f"Log what is done; -vv: Dask's log, too. {LOG_VARIABLE}=info or debug does the same.",
+    help=f"Log each step; -vv also logs Dask. {LOG_VARIABLE}=info or debug does the same.",
 )
 def cli(verbose: int) -> None:
     """Virtual lithium-ion cathode microstructures, from recipe to published dataset."""
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _run() -> int:
-    """Run the command and return the exit status; what is wrong is said in a line."""
+    """Run the command and return the exit status; errors are printed in one line."""
     try:
         code = cli.main(prog_name="nmcdist", standalone_mode=False)
     except click.ClickException as error:
@@ -65,10 +65,10 @@ def _run() -> int:
         name = error.filename or ("standard output" if _was_printing(error) else "")
         complain(f"{name}: {error.strerror}" if name else str(error))
         code = REFUSED
-    except SystemExit:  # click's, where the reader of what it prints has gone
+    except SystemExit:  # raised by click where the reader of its output has gone
         code = REFUSED
     except MemoryError:
-        complain("out of memory: take fewer or smaller items at a time, or a larger limit (see `ulimit -v`)")
+        complain("out of memory: process fewer or smaller items at a time, or raise the limit (see `ulimit -v`)")
         code = REFUSED
     except ImportError as error:
         if (missing := of_import(error)) is None:
@@ -87,29 +87,29 @@ def _was_printing(error: OSError) -> bool:
 
 
 def _open_standard_streams() -> None:
-    """Put /dev/null where a standard stream is closed: the next file to be opened would get its place.
+    """Open /dev/null in place of each closed standard stream.
 
-    What this process, or one that it starts, then printed would go into that file.
+    Otherwise the next file that is opened takes its number, and what this process or its children print goes into it.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
         except OSError:
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
-            os.set_inheritable(number, True)  # dup2 leaves it as it is where it got its own number
+            os.set_inheritable(number, True)  # dup2 does nothing where both numbers are the same
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def _flushed(code: int) -> int:
-    """Write out what was printed, and return the exit status: refused where it cannot be written."""
+    """Flush what was printed, and return the exit status: refused where it cannot be written."""
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
         try:
             stream.flush()
         except OSError as error:
-            if number == 1:  # what is lost of the progress alone is no failure
+            if number == 1:  # losing the progress output is no failure
                 code = code or REFUSED
             if number == 1 and not isinstance(error, BrokenPipeError):
                 complain(f"standard output: {error.strerror}")
-            os.dup2(os.open(os.devnull, os.O_RDWR), number)  # Python flushes once more at its end
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)  # Python flushes once more at exit
     return code

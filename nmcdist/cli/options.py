@@ -1,4 +1,4 @@
-"""What the commands have in common: types of options, how a line is said, exit statuses."""
+"""Shared by the commands: option types, printing, exit statuses."""
 
 import contextlib
 import sys
@@ -17,7 +17,7 @@ INTERRUPTED = 130
 
 
 class LocalPath(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
-    """A path on this machine; a URL is refused in one line."""
+    """A path on this machine; URLs are refused."""
 
     name = "path"
 
@@ -27,7 +27,7 @@ class LocalPath(click.ParamType):  # type: ignore[type-arg]  # generic in new ve
 
 
 class _PlainDigits:
-    """Refuses what is no number, and what Python takes for one besides digits from 0 to 9: other scripts, and 1_000."""
+    """Accepts ASCII digits only; Python also reads other scripts, and 1_000."""
 
     read: Callable[[str], float]
     expected: str
@@ -64,25 +64,25 @@ PATH = LocalPath()
 
 
 def complain(text: str) -> None:
-    """Print why a command was refused, one line per fault."""
+    """Print why a command was refused, one line per error."""
     with contextlib.suppress(OSError):
         for line in shortened(text).splitlines() or [""]:
             print(f"nmcdist: error: {line}", file=sys.stderr, flush=True)
 
 
 def note(text: str) -> None:
-    """Print a line of progress, where that is possible."""
+    """Print a line of progress, if standard error is open."""
     with contextlib.suppress(OSError):
         click.echo(text, err=True)
 
 
 def cluster_options(command: Any) -> Any:
-    """Give a command the options that say where it computes."""
+    """Add the options that choose where a command computes."""
     for option in (
-        click.option("--memory", metavar="SIZE", help="Memory of a worker, as 8GiB."),
-        click.option("--threads", type=Whole(), help="Threads of one task; a worker has one task at a time."),
-        click.option("--workers", type=Whole(), help="Workers; on this machine 0 computes without Dask."),
-        click.option("--cluster", type=PATH, help="Deployment file, as deployments/slurm.yaml."),
+        click.option("--memory", metavar="SIZE", help="Memory per worker, for example 8GiB."),
+        click.option("--threads", type=Whole(), help="Threads per task; a worker runs one task at a time."),
+        click.option("--workers", type=Whole(), help="Number of workers; 0 computes on this machine without Dask."),
+        click.option("--cluster", type=PATH, help="Deployment file, for example deployments/slurm.yaml."),
     ):
         command = option(command)
     return command

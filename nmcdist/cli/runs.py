@@ -1,4 +1,4 @@
-"""Commands that run: plan, run, its parts, its state, and describing again."""
+"""Commands on runs: run, finalise, status, retry-failed, plan, describe."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,19 +11,19 @@ from nmcdist.cli.options import INTERRUPTED, ITEMS_FAILED, PATH, Real, Whole, cl
 if TYPE_CHECKING:
     from nmcdist.runs.production import Result
 
-_MOST_FAILED = 10  # items that are named with their reasons
+_MOST_FAILED = 10  # failed items that are listed with their reasons
 
 
 @click.command()
 @click.argument("recipe", type=PATH)
-@click.option("--out", type=PATH, default=Path(), help="Folder of the dataset and its catalog.")
+@click.option("--out", type=PATH, default=Path(), help="Folder for the dataset and its catalog.")
 @click.option("--resume", is_flag=True, help="Make only what is missing or damaged.")
-@click.option("--partition", metavar="K/N", help="Make the K-th of N parts, for job arrays; then `nmcdist finalise`.")
-@click.option("--retries", type=Whole(0, 100), default=1, help="Tries of a task after its first failure; default 1.")
-@click.option("--max-failures", type=Whole(0), help="Begin no more tasks after more failures than this.")
+@click.option("--partition", metavar="K/N", help="Make part K of N, for job arrays; afterwards run `nmcdist finalise`.")
+@click.option("--retries", type=Whole(0, 100), default=1, help="Retries per failed task; default 1.")
+@click.option("--max-failures", type=Whole(0), help="Start no more tasks once more than this many have failed.")
 @cluster_options
 def run(recipe: Path, out: Path, resume: bool, partition: str | None, **how: Any) -> int:
-    """Make the dataset of RECIPE, check it, and list it in the catalog of its folder."""
+    """Make the dataset that RECIPE describes, check it, and add it to the catalog of its folder."""
     from nmcdist.runs.progress import progress_on
     from nmcdist.runs.public import run
 
@@ -39,7 +39,7 @@ def run(recipe: Path, out: Path, resume: bool, partition: str | None, **how: Any
 @click.command()
 @click.argument("store", type=PATH)
 def finalise(store: Path) -> int:
-    """Check that all parts of STORE are made, seal it, and list it in the catalog of its folder."""
+    """Check that all parts of STORE are made, seal it, and add it to the catalog of its folder."""
     from nmcdist.runs.partition import finalise_store
     from nmcdist.runs.progress import progress_on
 
@@ -49,7 +49,7 @@ def finalise(store: Path) -> int:
 @click.command()
 @click.argument("store", type=PATH)
 def status(store: Path) -> None:
-    """Show how the run of STORE is going, from its journal: also of a run on another machine."""
+    """Show the progress of the run of STORE, read from its journal; works from any machine."""
     from nmcdist.runs.status import status_of
 
     for line in status_of(store).lines():
@@ -58,10 +58,10 @@ def status(store: Path) -> None:
 
 @click.command("retry-failed")
 @click.argument("store", type=PATH)
-@click.option("--retries", type=Whole(0, 100), default=1, help="Tries of a task after its first failure.")
+@click.option("--retries", type=Whole(0, 100), default=1, help="Retries per failed task.")
 @cluster_options
 def retry_failed(store: Path, retries: int, **options: Any) -> int:
-    """Try the tasks of STORE again that failed, and seal it if nothing is left to do."""
+    """Retry the failed tasks of STORE, and seal it if no task is left."""
     from nmcdist.runs.partition import retry_failed
     from nmcdist.runs.progress import progress_on
     from nmcdist.runs.public import deployment_from
@@ -76,13 +76,13 @@ def retry_failed(store: Path, retries: int, **options: Any) -> int:
 
 @click.command()
 @click.argument("recipe", type=PATH)
-@click.option("--out", type=PATH, default=Path(), help="Folder that the dataset would go to.")
+@click.option("--out", type=PATH, default=Path(), help="Folder for the dataset.")
 @click.option(
-    "--measure", is_flag=True, help="Make a few tasks in a temporary folder, and estimate the time of the run."
+    "--measure", is_flag=True, help="Run a few tasks in a temporary folder, and estimate the time of the run."
 )
 @cluster_options
 def plan(recipe: Path, out: Path, measure: bool, **options: Any) -> None:
-    """Print what RECIPE would run: tasks, bytes, files, memory, chunks, the job script, and on demand the time."""
+    """Print the plan of RECIPE: tasks, bytes, files, memory, chunks, the job script; with --measure, the time."""
     from nmcdist.clusters.cluster import cluster_of
     from nmcdist.runs import estimate
     from nmcdist.runs.public import deployment_from, loaded_recipe, plan
@@ -100,7 +100,7 @@ def plan(recipe: Path, out: Path, measure: bool, **options: Any) -> None:
 
 
 class _Describe(click.Command):
-    """Has an option for each number and each choice among the descriptors of any kind of dataset."""
+    """Adds an option for each number and each switch among the descriptors of all kinds."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         first, *others = super().get_params(ctx)
@@ -131,7 +131,7 @@ def _descriptor_options() -> Iterator[click.Option]:
 @click.argument("store", type=PATH)
 @cluster_options
 def describe(store: Path, **options: Any) -> int:
-    """Compute the descriptors of a finished STORE again; its volumes or records stay as they are."""
+    """Recompute the descriptors of a finished STORE; its volumes or records stay unchanged."""
     from nmcdist.runs.progress import progress_on
     from nmcdist.runs.public import deployment_from
     from nmcdist.runs.redescribe import describe_store

@@ -12,7 +12,7 @@ from nmcdist.wording import shown
 
 
 class _FormatOption(click.Option):
-    """Lists the export formats in its help; read only where that is shown."""
+    """Lists the export formats in its help, and imports them only when the help is shown."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         from nmcdist.datasets.export.formats import help_line
@@ -24,7 +24,7 @@ class _FormatOption(click.Option):
 @click.command()
 @click.argument("store", type=PATH)
 def verify(store: Path) -> int:
-    """Check every file of a finished STORE against its checksum, and that none is missing."""
+    """Check that every file of a finished STORE exists and matches its checksum."""
     from nmcdist.datasets.catalog import CATALOG_FILE, recorded_manifest
     from nmcdist.datasets.integrity import damaged_samples, verify
 
@@ -36,15 +36,15 @@ def verify(store: Path) -> int:
         click.echo(f"{store}: whole")
         return 0
     items = damaged_samples(faults)
-    what = f"damaged items: {', '.join(map(str, items))}" if items else "damaged, though no item is"
-    complain(f"{store}: {what}; `nmcdist run RECIPE --resume` heals it")
+    what = f"damaged items: {', '.join(map(str, items))}" if items else "damaged, but no item is"
+    complain(f"{store}: {what}; repair it with `nmcdist run RECIPE --resume`")
     return REFUSED
 
 
 @click.command()
 @click.argument("store", type=PATH)
-@click.option("--out", type=PATH, help="Folder of the report; default: NAME-report beside the store.")
-@click.option("--resolution-study", is_flag=True, help="Solve two volumes again at 80, 40 and 20 nm: some minutes.")
+@click.option("--out", type=PATH, help="Folder for the report; default: NAME-report beside the store.")
+@click.option("--resolution-study", is_flag=True, help="Solve two volumes again at 80, 40 and 20 nm; takes minutes.")
 def report(store: Path, out: Path | None, resolution_study: bool) -> None:
     """Write figures (PNG, SVG) and tables (CSV, Markdown) of a finished STORE."""
     from nmcdist.products.stores import RESOLUTIONS_NM, build_report
@@ -55,14 +55,18 @@ def report(store: Path, out: Path | None, resolution_study: bool) -> None:
 
 @click.command()
 @click.argument("store", type=PATH)
-@click.option("--item", "items", metavar="N or A-B", multiple=True, required=True, help="Which; may stand repeatedly.")
+@click.option(
+    "--item", "items", metavar="N or A-B", multiple=True, required=True, help="Items to export; can be repeated."
+)
 @click.option("--format", "file_format", default="tiff", show_default=True, cls=_FormatOption)
-@click.option("--out", type=PATH, help="File to write; of several items, the folder.")
-@click.option("--voxel-size-nm", type=Real(), help="Of particles: size of the voxels to render; default 50.")
-@click.option("--label", type=Whole(), help="With stl and ply: one grain or phase.")
-@click.option("--smoothing", type=Whole(), help="Of surfaces and tetrahedra: sweeps; 0 leaves the steps of the voxels.")
-@click.option("--elements", help="Of volume meshes: hexahedra (default) or tetrahedra.")
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@click.option("--out", type=PATH, help="File to write; for several items, the folder.")
+@click.option("--voxel-size-nm", type=Real(), help="Voxel size for particles; default 50.")
+@click.option("--label", type=Whole(), help="Grain or phase to export, for stl and ply.")
+@click.option(
+    "--smoothing", type=Whole(), help="Smoothing sweeps for surfaces and tetrahedra; 0 keeps the voxel steps."
+)
+@click.option("--elements", help="Elements of volume meshes: hexahedra (default) or tetrahedra.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file or folder.")
 def export(store: Path, items: tuple[str, ...], file_format: str, out: Path | None, **options: Any) -> None:
     """Write items of STORE to files that other programs read."""
     from nmcdist.datasets.items import default_name, item_count
@@ -75,13 +79,13 @@ def export(store: Path, items: tuple[str, ...], file_format: str, out: Path | No
 
 
 def _numbers(texts: tuple[str, ...], count: int) -> list[int]:
-    """Return the items, of so many, that texts such as 3 and 5-9 name."""
+    """Return the items named by texts such as 3 and 5-9, of the `count` items of a store."""
     numbers: list[int] = []
     for text in texts:
         found = re.fullmatch("([0-9]{1,12})(?:-([0-9]{1,12}))?", text)
         first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
         if first > last:
-            raise InputError(f"item: found {shown(text)}, expected a number from 0 or a range as 0-9")
+            raise InputError(f"item: found {shown(text)}, expected a number from 0 or a range such as 0-9")
         if last >= count:
             raise InputError(f"item: found {text}, expected items from 0 to {count - 1}")
         numbers += range(first, last + 1)

@@ -1,4 +1,4 @@
-"""Questions to a queue: its commands are run with a time-out, and what they list is read by a pattern."""
+"""Queries to a queue: run its commands with a time-out, and parse their output with patterns."""
 
 import contextlib
 import os
@@ -13,26 +13,26 @@ from typing import NamedTuple
 
 from nmcdist.errors import PlanError
 
-ANSWER_TIMEOUT_S = 20.0  # of one command of the queue, or one look at a scheduler
-ASIDE_TIMEOUT_S = 5.0  # of what only makes advice better
+ANSWER_TIMEOUT_S = 20.0  # per command of the queue, or connection to a scheduler
+ASIDE_TIMEOUT_S = 5.0  # per query that only improves advice
 
 
 @dataclass(frozen=True)
 class Listing:
-    """How to ask a queue for a user's jobs that wait or run, and which of them it cannot start.
+    """How to list a user's waiting and running jobs, and how to find those that cannot start.
 
     Attributes
     ----------
     command : tuple of str
-        The name of the user follows.
+        Command to which the user's name is appended.
     job : re.Pattern
-        Matches the line of a job; its groups are number and state.
+        Matches the line of a job; its groups are the job's number and state.
     stuck : re.Pattern, optional
-        Matches a state that the queue never ends.
+        Matches a state that a job never leaves.
     why : tuple of str
-        Command that says why a job is stuck; the number of the job follows.
+        Command that prints why a job is stuck; the job's number is appended.
     reason : re.Pattern, optional
-        Finds the reason in what it prints.
+        Finds the reason in its output.
     """
 
     command: tuple[str, ...]
@@ -43,16 +43,16 @@ class Listing:
 
 
 class Answer(NamedTuple):
-    """What a command of the queue answered, each text in one line.
+    """The answer of a queue's command, each text in one line.
 
     Attributes
     ----------
     status : int
-        Its exit status.
+        Exit status.
     printed : str
-        What it wrote to its standard output.
+        Standard output.
     said : str
-        That, and what it wrote to its standard error, which may hold warnings of other programs.
+        Standard output and standard error, which may hold warnings of other programs.
     """
 
     status: int
@@ -61,7 +61,7 @@ class Answer(NamedTuple):
 
 
 def answer(command: list[str], timeout_s: float | None = None) -> Answer:
-    """Run a command of the queue, and return what it answered.
+    """Run a command of the queue, and return its answer.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def answer(command: list[str], timeout_s: float | None = None) -> Answer:
             try:
                 printed, warned = process.communicate(timeout=timeout_s)
             except BaseException:
-                # Also what a script has started: it would hold the pipes open, and be waited for.
+                # Also processes that a script started: they would hold the pipes open, and block this call.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 raise
@@ -97,7 +97,7 @@ def answer(command: list[str], timeout_s: float | None = None) -> Answer:
 
 
 def answer_to_script(command: list[str], script: str, timeout_s: float | None = None) -> Answer:
-    """Run a command of the queue on a job script, as :func:`answer`."""
+    """Run a command of the queue on a job script, like :func:`answer`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "job.sh")
         path.write_text(script, encoding="utf-8")
@@ -105,7 +105,7 @@ def answer_to_script(command: list[str], script: str, timeout_s: float | None = 
 
 
 def words_of(command: list[str]) -> list[str]:
-    """Return the words that a command prints, none where it fails or does not answer soon."""
+    """Return the words that a command prints; empty if it fails or does not answer soon."""
     try:
         status, printed, _ = answer(command, ASIDE_TIMEOUT_S)
     except PlanError:

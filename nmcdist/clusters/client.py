@@ -1,4 +1,4 @@
-"""A Dask client of the caller's own: its workers are used, and nothing of it is closed."""
+"""A Dask client of the caller's own: its workers are used, and it is not closed."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,27 +12,27 @@ from nmcdist.wording import shown
 
 
 def deployment_of(client: Any, threads: int = 1) -> Deployment:
-    """Return the deployment that the workers of a client amount to.
+    """Return the deployment that describes the workers of a client.
 
     Parameters
     ----------
     client : distributed.Client
     threads : int
-        Threads of the kernels of one task.
+        Kernel threads per task.
 
     Raises
     ------
     PlanError
-        If it is no client that can be used from here, or has no workers, or some without a limit of their memory.
+        If the client cannot be used from here, has no workers, or has workers without a memory limit.
     StoreError
-        If a worker takes several tasks at once.
+        If a worker runs several tasks at once.
     """
     from distributed import Client
 
     if not isinstance(client, Client):
         raise PlanError(f"client: found {shown(client)}, expected a distributed.Client")
     if client.asynchronous:
-        raise PlanError("client: found an asynchronous one, expected one with asynchronous=False")
+        raise PlanError("client: found an asynchronous client, expected one with asynchronous=False")
     if client.status != "running":
         raise PlanError(f"client: is {client.status}, expected one that is connected")
     check_workers(client, 0)
@@ -41,7 +41,7 @@ def deployment_of(client: Any, threads: int = 1) -> Deployment:
     if not limits:
         raise PlanError("client: has no workers yet; wait for them with client.wait_for_workers(1)")
     if 0 in limits:
-        raise PlanError("client: has workers without a limit of their memory, which no run can be planned for")
+        raise PlanError("client: has workers without a memory limit, which a run cannot be planned for")
     return Deployment(
         kind="scheduler",
         address=scheduler["address"],
@@ -58,7 +58,7 @@ def lent(client: Any, resources: Resources) -> Iterator[Any]:
     Raises
     ------
     StoreError
-        If a worker takes several tasks at once, or has less memory than was planned for.
+        If a worker runs several tasks at once, or has less memory than planned.
     """
     check_workers(client, resources.memory)
     with client.as_current():

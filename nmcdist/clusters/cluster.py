@@ -1,7 +1,7 @@
-"""Kinds of clusters, and the registry in which a deployment finds its own by name.
+"""Kinds of clusters, and the registry in which a deployment finds its kind by name.
 
-A kind of one's own is a module that calls :func:`register`. It is found as an entry point of the group
-``nmcdist.clusters``, or by its name in the environment variable ``NMCDIST_CLUSTERS`` (several: with commas between).
+To add a kind, write a module that calls :func:`register`, and name it in an entry point of the group
+``nmcdist.clusters`` or in the environment variable ``NMCDIST_CLUSTERS`` (several: separated by commas).
 """
 
 from abc import ABC, abstractmethod
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 CLUSTERS_VARIABLE = "NMCDIST_CLUSTERS"
 ENTRY_POINTS = "nmcdist.clusters"
-# Each names a module of this package, which holds its kind as CLUSTER and is imported when a deployment names it.
+# Each is a module of this package that defines CLUSTER; it is imported when a deployment names it.
 _BUILT_IN = ("local", "slurm", "pbs", "lsf", "sge", "htcondor", "kubernetes", "scheduler")
 _registered: dict[str, "Cluster"] = {}
 
 
 class Cluster(ABC):
-    """A kind of cluster: what its deployment files say, and how its workers are checked, started and waited for.
+    """A kind of cluster: the fields of its deployment files, and how its workers are checked, started and awaited.
 
     Attributes
     ----------
     kind : str
         Name in deployment files.
     takes : frozenset of str
-        Fields of a deployment that this kind uses; others are refused.
+        Deployment fields that this kind accepts; others are refused.
     needs : tuple of str
-        Fields that a deployment of this kind must have.
+        Deployment fields that this kind requires.
     on_this_machine : bool
-        Whether the workers share this machine, so that what a deployment leaves open is chosen to fit it.
+        Whether the workers run on this machine, so that fields left out are chosen to fit it.
     outlives_the_run : bool
-        Whether the workers go on after the run, and so have to let go of it.
+        Whether the workers outlive the run, and so must release its data.
     """
 
     kind: ClassVar[str]
@@ -49,74 +49,74 @@ class Cluster(ABC):
     outlives_the_run: ClassVar[bool] = False
 
     def faults(self, deployment: "Deployment") -> list[str]:
-        """Return one line for each value that no cluster of this kind can have, as "field: found ..., expected ..."."""
+        """Return one line for each impossible value, in the form "field: found ..., expected ..."."""
         if deployment.workers == 0 and not self.on_this_machine:
             return [f"workers: found 0, expected at least 1 for kind {self.kind}"]
         return []
 
     def script(self, deployment: "Deployment", resources: "Resources") -> str:
-        """Return what is submitted for one worker, or for all of them; empty where nothing is.
+        """Return the script that is submitted for one worker, or for all of them; empty if none is.
 
         Raises
         ------
         MissingPackageError
-            If the package that submits it is not installed.
+            If the package that submits jobs is not installed.
         PlanError
             If the deployment cannot be submitted.
         """
         return ""
 
     def preflight(self, deployment: "Deployment", resources: "Resources") -> None:  # noqa: B027  (may do nothing)
-        """Ask the cluster whether it would take the workers; nothing is submitted, and every question has a time-out.
+        """Ask the cluster whether it would accept the workers; nothing is submitted, and every query has a time-out.
 
         Raises
         ------
         PlanError
-            With what to change in the deployment.
+            The message names the field of the deployment to change.
         """
 
     @abstractmethod
     def start(self, deployment: "Deployment", resources: "Resources", start: "Start") -> Any:
-        """Start or reach the workers, and wait for them.
+        """Start the workers or connect to them, and wait for them.
 
         Parameters
         ----------
         deployment : Deployment
         resources : Resources
         start : Start
-            Takes what has to be closed at the end, and what has to be said meanwhile.
+            Receives the resources to close at the end, and the messages meanwhile.
 
         Returns
         -------
         distributed.Client
-            With all workers of this machine; elsewhere with at least one.
+            Connected to all workers on this machine; elsewhere to at least one.
 
         Raises
         ------
         StoreError
-            If no worker comes in time.
+            If no worker connects in time.
         """
 
     def settings(self) -> dict[str, Any]:
-        """Return Dask's settings in the driver that only this kind needs."""
+        """Return the Dask settings of the driver that only this kind needs."""
         return {}
 
     def patience_s(self, deployment: "Deployment") -> float:
-        """Return how long a run goes on without any worker."""
+        """Return how long a run continues without any worker."""
         return float(deployment.patience)
 
     def state(self, client: Any) -> str:
-        """Return what the cluster says of workers that are missing, as "2 PENDING (Resources)"; empty if nothing."""
+        """Return the cluster's report on missing workers, for example "2 PENDING (Resources)"; empty if none."""
         return ""
 
 
 def register(cluster: Cluster) -> None:
-    """Add a kind of cluster, so that deployments can name it; an earlier one of its name is replaced.
+    """Add a kind of cluster, so that deployments can name it; an earlier kind of that name is replaced.
 
     Raises
     ------
     InputError
-        If a built-in kind has its name.
+        If a built-in kind has this name.
     """
     if cluster.kind in _BUILT_IN:
         raise InputError(f"kind: {cluster.kind} is built in, expected another name")
@@ -124,12 +124,12 @@ def register(cluster: Cluster) -> None:
 
 
 def kinds() -> tuple[str, ...]:
-    """Return the names of all kinds: built-in ones, then those that modules of the user's have registered.
+    """Return the names of all kinds: the built-in kinds, then those registered by the user's modules.
 
     Raises
     ------
     InputError
-        If such a module cannot be imported.
+        If a module of the user cannot be imported.
     """
     import_plugins(ENTRY_POINTS, CLUSTERS_VARIABLE)
     return (*_BUILT_IN, *_registered)
@@ -141,7 +141,7 @@ def cluster_named(kind: str) -> Cluster:
     Raises
     ------
     KeyError
-        If none has.
+        If no kind has this name.
     """
     if kind in _BUILT_IN:
         built_in: Cluster = import_module(f"{__package__}.{kind}").CLUSTER

@@ -1,6 +1,6 @@
-"""Dask clients for deployments, and the settings and environment of Dask that a run needs meanwhile.
+"""Dask clients for deployments, and the Dask settings and environment during a run.
 
-Clusters that the run starts itself let in only those who have its credentials (:mod:`nmcdist.clusters.credentials`).
+Clusters that the run starts accept only holders of its credentials (:mod:`nmcdist.clusters.credentials`).
 """
 
 import contextlib
@@ -33,36 +33,36 @@ def connected(
     waiting: Announce = lambda state: None,
     warn: Announce = lambda text: None,
 ) -> Iterator[Any]:
-    """Start or reach the workers of a deployment; at the end, close what was started.
+    """Start the workers of a deployment or connect to them; at the end, close what was started.
 
     Parameters
     ----------
     deployment : Deployment
     resources : Resources
     folder : Path, optional
-        Where jobs of a queue find their credentials; seen by driver and nodes. Default: the folder of their logs.
+        Folder where queue jobs find their credentials, visible to driver and nodes. Default: the folder of their logs.
     waiting : callable
-        Gets what the cluster says while no worker is there, whenever that changes.
+        Called with the cluster's report while no worker is connected, whenever it changes.
     warn : callable
-        Gets what else is worth a line.
+        Called with warnings.
 
     Yields
     ------
     distributed.Client
-        On this machine all workers are there; elsewhere one at least, and more come and are replaced meanwhile.
+        On this machine all workers are connected; elsewhere at least one, and more connect or are replaced later.
 
     Raises
     ------
     StoreError
-        If no worker comes in time, with what the queue says.
+        If no worker connects in time; the message holds the queue's report.
     PlanError
-        If a package that speaks to the cluster is missing, or its scheduler cannot be reached.
+        If a package for the cluster is missing, or its scheduler cannot be reached.
     GuardError
         If the script that starts the run has no ``if __name__ == "__main__":``.
     """
     import dask
 
-    # Its defaults have to be there before any is changed: else they would go with the changes at the end.
+    # Dask's defaults must be loaded before any is changed: else they would vanish with the changes at the end.
     import distributed  # noqa: F401
 
     _outlive_closed_sockets()
@@ -79,9 +79,9 @@ def connected(
 
 
 def _outlive_closed_sockets() -> None:
-    """Make writing to a socket that the other end has closed an error again, as Python does when it starts.
+    """Make writing to a closed socket an error again, as Python does at its start.
 
-    Libraries that the user's process holds, Gmsh for one, set the signal back to what ends the process.
+    Some libraries in the user's process, such as Gmsh, reset the signal so that it ends the process.
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -90,15 +90,15 @@ def _outlive_closed_sockets() -> None:
 def _settings(deployment: Deployment, resources: Resources) -> dict[str, Any]:
     import dask
 
-    # A scheduler without a dashboard would still show its logs and tasks to who asks.
+    # A scheduler without a dashboard would still show its logs and tasks to anyone who asks.
     pages: dict[str, Any] = {} if deployment.dashboard else {"distributed.scheduler.http.routes": []}
     own_host = deployment.dashboard_host not in ("0.0.0.0", "::")
-    if own_host and dask.config.get("distributed.dashboard.link") == _DASKS_LINK:  # else a proxy's
+    if own_host and dask.config.get("distributed.dashboard.link") == _DASKS_LINK:  # else a proxy's link
         pages["distributed.dashboard.link"] = _DASKS_LINK.replace("{host}", deployment.dashboard_host)
     return {
         **cluster_of(deployment).settings(),
         **pages,
-        # What was sent to each worker of late is kept, tasks and all: a thousand groups of tasks are gigabytes.
+        # Dask keeps recent messages to each worker, with their tasks: a thousand groups of tasks are gigabytes.
         "distributed.admin.low-level-log-length": 10,
         "distributed.scheduler.allowed-failures": 0,  # the driver counts how often a task's worker died
         **memory_settings(),
@@ -108,9 +108,9 @@ def _settings(deployment: Deployment, resources: Resources) -> dict[str, Any]:
 
 
 def _nanny_settings(threads: int) -> dict[str, Any]:
-    """Return what workers of this machine find in their environment.
+    """Return the environment settings for workers on this machine.
 
-    Dask sets what has to be there before a process starts in the driver's own environment, where numba would
+    Dask sets variables that must exist before a process starts in the driver's own environment, where numba would
     refuse to compile once its number of threads has changed.
     """
     variables = thread_variables(threads)
@@ -120,7 +120,7 @@ def _nanny_settings(threads: int) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _own_environment() -> Iterator[None]:
-    """Give the driver back, at the end, the environment that Dask sets for its workers."""
+    """Restore, at the end, the driver's environment, which Dask changes for its workers."""
     names = thread_variables(1)
     before = {name: os.environ.get(name) for name in names}
     try:
@@ -135,7 +135,7 @@ def _own_environment() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet_logs() -> Iterator[None]:
-    """Keep Dask's own log lines off the progress: what matters comes back as outcomes."""
+    """Keep Dask's own log lines out of the progress: outcomes report what matters."""
     if shows_dask():
         yield
         return

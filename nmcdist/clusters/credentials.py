@@ -1,4 +1,4 @@
-"""Credentials of a run's own Dask cluster, without which nobody can read or send its messages.
+"""Credentials of a run's own Dask cluster; without them, its messages can be neither read nor sent.
 
 Scheduler, workers and driver share one self-signed certificate. It is made when the cluster starts and removed when it
 ends; jobs of a queue find it in the folder of the run, which only its owner can read.
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 _ROLES = ("scheduler", "worker", "client")
-_CLOCK_SKEW = datetime.timedelta(days=1)  # a node whose clock is behind would refuse a certificate of this second
+_CLOCK_SKEW = datetime.timedelta(days=1)  # a node whose clock is behind would refuse a certificate made now
 _VALID = datetime.timedelta(days=366)
 _PREFIX = "distributed.comm."
 
 
 def configured_security() -> Any:
-    """Return the TLS credentials that Dask's configuration has for every role, None if it lacks any."""
+    """Return the TLS credentials of Dask's configuration for every role, None if any is missing."""
     from distributed.security import Security
 
     security: Any = Security(require_encryption=True)
@@ -27,14 +27,14 @@ def configured_security() -> Any:
 
 
 def temporary_security() -> Any:
-    """Return credentials that exist in memory only, as distributed.Security."""
+    """Return credentials that exist only in memory, as distributed.Security."""
     return _of(*_new_certificate())
 
 
 def written_security(folder: Path) -> tuple[Any, Path]:
-    """Return temporary credentials, and a new folder in `folder` that holds them for their owner alone."""
+    """Return temporary credentials, and a new folder in `folder` that holds them, readable by their owner alone."""
     certificate, key = _new_certificate()
-    made = Path(tempfile.mkdtemp(prefix="credentials-", dir=folder))  # of mode 700
+    made = Path(tempfile.mkdtemp(prefix="credentials-", dir=folder))  # mode 700
     for name, text in (("certificate.pem", certificate), ("key.pem", key)):
         with os.fdopen(os.open(made / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(text)
@@ -42,7 +42,7 @@ def written_security(folder: Path) -> tuple[Any, Path]:
 
 
 def security_in(folder: Path) -> Any:
-    """Return the credentials whose files are in a folder; they are not read yet."""
+    """Return the credentials in the files of a folder; the files are not read yet."""
     return _of(str(folder / "certificate.pem"), str(folder / "key.pem"))
 
 
@@ -52,7 +52,7 @@ def remove(folder: Path) -> None:
 
 
 def worker_tls_settings(security: Any) -> dict[str, Any]:
-    """Return the settings of Dask by which a worker on another host finds its credentials."""
+    """Return the Dask settings by which a worker on another host finds its credentials."""
     return {
         f"{_PREFIX}require-encryption": True,
         f"{_PREFIX}tls.ca-file": security.tls_ca_file,
@@ -71,7 +71,7 @@ def _of(certificate: str, key: str) -> Any:
 def _new_certificate() -> tuple[str, str]:
     """Return a self-signed certificate and its private key, as PEM.
 
-    As distributed.Security.temporary, but valid for nodes whose clock is behind, and of an elliptic curve, which
+    Like distributed.Security.temporary, but valid for nodes whose clock is behind, and with an elliptic curve, which
     takes a hundredth of the time.
     """
     from cryptography import x509

@@ -1,4 +1,4 @@
-"""The deployment file: where a run is computed and with what, in the same words for every kind of cluster."""
+"""The deployment file: where a run is computed, with the same fields for every kind of cluster."""
 
 import re
 from pathlib import Path
@@ -17,19 +17,19 @@ from nmcdist.yaml_text import load_yaml
 _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 _ADDRESS = re.compile(
     r"((tcp|tls|wss?|ucxx?)://)?(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+)(:[0-9]{1,5})?/?"
-    r"|inproc://\S+"  # of a scheduler in this process
+    r"|inproc://\S+"  # a scheduler in this process
 )
 LOOPBACK = "127.0.0.1"
 _LONGEST_S = 366 * 86400
 
 
 def parsed_seconds(text: str) -> int:
-    """Return the seconds that "12:00:00", "2-12:00:00" (days first), "90min" or "2d" mean.
+    """Return the seconds in "12:00:00", "2-12:00:00" (days first), "90min" or "2d".
 
     Raises
     ------
     ValueError
-        If it is none of these. "12:00" is refused, since queues disagree whether those are hours or minutes.
+        If the text has another form. "12:00" is refused, since queues disagree whether it means hours or minutes.
     """
     clock = re.fullmatch(r"(?:([0-9]{1,9})-)?([0-9]{1,9}):([0-5]?[0-9]):([0-5]?[0-9])", text.strip())
     amount = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(s|min|h|d)", text.strip())
@@ -39,14 +39,14 @@ def parsed_seconds(text: str) -> int:
     elif amount:
         value = round(float(amount[1]) * _UNITS[amount[2]])
     else:
-        raise ValueError(f"found {shown(text)}, expected a time as 12:00:00, 2-12:00:00, 90min or 2d")
+        raise ValueError(f"found {shown(text)}, expected a time such as 12:00:00, 2-12:00:00, 90min or 2d")
     if not 0 < value <= _LONGEST_S:
-        raise ValueError(f"found {text!r}, expected a time of at most a year, and not none")
+        raise ValueError(f"found {text!r}, expected a time above zero, of at most a year")
     return value
 
 
 def clock(seconds: int) -> str:
-    """Return seconds as HH:MM:SS, with more than 24 hours where it takes them."""
+    """Return seconds as HH:MM:SS; the hours can exceed 24."""
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
@@ -63,7 +63,7 @@ def _bytes(value: Any) -> Any:
 def _seconds(value: Any) -> Any:
     if isinstance(value, str):
         return parsed_seconds(value)
-    raise ValueError(f"found {value!r}, expected a time with its unit, as 12:00:00, 90min or 2d")
+    raise ValueError(f"found {value!r}, expected a time with its unit, such as 12:00:00, 90min or 2d")
 
 
 def _lines(value: Any) -> Any:
@@ -86,7 +86,7 @@ def _local(text: str) -> str:
 
 def _dask_address(text: str) -> str:
     if not _ADDRESS.fullmatch(text):
-        raise ValueError(f"found {shown(text)}, expected an address of Dask as tcp://host:8786 or tls://host:8786")
+        raise ValueError(f"found {shown(text)}, expected a Dask address such as tcp://host:8786 or tls://host:8786")
     return text
 
 
@@ -96,27 +96,27 @@ Seconds = Annotated[int, BeforeValidator(_seconds)]
 Line = Annotated[str, spelt(r"[^\r\n]+", "one line of text")]
 Lines = Annotated[tuple[Line, ...], BeforeValidator(_lines)]
 Word = Annotated[str, spelt(r"\S+", "one word without blanks")]
-Host = Annotated[str, spelt("[A-Za-z0-9_.-]+", "the name of a host: letters, digits, dots, hyphens and underscores")]
+Host = Annotated[str, spelt("[A-Za-z0-9_.-]+", "a host name: letters, digits, dots, hyphens and underscores")]
 AnyPath = Annotated[Path, BeforeValidator(_path)]
 
 
 class Deployment(BaseModel):
     """A deployment file: where the workers are, how many, and how large each is.
 
-    On this machine, fields that are left out are chosen to fit the run. A field that a kind does not take is refused.
+    On this machine, fields that are left out are chosen to fit the run. A field that a kind does not accept is refused.
 
     Attributes
     ----------
     kind : str
         Kind of cluster: "local", which is this machine; a queue ("slurm", "pbs", "lsf", "sge", "htcondor");
-        "kubernetes"; "scheduler", for a Dask scheduler that runs already; or one of the user's own.
+        "kubernetes"; "scheduler", for a Dask scheduler that is already running; or a kind of the user's own.
     workers : int
         Number of worker processes, with one job or pod each. On this machine, 0 computes in the calling process,
         without Dask.
     threads_per_worker : int
-        Threads of the kernels of one task, and cores of a job. A worker has one task at a time.
+        Kernel threads per task, and cores per job. A worker runs one task at a time.
     memory_per_worker : int or str
-        Memory limit of one worker, which its job asks for, for example 8GiB.
+        Memory limit per worker, which its job requests, for example 8GiB.
     dashboard : bool
         Whether Dask serves its dashboard. Everyone who can reach it can read it.
     dashboard_host : str
@@ -140,7 +140,7 @@ class Deployment(BaseModel):
     local_folder : str
         Scratch folder on the node.
     gpus_per_worker : int
-        GPUs that each job asks for, and Dask resource named GPU of each worker.
+        GPUs that each job requests, and the Dask resource GPU of each worker.
     parallel_environment : str
         Parallel environment of Grid Engine that gives a worker the slots for several threads.
     image, namespace, volume_claim, mount_folder : str
@@ -187,23 +187,23 @@ class Deployment(BaseModel):
         return self
 
     def _unfit(self) -> list[str]:
-        """Return a line for each field that the kind does not take or needs."""
+        """Return one line for each field that the kind does not accept, or that it requires and lacks."""
         cluster, takes = cluster_of(self), {kind: cluster_named(kind).takes for kind in kinds()}
         given = [name for name in type(self).model_fields if name in self.model_fields_set]
         strange = [name for name in given if name not in cluster.takes and getattr(self, name) is not None]
         others = {name: ", ".join(kind for kind in takes if name in takes[kind]) for name in strange}
-        return [f"{name}: not taken by kind {self.kind}, only by {others[name]}" for name in strange] + [
+        return [f"{name}: not accepted by kind {self.kind}, only by {others[name]}" for name in strange] + [
             f"{name}: missing, needed by kind {self.kind}" for name in cluster.needs if getattr(self, name) is None
         ]
 
 
 def load_deployment(path: str | Path | None = None, **overrides: Any) -> Deployment:
-    """Read a deployment file; what is given on the command line replaces what the file says.
+    """Read a deployment file; command-line options override it.
 
     Raises
     ------
     RecipeError
-        With one line for every fault in the file or in the overrides.
+        One line per error in the file or in the overrides.
     """
     content: dict[str, Any] = {}
     if path is not None:

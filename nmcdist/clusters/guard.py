@@ -1,7 +1,7 @@
-"""Scripts that start a run without `if __name__ == "__main__":`, which their own workers would start again.
+"""Scripts that start a run without `if __name__ == "__main__":`, so that their own workers would start it again.
 
-A worker process imports the script that started it, as a module of another name. Without the guard it comes to the
-line that starts the run, before it is a worker at all.
+A worker process imports the script that started it, as a module of another name. Without the guard it reaches the
+line that starts the run before it has become a worker.
 """
 
 import multiprocessing
@@ -22,8 +22,8 @@ def stop_if_imported_by_a_worker() -> None:
 
 
 def guard_error() -> GuardError:
-    """Return the error that says what to write."""
+    """Return the error that shows the lines to write."""
     return GuardError(
-        "the script starts the run without a guard, so that its workers would start it again: write "
-        '`if __name__ == "__main__":` above the lines that start it, and indent these'
+        "the script starts the run without a guard, so its workers would start it again: write "
+        '`if __name__ == "__main__":` above the lines that start it, and indent them'
     )

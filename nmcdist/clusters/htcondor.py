@@ -11,7 +11,7 @@ _DISK = "1GiB"  # results go to the store, not through the node's disk
 
 
 class HTCondor(Queue):
-    """Jobs of HTCondor; it has no queues to choose from, and its directives are "name = value"."""
+    """Jobs of HTCondor, which has no named queues; its directives have the form "name = value"."""
 
     kind = "htcondor"
     takes = Queue.takes - {"queue"}
@@ -24,7 +24,7 @@ class HTCondor(Queue):
         return HTCondorJob
 
     def faults(self, deployment: Deployment) -> list[str]:
-        """Return also directives that are no "name = value"."""
+        """Return also directives without the form "name = value"."""
         strange = [line for line in deployment.directives if "=" not in line]
         return super().faults(deployment) + [f"directives: found {d!r}, expected 'name = value'" for d in strange]
 
@@ -36,7 +36,7 @@ class HTCondor(Queue):
             "Output": f"{logs}/{NAME}-$(ClusterId).log",
             "Error": f"{logs}/{NAME}-$(ClusterId).log",
             "Log": f"{logs}/{NAME}-$(ClusterId).events",
-            "Stream_Output": True,  # the jobs are ended from outside, which would leave nothing
+            "Stream_Output": True,  # jobs are killed at the end, which would lose unstreamed logs
             "Stream_Error": True,
             "allowed_execute_duration": deployment.walltime,
         }

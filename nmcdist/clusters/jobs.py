@@ -1,7 +1,7 @@
-"""Jobs of dask-jobqueue that can be relied on: submissions end in time, jobs that bring no worker are replaced.
+"""Reliable jobs of dask-jobqueue: submissions have a time-out, jobs without a worker are replaced.
 
-dask-jobqueue replaces a job whose worker came and left. One that was refused, cancelled while it waited, or ended
-before its worker came would be missing for good, with a line in a log at most.
+dask-jobqueue replaces a job whose worker connected and left. A job that was refused, cancelled while it waited, or
+ended before its worker connected would be missing for good, with at most a line in a log.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from nmcdist.clusters.ask import Listing
 _COMMAND_TIMEOUT_S = 60.0
 _KILLED_TIMEOUT_S = 5.0
 _LOOK_S = 5.0
-_AGAIN_S = 30.0  # a refused submission is tried again
+_AGAIN_S = 30.0  # delay before a refused submission is retried
 
 
 class Reliable:
-    """What every job does besides what the class of its queue does."""
+    """Behaviour of every job in addition to the class of its queue."""
 
     listing: Listing | None = None
     refusal = ""
@@ -33,11 +33,11 @@ class Reliable:
     came = False
 
     def __init__(self, *arguments: Any, security: Any = None, **options: Any) -> None:
-        super().__init__(*arguments, **options)  # without security: a worker finds its own in the environment
+        super().__init__(*arguments, **options)  # without security: a worker finds its credentials in the environment
 
     @property
     def worker_process_memory(self) -> str:
-        """Memory of the worker in units that lose nothing."""
+        """Memory of the worker in units without rounding."""
         return f"{self.worker_memory // 2**20}MiB"  # type: ignore[attr-defined]
 
     async def _submit_job(self, script_filename: str) -> Any:
@@ -46,13 +46,13 @@ class Reliable:
             answer = await super()._submit_job(script_filename)  # type: ignore[misc]
         except (RuntimeError, OSError, TimeoutError) as error:
             self.refusal = " ".join(str(error).split()) or f"no answer within {_COMMAND_TIMEOUT_S:.0f} s"
-            self.status = Status.failed  # a cluster does not close while it takes the job for one that is to start
+            self.status = Status.failed  # a cluster does not close while it expects the job to start
             raise
         self.refusal = ""
         return answer
 
     async def close(self) -> None:
-        """Cancel the job; dask-jobqueue leaves it as one that runs, which a cluster does not close over."""
+        """Cancel the job; dask-jobqueue leaves its status as running, with which a cluster does not close."""
         try:
             await super().close()  # type: ignore[misc]
         finally:
@@ -60,7 +60,7 @@ class Reliable:
 
     @staticmethod
     async def _call(cmd: list[str], *, shell: bool = False, **options: Any) -> str:
-        """Return what a command of the queue prints; dask-jobqueue would wait for it for ever."""
+        """Return the output of a queue's command, with a time-out; dask-jobqueue would wait for ever."""
         start: Any = asyncio.create_subprocess_shell if shell else asyncio.create_subprocess_exec
         pipe = asyncio.subprocess.PIPE
         process = await start(
@@ -81,32 +81,32 @@ class Reliable:
 
 
 def reliable(job: type, listing: Listing | None) -> type:
-    """Return a job class of dask-jobqueue with what every job has besides.
+    """Return a job class of dask-jobqueue with the behaviour that every job adds.
 
     Parameters
     ----------
     job : type
     listing : Listing, optional
-        How to see its queue's jobs; without it, one that ends before its worker comes goes unnoticed.
+        How to list the queue's jobs; without it, a job that ends before its worker connects goes unnoticed.
     """
     return type(job.__name__, (Reliable, job), {"listing": listing})
 
 
 class Replacing(Adaptive):
-    """Keeps the number of jobs, also where they end before their worker comes.
+    """Keeps the number of jobs constant, also if they end before their worker connects.
 
     Attributes
     ----------
     says : str
-        What the queue says of jobs whose worker is not there, as "2 PENDING (Resources)".
+        The queue's report on jobs without a worker, for example "2 PENDING (Resources)".
     refusal : str
-        What the queue said to a job that it refused, until it takes it.
+        The queue's reason for refusing a job, until it accepts one.
     all_refused : int
-        How many looks in a row have found every job refused.
+        Number of checks in a row that found every job refused.
     ended_early : int
-        Jobs that ended before their worker came.
+        Jobs that ended before their worker connected.
     stuck : str
-        What the queue says of the last one that it could not start, which was then cancelled.
+        The queue's report on the last job that it could not start, which was then cancelled.
     """
 
     cluster: Any
@@ -121,7 +121,7 @@ class Replacing(Adaptive):
         self._looked = 0.0
 
     async def recommendations(self, target: int) -> dict[str, Any]:
-        """Forget the jobs that will bring no worker, so that others are submitted."""
+        """Drop the jobs that will bring no worker, so that others are submitted."""
         self._note_arrivals()
         if time.monotonic() - self._looked >= _LOOK_S:
             await self._forget_ended()
@@ -166,7 +166,7 @@ class Replacing(Adaptive):
                 del self.cluster.workers[name]
 
     async def _states(self, listing: Listing) -> dict[str, str] | None:
-        """Return the state of each of the user's jobs that wait or run; None if the queue does not answer."""
+        """Return the state of each waiting or running job of the user; None if the queue does not answer."""
         try:
             text = await Reliable._call([*listing.command, getpass.getuser()])
         except (RuntimeError, OSError, TimeoutError):

@@ -1,4 +1,4 @@
-"""Kubernetes, by the Dask operator: scheduler and workers are pods, the driver runs where nmcdist is started."""
+"""Kubernetes, through the Dask operator: scheduler and workers are pods, the driver runs where nmcdist is started."""
 
 import asyncio
 import json
@@ -19,25 +19,25 @@ from nmcdist.wording import one_line
 
 
 class Kubernetes(Cluster):
-    """Pods that the Dask operator starts; they see the stores on a volume that driver and workers share."""
+    """Pods started by the Dask operator; stores are on a volume that driver and workers share."""
 
     kind = "kubernetes"
     takes = Cluster.takes | {"gpus_per_worker", "image", "namespace", "volume_claim", "mount_folder", "patience"}
     needs = ("workers", "memory_per_worker", "image", "volume_claim", "mount_folder")
 
     def faults(self, deployment: Deployment) -> list[str]:
-        """Return also a folder in the pods that is not absolute."""
+        """Return also a mount folder that is not absolute."""
         found, folder = super().faults(deployment), deployment.mount_folder
         if folder is not None and not folder.is_absolute():
             found.append(f"mount_folder: found '{folder}', expected an absolute path")
         return found
 
     def script(self, deployment: Deployment, resources: Resources) -> str:
-        """Return the DaskCluster that the operator is handed, as YAML."""
+        """Return the DaskCluster resource for the operator, as YAML."""
         return yaml.safe_dump(_manifest(deployment, resources, NAME), sort_keys=False)
 
     def preflight(self, deployment: Deployment, resources: Resources) -> None:
-        """Ask whether the cluster can be reached and has the Dask operator."""
+        """Check that the cluster can be reached and has the Dask operator."""
         need("kubernetes", "kind: kubernetes")
         import kr8s.asyncio
 
@@ -55,10 +55,10 @@ class Kubernetes(Cluster):
             ) from None
         except kr8s.NotFoundError:
             raise PlanError(
-                "kubernetes: the Dask operator is not installed there: "
+                "kubernetes: the Dask operator is not installed in the cluster: "
                 "helm install --repo https://helm.dask.org --generate-name dask-kubernetes-operator"
             ) from None
-        except Exception as error:  # what a client of Kubernetes raises has no common base
+        except Exception as error:  # errors of a Kubernetes client have no common base
             raise PlanError(f"kubernetes: cannot be reached ({one_line(error)}); check `kubectl version`") from None
 
     def start(self, deployment: Deployment, resources: Resources, start: Start) -> Any:
@@ -74,10 +74,12 @@ class Kubernetes(Cluster):
                 shutdown_on_close=True,
                 quiet=True,
             )
-        except Exception as error:  # what a client of Kubernetes raises has no common base
+        except Exception as error:  # errors of a Kubernetes client have no common base
             raise StoreError(f"the Dask scheduler did not start on Kubernetes: {one_line(error)}") from None
         start.stack.callback(cluster.close, timeout=CANCEL_TIMEOUT_S)
-        start.warn("the Dask operator uses no TLS: whoever reaches the pods can run code in them; see docs/security.md")
+        start.warn(
+            "the Dask operator uses no TLS: anyone who reaches the pods can run code in them; see docs/security.md"
+        )
         client = start.client_of(cluster)
         client.wait_for_workers(1, timeout=deployment.patience)
         return client

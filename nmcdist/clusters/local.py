@@ -18,7 +18,7 @@ _LOST_TIMEOUT_S = 60.0  # a nanny restarts a worker in a few seconds
 
 
 class Local(Cluster):
-    """Worker processes on this machine, as many as fit where the deployment does not say."""
+    """Worker processes on this machine; by default as many as fit."""
 
     kind = "local"
     takes = Cluster.takes | {"dashboard_host"}
@@ -26,7 +26,7 @@ class Local(Cluster):
     on_this_machine = True
 
     def start(self, deployment: Deployment, resources: Resources, start: Start) -> Any:
-        """Start the workers, which only this run can reach, and wait for all of them.
+        """Start workers that only this run can reach, and wait for all of them.
 
         Raises
         ------
@@ -40,7 +40,7 @@ class Local(Cluster):
         from nmcdist.clusters.nanny import PatientNanny, Starts
 
         starts = Starts(start.warn)
-        # Dask's own place may be another user's folder, who could change what is in it.
+        # Dask's default folder may belong to another user, who could change its files.
         scratch = start.stack.enter_context(
             tempfile.TemporaryDirectory(prefix="nmcdist-dask-", ignore_cleanup_errors=True)
         )
@@ -53,7 +53,7 @@ class Local(Cluster):
                     worker_class=functools.partial(PatientNanny, starts=starts),
                     memory_limit=resources.memory,
                     local_directory=scratch,
-                    dashboard_address=f"{deployment.dashboard_host}:0",  # also without one: else it takes port 8787
+                    dashboard_address=f"{deployment.dashboard_host}:0",  # even without one: else port 8787
                     scheduler_kwargs={"dashboard": deployment.dashboard},
                     host=LOOPBACK,
                     security=credentials.temporary_security(),
@@ -71,11 +71,11 @@ class Local(Cluster):
         return client
 
     def settings(self) -> dict[str, Any]:
-        """Let nannies take their time: Dask would close one that restarts its worker, and nothing here replaces it."""
+        """Give nannies time: Dask would close one that restarts its worker, and nothing replaces it here."""
         return {"distributed.deploy.lost-worker-timeout": "30d"}
 
     def patience_s(self, deployment: Deployment) -> float:
-        """Return how long a run goes on without any worker, which is not for the deployment to say."""
+        """Return how long a run continues without any worker; the deployment does not set this."""
         return _LOST_TIMEOUT_S
 
 

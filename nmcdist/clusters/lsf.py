@@ -12,7 +12,7 @@ from nmcdist.clusters.start import NAME
 
 
 class Lsf(Queue):
-    """Jobs of LSF, which takes memory in the units of its site."""
+    """Jobs of LSF, which expects memory in the units of its site."""
 
     kind = "lsf"
 
@@ -30,7 +30,7 @@ class Lsf(Queue):
         return {
             "queue": deployment.queue,
             "project": deployment.project,
-            "use_stdin": True,  # else #BSUB lines are not read
+            "use_stdin": True,  # else #BSUB lines are ignored
             "ncpus": resources.threads,
             **_memory(resources),
             "walltime": f"{minutes // 60:02}:{minutes % 60:02}",
@@ -42,14 +42,14 @@ CLUSTER = Lsf()
 
 
 def _memory(resources: Resources) -> dict[str, Any]:
-    """Return bytes that dask-jobqueue, which counts in thousands, writes as the right number of LSF's units of 1024."""
+    """Return the bytes that dask-jobqueue, which divides by 1000, writes as the right number of LSF units of 1024."""
     unit = _unit()
     power = 1 + "kmgtpe".index(unit)
     return {"mem": -(-resources.memory // 1024**power) * 1000**power, "lsf_units": unit}
 
 
 def _unit() -> str:
-    """Return the unit in which this site's LSF takes limits, as k, m or g; by its manual k where none is set."""
+    """Return the unit of limits at this site's LSF: k, m or g; by its manual k if none is set."""
     folder = os.environ.get("LSF_ENVDIR") or os.environ.get("LSF_CONFDIR") or "/etc"
     try:
         text = Path(folder, "lsf.conf").read_text(encoding="utf-8", errors="replace")

@@ -1,6 +1,6 @@
-"""The process that watches a worker of this machine, and restarts it also if it dies while it starts.
+"""The process that watches a worker on this machine, and restarts it also if it dies during its start.
 
-Dask's own nanny restarts a worker that has run; one that is killed before that ends the whole cluster.
+Dask's own nanny restarts only a worker that has run; a worker killed earlier ends the whole cluster.
 """
 
 import time
@@ -17,14 +17,14 @@ _MOST_STARTS = 10
 
 @dataclass
 class Starts:
-    """What became of the worker processes of a cluster while they started.
+    """The exits of a cluster's worker processes during their start.
 
     Attributes
     ----------
     warn : callable
-        Gets a line for each that is started again.
+        Called with one line per restart.
     exits : list of int
-        Exit statuses of those that died; negative ones are signals.
+        Exit statuses of the dead processes; negative values are signals.
     """
 
     warn: Callable[[str], None]
@@ -32,7 +32,7 @@ class Starts:
 
     @property
     def why(self) -> str:
-        """How the last one ended, in words."""
+        """How the last process ended, in words."""
         if not self.exits:
             return ""
         last = self.exits[-1]
@@ -41,14 +41,14 @@ class Starts:
 
 
 class PatientNanny(Nanny):
-    """A nanny that starts its worker again if a signal kills it while it starts."""
+    """A nanny that restarts its worker if a signal kills it during its start."""
 
     def __init__(self, *arguments: Any, starts: Starts, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._starts = starts
 
     async def instantiate(self) -> Status:
-        """Start the worker process, and again if it is killed; an error of its own is raised at once."""
+        """Start the worker process, and restart it if it is killed; its own errors are raised at once."""
         if self.status not in (Status.init, Status.starting):
             return await super().instantiate()
         end = time.monotonic() + START_TIMEOUT_S
@@ -58,7 +58,7 @@ class PatientNanny(Nanny):
             died = self._starts.exits[before:]
             if status == Status.running or not died or died[-1] >= 0 or time.monotonic() > end:
                 break
-            self._starts.warn(f"{self._starts.why}, another is started")
+            self._starts.warn(f"{self._starts.why}; another is started")
         return status
 
     def _on_worker_exit_sync(self, exitcode: int) -> None:

@@ -1,6 +1,6 @@
-"""Queues of dask-jobqueue: one job holds one worker, and jobs that are lost are replaced.
+"""Queues of dask-jobqueue: one job runs one worker, and lost jobs are replaced.
 
-A worker takes one task at a time, whose kernels use all the cores of its job.
+A worker runs one task at a time, whose kernels use all cores of the job.
 """
 
 import contextlib
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
 
 SHORTEST_WALLTIME_S = 120
 _POLL_S = 0.5
-_TOO_MANY = 3  # jobs per worker that end before their worker came
+_TOO_MANY = 3  # jobs per worker that may end before their worker connects
 _UNKNOWN_SCHEDULER = "tls://SCHEDULER:PORT"
-_UNKNOWN_FOLDER = Path("CREDENTIALS")  # of a run, made when it starts
+_UNKNOWN_FOLDER = Path("CREDENTIALS")  # made when a run starts
 
 
 class Queue(Cluster):
     """A queue that dask-jobqueue can submit to.
 
-    A kind gives the class of its jobs (:meth:`plain_job`) and what one asks for (:meth:`requests`); the rest is
-    shared.
+    A kind defines the class of its jobs (:meth:`plain_job`) and their resource requests (:meth:`requests`); the rest
+    is shared.
 
     Attributes
     ----------
     listing : Listing, optional
-        How to see the jobs that wait or run; without it, one that ends before its worker comes goes unnoticed.
+        How to list waiting and running jobs; without it, a job that ends before its worker connects goes unnoticed.
     log_folder_with_blanks : bool
-        Whether the path of the log folder may have blanks, which end it in the directives of most queues.
+        Whether the path of the log folder may have blanks, which end a path in the directives of most queues.
     """
 
     takes: ClassVar[frozenset[str]] = Cluster.takes | {
@@ -58,37 +58,37 @@ class Queue(Cluster):
 
     @abstractmethod
     def plain_job(self) -> type:
-        """Return the job class of dask-jobqueue, imported when it is needed."""
+        """Return the job class of dask-jobqueue, imported on demand."""
 
     @abstractmethod
     def requests(self, deployment: Deployment, resources: Resources) -> dict[str, Any]:
-        """Return the arguments of the job class that say what a job asks of this queue."""
+        """Return the arguments of the job class for the resources that a job requests."""
 
     def ask_queue(self, deployment: Deployment, resources: Resources, script: str) -> None:
-        """Ask the queue whether it would take a job, where it has a command for that.
+        """Ask the queue whether it would accept a job, if it has a command for that.
 
         Raises
         ------
         PlanError
-            With what to change in the deployment.
+            The message names the field of the deployment to change.
         """
 
     def faults(self, deployment: Deployment) -> list[str]:
-        """Return also a walltime that is over before a worker can do anything."""
+        """Return also a walltime that is too short for a worker to do anything."""
         found = super().faults(deployment)
         if deployment.walltime is not None and deployment.walltime < SHORTEST_WALLTIME_S:
             found.append(f"walltime: found {deployment.walltime} s, expected at least {SHORTEST_WALLTIME_S} s")
         return found
 
     def script(self, deployment: Deployment, resources: Resources) -> str:
-        """Return the script of one job; nothing is written on this machine."""
+        """Return the script of one job; no file is written."""
         job = self.job_class()
         security = credentials.configured_security() or credentials.security_in(_UNKNOWN_FOLDER)
         options = self.job_options(deployment, resources, security)
         return str(job(_UNKNOWN_SCHEDULER, name=NAME, protocol="tls://", **options).job_script())
 
     def preflight(self, deployment: Deployment, resources: Resources) -> None:
-        """Check that this host has the network interface and the queue's command, and ask the queue itself."""
+        """Check that this host has the network interface and the queue's command, and ask the queue."""
         script = self.script(deployment, resources)
         _check_interface(deployment)
         command = self.job_class().submit_command
@@ -99,7 +99,7 @@ class Queue(Cluster):
         self.ask_queue(deployment, resources, script)
 
     def start(self, deployment: Deployment, resources: Resources, start: Start) -> Any:
-        """Submit the jobs and wait for the first worker; more come, and are replaced, meanwhile."""
+        """Submit the jobs and wait for the first worker; more connect, and are replaced, meanwhile."""
         job = self.job_class()
         from dask_jobqueue.core import JobQueueCluster
 
@@ -130,7 +130,7 @@ class Queue(Cluster):
         return client
 
     def state(self, client: Any) -> str:
-        """Return what the queue says of jobs whose worker is missing, or why it refused one."""
+        """Return the queue's report on jobs whose worker is missing, or its reason for refusing one."""
         replacing: Replacing = client.cluster._adaptive
         return f"the queue refused a job: {replacing.refusal}" if replacing.refusal else replacing.says
 
@@ -155,16 +155,16 @@ class Queue(Cluster):
         deployment : Deployment
         resources : Resources
         security : distributed.Security
-            Jobs find the names of its files in the environment: a command line could not take a path with a blank.
+            Jobs find the names of its files in the environment: a command line cannot hold a path with a blank.
 
         Raises
         ------
         PlanError
-            If the queue cannot have such a log folder.
+            If the queue does not support the log folder.
         """
         seconds, spread = lifetime(deployment.walltime or 0)
         extra = ["--lifetime", f"{seconds}s", "--lifetime-stagger", f"{spread}s", "--no-lifetime-restart"]
-        extra += ["--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0"]  # of the page that says that it is well
+        extra += ["--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0"]  # the address of the health page
         if deployment.gpus_per_worker:
             extra += ["--resources", f"GPU={deployment.gpus_per_worker}"]
         settings = {**memory_settings(), **credentials.worker_tls_settings(security)}
@@ -172,7 +172,7 @@ class Queue(Cluster):
         exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
         return {
             "job_name": NAME,
-            "cores": 1,  # threads of Dask, which are the tasks that a worker runs at once
+            "cores": 1,  # threads of Dask: the tasks that a worker runs at once
             "processes": 1,
             "memory": resources.memory,
             "nanny": True,
@@ -186,12 +186,12 @@ class Queue(Cluster):
         }
 
     def log_folder(self, deployment: Deployment) -> Path:
-        """Return the folder of the logs as the queue gets it.
+        """Return the log folder as it is passed to the queue.
 
         Raises
         ------
         PlanError
-            If its path has a blank where the queue does not take one.
+            If its path has a blank and the queue does not support blanks.
         """
         folder = deployment.log_folder.absolute()
         if not self.log_folder_with_blanks and re.search(r"\s", str(folder)):
@@ -207,12 +207,14 @@ class Queue(Cluster):
                 raise StoreError(f"{self.kind} refuses the jobs: {replacing.refusal}")
             if replacing.ended_early >= too_many:
                 raise StoreError(
-                    f"{replacing.ended_early} jobs ended before their worker came; {self._why(deployment, replacing)}"
+                    f"{replacing.ended_early} jobs ended before their worker connected; "
+                    f"{self._why(deployment, replacing)}"
                 )
             if time.monotonic() - begin > deployment.patience:
                 raise StoreError(
-                    f"no worker came within {deployment.patience} s; {self.kind} says: {replacing.says or 'nothing'}. "
-                    f"Jobs that wait need more patience or another queue; of jobs that run, see the logs in "
+                    f"no worker connected within {deployment.patience} s; {self.kind} says: "
+                    f"{replacing.says or 'nothing'}. If jobs wait, raise patience or choose another "
+                    "queue; if they run, see their logs in "
                     f"{deployment.log_folder}"
                 )
             if replacing.says != said:
@@ -222,15 +224,15 @@ class Queue(Cluster):
 
     def _why(self, deployment: Deployment, replacing: "Replacing") -> str:
         if replacing.stuck:
-            return f"{self.kind} says: {replacing.stuck} (log_folder and directives must be right on the nodes)"
+            return f"{self.kind} says: {replacing.stuck} (log_folder and directives must be valid on the nodes)"
         logs = f"their logs in {deployment.log_folder} say why"
-        return f"{logs} (python, prologue and interface must be right on the nodes)"
+        return f"{logs} (python, prologue and interface must be valid on the nodes)"
 
 
 def lifetime(walltime_s: int) -> tuple[int, int]:
-    """Return after how many seconds a worker leaves, and how far that is spread: all leave before the walltime.
+    """Return the lifetime of a worker in seconds and its random spread: all workers leave before the walltime.
 
-    A task that the worker then holds goes to another one.
+    A task that the worker holds then goes to another worker.
     """
     reserve, spread = min(300, max(30, walltime_s // 10)), min(300, walltime_s // 20)
     return walltime_s - reserve - spread, spread
@@ -253,6 +255,6 @@ def _check_interface(deployment: Deployment) -> None:
 
 
 def _closed_in_time(cluster: Any) -> None:
-    """Cancel the jobs; those that a busy queue keeps end by themselves when they miss their scheduler."""
+    """Cancel the jobs; if a busy queue keeps some, they end by themselves without their scheduler."""
     with contextlib.suppress(TimeoutError, RuntimeError):
         cluster.close(timeout=CANCEL_TIMEOUT_S)

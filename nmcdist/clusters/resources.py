@@ -1,4 +1,4 @@
-"""What a deployment comes to: worker processes, threads of a task and memory of a worker."""
+"""The resources of a deployment: worker processes, threads per task and memory per worker."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _MIB = 2**20
 
 @dataclass(frozen=True)
 class Resources:
-    """What a run has: worker processes, threads of one task, bytes of memory of one worker, and its walltime."""
+    """The resources of a run: worker processes, threads per task, bytes of memory per worker, and the walltime."""
 
     workers: int
     threads: int
@@ -20,25 +20,25 @@ class Resources:
 
     @property
     def processes(self) -> int:
-        """Processes that hold a task: without workers, this one."""
+        """Processes that run tasks: without workers, this one."""
         return max(1, self.workers)
 
     @property
     def mebibytes(self) -> int:
-        """Memory of one worker as queues are asked for it, rounded up."""
+        """Memory per worker for requests to queues, rounded up."""
         return max(1, -(-self.memory // _MIB))
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Cores and bytes of memory of this machine, as far as this process may use them."""
+    """Cores and bytes of memory of this machine that this process may use."""
 
     cores: int
     memory: int
 
 
 def this_machine() -> Machine:
-    """Return the cores and the memory that the system's limits leave to this process."""
+    """Return the cores and the memory that the system's limits allow this process."""
     from dask.system import CPU_COUNT
     from distributed.system import MEMORY_LIMIT
 
@@ -46,18 +46,18 @@ def this_machine() -> Machine:
 
 
 def resources_for(deployment: Deployment, machine: Machine, tasks: int, need: Callable[[int], float]) -> Resources:
-    """Choose what a deployment on this machine leaves open: as many workers as have work and whose tasks fit.
+    """Choose the fields that a deployment on this machine leaves open: as many workers as have work and fit.
 
-    On a cluster everything is as the deployment says.
+    On a cluster, the deployment sets everything.
 
     Parameters
     ----------
     deployment : Deployment
     machine : Machine
     tasks : int
-        Number of tasks if each volume is one task.
+        Number of tasks, if each volume is one task.
     need : callable
-        Bytes that a worker must have for such a task, given its threads.
+        Returns the bytes that a worker needs for such a task, given its threads.
     """
     if not cluster_of(deployment).on_this_machine:
         assert deployment.workers is not None and deployment.memory_per_worker is not None

@@ -1,4 +1,4 @@
-"""A Dask scheduler that runs already, by its address or its file; others start its workers and end them."""
+"""A running Dask scheduler, by its address or its file; its workers are started and ended by others."""
 
 import asyncio
 import contextlib
@@ -17,18 +17,18 @@ from nmcdist.json_text import load_json
 
 
 class Scheduler(Cluster):
-    """A scheduler and workers that are not the run's: they are used, and go on afterwards."""
+    """A scheduler and workers that the run does not own: it uses them, and they outlive it."""
 
     kind = "scheduler"
     takes = Cluster.takes | {"address", "scheduler_file", "patience"}
     outlives_the_run = True
 
     def faults(self, deployment: Deployment) -> list[str]:
-        """Return also that not just one of address and file is given."""
+        """Return also an error unless exactly one of address and file is given."""
         found = super().faults(deployment)
         if (deployment.address is None) == (deployment.scheduler_file is None):
             given = "neither" if deployment.address is None else "both"
-            found.append(f"address: found {given} of address and scheduler_file, expected one")
+            found.append(f"address: found {given} of address and scheduler_file, expected one of them")
         return found
 
     def preflight(self, deployment: Deployment, resources: Resources) -> None:
@@ -36,13 +36,13 @@ class Scheduler(Cluster):
         _ask(_address(deployment))
 
     def start(self, deployment: Deployment, resources: Resources, start: Start) -> Any:
-        """Reach the scheduler and check its workers."""
+        """Connect to the scheduler and check its workers."""
         address = _address(deployment)
         _ask(address)
         if not address.startswith("tls://"):
             start.warn(
-                f"{address} asks for no credentials: whoever reaches it can run code on its workers and in this "
-                "process; a tls:// one takes only who has its certificate; see docs/security.md"
+                f"{address} requires no credentials: anyone who reaches it can run code on its workers and in this "
+                "process; a tls:// scheduler accepts only those with its certificate; see docs/security.md"
             )
         client = start.client_of(address)
         client.wait_for_workers(1, timeout=deployment.patience)
@@ -54,17 +54,17 @@ CLUSTER = Scheduler()
 
 
 def check_workers(client: Any, memory: int) -> None:
-    """Check that each worker takes one task at a time and has so much memory.
+    """Check that each worker runs one task at a time and has the planned memory.
 
     Raises
     ------
     StoreError
-        If one does not.
+        If a worker does not.
     """
     for worker, found in client.scheduler_info(n_workers=-1)["workers"].items():
         if found["nthreads"] != 1:
             raise StoreError(
-                f"worker {worker}: takes {found['nthreads']} tasks at once, expected one: start it with --nthreads 1 "
+                f"worker {worker}: runs {found['nthreads']} tasks at once, expected one: start it with --nthreads 1 "
                 "(a LocalCluster with threads_per_worker=1)"
             )
         if 0 < found["memory_limit"] < memory * 0.99:
@@ -75,12 +75,12 @@ def check_workers(client: Any, memory: int) -> None:
 
 
 def _address(deployment: Deployment) -> str:
-    """Return the address of the scheduler, from its file if that is what the deployment names.
+    """Return the address of the scheduler, from its file if the deployment names one.
 
     Raises
     ------
     PlanError
-        If there is no such file, or it is not a scheduler's.
+        If the file does not exist, or a scheduler did not write it.
     """
     if deployment.address is not None:
         return deployment.address
@@ -90,25 +90,25 @@ def _address(deployment: Deployment) -> str:
     except PlanError as error:
         raise PlanError(f"scheduler_file: {error}; `dask scheduler --scheduler-file {path}` writes it") from None
     if not isinstance(found, str):
-        raise PlanError(f"scheduler_file: {path}: found no address in it, expected what `dask scheduler` wrote")
+        raise PlanError(f"scheduler_file: {path}: found no address, expected a file that `dask scheduler` wrote")
     return found
 
 
 def _ask(address: str) -> None:
-    """Check that a Dask scheduler answers; a client alone would wait for ever where something else listens.
+    """Check that a Dask scheduler answers; a client alone would wait for ever if something else listens.
 
     Raises
     ------
     PlanError
-        If none does in time.
+        If no scheduler answers in time.
     """
     found = []
 
     def look() -> None:
-        with contextlib.suppress(Exception):  # what strangers say to Dask's protocol has no common base
+        with contextlib.suppress(Exception):  # errors on the answers of other programs have no common base
             found.append(_who_answers(address))
 
-    # A resolver that does not answer cannot be stopped; a thread of asyncio's would be waited for.
+    # A resolver that does not answer cannot be stopped; asyncio would wait for its thread.
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
     thread.join(ask.ANSWER_TIMEOUT_S)
@@ -132,5 +132,5 @@ def _who_answers(address: str) -> str:
         finally:
             comm.abort()
 
-    socket.getaddrinfo(get_address_host(address), None)  # here, since asyncio's threads hold up the end of the process
+    socket.getaddrinfo(get_address_host(address), None)  # here, since asyncio's threads delay the end of the process
     return asyncio.run(asyncio.wait_for(asked(), ask.ANSWER_TIMEOUT_S))

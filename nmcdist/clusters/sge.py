@@ -14,7 +14,7 @@ from nmcdist.errors import PlanError
 
 
 class GridEngine(Queue):
-    """Jobs of Grid Engine, which is asked for a dry run before any is submitted."""
+    """Jobs of Grid Engine; a dry run precedes the first submission."""
 
     kind = "sge"
     takes = Queue.takes | {"parallel_environment"}
@@ -33,7 +33,7 @@ class GridEngine(Queue):
         return SGEJob
 
     def faults(self, deployment: Deployment) -> list[str]:
-        """Return also several threads without the parallel environment that gives them slots."""
+        """Return also an error for several threads without the parallel environment that gives them slots."""
         found = super().faults(deployment)
         if (deployment.threads_per_worker or 1) > 1 and deployment.parallel_environment is None:
             found.append("parallel_environment: missing, needed by kind sge for several threads (see `qconf -spl`)")
@@ -54,7 +54,7 @@ class GridEngine(Queue):
         }
 
     def ask_queue(self, deployment: Deployment, resources: Resources, script: str) -> None:
-        """Ask for a dry run on the cluster as if it were empty; it knows none of what the nodes measure themselves."""
+        """Do a dry run on the cluster as if it were empty; it ignores values that the nodes measure themselves."""
         end = time.monotonic() + ask.ANSWER_TIMEOUT_S
         status, text = _verified(script, end)
         said = text.removeprefix("Unable to run job: ").removesuffix(" Exiting.")
@@ -86,7 +86,7 @@ def _verified(script: str, end: float) -> tuple[int, str]:
 
 
 def _check_counts(deployment: Deployment, resources: Resources) -> None:
-    """Refuse amounts that this cluster counts for each slot, so that a job would hold them once for each thread."""
+    """Refuse amounts that this cluster counts per slot, since a job would hold them once per thread."""
     slots = resources.threads
     if slots == 1 or deployment.parallel_environment is None:
         return
@@ -110,7 +110,7 @@ def _check_counts(deployment: Deployment, resources: Resources) -> None:
 
 
 def _check_memory(resources: Resources) -> None:
-    """Refuse what no node could ever have free; nodes to which mem_free is given have refused it already."""
+    """Refuse memory that no node can ever have free; nodes with a fixed mem_free have already refused it."""
     try:
         status, text, _ = answer(["qhost", "-F", "mem_free,mem_total"], ask.ASIDE_TIMEOUT_S)
     except PlanError:

@@ -13,7 +13,7 @@ from nmcdist.errors import PlanError
 
 
 class Slurm(Queue):
-    """Jobs of SLURM, which is asked for a dry run before any is submitted."""
+    """Jobs of SLURM; a dry run precedes the first submission."""
 
     kind = "slurm"
     listing = Listing(("squeue", "-h", "-o", "%A %T (%r)", "-u"), re.compile(r"(\d+) (.*)"))
@@ -38,7 +38,7 @@ class Slurm(Queue):
         }
 
     def ask_queue(self, deployment: Deployment, resources: Resources, script: str) -> None:
-        """Refuse what sbatch refuses, with advice, and a walltime that would let the job wait for ever."""
+        """Refuse jobs that sbatch refuses, with advice, and a walltime with which the job would wait for ever."""
         status, _, text = answer_to_script(["sbatch", "--test-only"], script)
         if status == 0:
             return _check_time_limit(deployment)
@@ -57,7 +57,7 @@ def _sinfo(*options: str) -> list[str]:
 
 
 def _check_time_limit(deployment: Deployment) -> None:
-    """Refuse a walltime beyond that of the queue, where SLURM would let the job wait for ever."""
+    """Refuse a walltime beyond that of the queue: SLURM would let the job wait for ever."""
     limits = {name: limit for name, is_one, limit in (word.partition("=") for word in _sinfo("-o", "%P=%l")) if is_one}
     name = next((name for name in limits if name.rstrip("*") == deployment.queue), None)
     if deployment.queue is None:
@@ -70,7 +70,7 @@ def _check_time_limit(deployment: Deployment) -> None:
 
 
 def _seconds(text: str) -> int | None:
-    """Return the seconds of D-HH:MM:SS, also without its first parts; None for "infinite" or what is no time."""
+    """Return the seconds of D-HH:MM:SS, whose first parts are optional; None for "infinite" or other text."""
     days, _, time = text.rpartition("-")
     parts = time.split(":")
     if not all(part.isdecimal() for part in parts) or (days and not days.isdecimal()):

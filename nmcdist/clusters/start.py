@@ -1,4 +1,4 @@
-"""What the start of a cluster needs besides its deployment: what to close at the end, and whom to inform."""
+"""Inputs to the start of a cluster besides its deployment: resources to close at the end, and callbacks."""
 
 import contextlib
 import signal
@@ -8,29 +8,29 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
-NAME = "nmcdist"  # of jobs, pods and their logs
+NAME = "nmcdist"  # name of jobs, pods and their logs
 START_TIMEOUT_S = 120.0
 CLOSE_TIMEOUT_S = 10.0
-CANCEL_TIMEOUT_S = 60.0  # of all jobs or pods together
-DEATH_TIMEOUT_S = 60  # a worker whose driver is gone for so long ends itself
+CANCEL_TIMEOUT_S = 60.0  # for all jobs or pods together
+DEATH_TIMEOUT_S = 60  # a worker ends itself once its driver is gone for this long
 
 Announce = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Start:
-    """What the start of a cluster needs besides its deployment.
+    """Inputs to the start of a cluster besides its deployment.
 
     Attributes
     ----------
     stack : contextlib.ExitStack
-        Closes at the end what was started.
+        Closes the started processes at the end.
     folder : Path or None
-        Folder for credentials that driver and workers see.
+        Folder for credentials, visible to driver and workers.
     waiting : callable
-        Gets what the cluster says while no worker is there, whenever that changes.
+        Called with the cluster's report while no worker is connected, whenever it changes.
     warn : callable
-        Gets what else is worth a line.
+        Called with warnings.
     """
 
     stack: contextlib.ExitStack
@@ -49,10 +49,10 @@ class Start:
 
 @contextlib.contextmanager
 def interrupts_for_the_driver_alone() -> Iterator[None]:
-    """Block SIGINT in the threads that start here, and so in the processes that they start now or later.
+    """Block SIGINT in the threads that start here, and so in the processes that these start now or later.
 
-    A terminal sends Ctrl-C to every process; workers are to be closed by the driver, not to die of it, and a
-    command of the queue is to end its work.
+    A terminal sends Ctrl-C to every process; the driver must close the workers before they die of it, and a command
+    of the queue must finish its work.
     """
     resource_tracker.ensure_running()  # starting it later would unblock the signal again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -155,9 +155,9 @@ def _fault(error: ValidationError) -> str:
         return f"not an intake catalog of version 2 (version: {shown(fault['input'])})"
     found = "nothing" if fault["type"] == "missing" else shown(fault["input"])
     if fault["type"] == "extra_forbidden":
-        return f"{where}: unknown field; a catalog of nmcdist holds data alone, and runs nothing"
+        return f"{where}: unknown field; a catalog holds data only, and runs no code"
     if where.endswith("user_parameters"):
-        message = "none: they can run code"
+        message = "none, since they can run code"
     elif where.endswith((".reader", ".datatype", ".output_instance")):
-        message += ": no other class is imported"
+        message += "; no other class is imported"
     return f"{where}: found {found}, {message if message.startswith('expected') else f'expected {message}'}"

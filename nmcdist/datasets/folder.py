@@ -48,7 +48,7 @@ class Epoch:
     def check(self) -> None:
         """Raise SupersededError if the store is gone, sealed, or another driver's."""
         if mark_of(self.store)[:1] != (self.value,):
-            raise SupersededError(f"{self.store}: another run has begun here, so that this one's work does not count")
+            raise SupersededError(f"{self.store}: another run has started here, so the work of this one does not count")
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,7 @@ def _damage(path: Path, record: FileRecord, kind: str | None) -> str:
         return f"cannot be read ({error.strerror or error})"
     if found.size != record.size:
         return f"has {found.size} bytes, expected {record.size}"
-    return "" if found == record else "has another checksum than the manifest"
+    return "" if found == record else "does not match its checksum in the manifest"
 
 
 def _stray(kind: str) -> str:
@@ -219,14 +219,14 @@ def _stray(kind: str) -> str:
 
 def _missing_chunks(name: str, array: ArrayMetadata, manifest: Mapping[str, FileRecord]) -> Iterator[Fault]:
     """Yield the chunks that the shape of an array calls for and the manifest lacks: the first of very many."""
-    what = "is not in the manifest, though the shape of the array calls for it"
+    what = "is not in the manifest, but the array's shape requires it"
     missing = 0
     for index in _indices(array.counts):
         file = "/".join([name, "c", *map(str, index)])
         if file in manifest:
             continue
         if missing == MOST_MISSING:
-            yield Fault(None, f"{name}/c", f"more than {MOST_MISSING} chunks are missing in the manifest")
+            yield Fault(None, f"{name}/c", f"more than {MOST_MISSING} chunks are missing from the manifest")
             return
         missing += 1
         sample, items = _owner(file, {name: array})
@@ -276,7 +276,7 @@ def _arrays(
         gathered = gathered_metadata(store)
         for name in sorted(gathered.keys() | contents.keys()):
             if gathered.get(name) != contents.get(name) and arrays.get(name, 1) is not None:
-                faults.append(Fault(None, GROUP, f"says something else about {shown(name)} than its own metadata"))
+                faults.append(Fault(None, GROUP, f"differs from the metadata of {shown(name)}"))
     return arrays, faults
 
 

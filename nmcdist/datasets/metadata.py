@@ -198,7 +198,7 @@ def arrays_of(group: Any, where: Path) -> dict[str, ArrayMetadata]:
 
 
 def _refused(name: str) -> None:
-    raise ValueError(f"found {name}, which is no number of JSON")
+    raise ValueError(f"found {name}, which is not a JSON number")
 
 
 def _at(content: Any, *names: str) -> Any:

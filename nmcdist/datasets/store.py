@@ -80,7 +80,7 @@ class _Complete(_Files):
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Buffer | None:
         found = await super().get(key, prototype, byte_range)
         if found is None and "c" in key.split("/") and not key.endswith("zarr.json"):
-            raise _MissingError(f"{self.root / key}: is missing, so its values are not known")
+            raise _MissingError(f"{self.root / key}: is missing, so its values are unknown")
         return found
 
 
@@ -333,7 +333,7 @@ def dask_chunks(path: Path) -> dict[str, int]:
         raise StoreError(f"{path}: has no {MANIFEST}, so it was never finished") from None
     for name, array in arrays.items():
         if array.file_count > most:
-            raise StoreError(f"{path}: {name}: its shape calls for {array.file_count} files, found at most {most}")
+            raise StoreError(f"{path}: {name}: its shape needs {array.file_count} files, found at most {most}")
     sharded = [array for _, array in sorted(arrays.items()) if array.is_sharded]
     return {n: s for array in sharded for n, s in zip(array.dims, array.file_shape, strict=True) if n != SAMPLE}
 

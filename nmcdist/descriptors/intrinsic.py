@@ -75,7 +75,7 @@ def volume_fraction(phase: np.ndarray) -> float:
         return int(np.count_nonzero(phase)) / phase.size
     inside, known = check_phase(np.ma.getdata(phase), work=2), ~np.ma.getmaskarray(phase)
     if not known.any():
-        raise InputError("phase: found every voxel masked, expected some that are not")
+        raise InputError("phase: found every voxel masked, expected some unmasked ones")
     return int(np.count_nonzero(inside & known)) / int(np.count_nonzero(known))
 
 

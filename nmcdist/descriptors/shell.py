@@ -196,8 +196,8 @@ def _check_faces(given: Any, n: int) -> np.ndarray:
     runs = np.bincount(edge, weights=np.where(edges[:, 0] < edges[:, 1], 1, -1))
     if runs.any():
         raise InputError(
-            f"faces: found {np.count_nonzero(runs)} edges that are not run through both ways, "
-            "expected a closed surface, oriented throughout"
+            f"faces: found {np.count_nonzero(runs)} edges that are not used once in each direction, "
+            "expected a closed, consistently oriented surface"
         )
     return faces
 

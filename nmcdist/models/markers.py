@@ -77,7 +77,7 @@ def marker_law(bundle: Bundle) -> MarkerLaw:
             "expected model 'particle-radial' or 'particle-net'"
         )
     if not bundle.arrays:
-        raise BundleError(f"bundle {bundle.name!r}: came without its arrays, expected {sorted(bundle.array_records)}")
+        raise BundleError(f"bundle {bundle.name!r}: lacks its arrays, expected {sorted(bundle.array_records)}")
     layers = len(bundle.arrays) // 2
     weights = tuple(np.asarray(bundle.arrays[f"weight_{k}"]) for k in range(layers))
     biases = tuple(np.asarray(bundle.arrays[f"bias_{k}"]) for k in range(layers))

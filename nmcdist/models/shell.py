@@ -318,7 +318,7 @@ class ShellModel:
                 if rejections[i] == MAXIMUM_REJECTIONS:
                     raise InputError(
                         f"shell law: found no valid shell in {MAXIMUM_REJECTIONS} trials of item {keys[i]}, "
-                        f"expected radii above 0 and volumes of at least {self.minimum_volume_nm3:g} nm3 to be likelier"
+                        f"expected radii above 0 and volumes of at least {self.minimum_volume_nm3:g} nm3 more often"
                     )
                 self._try(draws[i], coefficients[i])
             _reject(

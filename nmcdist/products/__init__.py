@@ -1,1 +1,1 @@
-"""What is made: kinds of datasets, their recipes, plans and tasks."""
+"""Kinds of datasets: their recipes, plans and tasks."""

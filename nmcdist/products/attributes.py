@@ -1,4 +1,4 @@
-"""What the attributes of a store say: what it is, what it was made from, and the fingerprint of all that decides it."""
+"""The attributes of a store: its identity, its inputs, and the fingerprint of all that determines its content."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from nmcdist.version import __version__
 def store_attrs(
     recipe: BaseRecipe, bundle: Bundle, coordinates: tuple[Coordinate, ...], *, by_blocks: bool = False
 ) -> dict[str, Any]:
-    """Return what the attributes of a store say: what it is, and all that it was made from."""
+    """Return the attributes of a store: its identity, and all of its inputs."""
     return {
         FORMAT_ATTRIBUTE: FORMAT_VERSION,
         "kind": recipe.kind,
@@ -28,18 +28,18 @@ def store_attrs(
         "recipe_hash": recipe.content_hash,
         "fingerprint": fingerprint(recipe, bundle.content_hash, by_blocks=by_blocks),
         "nmcdist_version": __version__,
-        # where xarray looks for them
+        # where xarray expects them
         "coordinates": " ".join(c.name for c in coordinates if c.dims != (c.name,)),
     }
 
 
 def _text(content: dict[str, Any]) -> str:
-    """Return plain data as JSON text: attributes that other formats take too are text and numbers."""
+    """Return plain data as JSON text: other formats accept only text and numbers as attributes."""
     return json.dumps(content, sort_keys=True, ensure_ascii=False)
 
 
 def fingerprint(recipe: BaseRecipe, bundle_hash: str, *, by_blocks: bool = False) -> str:
-    """Return the SHA-256 (hex) of what decides the bytes of a store's chunks."""
+    """Return the SHA-256 (hex) of all that determines the bytes of a store's chunks."""
     content = recipe.content
     for name in ("name", "version", "title", "bundle"):
         del content[name]

@@ -1,4 +1,4 @@
-"""What a kind of dataset is: its recipe, how its items are planned, made, joined, exported and reported."""
+"""The kind of a dataset: its recipe, and how its items are planned, made, joined, exported and reported."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ Partials = Callable[[Task], dict[str, np.ndarray]]
 
 @dataclass(frozen=True)
 class Site:
-    """Where a run would be computed, and what is known there of an earlier one.
+    """The place of a planned run, and the records there of an earlier run.
 
     Attributes
     ----------
@@ -30,12 +30,12 @@ class Site:
     deployment : Deployment
     machine : Machine
     settings : Mapping
-        What the journal of an earlier run of the recipe recorded.
+        Records of the journal of an earlier run of the recipe.
     draws : bool
-        Whether items are drawn, or read from a store that is there.
+        Whether items are drawn, or read from an existing store.
     effort : {"whole", "estimate", "least"}
-        Whether all that decides the layout of the store is drawn, as a run needs it, or only enough for an estimate,
-        or for what a run is sure to need.
+        Whether to draw all that determines the layout of the store, as a run needs it, or only enough for an estimate,
+        or for a lower bound.
     """
 
     out: Path
@@ -47,18 +47,18 @@ class Site:
 
 
 class Kind(ABC):
-    """A kind of dataset; :func:`nmcdist.products.registry.register` makes one known.
+    """A kind of dataset; :func:`nmcdist.products.registry.register` adds one.
 
-    An object of it holds nothing: all that a run needs is in the plan, the job and the task that it is given.
+    Its objects have no state: all that a run needs is in the plan, the job and the task.
 
     Attributes
     ----------
     name : str
-        As in `kind` of a recipe and of a store.
+        The value of `kind` in recipes and stores.
     recipe : type
-        Model of its recipes, whose field `kind` has this name as its only value.
+        Model of its recipes; the only value of their field `kind` is this name.
     own_field : str or None
-        Field by which a recipe that does not say its kind is known.
+        Field that identifies a recipe without `kind`.
     """
 
     name: ClassVar[str]
@@ -67,27 +67,27 @@ class Kind(ABC):
 
     @abstractmethod
     def plan(self, recipe: Any, bundle: Bundle, site: Site) -> Plan:
-        """Work out a run; nothing is written, and nothing is refused before :meth:`Plan.validate`.
+        """Plan a run; nothing is written, and nothing is refused before :meth:`Plan.validate`.
 
         Raises
         ------
         BundleError, InputError, RecipeError
-            If the recipe asks for what the bundle cannot give.
+            If the bundle does not support the recipe.
         """
 
     @abstractmethod
     def make(self, job: Job, bundle: Bundle | None, task: Any, seconds: dict[str, float]) -> Made:
-        """Make and write what a task owns, on a worker.
+        """Make and write the files of a task, on a worker.
 
         Parameters
         ----------
         job : Job
         bundle : Bundle or None
-            None where items are read from `job.source` instead of drawn.
+            None if items are read from `job.source` instead of drawn.
         task : Task
             One of the plan.
         seconds : dict
-            Gets the wall time of each step.
+            Receives the wall time of each step.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class Kind(ABC):
         """
 
     def join(self, plan: Any, store: Path, partials: Partials) -> set[str]:
-        """Write what needs all tasks, when all are done, and return the files; by default there is nothing.
+        """Write the files that need all tasks, when all are done, and return their records; by default none.
 
         Parameters
         ----------
@@ -104,13 +104,13 @@ class Kind(ABC):
         store : Path
             The unfinished store.
         partials : callable
-            Task -> what it left in its receipt besides files.
+            Task -> the partial results in its receipt.
         """
         return set()
 
     @abstractmethod
     def sources(self, recipe: Any) -> tuple[str, ...]:
-        """Return the variables of a store that its items can be described again from; empty if it has none."""
+        """Return the variables of a store from which its items can be described again; empty if there are none."""
 
     @abstractmethod
     def export(self, store: Path, item: int, file_format: str, target: Path, **options: Any) -> Path:
@@ -122,16 +122,16 @@ class Kind(ABC):
     ) -> Path:  # fmt: skip
         """Write figures, tables and a page of a finished store into a folder, and return the page.
 
-        By default every number that an item has, its curves, and slices of its volumes. See
+        By default all numbers of the items, their curves, and slices of their volumes. See
         :func:`nmcdist.products.stores.build_report`.
 
         Raises
         ------
         InputError
-            If a study of resolution is asked for, which the kind does not have.
+            If a resolution study is requested, and the kind has none.
         """
         from nmcdist.report.plain import report_plain
 
         if voxel_sizes_nm:
-            raise InputError(f"{store}: is of kind {self.name}, which has no study of resolution")
+            raise InputError(f"{store}: is of kind {self.name}, which has no resolution study")
         return report_plain(store, folder)

@@ -1,4 +1,4 @@
-"""How much memory a process may use and has used; what tasks need stands with each kind of dataset."""
+"""The memory that a process may use and has used; each kind of dataset defines the needs of its tasks."""
 
 import contextlib
 import resource
@@ -9,13 +9,13 @@ USABLE = 0.9  # share of a worker's limit that a plan may fill: Dask ends a work
 
 
 def reset_peak_memory() -> None:
-    """Restart the measure of :func:`peak_memory_bytes`, where the system can."""
+    """Restart the measurement of :func:`peak_memory_bytes`, if the system supports it."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_memory_bytes() -> int:
-    """Return the most memory that this process held since the measure was started."""
+    """Return the largest memory of this process since the start of the measurement."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -1,4 +1,4 @@
-"""What a run consists of, whatever it makes: tasks, the plan that holds them, and the job that workers get."""
+"""The parts of every run: its tasks, the plan that holds them, and the job that workers load."""
 
 import os
 import shutil
@@ -24,18 +24,18 @@ from nmcdist.products.recipe import BaseRecipe
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One unit of work, made and written by one worker.
+    """One unit of work, done by one worker.
 
     Attributes
     ----------
     name : str
         Name of its receipt.
     sample : int
-        The item it makes, or the first of them; also the index of the item's random streams.
+        The item that it makes, or the first of several; also the index of the item's random streams.
     files : tuple of str
         The files of the store that it owns.
     box : Box, optional
-        Voxels of the item's volume that it writes, where it makes one volume or a block of one.
+        Voxels of the item's volume that it writes, if it makes a volume or a block.
     """
 
     name: str
@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 
 class Tasks(Sequence[T]):
-    """The tasks of a plan, each worked out when it is asked for: a million take no memory.
+    """The tasks of a plan, each computed on demand: a million tasks use no memory.
 
     Parameters
     ----------
@@ -73,14 +73,14 @@ class Tasks(Sequence[T]):
 
 @dataclass(frozen=True)
 class Made:
-    """What making a task left behind.
+    """The result of a task.
 
     Attributes
     ----------
     files : dict of str to FileRecord
-        What was handed to the disk, by path in the store.
+        Written files, by path in the store.
     partials : dict of str to ndarray, or None
-        What a block adds to the descriptors of its volume.
+        The contribution of a block to the descriptors of its volume.
     """
 
     files: dict[str, FileRecord]
@@ -89,14 +89,14 @@ class Made:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(ABC):
-    """A run, worked out; each kind of dataset adds to it what it needs.
+    """A planned run; each kind of dataset adds its own fields.
 
     Attributes
     ----------
     recipe : BaseRecipe
     bundle_name, bundle_hash : str
     out : Path
-        Folder in which the store, its journal and the catalog stand.
+        Folder of the store, its journal and the catalog.
     layout : Layout
     tasks : sequence of Task
     resources : Resources
@@ -104,9 +104,9 @@ class Plan(ABC):
     task_bytes : int
         Memory that a task needs.
     stored_bytes : int
-        Bytes that the store will take, estimated from above.
+        Upper estimate of the bytes of the store.
     fingerprint : str
-        SHA-256 (hex) of all that decides what tasks write; a receipt with another one is void.
+        SHA-256 (hex) of all that determines what tasks write; a receipt with another fingerprint is void.
     on_this_machine : bool
         Whether the workers share the memory of this machine.
     """
@@ -126,54 +126,54 @@ class Plan(ABC):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the journal records of this run besides its recipe."""
+        """Settings that the journal records besides the recipe."""
         return {}
 
     @property
     def has_partials(self) -> bool:
-        """Whether receipts hold what the end of the run needs besides files."""
+        """Whether receipts hold partial results for the end of the run."""
         return False
 
     @property
     def is_exact(self) -> bool:
-        """Whether the layout is that of the store, not an estimate."""
+        """Whether the layout is final, not an estimate."""
         return True
 
     def share(self, number: int) -> float:
-        """Return what part of the whole run's work a task is."""
+        """Return a task's share of the run's work."""
         return 1 / len(self.tasks)
 
     @property
     @abstractmethod
     def task_text(self) -> str:
-        """What one task makes, in words."""
+        """The result of one task, in words."""
 
     @property
     def cut_text(self) -> str:
-        """That tasks are as small as they get, in words, where they were made smaller to fit."""
+        """A note that tasks cannot be smaller, in words, if they were cut to fit."""
         return ""
 
     @property
     @abstractmethod
     def smaller_text(self) -> str:
-        """What to change so that a task takes less memory, in words."""
+        """The settings to change for smaller tasks, in words."""
 
     @abstractmethod
     def facts(self) -> dict[str, str]:
-        """Return what is to be told of this kind of dataset, by heading."""
+        """Return the lines of the summary about this kind of dataset, by heading."""
 
     def validate(self, *, present_bytes: int = 0) -> None:
-        """Refuse a run that cannot end well.
+        """Refuse a run that cannot succeed.
 
         Parameters
         ----------
         present_bytes : int
-            What an interrupted run has already written.
+            Bytes that an interrupted run has already written.
 
         Raises
         ------
         PlanError
-            If a task fits no worker, the workers do not fit in the machine, or the disk is too full.
+            If a task does not fit in a worker, the workers do not fit in the machine, or the disk is too full.
         StoreError
             If the folder cannot be written.
         """
@@ -182,7 +182,7 @@ class Plan(ABC):
             raise PlanError(
                 f"memory: a task of {self.task_text} needs {readable_bytes(self.task_bytes)}{self.cut_text}, a worker "
                 f"has {readable_bytes(usable)} (of {readable_bytes(self.resources.memory)}); "
-                f"take fewer or larger workers, or {self.smaller_text}"
+                f"use fewer or larger workers, or {self.smaller_text}"
             )
         together = self.resources.processes * self.resources.memory
         if self.on_this_machine and self.resources.workers > 1 and together > self.machine.memory * 1.01:
@@ -201,7 +201,7 @@ class Plan(ABC):
             )
 
     def summary(self) -> str:
-        """Return what would run, as text."""
+        """Return the plan as text."""
         recipe, resources = self.recipe, self.resources
         lines = {
             "recipe": f"{recipe.name} {recipe.version}: {recipe.title}",
@@ -210,10 +210,10 @@ class Plan(ABC):
             "tasks": f"{len(self.tasks)}; files of the store that each owns: {len(self.tasks[0].files)}",
             "store": f"at most about {readable_bytes(self.stored_bytes)} in {self.out}",
             "files": f"{self.layout.file_count:,}",
-            "memory a task": f"{readable_bytes(self.task_bytes)}; a worker has {readable_bytes(resources.memory)}",
+            "memory per task": f"{readable_bytes(self.task_bytes)}; a worker has {readable_bytes(resources.memory)}",
             "workers": "none, in this process"
             if resources.workers == 0
-            else f"{resources.workers}; threads of each: {resources.threads}",
+            else f"{resources.workers}; threads per worker: {resources.threads}",
         }
         width = max(map(len, lines))
         return "\n".join(f"{name:<{width}}  {text}" for name, text in lines.items())
@@ -221,7 +221,7 @@ class Plan(ABC):
 
 @dataclass(frozen=True)
 class Job:
-    """What all tasks of a run share; every worker gets it once.
+    """The data that all tasks of a run share; every worker loads it once.
 
     Attributes
     ----------
@@ -230,16 +230,16 @@ class Job:
     journal : Path
         The folder of the journal.
     bundle_folder : Path or None
-        Where workers load the bundle from; None where nothing is drawn.
+        Folder from which workers load the bundle; None if no item is drawn.
     bundle_hash, fingerprint : str
     source : Path or None
-        A finished store whose items are taken instead of drawn.
+        A finished store from which items are read instead of drawn.
     recipe : BaseRecipe
     variables : tuple of Variable
     threads : int
-        Threads of the kernels of one task.
+        Kernel threads per task.
     retries : int
-        How often a task that failed is tried again on the spot.
+        How often a failed task is retried at once.
     """
 
     store: Path | Folder
@@ -255,21 +255,21 @@ class Job:
 
     @property
     def key(self) -> str:
-        """Name of the job among others on a worker: the same run in another folder or turn is another job."""
+        """Name of the job on a worker: the same run in another folder or turn is another job."""
         epoch = Folder.of(self.store).epoch
         return self.fingerprint if epoch is None else f"{self.fingerprint}-{epoch.value}"
 
 
 @contextmanager
 def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    """Add the wall time of a block to what is there under a name."""
+    """Add the wall time of a block to the entry of a name."""
     start = time.perf_counter()
     yield
     seconds[name] = round(seconds.get(name, 0.0) + time.perf_counter() - start, 3)
 
 
 class ItemFailed(Exception):  # noqa: N818  (it carries an error, and is none itself)
-    """Says which of the items of a task an error is of."""
+    """The error of one item of a task."""
 
     def __init__(self, item: int, error: Exception) -> None:
         super().__init__(item, error)

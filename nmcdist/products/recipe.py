@@ -1,4 +1,4 @@
-"""Recipes: what a dataset is to be, as a YAML file that is checked whole before anything starts."""
+"""Recipes: the description of a dataset as a YAML file, checked completely before a run starts."""
 
 import hashlib
 import json
@@ -11,25 +11,25 @@ from nmcdist.faults import NAME, spelt
 from nmcdist.inputs import folder_name
 from nmcdist.wording import shown
 
-MOST_ITEMS = 10**7  # a store lists its items, and each is a task or a part of one
+MOST_ITEMS = 10**7  # a store lists its items, and each is a task or part of one
 
 Axis = Literal["z", "y", "x"]
 Nanometres = Annotated[float, Field(ge=0.001, le=1e9)]
 
 
 class Frozen(BaseModel):
-    """A part of a recipe: it does not change, and has no fields but its own."""
+    """A part of a recipe: immutable, and without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
 def as_tuple(value: Any) -> Any:
-    """Return a list, as YAML has them, as a tuple; anything else as it is, to be refused."""
+    """Return a YAML list as a tuple, and any other value unchanged, to be refused later."""
     return tuple(value) if isinstance(value, list) else value
 
 
 def each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the values, or refuse those that are given twice."""
+    """Return the values; refuse duplicates."""
     seen: set[Any] = set()
     for value in values:
         if value in seen:
@@ -39,7 +39,7 @@ def each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def one_line(text: str) -> str:
-    """Return text of one printable line, or refuse it."""
+    """Return the text if it is one printable line; refuse it otherwise."""
     if not text.isprintable() or not text.strip():
         raise ValueError(f"found {shown(text)}, expected a line of printable text")
     return text
@@ -55,14 +55,14 @@ _VERSION = spelt(r"[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?", "three numbers
 
 
 class BaseRecipe(Frozen):
-    """What every recipe says, whatever it makes.
+    """The fields of every recipe.
 
     Attributes
     ----------
     kind : str
         Kind of the dataset, see :mod:`nmcdist.products.registry`.
     name, version, title : str
-        Under which the dataset is published; `name` also names the store.
+        Identity of the published dataset; `name` also names the store.
     bundle : str
         A built-in bundle or the path of a bundle folder, relative to the recipe file.
     seed : int

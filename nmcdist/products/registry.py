@@ -1,8 +1,8 @@
-"""The kinds of dataset that are known, and what goes by them: recipes, plans, stores.
+"""The registry of kinds of datasets, and what depends on the kind: recipes, plans, stores.
 
-A kind of one's own is a module that calls :func:`register`. It is found as an entry point of the group
-``nmcdist.kinds``, or by its name in the environment variable ``NMCDIST_KINDS`` (several: with commas between). Nothing
-that a recipe or a store names is ever imported.
+To add a kind, write a module that calls :func:`register`, and name it in an entry point of the group
+``nmcdist.kinds`` or in the environment variable ``NMCDIST_KINDS`` (several: separated by commas). Names in recipes and
+stores are never imported.
 """
 
 import difflib
@@ -30,32 +30,32 @@ from nmcdist.yaml_text import load_yaml
 KINDS_VARIABLE = "NMCDIST_KINDS"
 ENTRY_POINTS = "nmcdist.kinds"
 _BUILT_IN = ("nmcdist.products.particles.kind", "nmcdist.products.volumes.additive")
-_COMMON = "volumes"  # of recipes without any field that decides
+_COMMON = "volumes"  # kind of recipes without a deciding field
 
 _known: dict[str, Kind] = {}
 
 
 def register(kind: Kind) -> None:
-    """Make a kind of dataset known; one of the same name and class takes the place of the one before.
+    """Add a kind of dataset; it replaces an earlier one of the same name and class.
 
     Raises
     ------
     InputError
-        If another kind has the name.
+        If another kind has this name.
     """
     before = _known.get(kind.name)
     if before is not None and type(before).__qualname__ != type(kind).__qualname__:
-        raise InputError(f"kind {kind.name!r}: is registered already, by {type(before).__module__}")
+        raise InputError(f"kind {kind.name!r}: is already registered, by {type(before).__module__}")
     _known[kind.name] = kind
 
 
 def kinds() -> Mapping[str, Kind]:
-    """Return every kind by name: the built-in ones, and those of modules that the user has named.
+    """Return every kind by name: the built-in kinds, and those of the user's modules.
 
     Raises
     ------
     InputError
-        If a module of the environment variable or of an entry point cannot be imported.
+        If a module in the environment variable or an entry point cannot be imported.
     """
     for module in _BUILT_IN:
         import_module(module)
@@ -74,14 +74,14 @@ def kind_of_store(store: Path) -> Kind:
     Raises
     ------
     StoreError
-        If there is no store, its metadata is damaged, its format is another, or its kind is not known here.
+        If there is no store, its metadata is damaged, its format is unsupported, or its kind is unknown.
     """
     said, (content, _) = read_attributes(store).get("kind"), read_origin(store)
     name = said or _inferred(content)
     if name not in kinds():
         raise StoreError(
-            f"{store}: is of kind {shown(name)}, known are {', '.join(kinds())}; ${KINDS_VARIABLE} names the module of "
-            "another"
+            f"{store}: is of kind {shown(name)}, expected one of {', '.join(kinds())}; ${KINDS_VARIABLE} names the "
+            "modules of others"
         )
     return kinds()[name]
 
@@ -92,7 +92,7 @@ def recipe_of_store(store: Path) -> BaseRecipe:
     Raises
     ------
     StoreError
-        As :func:`kind_of_store`, or if this version does not read the recipe.
+        As :func:`kind_of_store`, or if this version cannot read the recipe.
     """
     kind, (content, _) = kind_of_store(store), read_origin(store)
     try:
@@ -102,23 +102,23 @@ def recipe_of_store(store: Path) -> BaseRecipe:
 
 
 def load_recipe(path: str | Path) -> BaseRecipe:
-    """Read a recipe file; a relative bundle path in it is taken from its folder.
+    """Read a recipe file; a relative bundle path in it starts at its folder.
 
     Raises
     ------
     RecipeError
-        If it cannot be read; otherwise one line for every fault in it, with the field's path.
+        If it cannot be read; otherwise one line per error, with the field's path.
     """
     return parsed_recipe(load_yaml(path, RecipeError), str(path))
 
 
 def parsed_recipe(content: Any, where: str) -> BaseRecipe:
-    """Return the recipe that plain data describes, of the kind that it names, or that its fields tell.
+    """Return the recipe in plain data, of the kind that it names or that its fields imply.
 
     Raises
     ------
     RecipeError
-        With one line for every fault.
+        One line per error.
     """
     if not isinstance(content, Mapping):
         raise RecipeError(f"{where}: found {type(content).__name__}, expected a mapping of fields")
@@ -135,7 +135,7 @@ def parsed_recipe(content: Any, where: str) -> BaseRecipe:
 
 
 def _inferred(content: Mapping[str, Any]) -> str:
-    """Return the kind that fields belong to, also where the field that decides is misspelt."""
+    """Return the kind to which the fields belong, even if the deciding field is misspelt."""
     deciding = {kind.own_field: name for name, kind in sorted(kinds().items()) if kind.own_field}
     names = [str(name) for name in content]
     near = (found for name in names for found in difflib.get_close_matches(name, deciding, n=1, cutoff=0.7))
@@ -144,7 +144,7 @@ def _inferred(content: Mapping[str, Any]) -> str:
 
 
 def recipe_bundle(recipe: BaseRecipe, folder: Path) -> Bundle:
-    """Load the bundle that a recipe in this folder names.
+    """Load the bundle of a recipe in this folder.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def make_plan(
     draws: bool = True,
     effort: Effort = "whole",
 ) -> Plan:
-    """Work out a run; nothing is written, and nothing is refused before :meth:`Plan.validate`.
+    """Plan a run; nothing is written, and nothing is refused before :meth:`Plan.validate`.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def make_plan(
     out : Path
         Folder of the store.
     deployment : Deployment, optional
-        Default: what suits this machine.
+        Default: fits this machine.
     settings, draws, effort
         As in :class:`nmcdist.products.kind.Site`.
     machine : Machine, optional
@@ -185,7 +185,7 @@ def make_plan(
     Raises
     ------
     BundleError, InputError, RecipeError
-        If the recipe asks for what this bundle cannot give.
+        If the bundle does not support the recipe.
     """
     site = Site(
         local_path(out), deployment or Deployment(), machine or this_machine(), settings or {}, draws, effort
@@ -196,7 +196,7 @@ def make_plan(
 def checked_plan(
     recipe: BaseRecipe, bundle: Bundle, out: Path, deployment: Deployment, *, present_bytes: int = 0, **how: Any
 ) -> Plan:
-    """Work out a run that can end well; one that is sure to fail is refused before all that decides it is drawn.
+    """Plan a run that can succeed; a run that is sure to fail is refused before the expensive drawing.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ def checked_plan(
     Raises
     ------
     BundleError, InputError, RecipeError
-        If the recipe asks for what this bundle cannot give.
+        If the bundle does not support the recipe.
     PlanError, StoreError
         As for :meth:`Plan.validate`.
     """

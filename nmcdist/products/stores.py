@@ -1,4 +1,4 @@
-"""What is asked of a finished store, whatever its kind: a report, or an item as a file."""
+"""Operations on a finished store of any kind: its report, and the export of an item."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,10 +29,10 @@ def build_report(
     out_dir : str or Path, optional
         Folder for the report; default: ``NAME-report`` beside the store.
     voxel_sizes_nm : tuple of float
-        For volumes: voxel sizes in nm at which two realisations are drawn again and solved, to show what resolution
-        does to the M-factors. Empty, the default: no such study. At 20 nm a realisation takes about a minute.
+        For volumes: voxel sizes in nm at which two realisations are drawn again and solved, to show the effect of
+        resolution on the M-factors. Empty, the default: no resolution study. At 20 nm one realisation takes a minute.
     progress : callable
-        Called with a line of text before each realisation of that study.
+        Called with a line of text before each realisation of the study.
 
     Returns
     -------
@@ -42,11 +42,11 @@ def build_report(
     Raises
     ------
     StoreError
-        If there is no such store, it is damaged, or it holds volumes without descriptors.
+        If the store is missing or damaged, or holds volumes without descriptors.
     InputError
-        If the folder cannot be made, or a study of resolution is asked of a store without M-factors.
+        If the folder cannot be made, or a resolution study is requested for a store without M-factors.
     MissingPackageError
-        If what draws the figures is not installed.
+        If the packages that draw the figures are not installed.
     """
     need("report", "a report")
     store = named_path(store, StoreError)
@@ -62,7 +62,7 @@ def build_report(
         raise
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         what = f"{type(error).__name__}: {one_line(error)}"
-        raise StoreError(f"{store}: does not hold what its recipe calls for ({what})") from error
+        raise StoreError(f"{store}: does not hold what its recipe describes ({what})") from error
 
 
 def export_item(
@@ -83,32 +83,32 @@ def export_item(
     ----------
     store : str or Path
     item : int
-        Which sample.
+        Number of the item.
     file_format : str
-        A format of :data:`nmcdist.datasets.export.formats.FORMATS`. Volumes have those that are made of voxels;
-        surfaces and meshes leave out label 0, which is the pores of a volume of phases.
+        A format of :data:`nmcdist.datasets.export.formats.FORMATS`. Volumes support the formats that are made of
+        voxels; surfaces and meshes leave out label 0, the pores of a volume of phases.
     target : str or Path, optional
-        Default: a name made of the dataset, the item and the format, in the current folder.
+        Default: a name from the dataset, the item and the format, in the current folder.
     voxel_size_nm : float, optional
-        Of a particle: at which its record is rendered; default 50.
+        For a particle: voxel size for rendering its record; default 50.
     label, smoothing, elements
         See :func:`nmcdist.datasets.export.labels.export_labels`.
     overwrite : bool
-        Whether what is there may be replaced.
+        Whether to replace an existing file or folder.
 
     Returns
     -------
     Path
-        What was written.
+        The written file or folder.
 
     Raises
     ------
     InputError
-        If the format is unknown, an option does not go with it, or the target exists already.
+        If the format is unknown or does not accept an option, or the target already exists.
     PlanError
         If the voxels of the item do not fit in memory.
     StoreError
-        If the store has no such item, it is damaged, or the target cannot be written.
+        If the store lacks the item or is damaged, or the target cannot be written.
     """
     store = local_path(store)
     kind = kind_of_store(store)

@@ -49,7 +49,7 @@ def gallery(name: str, particles: list[Particle], path: Path) -> Path:
         for panel in (open_, flat):
             panel.set(xlim=(0, total), ylim=(-tallest / 2, tallest / 2), aspect="equal")
             panel.set_axis_off()
-        open_.set_title(f"{name}: particles cut open; tints only set grains apart", fontsize=12)
+        open_.set_title(f"{name}: particles cut open; tints only distinguish grains", fontsize=12)
         flat.set_title("sections through the centre, coloured by orientation", fontsize=12)
         scale_bar(open_, 0.01 * total, -0.46 * tallest, total / 6, 0.03 * tallest)
         orientation_bar(drawing, flat, 0.7)

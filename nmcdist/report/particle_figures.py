@@ -275,9 +275,9 @@ def _lowest_sphericity(panel: Any) -> None:
     """Mark below which sphericity the paper's model has no particle, or say so where that is outside."""
     lowest, (low, high) = published.LOWEST_SPHERICITY, panel.get_xlim()
     if low < lowest < high:
-        panel.axvline(lowest, color=PORE, linestyle=":", label=f"paper's model: none of {lowest:g} and below")
+        panel.axvline(lowest, color=PORE, linestyle=":", label=f"paper's model: none at or below {lowest:g}")
     else:
-        panel.plot([], [], linestyle="none", label=f"paper's model: none of {lowest:g}\nand below (outside)")
+        panel.plot([], [], linestyle="none", label=f"paper's model: none at or\nbelow {lowest:g} (outside)")
 
 
 def _uniform(panel: Any) -> None:

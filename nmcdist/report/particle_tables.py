@@ -19,7 +19,7 @@ _MOMENTS = ("count", "missing", "minimum", "maximum", "mean", "sd")
 
 
 def write_statistics(collection: Collection, path: Path) -> Path:
-    """Write a row for each column: moments, and between what values quantiles lie, which the bins tell."""
+    """Write one row per column: moments, and the bounds that the bins set to the quantiles."""
     quantiles = [f"{name}_{end}" for name in _SHARES for end in ("from", "to")]
     header = ["table", "cut_height", "column", "unit", *_MOMENTS, *quantiles, "below_bins", "above_bins"]
     return write_csv(path, header, (_statistics(cut, column) for cut, column in _columns(collection)))
@@ -42,7 +42,7 @@ RUN_HEADER = ["quantity", "unit", "this run", f"{PERCENT} interval", "paper"]
 
 
 def run_rows(collection: Collection, seen: Survey) -> list[list[str]]:
-    """Return the run at a glance: what, its unit, this run, an interval where there is one, the paper's word."""
+    """Return the run at a glance: quantity, unit, this run, its interval if any, the paper's value."""
     totals, lowest = seen.totals, collection.column("particle", "sphericity").moments["minimum"]
     rows = [
         ["particles", "", f"{collection.count}", "", ""],
@@ -56,12 +56,12 @@ def run_rows(collection: Collection, seen: Survey) -> list[list[str]]:
             "",
             f"{lowest:.4f}",
             "",
-            f"its model has none of {published.LOWEST_SPHERICITY} and below",
+            f"its model has none at or below {published.LOWEST_SPHERICITY}",
         ],
     ]
     for name, text in (
-        ("grains", "grains with a voxel of their own"),
-        ("grains_with_pieces", "grains of several pieces, before pieces were given to neighbours"),
+        ("grains", "grains with at least one voxel"),
+        ("grains_with_pieces", "grains in several pieces, before pieces were given to neighbours"),
         ("pieces_merged", "pieces given to a neighbour"),
         ("voxels_merged", "voxels of these pieces"),
     ):
@@ -104,7 +104,7 @@ def _mean_row(collection: Collection, table: str, name: str, over: str, cut: int
 
 
 def _columns(collection: Collection) -> Iterator[tuple[str, Column]]:
-    """Yield every column with its cut height, which is empty but for sections."""
+    """Yield every column with its cut height, empty except for sections."""
     for table in ("particle", "grain"):
         for name in collection.columns(table):
             yield "", collection.column(table, name)

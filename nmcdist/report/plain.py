@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _MOST_PANELS = 24  # histograms; the table has all
-_MOST_LABELS = 32  # of an axis whose entries are numbers of their own, as phases or directions
+_MOST_LABELS = 32  # on an axis whose entries become separate numbers, such as phases or directions
 _SLICES = 4
 _LONGEST_SLICE = 512
 
@@ -42,7 +42,7 @@ class Number:
 
 
 def report_plain(store: Path, folder: Path) -> Path:
-    """Write the report of a store whose kind has none of its own; see :func:`nmcdist.products.stores.build_report`.
+    """Write the report of a store whose kind defines none; see :func:`nmcdist.products.stores.build_report`.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def report_plain(store: Path, folder: Path) -> Path:
 
 
 def _numbers(data: "xr.Dataset") -> Iterator[Number]:
-    """Yield what has one number per item, and per entry of short axes with labels."""
+    """Yield the variables with one number per item, and per entry of short labelled axes."""
     for name, variable in data.data_vars.items():
         if variable.dims[:1] != (SAMPLE,) or variable.dtype.kind not in "fiub" or name == VOLUME:
             continue
@@ -102,7 +102,7 @@ def _is_labelled(data: "xr.Dataset", axis: object) -> bool:
 
 
 def _curves(data: "xr.Dataset") -> Iterator["xr.DataArray"]:
-    """Yield what is a curve of each item along an axis of numbers."""
+    """Yield the variables with one curve per item along a numeric axis."""
     for name, variable in data.data_vars.items():
         if name != VOLUME and variable.ndim == 2 and variable.dims[0] == SAMPLE and variable.dtype.kind == "f":
             axis = variable.dims[1]
@@ -126,8 +126,8 @@ def _table_of_items(count: int, numbers: list[Number]) -> tuple[list[str], Itera
 
 
 def _about_histograms(count: int) -> str:
-    said = "How the numbers of the table above are distributed over the items; dashed, their mean."
-    return said if count <= _MOST_PANELS else f"{said} The first {_MOST_PANELS} of {count}."
+    said = "Distributions of the numbers in the table above over the items; dashed: their mean."
+    return said if count <= _MOST_PANELS else f"{said} The first {_MOST_PANELS} of {count} are shown."
 
 
 def _histograms(numbers: list[Number], path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Runs: a recipe is planned, its tasks are done here or on Dask, and what they made is sealed as a store."""
+"""Runs: plan a recipe, do its tasks here or on Dask, and seal the result as a store."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""What a run will cost, measured: a few of its tasks, made on this machine in a folder that is thrown away."""
+"""The measured cost of a run: a few of its tasks are done on this machine, in a temporary folder."""
 
 import time
 from collections.abc import Iterator
@@ -18,29 +18,29 @@ from nmcdist.runs.journal import Journal
 from nmcdist.runs.tasks import job_of
 from nmcdist.runs.unfinished import keep_bundle
 
-ENOUGH_S = 20.0  # of tasks, after which no further one begins
+ENOUGH_S = 20.0  # no further task starts after this time
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a whole run takes, from what some of its tasks took.
+    """The cost of a whole run, extrapolated from a few of its tasks.
 
     Attributes
     ----------
     tasks : int
-        Tasks that were made.
+        Number of tasks that were done.
     share : float
-        What part of the run's work they were.
+        Their share of the run's work.
     task_s : float
-        Seconds of the longest.
+        Seconds of the longest task.
     work_s : float
         Seconds of all tasks of the run, one after another.
     wall_s : float
         Seconds of the run on all its workers.
     stored_bytes : int
-        Of the files that tasks write.
+        Bytes of the files that tasks write.
     peak_bytes : int
-        Most memory that a task held.
+        Largest memory of a task.
     """
 
     tasks: int
@@ -52,7 +52,7 @@ class Cost:
     peak_bytes: int
 
     def lines(self, plan: Plan) -> list[str]:
-        """Return it as text."""
+        """Return the estimate as lines of text."""
         workers = max(1, plan.resources.workers)
         return [
             f"measured here: {self.tasks} of {len(plan.tasks)} tasks, {100 * self.share:.2g} % of the work; longest "
@@ -64,7 +64,7 @@ class Cost:
 
 
 def measure(plan: Plan, bundle: Bundle, deployment: Deployment) -> Cost:
-    """Make tasks of a run, spread over its items, until they took long enough; at least one, whatever it takes.
+    """Do tasks of a run, spread over its items, until they took long enough; at least one, however long it takes.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def measure(plan: Plan, bundle: Bundle, deployment: Deployment) -> Cost:
                 raise PlanError(f"item {outcome.sample}: {outcome.error}")
             numbers.append(number)
             seconds.append(outcome.seconds)
-        if len(seconds) > 1:  # the first one compiles
+        if len(seconds) > 1:  # the first task compiles
             numbers, seconds = numbers[1:], seconds[1:]
         receipts = [journal.required_receipt(plan.tasks[number].name) for number in numbers]
     share = sum(map(plan.share, numbers))
@@ -107,7 +107,7 @@ def measure(plan: Plan, bundle: Bundle, deployment: Deployment) -> Cost:
 
 
 def readable_seconds(seconds: float) -> str:
-    """Return a duration as people read it: 4.2 h."""
+    """Return a duration in a readable unit, such as "4.2 h"."""
     for unit, length in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 2 * length:
             return f"{seconds / length:.1f} {unit}"
@@ -115,7 +115,7 @@ def readable_seconds(seconds: float) -> str:
 
 
 def _spread(count: int) -> Iterator[int]:
-    """Yield every task once, the first ones far from each other: a van der Corput sequence."""
+    """Yield every task once, the first ones far apart: a van der Corput sequence."""
     seen = set()
     for number in (int(count * _reversed_bits(k)) for k in range(4 * count)):
         if number not in seen:
@@ -145,5 +145,5 @@ def _check_walltime(cost: Cost, plan: Plan, deployment: Deployment) -> None:
     if cost.task_s > alive - spread:
         raise PlanError(
             f"walltime: a task of {plan.task_text} takes {readable_seconds(cost.task_s)}, a worker leaves after "
-            f"{readable_seconds(alive - spread)}; take a longer walltime, more threads, or {plan.smaller_text}"
+            f"{readable_seconds(alive - spread)}; use a longer walltime, more threads, or {plan.smaller_text}"
         )

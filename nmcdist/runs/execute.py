@@ -1,4 +1,4 @@
-"""Executors: they take tasks and yield outcomes, in this process or on the workers of a Dask client."""
+"""Executors: run tasks in this process or on the workers of a Dask client, and yield their outcomes."""
 
 import contextlib
 import time
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 Announce = Callable[[str, str], None]
 
-ATTEMPTS = 3  # of a task whose workers die: in a group, by itself, and alone on the whole cluster
-UNREADY_ATTEMPTS = 2  # of a task whose worker did not hold the bundle
+ATTEMPTS = 3  # per task whose workers die: in a group, by itself, and alone on the whole cluster
+UNREADY_ATTEMPTS = 2  # per task whose worker did not hold the bundle
 _POLL_S = 0.5
-_ANSWER_TIMEOUT_S = 5.0  # for what a task returned; with the last worker gone it never comes
+_ANSWER_TIMEOUT_S = 5.0  # wait for a result; it never comes if the last worker is gone
 _TAKE_BACK_TIMEOUT_S = 10.0
-_GONE = "the Dask scheduler is gone; the run can be continued with --resume"
+_GONE = "the Dask scheduler is gone; continue the run with --resume"
 
 
 def run_here(job: Job, tasks: Iterable[Task]) -> Iterator[Outcome]:
@@ -64,23 +64,23 @@ def run_on_dask(
     ----------
     job : Job
     tasks : iterable of Task
-        Taken as they are needed: a bounded number is with the scheduler at any time.
+        Consumed as needed: a bounded number is with the scheduler at any time.
     resources : Resources
     task_bytes : int
-        What a task needs, for the message when a worker dies.
+        Memory that a task needs, for the message when a worker dies.
     deployment : Deployment
-        What is started for these tasks, and closed at the end.
+        The cluster to start for these tasks, and to close at the end.
     client : distributed.Client, optional
-        The caller's own, which is used instead and not closed; the deployment is
+        The caller's own client, used instead and not closed; the deployment is
         :func:`nmcdist.clusters.client.deployment_of` of it.
     announce : callable
-        Gets what happens: "dashboard" and its link, "waiting" and what the cluster says, "warning" and why,
-        "compiling" and how long.
+        Called with an event and its text: "dashboard" and its link, "waiting" and the state of the cluster,
+        "warning" and the reason, "compiling" and how long.
 
     Raises
     ------
     StoreError
-        If the workers do not start, cannot take the job, or are gone for good.
+        If the workers do not start, cannot load the job, or are gone for good.
     """
     cluster = cluster_of(deployment)
     if client is not None:
@@ -109,7 +109,7 @@ def run_on_dask(
 
 
 def _once(say: Callable[[str], None]) -> Callable[[tuple[float, str]], None]:
-    """Return a handler of Dask's events that passes on the first."""
+    """Return a handler of Dask events that passes on the first event."""
     said: list[str] = []
 
     def handler(event: tuple[float, str]) -> None:
@@ -134,31 +134,31 @@ class _Handed:
         self._names: list[str] = []
 
     def out(self) -> None:
-        """Hand the job out, once more under another name, so that no task meets a worker without it."""
+        """Send the job to all workers, under a new name each time, so that no task meets a worker without it."""
         from distributed.comm.core import CommClosedError
 
         name = f"nmcdist-{self.job.key}-{len(self._names)}"
         self._names.append(name)
         try:
             self.client.register_plugin(_plugin(self.job), name=name)
-        except CommClosedError:  # a worker died meanwhile, and the one that comes for it gets the job
+        except CommClosedError:  # a worker died meanwhile; its replacement gets the job
             return
         except NmcdistError:
             raise
-        except Exception as error:  # what workers raise that lack a module has no common base
+        except Exception as error:  # errors of workers that lack a module have no common base
             text = " ".join(str(error).split()) or type(error).__name__
             raise StoreError(
-                f"the workers cannot take the job: {text}; their environment or image needs nmcdist as it is here"
+                f"the workers cannot load the job: {text}; install the same nmcdist in their environment or image"
             ) from None
 
     def back(self) -> None:
-        """Let the workers forget it, and the client what they say of it."""
+        """Remove the job from the workers, and its events from the client."""
         if self.client.status != "running":
             return
-        with contextlib.suppress(ValueError):  # it has not been handed out yet
+        with contextlib.suppress(ValueError):  # it has not been sent out yet
             self.client.unsubscribe_topic(COMPILING)
         for name in self._names:
-            with contextlib.suppress(Exception):  # what a scheduler raises that goes has no common base
+            with contextlib.suppress(Exception):  # errors of a scheduler that closes have no common base
                 forget = self.client.scheduler.unregister_worker_plugin
                 self.client.sync(forget, name=name, callback_timeout=_TAKE_BACK_TIMEOUT_S)
 
@@ -166,7 +166,7 @@ class _Handed:
 def _outcomes(
     handed: _Handed, workers: "_Workers", tasks: Iterable[Task], resources: Resources, task_bytes: int
 ) -> Iterator[Outcome]:
-    """Run tasks in groups; those whose worker died then one by one, and at last alone, so the guilty one is known.
+    """Run tasks in groups; repeat those whose worker died one by one, and finally alone, to find the guilty one.
 
     When a worker dies, Dask names every task that it held, run or only queued.
     """
@@ -192,13 +192,13 @@ def _outcomes(
 def _rounds(
     handed: _Handed, workers: "_Workers", tasks: Iterable[Task], at_once: int, sizes: GroupSize | None
 ) -> Iterator[tuple[Task, Outcome | None, str]]:
-    """Keep a bounded number of groups with the scheduler; yield outcomes as they come, None where a worker died."""
+    """Keep a bounded number of groups with the scheduler; yield outcomes as they come, None if a worker died."""
     client, waiting, again = handed.client, iter(tasks), list[Task]()
     flying: dict[Any, list[Task]] = {}
     unready: Counter[str] = Counter()
     while True:
         while len(flying) < at_once and (group := next_group(again, waiting, sizes.now if sizes else 1)):
-            # pure=False: it writes files, so that a result that Dask remembers is not the work done.
+            # pure=False: the task writes files, so a result that Dask remembers does not replace the work.
             flying[client.submit(run_group, handed.job.key, group, pure=False)] = group
         if not flying:
             return
@@ -233,9 +233,9 @@ def _finished(futures: list[Any]) -> list[Any]:
 
 
 def _group_outcomes(future: Any, group: Sequence[Task], watch: Watch) -> tuple[list[Outcome] | None, str] | None:
-    """Return how the tasks of a group ended, or None and the reason if their worker died.
+    """Return the outcomes of a group's tasks, or None and the reason if their worker died.
 
-    Returns None alone if the group has not ended: its worker died with what it returned, and the group is repeated.
+    Returns None alone if the worker died with the results; the group is then repeated.
     """
     from distributed import KilledWorker
 
@@ -248,7 +248,7 @@ def _group_outcomes(future: Any, group: Sequence[Task], watch: Watch) -> tuple[l
     except KilledWorker as error:
         return None, watch.why_lost(error.last_worker.address)
     except Exception as error:
-        if isinstance(error, OSError) and future.status != "error":  # of the way here, not of the tasks
+        if isinstance(error, OSError) and future.status != "error":  # an error of the transfer, not of the tasks
             return None
         text = f"{type(error).__name__}: {error}"
     return [Outcome(task.name, task.sample, " ".join(text.split()), text) for task in group], ""
@@ -256,7 +256,7 @@ def _group_outcomes(future: Any, group: Sequence[Task], watch: Watch) -> tuple[l
 
 @dataclass
 class _Workers:
-    """The workers of a client, and how long the run goes on without any.
+    """The workers of a client, and how long the run continues without any.
 
     Attributes
     ----------
@@ -265,7 +265,7 @@ class _Workers:
     patience_s : float
     watch : Watch
     last_seen : float
-        When workers were last there.
+        Time at which workers were last connected.
     """
 
     client: Any
@@ -275,12 +275,12 @@ class _Workers:
     last_seen: float = field(default_factory=time.monotonic)
 
     def check(self) -> None:
-        """Give the run up if its scheduler is gone, or if no worker has been there for too long.
+        """Stop the run if its scheduler is gone, or if no worker has been connected for too long.
 
         Raises
         ------
         StoreError
-            With what the cluster says of the missing workers.
+            With the cluster's reason for the missing workers.
         """
         if self.client.status != "running":
             raise StoreError(_GONE)
@@ -292,7 +292,7 @@ class _Workers:
             raise StoreError(_GONE) from None
         if time.monotonic() - self.last_seen > self.patience_s:
             says = f" ({state})" if (state := self.cluster.state(self.client)) else ""
-            raise StoreError(f"no worker for {self.patience_s:.0f} s{says}; the run can be continued with --resume")
+            raise StoreError(f"no worker for {self.patience_s:.0f} s{says}; continue the run with --resume")
 
 
 def _plugin(job: Job) -> Any:

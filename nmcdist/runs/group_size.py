@@ -1,10 +1,10 @@
-"""Groups of tasks: what a scheduler is handed at once, so that tiny tasks do not cost more than they do."""
+"""Groups of tasks that go to the scheduler together, to keep the overhead of tiny tasks small."""
 
 import itertools
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-GROUP_SECONDS = 2.0  # a scheduler's overhead of some milliseconds is nothing beside it, a lost group little work
+GROUP_SECONDS = 2.0  # long against a scheduler's overhead of milliseconds, and little work if a group is lost
 GROUP_MOST = 500
 _WEIGHT = 0.3  # of a new group in the running mean
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class GroupSize:
-    """How many tasks make a group, learnt from how long tasks take; the first groups are single tasks.
+    """The number of tasks per group, learnt from the duration of tasks; the first groups are single tasks.
 
     Attributes
     ----------
@@ -25,13 +25,13 @@ class GroupSize:
 
     @property
     def now(self) -> int:
-        """Tasks of the next group."""
+        """Number of tasks in the next group."""
         if self.seconds is None:
             return 1
         return max(1, min(GROUP_MOST, int(GROUP_SECONDS / max(self.seconds, 1e-9))))
 
     def learn(self, seconds: Iterable[float]) -> None:
-        """Take note of how long the tasks of a group took."""
+        """Record how long the tasks of a group took."""
         values = list(seconds)
         if not values:
             return
@@ -40,6 +40,6 @@ class GroupSize:
 
 
 def next_group(again: list[T], tasks: Iterator[T], size: int) -> list[T]:
-    """Take a group: what is to be tried again comes first; empty when nothing is left."""
+    """Return the next group: retries come first; empty when no task is left."""
     group = [again.pop() for _ in range(min(size, len(again)))]
     return group + list(itertools.islice(tasks, size - len(group)))

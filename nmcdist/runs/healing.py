@@ -1,4 +1,4 @@
-"""Stores that are there: whether one is of a plan and whole, and how one that is damaged is opened again."""
+"""Existing stores: whether one belongs to a plan and is whole, and how to reopen a damaged one."""
 
 import json
 import stat
@@ -16,7 +16,7 @@ from nmcdist.runs.unfinished import begin, record_settings, refuse_stranger
 
 
 def is_there(plan: Plan, store: Path, journal: Journal) -> bool:
-    """Return whether the finished store is there, and is that of this plan."""
+    """Return whether the finished store exists and belongs to this plan."""
     if not store.exists():
         return False
     try:
@@ -28,10 +28,9 @@ def is_there(plan: Plan, store: Path, journal: Journal) -> bool:
 
 
 def is_whole(plan: Plan, store: Path, journal: Journal) -> bool:
-    """Return whether a finished store needs nothing: all is there and as the manifest has it.
+    """Return whether a finished store is whole: every file exists and matches the manifest.
 
-    Receipts and the seal of this run, where they are there, must say the same; a store that came without them is
-    whole too.
+    Receipts and the seal of this run must agree with it, if they exist; a store without them can be whole too.
     """
     try:
         manifest, attributes = read_manifest(store), read_attributes(store)
@@ -54,9 +53,9 @@ def is_whole(plan: Plan, store: Path, journal: Journal) -> bool:
 
 
 def open_again(plan: Plan, paths: Paths, journal: Journal) -> None:
-    """Make a finished store that is damaged the unfinished one, if what is whole in it is known and can be kept.
+    """Turn a damaged finished store into the unfinished one, if its undamaged parts are known and can be kept.
 
-    Otherwise it stays where it is until another is whole.
+    Otherwise it stays in place until its replacement is finished.
     """
     own = journal.settings().get("fingerprint") == plan.fingerprint
     if not own and (plan.has_partials or not _has_manifest(paths.store)):
@@ -66,7 +65,7 @@ def open_again(plan: Plan, paths: Paths, journal: Journal) -> None:
     journal.discard(paths.wip)
     if not own:
         _restore_receipts(plan, paths.store, journal)
-    begin(paths.store, plan.fingerprint)  # first, so that it is known for the run's own whatever is damaged
+    begin(paths.store, plan.fingerprint)  # first, to mark it as the run's own whatever is damaged
     paths.store.rename(paths.wip)
 
 
@@ -78,16 +77,16 @@ def _has_manifest(store: Path) -> bool:
 
 
 def _restore_receipts(plan: Plan, store: Path, journal: Journal) -> None:
-    """Write the receipts of a store whose journal is not there or another run's; its manifest vouches for its files."""
+    """Write receipts from the manifest for a store whose journal is missing or belongs to another run."""
     manifest = read_manifest(store)
     journal.clear()
     for task in plan.tasks:
         files = {name: manifest[name] for name in task.files if name in manifest}
         journal.write_receipt(Receipt(task=task.name, fingerprint=plan.fingerprint, box=task.box, files=files))
-    # Last: until then the receipts are nobody's.
+    # Last: until then the receipts belong to no run.
     record_settings(plan, journal)
 
 
 def size_of(folder: Path) -> int:
-    """Return the bytes of the files in a folder, 0 if there is none."""
+    """Return the total bytes of the files in a folder, 0 if it does not exist."""
     return sum(state.st_size for _, state in entries_below(folder) if stat.S_ISREG(state.st_mode))

@@ -1,4 +1,4 @@
-"""The journal of a run: a folder beside the store with receipts of what was made and what failed.
+"""The journal of a run: a folder beside the store with receipts of finished tasks and records of failures.
 
 A receipt is written after the files it vouches for, by a rename, so that what is there is true; before a
 task is repeated its receipt goes first. Nothing of this is in the store, which holds no clocks and no hosts.
@@ -30,19 +30,19 @@ _SETTINGS, _SEAL, _SWAP = "run.json", "sealed.json", "swap.json"
 
 
 class Receipt(BaseModel):
-    """What a task has written.
+    """The record of what a task has written.
 
     Attributes
     ----------
     task : str
     fingerprint : str
-        Of the run; a receipt of another recipe, bundle or format is void.
+        Fingerprint of the run; a receipt of another recipe, bundle or format is void.
     box : Box or None
         Voxels of the volume that it covers, where a task makes one volume.
     files : dict of str to FileRecord
         Path in the store, SHA-256 and size.
     partials : dict or None
-        What a task adds to the descriptors of its volume, or to the statistics of the dataset.
+        The task's contribution to the descriptors of its volume, or to the statistics of the dataset.
     seconds : dict of str to float
         Wall time of drawing, writing and describing.
     peak_memory_bytes : int
@@ -64,13 +64,13 @@ class Receipt(BaseModel):
 
 @dataclass(frozen=True)
 class Journal:
-    """The folder of a run's journal; nothing in it is reached through a link.
+    """The folder of a run's journal; no file in it is reached through a link.
 
     Attributes
     ----------
     folder : Path
     epoch : Epoch, optional
-        Of the unfinished store that a worker writes to: in another one it changes nothing here.
+        Epoch of the unfinished store that a worker writes to; in another epoch the worker changes nothing here.
     """
 
     folder: Path
@@ -81,27 +81,27 @@ class Journal:
         return Folder(self.folder, self.epoch)
 
     def refuse_strangers(self) -> None:
-        """Refuse what has the name of a record and is no ordinary file, or of records and no folder of the run's own.
+        """Refuse records that are not ordinary files, and folders of records that are not the run's own.
 
         Raises
         ------
         StoreError
-            If one is a link, a device, or the other of the two.
+            If one is a link, a device, or a file in place of a folder or the reverse.
         """
         refuse_all_but_folders(*(self.folder / name for name in (_RECEIPTS, _FAILURES, _STARTS)))
         refuse_all_but_files(*(self.folder / name for name in (_SETTINGS, _SEAL, _SWAP)))
 
     def write_settings(self, settings: dict[str, Any]) -> None:
-        """Record what the run was started with."""
+        """Record the settings of the run."""
         self._write(_SETTINGS, json.dumps(settings, indent=1, sort_keys=True) + "\n")
 
     def settings(self) -> dict[str, Any]:
-        """Return what the run was started with; nothing if no run was.
+        """Return the settings of the run; empty if no run was started.
 
         Raises
         ------
         StoreError
-            If the record is there but cannot be read: what it is of must not be taken for nobody's.
+            If the record exists but cannot be read: its run must not be mistaken for none.
         """
         path = self.folder / _SETTINGS
         try:
@@ -115,7 +115,7 @@ class Journal:
         except (ValueError, RecursionError):
             content = None
         if not isinstance(content, dict):
-            raise StoreError(f"{path}: damaged, expected JSON; without this file, a run goes by what the store says")
+            raise StoreError(f"{path}: damaged, expected JSON; if it is removed, a run uses what the store says")
         return content
 
     def write_receipt(self, receipt: Receipt) -> None:
@@ -124,19 +124,19 @@ class Journal:
         self._files.remove(f"{_STARTS}/{receipt.task}.json")
 
     def receipt(self, task: str) -> Receipt | None:
-        """Return the receipt of a task; None if there is none or it is damaged."""
+        """Return the receipt of a task; None if it is missing or damaged."""
         try:
             return Receipt.model_validate_json(self._files.read(f"{_RECEIPTS}/{task}.json"))
         except (OSError, ValidationError):
             return None
 
     def required_receipt(self, task: str) -> Receipt:
-        """Return the receipt of a task that is done.
+        """Return the receipt of a finished task.
 
         Raises
         ------
         StoreError
-            If there is none or it is damaged.
+            If it is missing or damaged.
         """
         receipt = self.receipt(task)
         if receipt is None:
@@ -144,21 +144,21 @@ class Journal:
         return receipt
 
     def partials(self, task: Task) -> dict[str, np.ndarray]:
-        """Return what a task that is done left besides files; StoreError if its receipt is gone."""
+        """Return the partial results of a finished task; StoreError if its receipt is missing."""
         return unpacked(self.required_receipt(task.name).partials or {})
 
     def drop_receipt(self, task: str) -> None:
-        """Forget that a task was done, before its files are touched."""
+        """Delete a task's receipt, before its files are touched."""
         self._files.remove(f"{_RECEIPTS}/{task}.json")
         self._files.remove(f"{_FAILURES}/{task}.txt")
 
     def write_start(self, task: str, worker: str) -> None:
-        """Record that a worker began a task; for those who look on, so that it need not survive a crash."""
+        """Record that a worker started a task; only `status` reads this, so it need not survive a crash."""
         text = json.dumps({"worker": worker, "since": time.time()})
         self._write(f"{_STARTS}/{task}.json", text, durable=False)
 
     def write_failure(self, task: str, text: str) -> Path:
-        """Record why a task failed, and return the file that says so."""
+        """Record why a task failed, and return the file of the record."""
         self._write(f"{_FAILURES}/{task}.txt", text)
         self._files.remove(f"{_STARTS}/{task}.json")
         return self.folder / f"{_FAILURES}/{task}.txt"
@@ -168,32 +168,32 @@ class Journal:
         return _entries(self.folder / _RECEIPTS, ".json")
 
     def starts(self) -> Iterator[os.DirEntry[str]]:
-        """Yield the records of tasks that began and have neither receipt nor failure."""
+        """Yield the records of started tasks that have neither receipt nor failure."""
         return _entries(self.folder / _STARTS, ".json")
 
     def failures(self) -> dict[str, str]:
-        """Return, for each task that failed, the last line of why."""
+        """Return the last line of the reason for each failed task."""
         found = {}
         for entry in _entries(self.folder / _FAILURES, ".txt"):
             try:
                 text = self._files.read(f"{_FAILURES}/{entry.name}").decode(errors="replace")
-            except (FileNotFoundError, StoreError):  # the task was begun again meanwhile, or this is no record
+            except (FileNotFoundError, StoreError):  # the task was started again meanwhile, or this is not a record
                 continue
             lines = text.strip().splitlines()
             found[entry.name.removesuffix(".txt")] = lines[-1] if lines else "no reason was recorded"
         return found
 
     def clear(self) -> None:
-        """Forget every task."""
+        """Delete the records of all tasks."""
         for name in (_RECEIPTS, _FAILURES, _STARTS):
             self.discard(self.folder / name)
         if self.folder.exists():
             self._files.remove(_SEAL)
 
     def discard(self, folder: Path) -> None:
-        """Remove a folder of the run's own: it loses its name first, so that no half of it is ever taken for whole.
+        """Remove a folder of the run's own: it is renamed first, so that no half of it can pass for a whole one.
 
-        A link that stands for it is removed itself, and never followed.
+        A link in its place is removed itself, and never followed.
         """
         trash = self.folder / _TRASH
         refuse_all_but_folders(self.folder, trash)
@@ -207,7 +207,7 @@ class Journal:
         self._write(_SEAL, json.dumps({"manifest_sha256": manifest_sha256}) + "\n")
 
     def is_sealed_otherwise(self, manifest_sha256: str) -> bool:
-        """Return whether the run sealed its store with another manifest; False where it recorded none."""
+        """Return whether the run sealed its store with another manifest; False if it recorded none."""
         try:
             recorded = json.loads(self._files.read(_SEAL))["manifest_sha256"]
         except (OSError, ValueError, KeyError, TypeError):
@@ -215,7 +215,7 @@ class Journal:
         return bool(recorded != manifest_sha256)
 
     def begin_swap(self, old: Path) -> None:
-        """Record which folder is about to make room for the finished store."""
+        """Record the folder that is about to make room for the finished store."""
         self._write(_SWAP, json.dumps({"inode": old.lstat().st_ino}) + "\n")
 
     def is_swapped(self, old: Path) -> bool:
@@ -227,7 +227,7 @@ class Journal:
             return False
 
     def end_swap(self) -> None:
-        """Forget the folder that made room."""
+        """Delete the record of the folder that made room."""
         if self.folder.exists():
             self._files.remove(_SWAP)
 
@@ -238,7 +238,7 @@ class Journal:
 
 
 def is_done(journal: Journal, store: Path, task: str, fingerprint: str, box: Box | None, files: Sequence[str]) -> bool:
-    """Return whether a task's receipt holds: it is of this run, and its files are as they were written."""
+    """Return whether a task's receipt is valid: it belongs to this run, and its files are unchanged."""
     receipt = journal.receipt(task)
     if receipt is None or receipt.fingerprint != fingerprint or receipt.box != box:
         return False
@@ -248,7 +248,7 @@ def is_done(journal: Journal, store: Path, task: str, fingerprint: str, box: Box
 
 
 def packed(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Return arrays as plain data that JSON keeps exactly."""
+    """Return arrays as plain data that JSON stores exactly."""
     return {
         name: {"dtype": array.dtype.str, "shape": list(array.shape), "values": array.ravel().tolist()}
         for name, array in arrays.items()

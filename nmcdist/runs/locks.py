@@ -1,4 +1,4 @@
-"""Locks that keep two drivers off one run; the system lets go of them when a process ends, however it ends."""
+"""Locks that keep two drivers off one run; the system releases them when a process ends, however it ends."""
 
 import contextlib
 import fcntl
@@ -15,22 +15,22 @@ from nmcdist.datasets.folder import Folder, refuse_all_but_folders
 from nmcdist.errors import StoreError
 from nmcdist.inputs import kind_of
 
-_PROBED_S = 2.0  # in which others who only look whether a lock is free let go of it
-_LOOKED_S = 0.2  # the same for the lock of a whole run, at which only `status` looks
+_PROBED_S = 2.0  # processes that only test whether a lock is free release it within this time
+_LOOKED_S = 0.2  # the same for the lock of a whole run, which only `status` tests
 _FOLDERS = ("receipts", "failures", "started", "bundle", "describe", "trash")
-_OURS = ("lock", "run.json", "receipts")  # one of them is in every folder that a run has made
+_OURS = ("lock", "run.json", "receipts")  # every folder made by a run holds one of them
 
 
 @dataclass(frozen=True)
 class Driver:
-    """Who has, or had, a lock.
+    """The process that holds, or held, a lock.
 
     Attributes
     ----------
     process : int
     host : str
     since : float
-        Unix time at which it took the lock.
+        Unix time at which it acquired the lock.
     holds : bool
         Whether the lock is held, as far as this machine can see.
     """
@@ -51,19 +51,19 @@ class Driver:
 
 @contextlib.contextmanager
 def locked(folder: Path, part: tuple[int, int] | None = None) -> Iterator[None]:
-    """Keep other drivers off a run, or off a part of it.
+    """Lock a run, or a part of it, against other drivers.
 
     Parameters
     ----------
     folder : Path
-        Of the run's journal; made if it is missing.
+        Folder of the run's journal; made if it is missing.
     part : (k, n), optional
-        Only the k-th of n parts: drivers of the other n - 1 may work at the same time, and nobody else.
+        Only the k-th of n parts: drivers of the other n - 1 may work at the same time, but no other driver.
 
     Raises
     ------
     StoreError
-        If another process has the lock, or the folder is none that a run has made.
+        If another process holds the lock, or the folder was not made by a run.
     """
     refuse_all_but_folders(folder, *(folder / name for name in _FOLDERS))
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,13 +88,13 @@ def locked(folder: Path, part: tuple[int, int] | None = None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def alone(path: Path, patience_s: float, whose: str) -> Iterator[None]:
-    """Let one process at a time do something; the others wait for it, for a while."""
+    """Let one process at a time enter; the others wait for a limited time."""
     with _flocked(path, fcntl.LOCK_EX, whose, patience_s):
         yield
 
 
 def drivers_of(folder: Path) -> list[Driver]:
-    """Return who works on a run, and who worked on it and died; those who ended well are none."""
+    """Return the drivers that work on a run or died while they did; those that ended normally are left out."""
     found = []
     for path in (folder / "lock", *sorted(folder.glob("part-*-of-*.lock"))):
         driver = _owner(path)
@@ -106,7 +106,7 @@ def drivers_of(folder: Path) -> list[Driver]:
 
 @contextlib.contextmanager
 def _flocked(path: Path, kind: int, whose: str, patience_s: float = 0.0) -> Iterator[None]:
-    """Hold a lock. Who holds one alone leaves its name beside it; of those who share one, none can."""
+    """Hold a lock; the holder of an exclusive lock writes its name beside it, holders of a shared lock cannot."""
     handle, end = _opened(path, os.O_RDWR | os.O_CREAT), time.monotonic() + patience_s
     try:
         while not _try_flock(handle, kind, path):
@@ -116,7 +116,7 @@ def _flocked(path: Path, kind: int, whose: str, patience_s: float = 0.0) -> Iter
                 raise StoreError(f"{whose}{named} is working on this dataset")
             time.sleep(0.02)
         folder, name = Folder(path.parent), f"{path.name}.owner"
-        folder.remove(name)  # of one who died
+        folder.remove(name)  # left by a process that died
         if kind == fcntl.LOCK_EX:
             owned = {"process": os.getpid(), "host": socket.gethostname(), "since": time.time()}
             folder.write(name, json.dumps(owned).encode())
@@ -147,7 +147,7 @@ def _opened(path: Path, flags: int) -> int:
 
 
 def _try_flock(handle: int, kind: int, path: Path) -> bool:
-    """Take a lock unless another process has it; StoreError on a file system that has no locks."""
+    """Acquire a lock unless another process holds it; StoreError on a file system without locks."""
     try:
         fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -161,7 +161,7 @@ def _try_flock(handle: int, kind: int, path: Path) -> bool:
 
 
 def _is_held(path: Path) -> bool:
-    """Return whether another process has a lock alone."""
+    """Return whether another process holds an exclusive lock."""
     try:
         handle = _opened(path, os.O_RDONLY)
     except OSError:
@@ -173,7 +173,7 @@ def _is_held(path: Path) -> bool:
 
 
 def _owner(path: Path) -> tuple[int, str, float] | None:
-    """Return process, host and start of who holds a lock, or died with it."""
+    """Return process, host and start time of the holder of a lock, or of the process that died with it."""
     try:
         content = json.loads(Folder(path.parent).read(f"{path.name}.owner"))
         return int(content["process"]), str(content["host"]), float(content["since"])
@@ -182,7 +182,7 @@ def _owner(path: Path) -> tuple[int, str, float] | None:
 
 
 def _refuse_stranger(folder: Path) -> None:
-    """Refuse a folder with files but none of a run's: what is in it is somebody else's."""
+    """Refuse a folder that holds files, but none of a run."""
     names = {entry.name for entry in os.scandir(folder)}
     if names and not names.intersection(_OURS):
         raise StoreError(f"{folder}: holds {min(names)!r} and no journal of a run; move it away")

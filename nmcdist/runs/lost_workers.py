@@ -1,4 +1,4 @@
-"""What is known of workers that were lost: how long they were seen, and how full their memory was at last."""
+"""The last known state of lost workers: how long they lived, and how full their memory was."""
 
 import time
 from dataclasses import dataclass, field
@@ -6,8 +6,8 @@ from typing import Any
 
 from nmcdist.datasets.files import readable_bytes
 
-_NEARLY_FULL = 0.75  # of its limit, as last seen: memory grows between two looks
-_NEARLY_OVER_S = 180.0  # a worker that is lost in the last minutes of its walltime was ended by the queue
+_NEARLY_FULL = 0.75  # share of its limit when last sampled: memory grows between two samples
+_NEARLY_OVER_S = 180.0  # a worker lost in the last minutes of its walltime was ended by the queue
 _LOOK_S = 1.0
 
 
@@ -20,12 +20,12 @@ class _Seen:
 
 @dataclass
 class Watch:
-    """Looks at the workers now and then, so that the loss of one can be explained.
+    """Samples the state of the workers, to explain the loss of one.
 
     Attributes
     ----------
     walltime_s : float, optional
-        After which the queue ends a job.
+        Time after which the queue ends a job.
     """
 
     walltime_s: float | None = None
@@ -34,7 +34,7 @@ class Watch:
     _here: int = 0
 
     def look(self, client: Any) -> int:
-        """Take note of the workers that are there, once a second at most, and return how many were there at last."""
+        """Record the connected workers, at most once per second, and return how many there were."""
         now = time.monotonic()
         if now - self._last >= _LOOK_S or not self._here:
             self._last = now
@@ -47,10 +47,10 @@ class Watch:
         return self._here
 
     def why_lost(self, address: str) -> str:
-        """Return, in words, what ended a worker, as far as what was seen of it tells."""
+        """Return the likely reason for the loss of a worker, in words."""
         seen = self._workers.get(address)
         if seen is None:
-            return "it died before it was seen"
+            return "it died before it was measured"
         age = time.monotonic() - seen.since
         if seen.limit and seen.memory >= _NEARLY_FULL * seen.limit:
             used, limit = readable_bytes(seen.memory), readable_bytes(seen.limit)

@@ -1,6 +1,6 @@
-"""Runs in parts that any queue starts in any order, a seal at the end, and another try of what failed.
+"""Runs in parts that any queue starts in any order, the seal at the end, and retries of failed tasks.
 
-What is needed to go on stands beside the store: the journal's settings hold the recipe, its folder the bundle.
+All that a later part needs is beside the store: the journal's settings hold the recipe, its folder the bundle.
 """
 
 from collections.abc import Mapping
@@ -40,10 +40,10 @@ def run_part(
     max_failures: int | None = None,
     client: "Client | None" = None,
 ) -> Result:
-    """Make the k-th of n parts of a dataset: every n-th task from the k-th on, those that are done left as they are.
+    """Make part k of n of a dataset: every n-th task from the k-th on; finished tasks are kept.
 
-    Any number of parts may run at the same time on one folder, in any order and again; the store is finished by
-    :func:`finalise_store`.
+    Any number of parts may run at the same time on one folder, in any order and repeatedly;
+    :func:`finalise_store` finishes the store.
 
     Parameters
     ----------
@@ -59,9 +59,9 @@ def run_part(
     Raises
     ------
     PlanError
-        If the part is none, a task does not fit, or earlier parts cut the volumes in another way.
+        If the part is invalid, a task does not fit, or earlier parts cut the volumes in another way.
     StoreError
-        If another recipe's run is there, or another driver works on the same items.
+        If a run of another recipe exists, or another driver works on the same items.
     """
     k, n = part
     if not 1 <= k <= n:
@@ -75,7 +75,7 @@ def run_part(
     with production.opened(part):
         if paths.store.exists():
             if not production.is_there():
-                raise StoreError(f"{paths.store}: exists already, made from another recipe or bundle")
+                raise StoreError(f"{paths.store}: already exists, made from another recipe or bundle")
             return _finished(production)
         with production.alone():
             store = _prepared(production)
@@ -87,12 +87,12 @@ def run_part(
 
 
 def finalise_store(store: Path, *, progress: Progress | None = None) -> Result:
-    """Seal a store all of whose tasks are done, by whatever drivers and parts, and put it in place.
+    """Seal a store whose tasks are all done, by any drivers and parts, and put it in place.
 
     Raises
     ------
     StoreError
-        If tasks are not done, which it names, what they wrote is damaged, a driver is at work, or there is no such run.
+        If tasks are not done (the message names them), their files are damaged, a driver is running, or no run exists.
     """
     production = _recorded(store, Crew.of(None, progress), _ANYTHING)
     with production.opened():
@@ -111,14 +111,14 @@ def retry_failed(
     retries: int = RETRIES,
     client: "Client | None" = None,
 ) -> Result:
-    """Try the tasks that failed again, and seal the store if nothing is left to do after that.
+    """Retry the failed tasks, and seal the store if no task is left.
 
     Raises
     ------
     PlanError
         If a task does not fit, or the volumes would be cut in another way.
     StoreError
-        If there is no such run, or a driver is at work.
+        If no run exists, or a driver is running.
     """
     production = _recorded(store, Crew.of(deployment, progress, client))
     production.plan.validate(present_bytes=size_of(production.wip))
@@ -134,12 +134,12 @@ def retry_failed(
 
 def _finished(production: Production) -> Result:
     if not production.is_whole():
-        raise StoreError(f"{production.paths.store}: is finished but damaged; `nmcdist run --resume` heals it")
+        raise StoreError(f"{production.paths.store}: is finished but damaged; `nmcdist run --resume` repairs it")
     return production.found_whole()
 
 
 def _prepared(production: Production) -> Folder:
-    """Make the unfinished store ready, unless another part did; never touch what other parts are writing to."""
+    """Prepare the unfinished store, unless another part did; never touch files that other parts are writing."""
     plan, wip, journal = production.plan, production.wip, production.journal
     if wip.exists():
         before = settings_before(wip, journal)
@@ -160,7 +160,7 @@ def _check_cut(settings: Mapping[str, Any], before: Mapping[str, Any]) -> None:
 
 
 def _recorded(store: Path, crew: Crew, machine: Machine | None = None) -> Production:
-    """Return the run of a store from what its journal recorded.
+    """Return the run of a store from the records of its journal.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def _recorded(store: Path, crew: Crew, machine: Machine | None = None) -> Produc
     settings = journal.settings()
     if "recipe" not in settings or not (paths.wip.exists() or paths.store.exists() or paths.old.exists()):
         raise StoreError(f"{paths.store}: no run is recorded beside it (expected {paths.run})")
-    recipe = parsed_recipe(settings["recipe"], str(paths.run / "run.json"))  # first: its kind may bring its own model
+    recipe = parsed_recipe(settings["recipe"], str(paths.run / "run.json"))  # first: its kind may register a model
     bundle = load_bundle(paths.run / "bundle")
     plan = make_plan(recipe, bundle, paths.folder, crew.deployment, settings=settings, machine=machine)
     _check_cut(plan.settings, settings)
@@ -185,7 +185,7 @@ def _recorded(store: Path, crew: Crew, machine: Machine | None = None) -> Produc
 
 
 def _refuse_another(production: Production) -> None:
-    """Refuse what another driver has made of the run since it was worked out."""
+    """Refuse a run that another driver has changed since it was planned."""
     refuse_stranger(production.wip, production.journal, production.plan.fingerprint)
     if production.journal.settings().get("fingerprint") != production.plan.fingerprint:
-        raise StoreError(f"{production.paths.run}: another run has begun here meanwhile")
+        raise StoreError(f"{production.paths.run}: another run has started here meanwhile")

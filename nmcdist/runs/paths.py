@@ -1,4 +1,4 @@
-"""Where a dataset and what belongs to it stand, and who may stand there."""
+"""The paths of a dataset, its journal and its temporary folders, and checks on their use."""
 
 import os
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from nmcdist.runs.journal import Journal
 
 @dataclass(frozen=True)
 class Paths:
-    """Where a dataset and what belongs to it stand.
+    """The paths of a dataset, its journal and its temporary folders.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Paths:
 
     @property
     def old(self) -> Path:
-        """The store that is about to be replaced; it is here for an instant only."""
+        """The store that is about to be replaced; it has this name for an instant only."""
         return self.store.with_name(self.store.name + ".old")
 
     @property
@@ -54,18 +54,18 @@ class Paths:
         return self.store.with_name(self.store.name.removesuffix(".zarr") + ".run")
 
     def refuse_strangers(self) -> None:
-        """Refuse what stands under the names of a run and is none of its folders, before anything is touched.
+        """Refuse files and links under the names of a run's folders, before anything is touched.
 
         Raises
         ------
         StoreError
-            If one is a link or a file, or a record of the journal is none.
+            If one is a link or a file, or a record of the journal is not an ordinary file.
         """
         refuse_all_but_folders(self.store, self.wip, self.run)
         Journal(self.run).refuse_strangers()
 
     def refuse_what_bars_a_swap(self) -> None:
-        """Refuse to replace what is no store, or to do so where the name for the old one is taken.
+        """Refuse to replace a folder that is not a store, or if the name for the old store is taken.
 
         Raises
         ------
@@ -78,4 +78,4 @@ class Paths:
         if not is_damaged(self.store, GROUP):
             read_attributes(self.store)
         if os.path.lexists(self.old):
-            raise StoreError(f"{self.old}: is here, and no run has recorded it; move it away, then use --resume")
+            raise StoreError(f"{self.old}: exists, but no run has recorded it; move it away, then use --resume")

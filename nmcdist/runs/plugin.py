@@ -1,4 +1,4 @@
-"""The worker plugin that gives every worker the job once, its bundle read from a file, after a restart too."""
+"""The worker plugin that loads the job once per worker, its bundle from a file, also after a restart."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from nmcdist.log import log_to_stderr
 from nmcdist.products.plan import Job
 from nmcdist.runs.worker import hold, release
 
-COMPILING = "nmcdist-compiling"  # topic of Dask's events under which workers say that they compile
+COMPILING = "nmcdist-compiling"  # topic of the Dask events by which workers report that they compile
 
 
 class HoldJob(WorkerPlugin):
     """Load a job and its bundle when a worker starts.
 
-    A worker whose plugin failed joins the cluster all the same, so tasks check that the job is there.
+    A worker whose plugin failed joins the cluster nevertheless, so tasks check that the job is loaded.
     """
 
     def __init__(self, job: Job) -> None:
@@ -30,6 +30,6 @@ class HoldJob(WorkerPlugin):
         hold(self.job)
 
     def teardown(self, worker: Any) -> None:
-        """Leave the worker's process as it was."""
+        """Restore the worker's process."""
         notice.say = say_on_stderr
         release(self.job.key)

@@ -1,4 +1,4 @@
-"""A run of one store, from its recipe to its seal: what every verb that makes something uses."""
+"""A run of one store, from its recipe to its seal; every command that makes a store uses it."""
 
 import contextlib
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -45,13 +45,13 @@ class Result:
     Attributes
     ----------
     store : Path
-        The finished store; not there yet if items failed.
+        The finished store; does not exist yet if items failed.
     made, kept : int
-        Tasks done by this run, and by those before it.
+        Tasks done by this run, and by earlier runs.
     failed : dict of int to str
-        Items that could not be made, each with the reason.
+        Failed items, each with the reason.
     manifest_sha256 : str
-        Stands for the whole store; empty if items failed.
+        Checksum of the whole store; empty if items failed.
     journal : Path
         Folder with receipts and failures.
     """
@@ -66,14 +66,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Crew:
-    """Who does the work of a run, and who hears of it.
+    """The workers of a run, and the receiver of its progress.
 
     Attributes
     ----------
     deployment : Deployment
     progress : Progress
     client : distributed.Client, optional
-        Of a cluster that the caller has: it is used in place of the deployment's, and left as it is.
+        Client of the caller's own cluster: it is used in place of the deployment, and not closed.
     """
 
     deployment: Deployment
@@ -82,7 +82,7 @@ class Crew:
 
     @classmethod
     def of(cls, deployment: Deployment | None, progress: Progress | None, client: "Client | None" = None) -> "Crew":
-        """Return a crew with defaults in place of None; a process that a worker is to become ends here."""
+        """Return a crew with defaults in place of None; a process that is to become a worker ends here."""
         stop_if_imported_by_a_worker()
         if client is not None:
             deployment = deployment_of(client, (deployment or Deployment()).threads_per_worker or 1)
@@ -99,7 +99,7 @@ class Production:
     bundle : Bundle
     paths : Paths
     journal : Journal
-        Where its receipts go.
+        Holds its receipts.
     wip : Path
         The unfinished store.
     crew : Crew
@@ -116,7 +116,7 @@ class Production:
     def of(
         cls, recipe: BaseRecipe, bundle: Bundle, out: Path, crew: Crew, settings: Mapping[str, Any] | None = None
     ) -> "Production":
-        """Work out the run of a recipe; what cannot end well is refused here, and nothing is written.
+        """Plan the run of a recipe; refuse it here if it cannot succeed. Nothing is written.
 
         Parameters
         ----------
@@ -126,16 +126,16 @@ class Production:
             Folder of the store, its journal and ``catalog.yaml``.
         crew : Crew
         settings : Mapping, optional
-            What the journal of an earlier run recorded.
+            Records of the journal of an earlier run.
 
         Raises
         ------
         PlanError
             If the run cannot fit in memory or on the disk, or the cluster would not take its workers.
         CatalogError
-            If the catalog of the folder holds what nmcdist does not write.
+            If nmcdist did not write the catalog of the folder.
         StoreError
-            If something else has the name of the store or its journal.
+            If the name of the store or its journal is taken by something else.
         """
         paths = Paths.of(recipe, out)
         paths.refuse_strangers()
@@ -148,14 +148,14 @@ class Production:
 
     @contextlib.contextmanager
     def opened(self, part: tuple[int, int] | None = None, *, resumes: bool = False) -> Iterator[None]:
-        """Keep other drivers off, let signals end the run, and mend what a driver left that died in a swap.
+        """Lock out other drivers, let signals end the run, and repair a swap that a dead driver left half done.
 
         Parameters
         ----------
         part : (k, n), optional
             Only the k-th of n parts: drivers of the others may work at the same time.
         resumes : bool
-            Whether this run is to be continued or healed.
+            Whether this run continues or repairs an earlier one.
 
         Raises
         ------
@@ -172,16 +172,16 @@ class Production:
             yield
 
     def alone(self) -> contextlib.AbstractContextManager[None]:
-        """Keep other parts off while the unfinished store is made ready; they wait."""
+        """Lock out other parts while the unfinished store is prepared; they wait."""
         return alone(self.paths.run / "prepare.lock", PREPARE_TIMEOUT_S, f"{self.paths.run}: another part")
 
     def refuse_existing(self) -> None:
-        """Refuse to begin where a store or an unfinished one is.
+        """Refuse to start if a finished or an unfinished store exists.
 
         Raises
         ------
         StoreError
-            With what --resume would do.
+            The message describes what --resume would do.
         """
         store, recipe = self.paths.store, self.plan.recipe
         if store.exists():
@@ -190,40 +190,40 @@ class Production:
                 recipe.content_hash, self.bundle.content_hash
             )  # fmt: skip
             what = "this recipe" if same else "another recipe or bundle"
-            then = "checks and heals it" if same else "replaces it when the new one is whole"
-            raise StoreError(f"{store}: exists already, made from {what}; --resume {then}")
+            then = "checks and repairs it" if same else "replaces it when the new one is whole"
+            raise StoreError(f"{store}: already exists, made from {what}; --resume {then}")
         if self.wip.exists():
             raise StoreError(f"{self.wip}: an unfinished run is here; --resume continues it")
 
     def is_there(self) -> bool:
-        """Return whether the finished store is there, and is that of this plan."""
+        """Return whether the finished store exists and belongs to this plan."""
         return is_there(self.plan, self.paths.store, self.journal)
 
     def is_whole(self) -> bool:
-        """Return whether the finished store needs nothing: all is there, and as its manifest has it."""
+        """Return whether the finished store is whole: every file exists and matches its manifest."""
         return is_whole(self.plan, self.paths.store, self.journal)
 
     def open_again(self) -> None:
-        """Make the damaged store the unfinished one, so that what is whole in it is kept."""
+        """Turn the damaged store into the unfinished one, to keep its undamaged parts."""
         self.crew.progress.event(
             "damaged", store=str(self.paths.store), what="changed since it was sealed, or incomplete"
         )
         open_again(self.plan, self.paths, self.journal)
 
     def prepare(self, **settings: Any) -> Folder:
-        """Make the unfinished store ready for tasks; see :func:`nmcdist.runs.unfinished.prepare`."""
+        """Prepare the unfinished store for tasks; see :func:`nmcdist.runs.unfinished.prepare`."""
         self.paths.refuse_what_bars_a_swap()
         return prepare(self.plan, self.wip, self.journal, self.crew.progress, **settings)
 
     def left(self, part: tuple[int, int] = (1, 1), only: Container[str] | None = None) -> Sequence[Task]:
-        """Return the tasks without a receipt that holds; see :func:`nmcdist.runs.tasks.tasks_to_do`."""
+        """Return the tasks without a valid receipt; see :func:`nmcdist.runs.tasks.tasks_to_do`."""
         return tasks_to_do(self.plan, self.wip, self.journal, part, only)
 
     def do(
         self, store: Folder, todo: Sequence[Task], *, total: int | None = None, source: Path | None = None,
         retries: int = RETRIES, max_failures: int | None = None,
     ) -> Result:  # fmt: skip
-        """Do tasks; those that fail do not stop the others.
+        """Do tasks; a failed task does not stop the others.
 
         Parameters
         ----------
@@ -231,13 +231,13 @@ class Production:
             The unfinished store, as :meth:`prepare` returned it.
         todo : sequence of Task
         total : int, optional
-            Tasks that `todo` is what is left of; default: all of the plan.
+            Number of tasks of which `todo` is the rest; default: all of the plan.
         source : Path, optional
-            A finished store that items are read from instead of being drawn.
+            A finished store from which items are read instead of drawn.
         retries : int
-            How often a task that failed is tried again on the spot.
+            How often a failed task is retried at once.
         max_failures : int, optional
-            After more failures than this no more tasks begin; default: all are tried.
+            Once more than this many tasks have failed, no more start; default: all are tried.
 
         Raises
         ------
@@ -256,7 +256,7 @@ class Production:
             outcomes = outcomes_of(self.plan, job, todo, crew.deployment, crew.progress, crew.client)
             for outcome in stack.enter_context(contextlib.closing(outcomes)):
                 if outcome.hopeless:
-                    raise StoreError(f"item {outcome.sample}: {outcome.error}; once that is mended, use --resume")
+                    raise StoreError(f"item {outcome.sample}: {outcome.error}; once that is fixed, use --resume")
                 if outcome.error:
                     self.journal.write_failure(outcome.task, outcome.details or outcome.error)
                     failed.setdefault(outcome.sample, outcome.error)
@@ -271,16 +271,16 @@ class Production:
         return Result(self.paths.store, done - kept, kept, failed, "", self.journal.folder)
 
     def seal(self, result: Result, *, known: bool = True, listed: bool = True) -> Result:
-        """Complete the store if no task failed, put it in place, and list it in the catalog of its folder.
+        """Complete the store if no task failed, put it in place, and add it to the catalog of its folder.
 
         Parameters
         ----------
         result : Result
-            Of the tasks.
+            Result of the tasks.
         known : bool
             Whether this process has seen every file whole, written or compared; otherwise all are compared.
         listed : bool
-            Whether the catalog is to list it.
+            Whether to add it to the catalog.
 
         Raises
         ------
@@ -301,7 +301,7 @@ class Production:
         return replace(result, kept=kept, manifest_sha256=digest, journal=self.paths.run)
 
     def found_whole(self) -> Result:
-        """Return the result of a run whose store needs nothing, and list it in the catalog of its folder."""
+        """Return the result of a run whose store is whole, and add it to the catalog of its folder."""
         add_entry(self.paths.folder / CATALOG_FILE, self.paths.store)
         self.crew.progress.event("nothing to do", store=str(self.paths.store))
         digest = manifest_hash(self.paths.store)

@@ -1,6 +1,6 @@
 """Progress of a run: a bar on a terminal or in a notebook, one JSON object per line anywhere else.
 
-A run goes on where its progress cannot be written, as on a closed pipe or a full disk.
+A run continues if its progress cannot be written, for example to a closed pipe or a full disk.
 """
 
 import contextlib
@@ -12,14 +12,14 @@ import time
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
-_REDRAWN_S = 0.2  # between two updates of a notebook, each of which is a message to the browser
+_REDRAWN_S = 0.2  # between two updates of a notebook: each is a message to the browser
 
 
 class Progress(Protocol):
-    """What a run reports."""
+    """The receiver of a run's progress."""
 
     def event(self, name: str, **facts: Any) -> None:
-        """Report what happened."""
+        """Report an event."""
 
     def start(self, total: int, done: int) -> None:
         """Report that `done` of `total` tasks are done already."""
@@ -28,7 +28,7 @@ class Progress(Protocol):
         """Report how many tasks are done now."""
 
     def finish(self) -> None:
-        """Report that no more will come."""
+        """Report the end."""
 
 
 class Silent:
@@ -59,7 +59,7 @@ class _Rate:
         return rate, (self.total - done) / rate if rate > 0 else None
 
     def text(self, done: int) -> str:
-        """Return how many tasks are done, and once that is known the time per task and the time left."""
+        """Return the number of finished tasks, and once known the time per task and the time left."""
         rate, eta = self(done)
         pace = f" {_clock(1 / rate)} per task, {_clock(eta)} left" if rate and eta is not None else ""
         return f"{done}/{self.total}{pace}"
@@ -88,11 +88,11 @@ class JsonLines:
         self.event("progress", done=done, total=self.rate.total, rate=round(rate, 4), eta=left)
 
     def finish(self) -> None:
-        """Write nothing: the last event said it all."""
+        """Write nothing: the last event was complete."""
 
 
 class Bar:
-    """One line on a terminal, drawn again and again."""
+    """One line on a terminal, redrawn at each step."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -100,7 +100,7 @@ class Bar:
         self.shown = ""
 
     def event(self, name: str, **facts: Any) -> None:
-        """Put a line above the bar."""
+        """Print a line above the bar."""
         self._write(f"\r\x1b[K{_line(name, facts)}\n")
         self._write(self.shown)
 
@@ -110,7 +110,7 @@ class Bar:
         self.advance(done)
 
     def advance(self, done: int) -> None:
-        """Draw the bar again."""
+        """Redraw the bar."""
         total, tail = self.rate.total, f" {self.rate.text(done)}"
         width = max(10, min(40, shutil.get_terminal_size().columns - len(tail) - 3))
         filled = round(width * done / total) if total else width
@@ -118,7 +118,7 @@ class Bar:
         self._write(self.shown)
 
     def finish(self) -> None:
-        """Leave the bar as it is and go to the next line."""
+        """Leave the bar and go to the next line."""
         if self.shown:
             self._write("\n")
         self.shown = ""
@@ -129,7 +129,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class _Shown:
-    """What a notebook shows: as HTML, or as text where it takes none."""
+    """The bar in a notebook: as HTML, or as text if HTML is not supported."""
 
     text: str
     done: int
@@ -144,14 +144,14 @@ class _Shown:
 
 
 class NotebookBar:
-    """A bar in the output of a notebook's cell, updated in place; what happens is printed below it.
+    """A bar in the output of a notebook cell, updated in place; events are printed below it.
 
     Parameters
     ----------
     display : callable
-        As IPython.display.display.
+        For example IPython.display.display.
     stream : file, optional
-        Gets the lines; default: standard output.
+        Receives the lines; default: standard output.
     """
 
     def __init__(self, display: Any, stream: TextIO | None = None) -> None:
@@ -181,7 +181,7 @@ class NotebookBar:
             self._update()
 
     def finish(self) -> None:
-        """Leave the bar with what it came to."""
+        """Leave the bar in its last state."""
         self._update()
         self.handle = None
 
@@ -195,23 +195,23 @@ class NotebookBar:
 
 
 def progress_on(stream: TextIO | None = None) -> Progress:
-    """Return what shows the progress of a run.
+    """Return the display for the progress of a run.
 
     Parameters
     ----------
     stream : file, optional
-        A terminal gets a bar, anything else JSON lines. Default: the notebook that runs this, or standard error.
+        A terminal shows a bar, anything else gets JSON lines. Default: the notebook that runs this, or standard error.
     """
     if stream is None and (display := _notebook_display()) is not None:
         return NotebookBar(display)
     stream = stream or sys.stderr
-    if stream is None:  # as in a process that was started without one
+    if stream is None:  # in a process started without standard error
         return Silent()
     return Bar(stream) if stream.isatty() else JsonLines(stream)
 
 
 def _notebook_display() -> Any:
-    """Return IPython's display if this process is the kernel of a notebook; IPython is not loaded to find out."""
+    """Return IPython's display if this process is a notebook kernel; IPython is not imported for the test."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     if all(base.__name__ != "ZMQInteractiveShell" for base in type(shell).__mro__):

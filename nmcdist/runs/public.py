@@ -1,4 +1,4 @@
-"""Running a recipe from Python: what ``nmcdist.run`` and ``nmcdist.plan`` do, and the command line with them."""
+"""Run a recipe from Python: ``nmcdist.run`` and ``nmcdist.plan``, which the command line uses too."""
 
 import contextlib
 import re
@@ -40,50 +40,50 @@ def run(
     max_failures: int | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """Make the dataset of a recipe, check it, and list it in the catalog of its folder.
+    """Make the dataset of a recipe, check it, and add it to the catalog of its folder.
 
-    A script that calls this does so under ``if __name__ == "__main__":``, since its workers import it.
+    Call this under ``if __name__ == "__main__":`` in a script, because its workers import the script.
 
     Parameters
     ----------
     recipe : str, Path, Mapping or BaseRecipe
-        A recipe file, or its content; a bundle of a relative path is searched in the folder of the file, else here.
+        A recipe file, or its content; a relative bundle path starts at its folder, or at the current one.
     out : str or Path
         Folder of the store, its journal and ``catalog.yaml``.
     cluster : str, Path or Deployment, optional
-        Deployment file; default: workers on this machine, as many as fit.
+        Deployment file; default: as many workers on this machine as fit.
     workers : int, optional
-        Workers, in place of what the deployment says; on this machine 0 computes in this process, without Dask.
+        Number of workers, overriding the deployment; on this machine 0 computes in this process, without Dask.
     threads : int, optional
-        Threads of one task; a worker has one task at a time.
+        Threads per task; a worker runs one task at a time.
     memory : int or str, optional
-        Memory of a worker in bytes, or as "8GiB".
+        Memory per worker in bytes, or as text such as "8GiB".
     client : distributed.Client, optional
-        Of a Dask cluster of your own, to use in place of a deployment; nothing of it is closed.
+        Client of your own Dask cluster, to use in place of a deployment; it is not closed.
     resume : bool
-        Continue an interrupted run, or heal a finished store: only what is missing or damaged is made again.
+        Continue an interrupted run, or repair a finished store: only missing or damaged parts are made again.
     partition : str, optional
-        "K/N": make the K-th of N parts; :func:`nmcdist.runs.finalise_store` then seals the store.
+        "K/N": make part K of N; :func:`nmcdist.runs.finalise_store` then seals the store.
     retries : int
-        How often a task that failed is tried again on the spot.
+        How often a failed task is retried at once.
     max_failures : int, optional
-        After more failures than this no more tasks begin; default: all are tried.
+        Once more than this many tasks have failed, no more start; default: all are tried.
     progress : Progress, optional
-        Default: a bar with the time left, on a terminal and in a notebook; nothing elsewhere.
+        Default: a bar with the time left on a terminal and in a notebook; nothing elsewhere.
 
     Returns
     -------
     Result
-        The finished store is its `store`; items that could not be made are in its `failed`.
+        `store` is the path of the finished store; `failed` holds the failed items.
 
     Raises
     ------
     RecipeError
-        With one line for every fault of the recipe or the deployment.
+        One line per error in the recipe or the deployment.
     PlanError
-        If the run cannot fit in memory or on the disk, or the cluster would not take it.
+        If the run does not fit in memory or on the disk, or the cluster would refuse it.
     StoreError
-        If the dataset is there already, another run works on it, or its files cannot be written.
+        If the dataset already exists, another run works on it, or its files cannot be written.
     GuardError
         If the script that calls this has no ``if __name__ == "__main__":``.
     """
@@ -107,7 +107,7 @@ def plan(
     threads: int | None = None,
     memory: int | str | None = None,
 ) -> Plan:
-    """Work out what a recipe would run; nothing is written.
+    """Plan the run of a recipe; nothing is written.
 
     Parameters
     ----------
@@ -117,13 +117,13 @@ def plan(
     Returns
     -------
     Plan
-        ``print(plan.summary())`` shows it; ``plan.validate()`` raises PlanError if the run cannot fit. Of many
+        ``print(plan.summary())`` shows it; ``plan.validate()`` raises PlanError if the run does not fit. For many
         particles, sizes are estimated from the first ones.
 
     Raises
     ------
     RecipeError
-        With one line for every fault of the recipe or the deployment.
+        One line per error in the recipe or the deployment.
     """
     loaded, bundle, where = loaded_recipe(recipe)
     deployment = deployment_from(cluster, workers, threads, memory)
@@ -132,7 +132,7 @@ def plan(
 
 
 def loaded_recipe(recipe: RecipeLike) -> tuple[BaseRecipe, Bundle, str]:
-    """Return a recipe, its bundle, and the name of its file, empty where it has none."""
+    """Return a recipe, its bundle, and the name of its file, empty if it has none."""
     if isinstance(recipe, BaseRecipe):
         return recipe, recipe_bundle(recipe, Path()), ""
     if isinstance(recipe, Mapping):
@@ -146,7 +146,7 @@ def loaded_recipe(recipe: RecipeLike) -> tuple[BaseRecipe, Bundle, str]:
 def deployment_from(
     cluster: str | Path | Deployment | None, workers: int | None, threads: int | None, memory: int | str | None
 ) -> Deployment:
-    """Return a deployment from its file, with what is given in place of what the file says."""
+    """Return a deployment from its file; arguments override the file."""
     changes = {"workers": workers, "threads_per_worker": threads, "memory_per_worker": memory}
     if not isinstance(cluster, Deployment):
         return load_deployment(cluster, **changes)
@@ -156,7 +156,7 @@ def deployment_from(
 
 @contextlib.contextmanager
 def naming_faults(where: str) -> Iterator[None]:
-    """Name the file in what a plan finds wrong with its recipe."""
+    """Add the file's name to errors of a plan in its recipe."""
     try:
         yield
     except RecipeError as error:
@@ -171,9 +171,9 @@ def parsed_partition(text: str) -> tuple[int, int]:
     Raises
     ------
     PlanError
-        If it is not that, with 1 <= K <= N.
+        If it has another form, or 1 <= K <= N does not hold.
     """
     found = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
-        raise PlanError(f"partition: found {shown(text)}, expected K/N with 1 <= K <= N, as 2/8")
+        raise PlanError(f"partition: found {shown(text)}, expected K/N with 1 <= K <= N, for example 2/8")
     return int(found[1]), int(found[2])

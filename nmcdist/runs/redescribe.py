@@ -1,4 +1,4 @@
-"""Compute the descriptors of a finished store again, from its volumes or from the records of its particles."""
+"""Recompute the descriptors of a finished store, from its volumes or from the records of its particles."""
 
 import contextlib
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from nmcdist.runs.progress import Progress
 if TYPE_CHECKING:
     from distributed import Client
 
-_ALL_THERE = 2**63  # bytes: what is stored keeps its place on the disk
+_ALL_THERE = 2**63  # bytes: stored files keep their place on the disk
 
 
 def describe_store(
@@ -35,19 +35,19 @@ def describe_store(
     progress: Progress | None = None,
     client: "Client | None" = None,
 ) -> Result:
-    """Describe every item of a finished store again, and put the result in its place when it is whole.
+    """Recompute the descriptors of every item of a finished store, and replace the store when the result is whole.
 
-    The new store is made beside the old one, which readers see until a rename. Volumes stay the very same files,
-    shared by hard links where the file system has them; particles are rendered again from their records. An
-    interrupted call is continued by the next.
+    The new store is made beside the old one, which readers see until a rename. Volumes stay the same files, shared by
+    hard links if the file system has them; particles are rendered again from their records. The next call continues
+    an interrupted one.
 
     Parameters
     ----------
     store : Path
     deployment : Deployment, optional
     changes : Mapping, optional
-        Options of the descriptors (fields of `descriptors` in the recipes of the kind) that differ from those of the
-        store's recipe.
+        Descriptor options (fields of `descriptors` in the recipes of the kind) that replace those of the store's
+        recipe.
     progress : Progress, optional
     client : distributed.Client, optional
 
@@ -58,12 +58,12 @@ def describe_store(
     RecipeError
         If an option is impossible.
     StoreError
-        If the store is not finished, holds nothing to describe its items from, is damaged, or another run works on it.
+        If the store is not finished, has no volumes or records to describe, is damaged, or another run works on it.
     """
     crew, paths = Crew.of(deployment, progress, client), Paths(local_path(store).absolute())
     paths.refuse_strangers()
     swapped = not paths.store.exists() and Journal(paths.run).is_swapped(paths.old)
-    there = paths.old if swapped else paths.store  # opening the run puts it back
+    there = paths.old if swapped else paths.store  # opening the run restores it
     recipe, bundle = _origin(there, changes or {}, paths)
     plan = checked_plan(recipe, bundle, paths.folder, crew.deployment, draws=False, present_bytes=_ALL_THERE)
     wip, journal = paths.store.with_name(paths.store.name + ".describe"), Journal(paths.run / "describe")
@@ -79,7 +79,7 @@ def describe_store(
 
 
 def _origin(store: Path, changes: Mapping[str, Any], paths: Paths) -> tuple[BaseRecipe, Bundle]:
-    """Return the recipe and the bundle that a store was made from, with the descriptors asked for."""
+    """Return the recipe and the bundle of a store, with the requested descriptors."""
     content, bundle = read_origin(store)
     read_manifest(store)
     made_from = recipe_of_store(store)
@@ -88,7 +88,7 @@ def _origin(store: Path, changes: Mapping[str, Any], paths: Paths) -> tuple[Base
     if not sources:
         raise StoreError(f"{store}: holds no {kind.name} to describe")
     for name in sources:
-        readable_metadata(store, name)  # refuses a store without it before every item fails
+        readable_metadata(store, name)  # refuses a store without the variable before every item fails
     options = {**(content["descriptors"] or {}), **changes}
     recipe = parsed_recipe({**content, "kind": kind.name, "descriptors": options}, str(store))
     try:
@@ -99,7 +99,7 @@ def _origin(store: Path, changes: Mapping[str, Any], paths: Paths) -> tuple[Base
 
 
 def _with_arrays(bundle: Bundle, paths: Paths) -> Bundle:
-    """Return the bundle with its arrays, which stand beside the store or are built in, not in its attributes."""
+    """Return the bundle with its arrays, which are beside the store or built in, not in its attributes."""
     for place in (paths.run / "bundle", bundle.name):
         with contextlib.suppress(BundleError):
             found = load_bundle(place)
@@ -111,7 +111,7 @@ def _with_arrays(bundle: Bundle, paths: Paths) -> Bundle:
 
 
 def _replace_journal(new: Journal, old: Journal) -> None:
-    """Let the receipts of the new store take the place of those of the old one."""
+    """Replace the receipts of the old store by those of the new one."""
     old.clear()
     for path in new.folder.iterdir():
         path.rename(old.folder / path.name)

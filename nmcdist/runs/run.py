@@ -1,4 +1,4 @@
-"""Make the dataset of a recipe: from a recipe to a finished store, continued where it stopped."""
+"""Make the dataset of a recipe: from the recipe to a finished store, resumable at any point."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ def run_recipe(
     max_failures: int | None = None,
     client: "Client | None" = None,
 ) -> Result:
-    """Make the dataset of a recipe and list it in the catalog of its folder.
+    """Make the dataset of a recipe and add it to the catalog of its folder.
 
     Parameters
     ----------
@@ -36,31 +36,31 @@ def run_recipe(
     out : Path
         Folder of the store, its journal and ``catalog.yaml``.
     deployment : Deployment, optional
-        Default: workers on this machine, as many as fit.
+        Default: as many workers on this machine as fit.
     resume : bool
-        Continue an interrupted run, or heal a finished store: only what is missing or damaged is made again,
+        Continue an interrupted run, or repair a finished store: only missing or damaged parts are made again,
         or everything if the recipe, the bundle or the version changed.
     progress : Progress, optional
     retries : int
-        How often a task that failed is tried again on the spot; what kills workers is counted apart.
+        How often a failed task is retried at once; tasks that kill workers are counted separately.
     max_failures : int, optional
-        After more failures than this no more tasks begin; default: all are tried.
+        Once more than this many tasks have failed, no more start; default: all are tried.
     client : distributed.Client, optional
-        Of a Dask cluster to use in place of the deployment's.
+        Client of a Dask cluster to use in place of the deployment.
 
     Returns
     -------
     Result
-        Items that could not be made are in its `failed`; the store is finished only if there are none.
+        `failed` holds the failed items; the store is finished only if it is empty.
 
     Raises
     ------
     PlanError
-        If the run cannot fit in memory or on the disk.
+        If the run does not fit in memory or on the disk.
     CatalogError
-        If the catalog of the folder holds what nmcdist does not write.
+        If nmcdist did not write the catalog of the folder.
     StoreError
-        If the dataset is there already, another run works on it, or its files cannot be written.
+        If the dataset already exists, another run works on it, or its files cannot be written.
     """
     crew, paths = Crew.of(deployment, progress, client), Paths.of(recipe, out)
     paths.refuse_strangers()

@@ -1,4 +1,4 @@
-"""The seal of a run: check that nothing is missing, complete the metadata, write the manifest."""
+"""The seal of a run: check that no file is missing, complete the metadata, write the manifest."""
 
 import os
 import stat
@@ -19,7 +19,7 @@ _SHOWN = 20
 
 
 def finalise(plan: Plan, wip: Path, journal: Journal, *, known: bool = True) -> str:
-    """Complete a store all of whose tasks are done, and return the SHA-256 (hex) of its manifest.
+    """Complete a store whose tasks are all done, and return the SHA-256 (hex) of its manifest.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def finalise(plan: Plan, wip: Path, journal: Journal, *, known: bool = True) -> 
     Raises
     ------
     StoreError
-        If a task is not done, a file is not there any more or damaged, or there are links among them.
+        If a task is not done, or a file is missing, damaged or a link.
     """
     records = _records(plan, journal)
     refuse_links(wip)
@@ -50,7 +50,7 @@ def finalise(plan: Plan, wip: Path, journal: Journal, *, known: bool = True) -> 
 
 
 def _records(plan: Plan, journal: Journal) -> dict[str, FileRecord]:
-    """Return the record of every file that tasks wrote, and refuse to go on without one."""
+    """Return the record of every file that tasks wrote; refuse if one is missing."""
     records: dict[str, FileRecord] = {}
     missing = []
     for task in plan.tasks:
@@ -75,7 +75,7 @@ def _check_present(wip: Path, records: Mapping[str, FileRecord]) -> None:
     sizes = {name: state.st_size for name, state in entries_below(wip) if stat.S_ISREG(state.st_mode)}
     for name, record in records.items():
         if sizes.get(name) != record.size:
-            raise StoreError(f"{wip / name}: was written and is gone or cut; run again with --resume")
+            raise StoreError(f"{wip / name}: was written, but is missing or truncated; run again with --resume")
 
 
 def _check_content(wip: Path, records: Mapping[str, FileRecord]) -> None:
@@ -85,7 +85,7 @@ def _check_content(wip: Path, records: Mapping[str, FileRecord]) -> None:
 
 
 def _remove_strays(plan: Plan, wip: Path, chunks: set[str]) -> None:
-    """Remove what killed writers left behind, the chunks of nobody, and an earlier manifest."""
+    """Remove the leftovers of killed writers, chunks without an owner, and an earlier manifest."""
     coordinates = {c.name for c in plan.layout.coordinates}
     for name in list(files_below(wip)):
         whole = not name.endswith(".partial") and (

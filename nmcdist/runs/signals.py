@@ -1,4 +1,4 @@
-"""Ending a run by a signal: workers closed, and all that is done kept."""
+"""End a run by a signal: close the workers, and keep all finished work."""
 
 import contextlib
 import signal
@@ -9,7 +9,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does: workers closed, and all that is done kept.
+    """Let SIGTERM end a run as Ctrl-C does: workers are closed, and all finished work is kept.
 
     Both are noted besides raising KeyboardInterrupt: an exception that lands in a finaliser or a callback of a
     library is lost, and the note ends the run after the next outcome (:func:`stop_if_asked`).

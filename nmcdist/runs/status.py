@@ -1,4 +1,4 @@
-"""How a run stands, from its journal alone: so also for a run on another machine that shares the folder."""
+"""The status of a run, from its journal alone: this also works for a run on another machine that shares the folder."""
 
 import contextlib
 import json
@@ -18,38 +18,38 @@ from nmcdist.runs.journal import Journal, Receipt
 from nmcdist.runs.locks import Driver, drivers_of
 from nmcdist.runs.paths import Paths
 
-_RECENT = 500  # receipts that the rate and the memory are taken from
-_PAUSE_S = 300.0  # the shortest silence that is a pause, as between a run that was stopped and its --resume
-_PAUSE_TASKS = 4  # and it lasts longer than so many of the longest task
+_RECENT = 500  # receipts from which the rate and the memory are computed
+_PAUSE_S = 300.0  # the shortest pause, for example between a stopped run and its --resume
+_PAUSE_TASKS = 4  # a pause is longer than this many times the longest task
 
 
 @dataclass(frozen=True)
 class Status:
-    """Where a run stands.
+    """The status of a run.
 
     Attributes
     ----------
     store : Path
     state : str
-        "finished"; "running"; "interrupted": begun, and nobody works on it; "never started": planned by a part or a
-        driver that died before its first task.
+        "finished"; "running"; "interrupted": started, and no driver works on it; "never started": planned by a
+        part or a driver that died before its first task.
     drivers : tuple of Driver
-        Who works on it, and who did and died.
+        Drivers that work on it, or that died while they did.
     total, done : int
-        Tasks.
+        Numbers of tasks.
     failed : dict of str to str
-        Why each task failed that failed.
+        The reason for each failed task.
     started : dict of str to (str, float)
-        Worker, and seconds since the start, of tasks that began and did not end: running, or lost with their worker.
+        Worker, and seconds since the start, of started tasks: running, or lost with their worker.
     rate : float or None
-        Tasks a second, of late: since the last pause, in which no receipt came for longer than four times the longest
-        recent task took, and for more than five minutes.
+        Recent tasks per second, since the last pause: a time without a receipt longer than four times the longest
+        recent task, and longer than five minutes.
     idle : float or None
-        Seconds since a task last began or ended, where that is so long that it is a pause.
+        Seconds since a task last started or ended, if that is long enough to be a pause.
     last_sign : float
-        Unix time at which a task last began or ended, or a driver took its lock.
+        Unix time at which a task last started or ended, or a driver acquired its lock.
     peak_bytes : int
-        Most memory that a recent task held.
+        Largest memory of a recent task.
     resealed : bool
         Whether the finished store has another manifest than the run sealed it with.
     """
@@ -69,23 +69,23 @@ class Status:
 
     @property
     def published(self) -> bool:
-        """Whether the finished store is there, and no other is being made."""
+        """Whether the finished store exists, and no replacement is being made."""
         return self.state == "finished"
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds until all is done, at the rate of late; None also where nobody is at work."""
+        """Seconds until all tasks are done, at the recent rate; None also if no worker is running."""
         if not any(driver.holds for driver in self.drivers) or not self.rate or self.idle is not None:
             return None
         return (self.total - self.done) / self.rate
 
     def lines(self) -> list[str]:
-        """Return it as text."""
+        """Return the status as lines of text."""
         state = "finished and published" if self.published else self.state
         lines = [f"{self.store}: {state}, {self.done} of {self.total} tasks done, {len(self.failed)} failed"]
         if self.resealed:
             how = f"nmcdist run RECIPE --out {self.store.parent} --resume"
-            lines.append(f"its manifest is not the one that the run sealed it with; heal it with: {how}")
+            lines.append(f"its manifest is not the one that the run sealed it with; repair it with: {how}")
         lines += [self._about(driver) for driver in self.drivers]
         if self.state == "running":
             lines += self._pace()
@@ -94,17 +94,17 @@ class Status:
         if self.peak_bytes:
             lines.append(f"peak memory of a task: {readable_bytes(self.peak_bytes)}")
         for task, (worker, seconds) in sorted(self.started.items()):
-            lines.append(f"started and not ended: {task} on {worker}, {seconds:.0f} s ago")
+            lines.append(f"started: {task} on {worker}, {seconds:.0f} s ago")
         lines += [f"failed: {task}: {reason}" for task, reason in sorted(self.failed.items())]
         return lines
 
     def _about(self, driver: Driver) -> str:
         if driver.holds:
-            return f"at work: {driver}"
+            return f"running: {driver}"
         if driver.is_here:
-            return f"ended without a word: {driver}"
+            return f"died: {driver}"
         age = time.time() - self.last_sign
-        return f"begun by {driver}, which cannot be seen from here: last sign of it {age:.0f} s ago"
+        return f"started by {driver}, on another host; last activity {age:.0f} s ago"
 
     def _how(self) -> str:
         if self.total and self.done == self.total:
@@ -115,25 +115,25 @@ class Status:
 
     def _pace(self) -> list[str]:
         if self.idle is not None and self.done < self.total:
-            return [f"no task began or ended for {self.idle:.0f} s: no worker seems to be at work"]
+            return [f"no task started or ended for {self.idle:.0f} s: no worker seems to be running"]
         if self.rate is None:
             return []
         left = self.seconds_left
-        return [f"rate: {self.rate:.3g} tasks a second" + ("" if left is None else f", {left:.0f} s left")]
+        return [f"rate: {self.rate:.3g} tasks per second" + ("" if left is None else f", {left:.0f} s left")]
 
 
 def status_of(store: Path) -> Status:
-    """Return how the run of a store stands.
+    """Return the status of the run of a store.
 
     Parameters
     ----------
     store : Path
-        The store, finished or not; its name may have the ``.wip`` of an unfinished one.
+        The store, finished or not; its name may end in the ``.wip`` of an unfinished one.
 
     Raises
     ------
     StoreError
-        If no run is recorded beside it, or what has its name is no store.
+        If no run is recorded beside it, or the path is not a store.
     """
     store = local_path(store, StoreError).absolute()
     paths = Paths(store.with_suffix("") if store.suffix == ".wip" else store)
@@ -175,7 +175,7 @@ def status_of(store: Path) -> Status:
 
 
 def _state(paths: Paths, drivers: Sequence[Driver], begun: bool, lively: bool) -> str:
-    """Return how a run stands; a lock on another machine may be held though it looks free from here."""
+    """Return the state of a run; a lock on another machine may be held although it looks free from here."""
     if any(driver.holds or (lively and not driver.is_here) for driver in drivers):
         return "running"
     if paths.store.exists() and not paths.wip.exists():
@@ -184,21 +184,21 @@ def _state(paths: Paths, drivers: Sequence[Driver], begun: bool, lively: bool) -
 
 
 def _no_run(paths: Paths) -> str:
-    """Return why there is nothing to say of a run."""
+    """Return the reason why a run has no status."""
     if drivers := [str(driver) for driver in drivers_of(paths.run) if driver.holds]:
         return f"{paths.store}: {', '.join(drivers)} is preparing its run"
     where = f"{paths.store}: no run is recorded beside it (expected {paths.run})"
     if not paths.store.exists():
         if paths.run.exists():
-            return f"{paths.store}: there is no such store, only the journal {paths.run} of a run that made none"
-        return f"{where}, and there is no such store"
+            return f"{paths.store}: no such store, only the journal {paths.run} of a run that made none"
+        return f"{where}: no such store"
     if not (paths.store / MANIFEST).is_file():
         return f"{where}; it has no {MANIFEST}, so it was never finished"
     return f"{where}; it is finished, and `nmcdist verify` checks it"
 
 
 def _ended(journal: Journal) -> list[tuple[float, str]]:
-    """Return the receipts in the order in which they were written, without those that vanish meanwhile."""
+    """Return the receipts in the order of writing, without those that vanish meanwhile."""
     found = []
     for entry in journal.receipts():
         with contextlib.suppress(FileNotFoundError):  # its task is being repeated
@@ -207,7 +207,7 @@ def _ended(journal: Journal) -> list[tuple[float, str]]:
 
 
 def _pause(receipts: Sequence[Receipt]) -> float:
-    """Return the seconds without a receipt after which nobody seems to be at work."""
+    """Return the seconds without a receipt after which no worker seems to be running."""
     longest = max((sum(receipt.seconds.values()) for receipt in receipts), default=0.0)
     return max(_PAUSE_S, _PAUSE_TASKS * longest)
 
@@ -220,7 +220,7 @@ def _rate(times: Sequence[float], pause: float) -> float | None:
 
 
 def _idle(times: Sequence[float], started: dict[str, tuple[str, float]], pause: float) -> float | None:
-    """Return the seconds of a pause that lasts; without a receipt nobody knows how long a task takes."""
+    """Return the seconds of the current pause; without a receipt the length of a task is unknown."""
     if not times:
         return None
     silence = min([time.time() - times[-1], *(seconds for _, seconds in started.values())])

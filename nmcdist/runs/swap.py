@@ -1,4 +1,4 @@
-"""The swap at the end of a run: a finished store gets its name, and one that was there before makes room for it."""
+"""The swap at the end of a run: the finished store gets its name, and replaces an earlier store."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from nmcdist.runs.paths import Paths
 
 
 def put_in_place(paths: Paths, wip: Path, journal: Journal) -> None:
-    """Put a finished store under its name; a store that was there before goes when the new one is in place.
+    """Give a finished store its name; an earlier store is removed once the new one is in place.
 
     Raises
     ------
     StoreError
-        If what is there is no store, or something else has the name that it would get meanwhile.
+        If the existing folder is not a store, or its temporary name is taken.
     """
     paths.refuse_what_bars_a_swap()
     replaces = paths.store.exists()
@@ -30,17 +30,17 @@ def put_in_place(paths: Paths, wip: Path, journal: Journal) -> None:
 
 
 def undo_half_a_swap(paths: Paths, journal: Journal, resumed: str | None = None) -> None:
-    """Repair what a driver left that died between the two renames of :func:`put_in_place`, or just after them.
+    """Repair the folders of a driver that died between the two renames of :func:`put_in_place`, or just after.
 
-    Only the folder that the journal recorded is touched.
+    Touches only the folder that the journal recorded.
 
     Parameters
     ----------
     paths : Paths
     journal : Journal
     resumed : str, optional
-        Fingerprint of a run that is to be continued or healed: where no store is there, its own under the name of the
-        old one is put back whatever moved it there, since nothing of it will be replaced.
+        Fingerprint of a run that is continued or repaired: if no store exists, its own store under the old name is
+        restored, whatever moved it there, because it will not be replaced.
     """
     paths.refuse_strangers()
     swapped = journal.is_swapped(paths.old)

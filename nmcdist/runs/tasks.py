@@ -1,4 +1,4 @@
-"""Doing the tasks of a plan: which are left, what they share, and how they are run."""
+"""The tasks of a plan: which are left, what they share, and how to run them."""
 
 from array import array
 from collections.abc import Container, Generator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def tasks_to_do(
     plan: Plan, store: Path, journal: Journal, part: tuple[int, int] = (1, 1), only: Container[str] | None = None
 ) -> Tasks[Task]:
-    """Return the tasks without a receipt that holds.
+    """Return the tasks without a valid receipt.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def tasks_to_do(
     part : (k, n)
         Every n-th task from the k-th on.
     only : container of str, optional
-        Names of the tasks that come into question; default: all.
+        Names of the tasks to consider; default: all.
     """
     k, n = part
     numbers = array("q")
@@ -53,7 +53,7 @@ def job_of(
     source: Path | None = None,
     retries: int = 0,
 ) -> Job:
-    """Return what the tasks of a plan share; paths are absolute, since workers may start elsewhere."""
+    """Return the job that the tasks of a plan share; paths are absolute, since workers may start elsewhere."""
     return Job(
         store=wip.absolute() if isinstance(wip, Path) else wip,
         journal=journal.folder.absolute(),
@@ -71,7 +71,7 @@ def job_of(
 def outcomes_of(
     plan: Plan, job: Job, todo: Sequence[Task], deployment: Deployment, progress: Progress, client: "Client | None"
 ) -> Generator[Outcome, None, None]:
-    """Do tasks in this process or on Dask, as the plan has it, and yield how each ended."""
+    """Do tasks in this process or on Dask, as planned, and yield their outcomes."""
     if not todo:
         return
     if client is None and plan.resources.workers == 0:

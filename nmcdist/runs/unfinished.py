@@ -1,4 +1,4 @@
-"""The unfinished store: made ready for tasks, known for a run's own, and the bundle that workers load beside it."""
+"""The unfinished store: its preparation, the check that it is the run's own, and the bundle that workers load."""
 
 import contextlib
 import secrets
@@ -18,7 +18,7 @@ from nmcdist.runs.progress import Progress
 
 
 def prepare(plan: Plan, wip: Path, journal: Journal, progress: Progress, **settings: Any) -> Folder:
-    """Make the unfinished store ready for tasks, and return it; what another recipe left in it is thrown away.
+    """Prepare the unfinished store for tasks, and return it; the work of another recipe in it is discarded.
 
     Parameters
     ----------
@@ -27,19 +27,19 @@ def prepare(plan: Plan, wip: Path, journal: Journal, progress: Progress, **setti
     journal : Journal
     progress : Progress
     **settings
-        What else an earlier run must have been started with for its receipts to count.
+        Further settings that an earlier run must share for its receipts to count.
 
     Raises
     ------
     StoreError
-        If what is there under the name of the unfinished store is not the run's own.
+        If the folder with the name of the unfinished store is not the run's own.
     """
     deciding = {"fingerprint": plan.fingerprint, **settings}
     refuse_stranger(wip, journal, plan.fingerprint)
     before = settings_before(wip, journal)
     if any(before.get(name) != value for name, value in deciding.items()):
         if wip.exists():
-            progress.event("changed", reason="recipe, bundle or version is another: everything is made again")
+            progress.event("changed", reason="recipe, bundle or version changed: everything is made again")
         journal.discard(wip)
         journal.clear()
     refuse_links(wip)
@@ -50,44 +50,44 @@ def prepare(plan: Plan, wip: Path, journal: Journal, progress: Progress, **setti
 
 
 def begin(wip: Path, fingerprint: str) -> Folder:
-    """Begin a driver's turn on an unfinished store, made if it is missing, and return it."""
+    """Start a driver's turn on an unfinished store, made if it is missing, and return it."""
     if not wip.exists():
         wip.mkdir(parents=True)
     return Folder(wip.absolute()).begin(fingerprint)
 
 
 def refuse_stranger(wip: Path, journal: Journal, fingerprint: str) -> None:
-    """Refuse what stands under the name of an unfinished store and is not this run's.
+    """Refuse a folder with the name of the unfinished store that is not this run's.
 
     Parameters
     ----------
     wip : Path
     journal : Journal
     fingerprint : str
-        Of the run that is about to begin.
+        Fingerprint of the run that is about to start.
 
     Raises
     ------
     StoreError
-        If it is a link or a file, holds what is no store, or is of a run that the journal did not record.
+        If it is a link or a file, holds no store, or belongs to a run that the journal did not record.
     """
     refuse_all_but_folders(wip)
     if not wip.exists() or not any(wip.iterdir()):
         return
     found = fingerprint_of(wip)
     if found is None:
-        raise StoreError(f"{wip}: holds no unfinished store, so that no run has made it; move it away")
+        raise StoreError(f"{wip}: holds no unfinished store, so no run made it; move it away")
     if found not in (fingerprint, journal.settings().get("fingerprint")):
-        raise StoreError(f"{wip}: is of a run that {journal.folder} did not record; move it away")
+        raise StoreError(f"{wip}: belongs to a run that {journal.folder} did not record; move it away")
 
 
 def settings_before(wip: Path, journal: Journal) -> dict[str, Any]:
-    """Return what a run was started with; of an unfinished store whose record is gone, what it says itself."""
+    """Return the settings of a run; if their record is gone, those in the unfinished store itself."""
     return journal.settings() or ({"fingerprint": fingerprint_of(wip)} if wip.exists() else {})
 
 
 def fingerprint_of(wip: Path) -> str | None:
-    """Return the fingerprint of the run that an unfinished store is of; None if it is no store."""
+    """Return the fingerprint of the run that an unfinished store belongs to; None if it is not a store."""
     if mark := mark_of(wip):
         return mark[1]
     try:
@@ -98,18 +98,18 @@ def fingerprint_of(wip: Path) -> str | None:
 
 
 def record_settings(plan: Plan, journal: Journal, **settings: Any) -> None:
-    """Record what a run of this plan is started with."""
+    """Record the settings of a run of this plan."""
     facts = {"recipe": plan.recipe.content, "bundle": plan.bundle_hash, "tasks": len(plan.tasks)}
     journal.write_settings({"fingerprint": plan.fingerprint, **settings, **plan.settings, **facts})
 
 
 def keep_bundle(bundle: Bundle, folder: Path) -> Path:
-    """Save the bundle where workers load it from, unless it is there.
+    """Save the bundle where workers load it from, unless it exists.
 
     Raises
     ------
     StoreError
-        If something else is there.
+        If its folder holds something else.
     """
     refuse_all_but_folders(folder)
     with contextlib.suppress(BundleError):

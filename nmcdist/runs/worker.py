@@ -1,4 +1,4 @@
-"""The work itself, as plain functions that any scheduler can call: make what a task owns, leave a receipt."""
+"""The work itself, as plain functions that any scheduler can call: make the files of a task, leave a receipt."""
 
 import errno
 import os
@@ -23,23 +23,23 @@ RETRY_S = 0.2
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended.
+    """The outcome of a task.
 
     Attributes
     ----------
     task : str
     sample : int
-        Its item; of several, the one that failed, else the first.
+        Its item; of several, the failed one, else the first.
     error : str
         One line; empty if the task is done.
     details : str
         The traceback.
     hopeless : bool
-        Whether every other task would fail in the same way, as on a full disk.
+        Whether every other task would fail in the same way, for example on a full disk.
     unready : bool
-        Whether the worker lacked the bundle, so that the task is worth another try.
+        Whether the worker lacked the bundle, so a retry makes sense.
     seconds : float
-        How long it took.
+        Duration.
     """
 
     task: str
@@ -55,12 +55,12 @@ _held: dict[str, tuple[Job, Bundle | None]] = {}
 
 
 def hold(job: Job) -> None:
-    """Load what the tasks of a job need into this process.
+    """Load the data of a job into this process.
 
     Raises
     ------
     BundleError
-        If the bundle cannot be loaded or is not the one that the job was planned with.
+        If the bundle cannot be loaded, or is not the one of the plan.
     """
     bundle = None
     if job.bundle_folder is not None:
@@ -73,14 +73,14 @@ def hold(job: Job) -> None:
 
 
 def release(key: str) -> None:
-    """Forget what :func:`hold` loaded."""
+    """Release the data that :func:`hold` loaded."""
     _held.pop(key, None)
 
 
 def run_task(key: str, task: Task) -> Outcome:
-    """Make and write what a task owns; what goes wrong comes back as data.
+    """Make and write the files of a task; errors are returned as data.
 
-    The process must hold the job (:func:`hold`). Stopping the process at any moment leaves either a receipt
+    The process must hold the job (:func:`hold`). If the process stops at any moment, it leaves either a receipt
     with the files it names, or no receipt.
     """
     if key not in _held:
@@ -142,7 +142,7 @@ def _make(job: Job, bundle: Bundle | None, task: Task) -> None:
 
 
 def _is_hopeless(error: BaseException) -> bool:
-    """Return whether an error is of the disk, or of a run that another has taken over, and so meets every task."""
+    """Return whether an error affects every task: one of the disk, or of a run that another driver took over."""
     disk = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG}
     return isinstance(error, SupersededError) or (isinstance(error, OSError) and error.errno in disk)
 

@@ -113,7 +113,7 @@ def test_a_name_is_taken_once_but_a_definition_may_be_run_again(fibres):
     again = type("FibreParameters", (FibreParameters,), {"__module__": __name__})
     register_model("fibres", again)
     assert type(fibres.parameters) is again
-    with pytest.raises(BundleError, match="model 'cba': is registered already, with CbaParameters, expected another"):
+    with pytest.raises(BundleError, match="model 'cba': is already registered, with CbaParameters, expected another"):
         register_model("cba", FibreParameters)
     assert type(load_bundle("cba-cathode-2025").parameters) is CbaParameters
 

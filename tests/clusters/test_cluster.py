@@ -110,11 +110,11 @@ class TestANewQueue:
         with pytest.raises(RecipeError) as caught:
             load_deployment(kind="oar", image="x", gpus_per_worker=1, workers=2, walltime="1h")
         assert str(caught.value).splitlines() == [
-            "cluster: image: not taken by kind oar, only by kubernetes",
+            "cluster: image: not accepted by kind oar, only by kubernetes",
             "cluster: memory_per_worker: missing, needed by kind oar",
             "cluster: gpus_per_worker: oar has none",
         ]
-        with pytest.raises(RecipeError, match="queue: not taken by kind local, only by slurm, pbs, lsf, sge, oar"):
+        with pytest.raises(RecipeError, match="queue: not accepted by kind local, only by slurm, pbs, lsf, sge, oar"):
             load_deployment(kind="local", queue="fast")
 
     def test_is_asked_before_a_run(self, path, commands, monkeypatch):

@@ -59,7 +59,7 @@ def test_the_command_line_goes_before_the_file(tmp_path):
      ("{kind: local, workers: 010}", "line 1: found 010"), ("{kind: local, workers: true}", "workers: found True"),
      (SLURM + "log_folder: s3://b/x", "log_folder: found s3://b/x: is a URL, expected a path on this machine"),
      (SLURM + "local_folder: 'file:///tmp'", "local_folder: found file:///tmp: is a URL"),
-     *((SCHEDULER + f"address: '{address}'", "address: found '.*expected an address of Dask as tcp://host:8786")
+     *((SCHEDULER + f"address: '{address}'", "address: found '.*expected a Dask address such as tcp://host:8786")
        for address in ("http://a:1", "https://a", "s3://b/x", "tcp:/a:1", "tcp://", "a:b", "file:///a", "//a", "tcp://a/b")),
      (SCHEDULER + "scheduler_file: https://a/b.json", "scheduler_file: found https://a/b.json: is a URL"),
      ("[local]", "expected a mapping"), ("kind: [", "not valid YAML")],
@@ -83,13 +83,13 @@ def test_there_is_a_file_for_every_kind():
 
 def test_fields_of_other_kinds_are_refused_by_name_one_line_each(tmp_path):
     assert faults_of(tmp_path, "{kind: local, walltime: 1h, queue: fast, image: a}") == [
-        "walltime: not taken by kind local, only by slurm, pbs, lsf, sge, htcondor",
-        "queue: not taken by kind local, only by slurm, pbs, lsf, sge",
-        "image: not taken by kind local, only by kubernetes",
+        "walltime: not accepted by kind local, only by slurm, pbs, lsf, sge, htcondor",
+        "queue: not accepted by kind local, only by slurm, pbs, lsf, sge",
+        "image: not accepted by kind local, only by kubernetes",
     ]
     assert faults_of(tmp_path, SLURM + "address: tcp://a:1\nparallel_environment: smp") == [
-        "parallel_environment: not taken by kind slurm, only by sge",
-        "address: not taken by kind slurm, only by scheduler",
+        "parallel_environment: not accepted by kind slurm, only by sge",
+        "address: not accepted by kind slurm, only by scheduler",
     ]
 
 
@@ -105,7 +105,9 @@ def test_what_the_other_kinds_need_is_asked_for(tmp_path):
         "workers", "memory_per_worker", "image", "volume_claim", "mount_folder",
     ]  # fmt: skip
     text = "{kind: scheduler, workers: 1, memory_per_worker: 1GiB"
-    assert faults_of(tmp_path, text + "}") == ["address: found neither of address and scheduler_file, expected one"]
+    assert faults_of(tmp_path, text + "}") == [
+        "address: found neither of address and scheduler_file, expected one of them"
+    ]
     assert "found both" in faults_of(tmp_path, text + ", address: 'tcp://a:1', scheduler_file: s.json}")[0]
     sge = "{kind: sge, workers: 1, memory_per_worker: 1GiB, walltime: 1h, threads_per_worker: 2}"
     assert faults_of(tmp_path, sge)[0].startswith("parallel_environment: missing")
@@ -135,5 +137,5 @@ def test_a_time_that_queues_read_differently_or_that_is_none_is_refused(tmp_path
 
 
 def test_a_deployment_made_in_python_is_checked_too():
-    with pytest.raises(ValueError, match="walltime: not taken by kind local"):
+    with pytest.raises(ValueError, match="walltime: not accepted by kind local"):
         Deployment(walltime="1h")

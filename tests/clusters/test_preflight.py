@@ -140,7 +140,7 @@ def there(**where):
 
 def test_a_scheduler_file_that_is_none_is_refused(tmp_path):
     path = tmp_path / "scheduler.json"
-    assert complaint(there(scheduler_file=str(path))).startswith(f"scheduler_file: {path}: there is no such file")
+    assert complaint(there(scheduler_file=str(path))).startswith(f"scheduler_file: {path}: no such file")
     faults = {"{": "not valid JSON", "[]": "found list", "{}": "no address", '{"address": 1}': "no address"}
     for text, fault in faults.items():
         path.write_text(text)

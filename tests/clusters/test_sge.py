@@ -334,7 +334,7 @@ def test_jobs_that_grid_engine_cannot_start_are_cancelled_and_told_with_its_reas
 def test_jobs_that_wait_for_longer_than_the_patience_are_an_error_with_what_the_queue_says(deployed, looks_often):
     told = []
     with (
-        pytest.raises(StoreError, match=r"^no worker came within 8 s; sge says: 1 hqw\."),
+        pytest.raises(StoreError, match=r"^no worker connected within 8 s; sge says: 1 hqw\."),
         connected(*deployed(patience="8s", directives=["-h"]), waiting=told.append),
     ):
         pass
@@ -351,7 +351,7 @@ def test_a_queue_that_is_still_thinking_when_the_cluster_closes_hides_no_error(d
 
     monkeypatch.setattr("nmcdist.clusters.jobs.Replacing._states", thinks)
     with (
-        pytest.raises(StoreError, match=r"^no worker came within 4 s; sge says: nothing\."),
+        pytest.raises(StoreError, match=r"^no worker connected within 4 s; sge says: nothing\."),
         connected(*deployed(patience="4s", directives=["-h"])),
     ):
         pass

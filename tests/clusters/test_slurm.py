@@ -217,7 +217,7 @@ def test_jobs_that_wait_for_longer_than_the_patience_are_an_error_with_what_the_
     try:
         wait_until(lambda: len(jobs()) == 2, 20.0)
         with (
-            pytest.raises(StoreError, match=r"no worker came within 8 s; slurm says: 1 PENDING \(\w+\)"),
+            pytest.raises(StoreError, match=r"no worker connected within 8 s; slurm says: 1 PENDING \(\w+\)"),
             connected(*deployed(workers=1, patience="8s"), waiting=told.append),
         ):
             pass

@@ -20,7 +20,7 @@ def test_a_flipped_byte_names_its_item(store, array, sample):
     flip_a_byte(store / array.format(sample))
     (fault,) = verify(store)
     assert fault.sample == sample
-    assert str(fault) == f"item {sample}: {array.format(sample)}: has another checksum than the manifest"
+    assert str(fault) == f"item {sample}: {array.format(sample)}: does not match its checksum in the manifest"
 
 
 def test_a_truncated_shard_names_its_item_and_both_sizes(store):

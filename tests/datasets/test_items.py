@@ -84,7 +84,7 @@ def test_an_unknown_item_is_refused(particles, tmp_path):
 @pytest.mark.parametrize("file_format", ["stl", "shell-stl", "csv", "stl-grains"])
 def test_what_is_there_is_kept(particles, tmp_path, file_format):
     (tmp_path / "a").write_text("mine")
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         export_item(particles, 0, file_format, tmp_path / "a")
     assert (tmp_path / "a").read_text() == "mine"
 

@@ -263,7 +263,7 @@ def test_very_many_missing_chunks_are_counted_no_further(store):
 def test_gathered_metadata_that_differ_from_the_arrays_own(store):
     edit_group(store, put("consolidated_metadata", "metadata", "volume", "shape", value=[3, 24, 20, 28]))
     (fault,) = verify(store)
-    assert str(fault) == "store: zarr.json: says something else about 'volume' than its own metadata"
+    assert str(fault) == "store: zarr.json: differs from the metadata of 'volume'"
 
 
 def edit_manifest(store, change):

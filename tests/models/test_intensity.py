@@ -154,12 +154,12 @@ class TestBundles:
     @pytest.mark.parametrize(
         ("knots", "factors", "message"),
         [
-            ((0.0, 1.0), (1.0,), r"found 1 numbers, expected one per knot, of which there are 2"),
+            ((0.0, 1.0), (1.0,), r"found 1 numbers, expected one per knot, 2"),
             ((5.0, 5.0), (1.0, 2.0), "expected ascending distances"),
             ((-1.0,), (1.0,), "greater than or equal to 0"),
             ((0.0,), (0.0,), "greater than 0"),
             ((0.0,), (math.inf,), "finite number"),
-            ((0.0, 1.0), (1.0, 101.0), "expected a ratio of 100 at most"),
+            ((0.0, 1.0), (1.0, 101.0), "expected a ratio of at most 100"),
             (5.0, (1.0,), "takes"),
         ],
     )

@@ -189,5 +189,5 @@ class TestNoLaw:
 
     def test_a_net_that_came_without_its_weights(self, net_bundle):
         bare = Bundle.model_validate(net_bundle.model_dump(by_alias=True))
-        with pytest.raises(BundleError, match=r"'net': came without its arrays, expected .*weight_0"):
+        with pytest.raises(BundleError, match=r"'net': lacks its arrays, expected .*weight_0"):
             marker_law(bare)

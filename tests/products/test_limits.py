@@ -187,7 +187,7 @@ class TestEstimate:
         monkeypatch.setattr(particle_store, "ESTIMATED_FROM", 2)
         recipe = particle_recipe_with()
         estimate = make_plan(recipe, small_bundle, tmp_path, HERE, effort="estimate")
-        assert "sizes, rows and memory from 2 of 5 shells; a run draws all first" in estimate.summary()
+        assert "sizes, rows and memory from 2 of 5 shells; a run draws all of them first" in estimate.summary()
         assert not estimate.is_exact
         exact = checked_plan(recipe, small_bundle, tmp_path, HERE)
         assert exact.is_exact

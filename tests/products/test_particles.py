@@ -234,7 +234,7 @@ class TestPlan:
 
     def test_a_summary_tells_what_will_be_made(self, tmp_path, small_bundle):
         text = make_plan(particle_recipe_with(), small_bundle, tmp_path, HERE).summary()
-        for part in ("5 particles in batches of 2", "labels_100nm", "sections at 50 nm", "memory a task"):
+        for part in ("5 particles in batches of 2", "labels_100nm", "sections at 50 nm", "memory per task"):
             assert part in text
 
     def test_memory_that_cannot_fit_is_refused(self, tmp_path, small_bundle):

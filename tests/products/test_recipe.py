@@ -139,7 +139,7 @@ def test_a_file_that_is_no_recipe_is_refused_in_one_line(tmp_path, text, complai
 
 
 def test_a_missing_recipe_is_refused(tmp_path):
-    with pytest.raises(RecipeError, match=r"no.yaml: there is no such file"):
+    with pytest.raises(RecipeError, match=r"no.yaml: no such file"):
         load_recipe(tmp_path / "no.yaml")
 
 

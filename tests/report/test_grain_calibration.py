@@ -168,11 +168,11 @@ def test_page_sets_distances_beside_the_noise_floor_and_the_baselines(text, numb
 def test_page_tells_how_it_was_made_what_it_cost_and_how_the_fits_are(text, numbers):
     assert numbers["bundle"]["sha256"] in text
     assert "2 sections that were held out" in text
-    assert "the model, as the truth is not known" in text
+    assert "the model, since the truth is unknown" in text
     assert "`particle 9`" in text.split("Dropped for not going through the centre")[1].splitlines()[0]
     assert "## Grains in space" not in text
     cost = table_of(text, "## Cost")
-    assert float(cost["steps a second"][0]) == pytest.approx(numbers["cost"]["steps_per_s"], rel=6e-3)
+    assert float(cost["steps per second"][0]) == pytest.approx(numbers["cost"]["steps_per_s"], rel=6e-3)
     fits = table_of(text, "## Fits")
     for fit in numbers["fits"]["sections"]:
         assert [int(cell) for cell in fits[fit["name"]][:2]] == [fit["grains"], fit["pixels"]]
@@ -323,7 +323,7 @@ def test_grains_in_space_are_shown_where_the_truth_is_known(made, tmp_path):
     text = changed(made, tmp_path, distances=rows, counts=counts, truth="a-phantom")
     assert "`a-phantom`" in text
     assert set(table_of(text, "## Grains in space")) >= {"volume", "flatness", "angle of the short axis", "neighbours"}
-    assert verdict_of(text) == ("All is reached, in sections and in space.", [], [])
+    assert verdict_of(text) == ("All aims are reached, in sections and in space.", [], [])
     assert "independent draws of the truth" in text
     assert table_of(text, "Grains per volume by distance from the centre, generated over true ones.")["1 to 2"] == [
         "0.900",
@@ -334,7 +334,7 @@ def test_grains_in_space_are_shown_where_the_truth_is_known(made, tmp_path):
 def test_without_a_truth_grains_in_space_are_said_not_to_be_judged(made, tmp_path):
     rows, counts = [row(name) for name in TWO], {"2D": [count(1.0)], "3D": []}
     headline, missed, unknown = verdict_of(changed(made, tmp_path, distances=rows, counts=counts))
-    assert headline == "No aim is missed in sections. Grains in space were not judged: their truth is not known."
+    assert headline == "No aim is missed in sections. Grains in space were not judged: their truth is unknown."
     assert missed == []
     assert unknown == ["volumes, shapes and numbers of grains in space: no truth in space is known"]
 
@@ -354,33 +354,33 @@ def test_rows_that_miss_the_aim_are_named_and_others_are_not(made, tmp_path):
     text = changed(made, tmp_path, distances=rows, counts=counts, truth="a-phantom")
     headline, missed, _ = verdict_of(text)
     assert missed == [
-        "in sections, elongation: KS is 0.041, at most 0.040 is aimed at (noise floor 0.020)",
-        "in sections, chord length: KS is 0.031, at most 0.030 is aimed at (noise floor 0.010)",
-        "in sections, elongation: Poisson-Voronoi is 3.33 times further, 5 are aimed at (a model at the noise floor "
+        "in sections, elongation: KS is 0.041, the aim is at most 0.040 (noise floor 0.020)",
+        "in sections, chord length: KS is 0.031, the aim is at most 0.030 (noise floor 0.010)",
+        "in sections, elongation: Poisson-Voronoi is 3.33 times further, the aim is 5 (a model at the noise floor "
         "would have 10.0)",
-        "in space, angle to the radius: KS is 0.051, at most 0.050 is aimed at (noise floor 0.010)",
-        "in space, elongation: Poisson-Voronoi is 4.76 times further, 5 are aimed at (a model at the noise floor would "
+        "in space, angle to the radius: KS is 0.051, the aim is at most 0.050 (noise floor 0.010)",
+        "in space, elongation: Poisson-Voronoi is 4.76 times further, the aim is 5 (a model at the noise floor would "
         "have 100.0)",
     ]
-    assert headline == "Not all is reached: 5 aims are missed."
-    assert "All is reached" not in text
+    assert headline == "Not all aims are reached: 5 aims are missed."
+    assert "All aims are reached" not in text
 
 
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
         ({"rows": {("2D", "area_nm2"): {"profile_ks": 0.08}}},
-         "in sections, area A_cross by distance: KS is 0.080, at most 0.050 is aimed at (noise floor 0.010)"),
+         "in sections, area A_cross by distance: KS is 0.080, the aim is at most 0.050 (noise floor 0.010)"),
         ({"rows": {("3D", "volume_nm3"): {"profile_ks": 0.08, "floor_profile_ks": 0.03}}},
-         "in space, volume by distance: KS is 0.080, at most 0.060 is aimed at (noise floor 0.030)"),
+         "in space, volume by distance: KS is 0.080, the aim is at most 0.060 (noise floor 0.030)"),
         ({"rows": {("3D", "volume_nm3"): {"w1": 0.4, "voronoi_w1": 0.39}}},
          "in space, volume: Poisson-Voronoi, which knows sizes of sections only, is as near or nearer (W1 0.390, the "
          "model 0.400)"),
         ({"2D": [count(0.93)]},
-         "in sections, grains per area from 0 to 1 µm: 0.93 of what they should be, within 0.05 is aimed at (error "
+         "in sections, grains per area from 0 to 1 µm: 0.93 of the expected number, the aim is within 0.05 (error "
          "0.02)"),
         ({"3D": [count_in_space(1.0), count_in_space(1.18, low=1000.0)]},
-         "in space, grains per volume from 1 to 2 µm: 1.18 of what they should be, within 0.15 is aimed at (error "
+         "in space, grains per volume from 1 to 2 µm: 1.18 of the expected number, the aim is within 0.15 (error "
          "0.02)"),
     ],
 )  # fmt: skip
@@ -391,7 +391,7 @@ def test_profiles_volumes_and_counts_that_are_not_recovered_are_missed(made, tmp
     counts = {"2D": [count(1.0)], "3D": [count_in_space(1.0)]} | {k: v for k, v in changes.items() if k != "rows"}
     headline, missed, _ = verdict_of(changed(made, tmp_path, distances=rows, counts=counts, truth="a-phantom"))
     assert missed == [line]
-    assert headline == "Not all is reached: 1 aim is missed."
+    assert headline == "Not all aims are reached: 1 aim is missed."
 
 
 def test_counts_within_their_error_are_no_miss_and_counts_without_one_are_not_judged(made, tmp_path):
@@ -401,7 +401,7 @@ def test_counts_within_their_error_are_no_miss_and_counts_without_one_are_not_ju
     none = changed(made, tmp_path / "b", distances=rows, counts={"2D": [count(1.3, None)], "3D": []})
     _, missed, unknown = verdict_of(none)
     assert missed == []
-    assert "grains per area by distance: 2 sections give no error, three or more do" in unknown
+    assert "grains per area by distance: 2 sections give no error, three are needed" in unknown
 
 
 def test_areas_that_a_baseline_has_as_well_are_said_to_say_little(made, tmp_path):
@@ -437,7 +437,7 @@ def test_both_laws_of_the_intensity_are_shown_with_their_counts(made, tmp_path, 
 def test_comparison_with_the_sections_of_the_training_is_said_to_flatter(made, tmp_path, numbers):
     names = {**numbers["sections"], "held_out": [], "kept": numbers["sections"]["held_out"], "dropped": []}
     text = changed(made, tmp_path, sections=names)
-    assert "which flatters it" in text
+    assert "so the distances are optimistic" in text
     assert "None was dropped" in text
 
 
@@ -485,7 +485,7 @@ def _overwritten(folder):
     ("damage", "message"),
     [
         (lambda folder: (folder / "calibration.json").unlink(), r"calibration\.json: No such file"),
-        (lambda folder: (folder / "sections.npz").unlink(), r"sections\.npz: there is no such file"),
+        (lambda folder: (folder / "sections.npz").unlink(), r"sections\.npz: no such file"),
         (_cut("calibration.json", 0.5), r"calibration\.json: damaged"),
         (lambda folder: (folder / "calibration.json").write_bytes(b"\xff\xfe{"), r"calibration\.json: damaged"),
         (lambda folder: (folder / "calibration.json").write_text("[]"), r"calibration\.json: "),

@@ -226,7 +226,7 @@ def test_page_names_what_is_assumed(report):
     assumed = text.split("assumed: ")[1].split(";")[0]
     assert "`shell_scale_nm`" in assumed
     assert "`shell_location_nm`" not in assumed
-    assert "is a choice and no result of the paper" in text
+    assert "are a choice, not a result of the paper" in text
 
 
 def test_pieces_are_told_as_they_were_before_grains_were_measured(report):
@@ -366,7 +366,7 @@ def test_one_particle_has_a_report_without_intervals(tmp_path):
     text = page.read_text(encoding="utf-8")
     assert shown(page) == EVERYWHERE | {"sections", "cut-heights"}
     assert "nan" not in text
-    assert "No intervals: grains of one particle are not independent, and of batches of particles there is 1" in text
+    assert "No intervals: grains of one particle are not independent, and the dataset has 1 batch of particles" in text
     assert "one particle alone holds 100 % of all grains" in text
     assert {cells[3] for cells in means_table(page)} == {"–"}
 

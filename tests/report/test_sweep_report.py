@@ -163,7 +163,7 @@ def test_the_level_of_what_is_shown_of_one_is_said_and_why(report, tmp_path, sto
     swept, levels, *bundle = store
     text = report(*made_up(swept, levels, 3, **({"bundle": bundle[0]} if bundle else {})))
     shown = f"{name} = {level_texts(levels)[levels.index(reference)]}"
-    assert re.search(rf"S, K, N and M stand in the table for one level, {shown}: {why}", text)
+    assert re.search(rf"The table shows S, K, N and M for one level, {shown}: {why}", text)
     table = [
         r["quantity"] for r in rows(tmp_path) if re.match("[SKNM] ", r["quantity"]) and " against " not in r["quantity"]
     ]
@@ -227,7 +227,7 @@ def test_exponent_at_its_bound_is_said_to_be_there(report, tmp_path):
     text = report(*made_up())
     row = next(r for r in rows(tmp_path) if r["quantity"] == "exponent b, Eq. (28)")
     assert (float(row["this run"]), row["note"], row["interval_low"]) == (0, "at its bound 0, no interval", "")
-    assert "Exponent b ends at its bound, 0" in text
+    assert "Exponent b is at its bound, 0" in text
 
 
 def test_too_few_volumes_are_not_fitted_and_that_is_said(report):

@@ -137,7 +137,7 @@ def test_workers_killed_while_they_start_are_started_again(made_once, tmp_path):
     with Assassin(3) as assassin:
         assert make(tmp_path, spread(2, 1), progress=Warned()).failed == {}
     assert len(assassin.killed) == 3
-    assert Warned.texts == 3 * ["a worker process was killed by signal 9 while it started, another is started"]
+    assert Warned.texts == 3 * ["a worker process was killed by signal 9 while it started; another is started"]
     assert store_sha256(tmp_path / "tiny.zarr") == store_sha256(made_once / "tiny.zarr")
 
 
@@ -303,7 +303,7 @@ def test_without_workers_the_run_stops_instead_of_waiting(tmp_path, monkeypatch)
                 return
             default_client().cluster.scale(0)
 
-    with pytest.raises(StoreError, match="no worker for 1 s; the run can be continued with --resume"):
+    with pytest.raises(StoreError, match="no worker for 1 s; continue the run with --resume"):
         make(tmp_path, spread(1, 1), progress=Retires())
 
 
@@ -344,7 +344,7 @@ def test_results_that_die_with_the_last_worker_are_not_waited_for(tmp_path, monk
     monkeypatch.setattr("nmcdist.clusters.local._LOST_TIMEOUT_S", 1.0)
     monkeypatch.setattr(execute, "_ANSWER_TIMEOUT_S", 1.0)
     killed = dies_with_its_results(monkeypatch, then=lambda: default_client().cluster.scale(0))
-    with pytest.raises(StoreError, match="no worker for 1 s; the run can be continued with --resume"):
+    with pytest.raises(StoreError, match="no worker for 1 s; continue the run with --resume"):
         make(tmp_path, spread(1, 1))
     assert len(killed) == 1
 
@@ -389,7 +389,7 @@ def test_a_scheduler_that_dies_ends_the_run_in_one_line(scheduler, tmp_path):
         def advance(self, done):
             process.kill()
 
-    with pytest.raises(StoreError, match=r"^the Dask scheduler is gone; the run can be continued with --resume$"):
+    with pytest.raises(StoreError, match=r"^the Dask scheduler is gone; continue the run with --resume$"):
         make(tmp_path, ready(deployment), recipe=recipe_with(realisations=6), progress=Kills())
 
 
@@ -414,7 +414,7 @@ def test_workers_without_the_package_are_named_in_one_line(tmp_path, monkeypatch
     with pytest.raises(StoreError) as caught:
         make(tmp_path, spread(1, 1))
     assert str(caught.value) == (
-        "the workers cannot take the job: No module named 'nmcdist'; their environment or image needs nmcdist as it "
+        "the workers cannot load the job: No module named 'nmcdist'; their environment or image needs nmcdist as it "
         "is here"
     )
 

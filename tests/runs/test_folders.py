@@ -173,7 +173,7 @@ class TestStrangers:
     def test_unfinished_store_of_an_unrecorded_run_is_left(self, begun, bare_once):
         shutil.rmtree(begun / "tiny.run")
         before = content_of(begun / "tiny.zarr.wip")
-        with pytest.raises(StoreError, match=r"is of a run that .* did not record; move it away"):
+        with pytest.raises(StoreError, match=r"belongs to a run that .* did not record; move it away"):
             make(begun, recipe=OTHER, resume=True)
         assert content_of(begun / "tiny.zarr.wip") == before
 

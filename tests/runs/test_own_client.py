@@ -99,5 +99,7 @@ def test_an_asynchronous_one_is_refused(lent):
         async with Client(address, asynchronous=True, set_as_default=False) as client:
             deployment_of(client)
 
-    with pytest.raises(PlanError, match=r"^client: found an asynchronous one, expected one with asynchronous=False$"):
+    with pytest.raises(
+        PlanError, match=r"^client: found an asynchronous client, expected one with asynchronous=False$"
+    ):
         asyncio.run(ask())

@@ -186,9 +186,9 @@ def test_a_new_title_renews_the_metadata_and_no_item(out, store, drawn):
 
 def test_an_existing_store_is_refused_and_left_alone(out, store):
     before = store_sha256(store)
-    with pytest.raises(StoreError, match=r"exists already, made from this recipe; --resume checks and heals it"):
+    with pytest.raises(StoreError, match=r"already exists, made from this recipe; --resume checks and repairs it"):
         make(out)
-    with pytest.raises(StoreError, match=r"exists already, made from another recipe or bundle; --resume replaces"):
+    with pytest.raises(StoreError, match=r"already exists, made from another recipe or bundle; --resume replaces"):
         make(out, recipe=recipe_with(seed=1))
     assert store_sha256(store) == before
 
@@ -332,7 +332,9 @@ def test_damage_between_a_write_and_its_receipt_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(volumes, "write_block", write_and_spoil)
     make(tmp_path, recipe=recipe_with(descriptors=None))
     faults = verify(tmp_path / "tiny.zarr")
-    assert [(f.sample, f.what) for f in faults] == [(k, "has another checksum than the manifest") for k in range(4)]
+    assert [(f.sample, f.what) for f in faults] == [
+        (k, "does not match its checksum in the manifest") for k in range(4)
+    ]
     monkeypatch.undo()
     make(tmp_path, recipe=recipe_with(descriptors=None), resume=True)
     assert verify(tmp_path / "tiny.zarr") == []

@@ -139,7 +139,7 @@ def _columns(header: Header, notes: list[str]) -> dict[str, int]:
     if all(name in names for name in _COLUMNS if name not in _OPTIONAL):
         return {name: names.index(name) for name in _COLUMNS if name in names}
     # Wrong columns cannot pass for others: positions are compared with the grid.
-    notes.append("the header's names of columns are not known: columns are taken in EDAX's order")
+    notes.append("the header's column names are unknown: columns are read in EDAX's order")
     return _COLUMNS
 
 
@@ -168,7 +168,7 @@ def _unit_nm(header: Header, columns: dict[str, int], tem: bool, notes: list[str
             )
         return units.pop()
     if tem:
-        notes.append("positions and steps are taken as nanometres, since the header is that of a TEM (ACOM, ASTAR)")
+        notes.append("positions and steps are read as nanometres, because the header is from a TEM (ACOM, ASTAR)")
     return 1.0 if tem else MICROMETRE_NM
 
 
@@ -197,7 +197,7 @@ def _phase_column(table: np.ndarray, usual: int, phases: dict[int, Phase], named
     later = [k for k in range(usual + 1, table.shape[1]) if np.isin(table[:, k], [0, *phases]).all()]
     if len(later) != 1:
         return usual
-    notes.append(f"column {usual + 1} holds no phase numbers: column {later[0] + 1} is taken as the phase")
+    notes.append(f"column {usual + 1} holds no phase numbers: column {later[0] + 1} is read as the phase")
     return later[0]
 
 

@@ -38,10 +38,10 @@ def from_degrees(euler: np.ndarray, row: np.ndarray, source: str, notes: list[st
     if len(solved) and _could_be_radians(solved):
         if _are_grains(solved, row[known]):
             raise ImageError(
-                f"{source}: found Euler angles from {solved.min():.4g} to {solved.max():.4g}, which are those of many "
-                "grains in radians, expected degrees: multiply them by 180 / pi"
+                f"{source}: found Euler angles from {solved.min():.4g} to {solved.max():.4g}, which look like "
+                "radians, expected degrees: multiply them by 180 / pi"
             )
-        notes.append(f"no Euler angle is above {solved.max():.4g}: they are taken as degrees, as the format has them")
+        notes.append(f"no Euler angle is above {solved.max():.4g}: they are read as degrees, the unit of the format")
     return np.asarray(np.radians(euler))
 
 

@@ -86,6 +86,6 @@ def read_quietly(path: str | Path, index: int | None = None) -> Scan:
         message = " ".join(str(error).splitlines())  # names in a file may hold line ends
         raise (error if message == str(error) else ImageError(message)) from None
     except MemoryError:
-        raise ImageError(f"{path}: the map needs more memory than there is") from None
+        raise ImageError(f"{path}: the map needs more memory than is available") from None
     except OSError as error:
         raise ImageError(f"{path}: cannot be read, {one_line(error)}") from error

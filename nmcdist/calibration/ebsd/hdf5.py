@@ -26,7 +26,7 @@ def read_hdf5(path: Path, index: int | None) -> Scan:
     import h5py  # loads a library of its own: only where there is such a file
 
     if not h5py.is_hdf5(path):
-        raise ImageError(f"{path}: is not an HDF5 file, which its extension says")
+        raise ImageError(f"{path}: is not an HDF5 file, though its extension says so")
     try:
         with h5py.File(path) as file:
             return _read_file(Group(path, file), index)

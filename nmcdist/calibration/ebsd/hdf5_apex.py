@@ -54,7 +54,7 @@ def _angles(group: Group, records: np.ndarray) -> np.ndarray:
     off = np.abs(product - np.eye(3)).max(axis=(1, 2), initial=0.0) > _NOT_A_ROTATION
     if (bad := np.flatnonzero(off | (np.linalg.det(to_map) < 0))).size:
         i = int(np.flatnonzero(there)[bad[0]])
-        raise ImageError(f"{group.where(RECORDS)}: Orientations of point {i + 1} are no rotation matrix")
+        raise ImageError(f"{group.where(RECORDS)}: Orientations of point {i + 1} are not a rotation matrix")
     euler = np.full((len(records), 3), np.nan)
     if there.any():
         euler[there] = Rotation.from_matrix(to_map).as_euler("ZXZ", suppress_warnings=True)

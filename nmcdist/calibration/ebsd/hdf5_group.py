@@ -156,7 +156,7 @@ class Group:
                 continue
             target = node.id.links.get_val(key).decode("utf-8", "surrogateescape")
             if not hops:
-                raise ImageError(f"{self.where(name)} is a link in a circle, expected data")
+                raise ImageError(f"{self.where(name)} is a circular link, expected data")
             base = Group(self.path, node.file if target.startswith("/") else node)
             return base._find("/".join([target, *parts[k + 1 :]]), hops - 1)
         return node

@@ -212,7 +212,7 @@ def _edax_position(group: Group, size: int, notes: list[str]) -> Position:
     root = Group(group.path, group.node.file)
     if root.has("Manufacturer") and root.text("Manufacturer").startswith("EM"):
         # EMsoft writes wrong ones (documentation of orix, emsoft_h5ebsd).
-        notes.append("the file is of EMsoft: its Y Position is not looked at")
+        notes.append("the file comes from EMsoft: its Y Position is ignored")
         y = np.full(size, np.nan)
     return np.where(x > _NOWHERE, x, np.nan), np.where(y > _NOWHERE, y, np.nan)
 

@@ -92,7 +92,7 @@ def number_phases(ids: np.ndarray, numbering: Numbering, signs: Signs, where: Wh
         i = unknown[0]
         raise ImageError(f"{where(i, 'phase')} is {ids[i]:g}, expected {numbering.wanted}")
     solved = ~(none | signs.unsolved | signs.lost)
-    _count(notes, signs.lost & (ids > 0), "have a phase, but no angles (NaN): they are taken as unindexed")
+    _count(notes, signs.lost & (ids > 0), "have a phase, but no angles (NaN): they count as unindexed")
     blank = solved & signs.blank
     solved &= ~blank
     numbers = {number: k for k, number in enumerate(listed, 1)}
@@ -101,7 +101,7 @@ def number_phases(ids: np.ndarray, numbering: Numbering, signs: Signs, where: Wh
         numbers = _with_zero(numbers, ids, zeros, blank & (ids == 0), numbering, signs, where, notes)
     found, place = np.unique(np.where(none, -1, ids), return_inverse=True)
     phase = np.array([numbers.get(int(number), 0) for number in found], dtype=np.int32)[place]
-    _count(notes, blank & (phase > 0), "have angles and a quality of 0: they are taken as unindexed")
+    _count(notes, blank & (phase > 0), "have angles and a quality of 0: they count as unindexed")
     return np.where(solved, phase, 0).astype(np.int32)
 
 
@@ -118,7 +118,7 @@ def _with_zero(
     if not sound.any():
         return numbers
     if listed[-1] in others or (blank.any() and not numbering.alone):
-        _count(notes, sound, "of phase 0 have angles: they are taken as unindexed, as the header lists no phase 0")
+        _count(notes, sound, "of phase 0 have angles: they count as unindexed, because the header lists no phase 0")
         return numbers
     shifted = listed == list(range(1, len(listed) + 1)) and {0, *others} == set(range(len(listed)))
     # Points that a threshold of the confidence made unindexed are all below the others.
@@ -126,14 +126,14 @@ def _with_zero(
     if numbering.alone and shifted and not blank.any() and not cut and (sound & ~signs.flat).any():
         names = ", ".join(f"{number} {phase.name}" for number, phase in enumerate(numbering.phases.values()))
         notes.append(
-            f"points of phase 0 have solutions and none is of phase {listed[-1]}: phases are taken as numbered from 0 "
+            f"points of phase 0 have solutions and none has phase {listed[-1]}: phases are read as numbered from 0 "
             f"({names})"
         )
         return {number: number + 1 for number in range(len(listed))}
     i = int(np.argmax(sound))
     raise ImageError(
-        f"{where(i, 'phase')} is 0 but the point has a solution, and no point has phase {listed[-1]}: whether 0 is "
-        f"unindexed or a phase cannot be told, expected phases numbered {listed[0]} to {listed[-1]} as in the header"
+        f"{where(i, 'phase')} is 0 but the point has a solution, and no point has phase {listed[-1]}: 0 may be "
+        f"unindexed or a phase, expected phases numbered {listed[0]} to {listed[-1]} as in the header"
     )
 
 

@@ -84,7 +84,7 @@ def _whole_rows(grid: Grid, count: int) -> tuple[int, int]:
 def _early_note(grid: Grid, count: int) -> str:
     whole, rest = _whole_rows(grid, count)
     if rest:
-        return f"the file ends after {rest} points of the last row, {whole + 1}: the others are taken as unindexed"
+        return f"the file ends after {rest} points of the last row, {whole + 1}: the others count as unindexed"
     return f"the file ends after row {whole}, its header promises {grid.rows}: the map is read with {whole} rows"
 
 
@@ -162,12 +162,12 @@ def _by_position(grid: Grid, position: Position, notes: list[str]) -> tuple[Grid
         if placed is None:
             continue
         if candidate.shape != grid.shape:
-            notes.append(f"the header has rows and columns the wrong way round: the map is read as {candidate}")
+            notes.append(f"the header swaps rows and columns: the map is read as {candidate}")
         flat = np.ravel_multi_index(placed[1], candidate.shape)
         if (np.diff(flat) < 0).any():
-            notes.append("the points are not in the order of rows: each is placed by its position")
+            notes.append("the points are not in row order: each is placed by its position")
         if count < grid.size:
-            notes.append(f"{grid.size - count} points of the grid are not in the file: they are taken as unindexed")
+            notes.append(f"{grid.size - count} points of the grid are not in the file: they count as unindexed")
         return placed
     return None
 

@@ -146,7 +146,7 @@ def _decoded(path: Path) -> str:
         text = data.decode(encoding)
     except UnicodeDecodeError:
         if encoding.startswith("utf-16"):
-            raise ImageError(f"{path}: is UTF-16 text cut off or damaged, expected whole characters") from None
+            raise ImageError(f"{path}: is truncated or damaged UTF-16 text, expected whole characters") from None
         text = data.decode("latin-1")
     if "\0" in text:
         raise ImageError(f"{path}: contains NUL characters, expected a text file")

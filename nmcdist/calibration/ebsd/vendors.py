@@ -47,7 +47,7 @@ def point_group_symmetry(name: str, where: str) -> str:
     if symmetry := _named(name):
         return symmetry
     known = ", ".join(names[0] for names in _POINT_GROUPS.values())
-    raise ImageError(f"{where}: point group is {name[:40]!r}, expected a name as {known}")
+    raise ImageError(f"{where}: point group is {name[:40]!r}, expected a name such as {known}")
 
 
 def _named(name: str) -> str | None:

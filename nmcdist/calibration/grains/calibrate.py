@@ -259,9 +259,9 @@ def _check_folder(out: Path, resume: bool) -> None:
         return
     folder_to_make(out, StoreError)
     if (out / NUMBERS).exists():
-        raise StoreError(f"{out}: holds a calibration already, expected a new folder")
+        raise StoreError(f"{out}: already holds a calibration, expected a new folder")
     if (out / CHECKPOINT).exists():
-        raise StoreError(f"{out}: holds a training that was not finished, expected a new folder, or to resume it")
+        raise StoreError(f"{out}: holds an unfinished training, expected a new folder, or to resume it")
     if out.exists() and any(out.iterdir()):
         raise StoreError(f"{out}: holds other files, expected a new or an empty folder")
 
@@ -278,7 +278,9 @@ def _refuse_trained_on(held_out: Sequence[Section], sections: Sequence[Section])
     for section in held_out:
         for other in sections:
             if np.array_equal(section.labels, other.labels):
-                raise ImageError(f"held-out sections: {section.name} is {other.name} of the training, expected others")
+                raise ImageError(
+                    f"held-out sections: {section.name} equals {other.name} of the training, expected other sections"
+                )
 
 
 def _fitted_held_out(held_out: Sequence[Section], prepared: Prepared) -> Sequence[Section]:

@@ -48,7 +48,7 @@ def _read_image(path: Path) -> np.ndarray:
     except OSError as error:
         raise ImageError(f"{path}: cannot be read, {one_line(error)}") from error
     except Exception as error:  # damaged bytes lead both readers into errors of every kind
-        raise ImageError(f"{path}: is not such an image as its extension says, {one_line(error)}") from error
+        raise ImageError(f"{path}: is not the kind of image that its extension says, {one_line(error)}") from error
     if not isinstance(image, np.ndarray):
         raise ImageError(f"{path}: found an archive of several arrays, expected one array")
     return np.asarray(image)

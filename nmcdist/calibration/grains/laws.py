@@ -71,15 +71,18 @@ def _decided(counts: Mapping[Law, Sequence[CountInSections]], recipe: GrainRecip
         return BY_DISTANCE, "The recipe asks for an intensity that depends on the distance from the centre."
     if BY_DISTANCE not in counts:
         if recipe.intensity == "both" and recipe.method == "energy":
-            return CONSTANT, "The visible grains by distance ask for no more than a constant intensity."
+            return CONSTANT, "The visible grains by distance justify no more than a constant intensity."
         return CONSTANT, "The recipe asks for a constant intensity."
     if all(row.error is None for row in counts[CONSTANT]):
-        return CONSTANT, "So few sections cannot contradict a constant intensity, the paper's, which is taken."
+        return (
+            CONSTANT,
+            "There are too few sections to contradict a constant intensity, the paper's law, which is chosen.",
+        )
     wrong = sum(map(contradicts, counts[CONSTANT]))
     if not wrong:
-        return CONSTANT, "The visible grains by distance do not contradict a constant intensity, the paper's."
+        return CONSTANT, "The visible grains by distance do not contradict a constant intensity, the paper's law."
     if _misfit(counts[BY_DISTANCE]) >= _misfit(counts[CONSTANT]):
-        return CONSTANT, "The visible grains contradict a constant intensity, but no less the one by distance."
+        return CONSTANT, "The visible grains contradict a constant intensity, but also the one by distance."
     bins = "bin" if wrong == 1 else "bins"
     return BY_DISTANCE, f"The visible grains contradict a constant intensity in {wrong} {bins} of distance."
 

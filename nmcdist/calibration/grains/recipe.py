@@ -66,7 +66,7 @@ class NetSettings(_Frozen):
         low, high = self.diagonal_range
         if high > _WIDEST * low:
             # Seeds of more unequal grains reach farther than those that are looked at around a window.
-            raise ValueError(f"diagonal_range: found [{low:g}, {high:g}], expected a ratio of {_WIDEST:g} at most")
+            raise ValueError(f"diagonal_range: found [{low:g}, {high:g}], expected a ratio of at most {_WIDEST:g}")
         return self
 
 
@@ -169,7 +169,7 @@ class GrainRecipe(_Frozen):
         if self.method == "adversarial" and self.window < 2**halvings:
             raise ValueError(
                 f"adversarial.channels: found {halvings}, each of which halves the window of {self.window} pixels, "
-                f"expected {self.window.bit_length() - 1} at most"
+                f"expected at most {self.window.bit_length() - 1}"
             )
         return self
 

@@ -126,7 +126,7 @@ def section_of_scan(
     sizes = np.bincount(labels.ravel())
     labels[sizes[labels] < min_pixels] = OUTSIDE
     if not labels.any():
-        raise ImageError(f"{name}: found no indexed pixel that counts, expected a particle")
+        raise ImageError(f"{name}: found no indexed grain, expected a particle")
     mask = _particle_mask(labels > 0)
     labels = consecutive(np.where(mask, np.where(labels > 0, labels, MISSING), OUTSIDE))
     return Section(name, labels, scan.step_nm[1], _centroid(mask), scan.notes)
@@ -205,7 +205,9 @@ def read_sections(
     InputError
         If an argument has an impossible value.
     """
-    folder = existing_folder(folder, ImageError, "there is no such folder, expected one of EBSD maps or label images")
+    folder = existing_folder(
+        folder, ImageError, "there is no such folder, expected a folder of EBSD maps or label images"
+    )
     paths, skipped = _section_files(folder)
     if not paths:
         named = f" ({skipped})" if skipped else ""

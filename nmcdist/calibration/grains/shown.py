@@ -54,7 +54,7 @@ class ShownSections:
             with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
         except FileNotFoundError:
-            raise StoreError(f"{path}: there is no such file, expected the sections of a calibration") from None
+            raise StoreError(f"{path}: no such file, expected the sections of a calibration") from None
         except Exception as error:  # numpy raises what it likes on damaged archives, errors of tokens among it
             raise StoreError(f"{path}: damaged ({' '.join(str(error).split())}), expected arrays") from None
         groups = {

@@ -116,7 +116,7 @@ def train(
     InputError
         If the device cannot be used, or the training diverges.
     StoreError
-        If there is no checkpoint to go on from, or it is damaged or of another recipe or other sections.
+        If no checkpoint to continue from, or it is damaged or of another recipe or other sections.
     """
     with _reproducible(recipe.seed, threads):
         trainer = _Trainer(measured, recipe, usable_device(device), profile)
@@ -161,7 +161,7 @@ class _Trainer:
         self.measured, self.recipe, self.device = measured, recipe, device
         areas = sum(int((depth > measured.margin).sum()) for depth in measured.depths)
         if not areas:
-            raise ImageError("sections: found no pixel far enough inside of a particle")
+            raise ImageError("sections: found no pixel far enough inside a particle")
         self.pool = _Pool.cut(measured, recipe, device) if recipe.method == "energy" else None
         self.visible = self._visible_grains()
         spacing = starting_intensity(self.visible) ** (-1 / 3)
@@ -195,8 +195,8 @@ class _Trainer:
             # Before anything is written: the checkpoint is that of the last epoch that went well.
             raise InputError(
                 f"training: its loss is not finite in epoch {state.epoch + 1} (learning_rate {recipe.learning_rate:g}, "
-                f"temperature {recipe.temperature:g}, window {recipe.window}, batch {recipe.batch}), expected a recipe "
-                "of smaller steps, or of more and larger windows where these hold hardly a whole grain"
+                f"temperature {recipe.temperature:g}, window {recipe.window}, batch {recipe.batch}), expected smaller "
+                "steps, or more and larger windows if these hold barely one whole grain"
             )
         self._move_intensity(means["visible"])
         done = state.epoch + 1
@@ -352,13 +352,13 @@ class _Trainer:
             content = torch.load(path, map_location=self.device, weights_only=True)
             recipe, sections = content["recipe"], content["sections"]
         except FileNotFoundError:
-            raise StoreError(f"{path}: there is no checkpoint to go on from") from None
+            raise StoreError(f"{path}: no checkpoint to continue from") from None
         except Exception as error:  # torch raises what it likes on a damaged file
             raise StoreError(f"{path}: damaged checkpoint ({' '.join(str(error).split())[:200]})") from None
         if recipe != self.recipe.model_dump_json():
-            raise StoreError(f"{path}: is of another recipe; train without resuming, or with the recipe of then")
+            raise StoreError(f"{path}: belongs to another recipe; train without resuming, or with the original recipe")
         if sections != self.measured.digest():
-            raise StoreError(f"{path}: is of other sections; train without resuming, or on the sections of then")
+            raise StoreError(f"{path}: belongs to other sections; train without resuming, or on the original sections")
         best = content["best"]
         if best is not None:
             arrays = {name: tensor.cpu().numpy() for name, tensor in best[2].items()}

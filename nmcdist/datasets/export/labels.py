@@ -63,7 +63,7 @@ def export_labels(
     ------
     InputError
         If the format is unknown, an option does not go with it, the labels are no label volume, or `target`
-        exists already.
+        already exists.
     StoreError
         If `target` cannot be written.
     """

@@ -96,6 +96,6 @@ def _check_memory(shape: tuple[int, int, int], voxel_size_nm: float) -> None:
     needed, there = _BYTES_PER_VOXEL * math.prod(shape), psutil.virtual_memory().available
     if needed > there:
         raise PlanError(
-            f"voxel_size_nm: at {voxel_size_nm:g} nm the item takes {readable_bytes(needed)} of memory, "
-            f"{readable_bytes(there)} are free; take larger voxels"
+            f"voxel_size_nm: at {voxel_size_nm:g} nm the item needs {readable_bytes(needed)} of memory, "
+            f"{readable_bytes(there)} are free; use larger voxels"
         )

@@ -32,7 +32,7 @@ def write_export(
     Raises
     ------
     InputError
-        If `target` exists already.
+        If `target` already exists.
     StoreError
         If it cannot be written.
     """
@@ -51,13 +51,13 @@ def _check_place(target: Path, chosen: Format, overwrite: bool) -> None:
     if not target.exists():
         return
     if not overwrite:
-        raise InputError(f"{target}: exists already, expected a new name")
+        raise InputError(f"{target}: already exists, expected a new name")
     if (chosen.owns is None) == target.is_dir():
         found, expected = ("a folder", "a file") if target.is_dir() else ("a file", "a folder")
         raise InputError(f"{target}: is {found}, expected {expected} to replace")
     names = [path.name for path in target.iterdir()] if chosen.owns else []
     if chosen.owns and names and not chosen.owns(names):
-        raise InputError(f"{target}: holds other files, expected a folder that such an export wrote")
+        raise InputError(f"{target}: holds other files, expected a folder written by such an export")
 
 
 @contextlib.contextmanager

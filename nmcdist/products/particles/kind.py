@@ -16,14 +16,14 @@ from nmcdist.products.registry import register
 
 
 class Particles(Kind):
-    """Particles in batches: a task makes one."""
+    """Particles in batches: one task makes one batch."""
 
     name = "particles"
     recipe = ParticleRecipe
     own_field = "particles"
 
     def plan(self, recipe: ParticleRecipe, bundle: Bundle, site: Site) -> ParticlePlan:
-        """Work out a run; see :meth:`Kind.plan`."""
+        """Plan a run; see :meth:`Kind.plan`."""
         return plan_particles(recipe, bundle, site)
 
     def make(self, job: Job, bundle: Bundle | None, task: ParticleTask, seconds: dict[str, float]) -> Made:
@@ -31,7 +31,7 @@ class Particles(Kind):
         return make_batch(job, bundle, task, seconds)
 
     def join(self, plan: ParticlePlan, store: Path, partials: Partials) -> set[str]:
-        """Write the statistics of the whole run from those of its batches."""
+        """Write the statistics of the whole run, merged from those of its batches."""
         return join_batches(plan, store)
 
     def sources(self, recipe: ParticleRecipe) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ class Particles(Kind):
         from nmcdist.products.particles.report import report_particles
 
         if voxel_sizes_nm:
-            raise InputError(f"{store}: holds particles, expected volumes for a study of resolution")
+            raise InputError(f"{store}: holds particles, expected volumes for a resolution study")
         return report_particles(store, recipe, folder)
 
 

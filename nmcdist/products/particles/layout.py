@@ -1,4 +1,4 @@
-"""The store that a recipe of particles calls for: its tables, volumes and statistics."""
+"""The layout of a store of particles: its tables, volumes and statistics."""
 
 import math
 from typing import Any
@@ -37,7 +37,7 @@ from nmcdist.products.particles.sizes import CHUNK_ROWS, Sizes
 
 
 def label_shape(sizes: Sizes, voxel_size_nm: float) -> Shape:
-    """Return the voxels of one particle: a cube around the centre that holds the largest of them."""
+    """Return the shape of a particle's voxels: a cube around the centre that holds the largest particle."""
     half = math.ceil(sizes.largest_nm / voxel_size_nm)
     return (2 * half,) * 3
 

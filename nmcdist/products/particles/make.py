@@ -1,4 +1,4 @@
-"""Making particles: a task draws a batch of them, writes their records, renders and measures what is asked for."""
+"""Make particles: a task draws a batch, writes the records, and renders and measures as the recipe requests."""
 
 from pathlib import Path
 from typing import Any
@@ -39,15 +39,15 @@ def make_batch(job: Job, bundle: Bundle | None, task: ParticleTask, seconds: dic
     ----------
     job : Job
     bundle : Bundle or None
-        None where the records are taken from a store.
+        None if the records are read from a store.
     task : ParticleTask
     seconds : dict
-        Gets the wall time of drawing, rendering, measuring and writing.
+        Receives the wall time of drawing, rendering, measuring and writing.
 
     Raises
     ------
     ItemFailed
-        If an item of the batch cannot be made; it carries the error.
+        If an item of the batch cannot be made; it holds the error.
     """
     recipe = job.recipe
     assert isinstance(recipe, ParticleRecipe)
@@ -70,7 +70,7 @@ def make_batch(job: Job, bundle: Bundle | None, task: ParticleTask, seconds: dic
 
 
 def join_batches(plan: ParticlePlan, store: Path) -> set[str]:
-    """Write the statistics of the whole run from those of its batches, read one by one; return the files."""
+    """Write the statistics of the whole run, merged from its batches one by one; return the files."""
     rows = (read_rows(store, STATISTICS, task.place, task.place + 1)[0] for task in plan.tasks)
     values = statistics.totals(statistics.merged(rows, plan.recipe.descriptors), plan.recipe.descriptors)
     for variable in plan.layout.totals:
@@ -79,7 +79,7 @@ def join_batches(plan: ParticlePlan, store: Path) -> set[str]:
 
 
 class _Batch:
-    """The columns of a batch while its particles are made one after another."""
+    """The columns of a batch, filled one particle at a time."""
 
     def __init__(self, recipe: ParticleRecipe, variables: tuple[Variable, ...], first_row: int) -> None:
         self.recipe, self.next_row = recipe, first_row
@@ -88,7 +88,7 @@ class _Batch:
         self.statistics = statistics.nothing(recipe.descriptors)
 
     def add(self, particle: Particle, seconds: dict[str, float]) -> None:
-        """Add one particle: its record, its shell's descriptors, and what is measured on its grains."""
+        """Add one particle: its record, the descriptors of its shell, and the measurements of its grains."""
         rows, item = self._record(particle), self._item(particle)
         if self.recipe.descriptors is not None:
             with timed(seconds, "describe"):
@@ -108,7 +108,7 @@ class _Batch:
         self.next_row += len(particle.kept)
 
     def values(self) -> dict[str, np.ndarray]:
-        """Return what the batch writes, by variable."""
+        """Return the arrays that the batch writes, by variable."""
         values = {
             name: np.concatenate(parts) if name in self.fill_of_rows else np.array(parts)
             for name, parts in self.parts.items()
@@ -182,7 +182,7 @@ class _Batch:
 
 
 def _write_labels(job: Job, particle: Particle, item: int) -> dict[str, FileRecord]:
-    """Render the voxel volumes that the recipe stores, each in the middle of a cube that all particles share."""
+    """Render the voxel volumes of the recipe, each centred in a cube that all particles share."""
     recipe = job.recipe
     assert isinstance(recipe, ParticleRecipe)
     files: dict[str, FileRecord] = {}
@@ -199,7 +199,7 @@ def _write_labels(job: Job, particle: Particle, item: int) -> dict[str, FileReco
 
 
 def _spread(values: np.ndarray, places: np.ndarray, n: int, fill: float) -> np.ndarray:
-    """Put the values of the grains that were seen into all rows; the others get the fill value."""
+    """Spread the values of the measured grains over all rows; the other rows get the fill value."""
     dtype = np.uint8 if values.dtype.kind == "b" else values.dtype
     column = np.full((n, *values.shape[1:]), fill, dtype=dtype)
     column[places] = values

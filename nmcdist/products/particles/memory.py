@@ -1,4 +1,4 @@
-"""How much memory a task needs that makes a batch of particles, measured on batches of particles of 3 to 15 um."""
+"""The memory of a task that makes a batch of particles, from measurements on particles of 3 to 15 um."""
 
 from nmcdist.products.memory import PROCESS
 
@@ -12,7 +12,7 @@ RENDER = 12.0  # bytes per voxel: labels and the cube that is compressed
 def particle_task_need(
     *, rows: int, measured_voxels: int, section_pixels: int, stored_voxels: int, evaluated_points: float
 ) -> int:
-    """Return the bytes that a task needs which makes a batch of particles.
+    """Return the bytes that a task needs to make a batch of particles.
 
     Parameters
     ----------

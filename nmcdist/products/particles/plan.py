@@ -1,4 +1,4 @@
-"""Plans of runs that make particles: batches, and how large what they make gets."""
+"""Plans of runs that make particles: batches, and the size of their results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,7 +57,7 @@ class ParticlePlan(Plan):
     sizes: Sizes = field(repr=False)
 
     def share(self, number: int) -> float:
-        """Return what part of the whole run's work a batch is: that of the volume around its particles."""
+        """Return a batch's share of the run's work: its share of the volume around all particles."""
         if not self.is_exact:
             return super().share(number)
         task, volumes = self.tasks[number], self.sizes.radii_nm**3
@@ -65,7 +65,7 @@ class ParticlePlan(Plan):
 
     @property
     def is_exact(self) -> bool:
-        """Whether all shells were drawn, so that the layout is that of the store."""
+        """Whether all shells were drawn, so that the layout is final."""
         return self.sizes.drawn == self.recipe.samples
 
     @property
@@ -79,7 +79,7 @@ class ParticlePlan(Plan):
         return "a smaller particles.batch, or larger voxels in descriptors and labels"
 
     def facts(self) -> dict[str, str]:
-        """Return what the summary says of particles, by heading."""
+        """Return the lines of the summary about particles, by heading."""
         recipe, sizes = self.recipe, self.sizes
         tables = [v for v in self.layout.variables if v.dims[0] == ROW]
         volumes = [v for v in self.layout.variables if v.dims[0] == SAMPLE and v.shards]
@@ -100,19 +100,20 @@ class ParticlePlan(Plan):
     @property
     def _estimated(self) -> str:
         return (
-            f"sizes, rows and memory from {self.sizes.drawn:,} of {self.recipe.samples:,} shells; a run draws all first"
+            f"sizes, rows and memory from {self.sizes.drawn:,} of {self.recipe.samples:,} shells; "
+            "a run draws all of them first"
         )
 
 
 def plan_particles(recipe: ParticleRecipe, bundle: Bundle, site: Site) -> ParticlePlan:
-    """Work out a run that makes particles; their shells are drawn to know how large they get.
+    """Plan a run that makes particles; their shells are drawn to determine their sizes.
 
     Parameters
     ----------
     recipe : ParticleRecipe
     bundle : Bundle
     site : Site
-        Its `effort` says of how many shells, see :func:`nmcdist.products.particles.sizes.sizes_of`.
+        Its `effort` sets the number of shells, see :func:`nmcdist.products.particles.sizes.sizes_of`.
 
     Raises
     ------
@@ -150,7 +151,7 @@ def plan_particles(recipe: ParticleRecipe, bundle: Bundle, site: Site) -> Partic
 
 
 def _check_voxel_sizes(recipe: ParticleRecipe, bundle: Bundle) -> None:
-    """Refuse voxels that the smallest shells would not hold: the recipe's count decides how small they get."""
+    """Refuse voxels larger than the smallest shells, whose size depends on the number of particles."""
     smallest = 2 * (3 * bundle.particle().shell_minimum_volume_nm3 / (4 * np.pi)) ** (1 / 3)
     asked: Mapping[str, tuple[float, ...]] = {
         "descriptors.voxel_size_nm": () if recipe.descriptors is None else (recipe.descriptors.voxel_size_nm,),

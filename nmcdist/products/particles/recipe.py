@@ -1,4 +1,4 @@
-"""Recipes of particle datasets: how many, in what batches, and what is stored besides the analytic records."""
+"""Recipes of particle datasets: number, batches, and data stored besides the analytic records."""
 
 from typing import Annotated, Literal
 
@@ -18,29 +18,29 @@ Heights = Annotated[
 
 
 def label_name(voxel_size_nm: float) -> str:
-    """Return the name of the variable with the voxels of this size."""
+    """Return the name of the variable with voxels of this size."""
     return f"labels_{voxel_size_nm:g}nm"
 
 
 class ParticlesSpec(Frozen):
-    """How many particles, and how many of them one task makes and one file holds."""
+    """Number of particles, and number per batch: one task makes a batch, one file holds it."""
 
     count: Annotated[int, Field(ge=1, le=MOST_ITEMS)]
     batch: Annotated[int, Field(ge=1, le=100_000)] = 50
 
 
 class GrainSpec(Frozen):
-    """Whether grains and planar sections are measured: voxel, pixel, and cut heights as shares of the radius."""
+    """How grains and planar sections are measured: voxel, pixel, and cut heights as fractions of the radius."""
 
-    voxel_size_nm: Nanometres = Field(default=100.0, description="Voxels in which grains are measured.")
-    pixel_size_nm: Nanometres = Field(default=50.0, description="Pixels in which planar sections are measured.")
+    voxel_size_nm: Nanometres = Field(default=100.0, description="Voxel size for measuring grains.")
+    pixel_size_nm: Nanometres = Field(default=50.0, description="Pixel size for measuring planar sections.")
     cut_heights: Heights = Field(
         default=(0.0, 0.3, 0.6, 0.8), description="Distances of the sections from the centre over the mean radius."
     )
 
 
 class LabelSpec(Frozen):
-    """Which voxel volumes are stored besides the records: their voxel sizes, and chunk and shard in voxels."""
+    """Voxel volumes to store besides the records: their voxel sizes, and chunk and shard in voxels."""
 
     voxel_sizes_nm: VoxelSizes = ()
     chunk: Annotated[int, Field(ge=8, le=512)] = 64
@@ -82,9 +82,9 @@ class ParticleRecipe(BaseRecipe):
     descriptors : GrainSpec or None
         None (the default): shells are described, grains are not measured.
     labels : LabelSpec
-        Voxel volumes that are stored too; none by default, since records render at any voxel size.
+        Voxel volumes to store too; none by default, since records render at any voxel size.
     orientations : OrientationSpec or None
-        A crystal orientation for each grain, which the paper does not have; none by default.
+        Crystal orientations of the grains, an addition to the paper's model; none by default.
     """
 
     kind: Literal["particles"] = "particles"

@@ -23,8 +23,8 @@ _FEW = 3  # voxels or pixels up to which few elongations are possible
 def report_particles(store: Path, recipe: ParticleRecipe, folder: Path) -> Path:
     """Write the report of a store of particles; see :func:`nmcdist.products.stores.build_report`.
 
-    No more than a block of particles is in memory at a time, and of the grains only those of a particle that is
-    drawn: their statistics stand in the store.
+    At most one block of particles is in memory at a time, and the grains of one particle that is drawn: the store
+    holds the statistics of all grains.
     """
     collection = Collection.of(store, recipe.name, recipe.descriptors)
     make_folder(folder)
@@ -35,22 +35,22 @@ def report_particles(store: Path, recipe: ParticleRecipe, folder: Path) -> Path:
     return write_page(folder, _text(recipe, collection, seen), made, _captions(collection))
 
 
-_GALLERY = """Particles at five quantiles of the largest diameter, or fewer where there are not so many, at one scale. \
-Top: the octant towards the viewer is taken out; separate pieces of grains are shown. Bottom: the section through the \
-centre, normal to z; grains that point to the centre are dark, grains across it light, and those without an \
-orientation pale grey."""
+_GALLERY = """Particles at five quantiles of the largest diameter (fewer in a small dataset), at one scale. Top: the \
+octant towards the viewer is cut away; separate pieces of grains are shown. Bottom: the section through the centre, \
+normal to z; grains that point to the centre are dark, tangential grains light, and grains without an orientation \
+pale grey."""
 
-_SHELLS = """Outer shells (the paper's Figure 10a, which prints histograms but no numbers). The aspect ratio's form is \
-lost in print; this one is assumed."""
+_SHELLS = """Outer shells (the paper's Figure 10a, which prints histograms but no numbers). The paper's formula of the \
+aspect ratio is illegible in print; the one used here is assumed."""
 
-_SIZES = """Sizes by number and by volume. Lines: the law of Z00 in the bundle, its volumes those of balls, before \
-shells are rejected: those too small, and those without a positive radius."""
+_SIZES = """Sizes by number and by volume. Lines: the law of Z00 in the bundle, with the volumes of balls, before \
+shells are rejected that are too small or lack a positive radius."""
 
 _GRAINS = """Grains in space, over all particles. Left: distributions. Right: mean by distance from the centre, and \
-the standard deviation of the grains at that distance, which is no error of the mean. Elongation is 1 - second / \
-longest axis. Dotted: no direction preferred, and the mean of neighbours in the endless tessellation with D the \
-identity and r constant; grains at the surface have neighbours on one side only. (a) Bins are even on a logarithmic \
-scale, and end half-way between two sizes that grains can have: so their widths differ."""
+the standard deviation of the grains at that distance, which is not an error of the mean. Elongation is 1 - second / \
+longest axis. Dotted: no preferred direction, and the mean number of neighbours in the infinite tessellation with D \
+the identity and r constant; grains at the surface have neighbours on one side only. (a) Bins are even on a \
+logarithmic scale and end half-way between two sizes that grains can have, so their widths differ."""
 
 
 def _captions(collection: Collection) -> dict[str, str]:
@@ -73,7 +73,7 @@ def _about_grains(collection: Collection) -> str:
     if not few:
         return _GRAINS
     return (
-        f"{_GRAINS} (b) The {few:.2g} % of the grains with three voxels or fewer can show as spikes, taking "
+        f"{_GRAINS} (b) The {few:.2g} % of the grains with three voxels or fewer can show as spikes, having "
         "few values: 0 for one voxel, 0.5 for two in a row, 0.67 for three in a row and 0.32 for three around a corner."
     )
 
@@ -90,16 +90,16 @@ def _about_sections(collection: Collection) -> str:
     small, few = (_share_below(area, collection.pixel_nm**2, most) for most in (figures.FEWEST_PIXELS - 1, _FEW))
     return (
         "Grains in the planar section nearest to the centre of each particle (the paper's Figure 10b, which prints "
-        "histograms but no numbers). The elongation's form is lost in print; this one is assumed. "
+        "histograms but no numbers). The paper's formula of the elongation is illegible; the one used here is assumed. "
         f"(a) leaves out the {small:.1f} % of the sections with fewer than {figures.FEWEST_PIXELS} pixels, whose "
         f"possible sizes lie far apart. (b) The {few:.1f} % of three pixels or fewer show as spikes, since they can "
-        "take few values: 0 for one pixel and for squares, 0.5 for two pixels in a row, 0.67 for three. (c), (d) Bins "
-        "stand out where few pixels allow few angles or lengths."
+        "have few values: 0 for one pixel and for squares, 0.5 for two pixels in a row, 0.67 for three. (c), (d) Bins "
+        "stand out where a few pixels allow only a few angles or lengths."
     )
 
 
 def _about_heights(collection: Collection) -> str:
-    """Say how the mean orientation changes with the height of the cut."""
+    """Describe how the mean orientation changes with the height of the cut."""
     heights = np.array(collection.cut_heights)
     means = [collection.mean("section", "angle_to_radius", cut).value for cut in range(len(heights))]
     said = "Orientation in planar sections, by the distance of the plane from the centre (the paper's Figure 11)."
@@ -140,24 +140,25 @@ def _text(recipe: ParticleRecipe, collection: Collection, seen: Survey) -> list[
         _origin(collection),
         "## The run",
         markdown(tables.RUN_HEADER, tables.run_rows(collection, seen)),
-        f"Intervals of medians: {PERCENT}, by the ranks of the particles, whatever their law; none below 6 particles.",
+        f"Intervals of medians: {PERCENT}, from the ranks of the particles, valid for any distribution; none below 6 "
+        "particles.",
         "## Means over grains",
         markdown(tables.MEAN_HEADER, tables.mean_rows(collection)),
         _about_means(collection, seen),
         "Tables: [particles.csv](particles.csv), one row per particle; [statistics.csv](statistics.csv), one row per "
-        "column of all particles, grains and sections, with the bins that quantiles lie in; "
+        "column of all particles, grains and sections, with the bins that contain the quantiles; "
         "[profiles.csv](profiles.csv), the same by distance from the centre.",
     ]
 
 
 def _how(collection: Collection, seen: Survey) -> str:
-    """Say how grains were measured, and what was done to those of several pieces."""
+    """Describe how grains were measured, and how grains in several pieces were treated."""
     measured = collection.measured
     if measured is None:
-        return "Grains were not measured: their sizes and places come from the lattice that decides which are kept."
+        return "Grains were not measured: their sizes and positions come from the lattice that decides which are kept."
     said = (
         f"Grains were measured on voxels of {measured.voxel_size_nm:g} nm, sections on pixels of "
-        f"{measured.pixel_size_nm:g} nm, where pieces of a grain are left as they are."
+        f"{measured.pixel_size_nm:g} nm, where grains in several pieces stay as they are."
     )
     grains, split = seen.totals.get("grains", 0), seen.totals.get("grains_with_pieces", 0)
     if not grains:
@@ -166,13 +167,13 @@ def _how(collection: Collection, seen: Survey) -> str:
     voxels = volume["count"] * volume["mean"] / measured.voxel_size_nm**3
     return (
         f"{said} On these voxels {split} of {grains} grains ({100 * split / grains:.1f} %) fell into several pieces; "
-        f"before measuring, all but the largest went to a neighbour, "
+        f"before measuring, all but the largest piece went to a neighbour, "
         f"{100 * seen.totals['voxels_merged'] / voxels:.2f} % of the voxels, so that each measured grain is one piece."
     )
 
 
 def _origin(collection: Collection) -> str:
-    """Say where the bundle's values come from."""
+    """Describe where the bundle's values come from."""
     bundle, kinds = collection.bundle, dict[str, list[str]]()
     for name, record in bundle.values.items():
         kinds.setdefault(record.provenance, []).append(f"`{name}`")
@@ -182,26 +183,27 @@ def _origin(collection: Collection) -> str:
         said.append(f"weights of the net: {', '.join(sorted(arrays))}")
     text = (
         f"The bundle: {bundle.title}. Calibrated on: {bundle.calibration.data}. Method: {bundle.calibration.method}. "
-        f"Values by where they come from: {'; '.join(said)}."
+        f"Values by provenance: {'; '.join(said)}."
     )
     if "assumed" in kinds:
-        text += " What depends on assumed values is a choice and no result of the paper."
+        text += " Results that depend on assumed values are a choice, not a result of the paper."
     return text
 
 
 def _about_means(collection: Collection, seen: Survey) -> str:
-    """Say what the intervals are, and how much one particle weighs."""
+    """Describe the intervals, and how much one particle weighs."""
     grains = seen.totals["kept_grains"]
     batches = len(next(iter(collection.by_batch.values()), ()))
     said = [
         f"Intervals: {PERCENT}, by leaving out one batch at a time (Student's t, n = {batches} batches), since grains "
         "of one particle are not independent."
         if batches >= FEWEST
-        else f"No intervals: grains of one particle are not independent, and of batches of particles there "
-        f"{'is 1' if batches == 1 else f'are {batches}'}, where at least {FEWEST} are needed.",
+        else f"No intervals: grains of one particle are not independent, and the dataset has "
+        f"{batches} {'batch' if batches == 1 else 'batches'} of particles; at least {FEWEST} are needed.",
     ]
     if grains:
         said.append(
-            f"Each grain counts alike: one particle alone holds {100 * seen.most_grains / grains:.0f} % of all grains."
+            f"Each grain has the same weight: one particle alone holds {100 * seen.most_grains / grains:.0f} % of all "
+            "grains."
         )
     return " ".join(said)

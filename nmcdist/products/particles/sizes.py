@@ -1,4 +1,4 @@
-"""How large the particles of a recipe get, worked out from their shells."""
+"""The sizes of a recipe's particles, from their shells."""
 
 import math
 from dataclasses import dataclass
@@ -15,25 +15,25 @@ CHUNK_ROWS = 16384
 _STORED_MARGIN = 5.2  # spacings beyond the shell that seeds are stored at most, as measured: 2.8 to 5.1
 _BLOCK = 4096  # shells drawn at a time
 ESTIMATED_FROM = 4096  # shells
-_MOST_ROWS = 2.0**36  # of a particle: more than any memory holds, and few enough to be counted in 64 bits
+_MOST_ROWS = 2.0**36  # per particle: more than any memory holds, and few enough to be counted in 64 bits
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large the particles of a recipe can get, worked out from their shells.
+    """Bounds on the sizes of a recipe's particles, from their shells.
 
     Attributes
     ----------
     drawn : int
-        Shells from which it was worked out: all, or the first ones.
+        Number of shells drawn: all, or the first ones.
     radii_nm : ndarray of float64, shape (drawn,)
         Distance from the centre within which each of these particles lies.
     largest_nm : float
         Distance within which the largest particle of the recipe lies.
     most_rows : ndarray of int64
-        Rows that a batch can need: of each batch, or of the largest.
+        Upper bound on the rows of a batch: of each batch, or of the largest.
     likely_rows : int
-        Rows that all batches will take.
+        Expected rows of all batches.
     """
 
     drawn: int
@@ -49,7 +49,7 @@ class Sizes:
 
 
 def sizes_of(recipe: ParticleRecipe, bundle: Bundle, effort: Effort = "whole") -> Sizes:
-    """Work out how large the particles of a recipe get.
+    """Return bounds on the sizes of a recipe's particles.
 
     Parameters
     ----------
@@ -65,11 +65,11 @@ def sizes_of(recipe: ParticleRecipe, bundle: Bundle, effort: Effort = "whole") -
     BundleError
         If the bundle has no marker law.
     InputError
-        If its law gives no shell.
+        If its law produces no valid shell.
     """
     model = ParticleModel.from_bundle(bundle)
     count = recipe.samples if effort == "whole" else min(recipe.samples, ESTIMATED_FROM)
-    model.shells.draw_many(recipe.seed, range(min(count, 8)))  # refuses a law that gives no shells at once
+    model.shells.draw_many(recipe.seed, range(min(count, 8)))  # refuses at once a law that produces no valid shells
     coefficients, bounds = np.empty(count), np.empty((count, 2))
     for start in range(0, count, _BLOCK):
         rows, _ = model.shells.draw_many(recipe.seed, range(start, min(start + _BLOCK, count)))
@@ -95,7 +95,7 @@ def sizes_of(recipe: ParticleRecipe, bundle: Bundle, effort: Effort = "whole") -
 
 
 def _most_rows(model: ParticleModel, largest_nm: np.ndarray) -> np.ndarray:
-    """Return the rows that particles within these shells can need: ten standard deviations of the Poisson law more."""
+    """Return an upper bound on the rows of particles in these shells: the mean plus ten Poisson standard deviations."""
     _, window = model.margins_nm
     rows = model.grains.seeds_within(largest_nm + window + 2 * model.grains.widest_spacing_nm)
     return np.asarray(np.minimum(np.ceil(rows + 10 * np.sqrt(rows)), _MOST_ROWS))

@@ -19,7 +19,7 @@ from nmcdist.products.volumes.sweep import by_level, parameter_coordinate, swept
 if TYPE_CHECKING:
     import xarray as xr
 
-MOST_LAGS = 1000  # voxels: the lattice vectors, of which there are as many as the cube of it, are gone through
+MOST_LAGS = 1000  # voxels: the number of lattice vectors grows with the cube of it
 
 # Bytes per voxel, measured as peak resident memory of tasks of 96^3 to 320^3 voxels of 20 and 80 nm, rounded up by a
 # fifth or more.
@@ -29,7 +29,7 @@ DESCRIBE_TRANSPORT = 45.0  # the multigrid solver
 
 
 class Additive(VolumeKind):
-    """The additive phase, drawn window by window from one endless realisation."""
+    """The additive phase, drawn window by window from one infinite realisation."""
 
     name = "volumes"
     recipe = AdditiveRecipe
@@ -38,7 +38,7 @@ class Additive(VolumeKind):
     divisible: ClassVar[bool] = True
 
     def plan(self, recipe: AdditiveRecipe, bundle: Bundle, site: Site) -> VolumePlan:
-        """Work out a run; two-point functions of more lags than can be counted are refused."""
+        """Plan a run; two-point functions with too many lags to count are refused."""
         bundle.cba()
         _check_lags(recipe)
         return super().plan(recipe, bundle, site)
@@ -52,7 +52,7 @@ class Additive(VolumeKind):
         return generate_cba(bundle, shape, recipe.volume.voxel_size_nm, seed=recipe.seed, index=item, origin=origin)
 
     def draw_bytes(self, recipe: AdditiveRecipe, bundle: Bundle, window: Shape, threads: int) -> float:
-        """Return the bytes that germs and noise of a window take."""
+        """Return the bytes of the germs and the noise of a window."""
         from nmcdist.models.cba import draw_bytes
 
         return draw_bytes(bundle.cba(), window, recipe.volume.voxel_size_nm, threads)
@@ -71,7 +71,7 @@ class Additive(VolumeKind):
         return descriptor_layout(volume.shape, volume.voxel_size_nm, **_options(recipe), blockwise_only=by_blocks)
 
     def halo(self, recipe: AdditiveRecipe) -> int:
-        """Return how many voxels around a block its descriptors look at."""
+        """Return the width in voxels of the halo that the descriptors of a block need."""
         from nmcdist.descriptors.cba import halo_voxels
 
         return 0 if recipe.descriptors is None else halo_voxels(self.empty(recipe, by_blocks=True))
@@ -79,13 +79,13 @@ class Additive(VolumeKind):
     def describe_block(
         self, recipe: AdditiveRecipe, window: np.ndarray, core: tuple[slice, ...]
     ) -> dict[str, np.ndarray]:
-        """Return what a block adds to the descriptors of its volume."""
+        """Return the contribution of a block to the descriptors of its volume."""
         from nmcdist.descriptors.cba import block_partials
 
         return block_partials(window, core, self.empty(recipe, by_blocks=True))
 
     def describe_from_blocks(self, recipe: AdditiveRecipe, partials: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the descriptors of a volume from the sum of what its blocks add."""
+        """Return the descriptors of a volume from the sum of its blocks' contributions."""
         from nmcdist.descriptors.cba import describe_from_partials
 
         return _values(
@@ -93,7 +93,7 @@ class Additive(VolumeKind):
         )
 
     def describe_bytes(self, recipe: AdditiveRecipe, *, by_blocks: bool) -> float:
-        """Return the bytes per voxel of the window that describing takes."""
+        """Return the bytes per voxel of the window that describing needs."""
         if recipe.descriptors is None:
             return 0.0
         if by_blocks:
@@ -126,7 +126,7 @@ class Additive(VolumeKind):
         self, store: Path, recipe: AdditiveRecipe, folder: Path, *, voxel_sizes_nm: tuple[float, ...] = (),
         progress: Callable[[str], None] = lambda line: None,
     ) -> Path:  # fmt: skip
-        """Write the report of a sweep: structure against property, theory and paper beside."""
+        """Write the report of a sweep: structure against property, with theory and paper."""
         from nmcdist.products.volumes.report import report_volumes
 
         return report_volumes(store, recipe, folder, voxel_sizes_nm, progress)
@@ -142,7 +142,7 @@ def _values(dataset: "xr.Dataset") -> dict[str, np.ndarray]:
 
 
 def _check_lags(recipe: AdditiveRecipe) -> None:
-    """Refuse two-point functions of more lags than can be counted."""
+    """Refuse two-point functions with too many lags to count."""
     if recipe.descriptors is None:
         return
     voxel = recipe.volume.voxel_size_nm

@@ -13,12 +13,12 @@ GRAPHITE_FRACTION = "graphite_fraction"
 
 
 class DescriptorSpec(Frozen):
-    """Which descriptors are computed, and how far their curves go."""
+    """Options of the descriptors, and the ends of their curves."""
 
-    max_lag_nm: Nanometres = Field(default=3000.0, description="End of the two-point functions.")
-    max_radius_nm: Nanometres = Field(default=1500.0, description="End of the size distributions.")
+    max_lag_nm: Nanometres = Field(default=3000.0, description="Largest lag of the two-point functions.")
+    max_radius_nm: Nanometres = Field(default=1500.0, description="Largest radius of the size distributions.")
     axes: Axes = Field(default=("z", "y", "x"), description="Axes along which directional descriptors are computed.")
-    transport: bool = Field(default=True, description="Whether to solve for the M-factors.")
+    transport: bool = Field(default=True, description="Compute the M-factors.")
 
 
 class AdditiveRecipe(VolumeRecipe):
@@ -27,7 +27,7 @@ class AdditiveRecipe(VolumeRecipe):
     Attributes
     ----------
     sweep : dict
-        One bundle parameter, or "graphite_fraction", with the values it takes; empty for the bundle as it is.
+        One bundle parameter, or "graphite_fraction", with its values; empty for the unchanged bundle.
     descriptors : DescriptorSpec or None
         None for volumes without descriptors.
     """

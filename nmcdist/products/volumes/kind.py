@@ -15,14 +15,13 @@ from nmcdist.products.volumes.plan import VolumePlan, VolumeTask, plan_volumes
 class VolumeKind(VolumeModel, Kind):
     """Label volumes, drawn and described by one model.
 
-    A kind of one's own gives `name`, `recipe`, `phases`, `draw` and `quantities`. One whose descriptors are more than
-    numbers has an `empty` and a `describe` of its own. Where volumes can be drawn window by window and descriptors add
-    up over blocks, `divisible`, `halo`, `describe_block` and `describe_from_blocks` make volumes possible that do not
-    fit in memory.
+    A new kind defines `name`, `recipe`, `phases`, `draw` and `quantities`. If its descriptors are more than numbers,
+    it overrides `empty` and `describe`. If volumes can be drawn window by window and descriptors add up over blocks,
+    `divisible`, `halo`, `describe_block` and `describe_from_blocks` allow volumes that do not fit in memory.
     """
 
     def plan(self, recipe: Any, bundle: Bundle, site: Site) -> VolumePlan:
-        """Work out a run; see :meth:`Kind.plan`."""
+        """Plan a run; see :meth:`Kind.plan`."""
         return plan_volumes(self, recipe, bundle, site)
 
     def make(self, job: Job, bundle: Bundle | None, task: VolumeTask, seconds: dict[str, float]) -> Made:
@@ -30,11 +29,11 @@ class VolumeKind(VolumeModel, Kind):
         return make_volume(self, job, bundle, task, seconds)
 
     def join(self, plan: VolumePlan, store: Path, partials: Partials) -> set[str]:
-        """Write the descriptors of volumes that were made in blocks, from what each block adds."""
+        """Write the descriptors of volumes made in blocks, from the contributions of the blocks."""
         return join_blocks(self, plan, store, partials)
 
     def sources(self, recipe: Any) -> tuple[str, ...]:
-        """Return the volumes, where they are stored."""
+        """Return the volumes, if they are stored."""
         return (VOLUME,) if recipe.storage.volumes else ()
 
     def export(self, store: Path, item: int, file_format: str, target: Path, **options: Any) -> Path:

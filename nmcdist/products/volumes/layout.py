@@ -1,4 +1,4 @@
-"""The store that a recipe of volumes calls for: the volumes, their descriptors, what is known of them beforehand."""
+"""The layout of a store of volumes: the volumes, their descriptors, and the coordinates known in advance."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from nmcdist.products.volumes.recipe import VolumeRecipe
 
 
 def volume_of(model: VolumeModel, recipe: VolumeRecipe) -> Variable:
-    """Return how the volumes of a recipe are cut into shards and chunks."""
+    """Return the variable of a recipe's volumes, with its shards and chunks."""
     attrs = {
         "units": "1",
         "long_name": "phase labels",
@@ -38,7 +38,7 @@ def store_layout(
     levels : sequence of Bundle
         The bundle at each value of the swept parameter.
     by_blocks : bool
-        Whether volumes are made in blocks, and so lack the descriptors that need them whole.
+        Whether volumes are made in blocks, and so lack the descriptors that need a whole volume.
     """
     descriptors, axes = descriptor_variables(model, recipe, by_blocks=by_blocks)
     volumes = (volume_of(model, recipe),) if recipe.storage.volumes else ()
@@ -59,12 +59,12 @@ def store_layout(
 def descriptor_variables(
     model: VolumeModel, recipe: VolumeRecipe, *, by_blocks: bool
 ) -> tuple[tuple[Variable, ...], tuple[Coordinate, ...]]:
-    """Return the descriptor variables of a store and the coordinates that their dimensions have.
+    """Return the descriptor variables of a store and the coordinates of their dimensions.
 
     Raises
     ------
     InputError
-        If an option is impossible.
+        If an option has an impossible value.
     """
     if recipe.descriptors is None:
         return (), ()

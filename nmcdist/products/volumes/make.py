@@ -1,4 +1,4 @@
-"""Making volumes: a task draws its window, or reads it, writes its voxels, and describes them."""
+"""Make volumes: a task draws or reads its window, writes its voxels, and describes them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ from nmcdist.products.volumes.recipe import VolumeRecipe
 def make_volume(
     model: VolumeModel, job: Job, bundle: Bundle | None, task: VolumeTask, seconds: dict[str, float]
 ) -> Made:
-    """Make and write what a task owns; arguments as in :meth:`nmcdist.products.kind.Kind.make`."""
+    """Make and write the files of a task; arguments as in :meth:`nmcdist.products.kind.Kind.make`."""
     recipe = job.recipe
     assert isinstance(recipe, VolumeRecipe)
     files: dict[str, FileRecord] = {}
@@ -50,7 +50,7 @@ def make_volume(
 
 
 def join_blocks(model: VolumeModel, plan: VolumePlan, store: Path, partials: Partials) -> set[str]:
-    """Write the descriptors of volumes that were made in blocks, from what each block adds; return the files."""
+    """Write the descriptors of volumes made in blocks, from the contributions of the blocks; return the files."""
     if not plan.has_partials:
         return set()
     sums: dict[int, dict[str, np.ndarray]] = {}
@@ -73,11 +73,11 @@ def _write_joined(plan: VolumePlan, store: Path, sample: int, values: Mapping[st
 
 
 def _taken_files(job: Job, source: Path, task: VolumeTask) -> dict[str, FileRecord]:
-    """Give the files of a task a second name in the new store, and return their records."""
+    """Link the files of a task into the new store, and return their records."""
     manifest, taken = read_manifest(source), dict[str, FileRecord]()
     for name in (n for n in task.files if n.startswith(f"{VOLUME}/")):
         if name not in manifest or not Folder(source).matches(name, manifest[name]):
-            raise StoreError(f"{source}: {name}: damaged; run `nmcdist verify`, then heal it with --resume")
+            raise StoreError(f"{source}: {name}: damaged; run `nmcdist verify`, then repair it with --resume")
         Folder.of(job.store).link(Folder(source), name)
         taken[name] = manifest[name]
     return taken

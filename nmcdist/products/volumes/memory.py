@@ -1,4 +1,4 @@
-"""How much memory a task needs that makes a volume: the one place that knows, in bytes per voxel."""
+"""The memory of a task that makes a volume, in bytes per voxel; defined here only."""
 
 from math import prod
 
@@ -9,18 +9,18 @@ WRITE = 2.0  # the shard while it is compressed
 
 
 def task_need(core: tuple[int, ...], window: tuple[int, ...], *, described: float, drawn: float) -> int:
-    """Return the bytes that a task needs which draws a window, stores its core and describes it.
+    """Return the bytes that a task needs to draw a window, store its core and describe it.
 
-    A volume is drawn before it is described, so the larger of the two counts.
+    A volume is drawn before it is described, so the larger need counts.
 
     Parameters
     ----------
     core, window : tuple of int
-        Voxels stored, and voxels drawn (with the halo that descriptors of a block look at).
+        Voxels stored, and voxels drawn (with the halo that the descriptors of a block need).
     described : float
-        Bytes per voxel of the window that describing takes.
+        Bytes per voxel of the window that describing needs.
     drawn : float
-        Bytes that drawing takes besides the voxels; 0 where the window is read from a store.
+        Bytes that drawing needs besides the voxels; 0 if the window is read from a store.
     """
     making = DRAW * prod(window) + WRITE * prod(core) + drawn
     return PROCESS + int(max(making, described * prod(window)))

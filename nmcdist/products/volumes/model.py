@@ -1,4 +1,4 @@
-"""What a model of label volumes says of itself, and what follows from it for plans, layouts and tasks."""
+"""The interface of models of label volumes, which plans, layouts and tasks of a kind use."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Labels:
-    """A label volume, as the functions of quantities get it.
+    """A label volume, the argument of the functions of quantities.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class VolumeModel(ABC):
     phases : tuple of str
         Names of the labels 0, 1, ...
     quantities : tuple of Quantity
-        Descriptors, each with the function that measures its number on :class:`Labels`.
+        Descriptors, each with the function that measures it on :class:`Labels`.
     divisible : bool
         Whether volumes can be made in blocks.
     """
@@ -62,7 +62,7 @@ class VolumeModel(ABC):
         item : int
             Index of the random streams.
         window : Box
-            Voxels along z, y, x; of a kind that is not divisible always all of them.
+            Voxels along z, y, x; for a kind that is not divisible always the whole volume.
 
         Returns
         -------
@@ -77,7 +77,7 @@ class VolumeModel(ABC):
         recipe : VolumeRecipe
             Its `descriptors` are not None.
         by_blocks : bool
-            Whether only those that add up over the blocks of a volume.
+            Whether to return only those that add up over the blocks of a volume.
         """
         import xarray as xr
 
@@ -89,23 +89,23 @@ class VolumeModel(ABC):
         return {row.name: np.asarray(row.measure(labels), row.dtype) for row in self.quantities if row.measure}
 
     def halo(self, recipe: Any) -> int:
-        """Return how many voxels around a block its descriptors look at."""
+        """Return the width in voxels of the halo that the descriptors of a block need."""
         return 0
 
     def describe_block(self, recipe: Any, window: np.ndarray, core: tuple[slice, ...]) -> dict[str, np.ndarray]:
-        """Return what a block adds to the descriptors of its volume."""
+        """Return the contribution of a block to the descriptors of its volume."""
         raise NotImplementedError(f"{self.name}: is not divisible")
 
     def describe_from_blocks(self, recipe: Any, partials: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        """Return the descriptors of a volume from the sum of what its blocks add."""
+        """Return the descriptors of a volume from the sum of its blocks' contributions."""
         raise NotImplementedError(f"{self.name}: is not divisible")
 
     def describe_bytes(self, recipe: Any, *, by_blocks: bool) -> float:
-        """Return the bytes per voxel of the window that describing takes."""
+        """Return the bytes per voxel of the window that describing needs."""
         return 0.0 if recipe.descriptors is None else 25.0
 
     def draw_bytes(self, recipe: Any, bundle: Bundle, window: Shape, threads: int) -> float:
-        """Return the bytes that drawing a window takes besides its voxels."""
+        """Return the bytes that drawing a window needs besides its voxels."""
         return 0.0
 
     def changes(self, recipe: Any, bundle: Bundle) -> list[dict[str, float]]:
@@ -114,11 +114,11 @@ class VolumeModel(ABC):
         Raises
         ------
         RecipeError
-            If the swept parameter is unknown or takes an impossible value.
+            If the swept parameter is unknown or has an impossible value.
         """
         return swept_parameters(recipe, bundle)
 
     def coordinates(self, recipe: Any, levels: Sequence[Bundle]) -> tuple[Coordinate, ...]:
-        """Return what is known of every sample beforehand: by default the swept parameter."""
+        """Return the coordinates of the samples that are known in advance: by default the swept parameter."""
         names = [recipe.swept] if recipe.swept else []
         return tuple(parameter_coordinate(name, recipe, levels) for name in names)

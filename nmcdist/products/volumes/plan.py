@@ -1,4 +1,4 @@
-"""Plans of runs that make volumes: whole where they fit in a worker's memory, else in blocks of whole shards."""
+"""Plans of runs that make volumes: whole if they fit in a worker's memory, else in blocks of whole shards."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ STORED_PER_VOXEL = 0.25  # bytes after compression, at most: 0.06 at voxels of 1
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeTask(Task):
-    """A volume, or a block of one.
+    """A volume, or a block of a volume.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class VolumeTask(Task):
     box : Box
         Voxels that it writes: whole shards.
     window : Box
-        Voxels that it draws: the box with the halo that its descriptors look at.
+        Voxels that it draws: the box with the halo that its descriptors need.
     is_block : bool
         Whether it is only a part of its volume.
     """
@@ -54,11 +54,11 @@ class VolumePlan(Plan):
     Attributes
     ----------
     block : tuple of int
-        Voxels of what one task makes; the volume's shape where volumes are made whole.
+        Voxels per task; the volume's shape if volumes are made whole.
     left_out : tuple of str
-        Descriptors that volumes made in blocks do not get.
+        Descriptors that volumes made in blocks lack.
     drawn_bytes : int
-        Memory that drawing takes besides the voxels of a task.
+        Memory that drawing needs besides the voxels of a task.
     """
 
     recipe: VolumeRecipe
@@ -74,12 +74,12 @@ class VolumePlan(Plan):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The block, so that a run that is resumed elsewhere is cut in the same way."""
+        """The block, so that a run resumed elsewhere is cut in the same way."""
         return {"block": list(self.block)}
 
     @property
     def has_partials(self) -> bool:
-        """Whether receipts hold what blocks add to the descriptors of their volume."""
+        """Whether receipts hold the contributions of blocks to the descriptors of their volume."""
         return self.by_blocks and self.recipe.descriptors is not None
 
     @property
@@ -89,12 +89,12 @@ class VolumePlan(Plan):
 
     @property
     def cut_text(self) -> str:
-        """That volumes are made in blocks."""
+        """A note that volumes are made in blocks."""
         return " even block by block" if self.by_blocks else ""
 
     @property
     def smaller_text(self) -> str:
-        """The setting that bounds a block from below, or what makes any block large."""
+        """The setting that bounds a block from below, or that makes any block large."""
         if self.drawn_bytes > self.task_bytes / 2:
             return (
                 f"other parameters: germs and noise alone need {readable_bytes(self.drawn_bytes)} "
@@ -103,7 +103,7 @@ class VolumePlan(Plan):
         return "smaller storage.shard"
 
     def facts(self) -> dict[str, str]:
-        """Return what the summary says of volumes, by heading."""
+        """Return the lines of the summary about volumes, by heading."""
         recipe, volume = self.recipe, self.layout.variable(VOLUME)
         how = f"in blocks of {_x(self.block)} voxels" if self.by_blocks else "whole"
         levels = f"{len(recipe.levels)} values of {recipe.swept}" if recipe.swept else "no sweep"
@@ -122,9 +122,9 @@ class VolumePlan(Plan):
 
 
 def plan_volumes(model: VolumeModel, recipe: VolumeRecipe, bundle: Bundle, site: Site) -> VolumePlan:
-    """Work out a run that makes volumes of a kind; arguments and errors as in :meth:`nmcdist.products.kind.Kind.plan`.
+    """Plan a run that makes volumes of a kind; arguments and errors as in :meth:`nmcdist.products.kind.Kind.plan`.
 
-    The block of an earlier run of the recipe is used again if it fits.
+    The block of an earlier run of the recipe is reused if it fits.
     """
     shape = recipe.volume.shape
     changes = model.changes(recipe, bundle)
@@ -184,7 +184,7 @@ def _window_of(block: Shape, halo: int, shape: Shape) -> Shape:
 
 
 def _recorded_block(settings: Mapping[str, Any]) -> Shape | None:
-    """Return what a task made in the run before, so that its receipts count on another cluster too."""
+    """Return the block of the earlier run, so that its receipts also count on another cluster."""
     block = settings.get("block")
     if isinstance(block, list) and len(block) == 3 and all(isinstance(n, int) for n in block):
         return block[0], block[1], block[2]

@@ -1,4 +1,4 @@
-"""Recipes of label volumes: how many, how large, what is swept, and how they are stored."""
+"""Recipes of label volumes: number, size, sweep and storage."""
 
 from typing import Annotated
 
@@ -19,7 +19,7 @@ class VolumeSpec(Frozen):
 
 
 class StorageSpec(Frozen):
-    """How volumes are stored: edge of a chunk and longest edge of a shard in voxels; or not at all."""
+    """Storage of volumes: edge of a chunk and longest edge of a shard in voxels; or no storage."""
 
     chunk: Annotated[int, Field(ge=8, le=512)] = 64
     shard: Annotated[int, Field(ge=8, le=2048)] = 512
@@ -33,17 +33,17 @@ class StorageSpec(Frozen):
 
 
 class VolumeRecipe(BaseRecipe):
-    """A dataset of label volumes; a kind of them gives `kind` a value, and `descriptors` a type.
+    """A dataset of label volumes; each kind sets the value of `kind` and the type of `descriptors`.
 
     Attributes
     ----------
     volume : VolumeSpec
     sweep : dict
-        One parameter with the values it takes; empty for the bundle as it is.
+        One parameter with its values; empty for the unchanged bundle.
     realisations : int
-        Volumes for each value of the sweep.
+        Volumes per value of the sweep.
     descriptors : Frozen or None
-        What is measured, with its options; None for volumes without descriptors.
+        Descriptor options; None for volumes without descriptors.
     storage : StorageSpec
     """
 
@@ -63,14 +63,14 @@ class VolumeRecipe(BaseRecipe):
     @model_validator(mode="after")
     def _stores_something(self) -> "VolumeRecipe":
         if self.descriptors is None and not self.storage.volumes:
-            raise ValueError("storage.volumes: found false beside no descriptors, so nothing would be stored")
+            raise ValueError("storage.volumes: found false and no descriptors, so nothing would be stored")
         if self.samples > MOST_ITEMS:
             raise ValueError(f"realisations: found {self.samples} items in all, expected at most {MOST_ITEMS}")
         return self
 
     @property
     def levels(self) -> tuple[float | None, ...]:
-        """Values of the swept parameter; a single None where nothing is swept."""
+        """Values of the swept parameter; a single None without a sweep."""
         return next(iter(self.sweep.values()), (None,))
 
     @property
@@ -84,5 +84,5 @@ class VolumeRecipe(BaseRecipe):
         return len(self.levels) * self.realisations
 
     def level_of(self, item: int) -> int:
-        """Return the number of the value that the swept parameter takes in an item."""
+        """Return the number of the level of an item."""
         return item // self.realisations

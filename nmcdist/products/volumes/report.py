@@ -33,7 +33,7 @@ def report_volumes(
     if "volume_fraction" not in data:
         raise StoreError(f"{store}: holds no descriptors; `nmcdist describe {store}` computes them")
     if voxel_sizes_nm and "m_factor_mean" not in data:
-        raise InputError(f"{store}: holds no M-factors, which a study of resolution needs")
+        raise InputError(f"{store}: holds no M-factors, which a resolution study needs")
     bundle = bundle_of(store)
     make_folder(folder)
     sweep = _load(data, bundle, recipe)

@@ -1,4 +1,4 @@
-"""What a sweep over a bundle's parameters comes to: the values that each level sets, and how a store tells them."""
+"""Sweeps over a bundle's parameters: the values at each level, and the coordinate that records them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,12 +23,12 @@ def swept_parameters(
     recipe : VolumeRecipe
     bundle : Bundle
     derived : dict, optional
-        What else can be swept: name -> (value -> the bundle parameters that it stands for).
+        Derived quantities that can be swept: name -> (value -> the bundle parameters that it sets).
 
     Raises
     ------
     RecipeError
-        If the swept parameter is unknown or takes an impossible value.
+        If the swept parameter is unknown or has an impossible value.
     """
     derived = derived or {}
     name, known = recipe.swept, [*derived, *bundle.values]
@@ -56,5 +56,5 @@ def parameter_coordinate(name: str, recipe: VolumeRecipe, levels: Sequence[Bundl
 
 
 def by_level(name: str, values: Sequence[float], recipe: VolumeRecipe, attrs: Any) -> Coordinate:
-    """Return a coordinate of the samples that has one value at each level of the sweep."""
+    """Return a coordinate of the samples that has one value per level of the sweep."""
     return Coordinate(name, (SAMPLE,), np.repeat(np.array(values, dtype=float), recipe.realisations), attrs)

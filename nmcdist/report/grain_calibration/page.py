@@ -1,4 +1,4 @@
-"""The report of a calibration of grains: sections side by side, how far the model is from the truth, and its cost."""
+"""The report of a calibration of grains: sections side by side, distances from the truth, and the cost."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ def report_grain_calibration(folder: Path, out: Path) -> Path:
     Parameters
     ----------
     folder : Path
-        As :func:`nmcdist.calibration.grains.calibrate.calibrate_grains` leaves it.
+        Written by :func:`nmcdist.calibration.grains.calibrate.calibrate_grains`.
     out : Path
         Folder for figures (PNG), tables (CSV) and the page.
 
@@ -35,7 +35,7 @@ def report_grain_calibration(folder: Path, out: Path) -> Path:
     InputError
         If the folder of the report cannot be made.
     MissingPackageError
-        If what draws the figures is not installed.
+        If the packages that draw the figures are not installed.
     """
     need("report", "a report")
     folder, out = Path(folder), Path(out)
@@ -47,7 +47,7 @@ def report_grain_calibration(folder: Path, out: Path) -> Path:
 
 
 def headline(folder: Path) -> str:
-    """Return the verdict on the calibration in a folder, in one line; StoreError if its numbers cannot be read."""
+    """Return the verdict on the calibration in a folder, in one line; StoreError if its results cannot be read."""
     return judge(read_results(Path(folder) / NUMBERS)).headline
 
 
@@ -67,20 +67,20 @@ def _captions(results: Results) -> dict[str, str]:
     training = " and of its rival, the discriminator" if results.recipe.method == "adversarial" else ""
     return {
         "sections.png": f"Sections of measured particles ({results.compared_with}; missing pixels filled from the fit) "
-        "and freshly drawn grains whose centres lie in the same outlines, at one scale. Grains that point to the "
-        "centre are dark, grains across it light, and those without an orientation grey.",
+        "and newly drawn grains whose centres lie in the same outlines, at one scale. Grains that point to the "
+        "centre are dark, tangential grains light, and grains without an orientation grey.",
         "descriptors.png": "Grains in sections (the paper's Figure 10b): one generated section for each measured one. "
         "The Kolmogorov-Smirnov distances are those of the table, for which more sections were generated. The "
-        "elongation's form is lost in print; this one is assumed.",
-        "orientations.png": "Orientation of the grains in each section (the paper's Figure 2d), by a kernel that is "
-        "reflected at both ends. Measured are the sections of the training; dropped are those taken not to go through "
-        "the centre.",
-        "intensity.png": "The laws of the intensity that were fitted: grains per area of generated sections over "
-        "those of the sections of the training, by distance from the centre, with intervals that hold together with a "
-        "probability of 95 % (none where there are two sections or fewer); and the seeds per volume.",
-        "training.png": f"The training by epoch: the loss of the generator{training}; grains seen a square micrometre "
-        "of generated and of measured windows; the intensity of the seeds, which follows them; and the distances of "
-        "the states that were assessed on the sections of the training, the best of which was chosen.",
+        "paper's formula of the elongation is illegible; the one used here is assumed.",
+        "orientations.png": "Orientation of the grains in each section (the paper's Figure 2d), by a kernel "
+        "reflected at both ends. Measured: the training sections; dropped: sections that seem not to pass through the "
+        "centre.",
+        "intensity.png": "The fitted laws of the intensity: grains per area of generated sections over those of the "
+        "training sections, by distance from the centre, with simultaneous 95 % intervals (none for two sections or "
+        "fewer); and the seeds per volume.",
+        "training.png": f"The training by epoch: the loss of the generator{training}; visible grains per square "
+        "micrometre of generated and of measured windows; the intensity of the seeds, which follows them; and the "
+        "distances of the assessed states on the training sections, of which the best was chosen.",
     }
 
 
@@ -92,11 +92,11 @@ def _text(results: Results, shown: ShownSections) -> Iterator[str]:
         f"{'energy distances' if recipe.method == 'energy' else 'a discriminator'} of windows of {recipe.window} "
         f"pixels, {len(results.training)} epochs of {recipe.steps} steps; the state after epoch {results.best.epoch} "
         f"was chosen (mean distance {results.best.mean_ks:.3f}). Bundle `{results.bundle.name}`, sha256 "
-        f"`{results.bundle.sha256}`, {1e9 * results.intensity_per_nm3:.3g} seeds a cubic micrometre."
+        f"`{results.bundle.sha256}`, {1e9 * results.intensity_per_nm3:.3g} seeds per cubic micrometre."
     )
     yield from verdict_text(judge(results))
     yield "## Data and intensity"
-    yield f"Trained on {len(names.kept)} sections of pixels of {shown.pixel_size_nm:g} nm. {_dropped(names)}"
+    yield f"Trained on {len(names.kept)} sections with pixels of {shown.pixel_size_nm:g} nm. {_dropped(names)}"
     yield from _laws(results)
     yield f"## Distances in sections\n\n{_compared(results)}"
     yield from _tables(results.rows("2D"))
@@ -104,14 +104,14 @@ def _text(results: Results, shown: ShownSections) -> Iterator[str]:
     if results.rows("3D"):
         yield (
             "## Grains in space\n\nGrains of whole particles of the model, against those of the phantom "
-            f"`{results.truth}`, of which the model saw sections only."
+            f"`{results.truth}`, of which the model saw only sections."
         )
         yield from _tables(results.rows("3D"))
         yield from _by_distance(results.counts.three, "volume", "true ones")
     yield from _repeats(results)
-    yield "All distances: [distances.csv](distances.csv), a row a descriptor."
+    yield "All distances: [distances.csv](distances.csv), one row per descriptor."
     yield (
-        "## Fits\n\nTessellations fitted to the sections of the training: "
+        "## Fits\n\nTessellations fitted to the training sections: "
         f"{results.fits.matched:.2%} of the pixels matched on average."
     )
     yield markdown(
@@ -124,7 +124,7 @@ def _text(results: Results, shown: ShownSections) -> Iterator[str]:
     yield markdown(
         ["what", f"on {cost.device} ({cost.machine})"],
         [
-            ["steps a second", f"{cost.steps_per_s:.3g}"],
+            ["steps per second", f"{cost.steps_per_s:.3g}"],
             ["fits / s", f"{cost.fit_s:.3g}"],
             ["training, with assessments / s", f"{cost.train_s:.4g}"],
             ["baselines and distances / s", f"{cost.compare_s:.4g}"],
@@ -141,15 +141,15 @@ def _dropped(names: SectionNames) -> str:
 def _compared(results: Results) -> str:
     names = results.sections
     if names.held_out:
-        with_ = f"{len(names.held_out)} sections that were held out"
+        with_ = f"{len(names.held_out)} held-out sections"
     else:
-        with_ = f"the {len(names.kept)} sections that it was trained on, which flatters it"
-    of = "the truth" if results.truth else "the model, as the truth is not known"
+        with_ = f"the {len(names.kept)} sections that it was trained on, so the distances are optimistic"
+    of = "the truth" if results.truth else "the model, since the truth is unknown"
     return (
         f"The model is compared with {with_}. KS is the largest difference of the distribution functions "
-        "(Kolmogorov-Smirnov), W1 the area between them (1-Wasserstein) in standard deviations of what is measured. "
-        "± is half the width of its 95 % interval by leaving out one section (in space: particle) after the other, "
-        "Student's law with one degree of freedom less than there are; with two or fewer there is none. "
+        "(Kolmogorov-Smirnov), W1 the area between them (1-Wasserstein) in standard deviations of the measured values. "
+        "± is half the width of its 95 % interval: a jackknife over sections (in space: particles), Student's t with "
+        "one degree of freedom less than their number; none for two or fewer. "
         f"The noise floor is the mean distance between independent draws of {of}. The baselines know only the sizes "
         "of the grains in the same sections; *times* is their W1 over the model's."
     )
@@ -167,10 +167,10 @@ def _tables(rows: Sequence[DistanceRow]) -> Iterator[str]:
 
 
 def _laws(results: Results) -> Iterator[str]:
-    """Yield which laws of the seeds' intensity were fitted, how they do, and which was taken."""
+    """Yield the fitted laws of the seeds' intensity, how well they fit, and which was chosen."""
     yield (
-        f"{results.chosen.why} Seeds of a constant intensity are the paper's law; where it depends on the distance "
-        "from the centre it is linear between knots, each of which follows the visible grains about it (Eq. 13)."
+        f"{results.chosen.why} A constant intensity of the seeds is the paper's law; an intensity that depends on the "
+        "distance from the centre is linear between knots, each of which follows the visible grains near it (Eq. 13)."
     )
     rows = []
     for law in results.laws:
@@ -180,22 +180,22 @@ def _laws(results: Results) -> Iterator[str]:
         taken = "yes" if law.law == results.chosen.law else ""
         worst = max((abs(row.ratio - 1) for row in law.counts if row.ratio is not None), default=None)
         rows.append([law.law, taken, seeds, _rounded(law.mean_ks, 3), _rounded(worst, 2)])
-    header = ["intensity", "taken", "seeds per µm³", "mean KS in sections", "worst difference of grains per area"]
+    header = ["intensity", "chosen", "seeds per µm³", "mean KS in sections", "worst difference of grains per area"]
     yield markdown(header, rows)
     if results.chosen.criteria:
         listed = ", ".join(f"{value:.1f}" for value in results.chosen.criteria)
-        yield f"Misfit of 1, 2, ... knots to the visible grains by distance, with what knots cost: {listed}."
+        yield f"Misfit of 1, 2, ... knots to the visible grains by distance, with the penalty for knots: {listed}."
 
 
 def _repeats(results: Results) -> Iterator[str]:
-    """Yield how the distances of trainings with other seeds differ, where there are any."""
+    """Yield how the distances of trainings with other seeds differ, if there are any."""
     if not results.repeats:
         return
     trainings = len(results.repeats[0].ks)
     why = "" if trainings > 2 else " Two trainings give no interval."
     yield (
         f"## Trainings with other seeds\n\nKS of {trainings} trainings on the same sections, which differ in their "
-        f"random numbers only; ± is half the width of the 95 % interval of the mean, by Student's law.{why}"
+        f"random numbers only; ± is half the width of the 95 % interval of the mean (Student's t).{why}"
     )
     places = {"2D": "in sections", "3D": "in space"}
     yield markdown(

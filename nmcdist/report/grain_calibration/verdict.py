@@ -1,4 +1,4 @@
-"""What a calibration reached of its aims, what could not be judged, and what planar sections cannot fix at all."""
+"""Which aims a calibration reached, what could not be judged, and what planar sections cannot determine."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from nmcdist.calibration.grains.counts import AIM as AIM_IN_SECTIONS
 from nmcdist.calibration.grains.results import BaselineDistances, Count, Dimension, DistanceRow, Results
 
-# What a model is aimed at: the Kolmogorov-Smirnov distance in sections and in space, of these descriptors.
+# The aims: the Kolmogorov-Smirnov distance of these descriptors, in sections and in space.
 AIMS = {
     "2D": (0.03, ("area_nm2", "elongation", "angle_to_radius", "chord_length_nm")),
     "3D": (0.05, ("volume_nm3", "elongation", "flatness", "angle_to_radius", "short_axis_angle")),
 }
 AIM_BY_DISTANCE = 0.05  # the same, as a mean over bins of distance from the centre
 AIM_IN_SPACE = 0.15  # relative difference of the grains per volume in a micrometre of distance
-FLOORS = 2.0  # noise floors, which nothing need be nearer than
-TIMES = 5.0  # that a baseline is to be further, by the 1-Wasserstein distance ...
+FLOORS = 2.0  # noise floors: no distance needs to be smaller
+TIMES = 5.0  # by which a baseline must be further, in the 1-Wasserstein distance ...
 OF_SHAPE = ("elongation", "angle_to_radius")  # ... of these
 _PLACES: dict[Dimension, str] = {"2D": "in sections", "3D": "in space"}
 _DESCRIPTORS = {
@@ -26,13 +26,13 @@ _DESCRIPTORS = {
 _BASELINES = {"voronoi": "Poisson-Voronoi", "isotropic": "isotropic power diagram"}
 
 LIMITS = (
-    "Planar sections through the centre do not fix the grains in space, however many they are. Laws with different "
-    "spreads of volumes can have sections that look alike, as a plane meets tall grains more often and cuts "
-    "each anywhere. So the spread of sizes, the law of the offsets and the variation of shapes from grain to grain "
-    "follow as much from what the model assumes (one net, uniform noise, noise alike along all axes) as from the data. "
-    "How the two axes across the radius differ is not seen either, as grains are turned about the radius at random. "
-    "Near the centre few grains are seen: the numbers of the innermost micrometre rest on the smoothness of the law. "
-    "To know volumes, compare with a measurement in space."
+    "Planar sections through the centre do not determine the grains in space, however many there are. Laws with "
+    "different spreads of volumes can have sections that look alike, because a plane meets tall grains more often and "
+    "cuts each anywhere. So the spread of sizes, the law of the offsets and the variation of shapes between grains "
+    "follow from the assumptions of the model (one net, uniform noise, equal noise along all axes) as much as from the "
+    "data. The difference between the two axes across the radius is invisible too, because grains are turned about the "
+    "radius at random. Few grains are visible near the centre: the numbers of the innermost micrometre rest on the "
+    "smoothness of the law. To check volumes, compare with a measurement in space."
 )
 
 
@@ -43,9 +43,9 @@ class Verdict:
     Attributes
     ----------
     missed : tuple of str
-        Aims that are missed, each with its results.
+        Missed aims, each with its results.
     unknown : tuple of str
-        What could not be judged, and why; what says little.
+        Aims that could not be judged, and why; results that say little.
     has_truth : bool
         Whether grains in space were compared.
     """
@@ -56,14 +56,14 @@ class Verdict:
 
     @property
     def headline(self) -> str:
-        """The verdict in a line."""
+        """The verdict in one line."""
         if self.missed:
             aims = "1 aim is" if len(self.missed) == 1 else f"{len(self.missed)} aims are"
             where = "" if self.has_truth else ", and grains in space were not judged"
-            return f"Not all is reached: {aims} missed{where}."
+            return f"Not all aims are reached: {aims} missed{where}."
         if self.has_truth:
-            return "All is reached, in sections and in space."
-        return "No aim is missed in sections. Grains in space were not judged: their truth is not known."
+            return "All aims are reached, in sections and in space."
+        return "No aim is missed in sections. Grains in space were not judged: their truth is unknown."
 
 
 def judge(results: Results) -> Verdict:
@@ -84,15 +84,15 @@ def verdict_text(found: Verdict) -> Iterator[str]:
     if found.missed:
         yield "\n".join(f"- {line}" for line in found.missed)
     yield (
-        f"Aimed at: a KS of at most {AIMS['2D'][0]:g} in sections and {AIMS['3D'][0]:g} in space, of at most "
+        f"Aims: a KS of at most {AIMS['2D'][0]:g} in sections and {AIMS['3D'][0]:g} in space, of at most "
         f"{AIM_BY_DISTANCE:g} as a mean over bins of distance from the centre, or {FLOORS:g} times the noise floor "
-        f"where that is more; baselines at least {TIMES:g} times further, by W1, in elongation and angle to the "
-        f"radius, and further at all in volumes; grains per area within {AIM_IN_SECTIONS:.0%} at each distance and "
-        f"per volume within {AIM_IN_SPACE:.0%}, or within their error where that is more."
+        f"if that is more; baselines at least {TIMES:g} times further, by W1, in elongation and angle to the "
+        f"radius, and further in volumes; grains per area within {AIM_IN_SECTIONS:.0%} at each distance and "
+        f"per volume within {AIM_IN_SPACE:.0%}, or within their error if that is more."
     )
     if found.unknown:
-        yield "Not judged, or said by little:\n\n" + "\n".join(f"* {line}" for line in found.unknown)
-    yield f"**What sections cannot fix.** {LIMITS}"
+        yield "Not judged, or supported by little data:\n\n" + "\n".join(f"* {line}" for line in found.unknown)
+    yield f"**What sections cannot determine.** {LIMITS}"
 
 
 def descriptor_name(descriptor: str) -> str:
@@ -111,7 +111,7 @@ def _too_far(rows: Sequence[DistanceRow]) -> Iterator[str]:
         most = max(aim, FLOORS * row.floor_ks)
         if row.descriptor in names and not row.ks <= most:
             yield (
-                f"{descriptor_name(row.descriptor)}: KS is {row.ks:.3f}, at most {most:.3f} is aimed at (noise floor "
+                f"{descriptor_name(row.descriptor)}: KS is {row.ks:.3f}, the aim is at most {most:.3f} (noise floor "
                 f"{row.floor_ks:.3f})"
             )
 
@@ -123,8 +123,8 @@ def _too_far_by_distance(rows: Sequence[DistanceRow]) -> Iterator[str]:
         most = max(AIM_BY_DISTANCE, FLOORS * row.floor_profile_ks)
         if not row.profile_ks <= most:
             yield (
-                f"{descriptor_name(row.descriptor)} by distance: KS is {row.profile_ks:.3f}, at most {most:.3f} is "
-                f"aimed at (noise floor {row.floor_profile_ks:.3f})"
+                f"{descriptor_name(row.descriptor)} by distance: KS is {row.profile_ks:.3f}, the aim is at "
+                f"most {most:.3f} (noise floor {row.floor_profile_ks:.3f})"
             )
 
 
@@ -133,7 +133,7 @@ def _too_near(rows: Sequence[DistanceRow]) -> Iterator[str]:
         if _is_beyond_noise(row, other) and other.times is not None and not other.times >= TIMES:
             yield (
                 f"{descriptor_name(row.descriptor)}: {baseline_name(label)} is {other.times:.2f} times further, "
-                f"{TIMES:g} are aimed at (a model at the noise floor would have {other.w1 / row.floor_w1:.1f})"
+                f"the aim is {TIMES:g} (a model at the noise floor would have {other.w1 / row.floor_w1:.1f})"
             )
 
 
@@ -141,7 +141,7 @@ def _no_nearer(rows: Sequence[DistanceRow]) -> Iterator[str]:
     for row, label, other in _baselines(rows, ("volume_nm3",)):
         if _is_beyond_noise(row, other) and not row.w1 < other.w1:
             yield (
-                f"{descriptor_name(row.descriptor)}: {baseline_name(label)}, which knows sizes of sections only, is "
+                f"{descriptor_name(row.descriptor)}: {baseline_name(label)}, which knows only sizes of sections, is "
                 f"as near or nearer (W1 {other.w1:.3f}, the model {row.w1:.3f})"
             )
 
@@ -151,28 +151,31 @@ def _other_numbers(counts: Sequence[Count], aim: float, per: str) -> Iterator[st
         most = max(aim, row.error or 0.0)
         if row.ratio is not None and row.error is not None and abs(row.ratio - 1) > most:
             yield (
-                f"grains per {per} from {row.from_nm / 1000:g} to {row.to_nm / 1000:g} µm: {row.ratio:.2f} of what "
-                f"they should be, within {most:.2f} is aimed at (error {row.error:.2f})"
+                f"grains per {per} from {row.from_nm / 1000:g} to {row.to_nm / 1000:g} µm: {row.ratio:.2f} of the "
+                f"expected number, the aim is within {most:.2f} (error {row.error:.2f})"
             )
 
 
 def _unknown(results: Results) -> Iterator[str]:
     if not results.rows("3D"):
-        yield "volumes, shapes and numbers of grains in space: no truth in space is known"
+        yield "volumes, shapes and numbers of grains in space: the truth in space is unknown"
     compared = len(results.sections.compared)
     if any(row.ratio is not None and row.error is None for row in results.counts.two):
-        yield f"grains per area by distance: {compared} sections give no error, three or more do"
+        yield f"grains per area by distance: {compared} sections give no error, three are needed"
     elif any(row.ratio is None for row in results.counts.two):
-        yield "grains per area by distance: a bin of distance is without grains"
+        yield "grains per area by distance: a bin of distance has no grains"
     if any(row.profile_ks is None for row in results.rows("2D") if row.descriptor != "chord_length_nm"):
-        yield "descriptors by distance: a bin of distance is without grains"
+        yield "descriptors by distance: a bin of distance has no grains"
     if not results.sections.held_out:
-        yield "how the model does on new sections: it is compared with those that it was trained on, which flatters it"
+        yield (
+            "new sections: the model is compared with the sections that it was trained on, so the distances are "
+            "optimistic"
+        )
     for row, label, other in _baselines(results.rows("2D"), ("area_nm2",)):
         if other.w1 <= max(row.w1, FLOORS * row.floor_w1):
             yield (
                 f"sizes: {baseline_name(label)} shows areas as near to the measured ones (W1 {other.w1:.3f}, the model "
-                f"{row.w1:.3f}), so that areas say little about the model, and less about volumes"
+                f"{row.w1:.3f}), so areas say little about the model, and less about volumes"
             )
     level = [
         f"{baseline_name(label)} in {descriptor_name(row.descriptor)} ({_PLACES[row.dimension]})"
@@ -181,8 +184,8 @@ def _unknown(results: Results) -> Iterator[str]:
     ]
     if level:
         yield (
-            f"shapes: no model can be {TIMES:g} times nearer where a baseline is itself within {FLOORS:g} times the "
-            f"noise floor: {', '.join(level)}"
+            f"shapes: no model can be {TIMES:g} times nearer than a baseline that is itself within {FLOORS:g} times "
+            f"the noise floor: {', '.join(level)}"
         )
 
 

@@ -569,7 +569,7 @@ def test_whatever_h5py_raises_is_one_line(tmp_path, monkeypatch, error):
 def test_refuses_hdf5_that_is_none_or_cut_off(tmp_path):
     path = tmp_path / "map.h5"
     path.write_bytes(b"no")
-    assert refusal(path) == "map.h5: is not an HDF5 file, which its extension says"
+    assert refusal(path) == "map.h5: is not an HDF5 file, though its extension says so"
     data = (EDAX / "EdaxAngOnly_40rows.h5").read_bytes()
     path.write_bytes(data[:5000])
     assert refusal(path).startswith("map.h5: cannot be read as HDF5, ")
@@ -580,7 +580,7 @@ def test_refuses_hdf5_that_is_none_or_cut_off(tmp_path):
 @pytest.mark.parametrize("suffix", [".ang", ".ctf", ".cpr"])
 def test_refuses_what_is_no_file_or_empty(tmp_path, suffix):
     path = tmp_path / f"map{suffix}"
-    assert refusal(path) == f"map{suffix}: there is no such file"
+    assert refusal(path) == f"map{suffix}: no such file"
     path.mkdir()
     assert refusal(path) == f"map{suffix}: is a folder, expected an ordinary file"
     path.rmdir()

@@ -159,7 +159,7 @@ def test_links_in_a_circle_are_refused(tmp_path):
     with written(tmp_path / "a.h5") as file:
         del file["Scan 1/EBSD/Data/CI"]
         file["Scan 1/EBSD/Data/CI"] = h5py.SoftLink("CI")
-    assert refusal(tmp_path / "a.h5") == "a.h5: Scan 1/EBSD/Data/CI is a link in a circle, expected data"
+    assert refusal(tmp_path / "a.h5") == "a.h5: Scan 1/EBSD/Data/CI is a circular link, expected data"
 
 
 def test_groups_within_themselves_are_visited_once(tmp_path):

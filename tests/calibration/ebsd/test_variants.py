@@ -93,12 +93,12 @@ def test_points_that_only_their_zeros_mark_are_counted_in_a_note(tmp_path, phase
     path = ang(
         tmp_path / "a.ang", lambda y, x: point(y, x, **({**BLANK, "phase": phase} if HOLE[y, x] else {"phase": phase}))
     )
-    assert ebsd.read(path).notes == ("6 points have angles and a quality of 0: they are taken as unindexed",)
+    assert ebsd.read(path).notes == ("6 points have angles and a quality of 0: they count as unindexed",)
 
 
 def test_points_of_phase_0_with_angles_are_counted_in_a_note(tmp_path):
     notes = ebsd.read(ang(tmp_path / "a.ang", lambda y, x: point(y, x, int(not HOLE[y, x])))).notes
-    assert notes == ("6 points of phase 0 have angles: they are taken as unindexed, as the header lists no phase 0",)
+    assert notes == ("6 points of phase 0 have angles: they count as unindexed, because the header lists no phase 0",)
 
 
 def test_a_confidence_of_0_or_angles_of_0_alone_are_no_mark(tmp_path):
@@ -155,7 +155,7 @@ def test_points_column_by_column_are_placed_by_their_positions(tmp_path):
     order = [(y, x) for x in range(COLUMNS) for y in range(ROWS)]
     scan = ebsd.read(ang(tmp_path / "a.ang", point, order=order))
     check(scan, np.ones((ROWS, COLUMNS)))
-    assert scan.notes == ("the points are not in the order of rows: each is placed by its position",)
+    assert scan.notes == ("the points are not in row order: each is placed by its position",)
 
 
 def test_points_from_the_bottom_up_are_placed_by_their_positions(tmp_path):
@@ -168,7 +168,7 @@ def test_points_that_the_file_leaves_out_are_unindexed(tmp_path):
     order = [(y, x) for y, x in np.ndindex(ROWS, COLUMNS) if not out[y, x]]
     scan = ebsd.read(ang(tmp_path / "a.ang", point, order=order))
     check(scan, np.where(out, 0, 1))
-    assert scan.notes == ("7 points of the grid are not in the file: they are taken as unindexed",)
+    assert scan.notes == ("7 points of the grid are not in the file: they count as unindexed",)
 
 
 @pytest.mark.parametrize(("whole", "rest"), [(4, 0), (1, 0), (4, 2)])
@@ -292,7 +292,7 @@ def test_columns_go_by_the_names_in_the_header(tmp_path, key):
 def test_names_of_columns_that_are_not_known_change_nothing(tmp_path, header):
     scan = ebsd.read(ang(tmp_path / "a.ang", point, ONE + f"# {header}\n"))
     check(scan, np.ones((ROWS, COLUMNS)))
-    assert scan.notes == ("the header's names of columns are not known: columns are taken in EDAX's order",)
+    assert scan.notes == ("the header's column names are unknown: columns are read in EDAX's order",)
 
 
 def test_a_map_without_confidence_has_none(tmp_path):
@@ -339,7 +339,7 @@ def test_the_phase_may_stand_behind_the_fit(tmp_path):
 
     scan = ebsd.read(ang(tmp_path / "a.ang", fields, TWO))
     check(scan, 1 + RIGHT)
-    assert scan.notes == ("column 8 holds no phase numbers: column 9 is taken as the phase",)
+    assert scan.notes == ("column 8 holds no phase numbers: column 9 is read as the phase",)
 
 
 @pytest.mark.parametrize("bad", [1, ROWS * COLUMNS // 2])
@@ -653,7 +653,7 @@ def test_hdf5_of_apex_has_matrices_and_phases_from_0(tmp_path):
     check(ebsd.read(apex(tmp_path / "b.edaxh5", matrices, np.where(HOLE, -1, 0))), np.where(HOLE, 0, 1))
     nothing = np.where(HOLE[..., None, None], 0, matrices)
     check(ebsd.read(apex(tmp_path / "c.edaxh5", nothing, np.where(HOLE, 0, RIGHT))), np.where(HOLE, 0, 1 + RIGHT))
-    with pytest.raises(ImageError, match=r"Orientations of point 13 are no rotation matrix"):
+    with pytest.raises(ImageError, match=r"Orientations of point 13 are not a rotation matrix"):
         ebsd.read(apex(tmp_path / "d.edaxh5", np.where(HOLE[..., None, None], 2 * matrices, matrices), 0 * X))
     with pytest.raises(ImageError, match=r"phase of point 1 is 3, expected one of 0, 1, 2"):
         ebsd.read(apex(tmp_path / "e.edaxh5", matrices, 0 * X + 2))

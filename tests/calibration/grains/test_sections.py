@@ -193,7 +193,7 @@ def test_unequal_steps_are_refused():
 def test_maps_without_a_particle_are_refused(options):
     numbers = np.zeros((4, 4), int)
     numbers[1, 1] = 1 if options else 0
-    with pytest.raises(ImageError, match="made: found no indexed pixel that counts"):
+    with pytest.raises(ImageError, match="made: found no indexed grain"):
         section_of_scan(scan_of(numbers), "made", **options)
 
 
@@ -320,7 +320,7 @@ def test_whatever_a_reader_raises_is_one_line(tmp_path, monkeypatch, name, error
     path = save(tmp_path / name, IMAGE.astype(np.int32))
     monkeypatch.setattr(np, "load", reader)
     monkeypatch.setattr(tifffile, "imread", reader)
-    with pytest.raises(ImageError, match=r"is not such an image as its extension says, (MemoryError|two lines)$"):
+    with pytest.raises(ImageError, match=r"is not the kind of image that its extension says, (MemoryError|two lines)$"):
         read_section(path, STEP)
     assert not logging.getLogger("tifffile").disabled
 
@@ -387,7 +387,7 @@ def test_options_reach_the_segmentation(tmp_path):
     path = write_map(tmp_path / "a.ang")
     assert drawn(read_section(path, min_pixels=4).labels) == ["11.."] * 3
     assert drawn(read_section(path, misorientation_deg=90.0).labels) == ["111."] * 3
-    with pytest.raises(ImageError, match=f"^{re.escape(str(path))}: found no indexed pixel that counts"):
+    with pytest.raises(ImageError, match=f"^{re.escape(str(path))}: found no indexed grain"):
         read_section(path, min_confidence=0.95)
     with pytest.raises(ImageError, match="no map 1"):
         read_section(path, index=1)
@@ -477,7 +477,7 @@ def test_folders_without_sections_are_refused(tmp_path, caplog):
     with pytest.raises(ImageError, match=r"label image \(a\.png \(neither .*\)\), expected files of"):
         read_sections(tmp_path)
     assert not caplog.messages
-    with pytest.raises(ImageError, match="gone: there is no such folder"):
+    with pytest.raises(ImageError, match="gone: no such folder"):
         read_sections(tmp_path / "gone")
 
 

@@ -230,7 +230,7 @@ def test_a_training_that_diverges_is_told_and_keeps_its_checkpoint(prepared, tmp
 
 def test_a_checkpoint_that_cannot_be_used_is_refused(prepared, tmp_path):
     measured, recipe = prepared.measured(), GrainRecipe(**TINY)
-    with pytest.raises(StoreError, match="there is no checkpoint to go on from"):
+    with pytest.raises(StoreError, match="no checkpoint to continue from"):
         train(measured, recipe, no_distance, checkpoint=tmp_path / CHECKPOINT, resume=True)
     train(measured, GrainRecipe(**{**TINY, "epochs": 1}), no_distance, checkpoint=tmp_path / CHECKPOINT)
     with pytest.raises(StoreError, match="is of another recipe"):
@@ -344,7 +344,7 @@ def test_a_device_that_cannot_be_used_is_refused_before_anything_is_done(section
      ("- a", "found a list, expected a mapping of fields"),
      ("method: gan", "method: found 'gan', expected 'energy' or 'adversarial'"),
      ("epochs: many", "epochs: found 'many', expected an integer"),
-     ("net: {diagonal_range: [0.01, 10]}", "diagonal_range: found .0.01, 10., expected a ratio of 100 at most"),
+     ("net: {diagonal_range: [0.01, 10]}", "diagonal_range: found .0.01, 10., expected a ratio of at most 100"),
      ("net: {widths: [1000000]}", "net.widths.0.: found 1000000, expected less than or equal to 4096"),
      ("method: adversarial\nwindow: 32\nadversarial: {channels: [8, 8, 8, 8, 8, 8]}",
       "adversarial.channels: found 6, each of which halves the window of 32 pixels, expected 5 at most")],

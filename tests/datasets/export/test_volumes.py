@@ -112,7 +112,7 @@ def test_the_default_name_gives_the_dataset_and_the_item(store, tmp_path, monkey
 def test_a_file_that_is_there_is_kept_unless_it_may_go(store, tmp_path, file_format):
     path = tmp_path / "a"
     path.write_text("mine")
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         export_item(store, 0, file_format, path)
     assert path.read_text() == "mine"
     export_item(store, 0, file_format, path, overwrite=True)

@@ -77,7 +77,7 @@ def test_ome_zarr_is_valid_and_has_units_places_and_the_labels(tmp_path):
 def test_what_is_there_is_kept_unless_it_may_go(tmp_path, file_format):
     target = tmp_path / "a"
     export_labels(LABELS, 50.0, ORIGIN, file_format, target)
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         export_labels(LABELS, 50.0, ORIGIN, file_format, target)
     export_labels(LABELS[:4], 50.0, ORIGIN, file_format, target, overwrite=True)
     assert list(tmp_path.iterdir()) == [target]
