@@ -53,6 +53,29 @@ def failing(monkeypatch):
     return items
 
 
+class TestFinishedStore:
+    """What a part does where the store is finished already."""
+
+    def test_whole_one_is_left_and_called_so(self, out):
+        before = store_sha256(out / "tiny.zarr")
+        result = make_part(out, 1, 2)
+        assert (result.made, result.kept, len(result.manifest_sha256)) == (0, 4, 64)
+        assert store_sha256(out / "tiny.zarr") == before
+
+    def test_damaged_one_is_not_called_whole(self, out):
+        flip_a_byte(out / "tiny.zarr/volume/c/2/0/0/0")
+        with pytest.raises(StoreError, match=r"tiny\.zarr: is finished but damaged; `nmcdist run --resume` repairs it"):
+            make_part(out, 1, 2)
+
+    def test_one_that_a_driver_left_half_swapped_is_put_back(self, out):
+        before = store_sha256(out / "tiny.zarr")
+        Journal(out / "tiny.run").begin_swap(out / "tiny.zarr")
+        (out / "tiny.zarr").rename(out / "tiny.zarr.old")
+        assert make_part(out, 2, 2).kept == 4
+        assert store_sha256(out / "tiny.zarr") == before
+        assert not (out / "tiny.zarr.old").exists()
+
+
 class TestParts:
     def test_in_any_order_they_give_the_bytes_of_a_whole_run(self, made_once, tmp_path):
         for k in (3, 1, 2):

@@ -1,0 +1,60 @@
+"""What is asked of a finished store goes by its kind, also of stores that do not name theirs."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import nmcdist
+from nmcdist.datasets.store import read_block
+from nmcdist.errors import InputError, StoreError
+from nmcdist.products.registry import kind_of_store, recipe_of_store
+
+
+@pytest.fixture
+def particles_out(made_particles, tmp_path):
+    return shutil.copytree(made_particles, tmp_path / "particles")
+
+
+def without_kind(store):
+    """Make a store as versions before 0.2 left it."""
+    path = store / "zarr.json"
+    group = json.loads(path.read_text())
+    recipe = json.loads(group["attributes"]["recipe"])
+    del group["attributes"]["kind"], recipe["kind"]
+    group["attributes"]["recipe"] = json.dumps(recipe)
+    path.write_text(json.dumps(group))
+
+
+@pytest.mark.parametrize(
+    ("fixture", "name", "kind"), [("out", "tiny", "volumes"), ("particles_out", "small", "particles")]
+)
+def test_kind_is_known_by_the_recipe_where_the_store_does_not_say(request, fixture, name, kind):
+    store = request.getfixturevalue(fixture) / f"{name}.zarr"
+    assert kind_of_store(store).name == kind
+    before = recipe_of_store(store)
+    without_kind(store)
+    assert kind_of_store(store).name == kind
+    assert recipe_of_store(store) == before
+
+
+def test_old_store_is_exported(out, tmp_path):
+    without_kind(out / "tiny.zarr")
+    path = nmcdist.export_item(out / "tiny.zarr", 1, "npy", tmp_path / "a.npy")
+    np.testing.assert_array_equal(np.load(path), read_block(out / "tiny.zarr", 1))
+
+
+def test_recipe_that_this_version_does_not_read_is_refused(out):
+    path = out / "tiny.zarr/zarr.json"
+    group = json.loads(path.read_text())
+    recipe = json.loads(group["attributes"]["recipe"]) | {"colour": "red"}
+    group["attributes"]["recipe"] = json.dumps(recipe)
+    path.write_text(json.dumps(group))
+    with pytest.raises(StoreError, match="attribute recipe: recipe: colour: unknown field"):
+        recipe_of_store(out / "tiny.zarr")
+
+
+def test_study_of_resolution_is_refused_for_particles(particles_out):
+    with pytest.raises(InputError, match="holds particles, expected volumes"):
+        nmcdist.build_report(particles_out / "small.zarr", voxel_sizes_nm=(80.0,))
