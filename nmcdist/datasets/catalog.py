@@ -1,6 +1,6 @@
 """Catalogs of finished stores: open, list, and add an entry without touching the others.
 
-The file is a catalog of intake (format 2), so intake opens it, too; here it is read as data, and no class that it names
+The file is an intake catalog (format 2), so intake opens it, too; here it is read as data, and no class that it names
 is imported (:mod:`nmcdist.datasets.catalog_file`). An entry names its store relative to the catalog file, so a folder
 with both can be moved or served as it is.
 """
@@ -38,14 +38,14 @@ CATALOG_VARIABLE = "NMCDIST_CATALOG"
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """A dataset of a catalog.
+    """A dataset in a catalog.
 
     Attributes
     ----------
     name : str
     store : Path
     metadata : dict
-        Title, version, bundle, and the hashes that say what it is.
+        Title, version, bundle, and the hashes that identify it.
     chunks : dict of str to int
         Dask chunks, along the shards of the store.
     """
@@ -61,7 +61,7 @@ class CatalogEntry:
         Raises
         ------
         StoreError
-            If it is not there, or of another format.
+            If it is missing, or its format is unsupported.
         """
         return open_lazily(self.store, self.chunks)
 
@@ -91,7 +91,7 @@ class Catalog(Mapping[str, CatalogEntry]):
 
 
 def catalog_path(path: str | os.PathLike[str] | None = None) -> Path:
-    """Return the catalog to use: the one given, else $NMCDIST_CATALOG, else ./catalog.yaml.
+    """Return the path of the catalog: the argument, else $NMCDIST_CATALOG, else ./catalog.yaml.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def open_catalog(path: str | os.PathLike[str] | None = None) -> Catalog:
     Raises
     ------
     CatalogError
-        If there is no catalog, it cannot be read, or it holds anything that nmcdist does not write itself.
+        If there is no catalog, it cannot be read, or it holds entries that nmcdist did not write.
     """
     where = catalog_path(path)
     if not where.exists():
@@ -130,12 +130,12 @@ def open_catalog(path: str | os.PathLike[str] | None = None) -> Catalog:
 
 
 def check_catalog(folder: Path) -> None:
-    """Refuse, before a run, the catalog of a folder that the run could not add its dataset to.
+    """Refuse, before a run, a catalog to which the run could not add its dataset.
 
     Raises
     ------
     CatalogError
-        If it is there and :func:`open_catalog` does not open it, or it is a link, which would become a file.
+        If it exists but :func:`open_catalog` does not open it, or if it is a link, which would become a file.
     """
     path = folder / CATALOG_FILE
     if path.is_symlink():
@@ -156,26 +156,26 @@ def list_entries(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def show_entry(path: Path, name: str) -> dict[str, Any]:
-    """Return the metadata of one dataset and where its store is.
+    """Return the metadata of one dataset and the path of its store.
 
     Raises
     ------
     CatalogError
-        As :func:`open_catalog`, and if the catalog has no such dataset.
+        As :func:`open_catalog`, and if the catalog lacks the dataset.
     """
     entry = open_catalog(path)[name]
     return {"name": name, "store": str(entry.store), **entry.metadata}
 
 
 def add_entry(catalog: Path, store: Path) -> str:
-    """Add a finished store to a catalog, or renew its entry, and return the name of the entry.
+    """Add a finished store to a catalog, or update its entry, and return the name of the entry.
 
     Raises
     ------
     StoreError
-        If the store is not finished, of another format, or holds links, pipes or devices.
+        If the store is not finished, has an unsupported format, or holds links, pipes or devices.
     CatalogError
-        If the catalog is there but :func:`open_catalog` does not open it, or it could not hold the store.
+        If the catalog exists but :func:`open_catalog` does not open it, or it cannot hold the store.
     """
     attributes = read_attributes(store)
     read_manifest(store)
@@ -215,7 +215,7 @@ def add_entry(catalog: Path, store: Path) -> str:
 
 
 def recorded_manifest(catalog: Path, store: Path) -> str | None:
-    """Return the manifest's SHA-256 that a catalog has for a store, or None if it does not list it."""
+    """Return the manifest's SHA-256 that a catalog records for a store, or None if the store is not listed."""
     try:
         shown = [show_entry(catalog, name) for name in list_entries(catalog)]
     except CatalogError:
@@ -236,7 +236,7 @@ def _empty() -> dict[str, Any]:
 
 
 def _relative(store: Path, folder: Path) -> str:
-    """Return the store's address from the catalog's folder where it lies in it, else its absolute path."""
+    """Return the store's path relative to the catalog's folder if it is inside, else its absolute path."""
     store, folder = store.resolve(), folder.resolve()
     if store.is_relative_to(folder):
         return f"{HERE}/{store.relative_to(folder).as_posix()}"
@@ -245,7 +245,7 @@ def _relative(store: Path, folder: Path) -> str:
 
 @contextlib.contextmanager
 def _locked(catalog: Path) -> Iterator[None]:
-    """Let one process at a time change a catalog: two runs may end together in one folder."""
+    """Lock a catalog for a change: two runs may end at the same time in one folder."""
     catalog.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(catalog.absolute().parent, os.O_RDONLY)
     try:

@@ -1,7 +1,7 @@
-"""The file of a catalog, read as data: entries of nmcdist's own kind and nothing else.
+"""The file of a catalog, read as data: it may hold only entries written by nmcdist.
 
-The format is that of intake, in which an entry may name any class or function to be imported and called. Here no name
-in a file is ever imported: each must be the one that nmcdist itself writes, and everything else is refused by name.
+The format is that of intake, in which an entry may name any class or function to import and call. Here no name in a
+file is ever imported: each must be the one that nmcdist writes, and any other is refused by name.
 """
 
 from pathlib import Path
@@ -69,7 +69,7 @@ class _Entry(_Strict):
 
 
 class CatalogFile(_Strict):
-    """What a catalog file holds: names, where their stores are, and what is known of them."""
+    """The content of a catalog file: names, paths of stores, and metadata."""
 
     version: Literal[2]
     metadata: dict[str, _Scalar] = {}
@@ -89,7 +89,7 @@ class CatalogFile(_Strict):
         return self
 
     def store(self, name: str, folder: Path) -> Path:
-        """Return where the store of a name is, for a catalog in a folder."""
+        """Return the path of a named store, for a catalog in a folder."""
         url = self.data[self.entries[self.aliases[name]].kwargs.source].kwargs.url
         return Path(url.replace(HERE, str(folder), 1))
 
@@ -100,7 +100,7 @@ def read_catalog_file(path: Path) -> CatalogFile:
     Raises
     ------
     CatalogError
-        If it cannot be read, or holds anything that nmcdist does not write itself.
+        If it cannot be read, or holds entries that nmcdist did not write.
     """
     return checked(load_yaml(path, CatalogError), path)
 
@@ -111,7 +111,7 @@ def checked(content: Any, path: Path) -> CatalogFile:
     Raises
     ------
     CatalogError
-        With the first thing that nmcdist would not write.
+        With the first entry that nmcdist would not write.
     """
     try:
         return CatalogFile.model_validate(content)
@@ -120,15 +120,15 @@ def checked(content: Any, path: Path) -> CatalogFile:
 
 
 def catalog_text(content: dict[str, Any]) -> str:
-    """Return the content of a catalog file as YAML, which every version of YAML reads alike."""
+    """Return the content of a catalog file as YAML that every YAML version reads alike."""
     return str(yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=110))
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text that begins like a number, as 1e5, which only some versions of YAML take for one."""
+    """Quotes text that looks like a number, such as 1e5, to some versions of YAML only."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Write a value out each time."""
+        """Write out repeated values."""
         return True
 
 

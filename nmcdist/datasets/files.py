@@ -1,4 +1,4 @@
-"""The few ways in which this package touches files: whole, hashed, and never seen half-written."""
+"""File operations of this package: files are written whole, hashed, and never visible half-written."""
 
 import contextlib
 import hashlib
@@ -16,7 +16,7 @@ _READ = 1 << 20
 
 
 class FileRecord(NamedTuple):
-    """What a file must be: its SHA-256 (hex) and its size in bytes."""
+    """The record of a file: its SHA-256 (hex) and its size in bytes."""
 
     sha256: str
     size: int
@@ -59,11 +59,11 @@ def read_bytes(path: Path, limit: int) -> bytes:
         raise StoreError(f"{path}: has {state.st_size} bytes, expected at most {limit}")
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as stream:
-        return stream.read(state.st_size + 1)  # not `limit`, of which memory would be taken first
+        return stream.read(state.st_size + 1)  # not `limit`, for which memory would be allocated first
 
 
 def refuse_special(root: Path, name: str, known: set[str] | None = None) -> None:
-    """Refuse what stands in the place of a file below a folder, or of a folder on the way to it; missing is no error.
+    """Refuse special files in place of a file below a folder, or of a folder on the way; a missing file is no error.
 
     Parameters
     ----------
@@ -72,12 +72,12 @@ def refuse_special(root: Path, name: str, known: set[str] | None = None) -> None
     name : str
         Path of the file relative to `root`.
     known : set of str, optional
-        Folders that are not looked at again; those that are found to be folders are added.
+        Folders that are not checked again; newly checked folders are added.
 
     Raises
     ------
     StoreError
-        If the file is a link, a pipe, a socket or a device, or is reached through what is no folder of its own.
+        If the file is a link, a pipe, a socket or a device, or its path leads through anything but folders.
     """
     known = set() if known is None else known
     parts = name.split("/")
@@ -95,7 +95,7 @@ def refuse_special(root: Path, name: str, known: set[str] | None = None) -> None
 
 
 def _mode_of(path: Path) -> int | None:
-    """Return the mode of a path itself, not of what it links to; None if it is missing or out of reach."""
+    """Return the mode of a path itself, not of its link target; None if it is missing or out of reach."""
     try:
         return path.lstat().st_mode
     except OSError:
@@ -113,14 +113,14 @@ def record_of_handle(handle: int) -> FileRecord:
 
 
 def write_all(handle: int, data: bytes | memoryview) -> None:
-    """Write bytes to an open file, however many calls it takes."""
+    """Write all bytes to an open file, in several calls if needed."""
     rest = memoryview(data).cast("B")
     while rest:
         rest = rest[os.write(handle, rest) :]
 
 
 def matches(path: Path, record: FileRecord) -> bool:
-    """Return whether an ordinary file is there and is what the record says."""
+    """Return whether an ordinary file exists and matches the record."""
     try:
         return path.lstat().st_size == record.size and file_record(path) == record
     except OSError:
@@ -129,7 +129,7 @@ def matches(path: Path, record: FileRecord) -> bool:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let errors of the system that say nothing of a file, as those of a write to a full disk, name this path."""
+    """Add this path to system errors that name no file, for example on a full disk."""
     try:
         yield
     except OSError as error:
@@ -140,7 +140,7 @@ def naming(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give an empty new file to write to; when the block ends well, it takes its place under `path` at once."""
+    """Give an empty new file to write to; when the block succeeds, the file is renamed to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(8)}")
     os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
@@ -161,7 +161,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def flush(path: Path) -> None:
-    """Ask the system to put a file or a folder's entries on the disk."""
+    """Flush a file or a folder's entries to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -170,11 +170,11 @@ def flush(path: Path) -> None:
 
 
 def entries_below(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the path, relative to a folder, and the state of all below it that is no folder; links are not followed."""
+    """Yield relative path and state of everything below a folder except folders; links are not followed."""
     waiting = [""]
     while waiting:
         prefix = waiting.pop()
-        with contextlib.suppress(FileNotFoundError), os.scandir(folder / prefix) as entries:  # others may remove
+        with contextlib.suppress(FileNotFoundError), os.scandir(folder / prefix) as entries:  # others may remove it
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(f"{prefix}{entry.name}/")
@@ -184,12 +184,12 @@ def entries_below(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def files_below(folder: Path) -> Iterator[str]:
-    """Yield the paths of all below a folder that is no folder, relative to it, in sorted order."""
+    """Yield the relative paths of everything below a folder except folders, in sorted order."""
     yield from sorted(name for name, _ in entries_below(folder))
 
 
 def existing_parent(path: Path) -> Path:
-    """Return the path itself, or the nearest above it that exists, which may be no folder."""
+    """Return the path itself, or its nearest existing parent, which need not be a folder."""
     path = path.absolute()
     while not os.path.lexists(path):
         path = path.parent
@@ -197,7 +197,7 @@ def existing_parent(path: Path) -> Path:
 
 
 def readable_bytes(count: float) -> str:
-    """Return a size as people read it: 1.5 GiB."""
+    """Return a size in a readable unit, such as "1.5 GiB"."""
     for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
         if count < 1024:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -206,17 +206,17 @@ def readable_bytes(count: float) -> str:
 
 
 def parsed_bytes(text: str | int) -> int:
-    """Return the number of bytes that "8GiB", "500 MB" or 1024 mean.
+    """Return the number of bytes in "8GiB", "500 MB" or 1024.
 
     Raises
     ------
     ValueError
-        If it is none of these.
+        If the text has another form.
     """
     units: dict[str, int] = {"": 1, "B": 1}
     for power, letter in enumerate("KMGT", start=1):
         units |= {f"{letter}IB": 1024**power, f"{letter}B": 1000**power}
-    if not str(text).isascii() or "_" in str(text):  # Python would read both as digits
+    if not str(text).isascii() or "_" in str(text):  # Python would read both as numbers
         raise ValueError(f"found {text!r}, expected a size such as 8GiB or 500MB")
     bare: Any = str(text).strip().upper()
     number = bare.rstrip("KMGTIB ")

@@ -1,8 +1,8 @@
-"""A folder of a run or a store: reached by handles, never through a link, and only while it is the run's own.
+"""A folder of a run or a store, accessed by handles, never through a link, and only while it is the run's own.
 
-Whoever can write beside a run can plant links in its folders, or rename them while a worker sleeps. So every path
-below a folder is walked from a handle of that folder, and what is written gets a fresh name and then its own. An
-unfinished store carries the epoch of the driver that works on it: a worker of an earlier one finds another and stops.
+Anyone who can write beside a run can plant links in its folders, or rename them while a worker sleeps. So every path
+below a folder is walked from a handle of that folder, and files are written under a new name and then renamed. An
+unfinished store holds the epoch of its driver: a worker of an earlier driver finds another epoch and stops.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from nmcdist.datasets.files import FileRecord, existing_parent, record_of_handle
 from nmcdist.errors import StoreError
 from nmcdist.inputs import existing_folder, kind_of
 
-MARK = ".epoch"  # in an unfinished store; no finished one has it
+MARK = ".epoch"  # in unfinished stores only
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -28,12 +28,12 @@ _MARK_BYTES = 4096
 
 
 class SupersededError(StoreError):
-    """Another driver has begun in an unfinished store since the job was handed out."""
+    """Another driver has started on an unfinished store since the job was sent out."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What the mark of an unfinished store must say for a job to go on.
+    """The mark that an unfinished store must have for a job to continue.
 
     Attributes
     ----------
@@ -46,20 +46,20 @@ class Epoch:
     value: str
 
     def check(self) -> None:
-        """Raise SupersededError if the store is gone, sealed, or another driver's."""
+        """Raise SupersededError if the store is gone, sealed, or belongs to another driver."""
         if mark_of(self.store)[:1] != (self.value,):
             raise SupersededError(f"{self.store}: another run has started here, so the work of this one does not count")
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder that is no link; what is below it is reached through no link.
+    """A folder that is not a link, and below which no link is followed.
 
     Attributes
     ----------
     path : Path
     epoch : Epoch, optional
-        Checked before every change, after the handles of what is changed are open.
+        Checked before every change, once the handles of the changed files are open.
     """
 
     path: Path
@@ -67,21 +67,21 @@ class Folder:
 
     @staticmethod
     def of(folder: "Folder | Path") -> "Folder":
-        """Return a folder that may be given by its path."""
+        """Return the folder, or the folder of a path."""
         return folder if isinstance(folder, Folder) else Folder(folder)
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
 
     def write(self, name: str, data: bytes | memoryview, *, durable: bool = False) -> None:
-        """Write a file whole or not at all, under a fresh name that is then renamed.
+        """Write a file whole or not at all, under a new name that is then renamed.
 
         Raises
         ------
         StoreError
-            If a link or a file stands where a folder is expected, or another driver has begun here.
+            If a link or a file is in place of a folder, or another driver has started here.
         OSError
-            If it cannot be written; it names the file.
+            If it cannot be written; the error names the file.
         """
         with self._parent(name, make=True) as (parent, last):
             partial = f".{last}.{secrets.token_hex(8)}.partial"
@@ -107,9 +107,9 @@ class Folder:
         Raises
         ------
         StoreError
-            If it is no ordinary file, or reached through a link.
+            If it is not an ordinary file, or its path leads through a link.
         OSError
-            If it is missing or cannot be read; it names the file.
+            If it is missing or cannot be read; the error names the file.
         """
         with self._opened(name) as handle, os.fdopen(os.dup(handle), "rb") as stream:
             return stream.read()
@@ -128,19 +128,19 @@ class Folder:
             return False
 
     def remove(self, name: str) -> None:
-        """Remove a file, or the link itself that stands for one; what is missing is no error."""
+        """Remove a file, or a link in its place; a missing file is no error."""
         with contextlib.suppress(FileNotFoundError), self._parent(name) as (parent, last):
             self.check()
             os.unlink(last, dir_fd=parent)
 
     def remove_tree(self, name: str) -> None:
-        """Remove a folder below this one; what is missing is no error."""
+        """Remove a folder below this one; a missing folder is no error."""
         with contextlib.suppress(FileNotFoundError), self._parent(name) as (parent, last):
             self.check()
             shutil.rmtree(last, dir_fd=parent)
 
     def link(self, source: "Folder", name: str) -> None:
-        """Give a file of another folder a second name here; where the file system has no hard links, copy it."""
+        """Hard-link a file of another folder into this one; copy it if the file system has no hard links."""
         self.remove(name)
         with source._opened(name) as handle, self._parent(name, make=True) as (parent, last):
             self.check()
@@ -154,19 +154,19 @@ class Folder:
         self.write(name, content)
 
     def begin(self, fingerprint: str) -> "Folder":
-        """Begin a driver's turn on an unfinished store; workers of earlier turns can change nothing from now on.
+        """Start a driver's turn on an unfinished store; workers of earlier turns can change nothing from now on.
 
         Parameters
         ----------
         fingerprint : str
-            Of the run, so that the folder is known for its own even while its metadata is rewritten.
+            Fingerprint of the run; it identifies the folder even while its metadata is rewritten.
         """
         value = secrets.token_hex(16)
         self.write(MARK, f"{value} {fingerprint}\n".encode(), durable=True)
         return Folder(self.path, Epoch(self.path, value))
 
     def check(self) -> None:
-        """Raise SupersededError if another driver has begun here since the epoch was given."""
+        """Raise SupersededError if another driver has started here since the epoch was issued."""
         if self.epoch is not None:
             self.epoch.check()
 
@@ -188,7 +188,7 @@ class Folder:
 
     @contextlib.contextmanager
     def _parent(self, name: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
-        """Give a handle of the folder that a file is in, and the file's name in it."""
+        """Give a handle of a file's folder, and the file's name in it."""
         *folders, last = name.split("/")
         path = self.path
         with contextlib.ExitStack() as stack:
@@ -209,7 +209,7 @@ class Folder:
 
 
 def mark_of(store: Path) -> tuple[str, ...]:
-    """Return the epoch and the fingerprint that the mark of an unfinished store says; nothing if it has none."""
+    """Return the epoch and the fingerprint in the mark of an unfinished store; empty if it has no mark."""
     folder = Folder(store)
     try:
         with folder._opened(MARK) as handle:
@@ -220,7 +220,7 @@ def mark_of(store: Path) -> tuple[str, ...]:
 
 
 def refuse_all_but_folders(*paths: Path) -> None:
-    """Refuse what stands under a name that a run uses and is no folder of its own.
+    """Refuse anything but a folder under a name that a run uses for a folder.
 
     Raises
     ------
@@ -240,7 +240,7 @@ def refuse_all_but_folders(*paths: Path) -> None:
 
 
 def refuse_all_but_files(*paths: Path) -> None:
-    """Refuse what stands under a name that a run uses and is no ordinary file.
+    """Refuse anything but an ordinary file under a name that a run uses for a file.
 
     Raises
     ------
@@ -255,7 +255,7 @@ def refuse_all_but_files(*paths: Path) -> None:
 
 
 def _folder(path: Path, parent: int | None = None, *, make: bool = False) -> int:
-    """Return a handle of a folder, by its name in another where there is one."""
+    """Return a handle of a folder, by its name in a parent handle if there is one."""
     name = str(path) if parent is None else path.name
     if make:
         try:
@@ -271,7 +271,7 @@ def _folder(path: Path, parent: int | None = None, *, make: bool = False) -> int
 
 
 def _named(error: OSError, path: Path, parent: int | None, name: str, expected: str = "an ordinary file") -> OSError:
-    """Return an error that names its path, and says what stands there where it is a link or no folder."""
+    """Return an error that names its path, and what it is instead of a folder."""
     if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
         with contextlib.suppress(OSError):
             mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode

@@ -30,18 +30,18 @@ Arrays = Mapping[str, ArrayMetadata | None]
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong with a store.
+    """One fault of a store.
 
     Attributes
     ----------
     sample : int or None
-        The item that it spoils; None where it is the store as a whole.
+        The damaged item; None for the store as a whole.
     file : str
         Path relative to the store.
     what : str
-        What was found and what was expected.
+        Description: found and expected.
     items : int
-        Number of items that it spoils, from `sample` on: those that share the file.
+        Number of damaged items, from `sample` on: those that share the file.
     """
 
     sample: int | None
@@ -63,7 +63,7 @@ def write_manifest(store: Path, known: Mapping[str, FileRecord]) -> str:
     ----------
     store : Path
     known : Mapping of str to FileRecord
-        Records that receipts vouch for; every other file is read.
+        Records from receipts; every other file is read.
     """
     refuse_links(store)
     folder = Folder(store)
@@ -80,8 +80,7 @@ def read_manifest(store: Path) -> dict[str, FileRecord]:
     Raises
     ------
     StoreError
-        If there is none, as in a store that was never finished, it is damaged, or it names what no file of a store
-        can be.
+        If it is missing, as in a store that was never finished, damaged, or names paths that no store can have.
     """
     path = local_path(store, StoreError) / MANIFEST
     try:
@@ -116,7 +115,7 @@ def refuse_links(store: Path) -> None:
     Raises
     ------
     StoreError
-        If something below it is a link, a pipe or a device.
+        If it holds a link, a pipe or a device.
     """
     for name, kind in sorted(_kinds(store).items()):
         if kind != _FILE:
@@ -124,7 +123,7 @@ def refuse_links(store: Path) -> None:
 
 
 def manifest_hash(store: Path) -> str:
-    """Return the SHA-256 (hex) of the manifest, which stands for the whole store."""
+    """Return the SHA-256 (hex) of the manifest, which identifies the whole store."""
     return file_record(store / MANIFEST).sha256
 
 
@@ -135,7 +134,7 @@ def verify(store: Path, expected_manifest: str | None = None) -> list[Fault]:
     ----------
     store : Path
     expected_manifest : str, optional
-        SHA-256 of the manifest as a catalog has it.
+        SHA-256 of the manifest in a catalog.
 
     Returns
     -------
@@ -145,7 +144,7 @@ def verify(store: Path, expected_manifest: str | None = None) -> list[Fault]:
     Raises
     ------
     StoreError
-        If there is no store, it was never finished, or its format is another.
+        If there is no store, it was never finished, or its format is unsupported.
     """
     store = local_path(store, StoreError)
     try:
@@ -169,12 +168,12 @@ def verify(store: Path, expected_manifest: str | None = None) -> list[Fault]:
 
 
 def damaged_samples(faults: Iterable[Fault]) -> list[int]:
-    """Return the items that faults spoil."""
+    """Return the items that faults damage."""
     return sorted({f.sample + k for f in faults if f.sample is not None for k in range(f.items)})
 
 
 def is_damaged(store: Path, file: str) -> bool:
-    """Return whether a file of a store differs from what the manifest says; False if it does not say."""
+    """Return whether a file of a store differs from its record in the manifest; False if it has none."""
     try:
         return not matches(store / file, read_manifest(store)[file])
     except (StoreError, KeyError):
@@ -195,7 +194,7 @@ def _damaged_files(
 
 
 def _damage(path: Path, record: FileRecord, kind: str | None) -> str:
-    """Return what is wrong with a file; nothing if it is whole."""
+    """Return the fault of a file; empty if it is whole."""
     if kind is None:
         return "is missing"
     if kind != _FILE:
@@ -218,7 +217,7 @@ def _stray(kind: str) -> str:
 
 
 def _missing_chunks(name: str, array: ArrayMetadata, manifest: Mapping[str, FileRecord]) -> Iterator[Fault]:
-    """Yield the chunks that the shape of an array calls for and the manifest lacks: the first of very many."""
+    """Yield the chunks that an array's shape requires and the manifest lacks, up to a limit."""
     what = "is not in the manifest, but the array's shape requires it"
     missing = 0
     for index in _indices(array.counts):
@@ -234,7 +233,7 @@ def _missing_chunks(name: str, array: ArrayMetadata, manifest: Mapping[str, File
 
 
 def _indices(counts: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    """Yield the places of a grid in C order, whatever its size, in no memory."""
+    """Yield the indices of a grid in C order, lazily."""
     if not all(counts):
         return
     index = [0] * len(counts)
@@ -254,14 +253,14 @@ def _content(store: Path) -> list[str]:
 
 
 def _kinds(store: Path) -> dict[str, str]:
-    """Return what everything below a store is that is no folder, in words, without its manifest."""
+    """Return the type, in words, of everything below a store except folders and its manifest."""
     return {name: kind_of(state.st_mode) for name, state in entries_below(store) if name != MANIFEST}
 
 
 def _arrays(
     store: Path, manifest: Mapping[str, FileRecord], kinds: Mapping[str, str]
 ) -> tuple[dict[str, ArrayMetadata | None], list[Fault]]:
-    """Return the metadata of every array by name, None where it is damaged, and what is wrong with what is sealed."""
+    """Return the metadata of every array by name, None if damaged, and the faults of sealed metadata."""
     arrays: dict[str, ArrayMetadata | None] = {}
     faults, contents = [], {}
     for file in (name for name in manifest if name.endswith(f"/{GROUP}")):
@@ -281,12 +280,12 @@ def _arrays(
 
 
 def _owner(file: str, arrays: Arrays) -> tuple[int | None, int]:
-    """Return the first item that a chunk belongs to and how many share it; None for what is of all items."""
+    """Return the first item of a chunk and the number of items that share it; None if it belongs to all items."""
     name, _, place = file.partition("/c/")
     first, array = place.split("/")[0], arrays.get(name)
     if not (first.isascii() and first.isdecimal() and len(first) < _DIGITS):
         return None, 1
-    if array is None:  # its metadata is damaged, but the path still tells the place
+    if array is None:  # its metadata is damaged, but the path still gives the index
         return int(first), 1
     is_of_items = array.dims[:1] == (SAMPLE,)
     if array.items_per_file is None:

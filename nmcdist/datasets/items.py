@@ -1,4 +1,4 @@
-"""Items of a store of any kind: how many there are, and what the file of one is named."""
+"""Items of a store of any kind: their number, and the default name of an exported file."""
 
 from pathlib import Path
 
@@ -13,20 +13,20 @@ def item_count(store: Path) -> int:
     Raises
     ------
     StoreError
-        If there is no such store.
+        If the store does not exist.
     """
     return int(open_store(store).sizes[SAMPLE])
 
 
 def default_name(store: Path, item: int, file_format: str) -> str:
-    """Return the name of the file that an item is exported to.
+    """Return the default file name of an exported item.
 
     Raises
     ------
     InputError
         If the format is unknown.
     StoreError
-        If there is no such store.
+        If the store does not exist.
     """
     chosen = format_named(file_format, {row.content for row in FORMATS.values()})
     return f"{read_attributes(store)['name']}-{item:05d}{chosen.suffix}"

@@ -1,4 +1,4 @@
-"""What a store looks like: its variables, how each is cut into chunks and shards, and who owns which file.
+"""The layout of a store: its variables, their chunks and shards, and the owner of each file.
 
 A layout is plain data. It follows from the recipe alone, never from the cluster, so the same recipe gives
 the same files on a laptop and on forty workers.
@@ -18,7 +18,7 @@ FORMAT_ATTRIBUTE = "nmcdist_format"
 SAMPLE = "sample"
 ROW = "row"  # of the tables that hold the grains of all particles, batch after batch
 VOLUME = "volume"
-ITEMS_PER_FILE = "items_per_file"  # attribute of variables that batches of items own
+ITEMS_PER_FILE = "items_per_file"  # attribute of variables owned by batches of items
 UNWRITTEN = 255  # no voxel can hold it, so a missing shard never reads as pore
 
 Shape = tuple[int, int, int]
@@ -27,7 +27,7 @@ Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Variable:
-    """One Zarr array that tasks write, each task its own chunks along the first dimension, `sample`.
+    """One Zarr array; each task writes its own chunks along the first dimension, `sample`.
 
     Attributes
     ----------
@@ -35,12 +35,12 @@ class Variable:
     dims : tuple of str
     shape : tuple of int
     chunks : tuple of int
-        What is compressed together.
+        Shape that is compressed together.
     shards : tuple of int or None
-        What is one file, where that is more than a chunk.
+        Shape of one file, if it holds more than a chunk.
     dtype : str
     fill_value : float, int
-        What a reader sees where nothing was written; attributes make it NaN or say that it is no value.
+        Value of unwritten data; attributes make it NaN or mark it as missing.
     attrs : Mapping
     """
 
@@ -55,11 +55,11 @@ class Variable:
 
     @property
     def file_shape(self) -> tuple[int, ...]:
-        """Shape of what one file holds."""
+        """Shape of one file."""
         return self.shards or self.chunks
 
     def files(self, place: int | None = None) -> Iterator[str]:
-        """Yield the paths (relative to the store) of the files at one place along the first axis, or of all."""
+        """Yield the paths (relative to the store) of the files at one place along the first axis, or of all files."""
         counts = [math.ceil(n / c) for n, c in zip(self.shape, self.file_shape, strict=True)]
         ranges = [range(n) for n in counts]
         if place is not None:
@@ -68,19 +68,19 @@ class Variable:
             yield self.file(index)
 
     def file(self, index: Sequence[int]) -> str:
-        """Return the path of the file at this place of the grid of files."""
+        """Return the path of the file at this index of the grid of files."""
         return "/".join([self.name, "c", *map(str, index)])
 
 
 @dataclass(frozen=True)
 class Coordinate:
-    """One small array that is written once, when all tasks are done."""
+    """One small array, written once when all tasks are done."""
 
     name: str
     dims: tuple[str, ...]
     values: np.ndarray
     attrs: Mapping[str, Any] = field(default_factory=dict)
-    chunk: int | None = None  # along its one dimension, where Dask chunks of that dimension are to fit
+    chunk: int | None = None  # along its one dimension, to fit the Dask chunks of that dimension
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Layout:
 
     @property
     def file_count(self) -> int:
-        """Files of the finished store, its manifest included."""
+        """Number of files of the finished store, including its manifest."""
         arrays = (*self.variables, *self.totals)
         chunks = sum(math.prod(map(math.ceil, np.divide(v.shape, v.file_shape))) for v in arrays)
         chunks += sum(math.ceil(c.values.size / (c.chunk or max(c.values.size, 1))) for c in self.coordinates)
@@ -118,7 +118,7 @@ class Layout:
 
     @property
     def late_nodes(self) -> set[str]:
-        """Those of the coordinates, which are written at the end."""
+        """Paths of the metadata files of the coordinates, which are written at the end."""
         return {f"{c.name}/zarr.json" for c in self.coordinates}
 
 
@@ -134,13 +134,13 @@ def volume_variable(
     shape : tuple of int
         Voxels of one volume along z, y, x.
     chunk : int
-        Edge of a chunk in voxels; an axis that is shorter has chunks of its own length.
+        Edge of a chunk in voxels; a shorter axis has chunks of its own length.
     shard : int
         Longest edge of a shard in voxels, at least `chunk`.
     attrs : Mapping
     name, dtype : str
     fill_value : int
-        A label that no voxel has.
+        An unused label.
     axes : sequence of str
         Names of the dimensions z, y, x.
     """
@@ -154,7 +154,7 @@ def volume_variable(
 def descriptor_variable(
     name: str, samples: int, dims: Sequence[str], shape: Sequence[int], dtype: Any, attrs: Mapping[str, Any]
 ) -> Variable:
-    """Lay out one descriptor: a chunk a sample, so that a task owns what it writes."""
+    """Lay out one descriptor: one chunk per sample, so that a task owns its files."""
     stored, fill, extra = _storage_of(np.dtype(dtype))
     shape = tuple(int(n) for n in shape)
     return Variable(
@@ -166,25 +166,25 @@ def batch_variable(
     name: str, length: int, per_file: int, dims: Sequence[str], shape: Sequence[int], dtype: Any,
     attrs: Mapping[str, Any], chunk: int | None = None, fill_value: int | None = None,
 ) -> Variable:  # fmt: skip
-    """Lay out what batches of items own: each batch one file, of so many places along the first axis.
+    """Lay out a variable of batches: each batch owns one file, with `per_file` places along the first axis.
 
     Parameters
     ----------
     name : str
     length : int
-        Of the first axis.
+        Length of the first axis.
     per_file : int
-        Places of the first axis in a file.
+        Places of the first axis per file.
     dims : sequence of str
-        All of them, the first included.
+        Names of all axes, including the first.
     shape : sequence of int
-        Of the other axes.
+        Shape of the other axes.
     dtype : dtype
     attrs : Mapping
     chunk : int, optional
-        Places of the first axis that are compressed together, a divisor of `per_file`; default: all of a file.
+        Places of the first axis that are compressed together, a divisor of `per_file`; default: a whole file.
     fill_value : int, optional
-        What places that no batch fills hold; default: a number that integers do not have, or NaN.
+        Value of places that no batch fills; default: an unused number for integers, else NaN.
     """
     stored, fill, extra = _storage_of(np.dtype(dtype))
     fill = fill if fill_value is None else fill_value
@@ -194,13 +194,13 @@ def batch_variable(
 
 
 def boxes_of(shape: Shape, block: Shape) -> list[Box]:
-    """Cut a volume into blocks of one shape (the last along an axis may be shorter), in C order."""
+    """Cut a volume into blocks of one shape (the last block along an axis may be shorter), in C order."""
     z, y, x = ([(a, min(a + b, n)) for a in range(0, n, b)] for n, b in zip(shape, block, strict=True))
     return list(itertools.product(z, y, x))
 
 
 def files_in_box(volume: Variable, sample: int, box: Box) -> list[str]:
-    """Return the shard files of one sample that a box of whole shards covers."""
+    """Return the shard files of one sample in a box of whole shards."""
     ranges = [range(a // s, math.ceil(b / s)) for (a, b), s in zip(box, volume.file_shape[1:], strict=True)]
     return [volume.file((sample, *index)) for index in itertools.product(*ranges)]
 
@@ -213,7 +213,7 @@ def _equal_parts(length: int, chunk: int, longest: int) -> int:
 
 
 def _storage_of(dtype: np.dtype) -> tuple[str, Any, dict[str, Any]]:
-    """Return dtype on disk, fill value and attributes such that the fill value is never data."""
+    """Return dtype on disk, fill value and attributes, such that the fill value is never data."""
     if dtype.kind == "b":
         return "uint8", UNWRITTEN, {"flag_values": [0, 1], "flag_meanings": "no yes"}
     if dtype.kind == "u":

@@ -1,4 +1,4 @@
-"""What the metadata of a store says, checked: anyone may have edited it and sealed the store again."""
+"""The metadata of a store, checked: anyone may have edited it and sealed the store again."""
 
 import json
 import math
@@ -13,30 +13,30 @@ from nmcdist.datasets.layout import ITEMS_PER_FILE
 from nmcdist.errors import StoreError
 from nmcdist.wording import one_line, shown
 
-METADATA_LIMIT = 64 << 20  # bytes of one metadata file; those of a store with a hundred arrays take 1 MiB
+METADATA_LIMIT = 64 << 20  # bytes per metadata file; that of a store with a hundred arrays has 1 MiB
 _LONGEST = 2**62
-_MOST_ITEMS = 100_000  # in one file, as recipes have it
+_MOST_ITEMS = 100_000  # per file, as in recipes
 _TEXTS = ("name", "title", "version", "bundle", "bundle_hash", "recipe", "recipe_hash", "fingerprint")
-_TEXTS_OF_LATER = ("bundle_title", "bundle_calibrated_on", "nmcdist_version")  # which older stores may lack
-_NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,99}$")  # as recipes have it: names of files are made of it
+_TEXTS_OF_LATER = ("bundle_title", "bundle_calibrated_on", "nmcdist_version")  # absent in older stores
+_NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,99}$")  # as in recipes: part of file names
 _LABELLED = {"sample", "axis", "phase", "conduction", "statistic", "cut_height"}
 _ARRAY = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
 
 
 @dataclass(frozen=True)
 class ArrayMetadata:
-    """What places the files of an array.
+    """The part of an array's metadata that determines its files.
 
     Attributes
     ----------
     shape : tuple of int
     file_shape : tuple of int
-        Shape of what one file holds.
+        Shape of one file.
     dims : tuple of str
     is_sharded : bool
         Whether a file holds several chunks.
     items_per_file : int or None
-        Items that share a file, where batches of items own it.
+        Items per file, if batches of items own the files.
     attributes : dict
     """
 
@@ -49,22 +49,22 @@ class ArrayMetadata:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """Files along each axis."""
+        """Number of files along each axis."""
         return tuple(-(-n // c) for n, c in zip(self.shape, self.file_shape, strict=True))
 
     @property
     def file_count(self) -> int:
-        """Files that the shape calls for."""
+        """Number of files that the shape requires."""
         return math.prod(self.counts)
 
 
 def parsed_json(path: Path, limit: int = METADATA_LIMIT, what: str = "metadata") -> Any:
-    """Return what a JSON file of a store says.
+    """Return the content of a JSON file of a store.
 
     Raises
     ------
     StoreError
-        If it is no ordinary file, too large, or not JSON; NaN and infinities are not.
+        If it is not an ordinary file, too large, or not JSON; NaN and infinities are not JSON.
     FileNotFoundError
         If it is missing.
     """
@@ -75,7 +75,7 @@ def parsed_json(path: Path, limit: int = METADATA_LIMIT, what: str = "metadata")
 
 
 def strict_json(text: str | bytes) -> Any:
-    """Return what JSON text says; ValueError if it is none, or nested too deeply to be read."""
+    """Return the content of JSON text; ValueError if it is not JSON, or nested too deeply."""
     try:
         return json.loads(text, parse_constant=_refused)
     except RecursionError:
@@ -83,12 +83,12 @@ def strict_json(text: str | bytes) -> Any:
 
 
 def checked_attributes(attributes: dict[str, Any], where: Path) -> None:
-    """Refuse attributes of a store that lack what every store says, or say it in another type.
+    """Refuse attributes of a store that lack a required entry, or have one of the wrong type.
 
     Raises
     ------
     StoreError
-        With the first attribute that is wrong.
+        With the first wrong attribute.
     """
     for name in (*_TEXTS, *(name for name in _TEXTS_OF_LATER if name in attributes)):
         if not isinstance(attributes.get(name), str):
@@ -99,12 +99,12 @@ def checked_attributes(attributes: dict[str, Any], where: Path) -> None:
 
 
 def checked_recipe(recipe: Any, where: Path) -> dict[str, Any]:
-    """Return the recipe in the attributes of a store, if it says what readers of a store need.
+    """Return the recipe in the attributes of a store, if it has the fields that readers need.
 
     Raises
     ------
     StoreError
-        With the first field that is wrong.
+        With the first wrong field.
     """
     if not isinstance(recipe, dict):
         raise StoreError(f"{where}: recipe: found {shown(recipe)}, expected an object")
@@ -121,14 +121,14 @@ def checked_recipe(recipe: Any, where: Path) -> dict[str, Any]:
 
 
 def checked_bundle(bundle: Any, expected_hash: str, where: Path) -> dict[str, Any]:
-    """Return the bundle in the attributes of a store, if it is the one that their hash stands for.
+    """Return the bundle in the attributes of a store, if it matches their hash.
 
-    Its units and sources are not checked: another version may have other ones, and the hash leaves them out.
+    Its units and sources are not checked: they may differ between versions, and the hash leaves them out.
 
     Raises
     ------
     StoreError
-        If it is no bundle with a name, or has another hash than expected.
+        If it is not a bundle with a name, or its hash differs.
     """
     if not isinstance(bundle, dict) or not isinstance(bundle.get("name"), str):
         raise StoreError(f"{where}: its attributes do not say how it was made (the bundle is no object with a name)")
@@ -141,12 +141,12 @@ def checked_bundle(bundle: Any, expected_hash: str, where: Path) -> dict[str, An
 
 
 def checked_array(content: Any, where: Path | str) -> ArrayMetadata:
-    """Return what the metadata of an array says about its files.
+    """Return the part of an array's metadata that determines its files.
 
     Raises
     ------
     StoreError
-        If it is no metadata of a Zarr 3 array as stores have them.
+        If it is not the metadata of a Zarr 3 array as stores use them.
     """
 
     def check(name: str, found: Any, fits: bool, expected: str) -> None:
@@ -177,12 +177,12 @@ def checked_array(content: Any, where: Path | str) -> ArrayMetadata:
 
 
 def arrays_of(group: Any, where: Path) -> dict[str, ArrayMetadata]:
-    """Return what the consolidated metadata of a group says about each of its arrays.
+    """Return the checked metadata of each array in the consolidated metadata of a group.
 
     Raises
     ------
     StoreError
-        If there is none, or that of an array is none.
+        If the consolidated metadata is missing, or that of an array is invalid.
     """
     found = _at(group, "consolidated_metadata", "metadata")
     if not isinstance(found, dict):
@@ -214,7 +214,7 @@ def _field(recipe: Any, names: tuple[str, ...], where: Path, fits: Any, expected
 
 
 def _each(records: Any, field: str, where: str) -> dict[str, Any]:
-    """Return one field of each record by the record's name."""
+    """Return one field of each record, by the record's name."""
     if not isinstance(records, dict) or not all(isinstance(record, dict) for record in records.values()):
         raise StoreError(f"{where}: found {shown(records)}, expected an object of objects")
     return {name: record.get(field) for name, record in records.items()}

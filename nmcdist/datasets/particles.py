@@ -1,8 +1,8 @@
-"""Particles in a store: what of their analytic records is stored, and reading them back.
+"""Particles in a store: the stored part of their analytic records, and reading them back.
 
-The grains of all particles stand in tables with the dimension `row`, batch after batch: a batch owns one file of
-every column, and what it does not fill of it is marked by particle = -1. In the words of the CF conventions this is
-an indexed ragged array, whose index variable is `particle`.
+The grains of all particles are in tables with the dimension `row`, batch after batch: a batch owns one file of every
+column, and marks unused rows by particle = -1. The CF conventions call this an indexed ragged array, whose index
+variable is `particle`.
 """
 
 from pathlib import Path
@@ -42,14 +42,14 @@ ORIENTATION = by_name(
     ),
 )
 NO_GRAIN = -1
-GRAIN = "grain"  # dimension of tables of grains, whose place the rows take in a store
+GRAIN = "grain"  # dimension of tables of grains; in a store, `row` replaces it
 
-# How rows without a value are stored: the fill value, and attributes by which xarray and others know it.
+# Storage of rows without a value: the fill value, and the attributes by which xarray and others recognise it.
 _INDEX_ROWS: dict[str, tuple[int, dict[str, Any]]] = {
-    # integers as which they are used to select: no _FillValue, which would make them floats
+    # integers for indexing: no _FillValue, which would make them floats
     "particle": (NO_GRAIN, {"instance_dimension": SAMPLE, "valid_min": 0}),
     "label": (NO_GRAIN, {"valid_min": 1}),
-    # xarray's own mark of a boolean, so that it selects rows, not row 0 and row 1
+    # xarray's own mark of a boolean, so that it masks rows instead of selecting rows 0 and 1
     "kept": (0, {"dtype": "bool"}),
 }
 _MEASURED_ROWS = {"i": -1, "b": UNWRITTEN}
@@ -72,12 +72,12 @@ RECORD_ITEMS = by_name(
 
 
 def shape_of(quantity: Quantity) -> tuple[int, ...]:
-    """Return the lengths of the dimensions that a quantity has for each item or grain."""
+    """Return the lengths of a quantity's dimensions per item or grain."""
     return tuple(LENGTHS[dim] for dim in quantity.dims if dim != GRAIN)
 
 
 def row_storage(name: str, dtype: str) -> tuple[int | None, dict[str, Any]]:
-    """Return the fill value of a column of the tables (None: NaN), and the attributes that say what it means."""
+    """Return the fill value of a column of the tables (None: NaN), and the attributes that describe it."""
     if name in _INDEX_ROWS:
         return _INDEX_ROWS[name]
     fill = _MEASURED_ROWS.get(np.dtype(dtype).kind)
@@ -85,12 +85,12 @@ def row_storage(name: str, dtype: str) -> tuple[int | None, dict[str, Any]]:
 
 
 def how_to_read(*, measured: bool) -> dict[str, str]:
-    """Return attributes of a store that tell how to cut a particle's grains out with xarray alone.
+    """Return attributes of a store that show how to select a particle's grains with xarray alone.
 
     Parameters
     ----------
     measured : bool
-        Whether the grains were measured, as a grain may be kept and hold no voxel.
+        Whether the grains were measured; a kept grain may hold no voxel.
     """
     return {
         "grains_of_particle_i": READ_MEASURED if measured else READ_KEPT,
@@ -102,7 +102,7 @@ def how_to_read(*, measured: bool) -> dict[str, str]:
 
 
 def read_particle(store: str | Path, item: int) -> Particle:
-    """Read the analytic record of one particle; it renders the very voxels of the particle that was drawn.
+    """Read the analytic record of one particle; it renders to the same voxels as the particle that was drawn.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def read_particle(store: str | Path, item: int) -> Particle:
     Raises
     ------
     StoreError
-        If there is no such store or item, or its bytes are damaged.
+        If the store or the item does not exist, or its bytes are damaged.
     """
     store = local_path(store, StoreError)
     attributes, (recipe, _) = read_attributes(store), read_origin(store)
@@ -143,7 +143,7 @@ def read_particle(store: str | Path, item: int) -> Particle:
 
 
 def read_grains(store: str | Path, item: int) -> Any:
-    """Read the table of the grains that make up one particle, a row a grain.
+    """Read the table of the grains of one particle, one row per grain.
 
     Parameters
     ----------
@@ -159,12 +159,12 @@ def read_grains(store: str | Path, item: int) -> Any:
     Raises
     ------
     StoreError
-        If there is no such store or item, it holds no measured grains, or its bytes are damaged.
+        If the store or the item does not exist, holds no measured grains, or its bytes are damaged.
     """
     import xarray as xr
 
     store = local_path(store, StoreError)
-    read_origin(store)  # refuses what is no store, or does not record how it was made
+    read_origin(store)  # refuses a folder that is not a store, or a store without its origin
     start, stop = _rows_of(store, item)
     if not holds(store, "volume_nm3"):
         raise StoreError(f"{store}: its grains were not measured (it holds no volume_nm3)")
@@ -191,7 +191,7 @@ def _rows_of(store: Path, item: int) -> tuple[int, int]:
 
 
 def _read(store: Path, name: str, start: int, stop: int, quantity: Quantity) -> np.ndarray:
-    """Read rows of a variable whose axes and kind of number are those of the quantity."""
+    """Read rows of a variable, after checking that its axes and type match the quantity."""
     values, shape, dtype = read_rows(store, name, start, stop), shape_of(quantity), np.dtype(quantity.dtype)
     if values.shape[1:] != shape or (values.dtype.kind == "f") != (dtype.kind == "f"):
         found = f"{values.dtype} with axes {values.shape[1:]} beside the first"

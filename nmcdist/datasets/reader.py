@@ -1,4 +1,4 @@
-"""The reader that catalog entries name, for who opens a catalog with intake; nmcdist itself does without it."""
+"""The reader named in catalog entries, for users who open a catalog with intake; nmcdist does not use it."""
 
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,14 @@ from nmcdist.datasets.store import open_lazily, with_coordinates
 class StoreReader(XArrayDatasetReader):  # type: ignore[misc]  # intake has no types
     """Open a store of nmcdist as a lazy xarray.Dataset.
 
-    intake 2 turns an unknown method of a reader into a step of a pipeline, so that ``to_dask`` of its own
-    readers gives no dataset; here it does, as it did in intake 1.
+    intake 2 turns an unknown method of a reader into a step of a pipeline, so ``to_dask`` of its own readers returns
+    no dataset; here it does, as in intake 1.
     """
 
     implements = {datatypes.Zarr}  # noqa: RUF012  (intake's own way to declare it)
 
     def _read(self, data: Any, **options: Any) -> Any:
-        url = data.url.removeprefix("file://")  # which intake puts before the folder of a catalog
+        url = data.url.removeprefix("file://")  # intake adds this before the folder of a catalog
         if "://" in url:
             return with_coordinates(super()._read(data, **options))
         return open_lazily(Path(url), options.get("chunks") or {})

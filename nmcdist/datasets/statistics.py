@@ -1,4 +1,4 @@
-"""Statistics of a particle run: what each batch adds, as one row of integers, and what they come to together."""
+"""Statistics of a particle run: the contribution of each batch, as one row of integers, and the totals."""
 
 from collections.abc import Iterable, Mapping
 from itertools import chain
@@ -19,10 +19,10 @@ from nmcdist.descriptors.summaries import (
     summarize,
 )
 
-Key = tuple[str, str]  # table and column; the sections at each cut height are a table of their own
+Key = tuple[str, str]  # table and column; the sections at each cut height are a separate table
 Summaries = dict[Key, ColumnSummary]
 
-STATISTICS = "batch_statistics"  # variable with a row per batch
+STATISTICS = "batch_statistics"  # variable with one row per batch
 MOMENTS = ("count", "missing", "minimum", "maximum", "mean", "sd")
 UNITS = {
     "particle": {name: column.unit for name, column in (grains.PACKING | shell.VARIABLES).items()},
@@ -36,7 +36,7 @@ _SHELL_COLUMNS = ("d_max_nm", "compactness", "aspect_ratio", "sphericity", "volu
 
 
 class Measured(Protocol):
-    """How grains and sections were measured; None in its place where only shells were."""
+    """How grains and sections were measured; None is used if only shells were measured."""
 
     @property
     def voxel_size_nm(self) -> float:
@@ -52,7 +52,7 @@ class Measured(Protocol):
 
 
 def tables_of(measured: Measured | None) -> dict[str, dict[str, np.ndarray]]:
-    """Return the tables of which a store has statistics, each with the bin edges of its columns."""
+    """Return the tables whose statistics a store holds, each with the bin edges of its columns."""
     if measured is None:
         return {
             "particle": {name: PARTICLE_EDGES[name] for name in _SHELL_COLUMNS},
@@ -80,7 +80,7 @@ def nothing(measured: Measured | None) -> Summaries:
 def add_table(
     summaries: Summaries, table: str, columns: Mapping[str, Any], radius_nm: np.ndarray | None = None
 ) -> None:
-    """Add those columns of a table that are summarised."""
+    """Add the summarised columns of a table."""
     edges = {column: before.histogram.edges for (own, column), before in summaries.items() if own == table}
     for column, new in summarize(columns, edges, radius_nm).items():
         summaries[table, column] = summaries[table, column].merge(new)
@@ -93,12 +93,12 @@ def as_row(summaries: Summaries) -> np.ndarray:
 
 
 def row_length(measured: Measured | None) -> int:
-    """Return the length of the row that :func:`as_row` gives."""
+    """Return the length of the row from :func:`as_row`."""
     return len(as_row(nothing(measured)))
 
 
 def from_row(row: np.ndarray, measured: Measured | None) -> Summaries:
-    """Return the statistics that :func:`as_row` made a row of."""
+    """Return the statistics in a row from :func:`as_row`."""
     start, read = 0, {}
     for key, empty in nothing(measured).items():
         arrays = empty.to_arrays()
@@ -111,12 +111,12 @@ def from_row(row: np.ndarray, measured: Measured | None) -> Summaries:
 
 
 def merged(rows: Iterable[np.ndarray], measured: Measured | None) -> Summaries:
-    """Return the statistics of all batches together; they are read one by one."""
+    """Return the merged statistics of all batches, read one by one."""
     return merge_all(chain([nothing(measured)], (from_row(row, measured) for row in rows)))
 
 
 def total_variables(measured: Measured | None) -> tuple[tuple[Variable, ...], tuple[Coordinate, ...]]:
-    """Return the variables that the statistics of a whole run are published as, with their coordinates."""
+    """Return the variables of the published statistics of a run, with their coordinates."""
     variables, coordinates = [], [
         Coordinate("statistic", ("statistic",), np.array(MOMENTS), {"long_name": "statistic of a column"}),
         Coordinate("profile_radius_nm", ("profile_bin",), (RADIUS_EDGES_NM[1:] + RADIUS_EDGES_NM[:-1]) / 2,
@@ -184,7 +184,7 @@ def totals(summaries: Summaries, measured: Measured | None) -> dict[str, np.ndar
 
 
 def _kinds(measured: Measured | None) -> dict[str, tuple[list[str], dict[str, np.ndarray]]]:
-    """Return the tables of each kind, and the columns that they have in common."""
+    """Return the tables of each kind, and their common columns."""
     kinds: dict[str, tuple[list[str], dict[str, np.ndarray]]] = {}
     for table, columns in tables_of(measured).items():
         kinds.setdefault(table.partition("-")[0], ([], columns))[0].append(table)
@@ -192,12 +192,12 @@ def _kinds(measured: Measured | None) -> dict[str, tuple[list[str], dict[str, np
 
 
 def _sums(arrays: Mapping[str, np.ndarray]) -> list[str]:
-    """Return which arrays of a summary depend on what was summarised: all but the edges of the bins."""
+    """Return the arrays of a summary that depend on the data: all but the bin edges."""
     return [name for name in arrays if not name.endswith("/edges")]
 
 
 def _moments(moments: Moments) -> np.ndarray:
-    """Return statistics by group, shape (groups, 6); extremes of nothing are NaN."""
+    """Return statistics by group, shape (groups, 6); extremes of empty groups are NaN."""
     columns = [np.asarray(getattr(moments, name), dtype=np.float64) for name in MOMENTS]
     table = np.stack(columns, axis=1)
     table[~np.isfinite(table)] = np.nan

@@ -1,4 +1,4 @@
-"""Write and open stores: Zarr format 3 groups that are laid out as :mod:`nmcdist.datasets.layout` says."""
+"""Write and open stores: Zarr format 3 groups with the layout of :mod:`nmcdist.datasets.layout`."""
 
 import asyncio
 import contextlib
@@ -44,23 +44,23 @@ if TYPE_CHECKING:
     import xarray as xr
 
 MANIFEST = "manifest.json"
-_LEAST_ENTRY = 90  # bytes that a file takes in the manifest, at least
+_LEAST_ENTRY = 90  # least bytes per file in the manifest
 _LEVEL = 3  # of Zstandard: label volumes grow by 1 % at level 1 and shrink by 8 % at level 5, for 4 times the time
 
 
 class Written(dict[str, FileRecord]):
-    """Records of the files of a store, taken from the bytes that were handed to the disk, not from those read back."""
+    """Records of a store's files, computed from the written bytes, not from bytes read back."""
 
 
 class _Files(LocalStore):
-    """A store on disk whose files are ordinary: a link, a pipe or a device in place of one is refused, not read."""
+    """A store on disk with ordinary files only: a link, a pipe or a device in place of one is refused, not read."""
 
     def __init__(self, root: Path, *, read_only: bool = False) -> None:
         super().__init__(root, read_only=read_only)
-        self._folders: set[str] = set()  # that are known to be no links
+        self._folders: set[str] = set()  # known not to be links
 
     async def _open(self, *, mode: Any = None) -> None:
-        await super(LocalStore, self)._open()  # which makes no folder: one that is gone stays gone
+        await super(LocalStore, self)._open()  # without making the folder: a removed folder stays removed
 
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Buffer | None:
         await asyncio.to_thread(refuse_special, self.root, key, self._folders)
@@ -72,9 +72,9 @@ class _MissingError(StoreError):
 
 
 class _Complete(_Files):
-    """A store that is read: a chunk whose file is missing is an error, for which Zarr would give the fill value.
+    """A store for reading: a missing chunk file is an error, where Zarr would return the fill value.
 
-    Chunks that a shard does not hold still read as it: they are the ends of tables, which the metadata describe.
+    Chunks missing inside a shard still read as the fill value: they are the ends of tables, as the metadata describe.
     """
 
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Buffer | None:
@@ -85,7 +85,7 @@ class _Complete(_Files):
 
 
 class _Recorder(_Files):
-    """A store, or one array of it, that is written through no link; what is written is hashed on its way."""
+    """A store, or one of its arrays, written through no link; written bytes are hashed."""
 
     def __init__(self, store: Folder, array: str = "", written: Written | None = None) -> None:
         super().__init__(store.path / array)
@@ -103,7 +103,7 @@ class _Recorder(_Files):
 
 
 def create_store(path: Path | Folder, layout: Layout) -> None:
-    """Write the metadata of a store; chunks that are there already stay untouched."""
+    """Write the metadata of a store; existing chunks stay untouched."""
     store = Folder.of(path)
     store.path.mkdir(parents=True, exist_ok=True)
     for name in sorted(layout.nodes):
@@ -134,7 +134,7 @@ def write_coordinates(path: Path, layout: Layout) -> None:
 
 
 def consolidate(path: Path) -> None:
-    """Gather the metadata of every array in that of the group, so that opening reads one file."""
+    """Collect the metadata of every array in that of the group, so that opening reads one file."""
     with _quiet():
         zarr.consolidate_metadata(_Recorder(Folder(path)), zarr_format=3)
 
@@ -155,7 +155,7 @@ def write_descriptors(
     Raises
     ------
     StoreError
-        If the values are not those that the layout names, or have another shape.
+        If the values do not match the names and shapes of the layout.
     """
     names = {v.name for v in variables}
     if names != set(values):
@@ -175,7 +175,7 @@ def write_descriptors(
 
 
 def write_rows(store: Path | Folder, variable: Variable, place: int, values: np.ndarray) -> Written:
-    """Write what a batch owns of a variable; its file must have been removed before.
+    """Write a batch's part of a variable; its file must have been removed before.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def write_rows(store: Path | Folder, variable: Variable, place: int, values: np.
     place : int
         Number of the file along the first axis.
     values : ndarray
-        No longer along the first axis than a file; what is missing stays unwritten.
+        At most as long along the first axis as a file; the rest stays unwritten.
 
     Raises
     ------
@@ -203,7 +203,7 @@ def write_rows(store: Path | Folder, variable: Variable, place: int, values: np.
 
 
 def write_total(store: Path | Folder, variable: Variable, values: np.ndarray) -> Written:
-    """Write a variable that belongs to the run as a whole."""
+    """Write a variable of the whole run."""
     array, written = _writable(store, variable)
     with _always_write():
         array[...] = values.astype(variable.dtype)
@@ -216,7 +216,7 @@ def read_rows(store: Path, name: str, start: int, stop: int) -> np.ndarray:
     Raises
     ------
     StoreError
-        If there is no such variable, or its bytes are damaged.
+        If the variable does not exist, or its bytes are damaged.
     """
     array = _readable(store, name)
     if not 0 <= start <= stop <= array.shape[0]:
@@ -225,18 +225,18 @@ def read_rows(store: Path, name: str, start: int, stop: int) -> np.ndarray:
         return np.asarray(array[start:stop])
     except StoreError:
         raise
-    except Exception as error:  # codecs raise what they like: RuntimeError, ValueError, their own
+    except Exception as error:  # codecs raise any type: RuntimeError, ValueError, their own
         raise StoreError(f"{store}: {name} is damaged ({one_line(error)})") from None
 
 
 def remove_files(store: Path | Folder, files: Sequence[str]) -> None:
-    """Remove chunks before they are written again: Zarr reads back what it overwrites, and may fail on it."""
+    """Remove chunks before they are rewritten: Zarr reads the old chunks first, and may fail on them."""
     for name in files:
         Folder.of(store).remove(name)
 
 
 def limit_threads(count: int) -> None:
-    """Let Zarr compress with so many threads in this process; it heeds that before its first write only."""
+    """Set the number of Zarr's compression threads in this process; it has no effect after the first write."""
     zarr.config.set({"threading.max_workers": count})
 
 
@@ -246,7 +246,7 @@ def read_attributes(path: Path) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        If there is no store, its metadata is damaged, or its format is another.
+        If there is no store, its metadata is damaged, or its format is unsupported.
     """
     attributes: dict[str, Any] = _read_group(path)["attributes"]
     checked_attributes(attributes, path)
@@ -282,7 +282,7 @@ def read_origin(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises
     ------
     StoreError
-        As :func:`read_attributes`; or if they cannot be read, or the bundle is not the one of the hash beside it.
+        As :func:`read_attributes`; or if they cannot be read, or the bundle does not match the hash beside it.
     """
     attributes = read_attributes(path)
     try:
@@ -309,20 +309,20 @@ def open_store(path: str | os.PathLike[str]) -> "xr.Dataset":
     Raises
     ------
     StoreError
-        If there is no store, its metadata is damaged, or its format is another.
+        If there is no store, its metadata is damaged, or its format is unsupported.
     """
     path = local_path(path, StoreError)
     return open_lazily(path, dask_chunks(path))
 
 
 def dask_chunks(path: Path) -> dict[str, int]:
-    """Return the Dask chunks that read every shard of volumes and of tables once; other axes keep their chunks.
+    """Return the Dask chunks that read each shard of volumes and tables once; other axes keep their chunks.
 
     Raises
     ------
     StoreError
-        If the store was never finished, its metadata calls for more files than it can hold, or the metadata of an
-        array is no ordinary file.
+        If the store was never finished, its metadata requires more files than it can hold, or the metadata of an
+        array is not an ordinary file.
     """
     arrays = arrays_of(_read_group(path), path)
     for file in (MANIFEST, *(f"{name}/zarr.json" for name in arrays)):
@@ -349,19 +349,19 @@ def open_lazily(path: Path, chunks: Mapping[str, int]) -> "xr.Dataset":
     import xarray as xr
 
     read_origin(path)
-    dask_chunks(path)  # refuses metadata that calls for more than there is
+    dask_chunks(path)  # refuses metadata that requires more files than there are
     files = _Complete(path, read_only=True)
     with _quiet():
         try:
             return with_coordinates(xr.open_zarr(files, consolidated=True, zarr_format=3, chunks=dict(chunks)))
         except StoreError:
             raise
-        except Exception as error:  # codecs and xarray raise what they like
+        except Exception as error:  # codecs and xarray raise any type
             raise StoreError(f"{path}: cannot be opened ({one_line(error)})") from None
 
 
 def with_coordinates(data: "xr.Dataset") -> "xr.Dataset":
-    """Load the coordinates, by which nobody could group or select while they are lazy."""
+    """Load the coordinates: lazy coordinates cannot be used to group or select."""
     return data.assign_coords({name: values.load() for name, values in data.coords.items()})
 
 
@@ -371,7 +371,7 @@ def read_block(store: Path, sample: int, box: Box | None = None) -> np.ndarray:
     Raises
     ------
     StoreError
-        If there is no such volume, it was never written, or its bytes are damaged.
+        If the volume does not exist, was never written, or its bytes are damaged.
     """
     if not holds(store, VOLUME):
         raise StoreError(f"{store}: holds no volumes")
@@ -388,7 +388,7 @@ def read_block(store: Path, sample: int, box: Box | None = None) -> np.ndarray:
         raise StoreError(f"{store}: the volume of item {sample} is incomplete") from None
     except StoreError:
         raise
-    except Exception as error:  # codecs raise what they like: RuntimeError, ValueError, their own
+    except Exception as error:  # codecs raise any type: RuntimeError, ValueError, their own
         raise StoreError(f"{store}: the volume of item {sample} is damaged ({one_line(error)})") from None
     if labels.size and labels.max() == array.fill_value:
         raise StoreError(f"{store}: the volume of item {sample} is incomplete")
@@ -396,35 +396,35 @@ def read_block(store: Path, sample: int, box: Box | None = None) -> np.ndarray:
 
 
 def holds(store: Path, name: str) -> bool:
-    """Return whether a store has a variable; StoreError if its metadata is no ordinary file."""
+    """Return whether a store has a variable; StoreError if its metadata is not an ordinary file."""
     refuse_special(store, f"{name}/zarr.json")
     return (store / name / "zarr.json").exists()
 
 
 def readable_metadata(store: Path, name: str) -> ArrayMetadata:
-    """Return the metadata of an array that can be read.
+    """Return the metadata of a readable array.
 
     Raises
     ------
     StoreError
-        If there is no such array, or its metadata is not what this version reads.
+        If the array does not exist, or this version cannot read its metadata.
     """
     _readable(store, name)
     return checked_array(parsed_json(store / name / "zarr.json"), store / name)
 
 
 def unreadable(store: Path, name: str) -> str:
-    """Return why the first value of an array cannot be read, as where its metadata is of other chunks; else nothing."""
+    """Return why the first value of an array cannot be read, for example metadata of other chunks; empty if it can."""
     array = _readable(store, name)
     try:
         array[tuple(slice(0, 1) for _ in array.shape)]
-    except Exception as error:  # codecs raise what they like
+    except Exception as error:  # codecs raise any type
         return one_line(error)
     return ""
 
 
 def gathered_metadata(store: Path) -> dict[str, Any]:
-    """Return the metadata of every array as that of the group repeats it; StoreError if it does not."""
+    """Return the metadata of every array from that of the group; StoreError if it is missing there."""
     group = _read_group(store)
     arrays_of(group, store)
     gathered: dict[str, Any] = group["consolidated_metadata"]["metadata"]
@@ -432,7 +432,7 @@ def gathered_metadata(store: Path) -> dict[str, Any]:
 
 
 def _readable(store: Path, name: str) -> zarr.Array[Any]:
-    """Open an array whose metadata has been checked."""
+    """Open an array with checked metadata."""
     refuse_special(store, f"{name}/zarr.json")
     try:
         metadata = checked_array(parsed_json(store / name / "zarr.json"), store / name)
@@ -442,7 +442,7 @@ def _readable(store: Path, name: str) -> zarr.Array[Any]:
         raise StoreError(f"{store}: {name}: found no axes, expected at least one")
     try:
         return zarr.open_array(store=_Complete(store, read_only=True), path=name, mode="r", zarr_format=3)
-    except Exception as error:  # codecs raise what they like
+    except Exception as error:  # codecs raise any type
         raise StoreError(f"{store}: {name}: cannot be opened ({one_line(error)})") from None
 
 
@@ -482,13 +482,13 @@ def _no_value(dtype: np.dtype) -> Any:
 
 
 def _always_write() -> Any:
-    """Write chunks that hold nothing but the fill value too: a file that is missing must mean "not made"."""
+    """Write also chunks that hold only the fill value: a missing file must mean "not made"."""
     return zarr.config.set({"array.write_empty_chunks": True})
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
-        # Every reader of this package's stores knows consolidated metadata; strangers read the plain ones.
+        # Readers of this package know consolidated metadata; other readers use the plain metadata.
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
         yield

@@ -1,4 +1,4 @@
-"""What a format can hold of an item: its labels, surfaces and meshes of them, the shell and the table of a particle.
+"""The contents that a format can hold: labels, their surfaces and meshes, the shell and the table of a particle.
 
 Nothing heavy is imported here, so that the command line can list the formats at once.
 """
@@ -30,9 +30,9 @@ class Surface(NamedTuple):
     Attributes
     ----------
     points : ndarray of float, shape (n, 3)
-        In nm, in the order z, y, x.
+        Coordinates in nm, in the order z, y, x.
     triangles : ndarray of int, shape (m, 3)
-        Outward in these columns.
+        Oriented outwards in these columns.
     """
 
     points: np.ndarray
@@ -41,13 +41,13 @@ class Surface(NamedTuple):
 
 @dataclass(frozen=True)
 class About:
-    """What a file says about what it holds.
+    """The description of a file's content.
 
     Attributes
     ----------
     title : str
     names : Mapping of int to str
-        Of labels, where they are phases; grains are known by their numbers.
+        Names of labels that are phases; grains are identified by their numbers.
     """
 
     title: str
@@ -55,37 +55,37 @@ class About:
 
     @property
     def line(self) -> str:
-        """The title, with the names of the labels, as the one line of ASCII that the header of a file can hold."""
+        """The title with the names of the labels, as one line of ASCII for the header of a file."""
         legend = ", ".join(f"{label} {name}" for label, name in self.names.items())
         line = f"{self.title}; {legend}" if legend else self.title
         return line.encode("ascii", "replace").decode("ascii").replace("\n", " ")[:255]
 
     @property
     def noun(self) -> str:
-        """What a label is of."""
+        """The noun for a label: grain or phase."""
         return "phase" if self.names else "grain"
 
     def set_name(self, label: int) -> str:
-        """Return the name that the elements of a label have in a volume mesh."""
+        """Return the name of the element set of a label in a volume mesh."""
         return f"PHASE_{self.names[label].upper()}" if label in self.names else f"GRAIN_{label:05d}"
 
     def file_name(self, label: int) -> str:
-        """Return the name, without suffix, of the file of one label."""
+        """Return the file name of one label, without suffix."""
         return self.names.get(label, f"grain-{label:05d}")
 
 
 @dataclass(frozen=True)
 class Content:
-    """One thing that a format can hold of an item.
+    """One kind of content that a format can hold.
 
     Attributes
     ----------
     name : str
-        In a few words.
+        Short name.
     options : tuple of str
-        Those that change it.
+        Options that change it.
     of_voxels : callable, optional
-        Makes it of :class:`Voxels` and the options. Without it, the kind of the item knows how to.
+        Makes the content from :class:`Voxels` and the options. If missing, the kind of the item makes it.
     """
 
     name: str

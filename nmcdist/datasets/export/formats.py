@@ -30,19 +30,19 @@ class Format:
     Attributes
     ----------
     name : str
-        As `nmcdist export --format` takes it.
+        The value of `nmcdist export --format`.
     suffix : str
-        How the name of its files ends.
+        Suffix of its file names.
     about : str
-        What it is, in a few words.
+        Short description.
     content : Content
-        What it holds of an item.
+        Its content.
     write : callable
-        Takes the path of a new, empty file (or folder), the content and an :class:`About`.
+        Called with the path of a new, empty file (or folder), the content and an :class:`About`.
     owns : callable, optional
-        For a format that writes a folder: whether the names in a folder are those of such an export.
+        For a format that writes a folder: returns whether the names in a folder belong to such an export.
     extra : str
-        Extra whose packages the writer needs, if any.
+        Extra with the packages that the writer needs, if any.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Format:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Names of the options that it takes."""
+        """Names of the options that the format accepts."""
         return (*self.content.options, "voxel_size_nm") if self.content.of_voxels else self.content.options
 
 
@@ -87,12 +87,12 @@ FORMATS = {row.name: row for row in ROWS}
 
 
 def format_named(name: str, others: Collection[Content] = ()) -> Format:
-    """Return the format of a name, among those made of voxels and those that hold one of some other contents.
+    """Return a format by name, among those made of voxels and those that hold one of the other contents.
 
     Raises
     ------
     InputError
-        If there is none.
+        If the name is unknown.
     """
     known = {row.name: row for row in FORMATS.values() if row.content.of_voxels or row.content in others}
     if name not in known:
@@ -101,12 +101,12 @@ def format_named(name: str, others: Collection[Content] = ()) -> Format:
 
 
 def checked_options(chosen: Format, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that are given (not None), each of them one that the format takes and in range.
+    """Return the given options (not None), after checking that the format accepts them and that they are in range.
 
     Raises
     ------
     InputError
-        With the first that is not.
+        With the first invalid option.
     MissingPackageError
         If the format needs a package that is not installed.
     """
@@ -137,12 +137,12 @@ def _check_elements(given: Mapping[str, Any]) -> None:
 
 
 def takers_of(option: str) -> list[str]:
-    """Return the names of the formats that take an option."""
+    """Return the names of the formats that accept an option."""
     return [row.name for row in FORMATS.values() if option in row.options]
 
 
 def help_line() -> str:
-    """Return all formats by what they hold, as the command line says it."""
+    """Return all formats by content, for the help of the command line."""
     return " ".join(f"{content.name.capitalize()}: {', '.join(r.name for r in rows)}." for content, rows in _groups())
 
 

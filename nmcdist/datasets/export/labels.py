@@ -34,7 +34,7 @@ def export_labels(
     ----------
     labels : ndarray of int32 or uint8, shape (nz, ny, nx), or a function that returns it
         0 is the outside, or a phase that surfaces and meshes leave out. A function is called only after `target`
-        has proved to be a place to write to.
+        has proved to be writable.
     voxel_size_nm : float
     origin_nm : (float, float, float)
         Centre (z, y, x) of the first voxel.
@@ -42,17 +42,17 @@ def export_labels(
         A format of :data:`nmcdist.datasets.export.formats.FORMATS` that is made of voxels.
     target : Path
     title : str
-        What the file says it is.
+        Title written into the file.
     names : Mapping of int to str, optional
         Names of labels that are phases; by default labels are grains.
     label : int, optional
-        For one closed surface: of which label; by default of all together.
+        For one closed surface: its label; by default all labels together.
     smoothing : int, optional
-        For surfaces and tetrahedra: sweeps; 0 leaves the steps of the voxels.
+        For surfaces and tetrahedra: number of sweeps; 0 keeps the voxel steps.
     elements : {"hexahedra", "tetrahedra"}, optional
         For volume meshes; by default one hexahedron per voxel.
     overwrite : bool
-        Whether what is there may be replaced. A folder is, only where it holds nothing but such an export.
+        Whether to replace an existing file or folder. A folder is replaced only if it holds just such an export.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def export_labels(
     Raises
     ------
     InputError
-        If the format is unknown, an option does not go with it, the labels are no label volume, or `target`
+        If the format is unknown or does not accept an option, the labels are not a label volume, or `target`
         already exists.
     StoreError
         If `target` cannot be written.

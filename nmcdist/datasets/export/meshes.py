@@ -1,6 +1,6 @@
-"""Files of volume meshes that other programs read: Gmsh, Abaqus and VTK.
+"""Files of volume meshes for other programs: Gmsh, Abaqus and VTK.
 
-Meshes come with points in the order z, y, x, oriented in these columns as they stand; files hold x, y, z in nm.
+Meshes have points in the order z, y, x, oriented in these columns; files hold x, y, z in nm.
 """
 
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ from nmcdist.datasets.export.content import About
 if TYPE_CHECKING:
     from nmcdist.geometry.elements import VolumeMesh
 
-# The orders of nodes that mirror an element, which is what exchanging z and x does to its points.
+# The orders of nodes that mirror an element, because exchanging z and x mirrors its points.
 _MIRRORED = {3: [0, 2, 1], 4: [0, 2, 1, 3], 8: [0, 3, 2, 1, 4, 7, 6, 5]}
 _MIRRORED_FACE = {3: [0, 2, 1], 4: [0, 3, 2, 1]}
-# Gmsh's numbers for elements of so many nodes, and Abaqus' names and faces.
+# Gmsh's numbers for elements by number of nodes, and Abaqus' names and faces.
 _GMSH_VOLUME = {4: 4, 8: 5}
 _GMSH_FACE = {3: 2, 4: 3}
 _ABAQUS = {4: "C3D4", 8: "C3D8"}
@@ -43,7 +43,7 @@ def write_msh(path: Path, mesh: "VolumeMesh", about: About) -> None:
 
     Volume 42, in the physical group GRAIN_00042 (PHASE_GRAPHITE, where labels have names), holds the elements of
     label 42; the physical surfaces OUTER and INTERFACES hold the faces towards the outside and between labels.
-    (meshio's writer loses the groups of grains none of whose nodes is theirs alone.)
+    (meshio's writer loses the groups of grains that share all their nodes.)
     """
     labels, starts = np.unique(mesh.grains, return_index=True)
     blocks = list(zip(labels.tolist(), np.split(mesh.cells, starts[1:]), strict=True))
@@ -120,7 +120,7 @@ def _write_rows(stream: TextIO, pattern: str, rows: np.ndarray, shift: int = 0) 
 
 def _write_set(stream: TextIO, keyword: str, members: np.ndarray) -> None:
     stream.write(f"{keyword}\n")
-    for line in _lines((members + 1).tolist(), 16):  # Abaqus reads at most 16 entries a line
+    for line in _lines((members + 1).tolist(), 16):  # Abaqus reads at most 16 entries per line
         stream.write(", ".join(map(str, line)) + "\n")
 
 

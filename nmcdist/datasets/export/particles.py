@@ -1,4 +1,4 @@
-"""Export of an item of a store of particles: whatever its record renders to."""
+"""Export of an item of a store of particles, rendered from its record."""
 
 import math
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from nmcdist.errors import PlanError
 
 VOXEL_SIZE_NM = 50.0
 SHELL_LEVEL = 5  # 10,242 directions
-_BYTES_PER_VOXEL = 8  # labels, and as much again while their pieces are merged
+_BYTES_PER_VOXEL = 8  # labels, and the same again while their pieces are merged
 
 
 def export_particle_item(
@@ -42,7 +42,7 @@ def export_particle_item(
     file_format : str
     target : Path
     voxel_size_nm : float, optional
-        At which the record is rendered; default 50.
+        Voxel size for rendering the record; default 50.
     overwrite : bool
     **options
         As for :func:`nmcdist.datasets.export.labels.export_labels`.

@@ -1,4 +1,4 @@
-"""Where an export goes: a new file or folder, which appears whole or not at all."""
+"""The target of an export: a new file or folder, which appears whole or not at all."""
 
 import contextlib
 import os
@@ -24,10 +24,10 @@ def write_export(
     chosen : Format
     target : Path
     content : callable
-        Returns what the format holds; called only after `target` has proved to be a place to write to.
+        Returns the content of the format; called only after `target` has proved to be writable.
     about : About
     overwrite : bool
-        Whether what is there may be replaced. A folder is, only where it holds nothing but such an export.
+        Whether to replace an existing file or folder. A folder is replaced only if it holds just such an export.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def _check_place(target: Path, chosen: Format, overwrite: bool) -> None:
 
 @contextlib.contextmanager
 def _replacing_folder(target: Path) -> Iterator[Path]:
-    """Give an empty folder to write to; when the block ends well, it takes its place under `target`."""
+    """Give an empty folder to write to; when the block succeeds, the folder is renamed to `target`."""
     target.parent.mkdir(parents=True, exist_ok=True)
     mark = f"{os.getpid()}.{secrets.token_hex(4)}"
     partial, old = target.with_name(f".{target.name}.{mark}"), target.with_name(f".{target.name}.{mark}.old")
@@ -77,7 +77,7 @@ def _replacing_folder(target: Path) -> Iterator[Path]:
 
 
 def _exchange(partial: Path, target: Path, old: Path) -> None:
-    """Put a folder in the place of another; a folder cannot be renamed onto one that holds something."""
+    """Replace one folder by another; a folder cannot be renamed onto one that is not empty."""
     if not target.exists():
         partial.rename(target)
         return

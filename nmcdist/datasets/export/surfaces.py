@@ -1,6 +1,6 @@
-"""Files of surfaces that other programs read: STL, PLY and VTK polygons.
+"""Files of surfaces for other programs: STL, PLY and VTK polygons.
 
-Points come in the order z, y, x, with triangles oriented in these columns as they stand; files hold x, y, z in nm.
+Points are in the order z, y, x, with triangles oriented in these columns; files hold x, y, z in nm.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ def write_stl(path: Path, surface: Surface, about: About) -> None:
 
 
 def write_stl_folder(folder: Path, surface: "LabelSurface", about: About) -> None:
-    """Write the closed surface of each label to a file grain-00042.stl, or of the name of the phase."""
+    """Write the closed surface of each label to a file grain-00042.stl, or to one named after the phase."""
     for label, points, triangles in surface.grains():
         path = folder / f"{about.file_name(label)}.stl"
         _write_stl(path, points, triangles, f"{about.title}, {about.noun} {about.names.get(label, label)}")
@@ -39,7 +39,7 @@ def write_ply_interfaces(path: Path, surface: "LabelSurface", about: About) -> N
 def write_vtp(path: Path, surface: "LabelSurface", about: About) -> None:
     """Write all interfaces as VTK polygons; cell data `BoundaryLabels` has the label behind and in front of each.
 
-    That is the name and the order that VTK's own surface nets give them.
+    VTK's own surface nets use the same name and order.
     """
     count = len(surface.triangles)
     arrays = {
@@ -81,7 +81,7 @@ def _write_stl(path: Path, points: np.ndarray, triangles: np.ndarray, title: str
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
     facets["normal"] = np.divide(normals, lengths, out=np.zeros_like(normals), where=lengths > 0)
     with path.open("wb") as stream:
-        # Readers take a file that opens with "solid" for text.
+        # Readers treat a file that starts with "solid" as text.
         stream.write(f"nm; {title}".encode("ascii", "replace")[:80].ljust(80))
         stream.write(np.uint32(len(facets)).astype("<u4").tobytes())
         stream.write(facets.data)

@@ -1,4 +1,4 @@
-"""Export of an item of a store that holds a label volume for each."""
+"""Export of an item of a store of label volumes."""
 
 import math
 import re
@@ -13,13 +13,13 @@ from nmcdist.errors import InputError, StoreError
 from nmcdist.inputs import local_path
 from nmcdist.wording import shown
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # names of files and of sets of elements are made of it
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # also part of names of files and element sets
 
 
 def export_volume_item(
     store: Path, item: int, file_format: str, target: Path, *, voxel_size_nm: float | None = None, **options: Any
 ) -> Path:
-    """Write the volume of one item, by the voxel size and the names of the labels that its variable records.
+    """Write the volume of one item, with the voxel size and the label names recorded in its variable.
 
     Parameters
     ----------
@@ -27,10 +27,10 @@ def export_volume_item(
         A finished store with the variable `volume`.
     item : int
     file_format : str
-        A format that is made of voxels.
+        A format made of voxels.
     target : Path
     voxel_size_nm : float, optional
-        Refused: the voxels have the size they have.
+        Refused: the voxel size is fixed.
     **options
         As for :func:`nmcdist.datasets.export.labels.export_labels`.
 
@@ -66,7 +66,7 @@ def _voxel_size(attributes: dict[str, Any], where: str) -> float:
 
 
 def _label_names(attributes: dict[str, Any], where: str) -> dict[int, str]:
-    """Return the names of the labels, as the CF conventions record them; none where they do not."""
+    """Return the names of the labels, as the CF conventions record them; empty if they are not recorded."""
     if "flag_meanings" not in attributes:
         return {}
     values, meanings = attributes.get("flag_values"), attributes["flag_meanings"]

@@ -1,4 +1,4 @@
-"""Files of one label volume that other programs read: TIFF, VTK image, npy and OME-Zarr."""
+"""Files of one label volume for other programs: TIFF, VTK image, npy and OME-Zarr."""
 
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ def write_npy(path: Path, voxels: Voxels, about: About) -> None:
 
 
 def write_tiff(path: Path, voxels: Voxels, about: About) -> None:
-    """Write a stack of pages along z with the size of a voxel.
+    """Write a stack of pages along z with the voxel size.
 
-    ImageJ's own dialect where its 16-bit integers hold the labels; it has no longer ones, so that more labels
-    than 65,535 become an OME-TIFF of 32 bits.
+    Uses ImageJ's own dialect if its 16-bit integers hold the labels; more than 65,535 labels become an OME-TIFF of
+    32 bits.
     """
     import tifffile
 
@@ -46,7 +46,7 @@ def write_tiff(path: Path, voxels: Voxels, about: About) -> None:
 
 
 def write_vtk_image(path: Path, voxels: Voxels, about: About) -> None:
-    """Write a legacy VTK image, labels being data of the points at the voxel centres."""
+    """Write a legacy VTK image with the labels as point data at the voxel centres."""
     labels, voxel_size_nm, origin_nm = voxels
     nz, ny, nx = labels.shape
     z, y, x = origin_nm
@@ -66,7 +66,7 @@ def write_vtk_image(path: Path, voxels: Voxels, about: About) -> None:
 def write_ome_zarr(path: Path, voxels: Voxels, about: About) -> None:
     """Write an OME-Zarr 0.5 image, on Zarr format 3, with a pyramid of the most frequent labels.
 
-    The path is a folder. Each level halves the shape; its voxels carry the label that most of their eight have.
+    The path is a folder. Each level halves the shape; each voxel has the most frequent label of its eight.
     """
     import zarr
 
