@@ -10,7 +10,7 @@ from nmcdist.errors import NmcdistError
 from nmcdist.kernels import drop_impossible_threads, ensure_cache
 from nmcdist.version import __version__
 
-if TYPE_CHECKING:  # what type checkers and editors see of the names below
+if TYPE_CHECKING:  # for type checkers and editors
     from nmcdist import bundle as bundle
     from nmcdist import datasets as datasets
     from nmcdist import descriptors as descriptors
@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of the names below
     from nmcdist.products.stores import build_report, export_item
     from nmcdist.runs.public import plan, run
 
-_HOME = {  # name -> module, and the name there where it is another
+_HOME = {  # name -> module, and the name there if it differs
     "build_report": "nmcdist.products.stores",
     "describe_cba": "nmcdist.descriptors.cba",
     "export_item": "nmcdist.products.stores",
@@ -65,7 +65,7 @@ __all__ = [
 ]
 
 drop_impossible_threads()
-ensure_cache()  # here, since every process that runs a kernel comes by, and before any imports numba
+ensure_cache()  # here, since every process that runs a kernel imports this before numba
 
 
 if not TYPE_CHECKING:

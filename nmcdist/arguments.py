@@ -1,4 +1,4 @@
-"""Arguments that come from outside: plain arrays, lengths, numbers; one clear line for anything else."""
+"""Checks of arguments from the user: plain arrays, lengths, numbers; one clear line for anything else."""
 
 import math
 from functools import cache
@@ -13,23 +13,23 @@ from nmcdist.wording import one_line, shown
 
 
 def plain_array(name: str, value: Any, work: int = 0) -> np.ndarray:
-    """Return an argument as an array of this machine's byte order, not copied where it is one already.
+    """Return an argument as an array in native byte order, without a copy if it already is one.
 
-    Lists, xarray.DataArray and Dask arrays are taken by their values. Axes count by their place: a DataArray whose
-    dimensions z, y, x come in another order is refused.
+    Lists, xarray.DataArray and Dask arrays are accepted. Axes count by position: a DataArray whose dimensions z, y, x
+    are in another order is refused.
 
     Parameters
     ----------
     name : str
     value : array_like
     work : int
-        Bytes per element that the caller computes with, besides the array.
+        Bytes per element that the caller needs besides the array.
 
     Raises
     ------
     InputError
-        If elements are masked, it has a unit, its dimensions are turned, it is no array at all, or it and the work
-        exceed the memory of this machine: repeated views, lazy and mapped arrays can be larger.
+        If elements are masked, it has a unit, its dimensions are in another order, it is not an array, or it and the
+        work exceed the memory of this machine: repeated views, lazy and mapped arrays can be larger.
     """
     if _is_masked(value):
         raise InputError(f"{name}: found a masked array, expected a plain one: fill it or crop it first")
@@ -40,14 +40,14 @@ def plain_array(name: str, value: Any, work: int = 0) -> np.ndarray:
     _refuse_huge(name, value, work)
     try:
         array = np.asarray(value)
-    except Exception as error:  # array-likes raise what they like
+    except Exception as error:  # array-likes raise any type
         raise InputError(f"{name}: found {shown(value)}, expected an array ({one_line(error)})") from None
     _refuse_huge(name, array, work)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def finite_array(name: str, value: Any, shape: tuple[int | str, ...]) -> np.ndarray:
-    """Return an argument as a contiguous array of float64; refuse another shape and what is not finite.
+    """Return an argument as a contiguous array of float64; refuse other shapes and values that are not finite.
 
     A letter in `shape` stands for any length.
     """
@@ -68,7 +68,7 @@ def finite_array(name: str, value: Any, shape: tuple[int | str, ...]) -> np.ndar
 
 
 def check_length(name: str, value: Any) -> float:
-    """Return a length in nm; refuse what is not one finite, positive number: voxels are cubes."""
+    """Return a length in nm; refuse anything but one finite, positive number: voxels are cubes."""
     cubes = "one length in nm, as voxels are cubes" if "voxel" in name else "one length in nm"
     try:
         found = check_number(name, value)
@@ -98,7 +98,7 @@ def check_whole(name: str, value: Any, low: int) -> int:
 
 
 def check_one_of(name: str, value: Any, choices: tuple[Any, ...]) -> Any:
-    """Return one of some words or whole numbers; refuse everything else, True for 1 among it."""
+    """Return one of some words or whole numbers; refuse everything else, also True for 1."""
     word = isinstance(value, str)
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not (word or whole) or value not in choices:
@@ -108,7 +108,7 @@ def check_one_of(name: str, value: Any, choices: tuple[Any, ...]) -> Any:
 
 
 def whole_array(name: str, value: Any, shape: tuple[int | str, ...]) -> np.ndarray:
-    """Return counts as an array of int64; refuse another shape, fractions and negative numbers."""
+    """Return counts as an array of int64; refuse other shapes, fractions and negative numbers."""
     found = finite_array(name, value, shape)
     wrong = found[(found != np.floor(found)) | (found < 0)]
     if wrong.size:
@@ -123,16 +123,16 @@ def _is_masked(value: Any) -> bool:
 
 
 def _refuse_unit(name: str, value: Any) -> None:
-    """Refuse quantities, whose units NumPy drops; attributes of a DataArray are no units of that kind."""
+    """Refuse quantities, whose units NumPy drops; attributes of a DataArray do not count as such units."""
     if not hasattr(value, "dims") and any(hasattr(value, unit) for unit in ("units", "unit")):
         raise InputError(f"{name}: found {type(value).__name__} with a unit, expected plain numbers in the unit named")
 
 
 def _refuse_huge(name: str, value: Any, work: int) -> None:
-    """Refuse an array, in memory or not yet, that would not fit into it with what is computed from it."""
+    """Refuse an array, in memory or lazy, that does not fit into memory with the caller's work."""
     elements, size = (getattr(value, part, None) for part in ("size", "nbytes"))
     if not isinstance(elements, int) or not isinstance(size, int):
-        return  # no array yet, or one of unknown size
+        return  # not an array yet, or of unknown size
     needed = size + work * elements
     if needed > _memory():
         shape = getattr(value, "shape", "")

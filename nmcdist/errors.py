@@ -10,7 +10,7 @@ from nmcdist.wording import shortened
 
 
 class NmcdistError(Exception):
-    """Base of all errors that nmcdist raises on purpose; what is too long in a message loses its middle."""
+    """Base of all errors that nmcdist raises on purpose; overlong parts of a message lose their middle."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*(shortened(arg) if isinstance(arg, str) else arg for arg in args))
@@ -25,7 +25,7 @@ class BundleError(NmcdistError, ValueError):
 
 
 class RecipeError(NmcdistError, ValueError):
-    """A recipe cannot be read or names something that cannot be run."""
+    """A recipe cannot be read or describes a run that is impossible."""
 
 
 class StoreError(NmcdistError, OSError):
@@ -33,29 +33,28 @@ class StoreError(NmcdistError, OSError):
 
 
 class PlanError(NmcdistError, MemoryError):
-    """A run cannot fit in the memory or on the disk that it was given."""
+    """A run does not fit in the available memory or on the disk."""
 
 
 class CatalogError(NmcdistError, KeyError):
-    """A catalog has no such entry or cannot be read."""
+    """A catalog cannot be read or lacks an entry."""
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
 
 
 class ImageError(NmcdistError, ValueError):
-    """An image or an EBSD map that a model is to be calibrated on is missing, malformed or unusable."""
+    """An image or an EBSD map for a calibration is missing, malformed or unusable."""
 
 
 class MissingPackageError(NmcdistError, ImportError):
-    """A package is not installed that only some uses need; the message names the extra that brings it."""
+    """An optional package is not installed; the message names the extra that installs it."""
 
 
 class GuardError(InputError, SystemExit):
     """A script starts workers outside ``if __name__ == "__main__":``.
 
-    It also is the end of the script: where nobody catches it, Python prints its line, without a traceback of the
-    many calls between, and exits with status 1.
+    If it is not caught, Python prints its line without a traceback, and exits with status 1.
     """
 
     def __init__(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Packages that only some uses need: who lacks one is told, before the work begins, which extra brings it."""
+"""Optional packages: an error names the extra that installs a missing one, before the work starts."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -16,12 +16,12 @@ EXTRAS = {
 
 
 def need(extra: str, purpose: str) -> None:
-    """Refuse a purpose whose packages are not installed; nothing is imported.
+    """Raise an error if the packages for a purpose are not installed; nothing is imported.
 
     Raises
     ------
     MissingPackageError
-        With what to install.
+        The message names the extra to install.
     """
     missing = [name for name in EXTRAS[extra] if not is_installed(name)]
     if missing:
@@ -35,7 +35,7 @@ def missing_error(extra: str, purpose: str, missing: Sequence[str]) -> MissingPa
 
 
 def of_import(error: ImportError) -> MissingPackageError | None:
-    """Return what to say of an import that failed, None if no extra brings the package."""
+    """Return the error for a failed import, None if no extra installs the package."""
     package = (error.name or "").partition(".")[0]
     for extra, names in EXTRAS.items():
         if package in names:

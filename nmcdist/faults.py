@@ -1,4 +1,4 @@
-"""What is wrong with plain data that a person wrote, a line for each fault, and the known name that a typo is near."""
+"""Errors in plain data that a person wrote: one line per fault, with the known name that a typo resembles."""
 
 import difflib
 import re
@@ -9,22 +9,22 @@ from pydantic import AfterValidator, BaseModel, ValidationError
 
 from nmcdist.wording import shown
 
-KEYS = "keys"  # in a field's `json_schema_extra`: the names that its mapping may have
+KEYS = "keys"  # in a field's `json_schema_extra`: the allowed names of its mapping
 MOST_FAULTS = 20
 _SHOWN = 60  # characters of a name
 
 
 def fault_lines(error: ValidationError, where: str, model: type[BaseModel]) -> list[str]:
-    """Return one line for each fault: its field, what was found, what is expected.
+    """Return one line per fault: its field, what was found, what is expected.
 
     Parameters
     ----------
     error : ValidationError
-        What validating `model` raised.
+        The error from validating `model`.
     where : str
-        What each line begins with.
+        Prefix of each line.
     model : type
-        The fields that it has are proposed in place of unknown ones.
+        Its fields are proposed in place of unknown ones.
     """
     faults = error.errors(include_url=False, include_context=False)
     lines = [f"{where}: {line}" for fault in faults[:MOST_FAULTS] for line in _fault(fault, model).splitlines()]
@@ -32,7 +32,7 @@ def fault_lines(error: ValidationError, where: str, model: type[BaseModel]) -> l
 
 
 def spelt(pattern: str, expected: str) -> AfterValidator:
-    """Return a validator that refuses text which is not all of this pattern, in words instead of signs."""
+    """Return a validator that refuses text that does not match a pattern, with a message in words."""
     whole = re.compile(pattern)
 
     def check(text: str) -> str:
@@ -47,14 +47,14 @@ NAME = spelt(r"[a-z0-9][a-z0-9-]*", "small letters, digits and hyphens, a letter
 
 
 def proposal(name: str, known: Iterable[str]) -> str:
-    """Return how a message about an unknown name goes on: with the name that was meant, or with all there are."""
+    """Return the end of a message about an unknown name: the likely name, or all known names."""
     names = list(known)
     near = _near(name, names)
     return f"; did you mean {near}?" if near else f", expected one of {', '.join(names)}"
 
 
 def _near(name: str, known: Iterable[str]) -> str:
-    """Return the known name that is most like this one, empty if none is."""
+    """Return the most similar known name, empty if none is similar."""
     lowered = {word.lower(): word for word in known}
     near = difflib.get_close_matches(name[:_SHOWN].lower(), lowered, n=1, cutoff=0.7)
     return lowered[near[0]] if near else ""
@@ -77,7 +77,7 @@ def _fault(fault: Any, model: type[BaseModel]) -> str:
 
 
 def _meant(place: tuple[int | str, ...], model: type[BaseModel]) -> str:
-    """Propose a field of the part in which an unknown one was found, or the part to which it belongs."""
+    """Propose a field of the same part for an unknown one, or the part to which it belongs."""
     name, here = str(place[-1]), list(_part(model, place[:-1]).model_fields)
     if _near(name, here):
         return proposal(name, here)

@@ -1,4 +1,4 @@
-"""Paths and files that come from outside: local paths only, ordinary files only, of a bounded size."""
+"""Paths and files from the user: local paths only, ordinary files only, of bounded size."""
 
 import os
 import re
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from nmcdist.errors import InputError, NmcdistError
 
-TEXT_LIMIT = 64 << 20  # bytes of a text file that a person wrote
+TEXT_LIMIT = 64 << 20  # bytes of a text file written by a person
 
-# A scheme has two letters or more, so that a Windows drive is none; pathlib makes one slash of two.
+# A scheme has two letters or more, unlike a Windows drive; pathlib turns two slashes into one.
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+(::|:/)")
-_REMOTE = re.compile(r"^[\w.-]+@[\w.-]+:")  # as scp and rsync take it
+_REMOTE = re.compile(r"^[\w.-]+@[\w.-]+:")  # the form of scp and rsync
 _RESERVED = re.compile("con|prn|aux|nul|com[0-9]|lpt[0-9]", re.IGNORECASE)  # with any extension
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -25,14 +25,14 @@ _KINDS = (
 
 
 def folder_name(name: str) -> str:
-    """Return the name of what becomes a folder; ValueError if Windows, to which it may be copied, reserves it."""
+    """Return the name of a future folder; ValueError if Windows, to which it may be copied, reserves it."""
     if _RESERVED.fullmatch(name.partition(".")[0]):
         raise ValueError(f"found {name!r}, which Windows reserves for a device, expected another name")
     return name
 
 
 def kind_of(mode: int) -> str:
-    """Return in words what the mode of a path says that it is: a folder, a link, a device."""
+    """Return the type of a path from its mode, in words: a folder, a link, a device."""
     return next((name for test, name in _KINDS if test(mode)), "of an unknown kind")
 
 
@@ -42,7 +42,7 @@ def local_path(path: str | os.PathLike[str], error: type[NmcdistError] = InputEr
     Raises
     ------
     error
-        If it is a URL, on another machine, empty, or no path at all.
+        If it is a URL, on another machine, empty, or not a path.
     """
     try:
         text = os.fspath(path)
@@ -62,7 +62,7 @@ def local_path(path: str | os.PathLike[str], error: type[NmcdistError] = InputEr
 
 
 def named_path(path: str | os.PathLike[str], error: type[NmcdistError] = InputError) -> Path:
-    """Return a path on this machine whose last part is a name: of ``.`` that of the folder.
+    """Return a path on this machine whose last part is a name; ``.`` becomes the name of the folder.
 
     Raises
     ------
@@ -85,9 +85,9 @@ def existing_folder(
     ----------
     path : str or path
     error : type
-        What to raise.
+        Type of the error to raise.
     missing : str
-        What the message says where nothing is there.
+        Message for a missing folder.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def existing_folder(
 
 
 def folder_to_make(path: str | os.PathLike[str], error: type[NmcdistError] = InputError) -> Path:
-    """Return the path of a folder that is there already, or of none; what else has its name is refused with `error`."""
+    """Return the path of an existing folder or of nothing; refuse with `error` if another file has the name."""
     found = local_path(path, error)
     return existing_folder(found, error) if os.path.lexists(found) else found
 
@@ -113,7 +113,7 @@ def ordinary_file(path: str | os.PathLike[str], error: type[NmcdistError] = Inpu
     Raises
     ------
     error
-        If it is missing, unreachable, or none.
+        If it is missing, unreachable, or not such a file.
     """
     found = local_path(path, error)
     mode = _mode(found, error, "no such file")
@@ -128,7 +128,7 @@ def read_text(path: str | os.PathLike[str], error: type[NmcdistError] = InputErr
     Raises
     ------
     error
-        If it is no ordinary file, cannot be read, is not text, or is larger than the limit in bytes.
+        If it is not an ordinary file, cannot be read, is not text, or is larger than the limit in bytes.
     """
     found = ordinary_file(path, error)
     try:

@@ -1,4 +1,4 @@
-"""The decorators of compiled kernels, and their cache, in which a process waits for what another one compiles."""
+"""The decorators of compiled kernels, and their cache, in which a process waits while another compiles."""
 
 import fcntl
 import functools
@@ -19,10 +19,10 @@ from numba.core.dispatcher import Dispatcher
 from nmcdist.kernels import notice
 
 F = TypeVar("F", bound=Callable[..., Any])
-Int = int | np.integer[Any]  # as kernels compute: a number of Python, or one of NumPy's of a certain width
+Int = int | np.integer[Any]  # result of a kernel: a Python integer, or a NumPy integer of some width
 Float = float | np.floating[Any]
-_njit: Any = numba.njit  # its types hide that a kernel is called as the function it was
-PATIENCE_S = 20.0  # of a kernel, which takes a second or two, ten where the machine is busy
+_njit: Any = numba.njit  # its types hide that a kernel has the signature of its function
+PATIENCE_S = 20.0  # a kernel compiles in a second or two, ten on a busy machine
 
 
 @overload
@@ -30,17 +30,17 @@ def kernel(function: F) -> F: ...
 @overload
 def kernel(**options: Any) -> Callable[[F], F]: ...
 def kernel(function: F | None = None, **options: Any) -> Any:
-    """Compile a function at its first call, without the GIL, and keep it for other processes.
+    """Compile a function at its first call, without the GIL, and cache it for other processes.
 
     Parameters
     ----------
     function : callable
     **options
-        Further ones of `numba.njit`.
+        Further options of `numba.njit`.
     """
 
     def compiled(function: F) -> Any:
-        # No wrapper that lets C code call the kernel: nobody does, and it takes an eighth of the time.
+        # No wrapper for calls from C: it is not used, and takes an eighth of the time.
         dispatcher = _njit(nogil=True, no_cfunc_wrapper=True, **options)(function)
         dispatcher._cache = SharedCache(function)
         return dispatcher
@@ -49,16 +49,16 @@ def kernel(function: F | None = None, **options: Any) -> Any:
 
 
 def inlined(function: F) -> F:
-    """Make a function part of the kernels that call it, and compile it nowhere else."""
+    """Inline a function into the kernels that call it, and compile it nowhere else."""
     result: F = _njit(nogil=True, inline="always")(function)
     return result
 
 
 class SharedCache(FunctionCache):
-    """Cache of one kernel: of several processes that need it one compiles, and it is outdated by what it calls.
+    """Cache of one kernel: only one of several processes compiles it, and changes in called kernels outdate it.
 
-    numba's own notices that the file of a kernel has changed, not that of a kernel which it calls. A process that
-    was stopped while it compiles is waited for once, and not again for the kernels in which that one is used.
+    numba's own cache notices changes in the file of a kernel, but not in the files of kernels that it calls. A process
+    that was stopped while it compiles is waited for once, and not again for the kernels that use that one.
     """
 
     others_end = True  # what they compile
@@ -68,7 +68,7 @@ class SharedCache(FunctionCache):
         self._lock: int | None = None
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return what is kept, after a wait if another process is about to keep it, or None if it is ours to make."""
+        """Return the cached kernel, after a wait if another process compiles it; None if this one must compile."""
         found = super().load_overload(sig, target_context)
         if found is not None or self._lock is not None:
             return found
@@ -79,9 +79,9 @@ class SharedCache(FunctionCache):
         return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep what was compiled, where that is possible."""
+        """Cache the compiled kernel, if possible."""
         try:
-            with suppress(OSError):  # a full disk, for one: the kernel is there, and is compiled again next time
+            with suppress(OSError):  # for example a full disk: the kernel works, and is compiled again next time
                 super().save_overload(sig, data)
         finally:
             self.release()
@@ -100,7 +100,7 @@ class SharedCache(FunctionCache):
     def _locked(self) -> int | None:
         if not SharedCache.others_end:
             return None
-        with suppress(OSError):  # a file system without locks: each compiles for itself
+        with suppress(OSError):  # a file system without locks: each process compiles for itself
             self._impl.locator.ensure_cache_path()
             file = os.open(self.lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
             if _locks_in_time(file):
@@ -117,7 +117,7 @@ class SharedCache(FunctionCache):
 
 
 class _Watch(event.Listener):
-    """Notes when kernels are compiled, and lets others try where that fails or is interrupted."""
+    """Records when kernels are compiled, and lets others try if that fails or is interrupted."""
 
     def on_start(self, event: Any) -> None:
         notice.started()
@@ -125,7 +125,7 @@ class _Watch(event.Listener):
     def on_end(self, event: Any) -> None:
         notice.ended()
         cache = event.data["dispatcher"]._cache
-        failed = event._exc_details is not None  # numba's is_failed says the contrary
+        failed = event._exc_details is not None  # numba's is_failed means the contrary
         if failed and isinstance(cache, SharedCache):
             cache.release()
 
@@ -152,7 +152,7 @@ def _stamps_of_callees(function: Callable[..., Any]) -> tuple[tuple[str, int, in
         seen |= found
         waiting += found
     files = {Path(each.__code__.co_filename) for each in seen}
-    stamps = ((file.name, file.stat()) for file in sorted(files) if file.is_file())  # a cell of a notebook is none
+    stamps = ((file.name, file.stat()) for file in sorted(files) if file.is_file())  # a notebook cell is not a file
     return tuple((name, stamp.st_mtime_ns, stamp.st_size) for name, stamp in stamps)
 
 

@@ -1,4 +1,4 @@
-"""JSON from outside, read strictly: an object of finite numbers of 64 bits, each key once."""
+"""JSON from the user, read strictly: an object with finite numbers of 64 bits, each key once."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from nmcdist.errors import InputError, NmcdistError
 from nmcdist.inputs import TEXT_LIMIT, read_text
 
 _SHOWN = 40  # characters of a value in a message
-_DIGITS = 20  # of the longest integer of 64 bits
+_DIGITS = 20  # length of the longest integer of 64 bits
 
 
 def load_json(
@@ -23,9 +23,9 @@ def load_json(
     path : str or path
         An ordinary UTF-8 file.
     error : type
-        What to raise.
+        Type of the error to raise.
     limit : int
-        Most bytes of the file.
+        Largest size of the file in bytes.
 
     Raises
     ------

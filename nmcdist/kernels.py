@@ -1,8 +1,7 @@
-"""Compiled kernels: where numba keeps them, and a line when it makes them.
+"""Compiled kernels: the folder of numba's cache, and a notice when numba compiles.
 
-numba keeps what it compiles beside the package or in the user's cache folder. Where it can write neither, as in a
-read-only installation without a home, it would refuse to work; then a private folder takes them until the process
-ends.
+numba caches kernels beside the package or in the user's cache folder. If it can write to neither, as in a read-only
+installation without a home, it would refuse to work; then a private folder holds them until the process ends.
 """
 
 import atexit
@@ -23,7 +22,7 @@ _PREFIX = "nmcdist-kernels-"
 
 
 def drop_impossible_threads() -> None:
-    """Ignore, with a line, a number of threads in the environment at which numba would not even be imported."""
+    """Ignore, with a notice, a number of threads in the environment with which numba could not be imported."""
     found = os.environ.get(THREADS_VARIABLE, "1")
     if not (found.isascii() and found.isdecimal() and int(found)):
         del os.environ[THREADS_VARIABLE]
@@ -31,24 +30,24 @@ def drop_impossible_threads() -> None:
 
 
 def ensure_cache() -> None:
-    """Give numba a folder for its kernels where it would find none; called before numba is imported.
+    """Give numba a folder for its kernels if it would find none; call this before numba is imported.
 
-    Processes that this one starts use the same folder. It is of mode 700 and of a name that nobody can know before,
-    since whoever writes there chooses what is run.
+    Child processes use the same folder. It has mode 700 and an unpredictable name, because anyone who can write there
+    can choose the code that is run.
     """
     own = os.environ.get(CACHE_VARIABLE)
     if (own and _writable(Path(own))) or _is_beside_the_package() or _writable(_user_cache()):
         return
-    with contextlib.suppress(OSError):  # without any folder, numba itself says what it lacks
+    with contextlib.suppress(OSError):  # without any folder, numba itself reports the problem
         folder = tempfile.mkdtemp(prefix=_PREFIX)
         os.environ[CACHE_VARIABLE] = folder
-        if "numba" in sys.modules:  # it has read its environment
+        if "numba" in sys.modules:  # it has already read its environment
             sys.modules["numba"].config.CACHE_DIR = folder
         atexit.register(_remove, folder, os.getpid())
 
 
 def _remove(folder: str, maker: int) -> None:
-    if os.getpid() == maker:  # not in a fork of it
+    if os.getpid() == maker:  # not in a fork
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -66,19 +65,19 @@ def _user_cache() -> Path:
 
 
 def _writable(folder: Path) -> bool:
-    """Return whether files can be made in a folder, or the folder itself if it is not there."""
+    """Return whether files can be made in a folder, or the folder itself if it is missing."""
     while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
     return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 class CompileNotice:
-    """Says once that kernels are being compiled, when that has taken two seconds.
+    """Reports once that kernels are being compiled, after two seconds.
 
     Attributes
     ----------
     say : callable
-        Gets the text; a run lets its progress say it.
+        Receives the text; a run passes it to its progress.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -89,16 +88,16 @@ class CompileNotice:
         self._collects = True
 
     def started(self) -> None:
-        """Note that a kernel is begun; kernels that it calls are compiled meanwhile."""
+        """Record the start of a compilation; kernels that it calls are compiled meanwhile."""
         if self._depth == 0:
             self._since = time.monotonic()
             self._collects = gc.isenabled()
-            gc.disable()  # compiling makes hundreds of thousands of objects that live on: an eighth of its time
+            gc.disable()  # compiling makes many lasting objects: collecting takes an eighth of the time
         self._depth += 1
         self._look()
 
     def ended(self) -> None:
-        """Note that a kernel is done."""
+        """Record the end of a compilation."""
         self._look()
         self._depth -= 1
         if self._depth == 0:
@@ -122,8 +121,8 @@ def _notice() -> str:
 
 
 def say_on_stderr(text: str) -> None:
-    """Write a line to standard error, where there is one."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none
+    """Write a line to standard error, if it is open."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # closed or missing
         print(f"nmcdist: {text}", file=sys.stderr, flush=True)
 
 
@@ -132,7 +131,7 @@ notice = CompileNotice(say_on_stderr)
 
 @contextlib.contextmanager
 def compilation_said_by(say: Callable[[str], None]) -> Iterator[None]:
-    """Let something else than standard error say, meanwhile, that kernels are being compiled."""
+    """Redirect, in a block, the notice that kernels are being compiled."""
     before, notice.say = notice.say, say
     try:
         yield

@@ -1,4 +1,4 @@
-"""The log: what a run does, on standard error, where ``--verbose`` or the environment asks for it."""
+"""The log of a run, on standard error, if ``--verbose`` or the environment requests it."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ log.addHandler(logging.NullHandler())
 
 
 def log_to_stderr(verbose: int = 0) -> None:
-    """Write the log to standard error: of nmcdist from 1 on, of Dask from 2 on; 0 leaves it to the environment.
+    """Write the log to standard error: nmcdist's from 1 on, Dask's from 2 on; 0 leaves it to the environment.
 
     Workers on this machine inherit the choice.
     """
@@ -29,5 +29,5 @@ def log_to_stderr(verbose: int = 0) -> None:
 
 
 def shows_dask() -> bool:
-    """Return whether Dask's own log is asked for."""
+    """Return whether Dask's own log is requested."""
     return _LEVELS.get(os.environ.get(LOG_VARIABLE, "").lower(), 0) > 1

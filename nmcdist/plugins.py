@@ -1,6 +1,6 @@
-"""Modules of the user's own that add to nmcdist: entry points name them, or an environment variable.
+"""Modules of the user that extend nmcdist, named by entry points or by an environment variable.
 
-Nothing that a recipe, a deployment file or a store names is ever imported.
+Names in recipes, deployment files and stores are never imported.
 """
 
 import os
@@ -14,13 +14,13 @@ _imported: set[tuple[str, str, str]] = set()
 
 
 def import_plugins(group: str, variable: str) -> None:
-    """Import the modules of a group of entry points, and those that an environment variable names.
+    """Import the modules of a group of entry points, and those named in an environment variable.
 
     Parameters
     ----------
     group : str
     variable : str
-        Its value: names of modules, with commas between them.
+        Its value: names of modules, separated by commas.
 
     Raises
     ------
@@ -40,6 +40,6 @@ def import_plugins(group: str, variable: str) -> None:
 def _import(module: str, named_by: str) -> None:
     try:
         import_module(module)
-    except Exception as error:  # what a module of the user raises has no common base
+    except Exception as error:  # errors of a user's module have no common base
         what = f"{type(error).__name__}: {one_line(error)}"
         raise InputError(f"{named_by}: module {module!r} cannot be imported ({what})") from error

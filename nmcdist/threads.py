@@ -1,4 +1,4 @@
-"""The one knob for kernel threads: numba, scipy.fft, edt and thread pools all read it."""
+"""The one setting for kernel threads: numba, scipy.fft, edt and thread pools all read it."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ def thread_count() -> int:
 
 
 def set_thread_count(count: int) -> None:
-    """Let kernels that are called from this thread use `count` threads (at most numba's own limit)."""
+    """Let kernels called from this thread use `count` threads (at most numba's own limit)."""
     limit = int(vars(numba.config)["NUMBA_NUM_THREADS"])
     numba.set_num_threads(max(1, min(count, limit)))
 

@@ -1,10 +1,10 @@
-"""What messages repeat of the outside, short whatever it is: values, paths, other libraries' errors."""
+"""Short forms of foreign text in messages: values, paths, other libraries' errors."""
 
 import reprlib
 from typing import Any
 
 _VALUE = 60  # characters of a value
-_ITEMS = 6  # of a list or mapping that is shown with its items
+_ITEMS = 6  # most items of a list or mapping that is shown in full
 _WORD = 400  # characters of a word: no name of a file has more than 255, few paths have more than this
 _LINE = 2000
 
@@ -14,7 +14,7 @@ _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 2 * _VALUE
 
 
 def shown(value: Any) -> str:
-    """Return a value as a message shows it, in one short line: an array by its shape, a long list by its type."""
+    """Return a value as one short line for a message: an array by its shape, a long list by its type."""
     shape = getattr(value, "shape", ())
     if isinstance(shape, tuple) and shape:
         return f"an array of shape {shape}"
@@ -30,13 +30,13 @@ def shown(value: Any) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Return the message of another library's error in one line of a readable length."""
+    """Return the message of another library's error as one line of readable length."""
     text = getattr(error, "strerror", None) or str(error)
     return _cut(" ".join(str(text).split()) or type(error).__name__, 300)
 
 
 def shortened(text: str) -> str:
-    """Return a message without the middle of what is too long to be read: of a word or path, and of a line."""
+    """Return a message without the middle of overlong words, paths and lines."""
     if len(text) <= _WORD:
         return text
     lines = (" ".join(_without_middle(word, _WORD) for word in line.split(" ")) for line in text.split("\n"))

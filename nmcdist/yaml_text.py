@@ -1,8 +1,8 @@
-"""YAML that people write by hand: a mapping of text, numbers, true, false and null, read as it is written.
+"""Handwritten YAML: a mapping of text, numbers, true, false and null, read literally.
 
-Scalars follow the core schema of YAML 1.2, so dates, clock times and "yes" are text. What readers of YAML 1.1 and 1.2
-take for different values, such as 010, is refused. Tags, anchors and merge keys are refused, so a file is data, never
-code, and never larger than its text.
+Scalars follow the core schema of YAML 1.2, so dates, clock times and "yes" are text. Scalars that YAML 1.1 and 1.2 read
+differently, such as 010, are refused. Tags, anchors and merge keys are refused, so a file is data, never code, and
+never larger than its text.
 """
 
 import math
@@ -19,7 +19,7 @@ from nmcdist.inputs import read_text
 SIZE_LIMIT = 1 << 20  # bytes
 DEPTH_LIMIT = 16  # mappings and lists inside each other
 _SHOWN = 40  # characters of a value in a message
-_DIGITS = 21  # of the longest integer of 64 bits, with its sign
+_DIGITS = 21  # length of the longest integer of 64 bits, with its sign
 
 _NULL = {"", "~", "null", "Null", "NULL"}
 _BOOLEAN = {word: value for value in (True, False) for word in (str(value), str(value).lower(), str(value).upper())}
@@ -42,7 +42,7 @@ def load_yaml(path: str | os.PathLike[str], error: type[NmcdistError] = InputErr
     path : str or path
         An ordinary UTF-8 file of at most `SIZE_LIMIT` bytes.
     error : type
-        What to raise.
+        Type of the error to raise.
 
     Raises
     ------
@@ -59,9 +59,9 @@ def parsed_yaml(text: str, where: str, error: type[NmcdistError] = InputError) -
     ----------
     text : str
     where : str
-        What messages begin with.
+        Prefix of messages.
     error : type
-        What to raise.
+        Type of the error to raise.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def parsed_yaml(text: str, where: str, error: type[NmcdistError] = InputError) -
 
 
 class _Fault(Exception):  # noqa: N818  (it becomes the caller's error)
-    """What is wrong at a line, counted from 0."""
+    """A fault at a line, counted from 0."""
 
     def __init__(self, line: int, text: str) -> None:
         super().__init__(line, text)
@@ -142,7 +142,7 @@ def _mapping(events: Iterator[Any], depth: int) -> dict[str, Any]:
 def _scalar(event: Any) -> Any:
     text, line = event.value, event.start_mark.line
     _check_printable(text, line)
-    if not event.implicit[0]:  # in quotes, or a block of text
+    if not event.implicit[0]:  # quoted, or a block of text
         return text
     if text in _NULL:
         return None
@@ -157,7 +157,7 @@ def _scalar(event: Any) -> Any:
 
 
 def _integer(text: str, line: int) -> int:
-    # Python refuses to read very long integers, and takes quadratic time for long ones.
+    # Python refuses very long integers, and needs quadratic time for long ones.
     value = int(text) if len(text) <= _DIGITS else 2**64
     if not -(2**63) <= value < 2**64:
         raise _Fault(line, f"found {_short(text)}, an integer beyond 64 bits; write a large number as 1e20")
@@ -169,7 +169,7 @@ def _float(text: str, line: int) -> float:
     lost = value == 0 and any(digit in text.lower().partition("e")[0] for digit in "123456789")
     if math.isinf(value) or lost:
         raise _Fault(line, f"found {_short(text)}, too {'small' if lost else 'large'} for a number of 64 bits")
-    return value + 0.0  # without the sign of a zero
+    return value + 0.0  # drops the sign of a zero
 
 
 def _check_printable(text: str, line: int, counted: str = "") -> None:

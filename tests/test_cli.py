@@ -246,7 +246,7 @@ def test_report_tells_what_it_solves_on_standard_error(nmcdist, store, tmp_path,
         (
             MemoryError(),
             2,
-            "nmcdist: error: out of memory: take fewer or smaller items at a time, or a larger limit "
+            "nmcdist: error: out of memory: process fewer or smaller items at a time, or raise the limit "
             "(see `ulimit -v`)\n",
         ),
         (KeyboardInterrupt(), 130, "nmcdist: error: interrupted\n"),

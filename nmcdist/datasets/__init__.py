@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # what type checkers and editors see of the names below
+if TYPE_CHECKING:  # for type checkers and editors
     from nmcdist.datasets.catalog import open_catalog
     from nmcdist.datasets.export.labels import export_labels
     from nmcdist.datasets.integrity import verify

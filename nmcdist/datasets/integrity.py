@@ -19,7 +19,7 @@ from nmcdist.wording import shown
 
 GROUP = "zarr.json"
 MANIFEST_LIMIT = 1 << 30  # bytes: some seven million files
-MOST_MISSING = 1000  # chunks of one array that are named
+MOST_MISSING = 1000  # chunks listed per array
 
 _FILE = "a file"
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")

@@ -1,1 +1,1 @@
-"""Figures, tables and pages: what the reports of stores and of calibrations are made of."""
+"""Figures, tables and pages of the reports on stores and calibrations."""

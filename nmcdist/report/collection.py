@@ -26,7 +26,7 @@ _PARTS = ("histogram", "outside", "moments", "profile")
 
 @dataclass(frozen=True)
 class Column:
-    """What a store says about all values of a column.
+    """Statistics of all values of a column.
 
     Attributes
     ----------
@@ -62,11 +62,11 @@ class Collection:
     measured : Measured or None
         How grains and sections were measured; None if they were not.
     statistics : xarray.Dataset
-        What the store holds about all particles, grains and sections together.
+        Statistics of all particles, grains and sections in the store.
     scalars : dict of str to str
-        Variables with one number for each particle, and their units.
+        Variables with one number per particle, and their units.
     by_batch : dict of (str, str) to ndarray, shape (batches, 2)
-        Table and column -> number and sum of the values of each batch; the sections of a cut height are a table.
+        Table and column -> number and sum of the values per batch; the sections of a cut height are one table.
     """
 
     store: Path
@@ -80,7 +80,7 @@ class Collection:
 
     @classmethod
     def of(cls, store: Path, name: str, measured: Measured | None) -> Self:
-        """Return a store; StoreError if it is missing, damaged, or does not say how it was made."""
+        """Return the collection of a store; StoreError if it is missing, damaged, or does not record its origin."""
         bundle = bundle_of(store)
         data = open_store(store)
         scalars = {
@@ -91,24 +91,24 @@ class Collection:
         names = [f"{table}_{part}" for table in _TABLES for part in (*_PARTS, "bin_edges")]
         try:
             statistics = data[[name for name in names if name in data]].load()
-        except Exception as error:  # codecs raise what they like
+        except Exception as error:  # codecs raise any type
             raise StoreError(f"{store}: its statistics are damaged ({error})") from None
         by_batch = _by_batch(store, data.sizes["batch"], measured) if STATISTICS in data else {}
         return cls(store, name, int(data.sizes[SAMPLE]), bundle, measured, statistics, scalars, by_batch)
 
     @property
     def is_measured(self) -> bool:
-        """Whether grains and sections were measured, beside the shells."""
+        """Whether grains and sections were measured, besides the shells."""
         return self.measured is not None
 
     @property
     def cut_heights(self) -> tuple[float, ...]:
-        """Distances of the sections from the centre over the mean radius; none if not measured."""
+        """Distances of the sections from the centre over the mean radius; empty if not measured."""
         return tuple(self.statistics["cut_height"].values.tolist()) if self.is_measured else ()
 
     @property
     def grain_quantum_nm3(self) -> float:
-        """The volume of which all volumes of grains are multiples."""
+        """The unit volume of which all grain volumes are multiples."""
         if self.measured is not None:
             return self.measured.voxel_size_nm**3
         p = self.bundle.particle()
@@ -117,7 +117,7 @@ class Collection:
 
     @property
     def pixel_nm(self) -> float:
-        """Pixel edge of the sections, which were measured."""
+        """Pixel edge of the measured sections."""
         assert self.measured is not None
         return self.measured.pixel_size_nm
 
@@ -126,7 +126,7 @@ class Collection:
         return tuple(str(name) for name in self.statistics[f"{table}_column"].values)
 
     def column(self, table: str, name: str, cut: int | None = None) -> Column:
-        """Return what the store says about a column; `cut` is the number of the cut height of a section."""
+        """Return the statistics of a column; `cut` is the number of the cut height of a section."""
         parts = {
             part: self.statistics[f"{table}_{part}"].sel({f"{table}_column": name})
             for part in _PARTS
@@ -147,7 +147,7 @@ class Collection:
         return Column(table, name, batches.UNITS[table][name], histogram, moments, profile)
 
     def mean(self, table: str, name: str, cut: int | None = None) -> Estimate:
-        """Return the mean of a column; of grains with an interval by batches, since those of a particle are alike."""
+        """Return the mean of a column; for grains with an interval by batches: those of a particle correlate."""
         moments = self.column(table, name, cut).moments
         if table == "particle":
             return mean_from_moments(moments)
@@ -164,7 +164,7 @@ class Collection:
 
 
 def _by_batch(store: Path, count: int, measured: Measured | None) -> dict[tuple[str, str], np.ndarray]:
-    """Return number and sum of the values of every column, batch by batch; nothing of a store of another version."""
+    """Return number and sum of the values of every column, batch by batch; empty for a store of another version."""
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for batch in range(count):
         row = read_rows(store, STATISTICS, batch, batch + 1)[0]

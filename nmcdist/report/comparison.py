@@ -1,4 +1,4 @@
-"""Theory, this run and the paper side by side, for a sweep of volumes; the paper only where it made the same."""
+"""Theory, this run and the paper side by side, for a sweep of volumes; the paper only where it applies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _CLOSE = 5e-3  # of an intensity: that of Table 2 is printed to one digit more t
 
 @dataclass(frozen=True)
 class Row:
-    """One quantity: what theory says, what this run gave, what the paper prints; a note stands for the interval."""
+    """One quantity: theory, this run, the paper; a note replaces the interval."""
 
     quantity: str
     unit: str
@@ -31,7 +31,7 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """The run over theory; None where there is no theory, or it is 0."""
+        """The run over theory; None if there is no theory, or it is 0."""
         return self.run.value / self.theory if self.theory else None
 
     @property
@@ -50,14 +50,14 @@ class Row:
 
 
 def interval_text(estimate: Estimate) -> str:
-    """Return an interval as text; a dash where there is none."""
+    """Return an interval as text; a dash if there is none."""
     if estimate.bounds is None:
         return "–"
     return " to ".join(map(_number, estimate.bounds))
 
 
 def comparison(sweep: Sweep, linear: dict[str, LinearFit | None], power: PowerLaw | None) -> list[Row]:
-    """Return the rows that set theory, this run and the paper beside each other."""
+    """Return the rows that compare theory, this run and the paper."""
     rows = [row for level in sweep.levels for row in _fraction_rows(sweep, level)]
     rows += _density_rows(sweep)
     if sweep.has("m_factor_mean"):
@@ -66,13 +66,13 @@ def comparison(sweep: Sweep, linear: dict[str, LinearFit | None], power: PowerLa
 
 
 def comparison_table(rows: Sequence[Row]) -> str:
-    """Return the rows in Markdown, without the paper's column where it has nothing to say."""
+    """Return the rows in Markdown, without the paper's column if it is empty."""
     columns = len(HEADER) - (not any(r.paper for r in rows))
     return markdown(HEADER[:columns], [r.cells[:columns] for r in rows])
 
 
 def write_comparison(rows: Sequence[Row], path: Path) -> Path:
-    """Write the comparison as CSV, the ends of the intervals in columns of their own."""
+    """Write the comparison as CSV, with the ends of the intervals in separate columns."""
     header = ["quantity", "unit", "theory", "this run", "interval_low", "interval_high", "n", "note", "paper"]
     return write_csv(
         path,
@@ -123,7 +123,7 @@ def _density_rows(sweep: Sweep) -> list[Row]:
 
 
 def variants(sweep: Sweep, stem: str) -> list[tuple[str, str]]:
-    """Return the names under which a store holds a descriptor, and what they say of adjacency."""
+    """Return the names of a descriptor in a store, and their suffixes about adjacency."""
     joined = {stem: " (mean of 6- and 26-adjacency)", f"{stem}_6": " (6-adjacency)", f"{stem}_26": " (26-adjacency)"}
     return [(name, suffix) for name, suffix in joined.items() if sweep.has(name)]
 
@@ -188,7 +188,7 @@ def _mean(sweep: Sweep, name: str, phase: str, level: float) -> Estimate:
 
 
 def at_level(sweep: Sweep, level: float) -> str:
-    """Return at which level a quantity is, empty where nothing is swept."""
+    """Return the level of a quantity as text, empty without a sweep."""
     if not sweep.is_swept:
         return ""
     if sweep.by_intensity:
@@ -201,7 +201,7 @@ def _number(value: float) -> str:
 
 
 def about_intervals(sweep: Sweep) -> str:
-    """Say what the intervals of the table are, and where there are none."""
+    """Describe the intervals of the table, and where they are missing."""
     counts = [len(sweep.samples_at(level)) for level in sweep.levels]
     text = f"Intervals: {PERCENT}, Student's t, over n independent volumes"
     if max(counts) < FEWEST:

@@ -1,4 +1,4 @@
-"""Histograms as densities that can be drawn: on the values that can occur, with bins that hold enough of them."""
+"""Histograms as densities for drawing: on the possible values, with enough of them per bin."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ import numpy as np
 
 from nmcdist.descriptors.summaries import Histogram
 
-_ENOUGH = 40  # values a bin on average, below which neighbouring bins are joined
+_ENOUGH = 40  # values per bin on average; below, neighbouring bins are joined
 _MOST_JOINED = 5
 
 
 @dataclass(frozen=True)
 class Quantum:
-    """The values that a column can take: counts of voxels or pixels, 1, 2, 3 ..., turned into what is measured.
+    """The possible values of a column: counts of voxels or pixels, 1, 2, 3 ..., converted to the measured quantity.
 
     Attributes
     ----------
     count : callable
-        The count that a value belongs to, not rounded.
+        Converts a value to its count, not rounded.
     value : callable
         The inverse.
     """
@@ -39,10 +39,10 @@ class Quantum:
 
 
 def on_values(histogram: Histogram, quantum: Quantum) -> tuple[np.ndarray, np.ndarray]:
-    """Return edges and counts with the edges moved half-way between values that can occur.
+    """Return edges and counts, with the edges moved half-way between possible values.
 
-    Fine bins of few possible values look like a comb, and bins without any like gaps: here a bin is as wide as
-    the values in it, and a bin without any is joined to the next.
+    Fine bins with few possible values look like a comb, and bins without any look like gaps: here a bin is as wide as
+    the values in it, and an empty bin is joined to the next.
     """
     # An edge that is a possible value belongs to the bin above it, rounded or not.
     first = np.maximum(np.ceil(quantum.count(histogram.edges) - 1e-9), 1)
@@ -54,7 +54,7 @@ def on_values(histogram: Histogram, quantum: Quantum) -> tuple[np.ndarray, np.nd
 
 
 def joined(edges: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return bins that are joined, up to five at a time, where there are few values in each."""
+    """Return the bins, joined up to five at a time where each holds few values."""
     occupied = max(int((counts > 0).sum()), 1)
     group = int(np.clip(np.ceil(_ENOUGH * occupied / max(counts.sum(), 1)), 1, _MOST_JOINED))
     starts = np.arange(0, len(counts), group)
@@ -62,13 +62,13 @@ def joined(edges: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def density(edges: np.ndarray, counts: np.ndarray, total: float, *, a_decade: bool = False) -> np.ndarray:
-    """Return the share of `total` per unit of the axis, or per decade; zero if there is nothing."""
+    """Return the share of `total` per unit of the axis, or per decade; zero if there are no values."""
     width = np.diff(np.log10(edges) if a_decade else edges)
     return counts / (width * total) if total > 0 else np.zeros(len(counts))
 
 
 def range_of(edges: np.ndarray, counts: np.ndarray, share: float = 1e-3) -> tuple[float, float]:
-    """Return between what edges all values lie but for a share at either side."""
+    """Return the edges that enclose all values except a share at either side."""
     total = counts.sum()
     if not total:
         return float(edges[0]), float(edges[-1])

@@ -21,10 +21,10 @@ _CONVENTION = {
 }
 _STAR: dict[str, Any] = {"marker": "*", "linestyle": "none", "markersize": 15, "markeredgecolor": "black"}
 _LONGEST_LAG_NM = 1500.0
-_BAR_WIDTHS = (3.0, 11.0)  # points, of the bars of constrictivity
-_PANEL_WIDTH = 250.0  # points that levels take in a panel of structure and property, at least
-_PALE = 0.35  # share of the full colour; opaque, as what shines through would be a third colour
-_LEAST_SHARE = 0.002  # of a size distribution that is drawn
+_BAR_WIDTHS = (3.0, 11.0)  # width of the bars of constrictivity, in points
+_PANEL_WIDTH = 250.0  # least width in points of the levels in a panel of structure and property
+_PALE = 0.35  # share of the full colour; opaque, since transparency would mix a third colour
+_LEAST_SHARE = 0.002  # least drawn share of a size distribution
 
 
 def structure_property(sweep: Sweep, linear: dict[str, LinearFit | None], power: PowerLaw | None, path: Path) -> Path:
@@ -136,13 +136,13 @@ def slices(sweep: Sweep, planes: dict[float, np.ndarray], path: Path) -> Path:
 
 
 def resolution(studies: list[Resolution], path: Path, *, is_published: bool) -> Path:
-    """Draw the M-factors of the same realisations at several voxel sizes, each realisation by itself."""
+    """Draw the M-factors of the same realisations at several voxel sizes, one line per realisation."""
     sizes = np.unique([s.voxel_size_nm for s in studies])
     with figure(1, 2, 11, 5.2) as (drawing, axes):
         for panel, phase in zip(axes.flat, PHASES, strict=True):
             for name, line in (("m_factor", "-"), ("effective_conductivity", "--")):
                 if phase == "pore" and name != "m_factor":
-                    continue  # one conducting phase: the two conventions are the same number
+                    continue  # one conducting phase: both conventions give the same number
                 for item, (_, marker) in zip(sorted({s.item for s in studies}), SERIES, strict=False):
                     own = sorted((s.voxel_size_nm, getattr(s, name)[phase]) for s in studies if s.item == item)
                     panel.plot(*zip(*own, strict=True), marker=marker, linestyle=line, color=PHASE_COLOUR[phase],
@@ -158,7 +158,7 @@ def resolution(studies: list[Resolution], path: Path, *, is_published: bool) -> 
 
 
 def _draw_volumes(panel: Any, sweep: Sweep, values: np.ndarray, phase: str, *, intervals: bool) -> None:
-    """Draw each volume, and the mean of each level with its interval where there is one."""
+    """Draw each volume, and the mean of each level with its interval, if any."""
     colour, marker, name = PHASE_COLOUR[phase], _MARKER[phase], PHASE_NAME[phase]
     positions, several = _places(sweep, phase), len(sweep.x) > len(sweep.levels)
     if several:
@@ -179,7 +179,7 @@ def _draw_volumes(panel: Any, sweep: Sweep, values: np.ndarray, phase: str, *, i
 def _draw_steps(panel: Any, sweep: Sweep, phase: str) -> None:
     """Draw how far constrictivity moves when either radius moves by one step of the voxels.
 
-    The bars of the two phases stand side by side at any scale: over each other they mix into a third colour.
+    The bars of the two phases are side by side at any scale: overlaid, they would mix into a third colour.
     """
     from matplotlib.colors import to_rgb
     from matplotlib.lines import Line2D
@@ -195,7 +195,7 @@ def _draw_steps(panel: Any, sweep: Sweep, phase: str) -> None:
         ends = np.array([low[own].mean(), high[own].mean()])
         if np.isfinite(ends).all():
             at = [sweep.positions[own].mean()] * 2
-            # Not by `plot`, which would take the shift for data while the axis has no range yet.
+            # Not by `plot`, which would treat the shift as data while the axis has no range.
             panel.add_artist(
                 Line2D(at, ends, color=(red, green, blue), linewidth=width, zorder=1, transform=beside,
                        solid_capstyle="butt", label=f"{PHASE_NAME[phase]}, left open by the voxels")
@@ -204,7 +204,7 @@ def _draw_steps(panel: Any, sweep: Sweep, phase: str) -> None:
 
 
 def _bar_width(where: np.ndarray) -> float:
-    """Return the width, in points, at which two bars have room between the nearest levels."""
+    """Return the width, in points, at which two bars fit between the nearest levels."""
     if len(where) == 1:
         return _BAR_WIDTHS[1]
     gap = np.diff(np.sort(where)).min() / np.ptp(where) if np.ptp(where) else 0.0
@@ -212,16 +212,16 @@ def _bar_width(where: np.ndarray) -> float:
 
 
 def _places(sweep: Sweep, phase: str) -> np.ndarray:
-    """Return where volumes are drawn; phases stand side by side where they would hide each other."""
+    """Return the positions of volumes; phases are side by side where they would hide each other."""
     shift = 0.0 if sweep.over_graphite else 0.012 * (np.ptp(sweep.levels) or 1.0)
     return sweep.positions + (shift if phase == "pore" else -shift)
 
 
 def constrictivity_steps(sweep: Sweep, phase: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return between what values the constrictivity of each volume lies, mean over axes.
+    """Return the bounds on the constrictivity of each volume, mean over axes.
 
-    Squared radii are whole multiples of the squared voxel edge: half of the phase is covered by balls of one of them
-    and not by those of the next.
+    Squared radii are whole multiples of the squared voxel edge: balls of one radius cover half of the phase, balls of
+    the next do not.
     """
     edge2 = sweep.voxel_size_nm**2
     smallest = sweep.data["r_min_nm"].sel(phase=phase).values ** 2 / edge2
@@ -231,7 +231,7 @@ def constrictivity_steps(sweep: Sweep, phase: str) -> tuple[np.ndarray, np.ndarr
 
 
 def _draw_curve(panel: Any, at: np.ndarray, values: np.ndarray, colour: str, **how: Any) -> None:
-    """Draw the mean of curves, with the interval of the mean where there are enough of them."""
+    """Draw the mean of curves, with the interval of the mean if there are enough curves."""
     means = [mean_of(column) for column in values.T]
     if any(m.margin is not None for m in means):
         low, high = np.array([m.bounds or (m.value, m.value) for m in means]).T
@@ -291,7 +291,7 @@ def _labelled(panel: Any) -> list[Any]:
 
 
 def _level(sweep: Sweep, level: float, samples: np.ndarray | None = None) -> str:
-    """Return a level as a label; of graphite as measured in its volumes, or in some, beside the model's."""
+    """Return a level as a label; for graphite, the measured fraction beside the model's."""
     name = f"{sweep.symbol} = {sweep.level_name(level)}"
     if not sweep.over_graphite:
         return name

@@ -12,7 +12,7 @@ from nmcdist.report.intervals import FEWEST, jackknife, t_factor
 EXPONENTS = ("a", "b", "c")
 _START = {"a": 2.0, "b": 0.1, "c": 5.0}
 _AT_BOUND = 1e-4
-_ALIKE = 1e-4  # least singular value of the normalised columns below which exponents cannot be told apart
+_ALIKE = 1e-4  # least singular value of the normalised columns below which exponents cannot be separated
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class LinearFit:
     ----------
     slope, intercept : float
     slope_margin, intercept_margin : float or None
-        Half the width of their intervals, Student's t; None where the points do not give one.
+        Half the width of their intervals, Student's t; None if the points do not give one.
     count : int
         Points fitted.
     """
@@ -47,9 +47,9 @@ class PowerLaw:
     ----------
     a, b, c : float
     at_bound : tuple of str
-        Exponents that least squares leaves at their bound, 0.
+        Exponents at their bound, 0.
     margins : mapping of str to float
-        Half the width of the intervals of the others, by a jackknife over volumes; missing where there is none.
+        Half the width of the intervals of the others, by a jackknife over volumes; missing if there is none.
     count : int
         Volumes fitted.
     """
@@ -66,12 +66,12 @@ class PowerLaw:
         return volume_fraction**self.a * constrictivity**self.b / tortuosity**self.c
 
     def is_determined(self, name: str) -> bool:
-        """Return whether the volumes tell an exponent from 0: it has an interval, and 0 is outside."""
+        """Return whether an exponent differs from 0: it has an interval, and 0 is outside."""
         return name in self.margins and self.margins[name] < getattr(self, name)
 
 
 def fit_linear(graphite: np.ndarray, m_factor: np.ndarray) -> LinearFit | None:
-    """Fit Eq. (29) by least squares; None where fewer than two different fractions have a value."""
+    """Fit Eq. (29) by least squares; None if fewer than two different fractions have a value."""
     keep = np.isfinite(graphite) & np.isfinite(m_factor)
     x, y = graphite[keep], m_factor[keep]
     if len(np.unique(x)) < 2:
@@ -92,12 +92,12 @@ def fit_power_law(
     Parameters
     ----------
     volume_fraction, constrictivity, tortuosity, m_factor : ndarray, shape (n,) or (n, k)
-        Of n volumes, k phases of each. Phases that do not percolate have no tortuosity and are left out.
+        Values of n volumes with k phases each. Phases that do not percolate have no tortuosity and are left out.
 
     Returns
     -------
     PowerLaw or None
-        None where fewer than four volumes remain, or where what remains cannot tell the exponents apart.
+        None if fewer than four volumes remain, or if the remaining ones cannot separate the exponents.
     """
     terms = np.stack([np.reshape(v, (len(v), -1)) for v in (volume_fraction, constrictivity, tortuosity, m_factor)])
     known = np.isfinite(terms).all(axis=0) & (terms > 0).all(axis=0)
@@ -141,7 +141,7 @@ def _least_squares(e: np.ndarray, b: np.ndarray, t: np.ndarray, m: np.ndarray, f
 
 
 def _cannot_be_told(terms: np.ndarray) -> bool:
-    """Return whether the logarithms that the exponents multiply are alike over all points, or all zero."""
+    """Return whether the logarithms that the exponents multiply are collinear over all points, or all zero."""
     e, b, t, m = terms
     matrix = np.stack([m * np.log(e), m * np.log(b), m * np.log(t)], axis=1)
     lengths = np.linalg.norm(matrix, axis=0)

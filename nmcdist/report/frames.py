@@ -1,4 +1,4 @@
-"""The comparison of the paper's Figure 6: how many grains a plane shows, by the diagonal of D.
+"""The comparison with the paper's Figure 6: visible grains in a plane, by the diagonal of D.
 
 `python -m nmcdist.report.frames docs/images` draws the picture of the page on the particle model, and prints its
 table.
@@ -34,7 +34,7 @@ class FrameStudy:
     ----------
     diagonal : tuple of float
     radial, constant : tuple of int
-        Grains that a plane through the centre shows, by realisation: with the frames of Eq. (12); with one frame
+        Visible grains in a plane through the centre, by realisation: with the frames of Eq. (12); with one frame
         for all grains, in a plane that holds its first axis.
     picture : ndarray of int32
         The plane with radial frames, first realisation.
@@ -47,7 +47,7 @@ class FrameStudy:
 
     @property
     def expected(self) -> float:
-        """Cells of the plane with a constant frame, less those that the window cuts, by affine theory.
+        """Cells of the plane with a constant frame, less those cut by the window, by affine theory.
 
         x -> D^(1/2) x makes the cells Poisson-Voronoi, of intensity mu / sqrt(det D), in a plane that is larger
         by the root of the two entries of D in it.
@@ -59,7 +59,7 @@ class FrameStudy:
 
 
 def study_frames() -> list[FrameStudy]:
-    """Count the grains that are visible in the paper's window, for each of the paper's diagonals."""
+    """Count the visible grains in the paper's window, for each of the paper's diagonals."""
     seeds = [_seeds(k) for k in range(REALISATIONS)]
     studies = []
     for diagonal in DIAGONALS:
@@ -102,7 +102,7 @@ def draw_frames(studies: list[FrameStudy], path: Path) -> Path:
 
 
 def frames_table(studies: list[FrameStudy]) -> str:
-    """Return visible grains by D in Markdown: ours with intervals over the realisations, by theory, in the paper."""
+    """Return visible grains by D in Markdown: ours with intervals over the realisations, theory, the paper."""
     header = ["D", "radial frames", f"{PERCENT} interval", "constant frame", f"{PERCENT} interval", "n",
               "theory, constant frame", "paper, Figure 6"]  # fmt: skip
     rows = []

@@ -11,10 +11,10 @@ from nmcdist.report.orientations import orientation_bar, orientation_picture, sc
 from nmcdist.report.raycast import draw_view, view_particle
 from nmcdist.report.style import figure, save
 
-_WIDTH = 1800.0  # pixels of all particles together
-_WIDEST = 640.0  # of one particle
+_WIDTH = 1800.0  # total width of all particles in pixels
+_WIDEST = 640.0  # greatest width of one particle
 _OVERSAMPLING = 2
-_ROW = 5.5  # inches that the largest particle is high at most
+_ROW = 5.5  # greatest height of a particle in inches
 _TINTS = 64
 
 
@@ -24,7 +24,7 @@ def gallery(name: str, particles: list[Particle], path: Path) -> Path:
     Parameters
     ----------
     name : str
-        Of the dataset.
+        Name of the dataset.
     particles : list of Particle
         With grains, from left to right.
     path : Path
@@ -62,7 +62,7 @@ def _place(panel: Any, picture: np.ndarray, middle: float, pixel_nm: float) -> N
 
 
 def _tints(rows: int) -> np.ndarray:
-    """Return a colour for each label: tints of one scale, apart in lightness, in an order without meaning."""
+    """Return a colour per label: tints of one scale, distinct in lightness, in arbitrary order."""
     from matplotlib import colormaps
 
     scale = colormaps["YlGnBu"](np.linspace(0.08, 0.72, _TINTS))[:, :3]

@@ -1,7 +1,7 @@
-"""Intervals of what a few independent draws say: Student's t for means, a jackknife for ratios, ranks for medians.
+"""Intervals from a few independent draws: Student's t for means, a jackknife for ratios, ranks for medians.
 
-Two draws say next to nothing about their own scatter, so an interval needs three; and draws that are all the same,
-as of a quantity that moves in steps, say nothing about it at all.
+Two draws say almost nothing about their own scatter, so an interval needs three; equal draws, for example of a
+quantity that moves in steps, say nothing about it.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ PERCENT = f"{100 * LEVEL:g} %"
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval at the confidence `LEVEL`, None where the draws do not give one.
+    """A value with its interval at the confidence `LEVEL`, None if the draws do not give one.
 
     Attributes
     ----------
@@ -28,9 +28,9 @@ class Estimate:
     margin : float or None
         Half the width of the interval.
     count : int
-        Independent draws behind the value.
+        Number of independent draws behind the value.
     of : int
-        Draws in all; more than `count` where some have no finite value.
+        Number of all draws; more than `count` if some have no finite value.
     """
 
     value: float
@@ -45,17 +45,17 @@ class Estimate:
 
     @property
     def number(self) -> str:
-        """How many draws, as text."""
+        """The number of draws, as text."""
         return f"{self.count}" if self.count == self.of else f"{self.count} of {self.of}"
 
 
 def t_factor(freedom: int) -> float:
-    """Return how many standard errors the interval reaches to either side, by Student's t."""
+    """Return the half-width of the interval in standard errors, by Student's t."""
     return float(t.ppf((1 + LEVEL) / 2, freedom))
 
 
 def mean_of(values: np.ndarray) -> Estimate:
-    """Return the mean of independent draws, over those that are finite."""
+    """Return the mean of the finite values of independent draws."""
     known = values[np.isfinite(values)]
     if not known.size:
         return Estimate(np.nan, None, 0, len(values))
@@ -74,16 +74,16 @@ def mean_from_moments(moments: dict[str, float]) -> Estimate:
 
 
 def jackknife(estimate: Callable[[np.ndarray], np.ndarray], draws: int, parameters: int = 1) -> np.ndarray:
-    """Return margins of estimated parameters, by leaving out one draw at a time; NaN where there is none.
+    """Return margins of estimated parameters, by leaving out one draw at a time; NaN if there is none.
 
     Parameters
     ----------
     estimate : callable
-        The parameters, as an array, from those draws that a boolean array keeps.
+        Returns the parameters, as an array, from the draws selected by a boolean array.
     draws : int
-        Independent draws; at least two more than parameters are needed.
+        Number of independent draws; at least two more than parameters are needed.
     parameters : int
-        How many are estimated together, which the degrees of freedom are reduced by.
+        Number of parameters estimated together; it reduces the degrees of freedom.
     """
     freedom = draws - parameters
     if freedom < FEWEST - 1:
@@ -100,9 +100,9 @@ def jackknife(estimate: Callable[[np.ndarray], np.ndarray], draws: int, paramete
 
 
 def ratio_of(sums: np.ndarray, counts: np.ndarray) -> Estimate:
-    """Return the mean over all members of independent groups, from the sum and the number of members of each.
+    """Return the mean over all members of independent groups, from the sum and the number of members per group.
 
-    Members of a group, such as the grains of a particle, need not be independent: only the groups are.
+    Members of a group, such as the grains of a particle, need not be independent; only the groups must be.
     """
     total = counts.sum()
     if not total:
@@ -116,7 +116,7 @@ def ratio_of(sums: np.ndarray, counts: np.ndarray) -> Estimate:
 
 
 def median_bounds(histogram: Histogram) -> tuple[float, float] | None:
-    """Return an interval of the median of independent draws by their ranks, whatever their law; None below six."""
+    """Return an interval of the median of independent draws by their ranks, for any distribution; None below six."""
     count = histogram.total
     below = int(binom.ppf((1 - LEVEL) / 2, count, 0.5)) if count else 0
     # The number of draws below the median is binomial: the interval from rank k to n + 1 - k misses it with the
@@ -125,7 +125,7 @@ def median_bounds(histogram: Histogram) -> tuple[float, float] | None:
         below -= 1
     if below < 1:
         return None
-    # Half a rank below each share, which then rounds up to the rank whatever its last digit.
+    # Half a rank below each share, so that it rounds up to the rank whatever its last digit.
     low, high = ((rank - 0.5) / count for rank in (below, count + 1 - below))
     return histogram.quantile(low), histogram.quantile(high)
 

@@ -1,11 +1,11 @@
-"""Sections coloured by the orientation of their grains, with the scales that go with such pictures."""
+"""Sections coloured by the orientation of their grains, with the scales of such pictures."""
 
 from typing import Any
 
 import numpy as np
 
 _UNKNOWN = 0.82  # shade of grains without an orientation: of a few pixels, or around the centre
-_BETWEEN = 0.05  # shade of what is between grains
+_BETWEEN = 0.05  # shade of the lines between grains
 _LENGTHS = (10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.0)
 
 
@@ -19,7 +19,7 @@ def orientation_picture(labels: np.ndarray, grains: Any, magnified: int = 1) -> 
     grains : xarray.Dataset
         Of these labels, as from :func:`nmcdist.descriptors.sections.describe_section`.
     magnified : int
-        Pixels of the picture along one of the section, so that lines between grains are thin.
+        Picture pixels per section pixel, so that lines between grains are thin.
     """
     from matplotlib import colormaps
 
@@ -47,7 +47,7 @@ def orientation_bar(drawing: Any, panels: Any, shrink: float) -> None:
 
 
 def scale_bar(panel: Any, start: float, height: float, longest: float, gap: float) -> None:
-    """Draw a bar of a round length in micrometres, at most the longest, its length written a gap above it."""
+    """Draw a bar of a round length in micrometres, at most the longest, with its length written above."""
     length = next(v for v in _LENGTHS if v <= longest)
     ends = [start, start + length]
     panel.plot(ends, [height, height], color="black", linewidth=4, solid_capstyle="butt", clip_on=False)

@@ -1,4 +1,4 @@
-"""What the reports of all kinds of store have in common: how the store was made, the folder, and the page."""
+"""Shared parts of the reports on all kinds of stores: the store's origin, the folder, and the page."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ def bundle_of(store: Path) -> Bundle:
     Raises
     ------
     StoreError
-        If there is no such store, or it does not say how it was made.
+        If the store does not exist, or does not record its origin.
     """
     _, bundle = read_origin(store)
     try:
@@ -24,7 +24,7 @@ def bundle_of(store: Path) -> Bundle:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of a report; InputError if it cannot be made."""
+    """Make the folder of a report; raise InputError if it cannot be made."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

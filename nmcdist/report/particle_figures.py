@@ -16,12 +16,12 @@ from nmcdist.report.style import PORE, SERIES, SOLID, figure, save
 from nmcdist.report.survey import DIAMETER, Survey
 
 _FILL, _REFERENCE = SOLID, "black"
-_FEW = 200  # particles up to which each is drawn as a tick
+_FEW = 200  # largest number of particles drawn as single ticks
 _NEIGHBOURS = 2 + 48 * np.pi**2 / 35  # of a Poisson-Voronoi cell, 15.54
 _MOST_BINS = 40
-_RUG = 0.07  # height of the ticks of particles, of that of the panel
-FEWEST_PIXELS = 8  # of sections whose size is drawn: sizes of fewer lie too far apart on a logarithmic axis
-# Particles from which so many of the fine bins of sizes, 1000 a decade, are joined.
+_RUG = 0.07  # height of the ticks of particles over that of the panel
+FEWEST_PIXELS = 8  # pixels: smaller sections are not drawn, as their sizes are too far apart on a logarithmic axis
+# Number of particles from which this many of the fine size bins, 1000 per decade, are joined.
 _GROUPS = ((2000, 50), (200, 100), (0, 200))
 _RADIANS = ([0, np.pi / 8, np.pi / 4, 3 * np.pi / 8, np.pi / 2], ["0", "π/8", "π/4", "3π/8", "π/2"])
 
@@ -110,7 +110,7 @@ def cut_heights(collection: Collection, path: Path) -> Path:
 
 
 def grains(collection: Collection, path: Path) -> Path:
-    """Draw what is known of the grains in space: how it is distributed, and how it changes with the radius."""
+    """Draw the descriptors of the grains in space: distributions, and means by radius."""
     shown: list[tuple[str, str, Quantum | None]]
     shown = [("equivalent_diameter_nm", "equivalent diameter / nm", Quantum.diameters(collection.grain_quantum_nm3))]
     if collection.is_measured:
@@ -191,7 +191,7 @@ def _distribution(
     *,
     a_decade: bool = False,
 ) -> None:
-    """Draw the histogram of a column as a density, with its median or, where bins are coarse, its mean."""
+    """Draw the histogram of a column as a density, with its median or, if bins are coarse, its mean."""
     histogram = column.histogram
     edges, counts = (histogram.edges, histogram.count) if quantum is None else on_values(histogram, quantum)
     low, high = range_of(edges, counts)
@@ -218,13 +218,13 @@ def _distribution(
 
 
 def _bars(panel: Any, edges: np.ndarray, values: np.ndarray) -> None:
-    """Draw a histogram whose bins can be told apart, also where they are not equally wide."""
+    """Draw a histogram with distinct bins, also if they are not equally wide."""
     panel.bar(edges[:-1], values, np.diff(edges), align="edge", color=_FILL, alpha=0.55, edgecolor="white",
               linewidth=0.8)  # fmt: skip
 
 
 def _profile(panel: Any, column: Column, label: str) -> None:
-    """Draw mean and standard deviation by distance from the centre, where there are enough grains."""
+    """Draw mean and standard deviation by distance from the centre, for bins with enough grains."""
     count = column.profile["count"]
     enough = count >= min(30, max(np.nanmax(count), 1))
     radius, mean, sd = (column.profile[k][enough] for k in ("radius_nm", "mean", "sd"))
@@ -237,13 +237,13 @@ def _profile(panel: Any, column: Column, label: str) -> None:
 
 
 def _hold(panel: Any, x: float = 0.0, y: float = 0.0) -> None:
-    """Let the axes of a panel reach beyond a line that would else be outside, and in the legend alone."""
+    """Extend the axes of a panel to include a line that would else appear only in the legend."""
     panel.set_xlim(right=max(panel.get_xlim()[1], 1.08 * x))
     panel.set_ylim(top=max(panel.get_ylim()[1], 1.08 * y))
 
 
 def _few_bins(histogram: Histogram) -> tuple[np.ndarray, np.ndarray]:
-    """Return equal bins between the extremes, as many as the values can fill, from very fine ones."""
+    """Return equal bins between the extremes, as many as the values can fill, merged from very fine bins."""
     low, high = range_of(histogram.edges, histogram.count, 0.0)
     spare = max(0.0, 0.02 * high - (high - low)) / 2
     low, high = low - spare, high + spare
@@ -267,12 +267,12 @@ def _median(panel: Any, value: float, unit: str) -> None:
 
 
 def _digits(value: float) -> str:
-    """Return a number with three significant digits, zeros at the end included."""
+    """Return a number with three significant digits, including trailing zeros."""
     return f"{value:#.3g}".rstrip(".")
 
 
 def _lowest_sphericity(panel: Any) -> None:
-    """Mark below which sphericity the paper's model has no particle, or say so where that is outside."""
+    """Mark the sphericity below which the paper's model has no particle, or note it if it is outside the axis."""
     lowest, (low, high) = published.LOWEST_SPHERICITY, panel.get_xlim()
     if low < lowest < high:
         panel.axvline(lowest, color=PORE, linestyle=":", label=f"paper's model: none at or below {lowest:g}")

@@ -1,7 +1,7 @@
-"""Pictures of particles straight from their analytic records: what a ray meets first, and how it is lit there.
+"""Pictures of particles directly from their analytic records: the first grain on each ray, and its lighting.
 
-No mesh and no voxels stand between: along each ray the first point in a grain is searched on a lattice that is
-laid out along the view, then bisected, so that grains meet in lines as sharp as the pixels.
+No mesh or voxels are needed: along each ray, the first point in a grain is searched on a lattice aligned with the view,
+then bisected, so that grains meet in lines as sharp as the pixels.
 """
 
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ from nmcdist.geometry.tessellation import label_lattice, label_points
 from nmcdist.jit import kernel
 from nmcdist.models.particle import Particle
 
-TOWARDS = (0.75, -1.0, 0.85)  # from the centre to the viewer, z, y, x; the octant on this side is taken out
+TOWARDS = (0.75, -1.0, 0.85)  # from the centre to the viewer, z, y, x; the octant on this side is cut away
 _LIGHT = (-0.3, 0.55, 0.75)  # right, up, towards the viewer
 _AMBIENT = 0.5
 _SLAB = 4  # planes of the lattice in memory at a time
-_COARSE = 1.5  # pixels between them, or 1 / _PLANES of the reach if that is more
+_COARSE = 1.5  # pixels between planes, or 1 / _PLANES of the reach if that is more
 _PLANES = 240
 _HALVINGS = 8
 
 
 @dataclass(frozen=True)
 class View:
-    """What is seen of a particle, on square pixels around its centre.
+    """The visible part of a particle, on square pixels around its centre.
 
     Attributes
     ----------
     labels : ndarray of int32, shape (2 m, 2 m)
-        Row of the grain + 1, rows downwards; 0 where there is none.
+        Row of the grain + 1, rows downwards; 0 for no grain.
     light : ndarray of float64, shape (2 m, 2 m)
-        How brightly it is lit, 0 to 1.
+        Brightness, 0 to 1.
     pixel_nm : float
     """
 
@@ -40,7 +40,7 @@ class View:
 
 
 def view_particle(particle: Particle, pixel_nm: float) -> View:
-    """Look at a particle in parallel projection, with the octant that faces the viewer taken out."""
+    """Return the view of a particle in parallel projection, with the octant that faces the viewer cut away."""
     towards = np.array(TOWARDS) / np.linalg.norm(TOWARDS)
     up = np.array([1.0, 0.0, 0.0]) - towards[0] * towards
     up /= np.linalg.norm(up)
@@ -73,9 +73,9 @@ def draw_view(view: View, colours: np.ndarray, oversampling: int = 2) -> np.ndar
     ----------
     view : View
     colours : ndarray, shape (n, 3)
-        Of the grains, by label; the first is not used.
+        Colours of the grains, by label; the first is not used.
     oversampling : int
-        Pixels of the view along an edge of one of the picture.
+        View pixels along the edge of a picture pixel.
     """
     labels = view.labels
     seen = labels > 0
@@ -111,7 +111,7 @@ class _Scene:
     def march(
         self, shape: tuple[int, int], steps: np.ndarray, corner: np.ndarray, onwards: np.ndarray, step: float
     ) -> np.ndarray:
-        """Return how far each ray goes to the first point of a lattice that is in a grain; inf if to none."""
+        """Return the depth of each ray's first lattice point in a grain; inf if there is none."""
         depth = np.full(shape, np.inf)
         for k in range(0, int(np.ceil(2 * self.particle.reach_nm / step)) + 1, _SLAB):
             start = corner + k * step * onwards
@@ -123,7 +123,7 @@ class _Scene:
     def refine(
         self, starts: np.ndarray, onwards: np.ndarray, depth: np.ndarray, step: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return depths just inside the grains that rays from some points meet first, and the labels of these."""
+        """Return depths just inside the first grains on the rays from some points, and the labels of the grains."""
         far, near = depth.copy(), depth - step
         labels = self._labels(starts + far[:, None] * onwards)
         for _ in range(_HALVINGS):
@@ -150,7 +150,7 @@ def _meet(
     rows: np.ndarray, label: np.ndarray, lattice: np.ndarray, start: np.ndarray, signs: np.ndarray, nearest: float,
     step: float, depth: np.ndarray,
 ) -> None:  # fmt: skip
-    """Note the depth of those rays that meet nothing so far and do so at a point of these planes."""
+    """Record the depth of the rays that first meet a grain at a point of these planes."""
     planes, height, width = rows.shape
     for r in range(height):
         for c in range(width):
@@ -169,7 +169,7 @@ def _meet(
 
 
 def _normals(depth: np.ndarray, pixel: float) -> np.ndarray:
-    """Return unit normals in the camera's axes, from the lesser of the differences to either side."""
+    """Return unit normals in the camera's axes, from the smaller of the differences to either side."""
     slopes = []
     with np.errstate(invalid="ignore"):
         for axis in (1, 0):
@@ -187,7 +187,7 @@ def _normals(depth: np.ndarray, pixel: float) -> np.ndarray:
 
 
 def _cut_faces(points: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return which points lie on the faces of the octant that was taken out, and the normals there."""
+    """Return the points on the faces of the cut octant, and the normals there."""
     signed = points * np.sign(TOWARDS)
     axis = signed.argmin(axis=1)
     cut = np.flatnonzero(np.abs(signed.min(axis=1)) <= 2 * tolerance)

@@ -8,7 +8,7 @@ import numpy as np
 from nmcdist.report.style import CARBON_BINDER, GRAPHITE, figure, save
 
 _TOWARDS = np.array([1.0, -1.0, 0.7])  # from the centre to the viewer, x, y, z
-_MARGIN = 0.12  # of half of the picture's height, by which labels are spaced
+_MARGIN = 0.12  # spacing of labels over half of the picture's height
 _TICKS = 3
 
 
@@ -46,7 +46,7 @@ def render_volume(labels: np.ndarray, voxel_size_nm: float, path: Path, size: in
 
 
 class _View:
-    """A parallel projection of a box, from which a picture and its labels agree."""
+    """A parallel projection of a box, shared by a picture and its labels."""
 
     def __init__(self, extent: np.ndarray) -> None:
         self.middle = extent / 2
@@ -62,12 +62,12 @@ class _View:
         self.window = np.array([places.min(axis=0) - [2 * space, 1.5 * space], places.max(axis=0) + 0.4 * space])
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Return places in the picture, right and up from its middle, in the unit of the points."""
+        """Return positions in the picture, right and up from its middle, in the unit of the points."""
         return np.asarray((points - self.middle) @ np.stack([self.right, self.up], axis=1))
 
 
 def _draw_axes(panel: Any, extent: np.ndarray, view: _View) -> None:
-    """Write ticks and names along the three lower or left edges of the box that face the viewer."""
+    """Draw ticks and names along the three lower or left edges of the box that face the viewer."""
     x, y, z = extent
     edges = (
         ("x", np.array([0.0, 0.0, 0.0]), np.array([x, 0.0, 0.0])),
@@ -84,7 +84,7 @@ def _draw_axes(panel: Any, extent: np.ndarray, view: _View) -> None:
         for share in np.linspace(0, 1, _TICKS):
             at = first + share * (last - first)
             panel.plot(*zip(at, at + 0.02 * view.half * out, strict=True), color="black", linewidth=1)
-            inset = 0.04 * view.half * along * (1 - 2 * share)  # so that numbers of two edges do not meet
+            inset = 0.04 * view.half * along * (1 - 2 * share)  # so that the numbers of two edges do not overlap
             away, side = (0.035, "right") if out[0] < -0.9 else (0.065, "center")
             panel.text(*(at + away * view.half * out + inset), f"{share * length:.3g}", ha=side, va="center",
                        fontsize=14)  # fmt: skip
@@ -97,7 +97,7 @@ def _render(labels: np.ndarray, voxel_size_nm: float, extent: np.ndarray, view: 
     import pyvista as pv
     import vtk
 
-    vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_ERROR)  # no X server is not worth a warning
+    vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_ERROR)  # a missing X server needs no warning
     plotter: Any = pv.Plotter(off_screen=True, window_size=[size, size])
     plotter.set_background("white")
     opened = labels == 1
@@ -124,7 +124,7 @@ def _surface(mask: np.ndarray, voxel_size_nm: float) -> Any:
     import pyvista as pv
     from scipy.ndimage import gaussian_filter
 
-    padded = gaussian_filter(np.pad(mask, 1).astype(np.float32), 0.7)  # takes the voxel steps off the plates
+    padded = gaussian_filter(np.pad(mask, 1).astype(np.float32), 0.7)  # smooths the voxel steps of the plates
     step = voxel_size_nm / 1000
     grid = pv.ImageData(dimensions=padded.shape[::-1], spacing=(step,) * 3, origin=(-step / 2,) * 3)
     grid.point_data["inside"] = padded.ravel()  # x runs fastest in VTK as in a C-ordered z, y, x

@@ -1,4 +1,4 @@
-"""The same realisations at other voxel sizes: how far the M-factor depends on resolution."""
+"""The same realisations at other voxel sizes: the dependence of the M-factor on resolution."""
 
 from dataclasses import dataclass
 

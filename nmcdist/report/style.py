@@ -1,4 +1,4 @@
-"""Colours and settings shared by the figures: the Okabe-Ito palette, which colour-blind readers tell apart."""
+"""Colours and settings shared by the figures: the colour-blind-safe Okabe-Ito palette."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ SOLID, PORE = "#0072B2", "#D55E00"
 GRAPHITE, CARBON_BINDER = "#E69F00", "#56616B"
 PHASE_COLOUR = {"pore": PORE, "solid": SOLID, "graphite": GRAPHITE, "carbon_binder": CARBON_BINDER}
 PHASE_NAME = {"pore": "pore", "solid": "solid", "graphite": "graphite", "carbon_binder": "carbon binder"}
-# Colour and marker of curves side by side: dark enough on white, and apart without colour.
+# Colour and marker of curves side by side: dark enough on white, and distinct without colour.
 SERIES = (
     ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#AA4499", "D"), ("#000000", "v"), ("#7A5C00", "P"),
 )  # fmt: skip
@@ -17,7 +17,7 @@ SERIES = (
 
 @contextmanager
 def figure(rows: int, columns: int, width: float, height: float) -> Iterator[tuple[Any, Any]]:
-    """Yield a figure and its axes (always a 2D array) in the house style, without touching global state."""
+    """Yield a figure and its axes (always a 2D array) in the shared style, without changing global state."""
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

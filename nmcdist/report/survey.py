@@ -20,19 +20,19 @@ _COEFFICIENTS = "shell_coefficients_nm"
 
 @dataclass(frozen=True)
 class Survey:
-    """What a pass over the particles gave.
+    """The result of a pass over the particles.
 
     Attributes
     ----------
     histograms : dict of str to Histogram
-        Of d_max_nm, compactness, aspect_ratio, sphericity, and mean_diameter_nm (Z00 / sqrt(pi), twice the mean
-        radius), in bins so fine that a quantile by them is as good as exact.
+        Histograms of d_max_nm, compactness, aspect_ratio, sphericity, and mean_diameter_nm (Z00 / sqrt(pi), twice the
+        mean radius), in bins so fine that their quantiles are practically exact.
     volume : ndarray of float64
-        Volume in nm^3 in each bin of mean_diameter_nm.
+        Volume in nm^3 per bin of mean_diameter_nm.
     totals : dict of str to int
         Sums over the particles.
     most_grains : int
-        Grains of the particle with most of them.
+        Largest number of grains in a particle.
     """
 
     histograms: dict[str, Histogram]
@@ -46,7 +46,7 @@ class Survey:
 
 
 def survey(collection: Collection, path: Path) -> Survey:
-    """Write a row for each particle to a CSV file, block by block, and return what was seen.
+    """Write one row per particle to a CSV file, block by block, and return the survey.
 
     Raises
     ------
@@ -74,15 +74,15 @@ def survey(collection: Collection, path: Path) -> Survey:
 
 
 def items_of_sizes(collection: Collection, shares: tuple[float, ...], sizes: Histogram) -> list[int]:
-    """Return particles with grains whose d_max is nearest to quantiles, each once, ascending in size.
+    """Return the particles with grains whose d_max is nearest to quantiles, each once, ascending in size.
 
     Parameters
     ----------
     collection : Collection
     shares : tuple of float
-        Which quantiles.
+        The quantiles.
     sizes : Histogram
-        Of d_max_nm.
+        Histogram of d_max_nm.
     """
     wanted = np.array([sizes.quantile(share) for share in shares])
     nearest, found = np.full(len(wanted), np.inf), np.full(len(wanted), -1)

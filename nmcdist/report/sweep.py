@@ -1,4 +1,4 @@
-"""A finished sweep as the report sees it: descriptors in memory, volumes grouped by level."""
+"""A finished sweep for the report: descriptors in memory, volumes grouped by level."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from nmcdist.report.intervals import Estimate, mean_of
 
 GRAPHITE = "graphite_fraction"
 _PAPER = "cba-cathode-2025"
-_SHOWN = 3  # levels that a figure of curves tells apart
+_SHOWN = 3  # most levels in a figure of curves
 _NEAR_CALIBRATED = 0.02  # of V1: the paper's own two values for its calibrated model differ by 0.3 %
 _SYMBOLS = {
     "lambda_X_per_nm3": r"$\lambda_X$",
@@ -29,7 +29,7 @@ _SYMBOLS = {
 
 @dataclass(frozen=True)
 class Sweep:
-    """Descriptors of a store, loaded, without its volumes.
+    """The loaded descriptors of a store, without its volumes.
 
     Attributes
     ----------
@@ -38,13 +38,13 @@ class Sweep:
     voxel_size_nm : float
     name : str
     parameters : mapping of float to CbaParameters
-        Those of the model at each level.
+        Parameters of the model at each level.
     swept : str
-        The coordinate that tells the levels apart, `graphite_fraction` unless something else was swept.
+        The coordinate that distinguishes the levels, `graphite_fraction` unless another was swept.
     is_swept : bool
-        Whether the recipe swept anything.
+        Whether the recipe has a sweep.
     by_intensity : bool
-        Whether it gave the graphite fractions by the intensity of the germs.
+        Whether the recipe sets the graphite fractions by the intensity of the germs.
     """
 
     data: xr.Dataset
@@ -62,12 +62,12 @@ class Sweep:
 
     @property
     def is_published(self) -> bool:
-        """Whether the paper's numbers may stand beside: its sweep, of its model."""
+        """Whether the paper's numbers are comparable: same sweep, same model."""
         return self.over_graphite and self.printed is not None
 
     @property
     def printed(self) -> float | None:
-        """The value of what is swept in the paper's calibrated model; None if other parameters differ from it."""
+        """The value of the swept parameter in the paper's calibrated model; None if other parameters differ from it."""
         swept, paper = "lambda_X_per_nm3" if self.over_graphite else self.swept, load_bundle(_PAPER).cba()
         others = paper.model_dump(exclude={swept})
         if any(p.model_dump(exclude={swept}) != others for p in self.parameters.values()):
@@ -76,13 +76,13 @@ class Sweep:
 
     @property
     def calibrated(self) -> float | None:
-        """The level at which the paper quotes single values; None where there is none or they do not apply."""
+        """The level at which the paper quotes single values; None if there is none or they do not apply."""
         near = abs(self.reference / published.CALIBRATED_GRAPHITE - 1) <= _NEAR_CALIBRATED
         return self.reference if self.is_published and near else None
 
     @property
     def reference(self) -> float:
-        """The level to look at more closely: the nearest to the paper's calibrated model, else the middle one."""
+        """The level for single values: the nearest to the paper's calibrated model, else the middle one."""
         if self.printed is None:
             return float(self.levels[(len(self.levels) - 1) // 2])
         return float(self.levels[np.abs(self.levels - self.printed).argmin()])
@@ -99,7 +99,7 @@ class Sweep:
 
     @property
     def label(self) -> str:
-        """What the levels are, for an axis."""
+        """The label of the levels, for an axis."""
         if self.over_graphite:
             return "volume fraction of graphite $V_1$, measured"
         about = str(self.data[self.swept].attrs.get("long_name", "")).partition(",")[0]
@@ -112,7 +112,7 @@ class Sweep:
 
     @property
     def positions(self) -> np.ndarray:
-        """Where each volume stands on the axis of the levels: graphite as measured in it, else its level."""
+        """The position of each volume on the axis of the levels: its measured graphite fraction, else its level."""
         return self.values("volume_fraction", "graphite") if self.over_graphite else self.x
 
     @property
@@ -122,12 +122,12 @@ class Sweep:
 
     @property
     def shown_levels(self) -> list[float]:
-        """Levels whose curves are drawn: all of up to three, else the lowest, the middle and the highest."""
+        """Levels whose curves are drawn: all if there are up to three, else the lowest, the middle and the highest."""
         levels = self.levels.tolist()
         return levels if len(levels) <= _SHOWN else [levels[0], levels[len(levels) // 2], levels[-1]]
 
     def level_name(self, level: float) -> str:
-        """Return a level as text, as many digits as tell the levels apart, with its unit."""
+        """Return a level as text with its unit, with enough digits to distinguish the levels."""
         text = level_texts(self.levels)[int(np.abs(self.levels - level).argmin())]
         return text + ("" if self.unit == "1" else f" {plain_unit(self.unit)}")
 
@@ -150,12 +150,12 @@ class Sweep:
         return np.flatnonzero(self.x == level)
 
     def graphite_by_theory(self, level: float) -> float:
-        """Return the volume fraction of graphite that the model has at a level."""
+        """Return the model's volume fraction of graphite at a level."""
         return theory.graphite_fraction(self.parameters[level])
 
 
 def level_texts(levels: Sequence[float] | np.ndarray) -> list[str]:
-    """Return numbers as text with the same digits after the point, three significant ones of the smallest."""
+    """Return numbers as text with equal decimals: three significant digits of the smallest."""
     values = np.asarray(levels, dtype=float)
     largest, smallest = np.abs(values).max(), np.abs(values[values != 0]).min() if values.any() else 1.0
     for digits in range(3, 18):
@@ -168,11 +168,11 @@ def level_texts(levels: Sequence[float] | np.ndarray) -> list[str]:
 
 
 def plain_unit(unit: str) -> str:
-    """Return a unit with its exponents raised: nm^-3 as nm⁻³."""
+    """Return a unit with raised exponents: nm^-3 as nm⁻³."""
     base, _, power = unit.partition("^")
     return base + power.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def unit_suffix(unit: str) -> str:
-    """Return what an axis says of a unit; nothing for a plain number."""
+    """Return the unit for the label of an axis; empty for a plain number."""
     return "" if unit == "1" else f" / {plain_unit(unit)}"

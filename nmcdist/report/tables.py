@@ -19,7 +19,7 @@ _CURVES = {"two_point_coverage": "lag_nm", "pore_size_distribution": "radius_nm"
 
 
 def write_samples(sweep: Sweep, path: Path) -> Path:
-    """Write every scalar descriptor, one row per volume, as CSV; units in the header where a name has none."""
+    """Write every scalar descriptor, one row per volume, as CSV; units in the header if the name has none."""
     data = sweep.data
     columns: dict[str, np.ndarray] = {"sample": np.arange(data.sizes["sample"])}
     for name, coordinate in data.coords.items():
@@ -84,7 +84,7 @@ def write_resolution(studies: Sequence[Resolution], path: Path) -> Path:
 
 
 def with_unit(name: str, unit: str) -> str:
-    """Return the name of a column with its unit, unless it is a plain number or the name says it."""
+    """Return the name of a column with its unit, unless it is a plain number or the name includes the unit."""
     return name if unit in ("1", "") or "_nm" in name else f"{name} [{unit}]"
 
 
@@ -107,7 +107,7 @@ _SUMMARY = ("n", "mean", "interval_low", "interval_high", "minimum", "maximum")
 
 
 def _summary(values: np.ndarray) -> list[str]:
-    """Return number, mean, interval and extremes of what is finite; empty where there is none."""
+    """Return number, mean, interval and extremes of the finite values; empty if there are none."""
     estimate, known = mean_of(values), values[np.isfinite(values)]
     numbers = [estimate.value, *(estimate.bounds or (np.nan, np.nan)), *((known.min(), known.max()) if known.size
                else (np.nan, np.nan))]  # fmt: skip

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # what type checkers and editors see of the names below
+if TYPE_CHECKING:  # for type checkers and editors
     from nmcdist.clusters.deployment import Deployment, load_deployment
     from nmcdist.products.registry import load_recipe, make_plan, recipe_bundle
     from nmcdist.runs.partition import finalise_store, retry_failed

@@ -324,8 +324,8 @@ def test_jobs_that_grid_engine_cannot_start_are_cancelled_and_told_with_its_reas
     ):
         pass
     assert str(caught.value) == (
-        f"2 jobs ended before their worker came; sge says: {reason} (log_folder and directives must be right on the "
-        "nodes)"
+        f"2 jobs ended before their worker connected; sge says: {reason} (log_folder and directives must be "
+        "valid on the nodes)"
     )
     assert f"1 {reason}" in told
     no_jobs_soon()

@@ -200,7 +200,7 @@ def test_a_job_that_is_cancelled_before_its_worker_comes_is_replaced(deployed, l
 def test_jobs_that_end_before_their_worker_comes_are_an_error_that_names_the_logs(deployed, looks_often, tmp_path):
     told = []
     with (
-        pytest.raises(StoreError, match=r"jobs ended before their worker came; their logs in .*logs"),
+        pytest.raises(StoreError, match=r"jobs ended before their worker connected; their logs in .*logs"),
         connected(*deployed(python="/nowhere/python", workers=1), waiting=told.append),
     ):
         pass

@@ -167,7 +167,7 @@ def test_page_sets_distances_beside_the_noise_floor_and_the_baselines(text, numb
 
 def test_page_tells_how_it_was_made_what_it_cost_and_how_the_fits_are(text, numbers):
     assert numbers["bundle"]["sha256"] in text
-    assert "2 sections that were held out" in text
+    assert "2 held-out sections" in text
     assert "the model, since the truth is unknown" in text
     assert "`particle 9`" in text.split("Dropped for not going through the centre")[1].splitlines()[0]
     assert "## Grains in space" not in text
@@ -313,7 +313,7 @@ def verdict_of(text):
     part = text.split("## Verdict\n", 1)[1].split("\n## ", 1)[0]
     lines = part.splitlines()
     starting = [[line[2:] for line in lines if line.startswith(mark)] for mark in ("- ", "* ")]
-    assert "**What sections cannot fix.**" in part
+    assert "**What sections cannot determine.**" in part
     return next(line for line in lines if line.startswith("**")).strip("*"), *starting
 
 
@@ -336,7 +336,7 @@ def test_without_a_truth_grains_in_space_are_said_not_to_be_judged(made, tmp_pat
     headline, missed, unknown = verdict_of(changed(made, tmp_path, distances=rows, counts=counts))
     assert headline == "No aim is missed in sections. Grains in space were not judged: their truth is unknown."
     assert missed == []
-    assert unknown == ["volumes, shapes and numbers of grains in space: no truth in space is known"]
+    assert unknown == ["volumes, shapes and numbers of grains in space: the truth in space is unknown"]
 
 
 def test_rows_that_miss_the_aim_are_named_and_others_are_not(made, tmp_path):
@@ -374,7 +374,7 @@ def test_rows_that_miss_the_aim_are_named_and_others_are_not(made, tmp_path):
         ({"rows": {("3D", "volume_nm3"): {"profile_ks": 0.08, "floor_profile_ks": 0.03}}},
          "in space, volume by distance: KS is 0.080, the aim is at most 0.060 (noise floor 0.030)"),
         ({"rows": {("3D", "volume_nm3"): {"w1": 0.4, "voronoi_w1": 0.39}}},
-         "in space, volume: Poisson-Voronoi, which knows sizes of sections only, is as near or nearer (W1 0.390, the "
+         "in space, volume: Poisson-Voronoi, which knows only sizes of sections, is as near or nearer (W1 0.390, the "
          "model 0.400)"),
         ({"2D": [count(0.93)]},
          "in sections, grains per area from 0 to 1 µm: 0.93 of the expected number, the aim is within 0.05 (error "
@@ -426,7 +426,7 @@ def test_both_laws_of_the_intensity_are_shown_with_their_counts(made, tmp_path, 
     laws = [numbers["laws"][0] | {"counts": [count(1.4)]}, other]
     chosen = {"law": "by-distance", "why": "For a reason.", "criteria": [30.0, 12.0]}
     text = changed(made, tmp_path, laws=laws, chosen=chosen)
-    table = table_of(text, "each of which follows the visible grains about it (Eq. 13).")
+    table = table_of(text, "each of which follows the visible grains near it (Eq. 13).")
     assert "For a reason." in text
     assert table["by-distance"][0] == "yes"
     assert table["by-distance"][1] == "10 at 0 µm, 20 at 4 µm"

@@ -232,8 +232,8 @@ def test_page_names_what_is_assumed(report):
 def test_pieces_are_told_as_they_were_before_grains_were_measured(report):
     text, table = report.read_text(encoding="utf-8"), run_table(report)
     split, grains = (int(table[k][1]) for k in
-                     ("grains of several pieces, before pieces were given to neighbours",
-                      "grains with a voxel of their own"))  # fmt: skip
+                     ("grains in several pieces, before pieces were given to neighbours",
+                      "grains with at least one voxel"))  # fmt: skip
     assert (
         f"{split} of {grains} grains ({100 * split / grains:.1f} %) fell into several pieces; before measuring" in text
     )

@@ -414,8 +414,8 @@ def test_workers_without_the_package_are_named_in_one_line(tmp_path, monkeypatch
     with pytest.raises(StoreError) as caught:
         make(tmp_path, spread(1, 1))
     assert str(caught.value) == (
-        "the workers cannot load the job: No module named 'nmcdist'; their environment or image needs nmcdist as it "
-        "is here"
+        "the workers cannot load the job: No module named 'nmcdist'; install the same nmcdist in their "
+        "environment or image"
     )
 
 

@@ -54,7 +54,7 @@ def test_time_is_shared_by_the_workers_but_no_shorter_than_a_task(tmp_path, monk
 def test_a_task_that_outlives_its_worker_is_refused(tmp_path, monkeypatch):
     plan, bundle = plan_of(tmp_path)
     monkeypatch.setattr(trial, "lifetime", lambda walltime: (0, 0))
-    with pytest.raises(PlanError, match=r"^walltime: a task of .* takes .* a worker leaves after 0 s; take a longer"):
+    with pytest.raises(PlanError, match=r"^walltime: a task of .* takes .* a worker leaves after 0 s; use a longer"):
         trial.measure(plan, bundle, Deployment(kind="slurm", walltime="0:02:00", memory_per_worker="2GiB", workers=1))
 
 

@@ -76,7 +76,7 @@ class TestStrangers:
             lambda: make(bare, recipe=OTHER, resume=True),
             lambda: describe_store(bare / "tiny.zarr", HERE, changes=recipe_with().content["descriptors"]),
         ):
-            with pytest.raises(StoreError, match=r"tiny\.zarr\.old: is here, and no run has recorded it; move it away"):
+            with pytest.raises(StoreError, match=r"tiny\.zarr\.old: exists, but no run has recorded it; move it away"):
                 call()
         assert (bare / "tiny.zarr.old/precious.txt").read_text() == "precious"
         assert store_sha256(bare / "tiny.zarr") == before
@@ -128,7 +128,7 @@ class TestStrangers:
             return draw(*args)
 
         monkeypatch.setattr(Additive, "draw", plant)
-        with pytest.raises(StoreError, match=r"\.old: is here, and no run has recorded it"):
+        with pytest.raises(StoreError, match=r"\.old: exists, but no run has recorded it"):
             make(bare, recipe=OTHER, resume=True)
         assert (bare / "tiny.zarr.old/precious.txt").read_text() == "precious"
         assert store_sha256(bare / "tiny.zarr") == before
@@ -397,7 +397,7 @@ class TestEpochs:
             write = volumes.write_block
             monkeypatch.setattr(volumes, "write_block", lambda *args: (write(*args), take_over())[0])
         outcome = run_task(job.key, task)
-        assert "another run has begun here" in outcome.error
+        assert "another run has started here" in outcome.error
         assert theirs
         assert content_of(tmp_path) == theirs
 
@@ -405,7 +405,7 @@ class TestEpochs:
         job, task, _ = stalled
         run_recipe(BARE, load_bundle(BUNDLE), tmp_path, HERE, resume=True)
         before = content_of(tmp_path)
-        assert "another run has begun here" in run_task(job.key, task).error
+        assert "another run has started here" in run_task(job.key, task).error
         assert content_of(tmp_path) == before
 
     def test_unfinished_store_that_is_swapped_gets_no_chunk(self, stalled, tmp_path, monkeypatch):
@@ -426,7 +426,7 @@ class TestEpochs:
         new = begin(BARE)  # the same recipe, continued by another driver
         assert (new.fingerprint, new.key == job.key) == (job.fingerprint, False)
         assert run_task(new.key, task).unready
-        assert "another run has begun here" in run_task(job.key, task).error
+        assert "another run has started here" in run_task(job.key, task).error
 
     def test_parts_share_an_epoch(self, tmp_path, bare_once):
         for k in (2, 1, 3):

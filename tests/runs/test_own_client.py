@@ -84,7 +84,7 @@ def test_what_no_run_can_use_is_refused(lent):
         deployment_of("tcp://a:1")
     with pytest.raises(PlanError, match=r"^client: has no workers yet; wait for them with client.wait_for_workers"):
         deployment_of(lent(n_workers=0))
-    with pytest.raises(PlanError, match=r"^client: has workers without a limit of their memory"):
+    with pytest.raises(PlanError, match=r"^client: has workers without a memory limit"):
         deployment_of(lent(memory_limit=0))
     closed = lent()
     closed.close()

@@ -117,7 +117,7 @@ class TestState:
         end(journal, 20, 10, 0)
         with locked(journal.folder):
             lines = of(journal).lines()
-        assert f"at work: process {os.getpid()} on {socket.gethostname()}" in lines
+        assert f"running: process {os.getpid()} on {socket.gethostname()}" in lines
         assert any(line.endswith("70 s left") for line in lines)
         assert of(journal).state == "interrupted"
 
@@ -158,7 +158,7 @@ class TestState:
         found = of(journal)
         assert (found.state, found.seconds_left) == (state, None)
         assert any(
-            line.startswith("begun by process 77 on node7, on another host; last activity") for line in found.lines()
+            line.startswith("started by process 77 on node7, on another host; last activity") for line in found.lines()
         )
 
     def test_run_without_a_task_was_never_started(self, journal):

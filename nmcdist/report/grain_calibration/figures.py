@@ -1,6 +1,6 @@
-"""The figures of a calibration: sections side by side, the paper's Figures 2d and 10b, and the curves of the training.
+"""The figures of a calibration: sections side by side, the paper's Figures 2d and 10b, and the training curves.
 
-Measured and generated sections are taken as they come: their grains are described here, all in one way.
+The grains of measured and generated sections are described here, all in the same way.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,13 +25,13 @@ DESCRIPTORS = {
 
 _MEASURED, _GENERATED, _REFERENCE, _DROPPED = SOLID, PORE, "black", "#9AA3AB"
 _PAIRS = 4
-_MAGNIFIED = 4  # pixels of the picture along one of the section, so that lines between grains are thin
-_ROW = 4.2  # inches that the largest section is high at most
-_NAME = 26  # letters of a section's name
+_MAGNIFIED = 4  # picture pixels per section pixel, so that lines between grains are thin
+_ROW = 4.2  # greatest height of a section in inches
+_NAME = 26  # longest shown name of a section
 _RADIANS = ([0, np.pi / 8, np.pi / 4, 3 * np.pi / 8, np.pi / 2], ["0", "π/8", "π/4", "3π/8", "π/2"])
 _FEWEST_BINS, _MOST_BINS = 8, 40
 _TAIL = 1e-3  # share of the larger values beyond the axis
-_HEADROOM = 1.3  # that a legend needs above a histogram
+_HEADROOM = 1.3  # room for the legend above a histogram
 _FEW = 60  # epochs up to which each is drawn as a dot
 _STEEP = 30.0  # ratio from which losses are drawn on a logarithmic scale
 
@@ -145,13 +145,13 @@ def orientations(
 
 
 def intensity(laws: Sequence[FittedLaw], taken: str, path: Path) -> Path:
-    """Draw the laws of the seeds' intensity that were fitted, and the grains per area of each by distance.
+    """Draw the fitted laws of the seeds' intensity, and the grains per area of each by distance.
 
     Parameters
     ----------
     laws : sequence of FittedLaw
     taken : str
-        Name of the law that the bundle has.
+        Name of the bundle's law.
     path : Path
         PNG file to write.
     """
@@ -163,7 +163,7 @@ def intensity(laws: Sequence[FittedLaw], taken: str, path: Path) -> Path:
             label = law.law + (" (taken)" if law.law == taken else "")
             rows = [row for row in law.counts if row.ratio is not None]
             at = [(row.from_nm + row.to_nm) / 2000 + aside for row in rows]
-            # Where no error is known, none is drawn.
+            # Unknown errors are not drawn.
             errors = [row.error or 0.0 for row in rows]
             left.errorbar(at, [row.ratio for row in rows], errors, fmt=marker, color=colour, capsize=4, label=label)
             places = np.linspace(0, reach, 200)
@@ -187,11 +187,11 @@ def training(epochs: Sequence[Epoch], chosen: int, target: float | None, pixel_s
     ----------
     epochs : sequence of Epoch
     chosen : int
-        Epoch of the state that the bundle has.
+        Epoch of the bundle's state.
     target : float or None
-        Visible grains a pixel in measured windows, where known.
+        Visible grains per pixel in measured windows, if known.
     pixel_size_nm : float
-        Edge of the pixels that grains and seeds are counted in.
+        Edge of the pixels in the counts of grains and seeds.
     path : Path
         PNG file to write.
     """
@@ -214,7 +214,7 @@ def training(epochs: Sequence[Epoch], chosen: int, target: float | None, pixel_s
             panel.set_xlim(0, max(at) + 0.5)
             panel.xaxis.get_major_locator().set_params(integer=True)
             panel.set_title(tag, loc="left", fontweight="bold", x=-0.1)
-            # Above the panel: curves may go anywhere in it.
+            # Above the panel: curves may be anywhere in it.
             panel.legend(fontsize=10, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2,
                          columnspacing=1.2, handlelength=1.8)  # fmt: skip
         drawing.savefig(path)
@@ -252,7 +252,7 @@ def _assessments(panel: Any, assessed: Mapping[int, Mapping[str, float]]) -> Non
 
 
 def _of_sizes(measured: Sequence[Section]) -> list[int]:
-    """Return the rows of a few sections whose sizes are quantiles, smallest first."""
+    """Return the rows of a few sections at quantiles of size, smallest first."""
     order = np.argsort([int(section.mask.sum()) for section in measured], kind="stable")
     return [int(k) for k in order[np.linspace(0, len(order) - 1, min(_PAIRS, len(order))).round().astype(int)]]
 
@@ -288,7 +288,7 @@ def _angles(section: Section) -> np.ndarray:
 
 
 def _edges(name: str, values: np.ndarray, count: int, quantum: float | None) -> np.ndarray:
-    """Return edges of bins that hold enough of `count` values; half-way between values where these are multiples."""
+    """Return bin edges with enough of `count` values per bin; half-way between values if these are multiples."""
     bins = int(np.clip(np.sqrt(count) / 1.5, _FEWEST_BINS, _MOST_BINS))
     if name == "angle_to_radius":
         return np.linspace(0, np.pi / 2, bins + 1)
@@ -303,7 +303,7 @@ def _edges(name: str, values: np.ndarray, count: int, quantum: float | None) -> 
 
 
 def _legend(panel: Any, ks: tuple[float, float] | None, place: str) -> None:
-    """Write the distances above the legend, and this above all that is drawn."""
+    """Write the distances above the legend, and the legend above the curves."""
     title = None if ks is None else f"KS {ks[0]:.3f}, noise floor {ks[1]:.3f}"
     panel.set_ylim(top=_HEADROOM * panel.get_ylim()[1])
     panel.legend(fontsize=10, title=title, title_fontsize=11, alignment="left", loc=place)

@@ -80,7 +80,7 @@ def test_a_short_training_beats_the_voronoi_baseline(prepared, sections, truth, 
     assert method.endswith("device cpu")
     with np.load(tmp_path / "out/sections.npz") as kept:
         assert sum(name.startswith("generated") for name in kept) == 2 * len(numbers["sections"]["kept"])
-    with pytest.raises(StoreError, match="holds a calibration already"):
+    with pytest.raises(StoreError, match="already holds a calibration"):
         calibrate_grains(sections, GrainRecipe(**RECIPE), truth, tmp_path / "out")
 
 
@@ -236,7 +236,7 @@ def test_a_checkpoint_that_cannot_be_used_is_refused(prepared, tmp_path):
     with pytest.raises(StoreError, match="is of another recipe"):
         train(measured, recipe, no_distance, checkpoint=tmp_path / CHECKPOINT, resume=True)
     others = replace(measured, labels=[labels[:, ::-1] for labels in measured.labels])
-    with pytest.raises(StoreError, match="is of other sections"):
+    with pytest.raises(StoreError, match="belongs to other sections"):
         train(others, GrainRecipe(**{**TINY, "epochs": 1}), no_distance, checkpoint=tmp_path / CHECKPOINT, resume=True)
     (tmp_path / CHECKPOINT).write_bytes(b"torn")
     with pytest.raises(StoreError, match="damaged checkpoint"):
@@ -297,7 +297,7 @@ def test_a_truth_without_grains_is_refused_before_the_training(sections, truth, 
 @pytest.mark.parametrize(
     ("name", "fault"),
     [("bundle/mine", "holds other files, expected a new or an empty folder"),
-     (CHECKPOINT, "holds a training that was not finished")],
+     (CHECKPOINT, "holds an unfinished training")],
 )  # fmt: skip
 def test_a_folder_of_other_things_is_left_as_it_is(sections, truth, tmp_path, name, fault):
     kept = tmp_path / name
