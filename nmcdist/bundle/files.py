@@ -1,4 +1,4 @@
-"""Bundles on disk: a folder with ``bundle.json`` and, where the model has arrays, ``arrays.safetensors``."""
+"""Bundles on disk: a folder with ``bundle.json`` and, if the model has arrays, ``arrays.safetensors``."""
 
 import json
 import os
@@ -19,9 +19,9 @@ _BUILTIN = Path(__file__).parent / "builtin"
 _JSON = "bundle.json"
 _ARRAYS = "arrays.safetensors"
 BUNDLE_FILES = {_JSON, _ARRAYS}
-_TYPES = {"float32": "F32", "float64": "F64"}  # as safetensors names them
+_TYPES = {"float32": "F32", "float64": "F64"}  # names in safetensors
 JSON_LIMIT = 16 << 20  # bytes
-HEADER_LIMIT = 1 << 20  # bytes of what describes the arrays in their file
+HEADER_LIMIT = 1 << 20  # bytes of the header of the arrays' file
 
 
 def list_bundles() -> list[str]:
@@ -30,7 +30,7 @@ def list_bundles() -> list[str]:
 
 
 def load_bundle(name_or_path: str | Path) -> Bundle:
-    """Load a bundle, built in or from a folder, with its arrays, and check it whole.
+    """Load a bundle, built-in or from a folder, with its arrays, and check it completely.
 
     Parameters
     ----------
@@ -44,23 +44,23 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
     Raises
     ------
     BundleError
-        If it is unknown, unreadable, of another schema version, incomplete, or fails its digests.
+        If it is unknown, unreadable, incomplete, of another schema version, or fails its digests.
     """
     return _read(_folder(name_or_path))
 
 
 def resolved(bundle: Bundle | str | Path) -> Bundle:
-    """Return a bundle that is given as itself, by its built-in name, or by its path; BundleError as in loading."""
+    """Return a bundle given as an object, a built-in name, or a path; BundleError as in loading."""
     return bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
 
 
 def save_bundle(bundle: Bundle, folder: str | Path, arrays: Mapping[str, np.ndarray] | None = None) -> Path:
-    """Write a bundle as a new folder, with the arrays that it carries unless others are given.
+    """Write a bundle as a new folder, with its own arrays unless others are given.
 
     Raises
     ------
     BundleError
-        If the folder exists, or the arrays are not those that the bundle describes.
+        If the folder exists, or the arrays do not match the bundle's records.
     """
     from safetensors.numpy import save
 
@@ -73,7 +73,7 @@ def save_bundle(bundle: Bundle, folder: str | Path, arrays: Mapping[str, np.ndar
     except OSError as error:
         raise BundleError(f"{folder}: cannot be written ({error.strerror})") from None
     if carried:
-        # Not by its save_file, whose files only their owner may read.
+        # Not by its save_file, which makes files readable by their owner only.
         (folder / _ARRAYS).write_bytes(save({name: np.ascontiguousarray(array) for name, array in carried.items()}))
     content = {**bundle.model_dump(by_alias=True, mode="json"), "content_hash": bundle.content_hash}
     (folder / _JSON).write_text(json.dumps(content, indent=2) + "\n")
@@ -91,7 +91,7 @@ def _folder(name_or_path: str | Path) -> Path:
             return path.parent
         if os.path.lexists(path):
             return existing_folder(path, BundleError)
-    except OSError as error:  # a path of impossible length
+    except OSError as error:  # an overlong path
         raise BundleError(f"bundle {shown(str(path))}: cannot be read ({error.strerror})") from None
     raise BundleError(
         f"bundle {str(path)!r}: found neither a built-in bundle nor a folder{proposal(str(path), list_bundles())}"
@@ -112,7 +112,7 @@ def _read(folder: Path) -> Bundle:
 
 
 def _read_arrays(folder: Path, bundle: Bundle) -> dict[str, np.ndarray]:
-    """Read the arrays that a bundle describes, after their names, types and shapes are seen to be those."""
+    """Read the arrays of a bundle, after checking names, types and shapes against its records."""
     from safetensors import SafetensorError, safe_open
 
     records = bundle.array_records

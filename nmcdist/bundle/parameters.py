@@ -1,4 +1,4 @@
-"""The parameters of each model, with their units; further models are registered here."""
+"""The parameters of each model, with their units, and the registry of further models."""
 
 import itertools
 from typing import Annotated, Any
@@ -9,12 +9,12 @@ from nmcdist.errors import BundleError
 from nmcdist.faults import proposal
 from nmcdist.wording import shown
 
-HARMONIC_DEGREES = 9  # l = 1..9; Z_00 has a law of its own
-MOST_UNEQUAL = 100.0  # ratio of the intensities of a bundle: lattices are as fine as the densest seeds need everywhere
+HARMONIC_DEGREES = 9  # l = 1..9; Z_00 has a separate law
+MOST_UNEQUAL = 100.0  # ratio of intensities in a bundle: lattices are everywhere as fine as the densest seeds need
 
 
 class Parameters(BaseModel):
-    """A frozen record of the parameters of a model, each a number or a tuple of numbers, with :func:`quantity`."""
+    """A frozen record of a model's parameters, each a number or a tuple of numbers, made by :func:`quantity`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
@@ -24,14 +24,14 @@ def _as_tuple(value: Any) -> Any:
 
 
 def _of_some_size(value: float) -> float:
-    """Refuse numbers whose cubes overflow: no unit of length makes them out of sound ones."""
+    """Refuse numbers whose cubes overflow: they are implausible in any unit of length."""
     if value and not 1e-40 <= abs(value) <= 1e40:
         raise ValueError("expected 0 or a magnitude from 1e-40 to 1e40")
     return value
 
 
 def _of_sane_freedom(values: tuple[float, ...]) -> tuple[float, ...]:
-    """Refuse degrees of freedom at which Student's law overflows, or is the normal law many times over."""
+    """Refuse degrees of freedom at which Student's law overflows, or is practically the normal law."""
     if not all(0.1 <= value <= 1e9 for value in values):
         raise ValueError("expected numbers from 0.1 to 1e9")
     return values
@@ -46,7 +46,7 @@ def quantity(unit: str, meaning: str, **options: Any) -> Any:
         "1" for pure numbers.
     meaning : str
     **options
-        Of `pydantic.Field`: a default, for parameters that may be left out; bounds.
+        Options of `pydantic.Field`: a default, for optional parameters; bounds.
     """
     return Field(description=meaning, json_schema_extra={"unit": unit}, **options)
 
@@ -80,7 +80,7 @@ class CbaParameters(Parameters):
 class ParticleParameters(Parameters):
     """The outer shell, Eqs. (3) to (5) of the NMC811 paper, and the intensity of the seeds of the grains.
 
-    The intensity is constant, as the paper's, unless there are knots: then it is `grain_intensity_per_nm3` times a
+    The intensity is constant, as in the paper, unless there are knots: then it is `grain_intensity_per_nm3` times a
     factor that is linear in the distance from the centre between knots, and constant before the first and beyond the
     last.
     """
@@ -164,21 +164,21 @@ _MODELS: dict[str, type[Parameters]] = {
 
 
 def register_model(name: str, parameters: type[Parameters]) -> None:
-    """Make bundles of a further model possible, in this process.
+    """Register a further model for bundles, in this process.
 
-    Registering a class again, or a newer definition of it, does no harm.
+    Registering a class again, or a newer definition of it, is allowed.
 
     Parameters
     ----------
     name : str
-        What bundles call the model.
+        Name of the model in bundles.
     parameters : type
         A subclass of :class:`Parameters`, whose fields are made by :func:`quantity`.
 
     Raises
     ------
     BundleError
-        If the name is taken by another model, the class is no such record, or a field has no unit.
+        If another model has the name, the class is not such a record, or a field has no unit.
 
     Examples
     --------
@@ -198,7 +198,7 @@ def register_model(name: str, parameters: type[Parameters]) -> None:
 
 
 def model_names(kind: type[Parameters] = Parameters) -> list[str]:
-    """Return the names of the known models, or of those whose parameters are of a kind."""
+    """Return the names of the known models, or of those whose parameters derive from a class."""
     return [name for name, parameters in _MODELS.items() if issubclass(parameters, kind)]
 
 
@@ -210,7 +210,7 @@ def parameters_of_model(name: str) -> type[Parameters]:
 
 
 def model_of(parameters: type[Parameters]) -> str:
-    """Return the name of the model whose parameters are of a class; BundleError if that is not registered."""
+    """Return the name of the model with a class of parameters; BundleError if it is not registered."""
     for name, known in _MODELS.items():
         if known is parameters:
             return name

@@ -1,4 +1,4 @@
-"""What a trained model bundle holds: parameters with unit and provenance, arrays, and how they came to be."""
+"""The content of a trained model bundle: parameters with unit and provenance, arrays, and calibration."""
 
 import hashlib
 import json
@@ -36,8 +36,8 @@ from nmcdist.wording import shown
 SCHEMA_VERSION = 1
 NET_NEIGHBOURS = 12
 _NAME = spelt(r"[a-z0-9][a-z0-9.-]*", "small letters, digits, dots and hyphens, a letter or digit first")
-NET_INPUTS = NET_NEIGHBOURS * (3 + 2)  # a displacement and two noises for each neighbour
-NET_MORE = (0, 1, 2, 3)  # inputs that may follow: |s|, which makes their number odd, then the grain's own two noises
+NET_INPUTS = NET_NEIGHBOURS * (3 + 2)  # a displacement and two noises per neighbour
+NET_MORE = (0, 1, 2, 3)  # optional further inputs: |s|, which makes their number odd, then the grain's own two noises
 NET_OUTPUTS = 4  # the diagonal and the offset
 
 P = TypeVar("P", bound=Parameters)
@@ -68,7 +68,7 @@ Text = Annotated[str, AfterValidator(_printable)]
 
 
 class ParameterRecord(_Frozen):
-    """One parameter as it stands in the file: value, unit, and where the value comes from."""
+    """One parameter in the file: value, unit, and provenance."""
 
     value: Annotated[float | tuple[float, ...], BeforeValidator(_as_tuple)]
     unit: Text
@@ -77,7 +77,7 @@ class ParameterRecord(_Frozen):
 
 
 class ArrayRecord(_Frozen):
-    """One array of ``arrays.safetensors``: what it must look like, and its digest."""
+    """One array of ``arrays.safetensors``: its type and shape, and its digest."""
 
     shape: Annotated[tuple[Annotated[int, Field(ge=0, le=2**31)], ...], BeforeValidator(_as_tuple)]
     dtype: Annotated[str, spelt("float(32|64)", "float32 or float64")]
@@ -96,13 +96,13 @@ class ArrayRecord(_Frozen):
 
 
 class Calibration(_Frozen):
-    """What the bundle was calibrated on, by what, and when.
+    """The calibration of a bundle: data, method and date.
 
     Attributes
     ----------
     data, method, date, reference : str
     distances : dict of str to float
-        Kolmogorov-Smirnov distance of the model from data that it was compared with, by descriptor.
+        Kolmogorov-Smirnov distance between the model and the compared data, by descriptor.
     """
 
     data: Text
@@ -118,14 +118,14 @@ class Bundle(_Frozen):
     Attributes
     ----------
     name, title, description, licence : str
-        Identity, and under which terms the values may be used.
+        Identity, and terms of use.
     model : str
-        Which model the parameters belong to: "cba", "particle-radial", "particle-net", or one that was registered
+        Model of the parameters: "cba", "particle-radial", "particle-net", or a registered one
         (:func:`nmcdist.bundle.register_model`).
     values : dict of str to ParameterRecord
         The parameters with unit and provenance.
     array_records : dict of str to ArrayRecord
-        What stands in ``arrays.safetensors`` beside the description; "arrays" in the file.
+        Records of the arrays in ``arrays.safetensors``; "arrays" in the file.
     calibration : Calibration
         Origin of the values as a whole.
     """
@@ -148,23 +148,23 @@ class Bundle(_Frozen):
         cls, name: str, title: str, parameters: Parameters, *, licence: str, description: str = "",
         provenance: Provenance = "assumed", source: str = "", calibration: Calibration | None = None,
     ) -> "Bundle":  # fmt: skip
-        """Return the bundle of a record of parameters, which all have one provenance.
+        """Return a bundle made from a record of parameters, all with one provenance.
 
         Parameters
         ----------
         name, title, licence, description : str
         parameters : Parameters
-            Of a model that comes with the package, or that was registered. Parameters at their default are left out.
+            Parameters of a built-in or registered model. Parameters at their default are left out.
         provenance : {"published", "fitted", "assumed"}
         source : str
-            Where the values come from.
+            Source of the values.
         calibration : Calibration, optional
-            Default: none was done.
+            Default: no calibration.
 
         Raises
         ------
         BundleError
-            If the model is not registered, or an argument is impossible.
+            If the model is not registered, or an argument has an impossible value.
         """
         model = type(parameters)
         records = {
@@ -195,26 +195,26 @@ class Bundle(_Frozen):
         return self
 
     def __eq__(self, other: object) -> bool:
-        # Arrays do not compare as one truth value; their digests, which stand in the records, do.
+        # Arrays do not compare as one truth value; their digests in the records do.
         return isinstance(other, Bundle) and self.model_dump() == other.model_dump()
 
     @property
     def parameters(self) -> Parameters:
-        """The parameters as the frozen record of their model; BundleError if that is not registered."""
+        """The parameters as the frozen record of their model; BundleError if the model is not registered."""
         return parameters_of_model(self.model)(**{name: record.value for name, record in self.values.items()})
 
     @property
     def arrays(self) -> Mapping[str, np.ndarray]:
-        """The arrays by name, not writeable; empty in a bundle that was read without them."""
+        """The arrays by name, read-only; empty in a bundle that was read without them."""
         return MappingProxyType(self._arrays)
 
     def with_arrays(self, arrays: Mapping[str, np.ndarray], where: str = "") -> "Bundle":
-        """Return a copy that carries these arrays.
+        """Return a copy with these arrays.
 
         Raises
         ------
         BundleError
-            If they are not those that the bundle describes; the message begins with `where`.
+            If they do not match the bundle's records; the message begins with `where`.
         """
         _check_arrays(self.array_records, arrays, where or f"bundle {self.name!r}")
         return self._carrying(arrays)
@@ -226,7 +226,7 @@ class Bundle(_Frozen):
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 (hex) of what decides an item: model, parameter values, and the digests of the arrays."""
+        """SHA-256 (hex) of all that determines an item: model, parameter values, and the digests of the arrays."""
         values = {name: record.value for name, record in self.values.items()}
         return content_hash(self.model, values, {name: record.sha256 for name, record in self.array_records.items()})
 
@@ -235,11 +235,11 @@ class Bundle(_Frozen):
         return self.parameters_as(CbaParameters)
 
     def particle(self) -> ParticleParameters:
-        """Return the parameters that all particles have; BundleError if the bundle is of another model."""
+        """Return the parameters shared by all particle models; BundleError if the bundle is of another model."""
         return self.parameters_as(ParticleParameters)
 
     def parameters_as(self, kind: type[P]) -> P:
-        """Return the parameters as a record of a class, or of one derived from it.
+        """Return the parameters as a record of a class or a subclass.
 
         Raises
         ------
@@ -253,7 +253,7 @@ class Bundle(_Frozen):
         return parameters
 
     def with_parameters(self, **changes: float | tuple[float, ...]) -> "Bundle":
-        """Return a copy with some parameter values changed, or optional ones added, marked as assumed.
+        """Return a copy with some parameters changed, or optional ones added, marked as assumed.
 
         Raises
         ------
@@ -279,7 +279,7 @@ class Bundle(_Frozen):
 
 
 def validated(content: Mapping[str, Any], where: str) -> Bundle:
-    """Return the bundle that `content` describes; every fault in it is named in one BundleError."""
+    """Return the bundle in `content`; one BundleError names every fault."""
     try:
         return Bundle.model_validate(content)
     except ValidationError as error:

@@ -1,1 +1,1 @@
-"""From images to trained model bundles."""
+"""Train model bundles on images."""

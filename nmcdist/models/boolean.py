@@ -1,7 +1,7 @@
 """Boolean models: Poisson germs by tiles of space, and grains painted into a window.
 
-Germs are drawn tile by tile, each tile from its own stream, and a window gathers every germ whose grain may
-reach it: there is no thinning at the faces, and any window sees the same grains.
+Germs are drawn tile by tile, each tile from its own stream, and a window collects every germ whose grain may
+reach it: there is no thinning at the faces, and every window sees the same grains.
 """
 
 import math
@@ -55,7 +55,7 @@ def oblate_spheroids(
     """Draw the graphite grains of Eq. (1) that may reach the box [low, high].
 
     Half-axes a ~ Gamma(alpha_1, gamma) and c ~ Gamma(alpha_2, gamma); the smaller is the axis of revolution,
-    the larger stands twice; orientations are uniform on the sphere.
+    the other two are the larger one; orientations are uniform on the sphere.
     """
     scale = 1.0 / parameters.gamma_per_nm
     cap_a, cap_c = (_gamma_bound(shape) * scale for shape in (parameters.alpha_1, parameters.alpha_2))
@@ -94,7 +94,7 @@ def balls(
 
 
 def expected_germs(parameters: CbaParameters, extent_nm: np.ndarray) -> tuple[float, float]:
-    """Return the mean number of germs of both kinds that a window draws, and the tiles of space that it looks at.
+    """Return the mean number of germs of both types that a window draws, and the number of its tiles.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def expected_germs(parameters: CbaParameters, extent_nm: np.ndarray) -> tuple[fl
     )
     germs = tiles = 0.0
     for intensity, reach_nm, tile_nm in kinds:
-        # An edge meets at most two tiles more than fit into it.
+        # An edge meets at most two more tiles than fit into it.
         number = float(np.prod(np.floor((extent_nm + 2 * reach_nm) / tile_nm) + 2))
         germs, tiles = germs + intensity * tile_nm**3 * number, tiles + number
     return germs, tiles
@@ -160,7 +160,7 @@ def _marked_germs(
 
 @lru_cache(maxsize=4096)
 def _gamma_bound(shape: float) -> float:
-    """Return a size that the share _TAIL at most of a gamma law of rate 1 exceeds, by Chernoff's bound."""
+    """Return a size that at most the share _TAIL of a gamma law of rate 1 exceeds, by Chernoff's bound."""
     low, high = shape, shape + 60.0 + 20.0 * math.sqrt(shape)
     for _ in range(200):
         x = 0.5 * (low + high)
@@ -175,7 +175,7 @@ def _paint(
 ) -> None:  # fmt: skip
     """Solve the quadric along each row of voxels for the run of voxel centres inside.
 
-    Everything is computed from absolute indices, so that a voxel's answer does not depend on the window.
+    Everything is computed from absolute indices, so that a voxel's result does not depend on the window.
     """
     nz, ny, nx = mask.shape
     for g in range(len(short)):

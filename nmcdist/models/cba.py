@@ -17,9 +17,9 @@ Place = tuple[int, int, int]
 
 PORE, CARBON_BINDER, GRAPHITE = 0, 1, 2
 _BLOCK_NM = 4000.0  # edge of a block of work: long against the taps of the noise, small in memory
-_GERM_BYTES = 220.0  # in the tables of tiles, joined, and as grains
-_TILE_BYTES = 400.0  # of an empty table
-_FIELD_BYTES = 150.0 * 2**20  # of a block of work: measured at 256^3 voxels, and rounded up
+_GERM_BYTES = 220.0  # per germ: in the tables of tiles, joined, and as grains
+_TILE_BYTES = 400.0  # per empty table
+_FIELD_BYTES = 150.0 * 2**20  # per block of work: measured at 256^3 voxels, and rounded up
 _BALL = 1  # working label of the large pores while a block is made
 
 
@@ -35,7 +35,7 @@ def generate_cba(
 ) -> np.ndarray:
     """Draw a window of a realisation of the additive phase, Eq. (4) of the CBA paper.
 
-    The realisation is one endless function on space, keyed by `seed` and `index`: windows that overlap agree
+    The realisation is one infinite function on space, keyed by `seed` and `index`: overlapping windows agree
     bit for bit, and another voxel size samples the same structure at its own voxel centres.
 
     Parameters
@@ -91,7 +91,7 @@ def generate_cba(
 
 
 def draw_bytes(parameters: CbaParameters, shape: tuple[int, ...], voxel_size_nm: float, threads: int) -> float:
-    """Return how many bytes drawing a window takes besides its voxels: germs, and for each thread noise and fields.
+    """Return the bytes that drawing a window needs besides its voxels: germs, and noise and fields per thread.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def voxel_rescaled(
 ) -> CbaParameters:
     """Return the half-axis law as the paper rescales it: shapes by the voxel size, rate left per voxel.
 
-    The mean half-axes stay; their relative spread grows with the square root of the voxel size.
+    The mean half-axes are unchanged; their relative spread grows with the square root of the voxel size.
     """
     ratio = calibration_voxel_nm / voxel_size_nm
     return parameters.model_copy(

@@ -1,8 +1,8 @@
 """Random numbers that are the same on every machine: the laws of NumPy's Generator on a Philox stream.
 
-NumPy's bits are those of integers, but where its laws leave the bulk (one normal number in 4000) their values
-hang on the last digit of the C library's logarithm. Here they are computed from :mod:`nmcdist.geometry.elementary`,
-after the same algorithms and from the same words of the stream, and equal NumPy's but for rounding.
+NumPy's integers are the same everywhere, but in the tails of its laws (one normal number in 4000) values depend on the
+last digit of the C library's logarithm. Here they are computed with :mod:`nmcdist.geometry.elementary`, by the same
+algorithms and from the same words of the stream, and equal NumPy's except for rounding.
 
 References
 ----------
@@ -39,11 +39,11 @@ class Stream:
     Parameters
     ----------
     key : numpy.random.SeedSequence
-        As `numpy.random.Philox` takes it.
+        As for `numpy.random.Philox`.
     """
 
     def __init__(self, key: np.random.SeedSequence) -> None:
-        # Key (2 words), counter (4), block (4), place in the block, whether half a word waits, and that half.
+        # Key (2 words), counter (4), block (4), position in the block, whether half a word is left, and that half.
         self._state = np.zeros(13, np.uint64)
         self._state[:2] = key.generate_state(2, np.uint64)
         self._state[10] = 4
@@ -61,7 +61,7 @@ class Stream:
         return out
 
     def normal32(self, *shape: int) -> np.ndarray:
-        """Return standard normal numbers as float32, two of which take a word of the stream."""
+        """Return standard normal numbers as float32, two per word of the stream."""
         out = np.empty(shape, np.float32)
         _fill_normal32(self._state, _normal32_table(), out.reshape(-1))
         return out
@@ -118,7 +118,7 @@ def _table(
     edge: str, area: str, density: Callable[[Decimal], Decimal], inverse: Callable[[Decimal], Decimal], bits: int,
     kind: type[np.floating],
 ) -> np.ndarray:  # fmt: skip
-    """Return for each layer the integers below which a draw is inside, the width of an integer, and the density."""
+    """Return per layer the integers below which a draw is inside, the width of an integer, and the density."""
     with localcontext(prec=40):
         ends = [Decimal(0)] * 255 + [Decimal(edge)]
         for k in range(254, 0, -1):
@@ -200,7 +200,7 @@ def _uniform32(state: np.ndarray) -> Float:
 
 @_within
 def _sign(word: Int) -> Int:
-    """Return 1 or -1 by a bit, without a branch that no processor could foresee."""
+    """Return 1 or -1 by a bit, without an unpredictable branch."""
     return 1 - np.int64((word >> np.uint64(7)) & np.uint64(2))
 
 

@@ -41,7 +41,7 @@ class Scale:
     Attributes
     ----------
     number : int
-        Its place in the mixture, part of the key of its noise.
+        Its index in the mixture, part of the key of its noise.
     amplitude : float
         Square root of its share of the variance.
     sigma_nm : float
@@ -66,14 +66,14 @@ def mixture(eta_per_nm: float) -> list[Scale]:
 
 
 def taps(scale: Scale, first: int, count: int, voxel_size_nm: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first lattice site and the weights by which each voxel centre along an axis sees the noise.
+    """Return the first lattice site and the weights of the noise for each voxel centre along an axis.
 
     Parameters
     ----------
     scale : Scale
         The member of the mixture.
     first, count : int
-        Absolute index of the first voxel, and how many.
+        Absolute index of the first voxel, and number of voxels.
     voxel_size_nm : float
         Voxel edge in nm; the centre of voxel i lies at (i + 1/2) times it.
 
@@ -106,7 +106,7 @@ def white_noise(seed: int, index: int, scale: int, low: np.ndarray, shape: np.nd
 
 
 def noise_sites(eta_per_nm: float, extent_nm: float) -> float:
-    """Return the lattice sites along an edge of a window on which the finest scale of the field holds its noise."""
+    """Return the number of lattice sites along an edge of a window for the noise of the finest scale."""
     return extent_nm / mixture(eta_per_nm)[0].spacing_nm + TAPS
 
 

@@ -1,7 +1,7 @@
-"""The grains of a particle before its shell is laid over them: Poisson seeds around the centre, and their markers.
+"""The grains of a particle before the shell selects them: Poisson seeds around the centre, and their markers.
 
-Seeds come in the order of their distance from the centre, in blocks that have streams of their own: a larger
-window only appends seeds, and the seeds and markers that were there stay bit for bit.
+Seeds are ordered by their distance from the centre, in blocks with separate streams: a larger window only appends
+seeds, and the existing seeds and markers stay unchanged bit for bit.
 """
 
 import math
@@ -19,9 +19,9 @@ from nmcdist.models import streams
 from nmcdist.models.intensity import IntensityProfile
 from nmcdist.models.markers import BLOCK_ROWS, MarkerLaw, in_blocks, marker_law
 
-_BLOCK = 1024  # seeds of a stream: changing it changes every particle
+_BLOCK = 1024  # seeds per stream: changing it changes every particle
 _SEEDS_PER_CELL = 1.5  # measured as fastest for 12 neighbours
-_RINGS = 4  # cells around a seed that are looked through before all seeds are
+_RINGS = 4  # rings of cells around a seed that are searched before all seeds are
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Grains:
     Attributes
     ----------
     seeds_nm : ndarray of float32, shape (n, 3)
-        From the particle's centre, by distance from it.
+        Positions from the particle's centre, ordered by distance.
     diagonals : ndarray of float32, shape (n, 3)
         D, the radial entry first.
     offsets_nm2 : ndarray of float32, shape (n,)
@@ -58,7 +58,7 @@ class Grains:
     def nearest_to_centre(self, radius_nm: float) -> "Grains":
         """Return the grains whose seeds are at most this far from the centre."""
         distance = lengths(self.seeds_nm)
-        # Rounding to float32 may swap two seeds: all are taken up to the last that is near enough.
+        # Rounding to float32 may swap two seeds: keep all up to the last that is near enough.
         count = int(np.flatnonzero(distance <= radius_nm)[-1]) + 1 if (distance <= radius_nm).any() else 0
         return Grains(*(part[:count] for part in (self.seeds_nm, self.diagonals, self.offsets_nm2, self.gammas)))
 
@@ -70,10 +70,10 @@ class GrainModel:
     Attributes
     ----------
     intensity_per_nm3 : float
-        Of the seeds; with a profile, what its factors multiply.
+        Intensity of the seeds; with a profile, the factor that it multiplies.
     law : MarkerLaw
     profile : IntensityProfile, optional
-        The intensity where it depends on the distance from the centre.
+        The intensity, if it depends on the distance from the centre.
     """
 
     intensity_per_nm3: float
@@ -89,7 +89,7 @@ class GrainModel:
 
     @property
     def spacing_nm(self) -> float:
-        """Mean spacing of the seeds, intensity^(-1/3); where they are densest if that varies."""
+        """Mean spacing of the seeds, intensity^(-1/3); if the intensity varies, where they are densest."""
         highest = self.intensity_per_nm3 if self.profile is None else self.profile.highest
         return float(cbrt(1.0 / highest))
 
@@ -140,7 +140,7 @@ class GrainModel:
         )  # fmt: skip
 
     def _seeds(self, radius_nm: float, seed: int, index: int) -> tuple[np.ndarray, int, np.ndarray]:
-        """Return seeds (with a rim if the law needs it), the number within the radius, and their neighbours."""
+        """Return seeds (with a margin if the law needs it), the number within the radius, and their neighbours."""
         wanted = self.law.neighbours
         rim = 0.0 if not wanted else 1.8 * cbrt(wanted / (4 / 3 * math.pi * self._lowest_intensity))
         while True:
@@ -157,7 +157,7 @@ class GrainModel:
 
 
 def intensity_profile(parameters: ParticleParameters) -> IntensityProfile | None:
-    """Return the intensity that depends on the distance from the centre, None where a bundle has a constant one."""
+    """Return a bundle's intensity by distance from the centre, None if it is constant."""
     if not parameters.grain_intensity_knots_nm:
         return None
     scale = parameters.grain_intensity_per_nm3
@@ -201,7 +201,7 @@ def poisson_seeds(
 
 
 def _radii_of(intensity: float | IntensityProfile, masses: np.ndarray) -> np.ndarray:
-    """Return the radii of the balls that hold so many points in the mean."""
+    """Return the radii of the balls with these expected numbers of points."""
     if isinstance(intensity, IntensityProfile):
         return intensity.radii_of(masses)
     radii = np.empty(len(masses))
@@ -257,7 +257,7 @@ def nearest(points: np.ndarray, k: int, count: int | None = None) -> tuple[np.nd
         raise InputError(f"points: found {len(points)}, expected more than k = {k}")
     low = points.min(axis=0)
     extent = points.max(axis=0) - low
-    # Points in a plane, on a line or in one place still get cells of some size.
+    # Points in a plane, on a line or in one place still need cells of positive size.
     extent = np.maximum(extent, max(extent.max() * 1e-3, 1e-6))
     side = float(cbrt(extent.prod() * _SEEDS_PER_CELL / len(points)))
     shape = np.floor(extent / side).astype(np.int64) + 1
@@ -311,7 +311,7 @@ def _sort_into_cells(
 
 @kernel
 def _insert(distances: np.ndarray, rows: np.ndarray, distance: float, row: int) -> None:
-    """Put a candidate into the list of the nearest, which is sorted by distance, then row."""
+    """Insert a candidate into the list of the nearest, which is sorted by distance, then row."""
     k = len(distances)
     if distance > distances[k - 1] or (distance == distances[k - 1] and row > rows[k - 1]):
         return
@@ -329,7 +329,7 @@ def _find_nearest(
     points: np.ndarray, order: np.ndarray, starts: np.ndarray, low: np.ndarray, side: float, shape: np.ndarray,
     steps: np.ndarray, least: np.ndarray, first: int, rows: np.ndarray, farthest: np.ndarray,
 ) -> None:  # fmt: skip
-    """Look through cells from the nearest outwards until none can hold a nearer point.
+    """Search cells from the nearest outwards until none can hold a nearer point.
 
     The points are sorted by cell; `order` holds their rows.
     """

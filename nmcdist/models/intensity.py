@@ -17,15 +17,15 @@ from nmcdist.jit import kernel
 class IntensityProfile:
     """A positive intensity that is piecewise linear in the distance from the centre.
 
-    It is constant before the first knot and beyond the last. The mass of a ball is a polynomial between knots, so that
-    radii take nothing but sums, products and quotients, and are the same on every machine.
+    It is constant before the first knot and beyond the last. The mass of a ball is a polynomial between knots, so
+    radii need only sums, products and quotients, and are the same on every machine.
 
     Attributes
     ----------
     knots : tuple of float
         Distances from the centre, ascending, at least 0, in nm or any one unit of length.
     values : tuple of float
-        Intensity at each of them, positive, per cube of that unit.
+        Positive intensity at each knot, per cube of that unit.
     """
 
     knots: tuple[float, ...]
@@ -59,14 +59,14 @@ class IntensityProfile:
         return found.reshape(np.shape(radius))
 
     def radii_of(self, masses: np.ndarray) -> np.ndarray:
-        """Return the radii of the balls about the centre that hold so many seeds in the mean; ascending as `masses`."""
+        """Return the radii of the balls about the centre with these expected numbers of seeds; ascending like them."""
         found = np.empty(len(masses))
         _radii(*self._pieces, np.ascontiguousarray(masses, dtype=np.float64), found)
         return found
 
     @cached_property
     def _pieces(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Where each piece begins, value at 0 and slope of its line, and the mass before it."""
+        """Start of each piece, value at 0 and slope of its line, and the mass before it."""
         starts = np.array([0.0, *self.knots])
         slopes = np.zeros(len(starts))
         values = np.array([self.values[0], *self.values])

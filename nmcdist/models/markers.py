@@ -18,18 +18,18 @@ from nmcdist.threads import thread_map
 
 _NOISE_CUT = 2.5  # standard deviations: bounded half-axes give a bounded window
 _BELOW_CUT = 0.0062096653257761333  # share of the normal law below the cut
-BLOCK_ROWS = 4096  # seeds a block of work
+BLOCK_ROWS = 4096  # seeds per block of work
 
 
 class MarkerLaw(Protocol):
-    """What the grain model asks of a law.
+    """The interface of a marker law.
 
     Attributes
     ----------
     neighbours : int
-        How many nearest seeds the markers of a seed depend on.
+        Number of nearest seeds on which the markers of a seed depend.
     uniforms : int
-        How many random numbers a seed takes, the last of them for gamma.
+        Random numbers per seed, the last of them for gamma.
     lowest_diagonal, largest_offset_nm2 : float
         Bounds of the entries of D and of r.
     """
@@ -51,7 +51,7 @@ class MarkerLaw(Protocol):
         Parameters
         ----------
         seeds_nm : ndarray of float64, shape (n, 3)
-            From the particle's centre.
+            Positions from the particle's centre.
         neighbours : ndarray of int, shape (m, `neighbours`)
             Rows of the nearest seeds, the nearest first.
         uniforms : ndarray of float64, shape (n, `uniforms`)
@@ -66,7 +66,7 @@ def marker_law(bundle: Bundle) -> MarkerLaw:
     Raises
     ------
     BundleError
-        If the bundle has none, or came without its arrays.
+        If the bundle has none, or lacks its arrays.
     """
     parameters = bundle.parameters
     if isinstance(parameters, RadialParameters):
@@ -110,7 +110,7 @@ class RadialMarkers:
     def markers(
         self, seeds_nm: np.ndarray, neighbours: np.ndarray, uniforms: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return D, r and gamma: D = 1 / a^2 with a(rho) times a log-normal noise of its own for each axis."""
+        """Return D, r and gamma: D = 1 / a^2 with a(rho) times an independent log-normal noise per axis."""
         p = self.parameters
         uniforms = uniforms[: len(neighbours)]
         inner = np.array([p.radial_scale_inner, p.tangential_scale_inner, p.tangential_scale_inner])
@@ -125,8 +125,8 @@ class RadialMarkers:
 class MarkerNet:
     """Algorithm 1: a fully connected net turns the nearest seeds, seen in the grain's frame, into D and r.
 
-    A net with one input more gets the distance |s| from the centre too, without which no law can depend on it; one with
-    two more, after that, the grain's own noises, without which grains among the same neighbours are alike.
+    One more input is the distance |s| from the centre, without which the law cannot depend on it; two more inputs after
+    that are the grain's own noises, without which grains with the same neighbours are equal.
     Layer k computes `weights[k]` (out, in) times its input plus `biases[k]` (out,), in float32.
     """
 
@@ -178,7 +178,7 @@ class MarkerNet:
 
 
 def in_blocks(function: Any, rows: int) -> None:
-    """Call a function with the first row of each block of work, on threads where there are several."""
+    """Call a function with the first row of each block of work, on threads if there are several blocks."""
     firsts = range(0, rows, BLOCK_ROWS)
     if len(firsts) == 1:
         function(0)
@@ -205,7 +205,7 @@ def _run_net(
     seeds: np.ndarray, frames: np.ndarray, neighbours: np.ndarray, noise: np.ndarray, inverse_unit: float, first: int,
     widths: np.ndarray, packed: np.ndarray, low: np.ndarray, high: np.ndarray, outputs: np.ndarray,
 ) -> None:  # fmt: skip
-    """Sum over the inputs one after the other, for all outputs of a layer side by side: one order of sums always."""
+    """Sum over the inputs in sequence, for all outputs of a layer in parallel: the order of sums is fixed."""
     most = widths[0]
     for width in widths:
         most = max(most, width)

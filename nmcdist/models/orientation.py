@@ -1,4 +1,4 @@
-"""Crystal orientations of grains, an addition of this package: the NMC811 paper has none.
+"""Crystal orientations of grains, an addition to the NMC811 paper's model.
 
 NMC811 is trigonal (R-3m, hexagonal setting). Its c axis follows Watson's law about the radial direction of the
 grain, and the turn about the c axis is uniform.
@@ -16,12 +16,12 @@ from nmcdist.jit import kernel
 from nmcdist.models import streams
 from nmcdist.models.quantiles import dawson, erf, normal_quantile
 
-_STEPS = 60  # Newton's at most
+_STEPS = 60  # most steps of Newton's method
 _LARGEST = 1e4  # concentration: c axes within about a degree
 
 
 def crystal_orientations(seeds_nm: np.ndarray, concentration: float, seed: int, index: int = 0) -> np.ndarray:
-    """Draw a crystal orientation for each grain of a particle. Outside the paper.
+    """Draw a crystal orientation for each grain of a particle, an addition to the paper's model.
 
     The cosine t between c axis and radial direction has density proportional to exp(concentration t^2) on
     [-1, 1]. A grain's orientation depends on its row, not on how many grains follow.
@@ -68,7 +68,7 @@ def crystal_orientations(seeds_nm: np.ndarray, concentration: float, seed: int, 
 
 
 def c_axes(orientations: np.ndarray) -> np.ndarray:
-    """Return the c axes of orientations as :func:`crystal_orientations` gives them.
+    """Return the c axes of orientations from :func:`crystal_orientations`.
 
     Parameters
     ----------
@@ -100,12 +100,12 @@ def watson_cosines(uniform: np.ndarray, concentration: float) -> np.ndarray:
     Returns
     -------
     ndarray of float64
-        In [-1, 1], growing with the uniform numbers.
+        In [-1, 1], increasing with the uniform numbers.
 
     Raises
     ------
     InputError
-        If the concentration is not such a number.
+        If the concentration is out of range.
     """
     concentration = _check_concentration(concentration)
     signed = 2 * np.asarray(uniform, dtype=np.float64) - 1

@@ -1,7 +1,7 @@
-"""Whole particles: a shell laid over grains, kept as an analytic record from which voxels of any size are rendered.
+"""Whole particles: a shell over grains, as an analytic record that renders to voxels of any size.
 
-The grains are cells of one endless tessellation. Those whose centre of mass lies in the shell make up the particle,
-whole, so that its surface consists of facets of grains. Centres of mass and volumes are sums over a lattice.
+The grains are cells of one infinite tessellation. The particle consists of whole grains whose centre of mass is in the
+shell, so its surface consists of facets of grains. Centres of mass and volumes are sums over a lattice.
 """
 
 import math
@@ -24,7 +24,7 @@ from nmcdist.models.grains import GrainModel, Grains
 from nmcdist.models.pieces import merge_pieces
 from nmcdist.models.shell import Shell, ShellModel
 
-STEPS_PER_SPACING = 4  # of the lattice, spacing intensity^(-1/3) / 4: changing it changes which grains are kept
+STEPS_PER_SPACING = 4  # lattice spacing intensity^(-1/3) / 4: changing it changes which grains are kept
 _SMALLEST_VOXEL_NM = 0.001  # as in recipes
 
 
@@ -38,11 +38,11 @@ class Particle:
     bundle_hash : str
         Content hash of the bundle.
     coefficients_nm : ndarray of float64, shape (100,)
-        Of the shell.
+        Coefficients of the shell.
     rejections : int
         Shells that were drawn and rejected before this one.
     seeds_nm : ndarray of float32, shape (n, 3)
-        From the particle's centre; those that can have a say within `reach_nm`.
+        Positions from the particle's centre; all seeds that can win a point within `reach_nm`.
     diagonals : ndarray of float32, shape (n, 3)
         D, the radial entry first.
     offsets_nm2, gammas : ndarray of float32, shape (n,)
@@ -54,9 +54,9 @@ class Particle:
     volumes_nm3 : ndarray of float32, shape (n,)
         Volumes of the kept grains, 0 for the others.
     box_nm : ndarray of float32, shape (2, 3)
-        Lowest and highest coordinates of the kept grains, with a step of the lattice to spare.
+        Lowest and highest coordinates of the kept grains, with a margin of one lattice step.
     reach_nm : float
-        The kept grains are nearer to the centre, and as far as here the seeds stand for the endless process.
+        Distance within which all kept grains lie, and within which the seeds represent the infinite process.
     """
 
     seed: int
@@ -108,8 +108,8 @@ class Particle:
         ----------
         voxel_size_nm : float
         pieces : {"merge", "keep"}
-            "merge" leaves every grain in one piece (:mod:`nmcdist.models.pieces`); "keep" leaves the tessellation
-            as it is.
+            "merge" makes every grain one piece (:mod:`nmcdist.models.pieces`); "keep" leaves the tessellation
+            unchanged.
 
         Returns
         -------
@@ -135,7 +135,7 @@ class Particle:
         self, voxel_size_nm: float = 50.0, normal: Sequence[float] | np.ndarray = (1.0, 0.0, 0.0),
         point_nm: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0),
     ) -> np.ndarray:  # fmt: skip
-        """Return the grain at each pixel centre of a plane, pieces left as they are.
+        """Return the grain at each pixel centre of a plane, without merging pieces.
 
         The rows run along the first of the axes z, y, x but for that nearest to the normal, turned into the plane,
         the columns across them on the side of the second. The pixels cover a square around the point of the plane
@@ -146,7 +146,7 @@ class Particle:
         voxel_size_nm : float
             Pixel edge.
         normal : sequence of three
-            Of any length.
+            Normal of the plane, of any length.
         point_nm : sequence of three
             A point of the plane.
 
@@ -196,7 +196,7 @@ class Particle:
 
 @dataclass(frozen=True)
 class ParticleModel:
-    """What particles are drawn from: a model of shells, a model of grains, and the bundle's content hash."""
+    """The model of particles: a model of shells, a model of grains, and the bundle's content hash."""
 
     shells: ShellModel
     grains: GrainModel
@@ -215,7 +215,7 @@ class ParticleModel:
 
     @cached_property
     def margins_nm(self) -> tuple[float, float]:
-        """How far beyond the shell the lattice goes at first, and how far the seeds: a matter of time only."""
+        """Initial margins of the lattice and of the seeds beyond the shell; they affect only the time."""
         return seed_window.first_margins_nm(self.grains)
 
     def draw(self, seed: int, index: int = 0) -> Particle:
@@ -229,7 +229,7 @@ class ParticleModel:
         return self.draw_in(self.shells.draw(*streams.check_key(seed, index)), seed, index)
 
     def draw_in(self, shell: Shell, seed: int, index: int = 0) -> Particle:
-        """Draw the grains of a particle whose shell is given, a pure function of model, shell, seed and index.
+        """Draw the grains of a particle with a given shell, a pure function of model, shell, seed and index.
 
         Raises
         ------
@@ -257,9 +257,8 @@ class ParticleModel:
     def _settled_lattice(self, shell: Shell, step: float, seed: int, index: int) -> tuple[Any, ...]:
         """Return a lattice of labels that no larger lattice and no seed beyond the grains would change.
 
-        Not change for the particle: grains with points in the shell are whole. Points are `step` apart, those of
-        index `half` along all axes being the centre. With it come the grains' volumes, centres of mass, and which
-        are kept.
+        This holds for the particle: its grains are whole. Points are `step` apart; the point of index `half` along all
+        axes is the centre. Also returns the grains' volumes, centres of mass, and which are kept.
         """
         law, spacing = self.grains.law, self.grains.widest_spacing_nm
         reach, window = (shell.largest_radius_nm + margin for margin in self.margins_nm)
@@ -283,7 +282,7 @@ class ParticleModel:
 
 
 def generate_particle(bundle: Bundle | str | Path, seed: int, index: int = 0) -> Particle:
-    """Draw a particle: shell and grains independently, and of the grains those with their centre of mass in the shell.
+    """Draw a particle: an independent shell and grains, of which those with their centre of mass in the shell are kept.
 
     Parameters
     ----------
@@ -364,11 +363,11 @@ def _sum_up(labels: np.ndarray, half: int, grains: int) -> tuple[np.ndarray, np.
 
 @kernel
 def _at_edge(labels: np.ndarray, z: int, y: int, x: int) -> bool:
-    """Tell whether one of the 26 neighbours is missing."""
+    """Return whether one of the 26 neighbours is missing."""
     n = len(labels)
     if min(z, y, x) == 0 or max(z, y, x) == n - 1:
         return True
-    # Going out to a corner is going farthest, so no other neighbour can be missing alone.
+    # The outer corner is the farthest neighbour, so no other can be missing alone.
     h = n // 2
     c, b, a = (1 if z >= h else -1), (1 if y >= h else -1), (1 if x >= h else -1)
     return labels[z + c, y + b, x + a] < 0
@@ -401,7 +400,7 @@ def _points_of(labels: np.ndarray, half: int, chosen: np.ndarray, reach2: float)
 
 @kernel
 def _extent(labels: np.ndarray, half: int, kept: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the box of the kept grains with a point to spare, and the squared distance within which that lies."""
+    """Return the box of the kept grains with a margin of one point, and the squared distance within which it lies."""
     n = len(labels)
     box = np.zeros((2, 3), np.int64)
     reach2, some = 0, False

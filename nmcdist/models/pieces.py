@@ -1,9 +1,9 @@
-"""The pieces of disconnected grains: what a grain keeps, and where the rest goes.
+"""The pieces of disconnected grains: each grain keeps the largest, and the rest go to neighbours.
 
 A cell of a generalised balanced power diagram need not be connected. Of each grain's face-connected pieces the
-largest keeps its label (the first in the order z, y, x of equals). Every other piece goes whole to the grain with
-which it shares most faces, the lowest label of equals; a piece that touches only such pieces waits until they
-have gone to theirs; one that touches no grain becomes outside. After that every grain is connected.
+largest keeps its label (of equals, the first in the order z, y, x). Every other piece goes as a whole to the grain with
+which it shares most faces (of equals, the lowest label); a piece that touches only such pieces waits until they are
+assigned; one that touches no grain becomes outside. After that every grain is connected.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from nmcdist.jit import Int, kernel
 
 
 class PieceCounts(NamedTuple):
-    """How many grains had several pieces, how many pieces were moved, and how many voxels they had."""
+    """Numbers of grains in several pieces, of moved pieces, and of their voxels."""
 
     grains: int
     pieces: int
@@ -187,7 +187,7 @@ def _note(faces: np.ndarray, n: Int, one: int, two: int, count: Int, owner: np.n
 
 @kernel
 def _settle(pieces: np.ndarray, faces: np.ndarray, begin: np.ndarray, end: np.ndarray, owner: np.ndarray) -> None:
-    """Give each piece an owner, round by round: all pieces of a round look at the owners before it."""
+    """Assign an owner to each piece, round by round: a round uses the owners of the rounds before it."""
     longest = 0
     for p in range(len(pieces)):
         longest = max(longest, end[p] - begin[p])

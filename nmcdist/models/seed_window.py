@@ -1,4 +1,4 @@
-"""How far from the centre seeds have to be drawn so that no seed beyond can change a lattice of labels."""
+"""The distance from the centre beyond which no seed can change a lattice of labels."""
 
 import math
 
@@ -14,7 +14,7 @@ _TRIAL = 6.0  # spacings: radius of the grains from which that mean is taken
 
 
 def first_margins_nm(model: GrainModel) -> tuple[float, float]:
-    """Return how far beyond a shell the lattice goes at first, and how far the seeds: a matter of time only."""
+    """Return the initial margins of the lattice and of the seeds beyond a shell; they affect only the time."""
     law, spacing = model.law, model.widest_spacing_nm
     diagonals = model.draw(_TRIAL * spacing, 0).diagonals
     mean = math.fsum(diagonals.ravel().tolist()) / diagonals.size
@@ -35,7 +35,7 @@ def needed_nm(
     Parameters
     ----------
     labels : ndarray of int32, shape (nz, ny, nx)
-        Row of the grain at each point, below 0 where there is none.
+        Row of the grain at each point, negative for none.
     centre : tuple of float
         Index of the centre along each axis.
     step_nm : float
@@ -43,9 +43,9 @@ def needed_nm(
     diagram : tuple of ndarray
         Seeds, matrices and offsets of the grains: see :meth:`nmcdist.models.grains.Grains.diagram`.
     law : MarkerLaw
-        Of these grains.
+        Marker law of these grains.
     reach2 : float
-        Squared distance from the centre, in steps, of the points that count.
+        Squared distance from the centre, in steps, of the relevant points.
     """
     z, y, x = (float(c) for c in centre)
     return float(
@@ -58,7 +58,7 @@ def _window(
     labels: np.ndarray, zc: float, yc: float, xc: float, step: float, seeds: np.ndarray, matrices: np.ndarray,
     offsets: np.ndarray, lowest: float, largest: float, reach2: float,
 ) -> float:  # fmt: skip
-    """Return how far seeds can lie and win a point: no seed at s wins x if D_min (|s| - |x|)^2 - r_max > cost at x."""
+    """Return the farthest distance of a winning seed: no seed s wins x if D_min (|s| - |x|)^2 - r_max > cost at x."""
     nz, ny, nx = labels.shape
     window = 0.0
     for z in range(nz):

@@ -28,14 +28,14 @@ _SLAB = 8  # planes of voxels that a thread fills at a time
 
 @dataclass(frozen=True, eq=False)
 class Shell:
-    """A star-shaped body by the coefficients of its radius function, Eq. (3) of the NMC811 paper.
+    """A star-shaped body, given by the coefficients of its radius function, Eq. (3) of the NMC811 paper.
 
     Attributes
     ----------
     coefficients_nm : ndarray of float64, shape ((L + 1)^2,)
-        Of the real orthonormal spherical harmonics, Y_lm in place l^2 + l + m.
+        Coefficients of the real orthonormal spherical harmonics, Y_lm at index l^2 + l + m.
     rejections : int
-        How many shells were drawn and rejected before this one.
+        Number of shells drawn and rejected before this one.
     """
 
     coefficients_nm: np.ndarray
@@ -49,7 +49,7 @@ class Shell:
         return sphere.star_radii(self.coefficients_nm, directions)
 
     def contains(self, points_nm: np.ndarray) -> np.ndarray:
-        """Tell which points, shape (n, 3), lie inside or on the surface."""
+        """Return which points, shape (n, 3), lie inside or on the surface."""
         return sphere.star_contains(self.coefficients_nm, points_nm, self._bounds)
 
     def mesh(self, level: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -58,7 +58,7 @@ class Shell:
         Parameters
         ----------
         level : int
-            Of the icosphere whose vertices are moved to the surface: 10 * 4^level + 2 of them.
+            Level of the icosphere whose 10 * 4^level + 2 vertices are moved to the surface.
 
         Returns
         -------
@@ -102,7 +102,7 @@ class Shell:
     def contains_grid(
         self, shape: tuple[int, int, int], voxel_size_nm: float, origin_nm: tuple[float, float, float]
     ) -> np.ndarray:
-        """Tell which voxel centres of a window lie inside.
+        """Return which voxel centres of a window lie inside.
 
         Parameters
         ----------
@@ -142,7 +142,7 @@ class Shell:
 
     @property
     def largest_radius_nm(self) -> float:
-        """A radius that is exceeded in no direction, and by little too large: see :func:`sphere.star_bounds`."""
+        """A tight upper bound on the radius in all directions: see :func:`sphere.star_bounds`."""
         return self._bounds[1]
 
     @cached_property
@@ -156,7 +156,7 @@ class Shell:
 
 @dataclass(frozen=True)
 class ShellModel:
-    """Laws of the coefficients, Eqs. (5) and (6) of the NMC811 paper, and what is rejected.
+    """Laws of the coefficients, Eqs. (5) and (6) of the NMC811 paper, and the rules of rejection.
 
     Z_00 = location + scale exp(sigma N(0, 1)), and Z_lm = harmonic_scale_l T with T from Student's law of nu_l
     degrees of freedom, all independent. A shell is rejected, and all of its coefficients drawn again from the
@@ -229,13 +229,13 @@ class ShellModel:
         Raises
         ------
         InputError
-            If the seed or the index is impossible, or the law gives no shell in 1000 trials.
+            If the seed or the index is impossible, or the law produces no valid shell in 1000 trials.
         """
         coefficients, rejections = self.draw_many(seed, [index])
         return Shell(coefficients[0], int(rejections[0]))
 
     def draw_many(self, seed: int, indices: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Draw shells: row i is what :meth:`draw` gives for the i-th index, bit for bit.
+        """Draw shells: row i equals the result of :meth:`draw` for the i-th index, bit for bit.
 
         Parameters
         ----------
@@ -252,12 +252,12 @@ class ShellModel:
         Raises
         ------
         InputError
-            If the seed or an index is impossible, or the law gives no shell in 1000 trials of an item.
+            If the seed or an index is impossible, or the law produces no valid shell in 1000 trials of an item.
         """
         keys = [streams.check_key(seed, index)[1] for index in indices]
         coefficients = np.empty((len(keys), (self.order + 1) ** 2))
         rejections = np.zeros(len(keys), dtype=np.int32)
-        # Threads would wait for each other: the random numbers, most of the time, are drawn under the GIL.
+        # Threads would wait for each other: most of the time goes into random numbers, drawn under the GIL.
         for start in range(0, len(keys), _BLOCK):
             part = slice(start, start + _BLOCK)
             self._draw_block(int(seed), keys[part], coefficients[part], rejections[part])
@@ -299,7 +299,7 @@ class ShellModel:
         accepted = np.maximum(exceeded(lowest), 1e-300)
 
         def expected(radius: float) -> float:
-            """Return how many shells are expected to exceed a radius."""
+            """Return the expected number of shells that exceed a radius."""
             return count * float((exceeded(np.maximum(radius - above, lowest)) / accepted).mean())
 
         low = high = float(bounds_nm[:, 1].max())
@@ -345,7 +345,7 @@ def _reject(
     coefficients: np.ndarray, harmonics: np.ndarray, rule_harmonics: np.ndarray, rule_weights: np.ndarray,
     minimum_volume: float, rejected: np.ndarray,
 ) -> None:  # fmt: skip
-    """Test the rows that are marked as rejected, and clear the mark of those that pass."""
+    """Test the rows marked as rejected, and clear the mark of those that pass."""
     radii, nodes = np.empty(harmonics.shape[1]), np.empty(len(rule_weights))
     for i in range(len(coefficients)):
         if not rejected[i]:

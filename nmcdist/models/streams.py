@@ -1,7 +1,7 @@
-"""Random streams keyed by what they are for, never by the order of calls.
+"""Random streams keyed by their purpose, never by the order of calls.
 
-Everything random in a realisation hangs on a tile of space: its stream is keyed by seed, stream, index
-and tile, so any window can be drawn alone and is the same in every window that holds it.
+Everything random in a realisation belongs to a tile of space: its stream is keyed by seed, stream, index
+and tile, so any window can be drawn alone and agrees with every window that contains it.
 """
 
 from collections.abc import Iterator
@@ -39,12 +39,12 @@ def check_key(seed: int, index: int) -> tuple[int, int]:
 
 
 def draws(seed: int, stream: int, index: int, *place: int) -> Stream:
-    """Return one stream of one item at one place (scale, tile coordinates), with laws that are the same everywhere."""
+    """Return one stream of one item at one place (scale, tile coordinates), with machine-independent laws."""
     return Stream(_key(seed, stream, index, *place))
 
 
 def generator(seed: int, stream: int, index: int, *place: int) -> np.random.Generator:
-    """Return NumPy's generator of a stream, for what no dataset holds: its last digits differ between machines."""
+    """Return NumPy's generator of a stream, for data outside datasets: its last digits differ between machines."""
     return np.random.Generator(np.random.Philox(_key(seed, stream, index, *place)))
 
 

@@ -1,8 +1,8 @@
-"""Closed forms of the additive phase: what theory says a realisation must show on average.
+"""Closed forms of the additive phase: the expected values of a realisation.
 
-Numbers follow from the parameters alone, by quadrature; nothing is sampled. What datasets hold of them, intensity
-and fraction of the graphite, is the same to the last bit on every machine. Equation numbers are those of the CBA
-paper; Chiu et al., *Stochastic Geometry and its Applications* (2013), holds the general forms.
+Numbers follow from the parameters alone, by quadrature; nothing is sampled. The values stored in datasets, intensity
+and fraction of the graphite, are the same to the last bit on every machine. Equation numbers are those of the CBA
+paper; Chiu et al., *Stochastic Geometry and its Applications* (2013), give the general forms.
 """
 
 import math
@@ -90,7 +90,7 @@ def graphite_fraction(parameters: CbaParameters) -> float:
 
 
 def intensity_for_graphite_fraction(parameters: CbaParameters, fraction: float) -> float:
-    """Return the intensity lambda_X in nm^-3 at which the graphite takes the volume fraction V1, Eq. (10).
+    """Return the intensity lambda_X in nm^-3 at which the graphite has the volume fraction V1, Eq. (10).
 
     Raises
     ------
@@ -103,7 +103,7 @@ def intensity_for_graphite_fraction(parameters: CbaParameters, fraction: float) 
 
 
 def excursion_densities(parameters: CbaParameters) -> Densities:
-    """Return the densities of the excursion set before the large pores are cut out of it.
+    """Return the densities of the excursion set before the large pores are removed.
 
     Gaussian kinematic formula with -rho''(0) = 2 eta^2; see Eqs. (6.163)-(6.165) of Chiu et al.
     """

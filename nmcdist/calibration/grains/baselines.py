@@ -1,8 +1,8 @@
-"""Models that know less, fitted to the same sections: what a trained model has to be better than.
+"""Baselines: simpler models fitted to the same sections, which a trained model must beat.
 
-Both are isotropic, so that whatever elongation and orientation a section shows beyond theirs was put there by the
-radial law: Poisson-Voronoi tessellations, of which one number is fitted, and power diagrams of Poisson seeds with
-uniform offsets, of which two are. They are bundles of the model "particle-radial" whose half-axes are all 1.
+Both are isotropic, so any elongation and orientation beyond theirs comes from the radial law: Poisson-Voronoi
+tessellations, with one fitted number, and power diagrams of Poisson seeds with uniform offsets, with two. They are
+bundles of the model "particle-radial" whose half-axes are all 1.
 """
 
 import math
@@ -35,7 +35,7 @@ _HALVINGS = 9
 
 
 def poisson_voronoi(sections: Sequence[Section], base: Bundle, seed: int = 0) -> Bundle:
-    """Return the Poisson-Voronoi model with as many grains per area in planar sections as were measured.
+    """Return the Poisson-Voronoi model with the measured number of grains per area in planar sections.
 
     The intensity is that of N_A = 1.4580 lambda^(2/3), corrected by simulated sections of the same pixels for the
     grains that these do not show (3 % where grains have 50 pixels on average). Grains at the rim are whole and
@@ -46,21 +46,21 @@ def poisson_voronoi(sections: Sequence[Section], base: Bundle, seed: int = 0) ->
     sections : sequence of Section
         Central sections, without missing pixels.
     base : Bundle
-        Whose shells are taken.
+        Bundle that supplies the shells.
     seed : int
-        Of the simulated sections.
+        Seed of the simulated sections.
 
     Returns
     -------
     Bundle
-        Of the model "particle-radial".
+        Bundle of the model "particle-radial".
 
     Raises
     ------
     InputError
         If there is no grain, or a section has missing pixels.
     BundleError
-        If the base is no particle's.
+        If the base is not a particle bundle.
     """
     base.particle()
     mean = _areas(sections).mean()
@@ -81,21 +81,21 @@ def isotropic_power(sections: Sequence[Section], base: Bundle, seed: int) -> Bun
     sections : sequence of Section
         Central sections, without missing pixels.
     base : Bundle
-        Whose shells are taken.
+        Bundle that supplies the shells.
     seed : int
-        Of the simulated sections.
+        Seed of the simulated sections.
 
     Returns
     -------
     Bundle
-        Of the model "particle-radial".
+        Bundle of the model "particle-radial".
 
     Raises
     ------
     InputError
         If there is no grain, or a section has missing pixels.
     BundleError
-        If the base is no particle's.
+        If the base is not a particle bundle.
     """
     base.particle()
     areas = _areas(sections)

@@ -1,4 +1,4 @@
-"""The whole calibration of grains, from a folder of sections to a bundle, its numbers, and what the report shows."""
+"""The whole calibration of grains, from a folder of sections to a bundle, its results, and the report's sections."""
 
 import math
 import platform
@@ -69,42 +69,42 @@ def calibrate_grains(
 ) -> Bundle:
     """Calibrate the grains of particles on planar sections.
 
-    The folder gets the bundle, `calibration.json` with all numbers, `sections.npz` with measured and generated
-    sections, and while it trains a checkpoint.
+    Writes the bundle, `calibration.json` with all results, `sections.npz` with measured and generated sections, and
+    during the training a checkpoint.
 
     Parameters
     ----------
     sections : sequence of Section
-        Those that do not pass through the centre are left out: see :func:`central_sections`.
+        Sections that do not pass through the centre are left out: see :func:`central_sections`.
     recipe : GrainRecipe
     base : Bundle
-        Whose shells the bundle takes.
+        Bundle that supplies the shells.
     out : Path
-        A folder that is empty or not there yet, unless the training is resumed.
+        A new or empty folder, unless the training is resumed.
     held_out : sequence of Section
-        What the model is compared with, as it is given: none is left out. Default: the sections that it is trained on.
+        Sections to compare the model with; none is left out. Default: the training sections.
     truth : Bundle, optional
-        Of the phantom that the sections are of; grains in space are compared too then.
+        Bundle of the phantom that the sections were cut from; then grains in space are compared too.
     repeats : int
-        Further trainings, with other seeds, whose distances say how much these hang on the random numbers. Each takes
-        as long as the first.
+        Additional trainings with other seeds, to measure how much the distances depend on the random numbers. Each
+        takes as long as the first.
     resume : bool
-        Whether to go on from the checkpoint in the folder.
+        Whether to continue from the checkpoint in the folder.
     device, threads
         As in :func:`nmcdist.calibration.grains.training.train`.
     told : callable
-        Gets the facts of what was done, step by step.
+        Called with the facts of each step.
 
     Raises
     ------
     BundleError
-        If the base is no particle's, or the truth has no grains.
+        If the base is not a particle bundle, or the truth has no grains.
     ImageError
-        If sections cannot be used, or the held-out ones have pixels of another size or are among those trained on.
+        If sections cannot be used, or held-out ones have another pixel size or are among the training sections.
     InputError
         If the device cannot be used.
     StoreError
-        If the folder holds anything already or cannot be made, or there is no checkpoint to go on from.
+        If the folder is not empty or cannot be made, or there is no checkpoint to continue from.
     """
     _check_folder(out, resume)
     usable_device(device)
@@ -172,7 +172,7 @@ def calibrate_grains(
 
 @dataclass(frozen=True)
 class _Trainer:
-    """What all trainings of a calibration share."""
+    """The shared inputs of all trainings of a calibration."""
 
     prepared: Prepared
     recipe: GrainRecipe
@@ -184,7 +184,7 @@ class _Trainer:
     told: Told
 
     def train(self, law: Law, profile: IntensityProfile | None, *, first: bool) -> tuple[Bundle, Training]:
-        """Train a net with a law; the first has the checkpoint that a calibration is known by."""
+        """Train a net with a law; the first training has the checkpoint that identifies the calibration."""
         name = CHECKPOINT if first else f"{law}-{CHECKPOINT}"
         return self._trained(self.recipe, profile, name, {"law": law})
 
@@ -224,7 +224,7 @@ def _names(sections: Sequence[Section]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """What models are compared with, in sections and, where the truth is known, in space."""
+    """The data to compare models with, in sections and, if the truth is known, in space."""
 
     in_sections: InSections
     in_space: InSpace | None
@@ -274,7 +274,7 @@ def _make_folder(out: Path) -> None:
 
 
 def _refuse_trained_on(held_out: Sequence[Section], sections: Sequence[Section]) -> None:
-    """Refuse to compare a model with what it is trained on as if that were held out, under whatever name."""
+    """Refuse held-out sections that are among the training sections, under any name."""
     for section in held_out:
         for other in sections:
             if np.array_equal(section.labels, other.labels):
@@ -284,14 +284,14 @@ def _refuse_trained_on(held_out: Sequence[Section], sections: Sequence[Section])
 
 
 def _fitted_held_out(held_out: Sequence[Section], prepared: Prepared) -> Sequence[Section]:
-    """Return held-out sections without missing pixels, checked for what only a comparison would find."""
+    """Return held-out sections without missing pixels, checked in advance for the comparison."""
     found = Prepared.of(held_out)
     if not math.isclose(found.pixel_size_nm, prepared.pixel_size_nm, rel_tol=SAME_SIZE):
         raise ImageError(
             f"held-out sections: pixel size is {found.pixel_size_nm:g} nm, expected {prepared.pixel_size_nm:g} nm as "
             "in those of the training"
         )
-    # A set of a single grain has no law to compare with.
+    # A single grain has no distribution to compare with.
     samples = section_samples(found.sections)
     try:
         distances(samples, samples)

@@ -1,8 +1,8 @@
-"""Which sections go through the centre of their particle, told by how much their grains point to it.
+"""Find the sections through the centre of their particle, by how much their grains point to it.
 
-A model of grains that are radial wants sections through the centre. In others the radius of a grain leaves the plane,
-near the section's middle most of all, and what is seen of a preferred direction fades. The paper keeps and drops
-sections by their density of angles, as one sees it; here a rule takes the same decision.
+A model of radial grains needs sections through the centre. In other sections the radius of a grain leaves the plane,
+most of all near the section's middle, and a preferred direction is less visible. The paper keeps and drops sections
+by inspecting their density of angles; here a rule makes this decision.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy as np
 from nmcdist.calibration.grains.sections import Section
 from nmcdist.errors import ImageError
 
-# A typical preference that is weaker could not tell sections apart.
+# A weaker typical preference cannot distinguish sections.
 NO_PREFERENCE = 0.05
 # A section is dropped if its preference is below this share of the typical one, and by so many standard errors. This
 # share is what is left at a third of the radius above the centre.
@@ -23,12 +23,12 @@ _QUARTILE = 0.6745  # of the normal law, in standard deviations
 
 
 def radial_preference(section: Section) -> tuple[float, float]:
-    """Return how much the grains of a section prefer the direction of the radius, and the standard error of this.
+    """Return the preference of a section's grains for the direction of the radius, and its standard error.
 
     It is the mean of (e1 - e2) / (e1 + e2) cos(2 alpha) over the grains, e1 >= e2 being their second moments: 1 for
     needles along the radius, -1 for needles across it, 0 without a preference or where grains are round. A grain
-    weighs 1 - |c| / R, with the distance R just beyond the farthest pixel: grains near the centre tell most of how
-    far from it the plane is. The standard error takes grains as independent.
+    has weight 1 - |c| / R, with the distance R just beyond the farthest pixel: grains near the centre say most about
+    the distance of the plane from it. The standard error treats grains as independent.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def radial_preference(section: Section) -> tuple[float, float]:
 
 
 def central_sections(sections: Sequence[Section]) -> tuple[list[Section], list[Section]]:
-    """Divide sections into those that are taken to go through the centre, and others.
+    """Divide sections into those that seem to pass through the centre, and others.
 
     A section is dropped if its preference for the radius is less than 0.6 of the typical one, and this by more than
     3 standard errors. The typical one is the upper quartile of the set, less what errors add to that, found again
@@ -78,7 +78,7 @@ def central_sections(sections: Sequence[Section]) -> tuple[list[Section], list[S
     Returns
     -------
     kept, dropped : list of Section
-        In the order in which they came.
+        In the given order.
 
     Raises
     ------

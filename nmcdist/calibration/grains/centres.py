@@ -1,4 +1,4 @@
-"""Centres of particles that the user knows, in place of the centroids of their outlines."""
+"""Particle centres given by the user, in place of the centroids of the outlines."""
 
 import csv
 import difflib
@@ -34,7 +34,7 @@ class Centres:
         Along rows and along columns, from the centre of the first pixel, in `unit`.
     unit : {"px", "nm"}
     source : str
-        The file.
+        Name of the file.
     """
 
     places: Mapping[str, tuple[float, float]]
@@ -47,7 +47,7 @@ class Centres:
         Raises
         ------
         InputError
-            If a name is of no section, or a centre lies outside of its image.
+            If a name belongs to no section, or a centre lies outside its image.
         """
         names = {section.name for group in groups for section in group}
         for name in self.places:
@@ -82,7 +82,7 @@ def read_centres(path: str | Path) -> Centres:
     Raises
     ------
     InputError
-        If the file cannot be read, is not of this form, gives a name twice, or a place is no finite number.
+        If the file cannot be read, has another form, gives a name twice, or a coordinate is not a finite number.
     """
     path = local_path(path)
     if path.suffix.lower() == ".csv":
@@ -120,12 +120,12 @@ def _of_table(text: str, source: str) -> Centres:
 
 
 def _number(cell: str) -> Any:
-    """Return the number that a cell holds, or the cell."""
+    """Return the number in a cell, or the cell itself."""
     return float(cell) if _NUMBER.fullmatch(cell) else cell
 
 
 def _place(source: str, name: str, values: Any) -> tuple[float, float]:
-    """Return y and x; text is no number, nor are true, NaN and infinities."""
+    """Return y and x; text, true, NaN and infinities are refused."""
     is_pair = isinstance(values, list) and len(values) == 2
     if not (is_pair and all(type(value) in (int, float) and math.isfinite(value) for value in values)):
         found = f"[{', '.join(map(shown, values[:9]))}]" if isinstance(values, list) else shown(values)

@@ -1,6 +1,6 @@
-"""How far models are from measured sections, and from a known truth in space, with intervals and by distance.
+"""Distances of models from measured sections, and from a known truth in space, with intervals and by distance.
 
-What models are compared with is drawn once: measured samples, the noise floor of the truth, and the baselines.
+The data for comparisons are drawn once: measured samples, the noise floor of the truth, and the baselines.
 """
 
 import math
@@ -21,16 +21,16 @@ from nmcdist.calibration.grains.sections import Section
 from nmcdist.models.grains import GrainModel
 from nmcdist.models.particle import ParticleModel
 
-DRAWS = 3  # generated sections for each measured one that it is compared with
-PARTICLES = 8  # whose grains are compared in space
-# Added to the recipe's seed, for draws of their own; 1_000_003 and 1_000_006 are taken by others.
+DRAWS = 3  # generated sections per measured section in a comparison
+PARTICLES = 8  # particles compared in space
+# Added to the recipe's seed, for independent draws; 1_000_003 and 1_000_006 are used elsewhere.
 _COMPARED, _TRUTH, _BASELINES = 1_000_004, 1_000_005, 1_000_007
 _CONFIDENCE = 0.95
 _MICROMETRE = 1000.0
 
 
 def fit_baselines(sections: Sequence[Section], base: Bundle, seed: int) -> dict[str, Bundle]:
-    """Return the models that know less, by name; see :mod:`nmcdist.calibration.grains.baselines`."""
+    """Return the baselines by name; see :mod:`nmcdist.calibration.grains.baselines`."""
     return {
         "voronoi": poisson_voronoi(sections, base, seed + _BASELINES),
         "isotropic": isotropic_power(sections, base, seed + _BASELINES),
@@ -38,7 +38,7 @@ def fit_baselines(sections: Sequence[Section], base: Bundle, seed: int) -> dict[
 
 
 class InSections:
-    """Measured sections that models are compared with.
+    """Measured sections for comparison with models.
 
     Parameters
     ----------
@@ -47,7 +47,8 @@ class InSections:
     baselines : dict of str to Bundle
     seed : int
     truth : Bundle, optional
-        Where the measured sections come from a phantom. The noise floor is that of the truth then, else of the model.
+        Bundle of the phantom, if the sections come from one. The noise floor is then that of the truth, else of the
+        model.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class InSections:
         return distances(pooled(_of_each(drawn)), pooled(self._samples))
 
     def counts(self, bundle: Bundle) -> list[CountInSections]:
-        """Return the grains per area of a model by distance from the centre, beside those measured."""
+        """Return the grains per area of a model by distance from the centre, with the measured ones."""
         return self._counts(self._generated(bundle, _COMPARED, DRAWS))
 
     def _counts(self, drawn: Sequence[Section]) -> list[CountInSections]:
@@ -98,7 +99,7 @@ class InSections:
 
 
 class InSpace:
-    """Particles of a known truth that the grains of models are compared with.
+    """Particles of a known truth for comparison with the grains of models.
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ class InSpace:
     baselines : dict of str to Bundle
     seed : int
     particles : int
-        Of each.
+        Number of particles per model.
     """
 
     def __init__(self, truth: Bundle, baselines: Mapping[str, Bundle], seed: int, particles: int = PARTICLES) -> None:
@@ -125,8 +126,8 @@ class InSpace:
     def compare(self, bundle: Bundle) -> tuple[list[DistanceRow], list[CountInSpace]]:
         """Return the distances of a model, and its grains per volume by distance from the centre.
 
-        Grains are drawn in the shells of the true particles, whatever shells the bundle has: where grains depend on
-        the distance from the centre, others of another size would be compared.
+        Grains are drawn in the shells of the true particles, not in those of the bundle: grains that depend on the
+        distance from the centre can only be compared in particles of equal size.
         """
         each = self._drawn(bundle, _COMPARED)
         found = distances(pooled(each), pooled(self._samples))
@@ -159,14 +160,14 @@ def distance_rows(
     Parameters
     ----------
     dimension : {"2D", "3D"}
-        Of what is described.
+        Dimension of the descriptors.
     found : dict of str to Distance
-        Of the model.
+        Distances of the model.
     floor : dict of str to Floor
     baselines : dict of str to dict of str to Distance
-        By the baseline's name.
+        Distances of the baselines, by name.
     errors : dict of str to Errors
-        Of the model's distances, where they are known.
+        Errors of the model's distances, if known.
     """
     unknown = Errors(None, None, None, None)
     return [
@@ -232,25 +233,25 @@ def grains_per_volume(found: Sequence[Samples], truth: Sequence[Samples]) -> lis
 
 
 def pooled(samples: Sequence[Samples]) -> Samples:
-    """Return the samples of several sections or particles as those of one."""
+    """Return the samples of several sections or particles merged into one."""
     return {name: np.concatenate([sample[name] for sample in samples]) for name in samples[0]}
 
 
 def jackknife(found: Sequence[Samples], truth: Sequence[Samples]) -> dict[str, Errors]:
-    """Return half the widths of 95 % intervals of distances, by leaving out one section (or particle) after the other.
+    """Return half the widths of 95 % intervals of distances, by a jackknife over sections (or particles).
 
-    A section is left out with those that were generated like it. The intervals are those of Student's law with one
-    degree of freedom less than there are sections; with two or fewer there are none.
+    A section is left out together with those generated like it. The intervals use Student's t with one degree of
+    freedom less than the number of sections; there are none for two or fewer.
 
     Parameters
     ----------
     found, truth : sequence of dict of str to ndarray
-        One for each section; equally many.
+        One per section, equally many.
 
     Returns
     -------
     dict of str to Errors
-        By descriptor; empty where there are no intervals.
+        By descriptor; empty without intervals.
     """
     n = len(truth)
     if n <= 2:

@@ -1,7 +1,7 @@
-"""Grains per area of planar sections by distance from the centre: measured, generated, and what they ask of seeds.
+"""Grains per area of planar sections by distance from the centre: measured, generated, and the implied intensity.
 
 A Poisson-Voronoi tessellation of intensity lambda shows 1.4580 lambda^(2/3) grains per area. So the visible grains at a
-distance tell the intensity there, the paper's Eq. (13) distance by distance.
+distance give the intensity there, the paper's Eq. (13) distance by distance.
 """
 
 import math
@@ -17,14 +17,14 @@ from nmcdist.calibration.grains.sections import Section
 from nmcdist.errors import InputError
 from nmcdist.models.intensity import IntensityProfile
 
-STEP_NM = 1000.0  # width of the bins of distance that are compared
+STEP_NM = 1000.0  # width of the compared bins of distance
 FEWEST = 30  # grains of a bin, of all sections together: a narrower last bin joins the one before
 MOST_KNOTS = 5
 _FINE_NM = 500.0  # width of the bins from which knots are chosen
-_NO_EVIDENCE = 2.0  # difference of criteria that does not tell numbers of knots apart
-_REACHED = 0.5  # share of such a bin that particles fill at least
+_NO_EVIDENCE = 2.0  # difference of criteria that does not separate numbers of knots
+_REACHED = 0.5  # least share of such a bin that particles fill
 CONFIDENCE = 0.95  # of all intervals of a comparison together
-AIM = 0.05  # relative difference of counts that is aimed at, or the error where that is more
+AIM = 0.05  # aim for the relative difference of counts, or the error if that is more
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ def count_grains(sections: Sequence[Section], edges_nm: np.ndarray) -> CountedGr
 
 
 def bin_edges(sections: Sequence[Section], step_nm: float = STEP_NM) -> np.ndarray:
-    """Return the edges of bins of equal width, the last of which is wider where it would hold too few grains.
+    """Return the edges of bins of equal width; the last is wider if it would hold too few grains.
 
     Raises
     ------
@@ -114,13 +114,13 @@ def compare_counts(measured: CountedGrains, generated: Sequence[CountedGrains]) 
 
 
 def contradicts(row: Count) -> bool:
-    """Tell whether the generated grains of a row are not as many as the measured ones, beyond aim and error."""
+    """Return whether generated and measured grains of a row differ in number by more than aim and error."""
     return row.ratio is not None and row.error is not None and abs(row.ratio - 1) > max(AIM, row.error)
 
 
 @dataclass(frozen=True)
 class Knots:
-    """How many knots the counts of grains ask for.
+    """The number of knots that the counts of grains justify.
 
     Attributes
     ----------
@@ -135,13 +135,13 @@ class Knots:
 
 
 def choose_knots(sections: Sequence[Section]) -> Knots:
-    """Return the intensity that visible grains by distance ask for, with as many knots as their errors justify.
+    """Return the intensity implied by visible grains by distance, with as many knots as their errors justify.
 
     The first knot is the centre, the last the farthest bin, and between any two neighbours lie equally many grains. The
-    misfit of a number of knots is the sum of squares of the counts about what they should be, in units of their
-    variance; each knot costs the logarithm of the number of counts (Schwarz 1978). The fewest knots are taken that do
-    as well as the best but for a difference of 2, which is no evidence (Kass and Raftery 1995). Where one knot does,
-    the intensity is constant.
+    misfit of a number of knots is the sum of squared deviations of the counts from their expectations, in units of
+    their variance; each knot costs the logarithm of the number of counts (Schwarz 1978). The smallest number of knots
+    within 2 of the best is chosen, since a difference of 2 is no evidence (Kass and Raftery 1995). With one knot, the
+    intensity is constant.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def _spread(grains: np.ndarray, like: np.ndarray) -> float:
 def _fitted(
     count: int, middles: np.ndarray, found: np.ndarray, area: np.ndarray, spread: float
 ) -> tuple[IntensityProfile, float]:
-    """Return the profile of so many knots that suits the counts best, and its misfit."""
+    """Return the best profile with this number of knots, and its misfit."""
     shares = np.concatenate([[0.0], np.cumsum(found) / found.sum()])
     knots = np.interp(np.arange(count) / max(count - 1, 1), shares, np.concatenate([[0.0], middles]))
     mean = float(found.sum() / area.sum())

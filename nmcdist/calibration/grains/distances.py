@@ -1,7 +1,7 @@
-"""How far the grains of a model are from measured ones, descriptor by descriptor.
+"""Distances between the grains of a model and measured grains, descriptor by descriptor.
 
-A distance means something only beside two others: that of the truth from an independent draw of itself, the noise
-floor, and those of models that know less.
+A distance is meaningful only beside two others: that between independent draws of the truth, the noise floor, and
+those of the baselines.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ BINS = 5  # of radius
 
 @dataclass(frozen=True)
 class Distance:
-    """How far two samples of one descriptor are apart.
+    """The distance between two samples of one descriptor.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Floor:
 
 @dataclass(frozen=True)
 class Errors:
-    """Half the widths of the intervals of a :class:`Distance`; None where one is not known."""
+    """Half the widths of the intervals of a :class:`Distance`; None if unknown."""
 
     ks: float | None
     wasserstein: float | None
@@ -85,7 +85,7 @@ def distances(found: Samples, truth: Samples, bins: int = BINS) -> dict[str, Dis
     Raises
     ------
     InputError
-        If a descriptor is lacking or without values, or the truth does not vary.
+        If a descriptor is missing or has no values, or the truth does not vary.
     """
     names = [name for name in truth if name != RADIUS]
     lacking = [name for name in names if name not in found]
@@ -97,16 +97,16 @@ def distances(found: Samples, truth: Samples, bins: int = BINS) -> dict[str, Dis
 def noise_floor(
     draw: Callable[[int, int], Samples], sizes: tuple[int, int], repetitions: int = 4, bins: int = BINS
 ) -> dict[str, Floor]:
-    """Return how far independent draws of one model are apart: what no model's distance from it can be expected below.
+    """Return the distance between independent draws of one model: the lower limit for any model's distance from it.
 
     Parameters
     ----------
     draw : callable
         From index of the first section or particle, and their number, to samples; equal indices are equal draws.
     sizes : two int
-        Sections or particles of what is found and of the truth.
+        Numbers of sections or particles of the model and of the truth.
     repetitions : int
-        Of independent pairs.
+        Number of independent pairs.
     bins : int
         Of radius.
 
@@ -220,5 +220,5 @@ def _checked(name: str, values: Any) -> np.ndarray:
 
 
 def _shares(sample: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Return the sample's distribution function at places."""
+    """Return the sample's distribution function at given values."""
     return np.searchsorted(np.sort(sample), places, side="right") / len(sample)

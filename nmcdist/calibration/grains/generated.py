@@ -1,4 +1,4 @@
-"""Central sections of freshly drawn grains, like measured ones: what a model shows in the plane."""
+"""Central sections of newly drawn grains, comparable to measured ones."""
 
 import math
 from collections.abc import Sequence
@@ -13,26 +13,26 @@ from nmcdist.models.grains import GrainModel
 
 
 def generated_sections(grain_model: GrainModel, like: Sequence[Section], seed: int, start: int = 0) -> list[Section]:
-    """Return for each section a central section of freshly drawn grains, of the same particle as far as one can.
+    """Return for each section a central section of newly drawn grains, in the same outline.
 
-    A grain belongs to a generated section if its centre of mass in the endless plane lies in the measured one, and
-    then it belongs as a whole, as grains do whose centre of mass in space lies in the shell. So neither has cut
-    grains, and both are samples of the grains of the plane that favour none.
+    A whole grain belongs to a generated section if its centre of mass in the infinite plane lies in the measured one,
+    just as a grain belongs to a particle if its centre of mass in space lies in the shell. So neither has cut grains,
+    and both are unbiased samples of the grains in the plane.
 
     Parameters
     ----------
     grain_model : GrainModel
     like : sequence of Section
-        Whose pixel sizes, centres and masks are taken; missing pixels are part of the mask.
+        Sections that supply pixel sizes, centres and masks; missing pixels are part of the mask.
     seed : int
-        Not that of the truth, if a model drew it: equal seeds have equal places.
+        Must differ from the seed of the truth, if a model drew it: equal seeds give equal positions.
     start : int
         Index of the first draw.
 
     Returns
     -------
     list of Section
-        Without missing pixels, in frames that are larger than the measured ones by a margin.
+        Without missing pixels, in frames larger than the measured ones by a margin.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def _plane(
 
 
 def _belongs(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Tell which grains have their centre of mass in the mask, by row."""
+    """Return which grains have their centre of mass in the mask, by row."""
     y, x = np.nonzero(labels >= 0)
     rows = labels[y, x]
     count = np.bincount(rows)

@@ -25,7 +25,7 @@ def read_labels(path: Path) -> np.ndarray:
     Raises
     ------
     ImageError
-        If the file is no ordinary file, damaged, larger than `MOST_PIXELS`, or holds no such labels.
+        If the file is not an ordinary file, damaged, larger than `MOST_PIXELS`, or holds no such labels.
     """
     image = _read_image(ordinary_file(path, ImageError))
     if image.ndim != 2 or image.dtype.kind not in "iu":
@@ -47,7 +47,7 @@ def _read_image(path: Path) -> np.ndarray:
         raise
     except OSError as error:
         raise ImageError(f"{path}: cannot be read, {one_line(error)}") from error
-    except Exception as error:  # damaged bytes lead both readers into errors of every kind
+    except Exception as error:  # damaged bytes raise errors of any type in both readers
         raise ImageError(f"{path}: is not the kind of image that its extension says, {one_line(error)}") from error
     if not isinstance(image, np.ndarray):
         raise ImageError(f"{path}: found an archive of several arrays, expected one array")
@@ -55,7 +55,7 @@ def _read_image(path: Path) -> np.ndarray:
 
 
 def _read_npy(path: Path) -> Any:
-    # Mapped, so that a header that promises more than the file holds is refused before memory is taken.
+    # Mapped, so that a header that promises more than the file holds is refused before memory is allocated.
     image = np.load(path, allow_pickle=False, mmap_mode="r")
     if isinstance(image, np.ndarray):
         _check_size(path, image.size)
@@ -77,7 +77,7 @@ def _check_size(path: Path, size: int) -> None:
 
 @contextmanager
 def _silent(logger_name: str) -> Iterator[None]:
-    """Keep what a reader logs and warns of a damaged file from being printed beside its error."""
+    """Suppress a reader's logs and warnings about a damaged file, besides its error."""
     logger = logging.getLogger(logger_name)
     before = logger.disabled
     logger.disabled = True

@@ -1,4 +1,4 @@
-"""The two laws of the seeds' intensity, constant and by distance from the centre: which are fitted, which is taken."""
+"""The two laws of the seeds' intensity, constant and by distance from the centre: which to fit and which to choose."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ BY_DISTANCE: Law = "by-distance"
 
 @dataclass(frozen=True)
 class Choice:
-    """Which law is taken.
+    """The chosen law.
 
     Attributes
     ----------
     law : {"constant", "by-distance"}
     why : str
-        A sentence.
+        The reason, in one sentence.
     criteria : tuple of float
         Of 1, 2, ... knots: see :func:`nmcdist.calibration.grains.counts.choose_knots`.
     counts : dict of str to list of CountInSections
-        Grains by distance of each law that was fitted, beside those of the sections of the training.
+        Grains by distance of each fitted law, with those of the training sections.
     """
 
     law: Law
@@ -37,9 +37,9 @@ class Choice:
 
 
 def laws_to_fit(sections: Sequence[Section], recipe: GrainRecipe) -> dict[Law, IntensityProfile | None]:
-    """Return the laws that a recipe asks for, with the profile (seeds per nm^3) to begin with.
+    """Return the laws that a recipe requests, with their initial profile (seeds per nm^3).
 
-    A law by distance is left out where it was not asked for alone and one knot suffices: it would be the constant one.
+    A law by distance is left out if one knot suffices and it was not the only request: it would equal the constant law.
     """
     if recipe.intensity == "constant" or recipe.method == "adversarial":
         return {CONSTANT: None}
@@ -50,7 +50,7 @@ def laws_to_fit(sections: Sequence[Section], recipe: GrainRecipe) -> dict[Law, I
 
 
 def choose(sections: Sequence[Section], recipe: GrainRecipe, fitted: Mapping[Law, Bundle]) -> Choice:
-    """Return which of the fitted laws is taken: the constant one, unless the visible grains contradict it.
+    """Choose among the fitted laws: the constant one, unless the visible grains contradict it.
 
     Parameters
     ----------

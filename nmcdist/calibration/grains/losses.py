@@ -1,15 +1,15 @@
-"""What training makes small: distances between laws of grains, and the least squares of the adversarial game."""
+"""The losses of the training: distances between laws of grains, and the least squares of the adversarial game."""
 
 from nmcdist.calibration.pytorch import torch
 
 
 def energy_distance(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Return 2 E|X - Y| - E|X - X'| - E|Y - Y'|, estimated without bias: 0 in the mean where the laws are equal.
+    """Return 2 E|X - Y| - E|X - X'| - E|Y - Y'|, estimated without bias: 0 in the mean for equal laws.
 
     Parameters
     ----------
     found, truth : torch.Tensor, shapes (n, d) and (m, d)
-        At least two rows each.
+        Two rows or more each.
 
     Notes
     -----
@@ -45,12 +45,12 @@ class Mismatch:
 
 
 def discriminator_loss(measured: torch.Tensor, generated: torch.Tensor) -> torch.Tensor:
-    """Return the least squares that tell measured windows (1) from generated ones (0), Eq. (10)."""
+    """Return the least squares that separate measured windows (1) from generated ones (0), Eq. (10)."""
     return ((measured - 1) ** 2).mean() + (generated**2).mean()
 
 
 def generator_loss(generated: torch.Tensor, kind: str) -> torch.Tensor:
-    """Return what the generator makes small: distance of the verdicts from 1, or as printed, minus their squares."""
+    """Return the generator's loss: squared distance of the verdicts from 1, or as printed, minus their squares."""
     return ((generated - 1) ** 2).mean() if kind == "least-squares" else -(generated**2).mean()
 
 
@@ -63,5 +63,5 @@ def _own_distance(a: torch.Tensor) -> torch.Tensor:
 
 
 def _distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    # By differences, not by products: those are inexact where rows are alike.
+    # By differences, not by products, which are inexact for similar rows.
     return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")

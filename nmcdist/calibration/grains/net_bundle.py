@@ -1,4 +1,4 @@
-"""From prepared sections to a trained bundle: a marker net, with a law of the seeds' intensity."""
+"""Train a bundle on prepared sections: a marker net, with a law of the seeds' intensity."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ from nmcdist.calibration.grains.training import Arrays, Intensity, Training, tra
 from nmcdist.models.grains import GrainModel
 from nmcdist.models.intensity import IntensityProfile
 
-_ASSESSED = 1_000_003  # added to the recipe's seed, for draws of their own
+_ASSESSED = 1_000_003  # added to the recipe's seed, for independent draws
 
 
 def train_grains(
@@ -35,24 +35,24 @@ def train_grains(
     prepared : Prepared
     recipe : GrainRecipe
     base : Bundle
-        A particle's, whose shells the new bundle takes.
+        Particle bundle that supplies the shells.
     data, date : str
-        What it was trained on, and when, for the bundle's provenance.
+        Training data and date, for the bundle's provenance.
     profile_nm : IntensityProfile, optional
-        Seeds per nm^3 by distance to begin with, where the intensity is to depend on the distance from the centre.
+        Initial seeds per nm^3 by distance, if the intensity shall depend on the distance from the centre.
     **options
-        Of :func:`nmcdist.calibration.grains.training.train`.
+        Options of :func:`nmcdist.calibration.grains.training.train`.
 
     Returns
     -------
     bundle : Bundle
-        Of the model "particle-net", with the best state that was assessed.
+        Bundle of the model "particle-net", with the best assessed state.
     training : Training
 
     Raises
     ------
     BundleError
-        If the base is no particle's.
+        If the base is not a particle bundle.
     ImageError, StoreError
         As :func:`nmcdist.calibration.grains.training.train`.
     """
@@ -106,7 +106,7 @@ def _hardware(device: str) -> str:
 
 
 def _rescaled(profile: IntensityProfile, factor: float) -> IntensityProfile:
-    """Return the same profile where the unit of length is so many times shorter."""
+    """Return the same profile in a unit of length shorter by a factor."""
     knots, values = (np.array(part) for part in (profile.knots, profile.values))
     return IntensityProfile(tuple((knots * factor).tolist()), tuple((values / factor**3).tolist()))
 

@@ -17,22 +17,22 @@ _OFFSET_SPREAD = 5.0
 
 
 class MarkerGenerator(nn.Module):
-    """G_net of Algorithm 1: what the net is told of a seed becomes D and r, within ranges.
+    """G_net of Algorithm 1: maps the inputs of a seed to D and r, within ranges.
 
-    Inputs are brought to the size of 1 first; :meth:`arrays` folds that into the first layer.
+    Inputs are scaled to unit size first; :meth:`arrays` folds the scaling into the first layer.
 
     Parameters
     ----------
     spacing : float
         Mean spacing of the seeds in pixels, the unit of displacements.
     sees_distance : bool
-        Whether it is told how far the seed is from the centre.
+        Whether the distance of the seed from the centre is an input.
     own_noise : bool
-        Whether it sees the noises of the grain itself.
+        Whether the grain's own noises are inputs.
     widths : sequence of int
-        Of the hidden layers.
+        Widths of the hidden layers.
     diagonal_range, offset_range : tuple of float
-        Of the entries of D, and of r in squared pixels.
+        Ranges of the entries of D, and of r in squared pixels.
     """
 
     seen: torch.Tensor
@@ -69,7 +69,7 @@ class MarkerGenerator(nn.Module):
             self.layers[-1].bias[:] = torch.tensor([-0.45, -0.45, -0.45, -0.65])
 
     def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return D (n, 3) and r (n,) from inputs (n, 63), of which it takes those that it sees."""
+        """Return D (n, 3) and r (n,) from inputs (n, 63), of which it uses a subset."""
         x = inputs[:, self.seen] * self.scale + self.shift
         for layer in self.layers[:-1]:
             x = torch.relu(layer(x))
@@ -77,7 +77,7 @@ class MarkerGenerator(nn.Module):
         return out[:, :3], out[:, 3]
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return weights and biases as a bundle holds them, float32."""
+        """Return weights and biases in the form of a bundle, float32."""
         found = {}
         for k, layer in enumerate(self.layers):
             weight, bias = (p.detach().cpu().double().numpy() for p in (layer.weight, layer.bias))
@@ -96,7 +96,7 @@ class Discriminator(nn.Module):
     size : int
         Pixels along an edge of a window.
     channels : sequence of int
-        Of the convolutions, each of which is followed by a pooling by 2.
+        Channels of the convolutions, each followed by a pooling by 2.
     dense : int
         Width of the hidden dense layer.
     """
@@ -112,6 +112,6 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, dense), nn.ReLU(), nn.Linear(dense, 1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return, for images (b, 12, n, n), numbers near 1 where it takes them for measured, near 0 else."""
+        """Return, for images (b, 12, n, n), numbers near 1 for windows judged as measured, near 0 for others."""
         verdicts: torch.Tensor = self.layers(images)
         return verdicts[:, 0]

@@ -53,12 +53,12 @@ _ROW = ("%9.5f",) * 3 + ("%12.5f",) * 2 + ("%7.1f", "%6.3f", "%2d", "%6d", "%7.3
 
 
 def phantom_bundles() -> dict[str, Bundle]:
-    """Return the marker laws of phantoms: what a model that is fitted to their sections should find.
+    """Return the marker laws of phantoms, which a model fitted to their sections should find.
 
     Returns
     -------
     dict of str to Bundle
-        "radial": grains that point to the centre, all the more outside of a core of 0.8 um; shells of a mean
+        "radial": grains that point to the centre, more so outside a core of 0.8 um; shells of a mean
         radius of 4.8 um, about 200 pixels of 50 nm across. "stout": smaller and shorter grains, 1.8 times as many
         in a volume, whose preference for the radius fades outwards; shells of 3.9 um. "isotropic": no preferred
         direction anywhere. "tangential": plates across the radius, most of all near the surface. "outward": grains as
@@ -109,12 +109,12 @@ def phantom_sections(
     height: float = 0.0,
     start: int = 0,
 ) -> list[Section]:
-    """Return planar sections of particles, a pure function of the arguments; a particle gives one section.
+    """Return planar sections of particles, a pure function of the arguments; one section per particle.
 
     Parameters
     ----------
     bundle : Bundle
-        With a marker law.
+        Bundle with a marker law.
     seed : int
         Seed in [0, 2^64).
     count : int
@@ -122,14 +122,14 @@ def phantom_sections(
     missing : float
         Each pixel of the particle is missing with this probability, in [0, 1).
     height : float
-        Of the plane above the particle's centre, in mean radii of its shell, in [0, 1).
+        Height of the plane above the particle's centre, in mean radii of its shell, in [0, 1).
     start : int
         Number of the first particle.
 
     Returns
     -------
     list of Section
-        Grains are 1..n; the centre, which is the foot of the particle's centre, is that of the image.
+        Grains are 1..n; the centre, the projection of the particle's centre, is that of the image.
 
     Raises
     ------
@@ -149,9 +149,9 @@ def phantom_sections(
 
 
 def write_scan(path: str | Path, section: Section, orientation_noise_deg: float = 0.5, seed: int = 0) -> None:
-    """Write a section as an .ang file, as EDAX would have measured it; the same bytes for the same arguments.
+    """Write a section as an .ang file, as if measured by EDAX; the same arguments give the same bytes.
 
-    Each grain has a crystal orientation, uniform but for being 15 degrees or more from those of its neighbours.
+    Each grain has a crystal orientation, uniform except that it is 15 degrees or more from those of its neighbours.
     Pixels outside and missing pixels have no solution. Along x are the columns, along y the rows.
 
     Parameters
@@ -159,7 +159,7 @@ def write_scan(path: str | Path, section: Section, orientation_noise_deg: float 
     path : str or Path
     section : Section
     orientation_noise_deg : float
-        Standard deviation of the small turns about each axis that each pixel gets.
+        Standard deviation of the small turns of each pixel about each axis.
     seed : int
         Seed in [0, 2^64) of orientations and noise.
 
@@ -182,7 +182,7 @@ def write_scan(path: str | Path, section: Section, orientation_noise_deg: float 
 
 
 def _with_shells(bundle: Bundle, radius_nm: float, **changes: float | tuple[float, ...]) -> Bundle:
-    """Return a bundle whose shells have this median of the mean radius, and vary less in size than the original's."""
+    """Return a bundle whose shells have this median of the mean radius, and a smaller spread than the original's."""
     scale = 2 * math.sqrt(math.pi) * radius_nm - bundle.particle().shell_location_nm
     return bundle.with_parameters(shell_scale_nm=scale, shell_sigma=0.1, **changes)
 
@@ -209,7 +209,7 @@ def _cut(particle: Particle, pixel: float, missing: float, height: float) -> Sec
 
 
 def _distinct_orientations(grains: np.ndarray, crystal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a unit quaternion a row of the table of labels, redrawing until neighbours are apart."""
+    """Return one unit quaternion per row of the table of labels, redrawn until neighbours differ enough."""
     orientations = _random_orientations(len(crystal), rng)
     pairs = np.concatenate(
         [np.stack([a.ravel(), b.ravel()], 1) for a, b in ((grains[1:], grains[:-1]), (grains[:, 1:], grains[:, :-1]))]

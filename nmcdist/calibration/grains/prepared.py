@@ -1,4 +1,4 @@
-"""Sections made ready for a training: tessellations fitted to them, and their missing pixels filled."""
+"""Sections prepared for a training: tessellations fitted to them, and missing pixels filled."""
 
 import math
 from collections.abc import Sequence
@@ -52,11 +52,11 @@ class Prepared:
         return cls(whole, fits, sizes.pop(), math.sqrt(pixels / grains))
 
     def measured(self) -> Measured:
-        """Return what windows are cut from; a grain's width below the surface they begin."""
+        """Return the sections from which windows are cut, starting one grain width below the surface."""
         return Measured.of(self.sections, [fit.tessellation for fit in self.fits], self.grain_width_px)
 
     def summary(self) -> Fits:
-        """Return how well the tessellations fit."""
+        """Return the quality of the fits."""
         of_sections = [
             SectionFit(
                 name=section.name, grains=len(fit.grains), pixels=int(section.mask.sum()), matched=fit.matched,
@@ -72,12 +72,12 @@ class Prepared:
 
 
 def filled(section: Section, fit: Fit) -> Section:
-    """Return a section whose missing pixels lie in the grains of a tessellation that was fitted to it.
+    """Return a section whose missing pixels are filled from a tessellation fitted to it.
 
     Raises
     ------
     InputError
-        If the tessellation has other grains than the section.
+        If the tessellation and the section have different grains.
     """
     labels = section.labels
     grains = np.unique(labels[labels > 0])

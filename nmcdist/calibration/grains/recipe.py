@@ -1,4 +1,4 @@
-"""What a calibration of grains is to do, as a YAML file that is checked whole before anything starts."""
+"""The recipe of a calibration of grains, as a YAML file that is checked completely before the training starts."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -39,15 +39,15 @@ class NetSettings(_Frozen):
     Attributes
     ----------
     widths : tuple of int
-        Of the hidden layers; those of the paper are lost.
+        Widths of the hidden layers; the paper's values are illegible.
     sees_distance : bool
-        Whether it is told the distance of the seed from the centre, without which no law can depend on it.
+        Whether the distance of the seed from the centre is an input; without it, the law cannot depend on it.
     own_noise : bool
-        Whether it sees the two noises of the grain itself, not only those of its neighbours (the paper's). Needed for
-        grains of several sizes, with a wide `offset_range`: r counts against D, so that offsets of x squared pixels
-        among round grains take x times the entries of D.
+        Whether the two noises of the grain itself are inputs, besides those of its neighbours (as in the paper).
+        Needed for grains of several sizes, with a wide `offset_range`: r competes with D, so offsets of x squared
+        pixels among round grains need entries of D that are x times as large.
     diagonal_range, offset_range : tuple of float
-        Of the entries of D, and of r in squared pixels.
+        Ranges of the entries of D, and of r in squared pixels.
     """
 
     widths: Widths = (64, 64)
@@ -76,19 +76,19 @@ class AdversarialSettings(_Frozen):
     Attributes
     ----------
     discriminator_batch : int
-        Windows of each kind that it is shown a step.
+        Measured and generated windows per step, each.
     channels : tuple of int
-        Of its convolutions; those of the paper are lost.
+        Channels of its convolutions; the paper's values are illegible.
     dense : int
         Width of its dense layer.
     skip_below : float
-        Loss below which a step of the discriminator is left out.
+        Loss below which a step of the discriminator is skipped.
     generator_loss : {"least-squares", "printed"}
         (D - 1)^2, or -D^2 as Algorithm 2 prints it, which has no lower bound.
     augmentation : float
         Largest share by which D and r of fitted sections are changed.
     rounded : bool
-        Whether the generator is shown its windows rounded too, with the gradient of the smooth ones.
+        Whether the generator's windows are rounded too, with the gradient of the smooth ones.
     """
 
     discriminator_batch: Windows = 128
@@ -108,35 +108,36 @@ class GrainRecipe(_Frozen):
     name, version, title : str
     seed : int
     method : {"energy", "adversarial"}
-        What tells generated from measured windows: the energy distance of their grains, or a discriminator.
+        How generated windows are compared with measured ones: by the energy distance of their grains, or by a
+        discriminator.
     window : int
         Pixels along an edge of a window.
     batch : int
-        Windows a step of the generator.
+        Windows per step of the generator.
     epochs, steps : int
-        Epochs, and steps of each; after each epoch the intensity is moved by Eq. (13).
+        Epochs, and steps per epoch; each epoch ends with an update of the intensity by Eq. (13).
     learning_rate : float
     schedule : {"cosine", "constant"}
     gradient : {"clip", "normalise"}
-        Whether gradients longer than 1 are cut to 1, or all are made as long as 1.
+        Whether gradients longer than 1 are shortened to 1, or all are scaled to 1.
     temperature : float
         T of the softmax in squared pixels; not printed in the paper.
     noise_weight : float
-        Of how unlike the noise of the entries of D is. Planar sections hardly tell how the two axes across the radius
-        and their noises go together, as gamma turns them at random: of the laws that look alike in them, one is taken
-        whose noise is alike along all axes and independent.
+        Weight of the penalty on unequal noise of the entries of D. Planar sections say little about how the two axes
+        across the radius and their noises are related, because gamma turns them at random: among the laws that look
+        alike in sections, this favours one with equal and independent noise along all axes.
     intensity : {"both", "constant", "by-distance"}
         Law of the seeds' intensity: constant, as the paper's; depending on the distance from the centre, with as many
-        knots as the visible grains by distance justify; or both, one training each, of which the constant one is taken
+        knots as the visible grains by distance justify; or both, one training each: the constant one is chosen
         unless the visible grains by distance contradict it. For `method: energy` only.
     intensity_weight : float
-        Of the ratio of visible grains in Eq. (13).
+        Weight of the ratio of visible grains in Eq. (13).
     average : float
-        Decay a step of the running average of the weights that is assessed and kept; 0 for none.
+        Decay per step of the running average of the weights that is assessed and kept; 0 for none.
     assess_every : int
         Epochs between two assessments by the descriptors of sections; the best state assessed is kept.
     pool : int
-        Windows that are cut from the measured sections once (energy), to be drawn from.
+        Number of windows cut once from the measured sections, from which steps draw (energy).
     net : NetSettings
     adversarial : AdversarialSettings
     """
@@ -186,7 +187,7 @@ def load_grain_recipe(path: Path) -> GrainRecipe:
     Raises
     ------
     RecipeError
-        If the file cannot be read, is not YAML, or has an unknown or impossible field, which it names.
+        If the file cannot be read, is not YAML, or has an unknown or impossible field, named in the message.
     """
     content = load_yaml(path, RecipeError)
     try:

@@ -1,4 +1,4 @@
-"""How much a calibration depends on its random numbers: the distances of trainings that differ in their seeds only."""
+"""The dependence of a calibration on its random numbers: distances of trainings that differ only in their seeds."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ def spread(trainings: Sequence[Mapping[Dimension, Mapping[str, Distance]]]) -> l
     Parameters
     ----------
     trainings : sequence of dict
-        Of each training the distances by dimension ("2D", "3D") and descriptor.
+        Per training, the distances by dimension ("2D", "3D") and descriptor.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What ``calibration.json`` holds: the numbers of a calibration of grains, as they are made, written and read again."""
+"""The content of ``calibration.json``: the results of a calibration of grains, written and read."""
 
 import json
 from pathlib import Path
@@ -39,21 +39,21 @@ class BaselineDistances(_Record):
 
 
 class DistanceRow(_Record):
-    """The distances of one descriptor, beside the noise floor and those of the baselines.
+    """The distances of one descriptor, with the noise floor and the distances of the baselines.
 
-    In the file the distances of a baseline stand in the row itself, their names led by the baseline's.
+    In the file, the distances of a baseline are in the row itself, with the baseline's name as prefix.
 
     Attributes
     ----------
     descriptor, dimension, unit : str
-        Of grains in sections ("2D") or in space ("3D").
+        Descriptor of grains in sections ("2D") or in space ("3D").
     ks, w1, profile_ks, profile_w1, w1_own : float
         See :class:`nmcdist.calibration.grains.distances.Distance`; `w1` is in standard deviations of the truth,
         `w1_own` in the unit.
     n_found, n_truth : int
         Sizes of the samples.
     error_ks, error_w1, error_profile_ks, error_profile_w1 : float or None
-        Half the widths of their intervals, None where they are not known.
+        Half the widths of their intervals, None if unknown.
     floor_ks, floor_w1, ... : float
         The noise floor, and the largest of its repetitions.
     baselines : dict of str to BaselineDistances
@@ -110,9 +110,9 @@ class Count(_Record):
     generated : float or None
         Grains per um^2 or um^3.
     ratio : float or None
-        Generated grains over those of the data, None where either is 0.
+        Generated grains over those of the data, None if either is 0.
     error : float or None
-        Half the width of its interval, None where it is not known.
+        Half the width of its interval, None if unknown.
     """
 
     from_nm: float
@@ -135,14 +135,14 @@ class CountInSpace(Count):
 
 
 class Counts(_Record):
-    """Grains by distance in sections, and in space where the truth is known."""
+    """Grains by distance in sections, and in space if the truth is known."""
 
     two: list[CountInSections] = Field(validation_alias=AliasChoices("2D", "two"), serialization_alias="2D")
     three: list[CountInSpace] = Field(validation_alias=AliasChoices("3D", "three"), serialization_alias="3D")
 
 
 class FittedLaw(_Record):
-    """A law of the seeds' intensity that was fitted, with its grains by distance in sections of the training."""
+    """A fitted law of the seeds' intensity, with its grains by distance in the training sections."""
 
     law: Law
     sha256: str
@@ -154,7 +154,7 @@ class FittedLaw(_Record):
 
 
 class ChosenLaw(_Record):
-    """Which law was taken, why, and the criteria of 1, 2, ... knots."""
+    """The chosen law, the reason, and the criteria of 1, 2, ... knots."""
 
     law: Law
     why: str
@@ -182,7 +182,7 @@ class RepeatedDistance(_Record):
 
 
 class Epoch(_Record):
-    """An epoch of a training. What does not apply to it is None here, and absent in the file.
+    """An epoch of a training. Values that do not apply are None here, and absent in the file.
 
     Attributes
     ----------
@@ -191,15 +191,15 @@ class Epoch(_Record):
     loss, gradient, visible : float
         Means over its steps: loss of the generator, length of its gradient, visible grains per pixel.
     discriminator_loss, discriminator_steps : float or None
-        Means over its steps, where there is a discriminator.
+        Means over its steps, if there is a discriminator.
     intensity : float
-        Seeds per cubed pixel at its end; of one that varies, the greatest.
+        Seeds per cubed pixel at its end; the greatest if the intensity varies.
     knots, intensities : list of float or None
-        Distances in pixels and the intensity there, where it varies.
+        Distances in pixels and the intensity there, if it varies.
     seconds : float
     assess_seconds : float or None
     distances : dict of str to float or None
-        Of its last state by descriptor, where that was assessed.
+        Distances of its last state by descriptor, if it was assessed.
     """
 
     epoch: int
@@ -221,7 +221,7 @@ class Epoch(_Record):
 
 
 class SectionFit(_Record):
-    """How well the tessellation of one section fits: see :class:`nmcdist.calibration.grains.tessellation_fit.Fit`."""
+    """The quality of the fit to one section: see :class:`nmcdist.calibration.grains.tessellation_fit.Fit`."""
 
     name: str
     grains: int
@@ -233,7 +233,7 @@ class SectionFit(_Record):
 
 
 class Fits(_Record):
-    """How well all fit, the mean share of matched pixels, and the seconds that it took."""
+    """The quality of all fits, the mean share of matched pixels, and the duration in seconds."""
 
     sections: list[SectionFit]
     matched: float
@@ -241,7 +241,7 @@ class Fits(_Record):
 
 
 class SectionNames(_Record):
-    """Which sections went where."""
+    """The names of the sections by use."""
 
     kept: list[str]
     dropped: list[str]
@@ -249,7 +249,7 @@ class SectionNames(_Record):
 
     @property
     def compared(self) -> list[str]:
-        """Names of the sections that the model is compared with."""
+        """Names of the sections with which the model is compared."""
         return self.held_out or self.kept
 
 
@@ -261,14 +261,14 @@ class BundleName(_Record):
 
 
 class Best(_Record):
-    """The state that was chosen."""
+    """The chosen state."""
 
     epoch: int
     mean_ks: float
 
 
 class Cost(_Record):
-    """Seconds, and on what."""
+    """Durations in seconds, and the hardware."""
 
     device: str
     machine: str
@@ -308,7 +308,7 @@ class Results(_Record):
 
 
 def read_results(path: Path) -> Results:
-    """Read ``calibration.json``; StoreError if it cannot be read or lacks a number."""
+    """Read ``calibration.json``; StoreError if it cannot be read or lacks a value."""
     try:
         results = Results.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What the grains of sections and of whole particles are like: samples of descriptors, which are compared.
+"""Samples of the descriptors of grains in sections and in whole particles, for comparisons.
 
 Samples are dictionaries of descriptors. Those of grains have one value per grain, NaN where the descriptor of a grain
 is undefined; with them comes `radius_nm`, the grains' distance from the centre.
@@ -31,7 +31,7 @@ OF_GRAINS = (
 def section_samples(sections: Sequence[Section]) -> dict[str, np.ndarray]:
     """Return the descriptors of the grains in planar sections, pooled.
 
-    What is missing in a section belongs to no grain here: fill it first, by
+    Missing pixels of a section belong to no grain here: fill them first, by
     :func:`nmcdist.calibration.grains.prepared.filled`.
 
     Parameters
@@ -67,13 +67,13 @@ def grain_samples(
     particle_model : ParticleModel
     seed : int
     count : int
-        Particles.
+        Number of particles.
     voxel_size_nm : float
-        At which they are described.
+        Voxel size of the description.
     start : int
         Index of the first particle.
     shells : sequence of Shell, optional
-        Those that the grains are drawn in, one for each particle; default: the model's own.
+        Shells in which the grains are drawn, one per particle; default: the model's own.
 
     Returns
     -------

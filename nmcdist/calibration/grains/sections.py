@@ -1,4 +1,4 @@
-"""Measured planar sections of particles: labelled grains, what is outside, what is missing, and where the centre is."""
+"""Measured planar sections of particles: labelled grains, outside and missing pixels, and the centre."""
 
 import logging
 import math
@@ -26,7 +26,7 @@ _LOG = logging.getLogger(__name__)
 
 MAP_EXTENSIONS = ebsd.EXTENSIONS
 
-# What a file of a folder is, and why an image is skipped.
+# Types of files in a folder, and reasons to skip an image.
 _MAP, _PAIRED, _IMAGE = "map", "part of a pair", "an image beside EBSD maps"
 
 SAME_SIZE = 1e-3  # relative: files round the size of their steps
@@ -47,7 +47,7 @@ class Section:
     centre_px : tuple of float
         Row and column of the particle's centre; (0, 0) is the centre of the first pixel.
     notes : tuple of str
-        What the file leaves open and was assumed, one line each.
+        Assumptions about what the file leaves open, one line each.
     """
 
     name: str
@@ -86,7 +86,7 @@ def section_of_scan(
     min_pixels: int = 0,
     min_confidence: float | None = None,
 ) -> Section:
-    """Return the section that an EBSD map shows: the largest particle in it, divided into grains.
+    """Return the section in an EBSD map: its largest particle, divided into grains.
 
     The particle is the largest region of indexed pixels, gaps of up to two pixels closed and holes filled; what is
     not indexed within is missing. Its centre is the centroid of this region. Grains are those of
@@ -99,11 +99,11 @@ def section_of_scan(
     scan : ebsd.Scan
     name : str
     misorientation_deg : float
-        Up to which neighbours belong to one grain, in (0, 180].
+        Largest misorientation of neighbours in one grain, in (0, 180].
     min_pixels : int
-        Grains of fewer pixels become missing, or outside where they are not in the particle; 0 keeps all.
+        Grains of fewer pixels become missing, or outside if they are not in the particle; 0 keeps all.
     min_confidence : float, optional
-        Pixels below count as not indexed.
+        Pixels with a lower confidence count as not indexed.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def read_section(
     min_pixels: int = 0,
     min_confidence: float | None = None,
 ) -> Section:
-    """Read a section from an EBSD map, as :func:`section_of_scan` sees it, or from an image of labelled grains.
+    """Read a section from an EBSD map, by :func:`section_of_scan`, or from an image of labelled grains.
 
     Label images are .npy or TIFF files of integers: 0 outside, positive labels of grains, -1 where missing, for
     which the type must be a signed one: an unsigned image has no missing pixels. The centre is the centroid of
@@ -151,21 +151,21 @@ def read_section(
     ----------
     path : str or Path
     pixel_size_nm : float, optional
-        Of label images; a map knows its own, which must be this one if it is given.
+        Pixel size of label images; if given for a map, it must equal the map's step.
     index : int, optional
-        Which map, of a file that holds several. Default: the first.
+        Number of the map in a file with several. Default: the first.
     misorientation_deg, min_pixels, min_confidence
         For maps: see :func:`section_of_scan`.
 
     Returns
     -------
     Section
-        Named as the file; its grains are 1..n.
+        Named after the file; its grains are 1..n.
 
     Raises
     ------
     ImageError
-        If the file is missing, of no known format, malformed or without a particle, or the pixel size is not known.
+        If the file is missing, malformed, of unknown format or without a particle, or the pixel size is unknown.
     InputError
         If an argument has an impossible value.
     """
@@ -184,8 +184,8 @@ def read_sections(
 ) -> list[Section]:
     """Read the sections in a folder: each EBSD map (the first of its file) or, if there is none, each label image.
 
-    A pair .cpr and .crc is one map. Images beside maps, other files, hidden ones and folders are skipped; a warning
-    is logged that names them.
+    A pair .cpr and .crc is one map. Images beside maps, other files, hidden files and folders are skipped; the log
+    names them in a warning.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ def _read_section(
 
 
 def consecutive(labels: np.ndarray) -> np.ndarray:
-    """Return int32 labels whose grains are 1..n in the order of their labels; what is not positive stays."""
+    """Return int32 labels with grains 1..n in the order of their labels; labels up to 0 are unchanged."""
     grains = np.unique(labels[labels > 0])
     return np.where(labels > 0, np.searchsorted(grains, labels) + 1, labels).astype(np.int32)
 
@@ -261,9 +261,9 @@ def angle_density(angles: np.ndarray, at: np.ndarray, bandwidth: float | None = 
     Parameters
     ----------
     angles : ndarray of float64, shape (n,)
-        In [0, pi/2]; NaN, where a grain has no orientation, is left out.
+        In [0, pi/2]; NaN, for grains without an orientation, is left out.
     at : ndarray of float64, shape (m,)
-        Where the density is asked for, in [0, pi/2].
+        Angles at which to evaluate the density, in [0, pi/2].
     bandwidth : float, optional
         Standard deviation of the kernel in radians; by default Silverman's, 0.9 min(s, IQR / 1.34) n^(-1/5).
 
@@ -301,7 +301,7 @@ def _silverman(angles: np.ndarray) -> float:
 
 
 def _on_square_grid(scan: ebsd.Scan, name: str) -> ebsd.Scan:
-    """Return a scan as it is if its pixels are squares, resampled if they are hexagons, or raise."""
+    """Return a scan unchanged if its pixels are squares, resampled if they are hexagons, or raise."""
     step_y, step_x = scan.step_nm
     if scan.grid == "hexagonal":
         return _resampled(scan)
@@ -311,14 +311,14 @@ def _on_square_grid(scan: ebsd.Scan, name: str) -> ebsd.Scan:
 
 
 def _resampled(scan: ebsd.Scan) -> ebsd.Scan:
-    """Return a map on a square grid whose points are those that are nearest on the hexagonal one."""
+    """Return a map resampled to a square grid by the nearest points of the hexagonal grid."""
     from scipy.spatial import cKDTree
 
     rows, columns = scan.shape
     step_y, step = scan.step_nm
     row, column = np.indices(scan.shape).reshape(2, -1)
     points = np.stack([row * step_y, (column + row % 2 / 2) * step], axis=1)
-    # The last point of a shifted row may exist only on paper; without it, at worst the other of a tie is nearest.
+    # The last point of a shifted row may be missing in the file; then, at worst, the other point of a tie is nearest.
     there = np.ones(scan.shape, dtype=bool)
     there[1::2, -1] = (scan.indexed | np.isfinite(scan.confidence))[1::2, -1]
     known = np.flatnonzero(there)
@@ -333,7 +333,7 @@ def _resampled(scan: ebsd.Scan) -> ebsd.Scan:
 
 
 def _bridged(scan: ebsd.Scan, labels: np.ndarray, misorientation_deg: float) -> np.ndarray:
-    """Return labels from 1 after joining pieces of one phase and orientation that missing pixels keep apart."""
+    """Return labels from 1 after joining pieces of one phase and orientation separated by missing pixels."""
     quaternions, pairs = scan.quaternions(), [np.empty((0, 2), dtype=np.int64)]
     for dy in range(_BRIDGE_PX + 1):
         for dx in range(-_BRIDGE_PX if dy else 2, _BRIDGE_PX + 1):
@@ -349,7 +349,7 @@ def _bridged(scan: ebsd.Scan, labels: np.ndarray, misorientation_deg: float) -> 
     joined = np.concatenate(pairs)
     size = int(labels.max()) + 1
     graph = coo_array((np.ones(len(joined), dtype=np.int8), joined.T), shape=(size, size))
-    # Label 0 is joined to none, and the first, so that it stays.
+    # Label 0 is not joined to any other, and comes first, so it stays 0.
     return np.asarray(connected_components(graph, directed=False)[1].astype(np.int32)[labels])
 
 
@@ -381,7 +381,7 @@ def _log_notes(folder: Path, sections: list[Section]) -> None:
 
 
 def _section_files(folder: Path) -> tuple[list[Path], str]:
-    """Return the files that are sections, by name, and which are skipped, and why."""
+    """Return the files of sections by name, and the skipped files with the reasons."""
     try:
         paths = sorted(folder.iterdir())
     except OSError as error:
@@ -395,7 +395,7 @@ def _section_files(folder: Path) -> tuple[list[Path], str]:
 
 
 def _kind(path: Path) -> str:
-    """Return what a file of the folder is: a section, or why it is skipped."""
+    """Return the type of a file in the folder: a section, or the reason to skip it."""
     extension = path.suffix.lower()
     if path.name.startswith("."):
         return "hidden"

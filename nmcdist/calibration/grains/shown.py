@@ -1,4 +1,4 @@
-"""``sections.npz``, the sections that a report shows: of the training, compared, generated and dropped ones."""
+"""``sections.npz``, the sections that a report shows: training, compared, generated and dropped ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -20,11 +20,11 @@ class ShownSections:
     Attributes
     ----------
     kept : list of Section
-        Of the training, their missing pixels filled.
+        Training sections, with missing pixels filled.
     measured, generated : list of Section
-        Those that the model is compared with, and one that was generated like each.
+        Sections with which the model is compared, and one generated like each.
     dropped : list of Section
-        Taken not to go through the centre.
+        Sections that seem not to pass through the centre.
     """
 
     kept: list[Section]
@@ -48,14 +48,14 @@ class ShownSections:
 
     @classmethod
     def read(cls, path: Path, names: SectionNames) -> "ShownSections":
-        """Read the file; StoreError if it or a section is lacking or damaged."""
+        """Read the file; StoreError if it or a section is missing or damaged."""
         try:
-            # Opened here, since numpy leaves a damaged archive open.
+            # Opened here, because numpy leaves a damaged archive open.
             with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
         except FileNotFoundError:
             raise StoreError(f"{path}: no such file, expected the sections of a calibration") from None
-        except Exception as error:  # numpy raises what it likes on damaged archives, errors of tokens among it
+        except Exception as error:  # numpy raises errors of any type on damaged archives
             raise StoreError(f"{path}: damaged ({' '.join(str(error).split())}), expected arrays") from None
         groups = {
             "kept": names.kept, "measured": names.compared, "generated": names.compared, "dropped": names.dropped

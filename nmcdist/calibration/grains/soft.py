@@ -9,7 +9,7 @@ import numpy as np
 from nmcdist.calibration.grains.windows import ENTRIES, Places, Seeds, complete_grains, ranked
 from nmcdist.calibration.pytorch import torch
 
-CHANNELS = 12  # grains of an image: the paper keeps the 12 largest
+CHANNELS = 12  # grains per image: the paper keeps the 12 largest
 _LEAST_PIXELS = 4  # grains smaller than this have no shape
 
 
@@ -39,7 +39,7 @@ class SoftWindows:
         self.shares = self._shares(matrices, offsets)
 
     def _shares(self, matrices: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-        # From the window's centre, so that float32 does.
+        # From the window's centre, so that float32 suffices.
         seeds = self.seeds.near.copy()
         seeds[:, :2] -= self._centres
         near, m = torch.from_numpy(seeds.astype(np.float32)).to(matrices.device)[self.rows], matrices[self.rows]
@@ -63,7 +63,7 @@ class SoftWindows:
 
     @property
     def visible_per_pixel(self) -> float:
-        """NG: grains seen, over the pixels that count."""
+        """NG: visible grains over the pixels that count."""
         return visible_grains(self.places, self.labels)
 
     def images(self, shares: torch.Tensor) -> torch.Tensor:
@@ -79,7 +79,7 @@ class SoftWindows:
         return image[..., :CHANNELS].transpose(1, 2).reshape(-1, CHANNELS, n, n)
 
     def features(self) -> torch.Tensor:
-        """Return the features of the grains that windows hold whole, with a gradient: see :func:`measured_features`."""
+        """Return the features of the whole grains in windows, with a gradient: see :func:`measured_features`."""
         chosen = _whole_grains(self.labels, self.places.counted, len(self.seeds.near))
         centres = torch.from_numpy(self._centres[chosen].astype(np.float32)).to(self.shares.device)
         return _shape_features(self._moments()[torch.from_numpy(chosen).to(self.shares.device)], centres)
@@ -92,12 +92,12 @@ class SoftWindows:
 
 
 def visible_grains(places: Places, labels: np.ndarray) -> float:
-    """Return NG of Eq. (13): grains seen in windows, over the pixels that count."""
+    """Return NG of Eq. (13): visible grains in windows over the pixels that count."""
     return complete_grains(labels, places.counted, int(labels.max()) + 1)[1] / int(places.counted.sum())
 
 
 def measured_features(places: Places, labels: np.ndarray) -> torch.Tensor:
-    """Return, for each grain that a window holds whole: log area, the two entries of its shape, distance.
+    """Return, for each whole grain in a window: log area, the two entries of its shape, distance.
 
     The shape is (C_rr - C_tt, 2 C_rt) / (C_rr + C_tt) of its second moments along the radius r and across it:
     what elongation and angle to the radius follow from.
@@ -153,5 +153,5 @@ def _shape_features(moments: torch.Tensor, centres: torch.Tensor) -> torch.Tenso
     tt = sine**2 * xx - 2 * cosine * sine * xy + cosine**2 * yy
     rt = cosine * sine * (yy - xx) + (cosine**2 - sine**2) * xy
     both = rr + tt
-    both = both + (both == 0)  # a grain in the very centre has no direction, and 0 as its shape
+    both = both + (both == 0)  # a grain at the centre has no direction, and shape 0
     return torch.stack([torch.log(area), (rr - tt) / both, 2 * rt / both, radius], dim=1)
