@@ -40,7 +40,7 @@ def describe_cba(
     axes : iterable of {"z", "y", "x"}
         Directions of the directional descriptors.
     transport : bool
-        Whether to solve for the M-factors, which takes most of the time.
+        Whether to solve for the M-factors, the slowest part.
 
     Returns
     -------
@@ -123,7 +123,7 @@ def descriptor_layout(
 
 
 def block_partials(window: np.ndarray, core: tuple[slice, ...], layout: xr.Dataset) -> dict[str, np.ndarray]:
-    """Return what a block adds to the descriptors that work block by block.
+    """Return the contribution of a block to the descriptors that work block by block.
 
     Partial sums of the blocks of a volume, added up, go to :func:`describe_from_partials`.
 
@@ -132,9 +132,9 @@ def block_partials(window: np.ndarray, core: tuple[slice, ...], layout: xr.Datas
     window : ndarray of uint8
         The block with a halo of :func:`halo_voxels` voxels, less where the volume ends.
     core : tuple of slice
-        Where the block lies in the window.
+        Position of the block in the window.
     layout : xarray.Dataset
-        As :func:`descriptor_layout` gives it for the volume.
+        Result of :func:`descriptor_layout` for the volume.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def block_partials(window: np.ndarray, core: tuple[slice, ...], layout: xr.Datas
 
 
 def halo_voxels(layout: xr.Dataset) -> int:
-    """Return how many voxels around a block :func:`block_partials` looks at."""
+    """Return the width in voxels of the halo around a block that :func:`block_partials` needs."""
     return layout.sizes["lag_nm"] - 1
 
 
@@ -177,7 +177,7 @@ def _fill_blockwise(result: xr.Dataset, partials: Mapping[str, np.ndarray], voxe
 
 
 def _fill(result: xr.Dataset, rows: Iterable[Quantity], place: dict[str, str], measured: Any) -> None:
-    """Set each quantity at one place to what its function finds there."""
+    """Set each quantity at one place to the value of its function."""
     for row in rows:
         assert row.measure is not None
         result[row.name].loc[place] = row.measure(measured)

@@ -1,4 +1,4 @@
-"""Which grains touch and over what area, by Crofton's formula in the 13 directions that join voxels of a 2x2x2 cube.
+"""Contacts of grains and their areas, by Crofton's formula in the 13 directions that join voxels of a 2x2x2 cube.
 
 The area of a surface is twice the mean number of times that lines of all directions cross it, per area across
 the line. Lines of a direction are the voxels along it, and cross wherever two neighbours differ.
@@ -22,7 +22,7 @@ class GrainContacts(NamedTuple):
     Attributes
     ----------
     label : ndarray of int32, shape (m, 2)
-        The smaller label first; 0 stands for the outside.
+        The smaller label first; 0 is the outside.
     faces : ndarray of int64, shape (m,)
         Voxel faces that the two share; 0 if only edges or corners of voxels touch.
     area_nm2 : ndarray of float64, shape (m,)
@@ -37,14 +37,14 @@ class GrainContacts(NamedTuple):
 def grain_contacts(labels: np.ndarray, voxel_size_nm: float) -> GrainContacts:
     """Return the pairs of grains that touch, and of grains and the outside, with the area between them.
 
-    What lies beyond the array is outside. Areas are unbiased over directions: of a plane the 13 directions see
-    0.927 (along the axes) to 1.023, on average over orientations 1.
+    Everything beyond the array is outside. Areas are unbiased over directions: for a plane, the 13 directions give
+    0.927 (along the axes) to 1.023 of its area, and 1 on average over orientations.
 
-    What voxels miss: where three grains meet, voxels are neighbours across the narrow end of the third, which is
-    one crossing where there are two. Of the boundary of Poisson-Voronoi cells this takes off 5.7 % at 8 voxels to
-    the mean spacing of seeds and 2.8 % at 16. So do faces of contact that are smaller than a voxel, mostly without
-    area: of 15.54 neighbours, 15.05 and 15.34 are seen. Pairs across an end may have no voxel face in common;
-    they are listed, with ``faces`` 0, and do not count as neighbours.
+    Voxel bias: where three grains meet, voxels are neighbours across the narrow end of the third, which counts one
+    crossing instead of two. This loses 5.7 % of the boundary of Poisson-Voronoi cells at 8 voxels per mean spacing of
+    seeds, and 2.8 % at 16. Contact faces smaller than a voxel are lost too, with little area: of 15.54 neighbours,
+    15.05 and 15.34 are found. Pairs across an end may share no voxel face; they are listed with ``faces`` 0, and do
+    not count as neighbours.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def _count_contacts(
     for z in range(shape[0] - 1):
         for y in range(shape[1]):
             line = z * shape[1] + y
-            # Room for all that this line can add: in each direction, a pair for every run of the two lines.
+            # Room for all pairs that this line can add: in each direction, one per run of the two lines.
             most = 13 * (first[line + 1] - first[line])
             for dz, dy in ((0, 1), (1, -1), (1, 0), (1, 1)):
                 if 0 <= y + dy < shape[1]:

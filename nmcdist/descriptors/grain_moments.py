@@ -123,7 +123,7 @@ def principal_axes(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def count_pieces(runs: Runs) -> tuple[np.ndarray, np.ndarray]:
-    """Return into how many face-connected pieces each grain falls, and the voxels of the largest.
+    """Return the number of face-connected pieces of each grain, and the voxels of the largest.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Grains of a labelled particle, a row each, and how they are packed."""
+"""Grains of a labelled particle, one row each, and their packing."""
 
 import math
 
@@ -94,13 +94,13 @@ def describe_grains(
     origin_nm: tuple[float, float, float] | np.ndarray | None = None,
     contacts: GrainContacts | None = None,
 ) -> xr.Dataset:
-    """Return a table of the grains that occur in a label array, a row a grain in ascending order of labels.
+    """Return a table of the grains in a label array, one row per grain in ascending order of labels.
 
-    What lies beyond the array is outside. Where the longest axis or the radius is undefined (a cube, a ball, a
+    Everything beyond the array is outside. Where the longest axis or the radius is undefined (a cube, a ball, a
     grain centred on the particle), direction and angle are NaN. Areas: see :func:`grain_contacts`; a grain
     without a face to the outside has no surface, and all its area is boundary. Pieces: the sharp corners of a
     grain break into voxels that share no face, in 4 % of convex grains of 8 voxels across; the share of the
-    largest piece tells them from grains that fall apart.
+    largest piece distinguishes them from grains that fall apart.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def describe_grains(
         Coordinates z, y, x of the first voxel's centre, from the centre of the particle; by default such that
         the particle's centre is that of the array.
     contacts : GrainContacts, optional
-        :func:`grain_contacts` of the labels, if they are at hand.
+        :func:`grain_contacts` of the labels, if already known.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def describe_grains(
 
 
 def describe_packing(grains: xr.Dataset, contacts: GrainContacts) -> xr.Dataset:
-    """Return what the grains of a particle amount to together.
+    """Return totals and means over the grains of a particle.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ def geodesic_tortuosity(phase: np.ndarray, axis: int = 0) -> float:
 
 
 def percolates(phase: np.ndarray, axis: int = 0, connectivity: int = 26) -> bool:
-    """Tell whether a phase joins the two faces of an axis.
+    """Return whether a phase joins the two faces of an axis.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What every descriptor of a phase checks first."""
+"""Checks shared by the descriptors of a phase."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from nmcdist.errors import InputError
 
 
 def check_phase(phase: Any, name: str = "phase", work: int = 0) -> np.ndarray:
-    """Return the phase as an array; refuse what is not a three-dimensional, non-empty boolean array.
+    """Return the phase as an array; refuse anything but a three-dimensional, non-empty boolean array.
 
     `work` is the bytes per voxel that the caller computes with, at the least.
     """
@@ -22,5 +22,5 @@ def check_phase(phase: Any, name: str = "phase", work: int = 0) -> np.ndarray:
 
 
 def check_axis(axis: Any) -> int:
-    """Return an axis; refuse what is not 0, 1 or 2."""
+    """Return an axis; refuse anything but 0, 1 or 2."""
     return int(check_one_of("axis", axis, (0, 1, 2)))

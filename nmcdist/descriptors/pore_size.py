@@ -211,12 +211,12 @@ def _distance(phase: np.ndarray, distance2: np.ndarray | None) -> np.ndarray:
 
 
 def _is_unbounded(distance2: np.ndarray) -> bool:
-    """Tell whether nothing lies outside the phase: every voxel has a distance."""
+    """Return whether the phase fills the volume: every voxel has a distance."""
     return bool(distance2.all())
 
 
 def _count_covered(cover: np.ndarray) -> np.ndarray:
-    """Return how many voxels are covered at each squared radius or a larger one; 0 beyond the largest."""
+    """Return the number of voxels covered at each squared radius or a larger one; 0 beyond the largest."""
     levels = int(cover.max()) + 2
     nz = cover.shape[0]
     counts = thread_map(lambda z: _count_levels(cover, levels, z, min(z + SLAB, nz)), range(0, nz, SLAB))

@@ -1,4 +1,4 @@
-"""A named quantity, the same for every family: what its metadata says, how it is stored and how it is measured."""
+"""A named quantity, the same for every family: its metadata, its storage and its measurement."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Planar sections of grains, as an EBSD image shows them: a row a grain, and the lengths of chords."""
+"""Planar sections of grains, as an EBSD image shows them: one row per grain, and the lengths of chords."""
 
 import numpy as np
 import xarray as xr

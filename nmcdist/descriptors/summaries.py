@@ -123,7 +123,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Histogram:
-    """How many values fall into fixed bins, and how many below and above them.
+    """Counts of values in fixed bins, and below and above them.
 
     Attributes
     ----------
@@ -181,7 +181,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class ColumnSummary:
-    """What is kept of a column: its moments, its histogram and its moments by radius.
+    """The summary of a column: its moments, its histogram and its moments by radius.
 
     Attributes
     ----------
@@ -231,7 +231,7 @@ class ColumnSummary:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any]) -> Self:
-        """Return the summary that :meth:`to_arrays` gave; lists stand for arrays.
+        """Return the summary that :meth:`to_arrays` gave; lists are accepted as arrays.
 
         Raises
         ------

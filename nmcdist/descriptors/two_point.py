@@ -21,7 +21,7 @@ from nmcdist.wording import shown
 
 SPECTRUM_BYTES = 3 * 10**9  # largest spectra held at once: 600^3 voxels with lags to 150; larger blocks are split
 _NUMBER = 16  # bytes of a complex number
-PIECE_BYTES = 1 << 21  # what a thread transforms at a time, to stay in its cache
+PIECE_BYTES = 1 << 21  # bytes that a thread transforms at a time, to stay in its cache
 
 
 class TwoPointCoverage(NamedTuple):
@@ -78,7 +78,7 @@ def two_point_coverage(phase: np.ndarray, voxel_size_nm: float, max_lag_nm: floa
 
 
 def pair_counts(window: np.ndarray, core: tuple[slice, ...], max_lag: int) -> np.ndarray:
-    """Return how many pairs of voxels with one end in a block lie in the phase, and how many there are, by lag.
+    """Return, by lag, the number of voxel pairs with one end in a block: those in the phase, and all.
 
     Counts of blocks that tile a volume add up to the counts of the volume, if every window holds the voxels
     up to `max_lag` away from its block that lie in the volume.

@@ -41,7 +41,7 @@ EMPTY = np.uint32(HERE)  # no ball, packed with a direction
 
 
 def cover_by_balls(radius2: np.ndarray, lowest: int = 1) -> np.ndarray:
-    """Return the largest squared radius of the balls that cover each voxel, 0 where there is none.
+    """Return the largest squared radius of the balls that cover each voxel, 0 if there is none.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def _equal_leader(radius2: np.ndarray, z: int, y: int, x: int) -> int:
 
 @kernel
 def _has_smaller(radius2: np.ndarray, z: int, y: int, x: int) -> bool:
-    """Tell whether one of the six neighbours has a smaller ball, or none."""
+    """Return whether one of the six neighbours has a smaller ball, or none."""
     nz, ny, nx = radius2.shape
     r = radius2[z, y, x]
     return (

@@ -20,7 +20,7 @@ to each level keep it positive definite where one would not. Smoothing is Gauss-
 the correction and red then black after it, which makes the cycle symmetric.
 
 Working vectors are single precision unless the conductivities lie too far apart for it. The potential and
-every sum are double, and fluxes and residual are computed anew in double precision before a solution is
+every sum are double, and fluxes and residual are recomputed in double precision before a solution is
 accepted. Sums run plane by plane and are added in order, and sweeps have no order to depend on: results are
 the same bit for bit whatever the number of threads.
 """
@@ -46,7 +46,7 @@ _jit = kernel(error_model="numpy")
 
 @dataclass(frozen=True)
 class Solution:
-    """What a solve between electrodes at potential 1 and 0 found, in units of the voxel edge.
+    """The solution between electrodes at potential 1 and 0, in units of the voxel edge.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ def _total(parts: np.ndarray) -> float:
 
 
 class _Team:
-    """Threads that share the planes of a sweep, and sleep in between so that a busy machine is no trap."""
+    """Threads that share the planes of a sweep, and sleep in between to tolerate a busy machine."""
 
     def __init__(self, pool: ThreadPoolExecutor, size: int) -> None:
         self.pool = pool
@@ -174,7 +174,7 @@ class _Problem:
         self.team.sweep(kernel, self.planes, self.resistance.size, *arguments)
 
     def evaluate(self) -> tuple[float, np.ndarray]:
-        """Compute the residual anew; return the dissipated power and the flux through each plane."""
+        """Recompute the residual; return the dissipated power and the flux through each plane."""
         red = np.zeros(self.potential.shape)
         red[0] = 1.0
         flux, power = np.zeros(self.planes + 1), np.zeros(self.planes + 1)

@@ -71,7 +71,7 @@ def widest_from_face(distance2: np.ndarray, axis: int, enough: int | None = None
 
 
 def joins_faces(phase: np.ndarray, axis: int, connectivity: int) -> bool:
-    """Tell whether a path over 6 or 26 neighbours joins the first and the last face of an axis."""
+    """Return whether a path over 6 or 26 neighbours joins the first and the last face of an axis."""
     across = np.moveaxis(phase, axis, 0)
     cells = np.zeros([n + 2 for n in across.shape], dtype=np.uint8)
     cells[1:-1, 1:-1, 1:-1] = across
@@ -81,7 +81,7 @@ def joins_faces(phase: np.ndarray, axis: int, connectivity: int) -> bool:
 
 def _sum_path_lengths(across: np.ndarray, kind: type) -> tuple[int, int]:
     """Return the sum of the path lengths and their number; a negative sum if a path is too long for the type."""
-    # A margin of zeros stands for the outside, as no path is shorter.
+    # A margin of zeros represents the outside, as no path is shorter.
     distance: np.ndarray = np.zeros([n + 2 for n in across.shape], dtype=kind)
     np.copyto(distance[1:-1, 1:-1, 1:-1], np.iinfo(kind).max, where=across)
     plane = math.prod(distance.shape[1:])
@@ -199,7 +199,7 @@ def _flood(
 
 @kernel
 def _reaches(cells: np.ndarray, offsets: np.ndarray, plane: int) -> bool:
-    """Tell whether the set cells of the second plane are joined to the last but one; clears what it visits."""
+    """Return whether the set cells of the second plane are joined to the last but one; clears what it visits."""
     stack, n = np.empty(1024, np.int64), 0
     goal = len(cells) - 2 * plane
     for seed in range(plane, 2 * plane):

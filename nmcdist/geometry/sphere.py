@@ -242,7 +242,7 @@ def star_radii(coefficients: np.ndarray, directions: np.ndarray) -> np.ndarray:
 def star_contains(
     coefficients: np.ndarray, points: np.ndarray, bounds: tuple[float, float] | None = None
 ) -> np.ndarray:
-    """Tell which points lie in a star-shaped body or on its surface: |x| <= P(x / |x|).
+    """Return which points lie in a star-shaped body or on its surface: |x| <= P(x / |x|).
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def star_contains(
     points : ndarray, shape (n, 3)
         Relative to the star point, ordered z, y, x.
     bounds : tuple of float, optional
-        What :func:`star_bounds` returns, where it is known.
+        Result of :func:`star_bounds`, if known.
 
     Returns
     -------
@@ -276,7 +276,7 @@ def star_contains_grid(
     x: np.ndarray,
     bounds: tuple[float, float] | None = None,
 ) -> np.ndarray:
-    """Tell which points of a grid lie in a star-shaped body: as :func:`star_contains`, without a list of points.
+    """Return which points of a grid lie in a star-shaped body: as :func:`star_contains`, without a list of points.
 
     Parameters
     ----------
@@ -284,7 +284,7 @@ def star_contains_grid(
     z, y, x : ndarray, shapes (nz,), (ny,), (nx,)
         Coordinates along the axes, relative to the star point.
     bounds : tuple of float, optional
-        What :func:`star_bounds` returns, where it is known.
+        Result of :func:`star_bounds`, if known.
 
     Returns
     -------
@@ -331,7 +331,7 @@ def star_bounds(coefficients: np.ndarray) -> tuple[float, float]:
 
 
 def star_bounds_of_many(coefficients: np.ndarray) -> np.ndarray:
-    """Return what :func:`star_bounds` does, but for rounding, for many bodies at once.
+    """Return the result of :func:`star_bounds`, except for rounding, for many bodies at once.
 
     Parameters
     ----------

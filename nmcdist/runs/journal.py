@@ -1,7 +1,7 @@
 """The journal of a run: a folder beside the store with receipts of finished tasks and records of failures.
 
-A receipt is written after the files it vouches for, by a rename, so that what is there is true; before a
-task is repeated its receipt goes first. Nothing of this is in the store, which holds no clocks and no hosts.
+A receipt is written after the files it vouches for, by a rename, so that every existing receipt is true; before a
+task is repeated, its receipt is removed. None of this is in the store, which holds no times and no host names.
 """
 
 import contextlib

@@ -58,7 +58,7 @@ def _read_file(root: Group, index: int | None) -> Scan:
 
 
 def _is_map(group: Group) -> bool:
-    """Tell whether a group holds orientations: EBSD, a slice of H5EBSD, or a crystal map of orix."""
+    """Return whether a group holds orientations: EBSD, a slice of H5EBSD, or a crystal map of orix."""
     if _last(group) == "EBSD":
         return any(group.has(name) for name in ("Data/Phi1", "Data/phi1", "Data/Euler", RECORDS))
     if _last(group) == "crystal_map":

@@ -38,11 +38,11 @@ class Group:
         return f"{self.path}: " + f"{self.node.name}/{name}".strip("/")
 
     def has(self, name: str) -> bool:
-        """Tell whether there is something of this name."""
+        """Return whether there is something of this name."""
         return self._find(name) is not None
 
     def is_group(self, name: str) -> bool:
-        """Tell whether there is a group of this name."""
+        """Return whether there is a group of this name."""
         return hasattr(self._find(name), "items")
 
     def first(self, *names: str) -> str:

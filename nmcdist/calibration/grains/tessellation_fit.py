@@ -2,11 +2,11 @@
 
 Grain i of such a tessellation is where its cost (x - s_i)^T M_i (x - s_i) - r_i is the smallest (Eq. 8), and the
 axes of M_i lie along and across the direction of its seed s_i from the centre of the section. Descent needs an image
-that varies smoothly with the markers: the share of grain i at a pixel is the softmax of -cost / T (Eq. 11), and what
-is made small is the cross entropy of the shares with the grains of the image. It starts from the areas' moments.
+that varies smoothly with the markers: the share of grain i at a pixel is the softmax of -cost / T (Eq. 11), and the
+loss is the cross entropy of the shares with the grains of the image. It starts from the areas' moments.
 
-What scale the costs have, and which constant they have in common, changes nothing: fitted tessellations have
-entries of D whose geometric mean is 1, and a lowest r of 0.
+A common scale and a common constant of the costs change nothing: fitted tessellations have entries of D with geometric
+mean 1, and a lowest r of 0.
 """
 
 import math
@@ -32,9 +32,9 @@ REFRESH = 25  # steps between new lists
 _SEED_RATE, _MARKER_RATE, _OFFSET_RATE = 0.02, 0.05, 0.15
 _MEMORY, _SQUARES_MEMORY, _TINY = 0.9, 0.99, 1e-8
 _RISE = 20
-# Shares below exp(-25) of the largest are taken as 0.
+# Shares below exp(-25) of the largest count as 0.
 _NEGLIGIBLE = 25.0
-# Nearer to the centre than half a pixel the seed's direction is no use: its turning is damped.
+# Nearer to the centre than half a pixel, the seed's direction is meaningless: its turning is damped.
 _NEAR_CENTRE = 0.5
 
 _jit = kernel(error_model="numpy")
@@ -119,7 +119,7 @@ class Tessellation2D:
         return label_lattice(seeds, matrices, self.offsets_nm2, shape, steps, [0.0, *(-pixel * centre)]) + 1
 
     def augmented(self, share: float, generator: np.random.Generator) -> "Tessellation2D":
-        """Return a tessellation with each entry of D and each r multiplied by a factor of its own.
+        """Return a tessellation with each entry of D and each r multiplied by an independent factor.
 
         Parameters
         ----------
@@ -144,7 +144,7 @@ class Tessellation2D:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A tessellation fitted to an image, and how well it fits, at the image's labelled pixels.
+    """A tessellation fitted to an image, and the quality of the fit at the image's labelled pixels.
 
     Attributes
     ----------
@@ -184,7 +184,7 @@ def fit_tessellation(
 ) -> Fit:
     """Fit a restricted tessellation to an image of grains (Eqs. 8 and 11), a pure function of its arguments.
 
-    Pixels outside and missing pixels have no say: the tessellation covers them as it comes.
+    Pixels outside and missing pixels have no influence: the tessellation may cover them in any way.
 
     Parameters
     ----------
@@ -196,10 +196,10 @@ def fit_tessellation(
         Row and column of the section's centre, pixel centres being whole numbers; by default the centre of the
         image.
     steps : int
-        Of the descent.
+        Number of steps of the descent.
     temperatures : two floats
         T of the first and the last step, geometric in between, where costs at first are squared Mahalanobis
-        distances of the grains. What the image leaves open of the costs' scale the descent finds itself.
+        distances of the grains. The descent finds the scale of the costs that the image leaves open.
 
     Returns
     -------

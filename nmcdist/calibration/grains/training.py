@@ -1,7 +1,7 @@
 """Training of the marker net on windows of measured sections: by energy distances, or by the game of Algorithm 2.
 
-Every step draws its random numbers from a stream of its own, (seed, epoch, step), so that a training that goes on
-from a checkpoint is the one that was never stopped, bit for bit on one device with one number of threads.
+Every step draws its random numbers from a separate stream, (seed, epoch, step), so a training continued from a
+checkpoint equals an uninterrupted one, bit for bit on one device with one number of threads.
 """
 
 import contextlib
@@ -45,17 +45,17 @@ Assess = Callable[[Arrays, Intensity], dict[str, float]]
 
 @dataclass
 class Training:
-    """How far a training is.
+    """The state of a training.
 
     Attributes
     ----------
     intensity : float or IntensityProfile
         Seeds per cubed pixel.
     visible : float
-        Measured grains a pixel: what the intensity is moved towards.
+        Measured grains per pixel, the target of the intensity.
     history : list of Epoch
     best : (float, float or IntensityProfile, dict) or None
-        Mean distance, intensity and weights of the best state that was assessed.
+        Mean distance, intensity and weights of the best assessed state.
     """
 
     intensity: Intensity
@@ -65,12 +65,12 @@ class Training:
 
     @property
     def epoch(self) -> int:
-        """How many epochs are done."""
+        """Number of finished epochs."""
         return len(self.history)
 
     @property
     def best_epoch(self) -> int:
-        """After how many epochs the best state was assessed, 0 if none was."""
+        """Number of epochs up to the best assessed state, 0 if none was assessed."""
         assessed = {e.epoch: mean_distance(e.distances) for e in self.history if e.distances is not None}
         return max((epoch for epoch, mean in assessed.items() if mean == min(assessed.values())), default=0)
 
@@ -94,20 +94,20 @@ def train(
     measured : Measured
     recipe : GrainRecipe
     assess : callable
-        Weights and intensity (per cubed pixel) -> distances by descriptor; the mean of them is to be small.
+        Weights and intensity (per cubed pixel) -> distances by descriptor, whose mean is to be minimised.
     profile : IntensityProfile, optional
-        Seeds per cubed pixel by distance from the centre, to begin with: then Eq. (13) moves the intensity at each of
-        its knots, by the grains about that distance. Default: a constant intensity.
+        Initial seeds per cubed pixel by distance from the centre: Eq. (13) then moves the intensity at each of its
+        knots, by the grains near that distance. Default: a constant intensity.
     checkpoint : Path, optional
-        File that is written after each epoch.
+        File to write after each epoch.
     resume : bool
-        Whether to go on from the checkpoint.
+        Whether to continue from the checkpoint.
     device : str
-        Of torch.
+        PyTorch device, for example "cuda".
     threads : int, optional
-        Of torch on the CPU; default: as many as it takes by itself.
+        PyTorch threads on the CPU; default: PyTorch's own choice.
     told : callable
-        Gets the facts of each epoch.
+        Called with the facts of each epoch.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def train(
     InputError
         If the device cannot be used, or the training diverges.
     StoreError
-        If no checkpoint to continue from, or it is damaged or of another recipe or other sections.
+        If there is no checkpoint to continue from, or it is damaged or belongs to another recipe or other sections.
     """
     with _reproducible(recipe.seed, threads):
         trainer = _Trainer(measured, recipe, usable_device(device), profile)
@@ -132,12 +132,12 @@ def train(
 
 
 def mean_distance(distances: dict[str, float]) -> float:
-    """Return what is to be small of the distances of a state."""
+    """Return the mean of a state's distances, which is minimised."""
     return float(np.mean(list(distances.values())))
 
 
 def usable_device(name: str) -> torch.device:
-    """Return a device of torch; InputError if there is none of this name, or it cannot be used here."""
+    """Return a PyTorch device; InputError if the name is unknown, or the device cannot be used here."""
     try:
         found = torch.zeros(1, device=name)
         found.item()
@@ -148,7 +148,7 @@ def usable_device(name: str) -> torch.device:
 
 
 def starting_intensity(grains_per_pixel: float) -> float:
-    """Return the seeds per cubed pixel of a Poisson-Voronoi tessellation with so many grains a pixel in sections."""
+    """Return the seeds per cubed pixel of a Poisson-Voronoi tessellation with these grains per pixel in sections."""
     return float((grains_per_pixel / SECTION_DENSITY) ** 1.5)
 
 
@@ -192,7 +192,7 @@ class _Trainer:
                 of_steps.setdefault(name, []).append(value)
         means = {name: float(np.mean(values)) for name, values in of_steps.items()}
         if not all(map(math.isfinite, means.values())):
-            # Before anything is written: the checkpoint is that of the last epoch that went well.
+            # Before anything is written: the checkpoint is that of the last good epoch.
             raise InputError(
                 f"training: its loss is not finite in epoch {state.epoch + 1} (learning_rate {recipe.learning_rate:g}, "
                 f"temperature {recipe.temperature:g}, window {recipe.window}, batch {recipe.batch}), expected smaller "
@@ -327,7 +327,7 @@ class _Trainer:
                 parameter.copy_(values[name])
 
     def save(self, path: Path) -> None:
-        """Write all that the next epoch depends on."""
+        """Write the complete state for the next epoch."""
         state = self.training
         best = (
             None
@@ -347,13 +347,13 @@ class _Trainer:
         partial.replace(path)
 
     def load(self, path: Path) -> None:
-        """Go on from what :meth:`save` wrote."""
+        """Continue from the file of :meth:`save`."""
         try:
             content = torch.load(path, map_location=self.device, weights_only=True)
             recipe, sections = content["recipe"], content["sections"]
         except FileNotFoundError:
             raise StoreError(f"{path}: no checkpoint to continue from") from None
-        except Exception as error:  # torch raises what it likes on a damaged file
+        except Exception as error:  # torch raises errors of any type on a damaged file
             raise StoreError(f"{path}: damaged checkpoint ({' '.join(str(error).split())[:200]})") from None
         if recipe != self.recipe.model_dump_json():
             raise StoreError(f"{path}: belongs to another recipe; train without resuming, or with the original recipe")
@@ -409,13 +409,13 @@ class _Pool:
         return cls(places, everything, Mismatch(torch.cat(everything)), visible_grains(places, labels))
 
     def draw(self, count: int, generator: np.random.Generator) -> tuple[Places, torch.Tensor]:
-        """Return places of measured windows, and the grains in these: generated ones are to be like them there."""
+        """Return positions of measured windows, and their grains, which generated grains should resemble."""
         rows = generator.integers(len(self.places), size=count)
         return self.places[rows], torch.cat([self.features[k] for k in rows])
 
 
 def _described(intensity: Intensity) -> dict[str, Any]:
-    """Return what the history keeps of an intensity; of one that varies, its greatest value is the number."""
+    """Return the entries of an intensity in the history; the greatest value represents one that varies."""
     if isinstance(intensity, IntensityProfile):
         return {"intensity": intensity.highest, "knots": list(intensity.knots), "intensities": list(intensity.values)}
     return {"intensity": intensity}

@@ -1,9 +1,9 @@
-"""Square windows of planar sections: cut from measured ones, and the seeds around those that are to be generated.
+"""Square windows of planar sections: cut from measured ones, and the seeds around windows to be generated.
 
-What is compared in training is cut from measured sections and from generated grains in the same way. A discriminator
-has to see all windows alike (Eqs 14 to 16): those of fitted sections are turned so that their centre, at a distance p
-from the particle's, comes to lie on the first axis. Where grains are described one by one, each by its own direction
-from the centre, windows are cut from the measured pixels as they are: a turned grid would see small grains otherwise.
+Training compares windows cut in the same way from measured sections and from generated grains. A discriminator needs
+all windows in one frame (Eqs 14 to 16): windows of fitted sections are turned so that their centre, at a distance p
+from the particle's, lies on the first axis. If grains are described one by one, each by its own direction from the
+centre, windows are cut from the unturned measured pixels: a turned grid would change small grains.
 
 The plane is that of the first two axes; lengths are in pixels, and positions from the particle's centre.
 """
@@ -31,14 +31,14 @@ REACH = 1.7  # mean spacings from the window, of seeds that can have a share in 
 RIM = 1.6  # mean spacings beyond, in which neighbours of these seeds lie
 ENTRIES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))  # of a symmetric matrix, as they are stored in a row
 _COUNTED, _CUT = np.uint8(1), np.uint8(2)
-_TRIES = 200  # places that are tried for a window before its section is taken to have no room
+_TRIES = 200  # positions tried for a window before its section counts as too small
 
 _jit = kernel(error_model="numpy")
 
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Where windows lie, and which of their pixels count.
+    """The positions of windows, and which of their pixels count.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class Seeds:
     starts : ndarray of int64, shape (b + 1,)
         Row of the first seed of each window.
     inputs : ndarray of float32, shape (n, 63)
-        What a net may see of each: displacement of each of the nearest seeds in the grain's frame, and that seed's
+        Inputs of the net for each seed: displacement of each of the nearest seeds in the grain's frame, and that seed's
         noise (Algorithm 1); the distance from the centre; the grain's own noise.
     frames : ndarray of float64, shape (n, 3, 3)
         Q of Eq. (12).
@@ -87,9 +87,9 @@ class Seeds:
 
 
 def seeds_around(places: Places, intensity: float | IntensityProfile, generator: np.random.Generator) -> Seeds:
-    """Draw the Poisson seeds around windows, with what a net is to know of each.
+    """Draw the Poisson seeds around windows, with the inputs of the net for each.
 
-    Where the intensity varies, seeds of its greatest value around a window are thinned.
+    If the intensity varies, seeds of its greatest value around a window are thinned.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def _intensities(intensity: float | IntensityProfile, centre: np.ndarray, size: 
 def _thinned(
     intensity: IntensityProfile, highest: float, points: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
-    """Tell which points of a process of the highest intensity are of the process itself; 13 at least."""
+    """Return which points of a process of the highest intensity belong to the process itself; at least 13."""
     share = np.minimum(intensity.at(np.sqrt((points**2).sum(axis=1))) / highest, 1.0)
     stays = generator.random(len(points)) < share
     if stays.sum() <= NET_NEIGHBOURS:
@@ -184,7 +184,7 @@ class Measured:
     Attributes
     ----------
     labels : sequence of ndarray of int
-        Grains of the sections, nothing missing.
+        Grains of the sections, without missing pixels.
     tessellations : sequence of Tessellation2D
     pixel_size_nm : float
     depths : sequence of ndarray of float64
@@ -349,7 +349,7 @@ def ranked(places: Places, seeds: Seeds, matrices: np.ndarray, offsets: np.ndarr
     matrices : ndarray of float64, shape (n, 6)
     offsets : ndarray of float64, shape (n,)
     count : int
-        Grains a pixel.
+        Grains per pixel.
 
     Returns
     -------
