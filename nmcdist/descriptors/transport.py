@@ -31,8 +31,8 @@ class Conduction:
         Flux times length over area and potential drop, in the unit of the given conductivities; 0 if no path
         of face neighbours joins the two faces.
     flux_spread : float
-        Largest less smallest flux through the planes along the axis, over their mean: what is left of the
-        solver's error. That of the effective conductivity is far smaller.
+        Largest less smallest flux through the planes along the axis, over their mean: the remaining error
+        of the solver. That of the effective conductivity is far smaller.
     iterations : int
         Iterations of the solver.
     percolates : bool

@@ -1,4 +1,4 @@
-"""EBSD maps in, grains out: `read` a map of any of the usual formats, `segment` it by misorientation."""
+"""Grains from EBSD maps: `read` a map of any common format, `segment` it by misorientation."""
 
 from nmcdist.calibration.ebsd.files import EXTENSIONS, read, read_quietly
 from nmcdist.calibration.ebsd.grains import misorientations, segment

@@ -1,4 +1,4 @@
-"""Reads .ang, the text format of EDAX, also as EMsoft, MTEX, orix, NanoMEGAS and others write it."""
+"""Reads .ang, the text format of EDAX, including the variants of EMsoft, MTEX, orix, NanoMEGAS and others."""
 
 import re
 from dataclasses import replace
@@ -87,7 +87,7 @@ def _points(
 
 
 def _first_point_apart(lines: list[str]) -> list[str]:
-    """Return the lines, the first point on one of its own: NanoMEGAS ends its header with # instead of a new line."""
+    """Return the lines, the first point on a separate one: NanoMEGAS ends its header with # instead of a new line."""
     for i, line in enumerate(lines):
         if not line.startswith("#"):
             break
@@ -131,14 +131,14 @@ def _read_header(path: Path, lines: list[str]) -> tuple[Header, dict[int, Phase]
 
 
 def _columns(header: Header, notes: list[str]) -> dict[str, int]:
-    """Return the index of each column, by the names in the header if there are any that are known."""
+    """Return the index of each column, by the names in the header if they are known."""
     if "COLUMN_HEADERS" not in header:
         return _COLUMNS
     names = [re.sub(r"[^a-z0-9]", "", name.casefold()) for name in header["COLUMN_HEADERS"].value.split(",")]
     names = [_SYNONYMS.get(name, name) for name in names]
     if all(name in names for name in _COLUMNS if name not in _OPTIONAL):
         return {name: names.index(name) for name in _COLUMNS if name in names}
-    # Wrong columns cannot pass for others: positions are compared with the grid.
+    # Wrong columns cannot go unnoticed: positions are compared with the grid.
     notes.append("the header's column names are unknown: columns are read in EDAX's order")
     return _COLUMNS
 
@@ -154,7 +154,7 @@ def _is_tem(header: Header, lines: list[str]) -> bool:
 
 
 def _unit_nm(header: Header, columns: dict[str, int], tem: bool, notes: list[str]) -> float:
-    """Return the unit of positions and steps, which the header says, or which is its program's."""
+    """Return the unit of positions and steps, from the header, or else that of its program."""
     stated = [(header[key].where, header[key].value) for key in _UNIT_KEYS if key in header and header[key].value]
     if unit := _column_unit(header, columns["x"]):
         stated.append((header["COLUMN_UNITS"].where, unit))
@@ -181,13 +181,13 @@ def _known_unit_nm(where: str, unit: str) -> float:
 
 
 def _number_and_unit(field: Field) -> tuple[Field, str]:
-    """Return a field of a number, and the unit behind it."""
+    """Return the number in a field, and the unit after it."""
     number, _, unit = field.value.partition(" ")
     return replace(field, value=number), unit.strip()
 
 
 def _phase_column(table: np.ndarray, usual: int, phases: dict[int, Phase], named: bool, notes: list[str]) -> int:
-    """Return the column of the phase: some old files have the fit in its place, and the phase behind it.
+    """Return the column of the phase: some old files have the fit in its place, and the phase after it.
 
     A column that is mostly whole is the phase's, whatever its other cells: those are refused by their lines.
     """

@@ -1,4 +1,4 @@
-"""Euler angles of formats that have them in degrees; some programs write radians there, and no header says so."""
+"""Euler angles of formats in degrees; some programs write radians there without saying so in the header."""
 
 import math
 
@@ -15,7 +15,7 @@ _ROUNDING = 1e-3
 
 
 def from_degrees(euler: np.ndarray, row: np.ndarray, source: str, notes: list[str]) -> np.ndarray:
-    """Return Bunge angles in radians, from the degrees that a format has.
+    """Return Bunge angles in radians, from a format in degrees.
 
     Parameters
     ----------
@@ -26,12 +26,12 @@ def from_degrees(euler: np.ndarray, row: np.ndarray, source: str, notes: list[st
     source : str
         File and place, for the error.
     notes : list of str
-        Gets what was assumed, where all angles could be radians too, and it makes a difference.
+        Receives the assumption, if all angles could also be radians, and it makes a difference.
 
     Raises
     ------
     ImageError
-        If they are those of many grains in radians.
+        If the angles look like radians.
     """
     known = np.isfinite(euler).all(axis=1) & (euler != 0).any(axis=1)
     solved = euler[known]

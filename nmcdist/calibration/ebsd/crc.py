@@ -1,4 +1,4 @@
-"""Reads the pair .cpr and .crc of Oxford: a header in text, and binary records."""
+"""Reads the pair .cpr and .crc of Oxford: a text header, and binary records."""
 
 import re
 from pathlib import Path
@@ -46,7 +46,7 @@ def read_crc(path: Path, index: int | None) -> Scan:
 
 
 def _read_records(path: Path, record: np.dtype, grid: Grid, header: str) -> tuple[np.ndarray, ImageError | None]:
-    """Return the records of a file, mapped, and what is wrong with their number."""
+    """Return the memory-mapped records of a file, and the fault in their number."""
     found, size = path.stat().st_size, grid.size * record.itemsize
     fault = ImageError(
         f"{path}: file has {found} bytes, expected {size} ({grid}, {record.itemsize} bytes each, by {header})"
@@ -61,7 +61,7 @@ def _column(records: np.ndarray, name: str, nothing: np.ndarray) -> np.ndarray:
 
 
 def _sibling(path: Path, suffix: str) -> Path:
-    """Return the file of the same name with this extension, in whatever case."""
+    """Return the file of the same name with this extension, in any case."""
     for candidate in (path.with_suffix(suffix), path.with_suffix(suffix.upper())):
         if candidate.is_file():
             return candidate

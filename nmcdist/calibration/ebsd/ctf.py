@@ -1,4 +1,4 @@
-"""Reads .ctf, the text format of Oxford's Channel 5, which many others write too."""
+"""Reads .ctf, the text format of Oxford's Channel 5, which many other programs write too."""
 
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def _points(table: Table, sections: int, phases: tuple[Phase, ...], where: Where
 
 
 def _read_table(path: Path, lines: list[str], start: int) -> Table:
-    """Return the columns that line `start` names."""
+    """Return the columns named in line `start`."""
     names = lines[start].split()
     lower = [name.lower() for name in names]
     if missing := [name for name in _COLUMNS if name.lower() not in lower]:

@@ -1,4 +1,4 @@
-"""Reads an EBSD map of any of the usual formats, by extension and content."""
+"""Reads an EBSD map of any common format, by extension and content."""
 
 import logging
 from collections.abc import Callable
@@ -40,21 +40,21 @@ def read(path: str | Path, index: int | None = None) -> Scan:
     points or commas), the pair .cpr and .crc (Oxford; either path), and HDF5: of EDAX (.h5, .oh5, .edaxh5), of
     Oxford (.h5oina), of Bruker, and H5EBSD of DREAM.3D (.h5ebsd), in groups at any depth.
 
-    A point is unindexed where its phase is -1, NaN, or 0 (in EDAX's formats, 0 is the phase of a map that has one
-    phase and no other number), where EDAX writes angles of 4 pi or a confidence index of -1, where EDAX's HDF5 says
-    so (dataset Valid), where all angles are NaN, and where all angles and the confidence, the image quality or the
-    angular deviation are 0 but not everywhere.
+    A point is unindexed if its phase is -1, NaN, or 0 (in EDAX's formats, 0 is the phase of a map that has one phase
+    and no other number), if EDAX writes angles of 4 pi or a confidence index of -1, if EDAX's HDF5 marks it (dataset
+    Valid), if all angles are NaN, and if all angles and the confidence, the image quality or the angular deviation
+    are 0 but not everywhere.
 
-    Steps are those of the header; where it rounds them, by up to 1 %, so that a wide map would be off its own grid,
-    they are those of the positions.
+    Steps come from the header; if it rounds them, by up to 1 %, so that a wide map would be off its own grid, they
+    come from the positions.
 
-    What the file leaves open and was assumed is in `Scan.notes`, and each note is logged as a warning.
+    Assumptions about what the file leaves open are in `Scan.notes`, and each note is logged as a warning.
 
     Parameters
     ----------
     path : str or Path
     index : int, optional
-        Which map of a file that holds several: scan of an HDF5 file, section of a .ctf volume. Default: the first.
+        Number of the map in a file with several: scan of an HDF5 file, section of a .ctf volume. Default: the first.
 
     Returns
     -------
@@ -63,8 +63,8 @@ def read(path: str | Path, index: int | None = None) -> Scan:
     Raises
     ------
     ImageError
-        If the file is missing, no ordinary file, of no such format, too large, or contradicts itself; one line with
-        the file, the line or field, what was found and what was expected.
+        If the file is missing, not an ordinary file, of another format, too large, or contradicts itself; one line
+        with the file, the line or field, what was found and what was expected.
     """
     scan = read_quietly(path, index)
     for note in scan.notes:
@@ -73,13 +73,13 @@ def read(path: str | Path, index: int | None = None) -> Scan:
 
 
 def read_quietly(path: str | Path, index: int | None = None) -> Scan:
-    """Read an EBSD map as :func:`read` does, but log nothing."""
+    """Read an EBSD map like :func:`read`, without logging."""
     path = local_path(path, ImageError)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise ImageError(f"{path}: extension is {path.suffix!r}, expected one of {', '.join(_READERS)}")
     try:
-        # Numbers may be of any size; what overflows is off the grid, and said so.
+        # Numbers may be of any size; one that overflows is off the grid, and refused there.
         with np.errstate(over="ignore", invalid="ignore"):
             return reader(ordinary_file(path, ImageError), index)
     except ImageError as error:

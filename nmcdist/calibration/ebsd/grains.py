@@ -16,8 +16,8 @@ def segment(
 ) -> np.ndarray:
     """Label the grains of a map: points of one phase joined by neighbours of nearly the same orientation.
 
-    Two neighbours (4 on a square grid, 6 on a hexagonal one) join where the smallest rotation between them, over
-    all the equivalents by the crystal's symmetry, is at most `misorientation_deg`. Unindexed points stay missing.
+    Two neighbours (4 on a square grid, 6 on a hexagonal one) join if the smallest rotation between them, over all
+    equivalents by the crystal's symmetry, is at most `misorientation_deg`. Unindexed points stay missing.
 
     Parameters
     ----------
@@ -25,9 +25,9 @@ def segment(
     misorientation_deg : float
         In (0, 180].
     min_pixels : int
-        Grains of fewer points become missing, as noise is; 0 keeps all.
+        Grains of fewer points become missing, like noise; 0 keeps all.
     min_confidence : float, optional
-        Points below are missing, as by `Scan.filtered`.
+        Points with a lower confidence are missing, see `Scan.filtered`.
 
     Returns
     -------

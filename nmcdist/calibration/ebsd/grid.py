@@ -1,4 +1,4 @@
-"""The grid of a scan, and from the points of a file to a map: what the readers of all formats check."""
+"""The grid of a scan, and maps from the points of a file: the checks shared by the readers of all formats."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ MOST_POINTS = 2**25
 
 @dataclass(frozen=True)
 class Grid:
-    """The grid of a scan: rows of `odd` and `even` columns in turn, those shifted by half a step if hexagonal."""
+    """The grid of a scan: rows of `odd` and `even` columns in turn, even rows shifted by half a step if hexagonal."""
 
     kind: str
     rows: int
@@ -53,7 +53,7 @@ class Grid:
 
 
 def check_points(number: int, where: str, of: str = "") -> None:
-    """Check that a map of so many points can be read."""
+    """Check that a map of this many points can be read."""
     if not 0 < number <= MOST_POINTS:
         raise ImageError(f"{where} promises {number} points{of}, expected at most {MOST_POINTS}")
 

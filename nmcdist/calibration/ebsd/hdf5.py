@@ -14,7 +14,7 @@ from nmcdist.wording import one_line
 
 _EXPECTED = "expected a map of EDAX or Oxford, Bruker, DREAM.3D (H5EBSD) or orix"
 
-# Groups of layouts that are known but not read: what tells them, and what they are.
+# Known layouts that are not read: their mark, and their name.
 _OTHERS = (
     ("DataContainers", "a DREAM.3D pipeline file: export the map as .ang or .ctf"),
     ("DataStructure", "a DREAM.3D pipeline file: export the map as .ang or .ctf"),
@@ -23,7 +23,7 @@ _OTHERS = (
 
 def read_hdf5(path: Path, index: int | None) -> Scan:
     """Read an HDF5 file of EDAX (OIM, APEX), Oxford (.h5oina), Bruker, DREAM.3D (.h5ebsd) or orix."""
-    import h5py  # loads a library of its own: only where there is such a file
+    import h5py  # loads another library: only for such a file
 
     if not h5py.is_hdf5(path):
         raise ImageError(f"{path}: is not an HDF5 file, though its extension says so")
@@ -32,7 +32,7 @@ def read_hdf5(path: Path, index: int | None) -> Scan:
             return _read_file(Group(path, file), index)
     except NmcdistError:
         raise
-    except Exception as error:  # damaged bytes lead h5py into errors of every kind
+    except Exception as error:  # damaged bytes raise errors of any type in h5py
         raise ImageError(f"{path}: cannot be read as HDF5, {one_line(error)}") from error
 
 
@@ -48,7 +48,7 @@ def _read_file(root: Group, index: int | None) -> Scan:
         elif _last(group) == "EBSD" and group.is_group("Data"):
             patterns[group.name] = group
         others += [what for name, what in _OTHERS if group.has(name)]
-    # A group without orientations is read only to say which it lacks.
+    # A group without orientations is read only to report what it lacks.
     maps = maps or patterns
     if not maps:
         raise ImageError(_nothing(root, others, outside))

@@ -1,4 +1,4 @@
-"""Reads groups of an HDF5 file that nobody vouches for: nothing outside it, nothing larger than it says."""
+"""Reads groups of an untrusted HDF5 file: nothing outside it, nothing larger than declared."""
 
 import math
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ _LARGEST_CHUNK = 1 << 26  # bytes, of a chunk that is larger than its dataset
 
 
 class Group:
-    """A group of an HDF5 file whose missing or misshapen datasets are named in the error.
+    """A group of an HDF5 file; errors name missing or misshapen datasets.
 
-    Links to other files are never followed, as the other end may be any file, or a pipe.
+    Links to other files are never followed, because the target may be any file, or a pipe.
     """
 
     def __init__(self, path: Path, node: "h5py.Group") -> None:
@@ -38,15 +38,15 @@ class Group:
         return f"{self.path}: " + f"{self.node.name}/{name}".strip("/")
 
     def has(self, name: str) -> bool:
-        """Return whether there is something of this name."""
+        """Return whether an object of this name exists."""
         return self._find(name) is not None
 
     def is_group(self, name: str) -> bool:
-        """Return whether there is a group of this name."""
+        """Return whether a group of this name exists."""
         return hasattr(self._find(name), "items")
 
     def first(self, *names: str) -> str:
-        """Return the first of these names that there is, or the first of all."""
+        """Return the first of these names that exists, or the first of all."""
         return next((name for name in names if self.has(name)), names[0])
 
     def group(self, name: str) -> "Group":
@@ -139,7 +139,7 @@ class Group:
         return node
 
     def _find(self, name: str, hops: int = _MOST_LINKS) -> Any:
-        """Return what is at a path below this group, or None, without leaving the file."""
+        """Return the object at a path below this group, or None, without leaving the file."""
         import h5py
 
         node: Any = self.node
@@ -162,7 +162,7 @@ class Group:
         return node
 
     def _check_stored(self, name: str, data: "h5py.Dataset") -> None:
-        """Check that a dataset is in the file, and all of it: a few bytes can promise any number of fill values."""
+        """Check that a dataset is completely in the file: a few bytes can declare any number of fill values."""
         if data.external or data.is_virtual:
             raise ImageError(f"{self.where(name)} is stored in another file, expected data in the file itself")
         if data.chunks is None:
@@ -178,7 +178,7 @@ class Group:
 
 
 def _kind(dtype: np.dtype) -> str:
-    """Return in words what a dataset holds that is no real number."""
+    """Return in words the content of a dataset that does not hold real numbers."""
     import h5py
 
     if h5py.check_string_dtype(dtype) is not None:
@@ -187,5 +187,5 @@ def _kind(dtype: np.dtype) -> str:
 
 
 def _bytes(name: str) -> bytes:
-    """Return a name as it is in the file."""
+    """Return a name as stored in the file."""
     return name.encode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""Which points of a map have a solution, and of which phase: programs mark and number these differently."""
+"""Find the points of a map with a solution, and their phase: programs mark and number these differently."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from nmcdist.errors import ImageError
 
 @dataclass(frozen=True)
 class Signs:
-    """What else than the phase says which points have a solution.
+    """The signs of a solution besides the phase.
 
     `euler` (n, 3); `unsolved` (n,) is where the format itself says that there is none; `score` (n,) is above 0 for
     a solution (a confidence, or a misfit); `image` (n,) is above 0 for a pattern. The last two may be NaN throughout.
@@ -24,7 +24,7 @@ class Signs:
 
     @property
     def lost(self) -> np.ndarray:
-        """Return where all angles are NaN, unless they are everywhere."""
+        """Return the points whose angles are all NaN, unless all points are."""
         lost = np.isnan(self.euler).all(axis=1)
         return np.asarray(lost & ~lost.all())
 
@@ -78,12 +78,12 @@ def number_phases(ids: np.ndarray, numbering: Numbering, signs: Signs, where: Wh
     signs : Signs
     where : Where
     notes : list of str
-        Gets a line for each thing that is assumed.
+        Receives one line per assumption.
 
     Raises
     ------
     ImageError
-        If a number is not of the header, or 0 can be unindexed as well as a phase.
+        If a number is not in the header, or 0 can mean both unindexed and a phase.
     """
     listed = list(numbering.phases)
     none = np.isnan(ids) | (ids == -1)
@@ -109,7 +109,7 @@ def _with_zero(
     numbers: dict[int, int], ids: np.ndarray, zeros: np.ndarray, blank: np.ndarray, numbering: Numbering,
     signs: Signs, where: Where, notes: list[str],
 ) -> dict[int, int]:  # fmt: skip
-    """Return the numbers of phases with what 0 means, where points of phase 0 look as if they had a solution."""
+    """Return the numbers of phases with the meaning of 0, if points of phase 0 seem to have a solution."""
     listed = list(numbers)
     others = set(np.unique(ids[ids > 0]).astype(int))
     if numbering.alone and len(listed) == 1 and not others:

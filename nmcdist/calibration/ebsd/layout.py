@@ -1,4 +1,4 @@
-"""Where the points of a file belong: in the order of the scan or, failing that, by their positions."""
+"""The places of a file's points in the grid: by the order of the scan or, failing that, by their positions."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,7 @@ import numpy as np
 from nmcdist.calibration.ebsd.grid import Cells, Grid, Where
 from nmcdist.errors import ImageError
 
-# Of a step: more than any rounding of coordinates, less than the half step that tells the grids apart.
+# Share of a step: more than any rounding of coordinates, less than the half step that separates the grids.
 _OFF_GRID = 0.25
 
 # Relative: by how much a header may round its steps.
@@ -26,7 +26,7 @@ def lay_out(
     """Return the grid of a map, with the steps that its positions give, and the cell of each of its points.
 
     A file may end early: after a whole row, or within the last one. On square grids, points may come in any order,
-    some may be missing, and the header may have rows and columns the wrong way round, if the positions tell.
+    some may be missing, and the header may swap rows and columns, if the positions show it.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ def lay_out(
         A position that is NaN says nothing.
     where : Where
     notes : list of str
-        Gets a line for each thing that is assumed.
+        Receives one line per assumption.
     fault : ImageError, optional
-        What is wrong with the number of points, raised if nothing explains it.
+        Fault in the number of points, raised if nothing explains it.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def lay_out(
 
 
 def grid_of_positions(kind: str, position: Position, where: Where) -> Grid:
-    """Find the grid that the header does not give: every row of it must be whole."""
+    """Find the grid if the header does not give it; every row must be whole."""
     return _hexagonal_grid(*position, where) if kind == "hexagonal" else _square_grid(*position, where)
 
 
@@ -116,7 +116,7 @@ def _measured(grid: Grid, position: Position) -> Grid:
 
 
 def _off_grid(grid: Grid, position: Position, where: Where) -> tuple[int, str]:
-    """Return how many coordinates are off the grid, and what is wrong with the first."""
+    """Return the number of coordinates off the grid, and the fault of the first."""
     row, column = grid.cells(len(position[0]))
     count, message = 0, ""
     steps = (grid.step_x, grid.step_y)
@@ -135,7 +135,7 @@ def _off_grid(grid: Grid, position: Position, where: Where) -> tuple[int, str]:
 
 
 def _tolerance(found: np.ndarray, step: float) -> float:
-    """Return how far a position may be off: more where the last digit of positions is coarser than half a step."""
+    """Return the tolerance of positions: larger if their last digit is coarser than half a step."""
     known = found[np.isfinite(found)]
     for digits in range(_DIGITS):
         quantum = 10.0**-digits
@@ -153,7 +153,7 @@ def _in_steps(grid: Grid, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _by_position(grid: Grid, position: Position, notes: list[str]) -> tuple[Grid, Cells] | None:
-    """Return the grid and the cell of each point by its position alone, or None if positions do not tell."""
+    """Return the grid and the cell of each point by its position alone, or None if positions do not determine them."""
     count = len(position[0])
     if grid.kind != "square" or count > grid.size or not np.isfinite(position).all():
         return None
@@ -207,7 +207,7 @@ def _square_grid(x: np.ndarray, y: np.ndarray, where: Where) -> Grid:
 
 
 def _levels(values: np.ndarray) -> tuple[int, float]:
-    """Return how many different values there are, up to rounding, and their mean distance; 0 of a single one."""
+    """Return the number of different values, up to rounding, and their mean distance; 0 for a single value."""
     found = np.unique(values)
     gaps = np.diff(found)
     if not len(gaps):

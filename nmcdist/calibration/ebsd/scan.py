@@ -31,7 +31,7 @@ class Scan:
     """An EBSD map, row by row as it was scanned.
 
     On a hexagonal grid every second row, beginning with the second, is shifted by half a step to the right and may
-    be one point shorter; its last column then exists only on paper, and is unindexed.
+    be one point shorter; its last column is then a placeholder, and unindexed.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Scan:
         1 is the first of `phases`; 0 is unindexed.
     phases : tuple of Phase
     confidence : ndarray of float64, shape (rows, columns)
-        The larger, the surer; NaN where the map has none.
+        Larger is more certain; NaN if the map has none.
     confidence_name : str
         What the confidence is: "confidence index" (EDAX) or "band contrast" (Oxford).
     notes : tuple of str

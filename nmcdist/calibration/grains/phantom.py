@@ -21,7 +21,7 @@ _MISSING_STREAM = 101
 _SCAN_STREAM = 102
 
 # Neighbours are as far apart as a boundary of high angle: of random orientations, one in 5,000 pairs is within the
-# 5 degrees at which grains are told apart, so that one section in three would have two grains that look like one.
+# 5 degrees that separate grains, so one section in three would have two grains that look like one.
 _APART_DEG = 15.0
 
 _TSL_TRIGONAL = 32
