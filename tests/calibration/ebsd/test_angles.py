@@ -86,7 +86,7 @@ def test_small_degrees_are_read_and_the_assumption_is_said(tmp_path, angles):
     scan = ebsd.read(ctf(tmp_path / "a.ctf", angles))
     np.testing.assert_allclose(np.degrees(scan.euler).reshape(-1, 3), angles, atol=1e-4)
     (note,) = scan.notes
-    assert "taken as degrees" in note
+    assert "read as degrees" in note
 
 
 def test_angles_that_are_all_0_are_the_same_in_both(tmp_path):
