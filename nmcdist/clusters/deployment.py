@@ -109,8 +109,7 @@ class Deployment(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    kind: Kind = Field("); b = t.index("    @model_validator(mode=\"after\")\n    def _suits")
-t = t[:a] + '''    kind: Kind = Field(
+    kind: Kind = Field(
         default="local",
         description="Kind of cluster: `local`, which is this machine; a queue: `slurm`, `pbs`, `lsf`, `sge`, "
         "`htcondor`; `kubernetes`; `scheduler`, for a Dask scheduler that is already running; or a kind of your own.",
