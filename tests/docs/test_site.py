@@ -99,6 +99,8 @@ def test_every_public_name_and_every_command_is_documented(site):
     for name in ("plan", "run", "status", "finalise", "retry-failed", "describe", "verify", "report", "export"):
         assert f"nmcdist {name}" in commands, name
     assert "--voxel-size-nm" in commands
+    assert "UNSET" not in commands
+    assert "__all__" not in python
 
 
 def test_the_glossary_explains_each_word(site):
