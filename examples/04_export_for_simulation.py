@@ -48,7 +48,7 @@ def main(folder: Path) -> None:
     plotter = pyvista.Plotter(off_screen=True, window_size=(800, 700))
     plotter.add_mesh(half, scalars="grain", cmap="turbo", show_edges=True, line_width=0.3, show_scalar_bar=False)
     plotter.view_vector((1.0, 0.3, 0.3))
-    plotter.camera.zoom(1.5)
+    plotter.camera.zoom(1.3)
     plotter.screenshot(folder / "04_export_for_simulation.png")
 
 
