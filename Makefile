@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= demo
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint bench lock clean
+.PHONY: help demo docs test test-slow lint bench lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -32,6 +32,9 @@ demo: .venv/installed  ## make the graphite sweep and a dozen particles: stores,
 	$(BIN)/nmcdist report $(OUT)/nmc811-particles-small.zarr --out $(OUT)/particle-report
 	$(BIN)/nmcdist catalog list --catalog $(OUT)/catalog.yaml
 
+docs: .venv/installed  ## build the documentation into site/; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 lint: .venv/installed  ## ruff, mypy, and that imports point one way
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,4 +55,4 @@ lock: ## write requirements.lock from what is installed in .venv
 	$(BIN)/pip freeze --exclude-editable | grep -v '^nmcdist' | sed 's/+cpu$$//' > requirements.lock
 
 clean:  ## remove the environment and what the demo made
-	rm -rf .venv .venv-quantimpy .venv-pyapd $(OUT)
+	rm -rf .venv .venv-quantimpy .venv-pyapd $(OUT) site

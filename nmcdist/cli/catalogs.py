@@ -13,18 +13,20 @@ def catalog() -> None:
 
 
 _catalog_option = click.option(
-    "--catalog", "path", type=PATH, help="Catalog file; default: $NMCDIST_CATALOG, else ./catalog.yaml."
-)
+    "--catalog", "path", type=PATH,
+    help="Catalog file. Default: $NMCDIST_CATALOG, else ./catalog.yaml, else the recipes of the package.",
+)  # fmt: skip
 
 
 @catalog.command("list")
 @_catalog_option
 def catalog_list(path: Path | None) -> None:
     """List the datasets of a catalog."""
-    from nmcdist.datasets.catalog import catalog_path, list_entries
+    from nmcdist.datasets.catalog import list_entries
 
-    for name, entry in list_entries(catalog_path(path)).items():
-        click.echo(f"{name}  {entry.get('version', '')}  {entry.get('title', '')}")
+    for name, entry in list_entries(path).items():
+        state = f"  (not made: {entry['make']})" if "make" in entry else ""
+        click.echo(f"{name}  {entry.get('version', '')}  {entry.get('title', '')}{state}")
 
 
 @catalog.command("show")
@@ -32,9 +34,9 @@ def catalog_list(path: Path | None) -> None:
 @_catalog_option
 def catalog_show(name: str, path: Path | None) -> None:
     """Show the catalog entry of the dataset NAME."""
-    from nmcdist.datasets.catalog import catalog_path, show_entry
+    from nmcdist.datasets.catalog import show_entry
 
-    for key, value in show_entry(catalog_path(path), name).items():
+    for key, value in show_entry(path, name).items():
         click.echo(f"{key}: {value}")
 
 

@@ -65,8 +65,8 @@ def _run() -> int:
         name = error.filename or ("standard output" if _was_printing(error) else "")
         complain(f"{name}: {error.strerror}" if name else str(error))
         code = REFUSED
-    except SystemExit:  # raised by click where the reader of its output has gone
-        code = REFUSED
+    except SystemExit as ended:  # raised by click: after a completion, or where the reader of its output has gone
+        code = REFUSED if ended.code else 0
     except MemoryError:
         complain("out of memory: process fewer or smaller items at a time, or raise the limit (see `ulimit -v`)")
         code = REFUSED

@@ -91,93 +91,101 @@ def _dask_address(text: str) -> str:
 
 
 Kind = Annotated[str, BeforeValidator(_kind)]
-Bytes = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
-Seconds = Annotated[int, BeforeValidator(_seconds)]
+Bytes = Annotated[int, BeforeValidator(_bytes, json_schema_input_type=int | str), Field(gt=0)]
+Seconds = Annotated[int, BeforeValidator(_seconds, json_schema_input_type=str)]
 Line = Annotated[str, spelt(r"[^\r\n]+", "one line of text")]
 Lines = Annotated[tuple[Line, ...], BeforeValidator(_lines)]
 Word = Annotated[str, spelt(r"\S+", "one word without blanks")]
 Host = Annotated[str, spelt("[A-Za-z0-9_.-]+", "a host name: letters, digits, dots, hyphens and underscores")]
-AnyPath = Annotated[Path, BeforeValidator(_path)]
+AnyPath = Annotated[Path, BeforeValidator(_path, json_schema_input_type=str)]
 
 
 class Deployment(BaseModel):
     """A deployment file: where the workers are, how many, and how large each is.
 
     On this machine, fields that are left out are chosen to fit the run. A field that a kind does not accept is refused.
-
-    Attributes
-    ----------
-    kind : str
-        Kind of cluster: "local", which is this machine; a queue ("slurm", "pbs", "lsf", "sge", "htcondor");
-        "kubernetes"; "scheduler", for a Dask scheduler that is already running; or a kind of the user's own.
-    workers : int
-        Number of worker processes, with one job or pod each. On this machine, 0 computes in the calling process,
-        without Dask.
-    threads_per_worker : int
-        Kernel threads per task, and cores per job. A worker runs one task at a time.
-    memory_per_worker : int or str
-        Memory limit per worker, which its job requests, for example 8GiB.
-    dashboard : bool
-        Whether Dask serves its dashboard. Everyone who can reach it can read it.
-    dashboard_host : str
-        Address of this host on which the dashboard is served. By default only this host can reach it; 0.0.0.0 opens
-        it to the network.
-    walltime : str
-        Time limit of a job, for example 12:00:00 or 2d. Its worker leaves a little earlier.
-    queue, project : str
-        Queue or partition of the jobs, and the account that is charged.
-    interface : str
-        Network interface through which jobs reach the driver, for example ib0.
-    python : str
-        Python interpreter on the nodes. Default: the one that runs nmcdist here.
-    prologue : list of str
-        Shell commands to run before the worker starts, for example `module load gcc`.
-    directives : list of str
-        Further options for the queue, without its prefix, for example "--constraint=haswell"; for HTCondor
-        "name = value".
-    log_folder : str
-        Folder for the logs of jobs, on a file system that driver and nodes share.
-    local_folder : str
-        Scratch folder on the node.
-    gpus_per_worker : int
-        GPUs that each job requests, and the Dask resource GPU of each worker.
-    parallel_environment : str
-        Parallel environment of Grid Engine that gives a worker the slots for several threads.
-    image, namespace, volume_claim, mount_folder : str
-        For Kubernetes: image and namespace of the pods, and the claim of the volume that holds the stores, mounted
-        under the same path as for the driver.
-    address, scheduler_file : str
-        Address of a running scheduler, or the file that it wrote; one of the two.
-    patience : str
-        How long to go on without any worker before giving up, for example 2h; jobs may wait in the queue.
+    The descriptions of the fields are the reference of deployment keys.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    kind: Kind = "local"
-    workers: Annotated[int, Field(ge=0, le=100_000)] | None = None
-    threads_per_worker: Annotated[int, Field(ge=1, le=1024)] | None = None
-    memory_per_worker: Bytes | None = None
-    dashboard: bool = True
-    dashboard_host: Host = LOOPBACK
-    walltime: Seconds | None = None
-    queue: Word | None = None
-    project: Word | None = None
-    interface: Word | None = None
-    python: Word | None = None
-    prologue: Lines = ()
-    directives: Lines = ()
-    log_folder: AnyPath = Path("nmcdist-logs")
-    local_folder: Annotated[Word, AfterValidator(_local)] | None = None
-    gpus_per_worker: Annotated[int, Field(ge=0, le=64)] = 0
-    parallel_environment: Word | None = None
-    image: Word | None = None
-    namespace: Word | None = None
-    volume_claim: Word | None = None
-    mount_folder: AnyPath | None = None
-    address: Annotated[Word, AfterValidator(_dask_address)] | None = None
-    scheduler_file: AnyPath | None = None
-    patience: Seconds = 3600
+    kind: Kind = Field(
+        default="local",
+        description="Kind of cluster: `local`, which is this machine; a queue: `slurm`, `pbs`, `lsf`, `sge`, "
+        "`htcondor`; `kubernetes`; `scheduler`, for a Dask scheduler that is already running; or a kind of your own.",
+    )
+    workers: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
+        default=None,
+        description="Number of worker processes, with one job or pod each. On this machine, 0 computes in the calling "
+        "process, without Dask.",
+    )
+    threads_per_worker: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        default=None,
+        description="Kernel threads per task, and cores per job. A worker runs one task at a time.",
+    )
+    memory_per_worker: Bytes | None = Field(
+        default=None,
+        description="Memory limit per worker, which its job requests: bytes, or text, for example `8GiB`.",
+    )
+    dashboard: bool = Field(
+        default=True, description="Whether Dask serves its dashboard. Everyone who can reach it can read it."
+    )
+    dashboard_host: Host = Field(
+        default=LOOPBACK,
+        description="Address of this host on which the dashboard is served. By default only this host can reach it; "
+        "`0.0.0.0` opens it to the network.",
+    )
+    walltime: Seconds | None = Field(
+        default=None,
+        description="Time limit of a job, for example `12:00:00` or `2d`. Its worker leaves a little earlier.",
+    )
+    queue: Word | None = Field(default=None, description="Queue or partition of the jobs.")
+    project: Word | None = Field(default=None, description="Account that is charged.")
+    interface: Word | None = Field(
+        default=None, description="Network interface through which jobs reach the driver, for example `ib0`."
+    )
+    python: Word | None = Field(
+        default=None, description="Python interpreter on the nodes. Default: the one that runs nmcdist here."
+    )
+    prologue: Lines = Field(
+        default=(), description="Shell commands to run before the worker starts, for example `module load gcc`."
+    )
+    directives: Lines = Field(
+        default=(),
+        description='Further options for the queue, without its prefix, for example `"--constraint=haswell"`; for '
+        'HTCondor `"name = value"`.',
+    )
+    log_folder: AnyPath = Field(
+        default=Path("nmcdist-logs"),
+        description="Folder for the logs of jobs, on a file system that driver and nodes share.",
+    )
+    local_folder: Annotated[Word, AfterValidator(_local)] | None = Field(
+        default=None, description="Scratch folder on the node."
+    )
+    gpus_per_worker: Annotated[int, Field(ge=0, le=64)] = Field(
+        default=0, description="GPUs that each job requests, and the Dask resource GPU of each worker."
+    )
+    parallel_environment: Word | None = Field(
+        default=None,
+        description="Parallel environment of Grid Engine that gives a worker the slots for several threads.",
+    )
+    image: Word | None = Field(default=None, description="Image of the pods, with the same nmcdist as the driver.")
+    namespace: Word | None = Field(default=None, description="Namespace of the pods.")
+    volume_claim: Word | None = Field(default=None, description="Claim of the volume that holds the stores.")
+    mount_folder: AnyPath | None = Field(
+        default=None, description="Where that volume is mounted, under the same path as for the driver."
+    )
+    address: Annotated[Word, AfterValidator(_dask_address)] | None = Field(
+        default=None, description="Address of a running scheduler, for example `tls://host:8786`; or `scheduler_file`."
+    )
+    scheduler_file: AnyPath | None = Field(
+        default=None, description="File that `dask scheduler --scheduler-file` wrote; or `address`."
+    )
+    patience: Seconds = Field(
+        default=3600,
+        description="How long to go on without any worker before giving up, for example `2h`; jobs may wait in the "
+        "queue.",
+    )
 
     @model_validator(mode="after")
     def _suits_its_kind(self) -> "Deployment":

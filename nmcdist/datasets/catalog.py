@@ -25,6 +25,7 @@ from nmcdist.datasets.catalog_file import (
 )
 from nmcdist.datasets.files import write_text
 from nmcdist.datasets.integrity import manifest_hash, read_manifest, refuse_links
+from nmcdist.datasets.recipes_catalog import RecipeCatalog
 from nmcdist.datasets.store import dask_chunks, open_lazily, read_attributes, read_origin
 from nmcdist.errors import CatalogError
 from nmcdist.inputs import local_path
@@ -104,19 +105,20 @@ def catalog_path(path: str | os.PathLike[str] | None = None) -> Path:
     return found / CATALOG_FILE if found.is_dir() else found
 
 
-def open_catalog(path: str | os.PathLike[str] | None = None) -> Catalog:
+def open_catalog(path: str | os.PathLike[str] | None = None) -> Catalog | RecipeCatalog:
     """Open a catalog of datasets; nothing in the file is run, and no class that it names is imported.
 
     Parameters
     ----------
     path : str or Path, optional
         A catalog file, or the folder that holds ``catalog.yaml``; by default $NMCDIST_CATALOG, else
-        ``catalog.yaml`` in the current folder.
+        ``catalog.yaml`` in the current folder, else the recipes of the package.
 
     Returns
     -------
-    Catalog
-        ``list(catalog)`` names the datasets; ``catalog[name].to_dask()`` is a lazy xarray.Dataset.
+    Catalog or RecipeCatalog
+        ``list(catalog)`` names the datasets; ``catalog[name].to_dask()`` is a lazy xarray.Dataset. Of a recipe, whose
+        dataset is not made, it raises CatalogError with the command that makes it.
 
     Raises
     ------
@@ -124,6 +126,8 @@ def open_catalog(path: str | os.PathLike[str] | None = None) -> Catalog:
         If there is no catalog, it cannot be read, or it holds entries that nmcdist did not write.
     """
     where = catalog_path(path)
+    if path is None and not os.environ.get(CATALOG_VARIABLE) and not os.path.lexists(where):
+        return RecipeCatalog()
     if not where.exists():
         raise CatalogError(f"{where}: no such catalog; name one, or set ${CATALOG_VARIABLE}")
     return Catalog(where, read_catalog_file(where))
@@ -144,7 +148,7 @@ def check_catalog(folder: Path) -> None:
         open_catalog(folder)
 
 
-def list_entries(path: Path) -> dict[str, dict[str, Any]]:
+def list_entries(path: Path | None) -> dict[str, dict[str, Any]]:
     """Return the metadata of every dataset in a catalog, by name.
 
     Raises
@@ -155,7 +159,7 @@ def list_entries(path: Path) -> dict[str, dict[str, Any]]:
     return {name: entry.metadata for name, entry in open_catalog(path).items()}
 
 
-def show_entry(path: Path, name: str) -> dict[str, Any]:
+def show_entry(path: Path | None, name: str) -> dict[str, Any]:
     """Return the metadata of one dataset and the path of its store.
 
     Raises
@@ -164,7 +168,8 @@ def show_entry(path: Path, name: str) -> dict[str, Any]:
         As :func:`open_catalog`, and if the catalog lacks the dataset.
     """
     entry = open_catalog(path)[name]
-    return {"name": name, "store": str(entry.store), **entry.metadata}
+    store = str(entry.store) if isinstance(entry, CatalogEntry) else "not made"
+    return {"name": name, "store": store, **entry.metadata}
 
 
 def add_entry(catalog: Path, store: Path) -> str:

@@ -55,26 +55,18 @@ _VERSION = spelt(r"[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?", "three numbers
 
 
 class BaseRecipe(Frozen):
-    """The fields of every recipe.
+    """The fields of every recipe. Their descriptions are the reference of recipe keys."""
 
-    Attributes
-    ----------
-    kind : str
-        Kind of the dataset, see :mod:`nmcdist.products.registry`.
-    name, version, title : str
-        Identity of the published dataset; `name` also names the store.
-    bundle : str
-        A built-in bundle or the path of a bundle folder, relative to the recipe file.
-    seed : int
-        Seed of every random stream, in [0, 2^64).
-    """
-
-    kind: str
-    name: Annotated[str, Field(max_length=100), NAME, AfterValidator(folder_name)]
-    version: Annotated[str, Field(max_length=100), _VERSION]
-    title: Line
-    bundle: Line
-    seed: Annotated[int, Field(ge=0, lt=2**64)]
+    kind: str = Field(description="Kind of the dataset. Without it, the other keys decide.")
+    name: Annotated[str, Field(max_length=100), NAME, AfterValidator(folder_name)] = Field(
+        description="Name of the dataset and of its store: small letters, digits and hyphens."
+    )
+    version: Annotated[str, Field(max_length=100), _VERSION] = Field(
+        description="Version of the dataset: three numbers with points between, in quotes."
+    )
+    title: Line = Field(description="Title in catalog and report: one line.")
+    bundle: Line = Field(description="A built-in bundle, or the path of a bundle folder, relative to the recipe file.")
+    seed: Annotated[int, Field(ge=0, lt=2**64)] = Field(description="Seed of every random stream.")
 
     @property
     @abstractmethod

@@ -2,21 +2,29 @@
 
 import copy
 import json
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import dask.array
 import intake
 import pytest
 import xarray as xr
 import yaml
+from click.testing import CliRunner
 
 import nmcdist
+from nmcdist.cli import cli
 from nmcdist.datasets.catalog import add_entry, check_catalog, list_entries, open_catalog, show_entry
 from nmcdist.datasets.integrity import manifest_hash
 from nmcdist.errors import CatalogError, StoreError
 from tests.conftest import make, recipe_with
+
+ROOT = Path(__file__).parents[2]
+RECIPES = ROOT / "catalogs" / "recipes"
 
 
 def test_intake_opens_the_entry_as_a_lazy_dataset(out):
@@ -45,6 +53,8 @@ def test_the_entry_says_what_the_dataset_is(out, store):
 def test_the_default_catalog_is_that_of_the_environment_then_of_the_folder(out, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NMCDIST_CATALOG", raising=False)
+    assert "graphite-sweep-small" in open_catalog()  # of the recipes
+    monkeypatch.setenv("NMCDIST_CATALOG", str(tmp_path / "catalog.yaml"))
     with pytest.raises(CatalogError, match=r"catalog.yaml: no such catalog"):
         open_catalog()
     monkeypatch.setenv("NMCDIST_CATALOG", str(out / "catalog.yaml"))
@@ -52,6 +62,52 @@ def test_the_default_catalog_is_that_of_the_environment_then_of_the_folder(out, 
     monkeypatch.delenv("NMCDIST_CATALOG")
     monkeypatch.chdir(out)
     assert list(nmcdist.open_catalog()) == ["tiny"]
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch):
+    """A folder without a catalog."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NMCDIST_CATALOG", raising=False)
+
+
+def test_without_a_catalog_the_recipes_of_the_repository_are_listed(nowhere):
+    catalog = nmcdist.open_catalog()
+    recipes = {yaml.safe_load(path.read_text())["name"]: path for path in RECIPES.glob("*.yaml")}
+    assert len(recipes) >= 5
+    assert set(catalog) == set(recipes)
+    for name, entry in catalog.items():
+        content = yaml.safe_load(recipes[name].read_text())
+        assert {key: entry.metadata[key] for key in ("title", "version", "bundle")} == {
+            key: content[key] for key in ("title", "version", "bundle")
+        }
+        assert nmcdist.plan(entry.recipe).recipe.name == name
+        with pytest.raises(CatalogError, match=rf"^{name}: not made; make it with `nmcdist run \S+\.yaml`$"):
+            entry.to_dask()
+    with pytest.raises(CatalogError, match="no dataset 'gone', expected one of"):
+        catalog["gone"]
+
+
+def test_the_command_lists_what_is_not_made(nowhere):
+    listed = CliRunner().invoke(cli, ["catalog", "list"])
+    assert listed.exit_code == 0
+    lines = listed.output.splitlines()
+    assert len(lines) == len(list(RECIPES.glob("*.yaml")))
+    assert all(re.search(r"\(not made: nmcdist run \S+\.yaml\)$", line) for line in lines)
+    shown = CliRunner().invoke(cli, ["catalog", "show", "nmc811-particles-small"])
+    assert "store: not made\n" in shown.output
+
+
+def test_the_recipes_are_in_the_wheel(tmp_path):
+    """A wheel holds files, not links."""
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path]
+    source = shutil.copytree(ROOT, tmp_path / "source", symlinks=True, ignore=shutil.ignore_patterns(
+        ".*", "demo", "site", "build", "tests", "*.egg-info", "__pycache__",
+    ))  # fmt: skip
+    subprocess.run([*build, source], check=True, capture_output=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        for path in RECIPES.glob("*.yaml"):
+            assert wheel.read(f"nmcdist/datasets/recipes/{path.name}") == path.read_bytes()
 
 
 def test_adding_an_entry_keeps_the_others(out, store, tmp_path):

@@ -25,8 +25,10 @@ def label_name(voxel_size_nm: float) -> str:
 class ParticlesSpec(Frozen):
     """Number of particles, and number per batch: one task makes a batch, one file holds it."""
 
-    count: Annotated[int, Field(ge=1, le=MOST_ITEMS)]
-    batch: Annotated[int, Field(ge=1, le=100_000)] = 50
+    count: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = Field(description="Number of particles.")
+    batch: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=50, description="Particles per batch: one task makes a batch, one file holds it."
+    )
 
 
 class GrainSpec(Frozen):
@@ -42,9 +44,13 @@ class GrainSpec(Frozen):
 class LabelSpec(Frozen):
     """Voxel volumes to store besides the records: their voxel sizes, and chunk and shard in voxels."""
 
-    voxel_sizes_nm: VoxelSizes = ()
-    chunk: Annotated[int, Field(ge=8, le=512)] = 64
-    shard: Annotated[int, Field(ge=8, le=2048)] = 512
+    voxel_sizes_nm: VoxelSizes = Field(
+        default=(), description="Voxel sizes in nm; each becomes a variable `labels_...nm`."
+    )
+    chunk: Annotated[int, Field(ge=8, le=512)] = Field(default=64, description="Edge of a chunk, in voxels.")
+    shard: Annotated[int, Field(ge=8, le=2048)] = Field(
+        default=512, description="Longest edge of a shard (one file), in voxels; at least `chunk`."
+    )
 
     @model_validator(mode="after")
     def _is_sound(self) -> "LabelSpec":
@@ -70,29 +76,27 @@ class LabelSpec(Frozen):
 class OrientationSpec(Frozen):
     """The law of the c axes: concentration about the radius (positive), or in the plane across it (negative)."""
 
-    concentration: Annotated[float, Field(ge=-500, le=500)]
+    concentration: Annotated[float, Field(ge=-500, le=500)] = Field(
+        description="Concentration of the c axes about the radius (positive), or in the plane across it (negative)."
+    )
 
 
 class ParticleRecipe(BaseRecipe):
-    """A dataset of particles, each an analytic record.
-
-    Attributes
-    ----------
-    particles : ParticlesSpec
-    descriptors : GrainSpec or None
-        None (the default): shells are described, grains are not measured.
-    labels : LabelSpec
-        Voxel volumes to store too; none by default, since records render at any voxel size.
-    orientations : OrientationSpec or None
-        Crystal orientations of the grains, an addition to the paper's model; none by default.
-    """
+    """A dataset of particles, each an analytic record."""
 
     kind: Literal["particles"] = "particles"
 
-    particles: ParticlesSpec
-    descriptors: GrainSpec | None = None
-    labels: LabelSpec = LabelSpec()
-    orientations: OrientationSpec | None = None
+    particles: ParticlesSpec = Field(description="Number of particles, and number per batch.")
+    descriptors: GrainSpec | None = Field(
+        default=None, description="How grains and sections are measured; without it only shells are described."
+    )
+    labels: LabelSpec = Field(
+        default=LabelSpec(),
+        description="Voxel volumes to store besides the records, which render at any voxel size anyway.",
+    )
+    orientations: OrientationSpec | None = Field(
+        default=None, description="Crystal orientations of the grains, an addition to the paper's model."
+    )
 
     @property
     def samples(self) -> int:

@@ -22,19 +22,14 @@ class DescriptorSpec(Frozen):
 
 
 class AdditiveRecipe(VolumeRecipe):
-    """A dataset of label volumes of the additive phase: 0 pore, 1 carbon black and binder, 2 graphite.
-
-    Attributes
-    ----------
-    sweep : dict
-        One bundle parameter, or "graphite_fraction", with its values; empty for the unchanged bundle.
-    descriptors : DescriptorSpec or None
-        None for volumes without descriptors.
-    """
+    """A dataset of label volumes of the additive phase: 0 pore, 1 carbon black and binder, 2 graphite."""
 
     kind: Literal["volumes"] = "volumes"
     sweep: dict[str, Levels] = Field(
-        default={}, json_schema_extra={KEYS: [GRAPHITE_FRACTION, *CbaParameters.model_fields]}
+        default={},
+        description=f"One bundle parameter, or `{GRAPHITE_FRACTION}`, with the list of its values; empty for the "
+        "unchanged bundle.",
+        json_schema_extra={KEYS: [GRAPHITE_FRACTION, *CbaParameters.model_fields]},
     )
     descriptors: DescriptorSpec | None = DescriptorSpec()
 

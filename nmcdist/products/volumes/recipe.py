@@ -14,16 +14,18 @@ Levels = Annotated[
 class VolumeSpec(Frozen):
     """Voxels of one volume along z, y, x, and their edge in nm."""
 
-    shape: Shape
-    voxel_size_nm: Nanometres
+    shape: Shape = Field(description="Voxels along z, y and x.")
+    voxel_size_nm: Nanometres = Field(description="Edge of a voxel in nm.")
 
 
 class StorageSpec(Frozen):
     """Storage of volumes: edge of a chunk and longest edge of a shard in voxels; or no storage."""
 
-    chunk: Annotated[int, Field(ge=8, le=512)] = 64
-    shard: Annotated[int, Field(ge=8, le=2048)] = 512
-    volumes: bool = True
+    chunk: Annotated[int, Field(ge=8, le=512)] = Field(default=64, description="Edge of a chunk, in voxels.")
+    shard: Annotated[int, Field(ge=8, le=2048)] = Field(
+        default=512, description="Longest edge of a shard (one file), in voxels; at least `chunk`."
+    )
+    volumes: bool = Field(default=True, description="Whether volumes are stored, or only their descriptors.")
 
     @model_validator(mode="after")
     def _chunk_fits_in_shard(self) -> "StorageSpec":
@@ -33,25 +35,19 @@ class StorageSpec(Frozen):
 
 
 class VolumeRecipe(BaseRecipe):
-    """A dataset of label volumes; each kind sets the value of `kind` and the type of `descriptors`.
+    """A dataset of label volumes; each kind sets the value of `kind` and the type of `descriptors`."""
 
-    Attributes
-    ----------
-    volume : VolumeSpec
-    sweep : dict
-        One parameter with its values; empty for the unchanged bundle.
-    realisations : int
-        Volumes per value of the sweep.
-    descriptors : Frozen or None
-        Descriptor options; None for volumes without descriptors.
-    storage : StorageSpec
-    """
-
-    volume: VolumeSpec
-    sweep: dict[str, Levels] = Field(default={})
-    realisations: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = 1
-    descriptors: Frozen | None = Frozen()
-    storage: StorageSpec = StorageSpec()
+    volume: VolumeSpec = Field(description="Size of each volume.")
+    sweep: dict[str, Levels] = Field(
+        default={}, description="One bundle parameter with the list of its values; empty for the unchanged bundle."
+    )
+    realisations: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = Field(
+        default=1, description="Volumes per value of the sweep."
+    )
+    descriptors: Frozen | None = Field(
+        default=Frozen(), description="Descriptor options; `none` for volumes without descriptors."
+    )
+    storage: StorageSpec = Field(default=StorageSpec(), description="How volumes are stored.")
 
     @field_validator("sweep")
     @classmethod
