@@ -180,7 +180,7 @@ def test_a_pipeline_that_intake_runs_is_refused(out, tmp_path):
             ask(path)
         assert str(caught.value) == (
             f"{path}: entries.tiny.reader: found 'intake.readers.convert:Pipeline', expected "
-            "'nmcdist.datasets.reader:StoreReader': no other class is imported"
+            "'nmcdist.datasets.reader:StoreReader'; no other class is imported"
         )
     assert not target.exists()
 
