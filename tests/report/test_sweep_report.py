@@ -169,7 +169,7 @@ def test_the_level_of_what_is_shown_of_one_is_said_and_why(report, tmp_path, sto
     ]
     assert len(table) == 9
     assert all(f" at {shown}" in quantity for quantity in table)
-    assert all(f"[{file}]({file})" in text.partition("stand in the table")[2].partition("\n")[0]
+    assert all(f"[{file}]({file})" in text.partition("The table shows")[2].partition("\n")[0]
                for file in ("levels.csv", "samples.csv"))  # fmt: skip
 
 

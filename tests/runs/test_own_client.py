@@ -70,9 +70,7 @@ def test_an_interrupted_run_leaves_it_as_it_was(lent, tmp_path):
 
 def test_workers_of_several_threads_are_refused_before_anything_is_written(lent, tmp_path):
     client = lent(threads_per_worker=2)
-    with pytest.raises(
-        StoreError, match=r"^worker \S+: takes 2 tasks at once, expected one: start it with --nthr"
-    ) as e:
+    with pytest.raises(StoreError, match=r"^worker \S+: runs 2 tasks at once, expected one: start it with --nthr") as e:
         make(tmp_path / "out", None, client=client)
     assert len(str(e.value).splitlines()) == 1
     assert not (tmp_path / "out").exists()

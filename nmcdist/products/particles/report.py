@@ -183,7 +183,7 @@ def _origin(collection: Collection) -> str:
         said.append(f"weights of the net: {', '.join(sorted(arrays))}")
     text = (
         f"The bundle: {bundle.title}. Calibrated on: {bundle.calibration.data}. Method: {bundle.calibration.method}. "
-        f"Values by provenance: {'; '.join(said)}."
+        f"Values by source: {'; '.join(said)}."
     )
     if "assumed" in kinds:
         text += " Results that depend on assumed values are a choice, not a result of the paper."
