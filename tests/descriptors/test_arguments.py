@@ -314,7 +314,7 @@ class TestSize:
 
     def test_the_message_names_the_argument_its_size_and_that_of_the_machine(self):
         there = psutil.virtual_memory().total / 2**30
-        expected = rf"^phase: found .*\(30000, 30000, 30000\), which takes 25,145.7 GiB .* the {there:,.1f} GiB"
+        expected = rf"^phase: found .*\(30000, 30000, 30000\), which needs 25,145.7 GiB .* the {there:,.1f} GiB"
         with pytest.raises(InputError, match=expected) as caught:  # 2.7e13 voxels of one byte
             descriptors.volume_fraction(np.broadcast_to(np.True_, (30000,) * 3))
         assert "\n" not in str(caught.value)

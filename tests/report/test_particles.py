@@ -21,7 +21,7 @@ from nmcdist.descriptors.sections import describe_section
 from nmcdist.descriptors.summaries import Histogram, linear_edges, log_edges
 from nmcdist.errors import InputError, StoreError
 from nmcdist.geometry.sphere import icosphere
-from nmcdist.products.registry import parsed_recipe
+from nmcdist.products.registry import parsed_recipe, recipe_of_store
 from nmcdist.products.stores import build_report
 from nmcdist.report import collection, frames, gallery
 from nmcdist.report import particle_figures as figures
@@ -84,6 +84,11 @@ def studies():
     return study_frames()
 
 
+def collection_of(store):
+    recipe = recipe_of_store(store)
+    return collection.Collection.of(store, recipe.name, recipe.descriptors)
+
+
 def rows(path):
     with path.open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -135,7 +140,7 @@ def means_table(page):
 
 def drawn(monkeypatch, draw, store, folder):
     """Return the panels of a figure of the shells instead of writing it."""
-    kept, collected = [], collection.Collection.of(store)
+    kept, collected = [], collection_of(store)
     monkeypatch.setattr(figures, "save", lambda drawing, path: kept.append(drawing))
     draw(collected, survey(collected, folder / "particles.csv"), None)
     return kept[0].axes
@@ -243,7 +248,7 @@ def test_pieces_are_told_as_they_were_before_grains_were_measured(report):
 
 def test_sums_by_batch_are_those_of_the_grains_of_each_batch(store):
     """Batches are particles 0 and 1, and particle 2."""
-    found = collection.Collection.of(store).by_batch["grain", "elongation"]
+    found = collection_of(store).by_batch["grain", "elongation"]
     values = [read_grains(store, item)["elongation"].values for item in range(COUNT)]
     batches = [np.concatenate(values[:2]), values[2]]
     assert found[:, 0].tolist() == [len(b) for b in batches]
@@ -252,7 +257,7 @@ def test_sums_by_batch_are_those_of_the_grains_of_each_batch(store):
 
 def test_means_over_grains_have_intervals_by_batch_and_none_below_three(store, report):
     assert {cells[3] for cells in means_table(report)} == {"–"}
-    two = collection.Collection.of(store)
+    two = collection_of(store)
     counts, sums = np.array([[40.0, 60, 50], [20, 33, 24]])
     total = {"grain_moments": two.statistics["grain_moments"].copy(deep=True)}
     total["grain_moments"].loc[{"grain_column": "elongation", "statistic": "count"}] = counts.sum()
@@ -290,7 +295,7 @@ def test_marks_of_particles_stay_clear_of_the_numbers_below_the_axis(store, monk
 
 
 def test_means_in_pictures_have_their_unit(store, monkeypatch, tmp_path):
-    collected = collection.Collection.of(store)
+    collected = collection_of(store)
     kept = []
     monkeypatch.setattr(figures, "save", lambda drawing, path: kept.append(drawing))
     figures.sections(collected, None)
@@ -304,7 +309,7 @@ def test_lines_that_the_legend_of_grains_names_are_inside(store, monkeypatch):
     kept = []
     monkeypatch.setattr(figures, "save", lambda drawing, path: kept.append(drawing))
     monkeypatch.setattr(figures, "_NEIGHBOURS", 90.0)
-    figures.grains(collection.Collection.of(store), None)
+    figures.grains(collection_of(store), None)
     *_, sine, angle, number, profile = kept[0].axes
     assert number.get_xlim()[1] > 90
     assert profile.get_ylim()[1] > 90
@@ -334,7 +339,7 @@ def test_spikes_of_grains_of_few_voxels_are_where_the_caption_says():
 
 
 def test_error_bars_of_cut_heights_are_seen_and_only_where_they_are_known(store, monkeypatch):
-    two = collection.Collection.of(store)
+    two = collection_of(store)
     kept = []
     monkeypatch.setattr(figures, "save", lambda drawing, path: kept.append(drawing))
     figures.cut_heights(two, None)
@@ -348,7 +353,7 @@ def test_error_bars_of_cut_heights_are_seen_and_only_where_they_are_known(store,
 
 def test_tables_do_not_depend_on_how_many_particles_are_read_at_a_time(store, report, tmp_path, monkeypatch):
     monkeypatch.setattr(collection, "BLOCK", 1)
-    found = survey(collection.Collection.of(store), tmp_path / "particles.csv")
+    found = survey(collection_of(store), tmp_path / "particles.csv")
     assert (tmp_path / "particles.csv").read_bytes() == (report.parent / "particles.csv").read_bytes()
     assert {h.total for h in found.histograms.values()} == {COUNT}
     table = rows(tmp_path / "particles.csv")

@@ -477,7 +477,7 @@ def test_folders_without_sections_are_refused(tmp_path, caplog):
     with pytest.raises(ImageError, match=r"label image \(a\.png \(neither .*\)\), expected files of"):
         read_sections(tmp_path)
     assert not caplog.messages
-    with pytest.raises(ImageError, match="gone: no such folder"):
+    with pytest.raises(ImageError, match="gone: there is no such folder"):
         read_sections(tmp_path / "gone")
 
 
