@@ -1,6 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= demo
+WORKERS ?= 2
 .DEFAULT_GOAL := help
 .PHONY: help demo docs test test-slow lint bench lock clean
 
@@ -42,7 +43,7 @@ lint: .venv/installed  ## ruff, mypy, and that imports point one way
 	$(BIN)/lint-imports --no-cache --no-logo
 
 test: lint .venv-quantimpy/installed .venv-pyapd/installed  ## lint, types and the test suite
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" --numprocesses $(WORKERS) --dist loadfile
 
 test-slow: .venv/installed .venv-quantimpy/installed .venv-pyapd/installed  ## the tests that take minutes each
 	$(BIN)/pytest -m slow

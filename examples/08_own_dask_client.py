@@ -1,7 +1,7 @@
 """Run on a Dask cluster of your own, and run again in parts without Dask: both give the same bytes.
 
 Any client will do: of workers on this machine, as here, or of a cluster at your site. Its workers need one thread each
-and a limit of their memory. Nothing of the client is closed.
+and a memory limit. Nothing of the client is closed.
 """
 
 import sys
