@@ -233,7 +233,7 @@ def test_a_checkpoint_that_cannot_be_used_is_refused(prepared, tmp_path):
     with pytest.raises(StoreError, match="no checkpoint to continue from"):
         train(measured, recipe, no_distance, checkpoint=tmp_path / CHECKPOINT, resume=True)
     train(measured, GrainRecipe(**{**TINY, "epochs": 1}), no_distance, checkpoint=tmp_path / CHECKPOINT)
-    with pytest.raises(StoreError, match="is of another recipe"):
+    with pytest.raises(StoreError, match="belongs to another recipe"):
         train(measured, recipe, no_distance, checkpoint=tmp_path / CHECKPOINT, resume=True)
     others = replace(measured, labels=[labels[:, ::-1] for labels in measured.labels])
     with pytest.raises(StoreError, match="belongs to other sections"):
@@ -283,7 +283,7 @@ def test_held_out_sections_that_cannot_be_compared_are_refused_before_the_traini
 
 def test_held_out_sections_that_are_trained_on_are_refused_whatever_their_name(sections, truth, tmp_path):
     copy = replace(sections[1], name="another")
-    with pytest.raises(ImageError, match=rf"^held-out sections: another is {sections[1].name} of the training"):
+    with pytest.raises(ImageError, match=rf"^held-out sections: another equals {sections[1].name} of the training"):
         calibrate_grains(sections[:2], GrainRecipe(**TINY), truth, tmp_path / "out", held_out=[sections[2], copy])
     assert not (tmp_path / "out").exists()
 
@@ -347,7 +347,7 @@ def test_a_device_that_cannot_be_used_is_refused_before_anything_is_done(section
      ("net: {diagonal_range: [0.01, 10]}", "diagonal_range: found .0.01, 10., expected a ratio of at most 100"),
      ("net: {widths: [1000000]}", "net.widths.0.: found 1000000, expected less than or equal to 4096"),
      ("method: adversarial\nwindow: 32\nadversarial: {channels: [8, 8, 8, 8, 8, 8]}",
-      "adversarial.channels: found 6, each of which halves the window of 32 pixels, expected 5 at most")],
+      "adversarial.channels: found 6, each of which halves the window of 32 pixels, expected at most 5")],
 )  # fmt: skip
 def test_a_faulty_recipe_is_refused_in_one_line(tmp_path, text, fault):
     (tmp_path / "r.yaml").write_text(text)
