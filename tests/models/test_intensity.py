@@ -154,7 +154,7 @@ class TestBundles:
     @pytest.mark.parametrize(
         ("knots", "factors", "message"),
         [
-            ((0.0, 1.0), (1.0,), r"found 1 numbers, expected one per knot, 2"),
+            ((0.0, 1.0), (1.0,), r"found 1 numbers, expected one per knot, of which there are 2"),
             ((5.0, 5.0), (1.0, 2.0), "expected ascending distances"),
             ((-1.0,), (1.0,), "greater than or equal to 0"),
             ((0.0,), (0.0,), "greater than 0"),
