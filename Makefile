@@ -43,7 +43,7 @@ lint: .venv/installed  ## ruff, mypy, and that imports point one way
 	$(BIN)/lint-imports --no-cache --no-logo
 
 test: lint .venv-quantimpy/installed .venv-pyapd/installed  ## lint, types and the test suite
-	$(BIN)/pytest -m "not slow" --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/pytest -m "not slow" --numprocesses $(WORKERS) --dist loadfile --timeout 600
 
 test-slow: .venv/installed .venv-quantimpy/installed .venv-pyapd/installed  ## the tests that take minutes each
 	$(BIN)/pytest -m slow

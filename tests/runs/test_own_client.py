@@ -53,7 +53,7 @@ def test_its_workers_are_what_the_run_is_planned_for(lent):
     assert (found.workers, found.threads_per_worker, found.memory_per_worker) == (3, 4, 2 * GIB)
 
 
-def test_an_interrupted_run_leaves_it_as_it_was(lent, tmp_path):
+def test_an_interrupted_run_leaves_it_as_it_was(tmp_path):
     class Stops:
         def __getattr__(self, name):
             return lambda *arguments, **facts: None
@@ -61,11 +61,11 @@ def test_an_interrupted_run_leaves_it_as_it_was(lent, tmp_path):
         def advance(self, done):
             raise KeyboardInterrupt
 
-    client = lent()
-    with pytest.raises(KeyboardInterrupt):
-        make(tmp_path, None, recipe=recipe_with(realisations=6), client=client, progress=Stops())
-    assert set(map(str, client.run(left).values())) == {"([], [], 'say_on_stderr')"}
-    assert client.submit(abs, -7).result(timeout=30) == 7
+    with LocalCluster(n_workers=1, **SMALL) as cluster, Client(cluster, set_as_default=False) as client:
+        with pytest.raises(KeyboardInterrupt):
+            make(tmp_path, None, recipe=recipe_with(realisations=6), client=client, progress=Stops())
+        assert set(map(str, client.run(left).values())) == {"([], [], 'say_on_stderr')"}
+        assert client.submit(abs, -7).result(timeout=30) == 7
 
 
 def test_workers_of_several_threads_are_refused_before_anything_is_written(lent, tmp_path):
