@@ -84,8 +84,9 @@ def retry_failed(store: Path, retries: int, **options: Any) -> int:
 def plan(recipe: Path, out: Path, measure: bool, **options: Any) -> None:
     """Print the plan of RECIPE: tasks, bytes, files, memory, chunks, the job script; with --measure, the time."""
     from nmcdist.clusters.cluster import cluster_of
+    from nmcdist.products.registry import loaded_recipe
     from nmcdist.runs import estimate
-    from nmcdist.runs.public import deployment_from, loaded_recipe, plan
+    from nmcdist.runs.public import deployment_from, plan
 
     _, bundle, _ = loaded_recipe(recipe)
     deployment = deployment_from(**options)

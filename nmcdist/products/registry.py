@@ -32,6 +32,8 @@ ENTRY_POINTS = "nmcdist.kinds"
 _BUILT_IN = ("nmcdist.products.particles.kind", "nmcdist.products.volumes.additive")
 _COMMON = "volumes"  # kind of recipes without a deciding field
 
+RecipeLike = str | Path | Mapping[str, Any] | BaseRecipe
+
 _known: dict[str, Kind] = {}
 
 
@@ -101,6 +103,26 @@ def recipe_of_store(store: Path) -> BaseRecipe:
         raise StoreError(f"{store}: attribute recipe: {str(error).splitlines()[0]}") from None
 
 
+def loaded_recipe(recipe: RecipeLike) -> tuple[BaseRecipe, Bundle, str]:
+    """Return a recipe with its bundle, and the name of its file, empty if it has none.
+
+    Parameters
+    ----------
+    recipe : str, Path, Mapping or BaseRecipe
+        A recipe file, or its content; the path of a bundle is relative to the file, otherwise to the current folder.
+
+    Raises
+    ------
+    BundleError, RecipeError
+        If one of them cannot be read.
+    """
+    if isinstance(recipe, str | Path):
+        loaded, folder, where = load_recipe(recipe), local_path(recipe).parent, str(recipe)
+    else:
+        loaded, folder, where = parsed_recipe(recipe, "recipe"), Path(), ""
+    return loaded, recipe_bundle(loaded, folder), where
+
+
 def load_recipe(path: str | Path) -> BaseRecipe:
     """Read a recipe file; a relative bundle path in it starts at its folder.
 
@@ -120,6 +142,8 @@ def parsed_recipe(content: Any, where: str) -> BaseRecipe:
     RecipeError
         One line per error.
     """
+    if isinstance(content, BaseRecipe):
+        return content
     if not isinstance(content, Mapping):
         raise RecipeError(f"{where}: found {type(content).__name__}, expected a mapping of fields")
     if content.get("descriptors") == "none":

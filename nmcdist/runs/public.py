@@ -2,17 +2,15 @@
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nmcdist.bundle import Bundle
 from nmcdist.clusters.deployment import Deployment, load_deployment
 from nmcdist.errors import PlanError, RecipeError
 from nmcdist.inputs import local_path
 from nmcdist.products.plan import Plan
-from nmcdist.products.recipe import BaseRecipe
-from nmcdist.products.registry import load_recipe, make_plan, parsed_recipe, recipe_bundle
+from nmcdist.products.registry import RecipeLike, loaded_recipe, make_plan
 from nmcdist.runs.partition import run_part
 from nmcdist.runs.production import RETRIES, Result
 from nmcdist.runs.progress import Progress, progress_on
@@ -21,8 +19,6 @@ from nmcdist.wording import shown
 
 if TYPE_CHECKING:
     from distributed import Client
-
-RecipeLike = str | Path | Mapping[str, Any] | BaseRecipe
 
 
 def run(
@@ -129,18 +125,6 @@ def plan(
     deployment = deployment_from(cluster, workers, threads, memory)
     with naming_faults(where):
         return make_plan(loaded, bundle, local_path(out), deployment, effort="estimate")
-
-
-def loaded_recipe(recipe: RecipeLike) -> tuple[BaseRecipe, Bundle, str]:
-    """Return a recipe, its bundle, and the name of its file, empty if it has none."""
-    if isinstance(recipe, BaseRecipe):
-        return recipe, recipe_bundle(recipe, Path()), ""
-    if isinstance(recipe, Mapping):
-        parsed = parsed_recipe(recipe, "recipe")
-        return parsed, recipe_bundle(parsed, Path()), ""
-    path = local_path(recipe)
-    loaded = load_recipe(path)
-    return loaded, recipe_bundle(loaded, path.parent), str(path)
 
 
 def deployment_from(
