@@ -3,6 +3,9 @@
 import logging
 import os
 
+from nmcdist.errors import InputError
+from nmcdist.wording import shown
+
 LOG_VARIABLE = "NMCDIST_LOG"
 _DASKS = ("distributed", "dask_jobqueue")
 _LEVELS = {"info": 1, "debug": 2}
@@ -16,7 +19,10 @@ def log_to_stderr(verbose: int = 0) -> None:
 
     Workers on this machine inherit the choice.
     """
-    verbose = verbose or _LEVELS.get(os.environ.get(LOG_VARIABLE, "").lower(), 0)
+    asked = os.environ.get(LOG_VARIABLE, "")
+    if asked.lower() not in ("", *_LEVELS):
+        raise InputError(f"{LOG_VARIABLE}: found {shown(asked)}, expected {' or '.join(_LEVELS)}")
+    verbose = verbose or _LEVELS.get(asked.lower(), 0)
     if not verbose:
         return
     os.environ[LOG_VARIABLE] = "debug" if verbose > 1 else "info"

@@ -40,6 +40,6 @@ def import_plugins(group: str, variable: str) -> None:
 def _import(module: str, named_by: str) -> None:
     try:
         import_module(module)
-    except Exception as error:  # errors of a user's module have no common base
+    except (Exception, SystemExit) as error:  # errors of a user's module have no common base
         what = f"{type(error).__name__}: {one_line(error)}"
         raise InputError(f"{named_by}: module {module!r} cannot be imported ({what})") from error

@@ -7,6 +7,8 @@ import sys
 import pytest
 import yaml
 
+from nmcdist.errors import InputError
+from nmcdist.log import log_to_stderr
 from tests.conftest import recipe_with
 
 
@@ -42,3 +44,9 @@ def test_workers_log_too_and_dask_where_it_is_asked_for(run):
     text = run("-vv", workers=1)
     assert text.count(": done after ") == 4
     assert "distributed.scheduler INFO: " in text
+
+
+def test_a_level_that_is_none_is_refused(monkeypatch):
+    monkeypatch.setenv("NMCDIST_LOG", "nonsense")
+    with pytest.raises(InputError, match=r"^NMCDIST_LOG: found 'nonsense', expected info or debug$"):
+        log_to_stderr()

@@ -95,6 +95,10 @@ class Kind(ABC):
             If one of several items of the task cannot be made.
         """
 
+    def fault(self) -> str:
+        """Return what is wrong with the kind itself, as "attribute: found ..., expected ..."; empty if nothing is."""
+        return ""
+
     def join(self, plan: Any, store: Path, partials: Partials) -> set[str]:
         """Write the files that need all tasks, when all are done, and return their records; by default none.
 

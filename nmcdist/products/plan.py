@@ -260,6 +260,11 @@ class Job:
         return self.fingerprint if epoch is None else f"{self.fingerprint}-{epoch.value}"
 
 
+def metadata_bytes(layout: Layout) -> int:
+    """Return the bytes that the metadata of a store and its manifest need at most."""
+    return 4096 * len(layout.nodes) + 256 * layout.file_count
+
+
 @contextmanager
 def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     """Add the wall time of a block to the entry of a name."""

@@ -6,6 +6,7 @@ stores are never imported.
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -34,6 +35,8 @@ _COMMON = "volumes"  # kind of recipes without a deciding field
 
 RecipeLike = str | Path | Mapping[str, Any] | BaseRecipe
 
+_OF_OTHERS = f"; ${KINDS_VARIABLE} names the modules of others"
+_NAME = re.compile("[a-z0-9][a-z0-9-]*")
 _known: dict[str, Kind] = {}
 
 
@@ -45,10 +48,27 @@ def register(kind: Kind) -> None:
     InputError
         If another kind has this name.
     """
+    _check(kind)
     before = _known.get(kind.name)
     if before is not None and type(before).__qualname__ != type(kind).__qualname__:
         raise InputError(f"kind {kind.name!r}: is already registered, by {type(before).__module__}")
     _known[kind.name] = kind
+
+
+def _check(kind: Any) -> None:
+    """Refuse a kind that no recipe could name, or that lacks what every kind has."""
+    if not isinstance(kind, Kind):
+        raise InputError(f"kind: found {shown(kind)}, expected an object of a subclass of Kind")
+    name, model = getattr(kind, "name", None), getattr(kind, "recipe", None)
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InputError(f"kind: name: found {shown(name)}, expected small letters, digits and hyphens")
+    if not (isinstance(model, type) and issubclass(model, BaseRecipe)):
+        raise InputError(f"kind {name!r}: recipe: found {shown(model)}, expected a subclass of BaseRecipe")
+    if model.model_fields["kind"].default != name:
+        found = shown(model.model_fields["kind"].default)
+        raise InputError(f"kind {name!r}: recipe: its field kind has the default {found}, expected {name!r}")
+    if fault := kind.fault():
+        raise InputError(f"kind {name!r}: {fault}")
 
 
 def kinds() -> Mapping[str, Kind]:
@@ -142,15 +162,15 @@ def parsed_recipe(content: Any, where: str) -> BaseRecipe:
     RecipeError
         One line per error.
     """
-    if isinstance(content, BaseRecipe):
-        return content
+    if isinstance(content, BaseRecipe):  # again, since a copy with other values has not been checked
+        content = content.model_dump(mode="json", warnings=False)
     if not isinstance(content, Mapping):
         raise RecipeError(f"{where}: found {type(content).__name__}, expected a mapping of fields")
     if content.get("descriptors") == "none":
         content = {**content, "descriptors": None}
     name = content.get("kind", _inferred(content))
     if not isinstance(name, str) or name not in kinds():
-        raise RecipeError(f"{where}: kind: found {shown(name)}{proposal(str(name), kinds())}")
+        raise RecipeError(f"{where}: kind: found {shown(name)}{proposal(str(name), kinds())}{_OF_OTHERS}")
     model = kinds()[name].recipe
     try:
         return model.model_validate({**content, "kind": name})

@@ -4,6 +4,7 @@ import importlib
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -140,4 +141,70 @@ def test_name_of_another_kind_is_refused(fibres):
 def test_module_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setenv("NMCDIST_KINDS", "no_such_module")
     with pytest.raises(InputError, match="NMCDIST_KINDS: module 'no_such_module' cannot be imported"):
+        registry.kinds()
+
+
+class TestDrawn:
+    """What a kind draws is stored only if it is the labels of the window."""
+
+    @pytest.fixture
+    def make(self, tmp_path, fibres, monkeypatch):
+        bundle = fibres.make_bundle(tmp_path)
+
+        def run(change):
+            draw = fibres.Fibres.draw
+            monkeypatch.setattr(fibres.Fibres, "draw", lambda *arguments: change(draw(*arguments)))
+            recipe = {**RECIPE, "bundle": str(bundle), "realisations": 1}
+            return nmcdist.run(recipe, tmp_path / "out", workers=0, retries=0)
+
+        return run
+
+    @pytest.mark.parametrize(
+        ("change", "found"),
+        [
+            (lambda labels: labels[:1], r"uint8 of shape \(1, 20, 28\)"),
+            (lambda labels: np.pad(labels, 1), r"uint8 of shape \(26, 22, 30\)"),
+            (lambda labels: labels.astype(np.int64), r"int64 of shape \(24, 20, 28\)"),
+            (lambda labels: labels * 0.7, r"float64 of shape \(24, 20, 28\)"),
+            (lambda labels: labels + np.uint8(255), "labels up to 255"),
+            (lambda labels: labels + np.uint8(1), "labels up to 2"),
+            (lambda labels: None, "NoneType"),
+        ],
+    )
+    def test_anything_else_fails_its_item(self, make, tmp_path, change, found):
+        result = make(change)
+        assert re.search(
+            rf"kind 'fibres': draw: found {found}, expected uint8 of shape \(24, 20, 28\), labels 0 to 1",
+            result.failed[0],
+        )
+        assert not (tmp_path / "out/fibres.zarr").exists()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "complaint"),
+    [
+        ({"name": "../x"}, r"kind: name: found '\.\./x', expected small letters"),
+        ({"name": 7}, "kind: name: found 7, expected small letters"),
+        ({"name": "other"}, "kind 'other': recipe: its field kind has the default 'fibres', expected 'other'"),
+        ({"recipe": dict}, "kind 'fibres': recipe: found .*, expected a subclass of BaseRecipe"),
+        ({"phases": "pore"}, "kind 'fibres': phases: found 'pore', expected a tuple of the names"),
+        ({"phases": ("pore",)}, "kind 'fibres': phases: found"),
+    ],
+)
+def test_kind_that_cannot_work_is_refused_when_it_is_registered(fibres, attributes, complaint):
+    with pytest.raises(InputError, match=f"^{complaint}"):
+        registry.register(type("Fibres", (fibres.Fibres,), attributes)())
+    assert type(registry.kinds()["fibres"]) is fibres.Fibres
+
+
+def test_what_is_no_kind_is_refused():
+    with pytest.raises(InputError, match=r"^kind: found 5, expected an object of a subclass of Kind"):
+        registry.register(5)
+
+
+def test_module_that_ends_the_process_is_named(tmp_path, monkeypatch):
+    (tmp_path / "ends_it.py").write_text("raise SystemExit(3)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("NMCDIST_KINDS", "ends_it")
+    with pytest.raises(InputError, match="NMCDIST_KINDS: module 'ends_it' cannot be imported"):
         registry.kinds()

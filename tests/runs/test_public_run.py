@@ -56,3 +56,21 @@ def test_faults_name_the_file_or_the_recipe(path):
         nmcdist.plan({**TINY, "seed": -1})
     with pytest.raises(RecipeError, match=r"^recipe: found int, expected a mapping of fields"):
         nmcdist.run(7)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"version": None}, "version: found None"),
+        ({"name": "../evil"}, r"name: found '\.\./evil'"),
+        ({"seed": -5}, "seed: found -5"),
+    ],
+)
+def test_recipe_that_was_changed_past_its_checks_is_refused_and_nothing_is_lost(path, tmp_path, changes, complaint):
+    out = tmp_path / "out"
+    store = nmcdist.run(path, out, **QUIET).store
+    before = store_sha256(store)
+    with pytest.raises(RecipeError, match=f"^recipe: {complaint}"):
+        nmcdist.run(recipe_with().model_copy(update=changes), out, resume=True, **QUIET)
+    assert store_sha256(store) == before
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["out", "tiny.yaml"]

@@ -19,7 +19,7 @@ from nmcdist.products.particles.layout import label_shape, particle_layout
 from nmcdist.products.particles.memory import particle_task_need
 from nmcdist.products.particles.recipe import ParticleRecipe
 from nmcdist.products.particles.sizes import CHUNK_ROWS, Sizes, sizes_of
-from nmcdist.products.plan import Plan, Task, Tasks
+from nmcdist.products.plan import Plan, Task, Tasks, metadata_bytes
 
 STORED_PER_ROW = 36.0  # bytes of a grain's record after compression
 STORED_PER_MEASURED_ROW = 75.0  # of a grain that is measured too
@@ -144,7 +144,7 @@ def plan_particles(recipe: ParticleRecipe, bundle: Bundle, site: Site) -> Partic
         machine=site.machine,
         on_this_machine=cluster_of(site.deployment).on_this_machine,
         task_bytes=need,
-        stored_bytes=_stored_bytes(recipe, sizes, layout.variables),
+        stored_bytes=_stored_bytes(recipe, sizes, layout.variables) + metadata_bytes(layout),
         fingerprint=fingerprint(recipe, bundle.content_hash),
         sizes=sizes,
     )

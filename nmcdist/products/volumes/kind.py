@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from nmcdist.bundle import Bundle
-from nmcdist.datasets.layout import VOLUME
+from nmcdist.datasets.layout import UNWRITTEN, VOLUME
 from nmcdist.products.kind import Kind, Partials, Site
 from nmcdist.products.plan import Job, Made
 from nmcdist.products.volumes.make import join_blocks, make_volume
 from nmcdist.products.volumes.model import VolumeModel
 from nmcdist.products.volumes.plan import VolumePlan, VolumeTask, plan_volumes
+from nmcdist.wording import shown
 
 
 class VolumeKind(VolumeModel, Kind):
@@ -19,6 +20,14 @@ class VolumeKind(VolumeModel, Kind):
     it overrides `empty` and `describe`. If volumes can be drawn window by window and descriptors add up over blocks,
     `divisible`, `halo`, `describe_block` and `describe_from_blocks` allow volumes that do not fit in memory.
     """
+
+    def fault(self) -> str:
+        """Refuse phases that are not names of labels."""
+        phases = getattr(self, "phases", None)
+        named = isinstance(phases, tuple) and all(isinstance(phase, str) and phase.isidentifier() for phase in phases)
+        if not named or not 2 <= len(phases or ()) <= UNWRITTEN:
+            return f"phases: found {shown(phases)}, expected a tuple of the names of the labels 0, 1, ..."
+        return ""
 
     def plan(self, recipe: Any, bundle: Bundle, site: Site) -> VolumePlan:
         """Plan a run; see :meth:`Kind.plan`."""

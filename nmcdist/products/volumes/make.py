@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.integrity import read_manifest
 from nmcdist.datasets.layout import VOLUME
 from nmcdist.datasets.store import read_block, remove_files, write_block, write_descriptors
-from nmcdist.errors import StoreError
+from nmcdist.errors import InputError, StoreError
 from nmcdist.products.kind import Partials
 from nmcdist.products.plan import Job, Made, timed
 from nmcdist.products.volumes.model import VolumeModel
@@ -34,6 +35,7 @@ def make_volume(
         assert bundle is not None  # every job without a source holds it
         with timed(seconds, "draw"):
             window = model.draw(bundle.with_parameters(**task.changes), recipe, task.sample, task.window)
+            _check_labels(model, window, tuple(stop - start for start, stop in task.window))
     core = tuple(slice(a - w, b - w) for (a, b), (w, _) in zip(task.box, task.window, strict=True))
     volume = next((v for v in job.variables if v.name == VOLUME), None)
     if volume is not None and job.source is None:
@@ -47,6 +49,18 @@ def make_volume(
         values = model.describe(recipe, window)
         descriptors = [v for v in job.variables if v.name != VOLUME]
         return Made(files | write_descriptors(job.store, descriptors, task.sample, values))
+
+
+def _check_labels(model: VolumeModel, labels: Any, shape: tuple[int, ...]) -> None:
+    """Refuse what a model has drawn if it is not the window's labels: it would be stored as something else."""
+    is_array = isinstance(labels, np.ndarray) and labels.dtype == np.uint8 and labels.shape == shape
+    most = len(model.phases) - 1
+    if is_array and labels.max() <= most:
+        return
+    found = f"labels up to {labels.max()}" if is_array else type(labels).__name__
+    if isinstance(labels, np.ndarray) and not is_array:
+        found = f"{labels.dtype} of shape {labels.shape}"
+    raise InputError(f"kind {model.name!r}: draw: found {found}, expected uint8 of shape {shape}, labels 0 to {most}")
 
 
 def join_blocks(model: VolumeModel, plan: VolumePlan, store: Path, partials: Partials) -> set[str]:

@@ -15,7 +15,7 @@ from nmcdist.errors import RecipeError
 from nmcdist.products.attributes import fingerprint
 from nmcdist.products.kind import Site
 from nmcdist.products.memory import USABLE
-from nmcdist.products.plan import Plan, Task, Tasks
+from nmcdist.products.plan import Plan, Task, Tasks, metadata_bytes
 from nmcdist.products.recipe import MOST_ITEMS
 from nmcdist.products.volumes.layout import store_layout, volume_of
 from nmcdist.products.volumes.memory import task_need
@@ -163,7 +163,7 @@ def plan_volumes(model: VolumeModel, recipe: VolumeRecipe, bundle: Bundle, site:
         on_this_machine=cluster_of(site.deployment).on_this_machine,
         task_bytes=need(block, resources.threads),
         drawn_bytes=int(drawn(block, resources.threads)),
-        stored_bytes=_stored_bytes(recipe, layout.descriptors),
+        stored_bytes=_stored_bytes(recipe, layout.descriptors) + metadata_bytes(layout),
         fingerprint=fingerprint(recipe, bundle.content_hash, by_blocks=by_blocks),
     )
 
