@@ -31,6 +31,11 @@ def test_all_forms_of_a_recipe_make_the_same_store(form, path, tmp_path, made_on
     assert nmcdist.run(recipe, tmp_path / "out", resume=True, **QUIET).made == 0
 
 
+def test_plan_says_no_less_than_the_store_takes(path, tmp_path, made_once):
+    taken = sum(file.stat().st_size for file in (made_once / "tiny.zarr").rglob("*") if file.is_file())
+    assert taken <= nmcdist.plan(path, tmp_path, workers=0).stored_bytes
+
+
 def test_parts_and_their_seal(path, tmp_path, made_once):
     for part in ("2/2", "1/2"):
         assert nmcdist.run(path, tmp_path / "out", partition=part, **QUIET).manifest_sha256 == ""
