@@ -163,6 +163,12 @@ _MODELS: dict[str, type[Parameters]] = {
 }
 
 
+def _is_imported_again(first: type[Parameters], again: type[Parameters]) -> bool:
+    """Return whether a class is another one's definition, from the same file under another module's name."""
+    same = first.__qualname__ == again.__qualname__ and first.__module__ != again.__module__
+    return same and first.model_json_schema() == again.model_json_schema()
+
+
 def register_model(name: str, parameters: type[Parameters]) -> None:
     """Register a further model for bundles, in this process.
 
@@ -192,6 +198,8 @@ def register_model(name: str, parameters: type[Parameters]) -> None:
         if not unit_of(parameters, field):
             raise BundleError(f"model {name!r}: parameter {field!r} has no unit, expected a field made by quantity()")
     taken = _MODELS.get(name)
+    if taken is not None and _is_imported_again(taken, parameters):
+        return
     if taken is not None and (taken.__module__, taken.__qualname__) != (parameters.__module__, parameters.__qualname__):
         raise BundleError(f"model {name!r}: is already registered, with {taken.__qualname__}, expected another name")
     _MODELS[name] = parameters

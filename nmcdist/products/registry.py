@@ -41,7 +41,9 @@ _known: dict[str, Kind] = {}
 
 
 def register(kind: Kind) -> None:
-    """Add a kind of dataset; it replaces an earlier one of the same name and class.
+    """Add a kind of dataset; it replaces an earlier definition of it in the same module.
+
+    The same file imported under another name changes nothing.
 
     Raises
     ------
@@ -52,7 +54,8 @@ def register(kind: Kind) -> None:
     before = _known.get(kind.name)
     if before is not None and type(before).__qualname__ != type(kind).__qualname__:
         raise InputError(f"kind {kind.name!r}: is already registered, by {type(before).__module__}")
-    _known[kind.name] = kind
+    if before is None or type(before).__module__ == type(kind).__module__:  # else it is the same file, imported again
+        _known[kind.name] = kind
 
 
 def _check(kind: Any) -> None:
