@@ -102,7 +102,7 @@ def kind_of_store(store: Path) -> Kind:
         If there is no store, its metadata is damaged, its format is unsupported, or its kind is unknown.
     """
     said, (content, _) = read_attributes(store).get("kind"), read_origin(store)
-    name = said or _inferred(content)
+    name = _inferred(content) if said is None else said
     if name not in kinds():
         raise StoreError(
             f"{store}: is of kind {shown(name)}, expected one of {', '.join(kinds())}; ${KINDS_VARIABLE} names the "
@@ -121,7 +121,7 @@ def recipe_of_store(store: Path) -> BaseRecipe:
     """
     kind, (content, _) = kind_of_store(store), read_origin(store)
     try:
-        return parsed_recipe({"kind": kind.name, **content}, "recipe")
+        return parsed_recipe({**content, "kind": kind.name}, "recipe")
     except RecipeError as error:
         raise StoreError(f"{store}: attribute recipe: {str(error).splitlines()[0]}") from None
 

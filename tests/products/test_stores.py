@@ -45,6 +45,26 @@ def test_old_store_is_exported(out, tmp_path):
     np.testing.assert_array_equal(np.load(path), read_block(out / "tiny.zarr", 1))
 
 
+@pytest.mark.parametrize(
+    ("kind", "complaint"),
+    [
+        (["volumes"], r"attribute 'kind': found \['volumes'\], expected text"),
+        ({}, r"attribute 'kind': found \{\}, expected text"),
+        (7, "attribute 'kind': found 7, expected text"),
+        (None, "attribute 'kind': found None, expected text"),
+        ("", "is of kind '', expected one of"),
+        ("particles", "attribute recipe: recipe: particles: missing"),
+    ],
+)
+def test_kind_that_is_none_or_another_than_the_recipes_is_refused(out, kind, complaint):
+    path = out / "tiny.zarr/zarr.json"
+    group = json.loads(path.read_text())
+    group["attributes"]["kind"] = kind
+    path.write_text(json.dumps(group))
+    with pytest.raises(StoreError, match=complaint):
+        recipe_of_store(out / "tiny.zarr")
+
+
 def test_recipe_that_this_version_does_not_read_is_refused(out):
     path = out / "tiny.zarr/zarr.json"
     group = json.loads(path.read_text())
