@@ -6,15 +6,13 @@ To add a kind, write a module that calls :func:`register`, and name it in an ent
 
 from abc import ABC, abstractmethod
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from nmcdist.clusters.fields import DeploymentFields
+from nmcdist.clusters.resources import Resources
+from nmcdist.clusters.start import Start
 from nmcdist.errors import InputError
 from nmcdist.plugins import import_plugins
-
-if TYPE_CHECKING:
-    from nmcdist.clusters.deployment import Deployment
-    from nmcdist.clusters.resources import Resources
-    from nmcdist.clusters.start import Start
 
 CLUSTERS_VARIABLE = "NMCDIST_CLUSTERS"
 ENTRY_POINTS = "nmcdist.clusters"
@@ -48,13 +46,13 @@ class Cluster(ABC):
     on_this_machine: ClassVar[bool] = False
     outlives_the_run: ClassVar[bool] = False
 
-    def faults(self, deployment: "Deployment") -> list[str]:
+    def faults(self, deployment: DeploymentFields) -> list[str]:
         """Return one line for each impossible value, in the form "field: found ..., expected ..."."""
         if deployment.workers == 0 and not self.on_this_machine:
             return [f"workers: found 0, expected at least 1 for kind {self.kind}"]
         return []
 
-    def script(self, deployment: "Deployment", resources: "Resources") -> str:
+    def script(self, deployment: DeploymentFields, resources: Resources) -> str:
         """Return the script that is submitted for one worker, or for all of them; empty if none is.
 
         Raises
@@ -66,7 +64,7 @@ class Cluster(ABC):
         """
         return ""
 
-    def preflight(self, deployment: "Deployment", resources: "Resources") -> None:  # noqa: B027  (may do nothing)
+    def preflight(self, deployment: DeploymentFields, resources: Resources) -> None:  # noqa: B027  (may do nothing)
         """Ask the cluster whether it would accept the workers; nothing is submitted, and every query has a time-out.
 
         Raises
@@ -76,12 +74,12 @@ class Cluster(ABC):
         """
 
     @abstractmethod
-    def start(self, deployment: "Deployment", resources: "Resources", start: "Start") -> Any:
+    def start(self, deployment: DeploymentFields, resources: Resources, start: Start) -> Any:
         """Start the workers or connect to them, and wait for them.
 
         Parameters
         ----------
-        deployment : Deployment
+        deployment : DeploymentFields
         resources : Resources
         start : Start
             Receives the resources to close at the end, and the messages meanwhile.
@@ -101,7 +99,7 @@ class Cluster(ABC):
         """Return the Dask settings of the driver that only this kind needs."""
         return {}
 
-    def patience_s(self, deployment: "Deployment") -> float:
+    def patience_s(self, deployment: DeploymentFields) -> float:
         """Return how long a run continues without any worker."""
         return float(deployment.patience)
 
@@ -149,6 +147,6 @@ def cluster_named(kind: str) -> Cluster:
     return _registered[kind]
 
 
-def cluster_of(deployment: "Deployment") -> Cluster:
+def cluster_of(deployment: DeploymentFields) -> Cluster:
     """Return the kind of cluster that a deployment names."""
     return cluster_named(deployment.kind)

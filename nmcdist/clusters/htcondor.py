@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from nmcdist.clusters.deployment import Deployment
+from nmcdist.clusters.fields import DeploymentFields
 from nmcdist.clusters.queue import Queue
 from nmcdist.clusters.resources import Resources
 from nmcdist.clusters.start import NAME
@@ -23,12 +23,12 @@ class HTCondor(Queue):
 
         return HTCondorJob
 
-    def faults(self, deployment: Deployment) -> list[str]:
+    def faults(self, deployment: DeploymentFields) -> list[str]:
         """Return also directives without the form "name = value"."""
         strange = [line for line in deployment.directives if "=" not in line]
         return super().faults(deployment) + [f"directives: found {d!r}, expected 'name = value'" for d in strange]
 
-    def requests(self, deployment: Deployment, resources: Resources) -> dict[str, Any]:
+    def requests(self, deployment: DeploymentFields, resources: Resources) -> dict[str, Any]:
         """Return the lines of the submit file."""
         logs = self.log_folder(deployment)
         directives = {

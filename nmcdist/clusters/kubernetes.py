@@ -9,7 +9,7 @@ import yaml
 
 from nmcdist.clusters import ask
 from nmcdist.clusters.cluster import Cluster
-from nmcdist.clusters.deployment import Deployment
+from nmcdist.clusters.fields import DeploymentFields
 from nmcdist.clusters.environment import as_environment, memory_settings, thread_variables
 from nmcdist.clusters.resources import Resources
 from nmcdist.clusters.start import CANCEL_TIMEOUT_S, DEATH_TIMEOUT_S, NAME, START_TIMEOUT_S, Start
@@ -25,18 +25,18 @@ class Kubernetes(Cluster):
     takes = Cluster.takes | {"gpus_per_worker", "image", "namespace", "volume_claim", "mount_folder", "patience"}
     needs = ("workers", "memory_per_worker", "image", "volume_claim", "mount_folder")
 
-    def faults(self, deployment: Deployment) -> list[str]:
+    def faults(self, deployment: DeploymentFields) -> list[str]:
         """Return also a mount folder that is not absolute."""
         found, folder = super().faults(deployment), deployment.mount_folder
         if folder is not None and not folder.is_absolute():
             found.append(f"mount_folder: found '{folder}', expected an absolute path")
         return found
 
-    def script(self, deployment: Deployment, resources: Resources) -> str:
+    def script(self, deployment: DeploymentFields, resources: Resources) -> str:
         """Return the DaskCluster resource for the operator, as YAML."""
         return yaml.safe_dump(_manifest(deployment, resources, NAME), sort_keys=False)
 
-    def preflight(self, deployment: Deployment, resources: Resources) -> None:
+    def preflight(self, deployment: DeploymentFields, resources: Resources) -> None:
         """Check that the cluster can be reached and has the Dask operator."""
         need("kubernetes", "kind: kubernetes")
         import kr8s.asyncio
@@ -61,7 +61,7 @@ class Kubernetes(Cluster):
         except Exception as error:  # errors of a Kubernetes client have no common base
             raise PlanError(f"kubernetes: cannot be reached ({one_line(error)}); check `kubectl version`") from None
 
-    def start(self, deployment: Deployment, resources: Resources, start: Start) -> Any:
+    def start(self, deployment: DeploymentFields, resources: Resources, start: Start) -> Any:
         """Start the pods and wait for the first worker."""
         manifest = _manifest(deployment, resources, f"{NAME}-{uuid.uuid4().hex[:8]}")
         from dask_kubernetes.operator import KubeCluster
@@ -88,7 +88,7 @@ class Kubernetes(Cluster):
 CLUSTER = Kubernetes()
 
 
-def _manifest(deployment: Deployment, resources: Resources, name: str) -> dict[str, Any]:
+def _manifest(deployment: DeploymentFields, resources: Resources, name: str) -> dict[str, Any]:
     """Return the DaskCluster resource that holds the scheduler and all workers.
 
     Raises

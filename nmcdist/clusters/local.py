@@ -7,7 +7,7 @@ from typing import Any
 
 from nmcdist.clusters import credentials
 from nmcdist.clusters.cluster import Cluster
-from nmcdist.clusters.deployment import LOOPBACK, Deployment
+from nmcdist.clusters.fields import LOOPBACK, DeploymentFields
 from nmcdist.clusters.guard import GUARD_STATUS, guard_error
 from nmcdist.clusters.resources import Resources
 from nmcdist.clusters.start import CLOSE_TIMEOUT_S, START_TIMEOUT_S, Start, interrupts_for_the_driver_alone
@@ -25,7 +25,7 @@ class Local(Cluster):
     needs = ()
     on_this_machine = True
 
-    def start(self, deployment: Deployment, resources: Resources, start: Start) -> Any:
+    def start(self, deployment: DeploymentFields, resources: Resources, start: Start) -> Any:
         """Start workers that only this run can reach, and wait for all of them.
 
         Raises
@@ -74,7 +74,7 @@ class Local(Cluster):
         """Give nannies time: Dask would close one that restarts its worker, and nothing replaces it here."""
         return {"distributed.deploy.lost-worker-timeout": "30d"}
 
-    def patience_s(self, deployment: Deployment) -> float:
+    def patience_s(self, deployment: DeploymentFields) -> float:
         """Return how long a run continues without any worker; the deployment does not set this."""
         return _LOST_TIMEOUT_S
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from nmcdist.clusters.deployment import Deployment
+from nmcdist.clusters.fields import DeploymentFields
 from nmcdist.clusters.queue import Queue
 from nmcdist.clusters.resources import Resources
 from nmcdist.clusters.start import NAME
@@ -22,7 +22,7 @@ class Lsf(Queue):
 
         return LSFJob
 
-    def requests(self, deployment: Deployment, resources: Resources) -> dict[str, Any]:
+    def requests(self, deployment: DeploymentFields, resources: Resources) -> dict[str, Any]:
         """Return the options of bsub."""
         minutes = -(-(deployment.walltime or 0) // 60)
         gpus = [f'-gpu "num={deployment.gpus_per_worker}"'] if deployment.gpus_per_worker else []

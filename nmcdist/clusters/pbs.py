@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from nmcdist.clusters.deployment import Deployment, clock
+from nmcdist.clusters.fields import DeploymentFields, clock
 from nmcdist.clusters.queue import Queue
 from nmcdist.clusters.resources import Resources
 
@@ -18,7 +18,7 @@ class Pbs(Queue):
 
         return PBSJob
 
-    def requests(self, deployment: Deployment, resources: Resources) -> dict[str, Any]:
+    def requests(self, deployment: DeploymentFields, resources: Resources) -> dict[str, Any]:
         """Return the options of qsub."""
         gpus = f":ngpus={deployment.gpus_per_worker}" if deployment.gpus_per_worker else ""
         logs = f"-o {self.log_folder(deployment)}/"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from nmcdist.clusters import credentials
 from nmcdist.clusters.ask import Listing
 from nmcdist.clusters.cluster import Cluster
-from nmcdist.clusters.deployment import LOOPBACK, Deployment
+from nmcdist.clusters.fields import LOOPBACK, DeploymentFields
 from nmcdist.clusters.environment import as_environment, memory_settings, thread_variables
 from nmcdist.clusters.resources import Resources
 from nmcdist.clusters.start import CANCEL_TIMEOUT_S, DEATH_TIMEOUT_S, NAME, Start, interrupts_for_the_driver_alone
@@ -61,10 +61,10 @@ class Queue(Cluster):
         """Return the job class of dask-jobqueue, imported on demand."""
 
     @abstractmethod
-    def requests(self, deployment: Deployment, resources: Resources) -> dict[str, Any]:
+    def requests(self, deployment: DeploymentFields, resources: Resources) -> dict[str, Any]:
         """Return the arguments of the job class for the resources that a job requests."""
 
-    def ask_queue(self, deployment: Deployment, resources: Resources, script: str) -> None:
+    def ask_queue(self, deployment: DeploymentFields, resources: Resources, script: str) -> None:
         """Ask the queue whether it would accept a job, if it has a command for that.
 
         Raises
@@ -73,21 +73,21 @@ class Queue(Cluster):
             The message names the field of the deployment to change.
         """
 
-    def faults(self, deployment: Deployment) -> list[str]:
+    def faults(self, deployment: DeploymentFields) -> list[str]:
         """Return also a walltime that is too short for a worker to do anything."""
         found = super().faults(deployment)
         if deployment.walltime is not None and deployment.walltime < SHORTEST_WALLTIME_S:
             found.append(f"walltime: found {deployment.walltime} s, expected at least {SHORTEST_WALLTIME_S} s")
         return found
 
-    def script(self, deployment: Deployment, resources: Resources) -> str:
+    def script(self, deployment: DeploymentFields, resources: Resources) -> str:
         """Return the script of one job; no file is written."""
         job = self.job_class()
         security = credentials.configured_security() or credentials.security_in(_UNKNOWN_FOLDER)
         options = self.job_options(deployment, resources, security)
         return str(job(_UNKNOWN_SCHEDULER, name=NAME, protocol="tls://", **options).job_script())
 
-    def preflight(self, deployment: Deployment, resources: Resources) -> None:
+    def preflight(self, deployment: DeploymentFields, resources: Resources) -> None:
         """Check that this host has the network interface and the queue's command, and ask the queue."""
         script = self.script(deployment, resources)
         _check_interface(deployment)
@@ -98,7 +98,7 @@ class Queue(Cluster):
             )
         self.ask_queue(deployment, resources, script)
 
-    def start(self, deployment: Deployment, resources: Resources, start: Start) -> Any:
+    def start(self, deployment: DeploymentFields, resources: Resources, start: Start) -> Any:
         """Submit the jobs and wait for the first worker; more connect, and are replaced, meanwhile."""
         job = self.job_class()
         from dask_jobqueue.core import JobQueueCluster
@@ -147,12 +147,12 @@ class Queue(Cluster):
 
         return reliable(self.plain_job(), self.listing)
 
-    def job_options(self, deployment: Deployment, resources: Resources, security: Any) -> dict[str, Any]:
+    def job_options(self, deployment: DeploymentFields, resources: Resources, security: Any) -> dict[str, Any]:
         """Return the arguments of the job class.
 
         Parameters
         ----------
-        deployment : Deployment
+        deployment : DeploymentFields
         resources : Resources
         security : distributed.Security
             Jobs find the names of its files in the environment: a command line cannot hold a path with a blank.
@@ -185,7 +185,7 @@ class Queue(Cluster):
             **self.requests(deployment, resources),
         }
 
-    def log_folder(self, deployment: Deployment) -> Path:
+    def log_folder(self, deployment: DeploymentFields) -> Path:
         """Return the log folder as it is passed to the queue.
 
         Raises
@@ -199,7 +199,7 @@ class Queue(Cluster):
         return folder
 
     def _wait_for_a_worker(
-        self, client: Any, deployment: Deployment, replacing: "Replacing", too_many: int, start: Start
+        self, client: Any, deployment: DeploymentFields, replacing: "Replacing", too_many: int, start: Start
     ) -> None:
         begin, said = time.monotonic(), ""
         while not client.scheduler_info(n_workers=-1)["workers"]:
@@ -222,7 +222,7 @@ class Queue(Cluster):
                 start.waiting(said)
             time.sleep(_POLL_S)
 
-    def _why(self, deployment: Deployment, replacing: "Replacing") -> str:
+    def _why(self, deployment: DeploymentFields, replacing: "Replacing") -> str:
         if replacing.stuck:
             return f"{self.kind} says: {replacing.stuck} (log_folder and directives must be valid on the nodes)"
         logs = f"their logs in {deployment.log_folder} say why"
@@ -238,7 +238,7 @@ def lifetime(walltime_s: int) -> tuple[int, int]:
     return walltime_s - reserve - spread, spread
 
 
-def _check_interface(deployment: Deployment) -> None:
+def _check_interface(deployment: DeploymentFields) -> None:
     if deployment.interface is None:
         return
     import socket

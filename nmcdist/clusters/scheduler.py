@@ -8,7 +8,7 @@ from typing import Any
 
 from nmcdist.clusters import ask
 from nmcdist.clusters.cluster import Cluster
-from nmcdist.clusters.deployment import Deployment
+from nmcdist.clusters.fields import DeploymentFields
 from nmcdist.clusters.resources import Resources
 from nmcdist.clusters.start import Start
 from nmcdist.datasets.files import readable_bytes
@@ -23,7 +23,7 @@ class Scheduler(Cluster):
     takes = Cluster.takes | {"address", "scheduler_file", "patience"}
     outlives_the_run = True
 
-    def faults(self, deployment: Deployment) -> list[str]:
+    def faults(self, deployment: DeploymentFields) -> list[str]:
         """Return also an error unless exactly one of address and file is given."""
         found = super().faults(deployment)
         if (deployment.address is None) == (deployment.scheduler_file is None):
@@ -31,11 +31,11 @@ class Scheduler(Cluster):
             found.append(f"address: found {given} of address and scheduler_file, expected one of them")
         return found
 
-    def preflight(self, deployment: Deployment, resources: Resources) -> None:
+    def preflight(self, deployment: DeploymentFields, resources: Resources) -> None:
         """Check that a scheduler answers."""
         _ask(_address(deployment))
 
-    def start(self, deployment: Deployment, resources: Resources, start: Start) -> Any:
+    def start(self, deployment: DeploymentFields, resources: Resources, start: Start) -> Any:
         """Connect to the scheduler and check its workers."""
         address = _address(deployment)
         _ask(address)
@@ -74,7 +74,7 @@ def check_workers(client: Any, memory: int) -> None:
             )
 
 
-def _address(deployment: Deployment) -> str:
+def _address(deployment: DeploymentFields) -> str:
     """Return the address of the scheduler, from its file if the deployment names one.
 
     Raises

@@ -7,7 +7,7 @@ from typing import Any
 
 from nmcdist.clusters import ask
 from nmcdist.clusters.ask import Listing, answer, answer_to_script, words_of
-from nmcdist.clusters.deployment import Deployment, clock
+from nmcdist.clusters.fields import DeploymentFields, clock
 from nmcdist.clusters.queue import Queue
 from nmcdist.clusters.resources import Resources
 from nmcdist.errors import PlanError
@@ -32,14 +32,14 @@ class GridEngine(Queue):
 
         return SGEJob
 
-    def faults(self, deployment: Deployment) -> list[str]:
+    def faults(self, deployment: DeploymentFields) -> list[str]:
         """Return also an error for several threads without the parallel environment that gives them slots."""
         found = super().faults(deployment)
         if (deployment.threads_per_worker or 1) > 1 and deployment.parallel_environment is None:
             found.append("parallel_environment: missing, needed by kind sge for several threads (see `qconf -spl`)")
         return found
 
-    def requests(self, deployment: Deployment, resources: Resources) -> dict[str, Any]:
+    def requests(self, deployment: DeploymentFields, resources: Resources) -> dict[str, Any]:
         """Return the options of qsub."""
         environment = deployment.parallel_environment
         slots = [f"-pe {environment} {resources.threads}"] if environment else []
@@ -53,7 +53,7 @@ class GridEngine(Queue):
             "job_extra_directives": ["-S /bin/bash", logs, *slots, *deployment.directives],
         }
 
-    def ask_queue(self, deployment: Deployment, resources: Resources, script: str) -> None:
+    def ask_queue(self, deployment: DeploymentFields, resources: Resources, script: str) -> None:
         """Do a dry run on the cluster as if it were empty; it ignores values that the nodes measure themselves."""
         end = time.monotonic() + ask.ANSWER_TIMEOUT_S
         status, text = _verified(script, end)
@@ -85,7 +85,7 @@ def _verified(script: str, end: float) -> tuple[int, str]:
     return status, said
 
 
-def _check_counts(deployment: Deployment, resources: Resources) -> None:
+def _check_counts(deployment: DeploymentFields, resources: Resources) -> None:
     """Refuse amounts that this cluster counts per slot, since a job would hold them once per thread."""
     slots = resources.threads
     if slots == 1 or deployment.parallel_environment is None:
@@ -135,7 +135,7 @@ _REQUESTS = (
     ("gpus_per_worker", r"^#\$ -l gpu=\d+\n"),
     ("parallel_environment, threads_per_worker", r"^#\$ -pe .*\n"),
 )
-_ADVICE: tuple[tuple[str, Callable[[Deployment], str]], ...] = (
+_ADVICE: tuple[tuple[str, Callable[[DeploymentFields], str]], ...] = (
     ("unknown queue", lambda d: f"queue: found {d.queue!r}, expected one of: {_listed('-sql')}"),
     (
         "requested parallel environment",

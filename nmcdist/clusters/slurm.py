@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nmcdist.clusters.ask import Listing, answer_to_script, words_of
-from nmcdist.clusters.deployment import Deployment, clock
+from nmcdist.clusters.fields import DeploymentFields, clock
 from nmcdist.clusters.queue import Queue
 from nmcdist.clusters.resources import Resources
 from nmcdist.clusters.start import NAME
@@ -24,7 +24,7 @@ class Slurm(Queue):
 
         return SLURMJob
 
-    def requests(self, deployment: Deployment, resources: Resources) -> dict[str, Any]:
+    def requests(self, deployment: DeploymentFields, resources: Resources) -> dict[str, Any]:
         """Return the options of sbatch."""
         gpus = [f"--gres=gpu:{deployment.gpus_per_worker}"] if deployment.gpus_per_worker else []
         logs = f"-o {self.log_folder(deployment)}/{NAME}-%j.log"
@@ -37,7 +37,7 @@ class Slurm(Queue):
             "job_extra_directives": [logs, *gpus, *deployment.directives],
         }
 
-    def ask_queue(self, deployment: Deployment, resources: Resources, script: str) -> None:
+    def ask_queue(self, deployment: DeploymentFields, resources: Resources, script: str) -> None:
         """Refuse jobs that sbatch refuses, with advice, and a walltime with which the job would wait for ever."""
         status, _, text = answer_to_script(["sbatch", "--test-only"], script)
         if status == 0:
@@ -56,7 +56,7 @@ def _sinfo(*options: str) -> list[str]:
     return words_of(["sinfo", "-h", *options])
 
 
-def _check_time_limit(deployment: Deployment) -> None:
+def _check_time_limit(deployment: DeploymentFields) -> None:
     """Refuse a walltime beyond that of the queue: SLURM would let the job wait for ever."""
     limits = {name: limit for name, is_one, limit in (word.partition("=") for word in _sinfo("-o", "%P=%l")) if is_one}
     name = next((name for name in limits if name.rstrip("*") == deployment.queue), None)
@@ -81,7 +81,7 @@ def _seconds(text: str) -> int | None:
     return 86400 * int(days or 0) + seconds
 
 
-def _largest_node(deployment: Deployment) -> str:
+def _largest_node(deployment: DeploymentFields) -> str:
     where = ["-p", deployment.queue] if deployment.queue else []
     words = (re.fullmatch(r"(\d+)\+?:(\d+)\+?", word) for word in _sinfo("-e", *where, "-o", "%c:%m"))
     nodes = [node for node in words if node]
@@ -96,7 +96,7 @@ def _queues() -> str:
     return ", ".join(dict.fromkeys(_sinfo("-o", "%R"))) or "what sinfo lists"
 
 
-_ADVICE: tuple[tuple[str, Callable[[Deployment], str]], ...] = (
+_ADVICE: tuple[tuple[str, Callable[[DeploymentFields], str]], ...] = (
     ("invalid partition", lambda d: f"queue: found {d.queue!r}, expected one of: {_queues()}"),
     (
         "node configuration is not available",

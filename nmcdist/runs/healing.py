@@ -10,7 +10,7 @@ from nmcdist.datasets.integrity import GROUP, is_damaged, manifest_hash, read_ma
 from nmcdist.datasets.store import MANIFEST, read_attributes
 from nmcdist.errors import StoreError
 from nmcdist.products.plan import Plan
-from nmcdist.runs.journal import Journal, Receipt
+from nmcdist.execution.journal import Journal, Receipt
 from nmcdist.runs.paths import Paths
 from nmcdist.runs.unfinished import begin, record_settings, refuse_stranger
 

@@ -16,7 +16,7 @@ from nmcdist.inputs import local_path
 from nmcdist.products.recipe import BaseRecipe
 from nmcdist.products.registry import make_plan, parsed_recipe
 from nmcdist.runs.healing import size_of
-from nmcdist.runs.journal import Journal
+from nmcdist.execution.journal import Journal
 from nmcdist.runs.paths import Paths
 from nmcdist.runs.production import RETRIES, Crew, Production, Result
 from nmcdist.runs.progress import Progress

@@ -10,7 +10,7 @@ from nmcdist.datasets.store import read_attributes
 from nmcdist.errors import StoreError
 from nmcdist.inputs import local_path, named_path
 from nmcdist.products.recipe import BaseRecipe
-from nmcdist.runs.journal import Journal
+from nmcdist.execution.journal import Journal
 
 
 @dataclass(frozen=True)

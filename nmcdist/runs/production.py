@@ -21,7 +21,7 @@ from nmcdist.products.plan import Plan, Task
 from nmcdist.products.recipe import BaseRecipe
 from nmcdist.products.registry import checked_plan
 from nmcdist.runs.healing import is_there, is_whole, open_again, size_of
-from nmcdist.runs.journal import Journal
+from nmcdist.execution.journal import Journal
 from nmcdist.runs.locks import alone, locked
 from nmcdist.runs.paths import Paths
 from nmcdist.runs.progress import Progress, Silent

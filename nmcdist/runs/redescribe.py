@@ -16,7 +16,7 @@ from nmcdist.errors import BundleError, StoreError
 from nmcdist.inputs import local_path
 from nmcdist.products.recipe import BaseRecipe
 from nmcdist.products.registry import checked_plan, kind_of, parsed_recipe, recipe_of_store
-from nmcdist.runs.journal import Journal
+from nmcdist.execution.journal import Journal
 from nmcdist.runs.paths import Paths
 from nmcdist.runs.production import Crew, Production, Result
 from nmcdist.runs.progress import Progress

@@ -12,7 +12,7 @@ from nmcdist.datasets.store import consolidate, write_coordinates
 from nmcdist.errors import StoreError
 from nmcdist.products.plan import Plan
 from nmcdist.products.registry import kind_of
-from nmcdist.runs.journal import Journal
+from nmcdist.execution.journal import Journal
 from nmcdist.threads import thread_map
 
 _SHOWN = 20

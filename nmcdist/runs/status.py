@@ -14,7 +14,7 @@ from nmcdist.datasets.integrity import manifest_hash
 from nmcdist.datasets.store import MANIFEST, read_attributes
 from nmcdist.errors import StoreError
 from nmcdist.inputs import local_path
-from nmcdist.runs.journal import Journal, Receipt
+from nmcdist.execution.journal import Journal, Receipt
 from nmcdist.runs.locks import Driver, drivers_of
 from nmcdist.runs.paths import Paths
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from nmcdist.datasets.files import flush
 from nmcdist.datasets.store import read_attributes
 from nmcdist.errors import StoreError
-from nmcdist.runs.journal import Journal
+from nmcdist.execution.journal import Journal
 from nmcdist.runs.paths import Paths
 
 

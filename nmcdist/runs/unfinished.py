@@ -13,7 +13,7 @@ from nmcdist.datasets.integrity import refuse_links
 from nmcdist.datasets.store import create_store, read_attributes
 from nmcdist.errors import BundleError, StoreError
 from nmcdist.products.plan import Plan
-from nmcdist.runs.journal import Journal
+from nmcdist.execution.journal import Journal
 from nmcdist.runs.progress import Progress
 
 

@@ -14,7 +14,8 @@ import yaml
 from nmcdist.clusters import cluster
 from nmcdist.clusters.cluster import cluster_of, kinds, register
 from nmcdist.clusters.connect import connected
-from nmcdist.clusters.deployment import Deployment, clock, load_deployment
+from nmcdist.clusters.deployment import Deployment, load_deployment
+from nmcdist.clusters.fields import clock
 from nmcdist.clusters.queue import Queue
 from nmcdist.errors import InputError, PlanError, RecipeError
 from tests.clusters.test_scripts import both
@@ -135,7 +136,7 @@ class TestANewQueue:
 
 @pytest.mark.parametrize("found_by", ["entry point", "variable"])
 def test_one_file_is_all_that_the_command_line_needs(found_by, tmp_path):
-    head = "from nmcdist.clusters.cluster import register\nfrom nmcdist.clusters.deployment import clock\n"
+    head = "from nmcdist.clusters.cluster import register\nfrom nmcdist.clusters.fields import clock\n"
     head += "from nmcdist.clusters.queue import Queue\nfrom nmcdist.errors import PlanError\n"
     (tmp_path / "my_oar.py").write_text(f"{head}{inspect.getsource(Oar)}\nregister(Oar())\n")
     (tmp_path / "oar.yaml").write_text(yaml.safe_dump({**TestANewQueue.CONTENT, "memory_per_worker": "2GiB"}))

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from nmcdist.clusters import cluster
-from nmcdist.clusters.deployment import Deployment, load_deployment, parsed_seconds
+from nmcdist.clusters.deployment import Deployment, load_deployment
+from nmcdist.clusters.fields import parsed_seconds
 from nmcdist.errors import RecipeError
 
 GIB = 2**30

@@ -1,7 +1,8 @@
 """Resources: on this machine what is left open is chosen to fit the run; on a cluster all is as said."""
 
 from nmcdist.clusters.deployment import Deployment
-from nmcdist.clusters.resources import Machine, Resources, resources_for, this_machine
+from nmcdist.clusters.resources import Machine, Resources, this_machine
+from nmcdist.clusters.sizing import resources_for
 
 GIB = 2**30
 MACHINE = Machine(cores=8, memory=64 * GIB)

@@ -15,7 +15,8 @@ from nmcdist.clusters.connect import connected
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.clusters.environment import THREAD_VARIABLES, as_environment, memory_settings
 from nmcdist.clusters.queue import lifetime
-from nmcdist.clusters.resources import Machine, resources_for
+from nmcdist.clusters.resources import Machine
+from nmcdist.clusters.sizing import resources_for
 from nmcdist.errors import PlanError
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -15,7 +15,8 @@ import yaml
 from nmcdist.clusters.cluster import cluster_named, cluster_of
 from nmcdist.clusters.connect import connected
 from nmcdist.clusters.deployment import load_deployment
-from nmcdist.clusters.resources import Machine, resources_for
+from nmcdist.clusters.resources import Machine
+from nmcdist.clusters.sizing import resources_for
 from nmcdist.errors import PlanError, StoreError
 
 ROOT = Path(__file__).parents[2]

@@ -17,10 +17,11 @@ from nmcdist.bundle import load_bundle
 from nmcdist.clusters.cluster import cluster_of
 from nmcdist.clusters.connect import connected
 from nmcdist.clusters.deployment import Deployment, load_deployment
-from nmcdist.clusters.resources import Machine, resources_for
+from nmcdist.clusters.resources import Machine
+from nmcdist.clusters.sizing import resources_for
 from nmcdist.errors import PlanError, StoreError
 from nmcdist.products.plan import Job, Task
-from nmcdist.runs import execute
+from nmcdist.execution import execute
 from nmcdist.runs.partition import finalise_store, run_part
 from tests.conftest import BUNDLE, HERE, TINY, make, recipe_with, store_sha256
 
@@ -136,7 +137,7 @@ LONG_THE_FIRST_TIME = """
 def run_group(folder, tasks):
     import time
     from pathlib import Path
-    from nmcdist.runs.worker import Outcome
+    from nmcdist.execution.worker import Outcome
     with (Path(folder) / "began").open("a") as began:
         began.write("x")
     if (Path(folder) / "began").read_text() == "x":

@@ -29,8 +29,8 @@ import json, sys, tempfile
 from pathlib import Path
 from nmcdist.bundle import load_bundle
 from nmcdist.datasets.store import create_store
-from nmcdist.runs.execute import run_here
-from nmcdist.runs.journal import Journal
+from nmcdist.execution.execute import run_here
+from nmcdist.execution.journal import Journal
 from nmcdist.products.registry import make_plan
 from nmcdist.runs.tasks import job_of
 from nmcdist.runs.unfinished import keep_bundle

@@ -23,7 +23,7 @@ from nmcdist.clusters.connect import connected
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.datasets.integrity import verify
 from nmcdist.errors import BundleError, StoreError
-from nmcdist.runs import execute
+from nmcdist.execution import execute
 from nmcdist.runs.progress import Silent
 from tests.clusters.test_scripts import both
 from tests.conftest import SMALL, TINY, make, make_particles, recipe_with, store_sha256
@@ -240,7 +240,7 @@ def test_an_interrupt_ends_the_workers_and_says_how_to_go_on(command, tmp_path, 
 _DEADLY = """
 def run_group(fingerprint, tasks):
     import os
-    from nmcdist.runs import worker as module
+    from nmcdist.execution import worker as module
     if any(task.sample == 1 for task in tasks):
         os._exit(1)
     return [module.run_task(fingerprint, task) for task in tasks]
@@ -395,7 +395,7 @@ def test_a_scheduler_that_dies_ends_the_run_in_one_line(scheduler, tmp_path):
 
 def test_workers_that_are_not_the_runs_let_go_of_it_at_its_end(scheduler, tmp_path):
     def left(dask_worker):
-        from nmcdist.runs.worker import _held
+        from nmcdist.execution.worker import _held
 
         return [name for name in dask_worker.plugins if name.startswith("nmcdist")], list(_held)
 

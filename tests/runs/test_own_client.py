@@ -33,7 +33,7 @@ def left_on(client):
 
     def left(dask_worker):  # a function of a module that workers do not have travels by value only from in here
         from nmcdist.kernels import notice
-        from nmcdist.runs.worker import _held
+        from nmcdist.execution.worker import _held
 
         return [name for name in dask_worker.plugins if name.startswith("nmcdist")], list(_held), notice.say.__name__
 

@@ -11,7 +11,7 @@ from nmcdist.bundle import load_bundle
 from nmcdist.datasets.catalog import list_entries
 from nmcdist.errors import PlanError, StoreError
 from nmcdist.products.volumes.additive import Additive
-from nmcdist.runs.journal import Journal
+from nmcdist.execution.journal import Journal
 from nmcdist.runs.locks import locked
 from nmcdist.runs.partition import finalise_store, retry_failed, run_part
 from nmcdist.runs.redescribe import describe_store

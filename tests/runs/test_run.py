@@ -17,8 +17,8 @@ from nmcdist.errors import PlanError, StoreError
 from nmcdist.products.plan import Task
 from nmcdist.products.volumes import make as volumes
 from nmcdist.products.volumes.additive import Additive
-from nmcdist.runs import worker as task_module
-from nmcdist.runs.journal import Journal
+from nmcdist.execution import worker as task_module
+from nmcdist.execution.journal import Journal
 from nmcdist.runs.locks import locked
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.run import run_recipe

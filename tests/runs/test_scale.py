@@ -13,15 +13,15 @@ from nmcdist.datasets.store import open_store
 from nmcdist.products.plan import Job, Task, Tasks
 from nmcdist.products.registry import parsed_recipe
 from nmcdist.products.volumes.additive_recipe import AdditiveRecipe
-from nmcdist.runs import execute
-from nmcdist.runs.group_size import GROUP_MOST, GROUP_SECONDS, GroupSize, next_group
+from nmcdist.execution import execute
+from nmcdist.execution.group_size import GROUP_MOST, GROUP_SECONDS, GroupSize, next_group
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.run import run_recipe
 from tests.conftest import recipe_with
 
 _NOTHING = """
 def run_group(fingerprint, tasks):
-    from nmcdist.runs.worker import Outcome
+    from nmcdist.execution.worker import Outcome
     return [Outcome(task.name, task.sample, seconds=1e-3) for task in tasks]
 """
 

@@ -166,7 +166,7 @@ def forget_the_bundle(production, dice):
     from distributed import Client
 
     def forget():
-        from nmcdist.runs import worker as task
+        from nmcdist.execution import worker as task
 
         task._held.clear()
 

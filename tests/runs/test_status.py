@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nmcdist.errors import StoreError
-from nmcdist.runs.journal import Journal, Receipt
+from nmcdist.execution.journal import Journal, Receipt
 from nmcdist.runs.locks import locked
 from nmcdist.runs.status import status_of
 from tests.conftest import StopsAfter, make, recipe_with

@@ -8,7 +8,7 @@ import numpy as np
 
 from nmcdist.bundle import Bundle
 from nmcdist.clusters.cluster import cluster_of
-from nmcdist.clusters.resources import resources_for
+from nmcdist.clusters.sizing import resources_for
 from nmcdist.datasets.layout import ROW, SAMPLE, Variable
 from nmcdist.errors import RecipeError
 from nmcdist.models.particle import ParticleModel

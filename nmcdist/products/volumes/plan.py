@@ -8,7 +8,7 @@ from typing import Any
 
 from nmcdist.bundle import Bundle
 from nmcdist.clusters.cluster import cluster_of
-from nmcdist.clusters.resources import resources_for
+from nmcdist.clusters.sizing import resources_for
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.datasets.layout import VOLUME, Box, Shape, Variable, boxes_of, files_in_box
 from nmcdist.errors import RecipeError

@@ -15,7 +15,7 @@ from nmcdist.log import log
 from nmcdist.products.memory import peak_memory_bytes, reset_peak_memory
 from nmcdist.products.plan import ItemFailed, Job, Task
 from nmcdist.products.registry import kind_of
-from nmcdist.runs.journal import Journal, Receipt, packed
+from nmcdist.execution.journal import Journal, Receipt, packed
 from nmcdist.wording import one_line
 
 RETRY_S = 0.2

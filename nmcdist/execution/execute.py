@@ -16,10 +16,10 @@ from nmcdist.clusters.resources import Resources
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.errors import NmcdistError, StoreError
 from nmcdist.products.plan import Job, Task
-from nmcdist.runs.group_size import GroupSize, next_group
-from nmcdist.runs.lost_workers import Watch
-from nmcdist.runs.plugin import COMPILING, HoldJob
-from nmcdist.runs.worker import Outcome, hold, release, run_task
+from nmcdist.execution.group_size import GroupSize, next_group
+from nmcdist.execution.lost_workers import Watch
+from nmcdist.execution.plugin import COMPILING, HoldJob
+from nmcdist.execution.worker import Outcome, hold, release, run_task
 
 if TYPE_CHECKING:
     from distributed import Client
