@@ -4,11 +4,12 @@ Names in recipes, deployment files and stores are never imported.
 """
 
 import os
+import re
 from importlib import import_module
 from importlib.metadata import entry_points
 
 from nmcdist.errors import InputError
-from nmcdist.wording import one_line
+from nmcdist.wording import one_line, shown
 
 _imported: set[tuple[str, str, str]] = set()
 
@@ -38,6 +39,8 @@ def import_plugins(group: str, variable: str) -> None:
 
 
 def _import(module: str, named_by: str) -> None:
+    if not re.fullmatch(r"\w+(\.\w+)*", module):
+        raise InputError(f"{named_by}: found {shown(module)}, expected the name of a module, as in `import name`")
     try:
         import_module(module)
     except (Exception, SystemExit) as error:  # errors of a user's module have no common base

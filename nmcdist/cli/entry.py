@@ -1,7 +1,5 @@
 """The command line: parses, calls and prints. Each command imports the heavy modules that it needs."""
 
-import contextlib
-import io
 import os
 import sys
 
@@ -11,13 +9,12 @@ from nmcdist import __version__
 from nmcdist.cli.bundles import bundle
 from nmcdist.cli.calibrations import calibrate
 from nmcdist.cli.catalogs import catalog
-from nmcdist.cli.options import INTERRUPTED, REFUSED, complain
+from nmcdist.cli.options import INTERRUPTED, REFUSED, complain, note
 from nmcdist.cli.runs import describe, finalise, plan, retry_failed, run, status
 from nmcdist.cli.stores import export, report, verify
 from nmcdist.errors import NmcdistError
 from nmcdist.extras import of_import
 from nmcdist.log import LOG_VARIABLE, log_to_stderr
-from nmcdist.wording import shortened
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -49,12 +46,13 @@ def _run() -> int:
     """Run the command and return the exit status; errors are printed in one line."""
     try:
         code = cli.main(prog_name="nmcdist", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        note(error.format_message())
+        code = REFUSED
     except click.ClickException as error:
-        text = io.StringIO()
-        error.show(text)
-        with contextlib.suppress(OSError):
-            click.echo(shortened(text.getvalue()), err=True, nl=False)
-        code = error.exit_code
+        of = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "nmcdist"
+        complain(f"{error.format_message().rstrip('.')} (see {of} --help)")
+        code = REFUSED
     except (KeyboardInterrupt, click.Abort):
         complain("interrupted")
         code = INTERRUPTED

@@ -81,7 +81,7 @@ def cluster_options(command: Any) -> Any:
     for option in (
         click.option("--memory", metavar="SIZE", help="Memory per worker, for example 8GiB."),
         click.option("--threads", type=Whole(), help="Threads per task; a worker runs one task at a time."),
-        click.option("--workers", type=Whole(), help="Number of workers; 0 computes on this machine without Dask."),
+        click.option("--workers", type=Whole(), help="Number of workers; 0 computes in this process, without Dask."),
         click.option("--cluster", type=PATH, help="Deployment file, for example deployments/slurm.yaml."),
     ):
         command = option(command)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -109,15 +109,11 @@ class _Describe(click.Command):
 
 
 def _descriptor_options() -> Iterator[click.Option]:
-    from pydantic import BaseModel
-
     from nmcdist.products.registry import kinds
 
     seen: dict[str, click.Option] = {}
     for kind in kinds().values():
-        annotation = kind.recipe.model_fields["descriptors"].annotation
-        models = [part for part in (annotation, *get_args(annotation)) if isinstance(part, type)]
-        for name, field in ((n, f) for m in models if issubclass(m, BaseModel) for n, f in m.model_fields.items()):
+        for name, field in kind.descriptor_fields().items():
             types = {bool: None, int: Whole(), float: Real()}
             if field.annotation in types and name not in seen:
                 text, flag = field.description or "", name.replace("_", "-")
@@ -154,7 +150,10 @@ def _end_of(result: "Result", again: str) -> int:
         items = ", ".join(reasons[:_MOST_FAILED]) + (f" and {more} more" if more > 0 else "")
         complain(f"items not made: {items} (see {result.journal / 'failures'}); try again with: {again}")
         return ITEMS_FAILED
-    state = f"manifest sha256 {result.manifest_sha256}" if result.manifest_sha256 else "not sealed: nmcdist finalise"
-    whole = "whole" if result.manifest_sha256 else "part made"
-    click.echo(f"{result.store}: {whole}, {result.made} tasks done, {result.kept} kept, {state}")
+    counts = f"{result.made} tasks done, {result.kept} kept"
+    if result.manifest_sha256:
+        click.echo(f"{result.store}: whole, {counts}, manifest sha256 {result.manifest_sha256}")
+    else:
+        then = f"once all parts are done, run: nmcdist finalise {result.store}"
+        click.echo(f"{result.store}: not finished, {counts} in this part; {then}")
     return 0

@@ -37,7 +37,7 @@ def verify(store: Path) -> int:
         return 0
     items = damaged_samples(faults)
     what = f"damaged items: {', '.join(map(str, items))}" if items else "damaged, but no item is"
-    complain(f"{store}: {what}; repair it with `nmcdist run RECIPE --resume`")
+    complain(f"{store}: {what}; repair it with: nmcdist run RECIPE --out {store.parent} --resume")
     return REFUSED
 
 

@@ -9,8 +9,8 @@ import yaml
 
 from nmcdist.clusters import ask
 from nmcdist.clusters.cluster import Cluster
-from nmcdist.clusters.fields import DeploymentFields
 from nmcdist.clusters.environment import as_environment, memory_settings, thread_variables
+from nmcdist.clusters.fields import DeploymentFields
 from nmcdist.clusters.resources import Resources
 from nmcdist.clusters.start import CANCEL_TIMEOUT_S, DEATH_TIMEOUT_S, NAME, START_TIMEOUT_S, Start
 from nmcdist.errors import PlanError, StoreError

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from nmcdist.clusters import credentials
 from nmcdist.clusters.ask import Listing
 from nmcdist.clusters.cluster import Cluster
-from nmcdist.clusters.fields import LOOPBACK, DeploymentFields
 from nmcdist.clusters.environment import as_environment, memory_settings, thread_variables
+from nmcdist.clusters.fields import LOOPBACK, DeploymentFields
 from nmcdist.clusters.resources import Resources
 from nmcdist.clusters.start import CANCEL_TIMEOUT_S, DEATH_TIMEOUT_S, NAME, Start, interrupts_for_the_driver_alone
 from nmcdist.errors import PlanError, StoreError

@@ -76,7 +76,7 @@ class Catalog(Mapping[str, CatalogEntry]):
 
     def __getitem__(self, name: str) -> CatalogEntry:
         if name not in self._content.aliases:
-            raise CatalogError(f"{self.path}: no dataset {name!r}, expected one of {sorted(self)}")
+            raise CatalogError(f"{self.path}: no dataset {name!r}, expected one of {', '.join(sorted(self))}")
         entry = self._content.entries[self._content.aliases[name]]
         store = self._content.store(name, self.path.absolute().parent)
         return CatalogEntry(name, store, dict(entry.metadata), dict(entry.kwargs.chunks))

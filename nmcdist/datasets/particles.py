@@ -167,7 +167,7 @@ def read_grains(store: str | Path, item: int) -> Any:
     read_origin(store)  # refuses a folder that is not a store, or a store without its origin
     start, stop = _rows_of(store, item)
     if not holds(store, "volume_nm3"):
-        raise StoreError(f"{store}: its grains were not measured (it holds no volume_nm3)")
+        raise StoreError(f"{store}: its grains were not measured; `nmcdist describe {store}` measures them")
     kept = _read(store, "kept", start, stop, RECORD_ROWS["kept"]).astype(bool)
     kept &= _read(store, "volume_nm3", start, stop, COLUMNS["volume_nm3"]) > 0
     variables = {}

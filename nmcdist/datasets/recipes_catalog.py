@@ -48,7 +48,7 @@ class RecipeCatalog(Mapping[str, RecipeEntry]):
 
     def __getitem__(self, name: str) -> RecipeEntry:
         if name not in self._entries:
-            raise CatalogError(f"recipes of nmcdist: no dataset {name!r}, expected one of {sorted(self)}")
+            raise CatalogError(f"recipes of nmcdist: no dataset {name!r}, expected one of {', '.join(sorted(self))}")
         return self._entries[name]
 
     def __iter__(self) -> Iterator[str]:

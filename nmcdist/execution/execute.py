@@ -15,11 +15,11 @@ from nmcdist.clusters.deployment import Deployment
 from nmcdist.clusters.resources import Resources
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.errors import NmcdistError, StoreError
-from nmcdist.products.plan import Job, Task
 from nmcdist.execution.group_size import GroupSize, next_group
 from nmcdist.execution.lost_workers import Watch
 from nmcdist.execution.plugin import COMPILING, HoldJob
 from nmcdist.execution.worker import Outcome, hold, release, run_task
+from nmcdist.products.plan import Job, Task
 
 if TYPE_CHECKING:
     from distributed import Client

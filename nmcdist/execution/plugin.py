@@ -5,10 +5,10 @@ from typing import Any
 from distributed import WorkerPlugin
 
 from nmcdist.datasets.store import limit_threads
+from nmcdist.execution.worker import hold, release
 from nmcdist.kernels import notice, say_on_stderr
 from nmcdist.log import log_to_stderr
 from nmcdist.products.plan import Job
-from nmcdist.execution.worker import hold, release
 
 COMPILING = "nmcdist-compiling"  # topic of the Dask events by which workers report that they compile
 

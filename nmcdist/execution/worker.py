@@ -11,11 +11,11 @@ from nmcdist.bundle import Bundle, load_bundle
 from nmcdist.datasets.folder import Folder, SupersededError
 from nmcdist.datasets.store import remove_files
 from nmcdist.errors import BundleError, StoreError
+from nmcdist.execution.journal import Journal, Receipt, packed
 from nmcdist.log import log
 from nmcdist.products.memory import peak_memory_bytes, reset_peak_memory
 from nmcdist.products.plan import ItemFailed, Job, Task
 from nmcdist.products.registry import kind_of
-from nmcdist.execution.journal import Journal, Receipt, packed
 from nmcdist.wording import one_line
 
 RETRY_S = 0.2

@@ -4,9 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from nmcdist.bundle import Bundle
 from nmcdist.clusters.deployment import Deployment
@@ -115,6 +117,12 @@ class Kind(ABC):
     @abstractmethod
     def sources(self, recipe: Any) -> tuple[str, ...]:
         """Return the variables of a store from which its items can be described again; empty if there are none."""
+
+    def descriptor_fields(self) -> dict[str, FieldInfo]:
+        """Return the fields of `descriptors` in its recipes, by name."""
+        annotation = self.recipe.model_fields["descriptors"].annotation
+        models = [part for part in (annotation, *get_args(annotation)) if isinstance(part, type)]
+        return {name: field for m in models if issubclass(m, BaseModel) for name, field in m.model_fields.items()}
 
     @abstractmethod
     def export(self, store: Path, item: int, file_format: str, target: Path, **options: Any) -> Path:

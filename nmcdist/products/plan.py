@@ -207,7 +207,7 @@ class Plan(ABC):
             "recipe": f"{recipe.name} {recipe.version}: {recipe.title}",
             "bundle": f"{self.bundle_name} (sha256 {self.bundle_hash[:16]})",
             **self.facts(),
-            "tasks": f"{len(self.tasks)}; files of the store that each owns: {len(self.tasks[0].files)}",
+            "tasks": f"{len(self.tasks)}, each of which writes {len(self.tasks[0].files)} files",
             "store": f"at most about {readable_bytes(self.stored_bytes)} in {self.out}",
             "files": f"{self.layout.file_count:,}",
             "memory per task": f"{readable_bytes(self.task_bytes)}; a worker has {readable_bytes(resources.memory)}",

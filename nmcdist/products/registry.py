@@ -35,7 +35,7 @@ _COMMON = "volumes"  # kind of recipes without a deciding field
 
 RecipeLike = str | Path | Mapping[str, Any] | BaseRecipe
 
-_OF_OTHERS = f"; ${KINDS_VARIABLE} names the modules of others"
+_OF_OTHERS = f"; for a kind of your own, name its module in ${KINDS_VARIABLE}"
 _NAME = re.compile("[a-z0-9][a-z0-9-]*")
 _known: dict[str, Kind] = {}
 
@@ -104,10 +104,7 @@ def kind_of_store(store: Path) -> Kind:
     said, (content, _) = read_attributes(store).get("kind"), read_origin(store)
     name = _inferred(content) if said is None else said
     if name not in kinds():
-        raise StoreError(
-            f"{store}: is of kind {shown(name)}, expected one of {', '.join(kinds())}; ${KINDS_VARIABLE} names the "
-            "modules of others"
-        )
+        raise StoreError(f"{store}: is of kind {shown(name)}, expected one of {', '.join(kinds())}{_OF_OTHERS}")
     return kinds()[name]
 
 
@@ -172,8 +169,9 @@ def parsed_recipe(content: Any, where: str) -> BaseRecipe:
     if content.get("descriptors") == "none":
         content = {**content, "descriptors": None}
     name = content.get("kind", _inferred(content))
-    if not isinstance(name, str) or name not in kinds():
-        raise RecipeError(f"{where}: kind: found {shown(name)}{proposal(str(name), kinds())}{_OF_OTHERS}")
+    if name not in list(kinds()):
+        known = proposal(name if isinstance(name, str) else "", kinds())
+        raise RecipeError(f"{where}: kind: found {shown(name)}{known}{_OF_OTHERS}")
     model = kinds()[name].recipe
     try:
         return model.model_validate({**content, "kind": name})

@@ -7,7 +7,7 @@ from nmcdist.report import published
 from nmcdist.report.comparison import about_intervals, at_level, interval_text, variants
 from nmcdist.report.fits import LinearFit, PowerLaw
 from nmcdist.report.intervals import PERCENT, Estimate
-from nmcdist.report.sweep import Sweep
+from nmcdist.report.sweep import NEAR_CALIBRATED, Sweep
 
 _THIN = 0.2  # short over long half-axis of plates whose curvature is nearly all in their rims
 
@@ -83,7 +83,8 @@ def _about_level(sweep: Sweep) -> str:
     """Name the level whose values the table shows, and why it was chosen."""
     if len(sweep.levels) == 1:
         return ""
-    what = "S, K, N and M" if sweep.has("m_factor_mean") else "S, K and N"
+    what = "S, K and N (surface area, integral of mean curvature and Euler number per volume)"
+    what += " and M-factors" if sweep.has("m_factor_mean") else ""
     name = "V1" if sweep.over_graphite else f"`{sweep.swept}`"
     why = (
         f"the middle one of {len(sweep.levels)}"
@@ -91,7 +92,7 @@ def _about_level(sweep: Sweep) -> str:
         else f"the nearest of {len(sweep.levels)} levels to the paper's calibrated model, {name} = {sweep.printed:.4g}"
     )
     return (
-        f"The table shows {what} for one level,{at_level(sweep, sweep.reference).removeprefix(' at')}: {why}. "
+        f"The table shows {what} of one level,{at_level(sweep, sweep.reference).removeprefix(' at')}: {why}. "
         "All levels are in [levels.csv](levels.csv), all volumes in [samples.csv](samples.csv)."
     )
 
@@ -101,7 +102,7 @@ def _about_paper(sweep: Sweep) -> str:
         what = "the bundle has other parameters" if sweep.over_graphite else f"here `{sweep.swept}` is varied"
         return f"No published values are shown: the paper varies the graphite content of its own model, and {what}."
     if sweep.calibrated is None:
-        return "The paper's single values are for V1 = 0.1057; no level is near it."
+        return f"The paper's single values are for V1 = 0.1057; no level is within {100 * NEAR_CALIBRATED:.0f} % of it."
     exact = theory.graphite_densities(sweep.parameters[sweep.calibrated])
     return (
         f"For the printed parameters (Table 2) Miles' formulas give K = {exact.mean_curvature:.4g} nm⁻² and "

@@ -14,7 +14,7 @@ from nmcdist.report.intervals import Estimate, mean_of
 GRAPHITE = "graphite_fraction"
 _PAPER = "cba-cathode-2025"
 _SHOWN = 3  # most levels in a figure of curves
-_NEAR_CALIBRATED = 0.02  # of V1: the paper's own two values for its calibrated model differ by 0.3 %
+NEAR_CALIBRATED = 0.02  # relative to V1: the paper's own two values for its calibrated model differ by 0.3 %
 _SYMBOLS = {
     "lambda_X_per_nm3": r"$\lambda_X$",
     "lambda_Y_per_nm3": r"$\lambda_Y$",
@@ -77,7 +77,7 @@ class Sweep:
     @property
     def calibrated(self) -> float | None:
         """The level at which the paper quotes single values; None if there is none or they do not apply."""
-        near = abs(self.reference / published.CALIBRATED_GRAPHITE - 1) <= _NEAR_CALIBRATED
+        near = abs(self.reference / published.CALIBRATED_GRAPHITE - 1) <= NEAR_CALIBRATED
         return self.reference if self.is_published and near else None
 
     @property

@@ -12,9 +12,9 @@ from nmcdist.clusters.queue import lifetime
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.datasets.store import create_store
 from nmcdist.errors import PlanError
-from nmcdist.products.plan import Plan
 from nmcdist.execution.execute import run_here
 from nmcdist.execution.journal import Journal
+from nmcdist.products.plan import Plan
 from nmcdist.runs.tasks import job_of
 from nmcdist.runs.unfinished import keep_bundle
 

@@ -9,8 +9,8 @@ from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.integrity import GROUP, is_damaged, manifest_hash, read_manifest, refuse_links
 from nmcdist.datasets.store import MANIFEST, read_attributes
 from nmcdist.errors import StoreError
-from nmcdist.products.plan import Plan
 from nmcdist.execution.journal import Journal, Receipt
+from nmcdist.products.plan import Plan
 from nmcdist.runs.paths import Paths
 from nmcdist.runs.unfinished import begin, record_settings, refuse_stranger
 

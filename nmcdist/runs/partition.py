@@ -12,11 +12,11 @@ from nmcdist.clusters.deployment import Deployment
 from nmcdist.clusters.resources import Machine
 from nmcdist.datasets.folder import Epoch, Folder, mark_of
 from nmcdist.errors import PlanError, StoreError
+from nmcdist.execution.journal import Journal
 from nmcdist.inputs import local_path
 from nmcdist.products.recipe import BaseRecipe
 from nmcdist.products.registry import make_plan, parsed_recipe
 from nmcdist.runs.healing import size_of
-from nmcdist.execution.journal import Journal
 from nmcdist.runs.paths import Paths
 from nmcdist.runs.production import RETRIES, Crew, Production, Result
 from nmcdist.runs.progress import Progress
@@ -133,8 +133,9 @@ def retry_failed(
 
 
 def _finished(production: Production) -> Result:
+    paths = production.paths
     if not production.is_whole():
-        raise StoreError(f"{production.paths.store}: is finished but damaged; `nmcdist run --resume` repairs it")
+        raise StoreError(f"{paths.store}: is finished but damaged; repair it with: {paths.resume}")
     return production.found_whole()
 
 
@@ -180,7 +181,7 @@ def _recorded(store: Path, crew: Crew, machine: Machine | None = None) -> Produc
     plan = make_plan(recipe, bundle, paths.folder, crew.deployment, settings=settings, machine=machine)
     _check_cut(plan.settings, settings)
     if plan.fingerprint != settings.get("fingerprint"):
-        raise StoreError(f"{paths.run}: this run was begun by another version; continue it with `nmcdist run --resume`")
+        raise StoreError(f"{paths.run}: another version began this run; continue it with: {paths.resume}")
     return Production(plan, bundle, paths, journal, paths.wip, crew)
 
 

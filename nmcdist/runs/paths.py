@@ -8,9 +8,9 @@ from nmcdist.datasets.folder import refuse_all_but_folders
 from nmcdist.datasets.integrity import GROUP, is_damaged
 from nmcdist.datasets.store import read_attributes
 from nmcdist.errors import StoreError
+from nmcdist.execution.journal import Journal
 from nmcdist.inputs import local_path, named_path
 from nmcdist.products.recipe import BaseRecipe
-from nmcdist.execution.journal import Journal
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class Paths:
         """The folder of the journal."""
         return self.store.with_name(self.store.name.removesuffix(".zarr") + ".run")
 
+    @property
+    def resume(self) -> str:
+        """The command that continues or repairs the run."""
+        return f"nmcdist run RECIPE --out {self.folder} --resume"
+
     def refuse_strangers(self) -> None:
         """Refuse files and links under the names of a run's folders, before anything is touched.
 
@@ -78,4 +83,4 @@ class Paths:
         if not is_damaged(self.store, GROUP):
             read_attributes(self.store)
         if os.path.lexists(self.old):
-            raise StoreError(f"{self.old}: exists, but no run has recorded it; move it away, then use --resume")
+            raise StoreError(f"{self.old}: exists, but no run has recorded it; move it away, then run: {self.resume}")

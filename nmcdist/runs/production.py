@@ -16,12 +16,12 @@ from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.integrity import manifest_hash
 from nmcdist.datasets.store import read_attributes
 from nmcdist.errors import StoreError
+from nmcdist.execution.journal import Journal
 from nmcdist.log import log
 from nmcdist.products.plan import Plan, Task
 from nmcdist.products.recipe import BaseRecipe
 from nmcdist.products.registry import checked_plan
 from nmcdist.runs.healing import is_there, is_whole, open_again, size_of
-from nmcdist.execution.journal import Journal
 from nmcdist.runs.locks import alone, locked
 from nmcdist.runs.paths import Paths
 from nmcdist.runs.progress import Progress, Silent

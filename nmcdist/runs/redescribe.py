@@ -12,11 +12,11 @@ from nmcdist.clusters.deployment import Deployment
 from nmcdist.datasets.catalog import CATALOG_FILE, recorded_manifest
 from nmcdist.datasets.integrity import manifest_hash, read_manifest
 from nmcdist.datasets.store import read_origin, readable_metadata
-from nmcdist.errors import BundleError, StoreError
+from nmcdist.errors import BundleError, RecipeError, StoreError
+from nmcdist.execution.journal import Journal
 from nmcdist.inputs import local_path
 from nmcdist.products.recipe import BaseRecipe
 from nmcdist.products.registry import checked_plan, kind_of, parsed_recipe, recipe_of_store
-from nmcdist.execution.journal import Journal
 from nmcdist.runs.paths import Paths
 from nmcdist.runs.production import Crew, Production, Result
 from nmcdist.runs.progress import Progress
@@ -89,6 +89,9 @@ def _origin(store: Path, changes: Mapping[str, Any], paths: Paths) -> tuple[Base
         raise StoreError(f"{store}: holds no {kind.name} to describe")
     for name in sources:
         readable_metadata(store, name)  # refuses a store without the variable before every item fails
+    if strange := [option for option in changes if option not in kind.descriptor_fields()]:
+        known = ", ".join(kind.descriptor_fields())
+        raise RecipeError(f"{strange[0]}: not a descriptor option of kind {kind.name}, expected one of {known}")
     options = {**(content["descriptors"] or {}), **changes}
     recipe = parsed_recipe({**content, "kind": kind.name, "descriptors": options}, str(store))
     try:

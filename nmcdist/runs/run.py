@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from nmcdist.bundle import Bundle
 from nmcdist.clusters.deployment import Deployment
-from nmcdist.products.recipe import BaseRecipe
 from nmcdist.execution.journal import Journal
+from nmcdist.products.recipe import BaseRecipe
 from nmcdist.runs.paths import Paths
 from nmcdist.runs.production import RETRIES, Crew, Production, Result
 from nmcdist.runs.progress import Progress

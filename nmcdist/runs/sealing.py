@@ -10,9 +10,9 @@ from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.integrity import refuse_links, write_manifest
 from nmcdist.datasets.store import consolidate, write_coordinates
 from nmcdist.errors import StoreError
+from nmcdist.execution.journal import Journal
 from nmcdist.products.plan import Plan
 from nmcdist.products.registry import kind_of
-from nmcdist.execution.journal import Journal
 from nmcdist.threads import thread_map
 
 _SHOWN = 20

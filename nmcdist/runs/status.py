@@ -13,8 +13,8 @@ from nmcdist.datasets.folder import Folder, refuse_all_but_folders
 from nmcdist.datasets.integrity import manifest_hash
 from nmcdist.datasets.store import MANIFEST, read_attributes
 from nmcdist.errors import StoreError
-from nmcdist.inputs import local_path
 from nmcdist.execution.journal import Journal, Receipt
+from nmcdist.inputs import local_path
 from nmcdist.runs.locks import Driver, drivers_of
 from nmcdist.runs.paths import Paths
 
@@ -84,8 +84,8 @@ class Status:
         state = "finished and published" if self.published else self.state
         lines = [f"{self.store}: {state}, {self.done} of {self.total} tasks done, {len(self.failed)} failed"]
         if self.resealed:
-            how = f"nmcdist run RECIPE --out {self.store.parent} --resume"
-            lines.append(f"its manifest is not the one that the run sealed it with; repair it with: {how}")
+            again = Paths(self.store).resume
+            lines.append(f"its manifest is not the one that the run sealed it with; repair it with: {again}")
         lines += [self._about(driver) for driver in self.drivers]
         if self.state == "running":
             lines += self._pace()
@@ -111,7 +111,7 @@ class Status:
             return f"nmcdist finalise {self.store}"
         if self.failed and self.done + len(self.failed) == self.total:
             return f"nmcdist retry-failed {self.store}"
-        return f"nmcdist run RECIPE --out {self.store.parent} --resume"
+        return Paths(self.store).resume
 
     def _pace(self) -> list[str]:
         if self.idle is not None and self.done < self.total:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.datasets.folder import Folder
-from nmcdist.kernels import compilation_said_by
-from nmcdist.products.plan import Job, Plan, Task, Tasks
 from nmcdist.execution.execute import run_here, run_on_dask
 from nmcdist.execution.journal import Journal, is_done
-from nmcdist.runs.progress import Progress
 from nmcdist.execution.worker import Outcome
+from nmcdist.kernels import compilation_said_by
+from nmcdist.products.plan import Job, Plan, Task, Tasks
+from nmcdist.runs.progress import Progress
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -12,8 +12,8 @@ from nmcdist.datasets.folder import Folder, mark_of, refuse_all_but_folders
 from nmcdist.datasets.integrity import refuse_links
 from nmcdist.datasets.store import create_store, read_attributes
 from nmcdist.errors import BundleError, StoreError
-from nmcdist.products.plan import Plan
 from nmcdist.execution.journal import Journal
+from nmcdist.products.plan import Plan
 from nmcdist.runs.progress import Progress
 
 

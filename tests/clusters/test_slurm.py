@@ -20,8 +20,8 @@ from nmcdist.clusters.deployment import Deployment, load_deployment
 from nmcdist.clusters.resources import Machine
 from nmcdist.clusters.sizing import resources_for
 from nmcdist.errors import PlanError, StoreError
-from nmcdist.products.plan import Job, Task
 from nmcdist.execution import execute
+from nmcdist.products.plan import Job, Task
 from nmcdist.runs.partition import finalise_store, run_part
 from tests.conftest import BUNDLE, HERE, TINY, make, recipe_with, store_sha256
 

@@ -1,6 +1,5 @@
 """The journal: receipts are exact, and damaged ones count for nothing."""
 
-
 import numpy as np
 import pytest
 

@@ -8,8 +8,8 @@ import pytest
 from nmcdist.datasets import open_store
 from nmcdist.datasets.integrity import verify
 from nmcdist.datasets.store import read_block
-from nmcdist.products.volumes import additive, plan
 from nmcdist.execution.journal import Journal
+from nmcdist.products.volumes import additive, plan
 from tests.conftest import StopsAfter, flip_a_byte, make, recipe_with, store_sha256
 
 RECIPE = recipe_with(

@@ -13,18 +13,18 @@ from nmcdist.datasets.files import file_record
 from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.integrity import verify
 from nmcdist.errors import StoreError
+from nmcdist.execution import worker as task_module
+from nmcdist.execution.journal import Journal, Receipt
+from nmcdist.execution.worker import run_task
 from nmcdist.products.registry import make_plan
 from nmcdist.products.volumes import make as volumes
 from nmcdist.products.volumes.additive import Additive
-from nmcdist.execution import worker as task_module
-from nmcdist.execution.journal import Journal, Receipt
 from nmcdist.runs.partition import finalise_store, run_part
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.redescribe import describe_store
 from nmcdist.runs.run import run_recipe
 from nmcdist.runs.tasks import job_of
 from nmcdist.runs.unfinished import prepare
-from nmcdist.execution.worker import run_task
 from tests.conftest import BUNDLE, HERE, StopsAfter, make, recipe_with, store_sha256
 
 BARE = recipe_with(descriptors=None)

@@ -32,8 +32,8 @@ def left_on(client):
     """Return what is left of a run on each worker: its plugins, its jobs, and who hears of compilation."""
 
     def left(dask_worker):  # a function of a module that workers do not have travels by value only from in here
-        from nmcdist.kernels import notice
         from nmcdist.execution.worker import _held
+        from nmcdist.kernels import notice
 
         return [name for name in dask_worker.plugins if name.startswith("nmcdist")], list(_held), notice.say.__name__
 

@@ -10,8 +10,8 @@ import yaml
 from nmcdist.bundle import load_bundle
 from nmcdist.datasets.catalog import list_entries
 from nmcdist.errors import PlanError, StoreError
-from nmcdist.products.volumes.additive import Additive
 from nmcdist.execution.journal import Journal
+from nmcdist.products.volumes.additive import Additive
 from nmcdist.runs.locks import locked
 from nmcdist.runs.partition import finalise_store, retry_failed, run_part
 from nmcdist.runs.redescribe import describe_store
@@ -64,7 +64,10 @@ class TestFinishedStore:
 
     def test_damaged_one_is_not_called_whole(self, out):
         flip_a_byte(out / "tiny.zarr/volume/c/2/0/0/0")
-        with pytest.raises(StoreError, match=r"tiny\.zarr: is finished but damaged; `nmcdist run --resume` repairs it"):
+        with pytest.raises(
+            StoreError,
+            match=rf"tiny\.zarr: is finished but damaged; repair it with: nmcdist run RECIPE --out {out} --resume",
+        ):
             make_part(out, 1, 2)
 
     def test_one_that_a_driver_left_half_swapped_is_put_back(self, out):
@@ -175,7 +178,10 @@ class TestParts:
 
     def test_a_published_store_that_lacks_a_shard_is_not_called_whole(self, store):
         (store / "volume/c/1/0/0/0").unlink()
-        with pytest.raises(StoreError, match=r"is finished but damaged; `nmcdist run --resume` repairs it"):
+        with pytest.raises(
+            StoreError,
+            match=f"is finished but damaged; repair it with: nmcdist run RECIPE --out {store.parent} --resume",
+        ):
             finalise_store(store)
 
     def test_a_record_of_the_run_that_is_damaged_or_gone_costs_no_item(self, made_once, tmp_path):

@@ -78,6 +78,9 @@ def test_what_cannot_be_described_is_refused(tmp_path, store):
     with pytest.raises(StoreError, match="no such store"):
         describe_store(tmp_path / "none.zarr", HERE)
     assert not (tmp_path / "none.run").exists()
+    complaint = "^grains: not a descriptor option of kind volumes, expected one of .*max_lag_nm"
+    with pytest.raises(RecipeError, match=complaint):
+        describe_store(store, HERE, changes={"grains": True})
     with pytest.raises(RecipeError, match=r"descriptors.max_lag_nm: found -1.0"):
         describe_store(store, HERE, changes={"max_lag_nm": -1.0})
     make(tmp_path / "bare", recipe=recipe_with(storage={"volumes": False}))

@@ -14,11 +14,11 @@ from nmcdist.datasets.catalog import list_entries
 from nmcdist.datasets.files import file_record
 from nmcdist.datasets.integrity import verify
 from nmcdist.errors import PlanError, StoreError
+from nmcdist.execution import worker as task_module
+from nmcdist.execution.journal import Journal
 from nmcdist.products.plan import Task
 from nmcdist.products.volumes import make as volumes
 from nmcdist.products.volumes.additive import Additive
-from nmcdist.execution import worker as task_module
-from nmcdist.execution.journal import Journal
 from nmcdist.runs.locks import locked
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.run import run_recipe

@@ -10,11 +10,11 @@ from nmcdist.bundle import load_bundle, save_bundle
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.clusters.resources import Resources
 from nmcdist.datasets.store import open_store
+from nmcdist.execution import execute
+from nmcdist.execution.group_size import GROUP_MOST, GROUP_SECONDS, GroupSize, next_group
 from nmcdist.products.plan import Job, Task, Tasks
 from nmcdist.products.registry import parsed_recipe
 from nmcdist.products.volumes.additive_recipe import AdditiveRecipe
-from nmcdist.execution import execute
-from nmcdist.execution.group_size import GROUP_MOST, GROUP_SECONDS, GroupSize, next_group
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.run import run_recipe
 from tests.conftest import recipe_with
