@@ -12,6 +12,7 @@ EXTRAS = {
     "cluster": ("dask_jobqueue",),
     "kubernetes": ("dask_kubernetes",),
     "dashboard": ("bokeh",),
+    "serve": ("fastapi", "uvicorn"),
 }
 
 
