@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from nmcdist.bundle import ArrayRecord, Bundle, ParticleParameters, load_bundle, save_bundle
 from nmcdist.clusters.deployment import Deployment
@@ -87,6 +88,18 @@ def store_sha256(store: Path) -> str:
     for path in sorted(p for p in store.rglob("*") if p.is_file()):
         digest.update(path.relative_to(store).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def explains_itself(store: Path) -> None:
+    """Check that plain xarray shows units and a meaning of everything in a store."""
+    with xr.open_zarr(store) as data:
+        assert data.variables
+        for name, variable in data.variables.items():
+            for attribute in ("units", "long_name"):
+                assert isinstance(variable.attrs.get(attribute), str), f"{name} has no {attribute}"
+                assert variable.attrs[attribute].strip(), f"{name} has an empty {attribute}"
+        for attribute in ("title", "summary", "Conventions", "source", "how_to_read"):
+            assert data.attrs[attribute].strip()
 
 
 def flip_a_byte(path: Path, place: float = 0.5) -> None:

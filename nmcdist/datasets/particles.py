@@ -20,25 +20,45 @@ from nmcdist.models.particle import Particle
 
 LENGTHS = {"axis": 3, "frame_axis": 3, "principal_axis": 3, "quaternion": 4, "side": 2, "harmonic": 100}
 
+_CELL = (
+    "the grain is the cell of all points x with the least (x - s)^T M (x - s) - r; s is seed_nm, r is offset_nm2, "
+    "M = Q^T D Q, D is diagonal, and Q turns the direction of s to the first axis and then by gamma about it"
+)
+_LATTICE = "sums over a lattice whose step is a quarter of the mean spacing of the seeds"
+_PAPER = "Fuchs et al. (2025), doi:10.1038/s43246-024-00728-5"
+
 RECORD_ROWS = by_name(
     Quantity("particle", (), "1", "item that the grain belongs to; -1: no grain", dtype="int32"),
     Quantity("label", (), "1", "label of the grain in voxels of its particle; -1: no grain", dtype="int32"),
-    Quantity("seed_nm", ("axis",), "nm", "seed point from the centre of the particle", dtype="float32"),
-    Quantity("diagonal", ("frame_axis",), "1", "diagonal of D, the radial entry first", dtype="float32"),
-    Quantity("offset_nm2", (), "nm^2", "additive offset r", dtype="float32"),
-    Quantity("gamma", (), "rad", "turn of the frame about the radial direction", dtype="float32"),
+    Quantity("seed_nm", ("axis",), "nm", "seed point from the centre of the particle", dtype="float32",
+             source=_PAPER, description=_CELL),
+    Quantity("diagonal", ("frame_axis",), "1", "diagonal of D, the radial entry first", dtype="float32",
+             source=_PAPER, description=_CELL),
+    Quantity("offset_nm2", (), "nm^2", "additive offset r", dtype="float32", source=_PAPER, description=_CELL),
+    Quantity("gamma", (), "rad", "turn of the frame about the radial direction", dtype="float32",
+             source=f"{_PAPER}, Eq. (12)", description=_CELL),
     Quantity(
         "kept", (), "1", "whether the grain's centre of mass lies in the shell; not so where there is none",
         dtype="bool",
     ),
     Quantity(
-        "lattice_centroid_nm", ("axis",), "nm", "centre of mass, by sums over a lattice; kept grains", dtype="float32"
+        "lattice_centroid_nm", ("axis",), "nm", "centre of mass, by sums over a lattice; kept grains", _LATTICE,
+        "elementary geometry", "float32",
     ),
-    Quantity("lattice_volume_nm3", (), "nm^3", "volume, by sums over a lattice; kept grains", dtype="float32"),
+    Quantity(
+        "lattice_volume_nm3", (), "nm^3", "volume, by sums over a lattice; kept grains", _LATTICE,
+        "elementary geometry", "float32",
+    ),
 )  # fmt: skip
 ORIENTATION = by_name(
     Quantity(
-        "orientation", ("quaternion",), "1", "crystal orientation (w, x, y, z), not of the paper", dtype="float32"
+        "orientation",
+        ("quaternion",),
+        "1",
+        "crystal orientation (w, x, y, z), not of the paper",
+        dtype="float32",
+        description="unit quaternion whose vector has the right-handed components x, y, z; it turns the frame of the "
+        "crystal (a along x, c along z) to that of the particle",
     ),
 )
 NO_GRAIN = -1
@@ -59,14 +79,37 @@ table = ds.isel(sample=i, row=slice(first, first + count))
 grains = table.isel(row=table.kept.values"""
 READ_KEPT = _FIRST_ROWS + ")"
 READ_MEASURED = _FIRST_ROWS + " & (table.volume_nm3.values > 0))"
+READ_HISTOGRAM = """edges = ds.grain_bin_edges.sel(grain_column="volume_nm3").dropna("grain_edge").values
+counts = ds.grain_histogram.sel(grain_column="volume_nm3").values[: len(edges) - 1]
+unit = str(ds.grain_column_unit.sel(grain_column="volume_nm3").values)"""
+_DIMENSIONS = (
+    "sample: particle; row: place in the tables of grains; axis: z, y, x; frame_axis: along the radius, then across "
+    "it; principal_axis: longest first; harmonic: l^2 + l + m; ..._column: quantity of a table; ..._bin and ..._edge: "
+    "its histogram; profile_bin: distance from the centre; cut_height: planar section; batch and word: internal"
+)
 
 RECORD_ITEMS = by_name(
-    Quantity("shell_coefficients_nm", ("harmonic",), "nm", "coefficients of the shell, Y_lm in l^2 + l + m"),
+    Quantity(
+        "shell_coefficients_nm",
+        ("harmonic",),
+        "nm",
+        "coefficients of the shell, Y_lm in l^2 + l + m",
+        source=f"{_PAPER}, Eq. (2)",
+        description="the shell's radius in a direction is the sum of coefficient times Y_lm of the direction, with the "
+        "real orthonormal spherical harmonics Y_lm, l = 0 to 9, whose polar axis is z",
+    ),
     Quantity("shell_rejections", (), "1", "shells drawn and rejected before this one", dtype="int32"),
-    Quantity("box_nm", ("side", "axis"), "nm", "lowest and highest coordinates of the particle", dtype="float32"),
+    Quantity(
+        "box_nm",
+        ("side", "axis"),
+        "nm",
+        "lowest and highest coordinates of the particle",
+        dtype="float32",
+        description="side 0: lowest, side 1: highest; from the centre of the particle",
+    ),
     Quantity("reach_nm", (), "nm", "distance from the centre that no kept grain exceeds"),
     Quantity("first_row", (), "1", "first of the particle's rows in the tables", dtype="int64"),
-    Quantity("rows", (), "1", "number of its rows", dtype="int32"),
+    Quantity("rows", (), "1", "number of the particle's rows in the tables", dtype="int32"),
     Quantity("kept_grains", (), "1", "number of grains that make up the particle", dtype="int32"),
 )
 
@@ -85,7 +128,7 @@ def row_storage(name: str, dtype: str) -> tuple[int | None, dict[str, Any]]:
 
 
 def how_to_read(*, measured: bool) -> dict[str, str]:
-    """Return attributes of a store that show how to select a particle's grains with xarray alone.
+    """Return attributes of a store that show how to read it with xarray alone, as text and as lines to run.
 
     Parameters
     ----------
@@ -94,9 +137,11 @@ def how_to_read(*, measured: bool) -> dict[str, str]:
     """
     return {
         "grains_of_particle_i": READ_MEASURED if measured else READ_KEPT,
+        "histogram_of_grain_volumes": READ_HISTOGRAM,
+        "dimensions": _DIMENSIONS,
         "missing_values": (
-            "NaN where xarray decodes them; -1 in particle and label of rows without a grain, for which kept is no. "
-            "A chunk whose file is missing reads as missing, too: manifest.json names every file"
+            "NaN in numbers. Rows without a grain have -1 in particle and label, and False in kept. The values of a "
+            "file that is missing are shown as missing, too: manifest.json names every file"
         ),
     }
 

@@ -31,6 +31,12 @@ UNITS = {
 }
 
 _OF_COLUMN = "unit of the column"
+_HOW = {
+    "histogram": "bin k of a column counts the values from edge k to edge k + 1 of its row of {kind}_bin_edges",
+    "outside": "place 0: below the first edge; place 1: above the last",
+    "moments": "one row of statistics per column",
+    "profile": "one row of statistics per column and bin of profile_radius_nm",
+}
 _LATTICE_COLUMNS = ("volume_nm3", "equivalent_diameter_nm", "radius_nm")
 _SHELL_COLUMNS = ("d_max_nm", "compactness", "aspect_ratio", "sphericity", "volume_nm3", "area_nm2", "grains")
 
@@ -118,7 +124,11 @@ def merged(rows: Iterable[np.ndarray], measured: Measured | None) -> Summaries:
 def total_variables(measured: Measured | None) -> tuple[tuple[Variable, ...], tuple[Coordinate, ...]]:
     """Return the variables of the published statistics of a run, with their coordinates."""
     variables, coordinates = [], [
-        Coordinate("statistic", ("statistic",), np.array(MOMENTS), {"long_name": "statistic of a column"}),
+        Coordinate("statistic", ("statistic",), np.array(MOMENTS), {
+            "units": "1", "long_name": "statistic of a column",
+            "description": "count: values; missing: items or grains without a value; sd: standard deviation with "
+            "divisor count - 1",
+        }),
         Coordinate("profile_radius_nm", ("profile_bin",), (RADIUS_EDGES_NM[1:] + RADIUS_EDGES_NM[:-1]) / 2,
                    {"units": "nm", "long_name": "distance from the centre, middle of the bin"}),
     ]  # fmt: skip
@@ -139,6 +149,7 @@ def total_variables(measured: Measured | None) -> tuple[tuple[Variable, ...], tu
             if (kind, name) == ("particle", "profile"):
                 continue
             attrs = {"long_name": f"{name} of the columns of all {what}: {about}", "units": units}
+            attrs["description"] = _HOW[name].format(kind=kind)
             if units == _OF_COLUMN:
                 attrs["comment"] = f"units are in {kind}_column_unit; count and missing are plain numbers"
             shape, fill = (*lead, *sizes), -1 if dtype == "int64" else float("nan")
@@ -146,14 +157,24 @@ def total_variables(measured: Measured | None) -> tuple[tuple[Variable, ...], tu
                 Variable(f"{kind}_{name}", (*dims, *more), shape, shape, None, dtype, fill, attrs)
             )  # fmt: skip
         coordinates.append(
-            Coordinate(f"{kind}_column", (f"{kind}_column",), np.array(list(columns)), {"long_name": "column"})
+            Coordinate(
+                f"{kind}_column",
+                (f"{kind}_column",),
+                np.array(list(columns)),
+                {"units": "1", "long_name": f"measured quantity of {what}"},
+            )
         )
         coordinates.append(
             Coordinate(f"{kind}_bin_edges", (f"{kind}_column", f"{kind}_edge"), _padded(list(columns.values())),
-                       {"long_name": "edges of the bins, NaN where there are no more", "units": _OF_COLUMN})
+                       {
+                           "units": _OF_COLUMN,
+                           "long_name": f"edges of the bins of {kind}_histogram, NaN where there are no more",
+                           "comment": f"units are in {kind}_column_unit",
+                       })
         )  # fmt: skip
         units_of = np.array([UNITS[kind][name] for name in columns])
-        coordinates.append(Coordinate(f"{kind}_column_unit", (f"{kind}_column",), units_of, {"long_name": _OF_COLUMN}))
+        about_units = {"units": "1", "long_name": f"unit of each {kind}_column, as text"}
+        coordinates.append(Coordinate(f"{kind}_column_unit", (f"{kind}_column",), units_of, about_units))
     if measured is not None:
         heights = np.array(measured.cut_heights)
         about_heights = {

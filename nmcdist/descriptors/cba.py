@@ -15,6 +15,25 @@ from nmcdist.wording import shown
 
 PHASES = ("pore", "carbon_binder", "graphite", "solid")
 AXES = ("z", "y", "x")
+COORDINATES = {
+    "phase": {
+        "units": "1",
+        "long_name": "phase",
+        "description": "carbon_binder is carbon black with binder; solid is graphite and carbon_binder together",
+    },
+    "conduction": {
+        "units": "1",
+        "long_name": "conduction problem",
+        "description": "pore: only pores conduct, with conductivity 1; solid: graphite conducts with 1, carbon_binder "
+        "with 0.01",
+    },
+    "axis": {
+        "units": "1",
+        "long_name": "axis of the volume along which the value was measured",
+    },
+    "lag_nm": {"units": "nm", "long_name": "distance between two points"},
+    "radius_nm": {"units": "nm", "long_name": "radius of the balls"},
+}
 CONDUCTIONS: dict[str, dict[int, float]] = {"pore": {0: 1.0}, "solid": {2: 1.0, 1: 0.01}}
 
 
@@ -114,11 +133,7 @@ def descriptor_layout(
             )
             for name, v in variables.items()
         },
-        {
-            name: (name, values, {"units": "nm"} if name.endswith("_nm") else {})
-            for name, values in coords.items()
-            if name in used
-        },
+        {name: (name, values, COORDINATES[name]) for name, values in coords.items() if name in used},
     )
 
 

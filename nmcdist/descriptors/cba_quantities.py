@@ -167,6 +167,7 @@ OF_SUMS: tuple[Quantity, ...] = (
         "two_point_coverage", ("phase", "lag_nm"), "1", "two-point coverage probability",
         "pair counts over all lattice vectors of a lag, by FFT, not periodic", f"{_PAPER}, Eq. (20)",
         measure=lambda phase: phase.coverage,
+        description="probability that two points at this distance both lie in the phase; the volume fraction at 0",
     ),
 )  # fmt: skip
 
@@ -175,6 +176,7 @@ OF_PHASES: tuple[Quantity, ...] = (
         "pore_size_distribution", ("phase", "radius_nm"), "1",
         "continuous size distribution: share covered by balls of a radius", _BALLS, f"{_PAPER}, Eq. (26)",
         measure=lambda phase: phase.sizes.fraction,
+        description="share of the phase that balls of this radius cover which lie wholly in the phase",
     ),
     Quantity(
         "r_max_nm", ("phase",), "nm", "radius of the balls that cover half of the phase", _BALLS, f"{_PAPER}, Sec. 3.3",
@@ -186,7 +188,7 @@ OF_PHASES: tuple[Quantity, ...] = (
     ),
     Quantity(
         "constrictivity", ("phase", "axis"), "1", "constrictivity r_min^2 / r_max^2", _BALLS, f"{_PAPER}, Sec. 3.3",
-        measure=lambda phase: phase.constrictivity,
+        measure=lambda phase: phase.constrictivity, description="1: no bottlenecks; near 0: narrow ones",
     ),
     Quantity(
         "constrictivity_mean", ("phase",), "1", "constrictivity, mean over axes", "mean over axes",
@@ -196,6 +198,8 @@ OF_PHASES: tuple[Quantity, ...] = (
         "geodesic_tortuosity", ("phase", "axis"), "1", "mean geodesic tortuosity",
         "shortest paths over 26 neighbours, from face to face", f"{_PAPER}, Sec. 3.3",
         measure=lambda phase: phase.tortuosity,
+        description="mean length of the shortest paths through the phase over the straight distance; NaN where the "
+        "phase does not join the two faces",
     ),
     Quantity(
         "geodesic_tortuosity_mean", ("phase",), "1", "mean geodesic tortuosity, mean over percolating axes",
@@ -221,6 +225,7 @@ OF_CONDUCTION: tuple[Quantity, ...] = (
     Quantity(
         "m_factor", ("conduction", "axis"), "1", "M-factor, volume fraction over tau_eff", _SOLVER,
         f"{_PAPER}, Eq. (27)", measure=lambda current: current.along_axes("m_factor"),
+        description="effective over intrinsic conductivity of the conducting phase; 0 where nothing conducts",
     ),
     Quantity(
         "m_factor_mean", ("conduction",), "1", "M-factor, mean over axes", "mean over axes", f"{_PAPER}, Eq. (27)",

@@ -24,6 +24,8 @@ class Quantity:
         As it is stored.
     measure : callable, optional
         Returns its value. Families that compute their quantities together have none.
+    description : str
+        What the long name does not say: how to read the values.
     """
 
     name: str
@@ -34,12 +36,14 @@ class Quantity:
     source: str = ""
     dtype: str = "float64"
     measure: Callable[[Any], Any] | None = None
+    description: str = ""
 
     @property
     def attrs(self) -> dict[str, Any]:
         """Metadata as stored with the variable."""
         attrs: dict[str, Any] = {"units": self.unit, "long_name": self.long_name}
-        attrs |= {name: text for name, text in (("estimator", self.estimator), ("source", self.source)) if text}
+        more = {"description": self.description, "estimator": self.estimator, "source": self.source}
+        attrs |= {name: text for name, text in more.items() if text}
         return attrs | ({"flag_values": [0, 1], "flag_meanings": "no yes"} if self.dtype == "int8" else {})
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from nmcdist.bundle import Bundle
@@ -9,16 +10,47 @@ from nmcdist.datasets.layout import FORMAT_ATTRIBUTE, FORMAT_VERSION, Coordinate
 from nmcdist.products.recipe import BaseRecipe
 from nmcdist.version import __version__
 
+CONVENTIONS = "CF-1.11"
+HOW_TO_READ = (
+    "ds = xarray.open_zarr(PATH) opens the store without nmcdist, and ds.isel(sample=i) is item i. The attributes of "
+    "each variable give its units, long_name, description, estimator (how it was measured) and source (its "
+    "definition). bundle and recipe hold all inputs as JSON: the same inputs give the same bytes"
+)
+
 
 def store_attrs(
-    recipe: BaseRecipe, bundle: Bundle, coordinates: tuple[Coordinate, ...], *, by_blocks: bool = False
-) -> dict[str, Any]:
-    """Return the attributes of a store: its identity, and all of its inputs."""
+    recipe: BaseRecipe, bundle: Bundle, coordinates: tuple[Coordinate, ...], summary: str,
+    reading: Mapping[str, str] | None = None, *, by_blocks: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """Return the attributes of a store: what it holds, how to read it, its identity, and all of its inputs.
+
+    They do not decide a byte of the chunks, so a change of a text needs no other format version: a run that resumes a
+    store with other texts writes its metadata again and keeps its chunks.
+
+    Parameters
+    ----------
+    recipe : BaseRecipe
+    bundle : Bundle
+    coordinates : tuple of Coordinate
+    summary : str
+        What the store holds, in a few sentences.
+    reading : Mapping of str to str, optional
+        How to read it with xarray alone: further attributes of text, or of lines to run.
+    by_blocks : bool
+        Whether its volumes are made in blocks.
+    """
+    reference = bundle.calibration.reference
     return {
+        "title": recipe.title,
+        "summary": summary,
+        "Conventions": CONVENTIONS,
+        "source": f"drawn, not measured, by nmcdist {__version__} from the model bundle {bundle.name}: {bundle.title}",
+        **({"references": reference} if reference else {}),
+        "how_to_read": HOW_TO_READ,
+        **(reading or {}),
         FORMAT_ATTRIBUTE: FORMAT_VERSION,
         "kind": recipe.kind,
         "name": recipe.name,
-        "title": recipe.title,
         "version": recipe.version,
         "bundle": _text(bundle.model_dump(by_alias=True, mode="json")),
         "bundle_hash": bundle.content_hash,

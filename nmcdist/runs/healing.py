@@ -3,11 +3,13 @@
 import json
 import stat
 from pathlib import Path
+from typing import Any
 
 from nmcdist.datasets.files import FileRecord, entries_below, files_below
 from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.integrity import GROUP, is_damaged, manifest_hash, read_manifest, refuse_links
-from nmcdist.datasets.store import MANIFEST, read_attributes
+from nmcdist.datasets.layout import Coordinate, Variable
+from nmcdist.datasets.store import MANIFEST, gathered_metadata, read_attributes
 from nmcdist.errors import StoreError
 from nmcdist.execution.journal import Journal, Receipt
 from nmcdist.products.plan import Plan
@@ -30,10 +32,11 @@ def is_there(plan: Plan, store: Path, journal: Journal) -> bool:
 def is_whole(plan: Plan, store: Path, journal: Journal) -> bool:
     """Return whether a finished store is whole: every file exists and matches the manifest.
 
-    Receipts and the seal of this run must agree with it, if they exist; a store without them can be whole too.
+    Receipts and the seal of this run must agree with it, if they exist; a store without them can be whole too. One
+    whose attributes have other texts than the plan, as those of an earlier version of nmcdist, is not.
     """
     try:
-        manifest, attributes = read_manifest(store), read_attributes(store)
+        manifest, described = read_manifest(store), _descriptions(store)
     except StoreError:
         return False
     vouched: dict[str, FileRecord] = {}
@@ -44,12 +47,25 @@ def is_whole(plan: Plan, store: Path, journal: Journal) -> bool:
             receipt = journal.receipt(task.name)
             vouched.update(receipt.files if receipt else {})
     return (
-        attributes == json.loads(json.dumps(dict(plan.layout.attrs)))
+        described == json.loads(json.dumps(_described_by(plan)))
         and set(manifest) == set(files_below(store)) - {MANIFEST}
         and all(name in manifest for task in plan.tasks for name in task.files)
         and all(manifest.get(name) == record for name, record in vouched.items())
         and all(Folder(store).matches(name, record) for name, record in manifest.items())
     )
+
+
+def _descriptions(store: Path) -> dict[str, Any]:
+    """Return the attributes of a store and of its arrays by name, the store's own under an empty name."""
+    arrays = {name: content["attributes"] for name, content in gathered_metadata(store).items()}
+    return {"": read_attributes(store), **arrays}
+
+
+def _described_by(plan: Plan) -> dict[str, Any]:
+    """Return the attributes that a store of this plan has, as :func:`_descriptions`."""
+    layout = plan.layout
+    arrays: tuple[Variable | Coordinate, ...] = (*layout.variables, *layout.totals, *layout.coordinates)
+    return {"": dict(layout.attrs), **{array.name: dict(array.attrs) for array in arrays}}
 
 
 def open_again(plan: Plan, paths: Paths, journal: Journal) -> None:

@@ -206,7 +206,9 @@ class Production:
     def open_again(self) -> None:
         """Turn the damaged store into the unfinished one, to keep its undamaged parts."""
         self.crew.progress.event(
-            "damaged", store=str(self.paths.store), what="changed since it was sealed, or incomplete"
+            "damaged",
+            store=str(self.paths.store),
+            what="changed since it was sealed, incomplete, or with the metadata of an earlier version",
         )
         open_again(self.plan, self.paths, self.journal)
 

@@ -12,11 +12,13 @@ import xarray as xr
 
 from nmcdist import open_catalog
 from nmcdist.datasets import open_store, read_grains, read_particle
-from nmcdist.datasets.store import read_rows
+from nmcdist.datasets.integrity import verify
+from nmcdist.datasets.store import read_block, read_rows
+from nmcdist.descriptors.cba import COORDINATES
 from nmcdist.errors import StoreError
 from nmcdist.products.attributes import fingerprint
 from nmcdist.runs.redescribe import describe_store
-from tests.conftest import HERE, particle_recipe_with, recipe_with
+from tests.conftest import HERE, explains_itself, make, particle_recipe_with, recipe_with
 
 PARTICLES = 5
 STRANGER = """
@@ -194,3 +196,114 @@ class TestTheFormatBefore:
         before = fingerprint(recipe_with(), "0")
         monkeypatch.setattr("nmcdist.products.attributes.FORMAT_VERSION", 1)
         assert fingerprint(recipe_with(), "0") != before
+
+
+class TestAStoreExplainsItself:
+    def test_every_array_of_volumes_has_units_and_a_long_name(self, made_once):
+        explains_itself(made_once / "tiny.zarr")
+
+    def test_every_array_of_particles_has_units_and_a_long_name(self, made):
+        explains_itself(made)
+
+    @pytest.mark.parametrize("name", ["tiny", "small"])
+    def test_every_measured_number_says_how_and_by_which_definition(self, made_once, made, name):
+        ds = xr.open_zarr(made if name == "small" else made_once / "tiny.zarr")
+        records = {
+            "box_nm",
+            "reach_nm",
+            "first_row",
+            "rows",
+            "kept_grains",
+            "shell_rejections",
+            "kept",
+            "batch_statistics",
+        }
+        merged = {"grains_with_pieces", "pieces_merged", "voxels_merged"}
+        drawn = {"seed_nm", "diagonal", "offset_nm2", "gamma", "shell_coefficients_nm", "orientation"}
+        labels = {"volume", "label", "particle", "labels_200nm", "labels_100nm"}
+        for variable in set(map(str, ds.data_vars)) - records - merged - drawn - labels:
+            about = ds[variable].attrs
+            if not variable.endswith(("_histogram", "_outside", "_moments", "_profile")):
+                assert about["estimator"], variable
+                assert about["source"], variable
+
+    def test_the_group_tells_what_it_holds(self, made_once, made):
+        volumes, particles = xr.open_zarr(made_once / "tiny.zarr").attrs, xr.open_zarr(made).attrs
+        assert volumes["summary"].startswith(
+            "4 virtual volumes of the binder-conductive additive of a battery cathode, drawn from a stochastic model: "
+            "24 x 20 x 28 voxels of 80 nm along z, y, x. The voxels of volume hold phases: 0 pore, "
+        )
+        assert "5 virtual cathode particles" in particles["summary"]
+        assert "Voxels of 200 nm and 100 nm hold the labels" in particles["summary"]
+        assert "doi:10.1186/s13362-025-00174-z" in volumes["references"]
+        assert "license" not in volumes  # that of a dataset is chosen when it is published
+        for attrs in (volumes, particles):
+            assert list(attrs)[:2] == ["title", "summary"]
+            assert {"Conventions", "source", "how_to_read", "missing_values"} <= set(attrs)
+
+    def test_every_dimension_of_particles_is_explained_or_has_a_coordinate(self, made):
+        ds = xr.open_zarr(made)
+        known = ds.attrs["dimensions"]
+        for dim in map(str, ds.dims):
+            ending = f"..._{dim.rpartition('_')[2]}"
+            spoken = any(
+                dim in ds[name].dims and "centre of voxel k" in ds[name].attrs["description"]
+                for name in ("labels_100nm", "labels_200nm")
+            )
+            assert (
+                dim in ds.coords
+                or dim in known
+                or ending in known
+                or spoken
+                or dim in ("outside", "side", "quaternion")
+            )
+
+    def test_the_lines_of_the_histogram_give_what_numpy_counts(self, made, tables):
+        names = {"ds": xr.open_zarr(made)}
+        exec(names["ds"].attrs["histogram_of_grain_volumes"], names)
+        volumes = np.concatenate([table.volume_nm3.values for table in tables])
+        assert names["counts"].tolist() == np.histogram(volumes, names["edges"])[0].tolist()
+        assert names["unit"] == "nm^3"
+
+    def test_the_line_of_the_slice_gives_the_voxels(self, made_once):
+        names = {"ds": xr.open_zarr(made_once / "tiny.zarr"), "i": 1}
+        exec(names["ds"].attrs["slice_of_item_i"], names)
+        np.testing.assert_array_equal(names["image"].values, read_block(made_once / "tiny.zarr", 1)[12])
+        assert {"x_nm", "y_nm"} <= set(names["image"].coords)
+
+    def test_the_description_of_the_voxels_places_the_grains(self, made, tables):
+        """Voxel centres by the formula in the attributes, against the centre of mass of the largest grain."""
+        labels = xr.open_zarr(made).labels_100nm.isel(sample=0).values
+        assert "(k + 0.5 - n / 2) * 100 nm" in xr.open_zarr(made).labels_100nm.attrs["description"]
+        row = int(np.argmax(tables[0].volume_nm3.values))
+        places = np.argwhere(labels == int(tables[0].label[row]))
+        np.testing.assert_allclose(
+            ((places + 0.5 - np.array(labels.shape) / 2) * 100).mean(axis=0),
+            tables[0].centroid_nm[row],
+            rtol=1e-4,
+            atol=1e-2,
+        )
+
+    @pytest.mark.parametrize("changed", ["group", "arrays"])
+    def test_resuming_a_store_with_other_texts_renews_the_texts_and_keeps_the_chunks(
+        self, tmp_path, made_once, changed
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            if changed == "group":
+                patch.setattr("nmcdist.products.attributes.HOW_TO_READ", "by an earlier version")
+            else:
+                patch.setattr("nmcdist.descriptors.cba.COORDINATES", {name: {"units": "nm"} for name in COORDINATES})
+            store = make(tmp_path).store
+        before = files_of(store)
+        assert before != files_of(made_once / "tiny.zarr")
+        result = make(tmp_path, resume=True)
+        assert (result.made, result.kept) == (0, 4)
+        assert files_of(store) == files_of(made_once / "tiny.zarr")
+        assert verify(store) == []
+        differing = {name for name, content in files_of(store).items() if content != before[name]}
+        assert differing
+        assert all(name.endswith("zarr.json") or name == "manifest.json" for name in differing)
+
+
+def files_of(store):
+    return {str(path.relative_to(store)): path.read_bytes() for path in store.rglob("*") if path.is_file()}

@@ -19,7 +19,7 @@ from nmcdist.datasets.store import read_block
 from nmcdist.errors import InputError, StoreError
 from nmcdist.products import registry
 from nmcdist.products.registry import kind_of_store, parsed_recipe
-from tests.conftest import store_sha256
+from tests.conftest import explains_itself, store_sha256
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RECIPE = {
@@ -82,6 +82,10 @@ def test_verify_status_and_catalog_know_it(folder):
     group = json.loads((folder / "whole/fibres.zarr/zarr.json").read_text())
     assert group["attributes"]["kind"] == "fibres"
     assert "fibre-bundle: whole, model fibres" in call(folder, "bundle", "verify", "fibre-bundle")
+
+
+def test_its_store_explains_itself(folder):
+    explains_itself(folder / "whole/fibres.zarr")
 
 
 def test_report_shows_numbers_and_slices(folder):

@@ -47,8 +47,25 @@ def particle_layout(recipe: ParticleRecipe, bundle: Bundle, sizes: Sizes) -> Lay
     totals, axes = statistics.total_variables(recipe.descriptors)
     coordinates = (*_coordinates(recipe), *axes)
     variables = (*_items(recipe), *_rows(recipe, sizes), _statistics(recipe), *_labels(recipe, sizes))
-    attrs = store_attrs(recipe, bundle, coordinates) | how_to_read(measured=recipe.descriptors is not None)
+    about = how_to_read(measured=recipe.descriptors is not None)
+    attrs = store_attrs(recipe, bundle, coordinates, summary_of(recipe), about)
     return Layout(recipe.samples, variables, coordinates, attrs, totals)
+
+
+def summary_of(recipe: ParticleRecipe) -> str:
+    """Return what a store of a recipe holds, in a few sentences for its readers."""
+    parts = [
+        f"{recipe.samples} virtual cathode particles, drawn from a stochastic model. A particle consists of the grains "
+        "of a tessellation whose centres of mass lie in its outer shell. Variables along sample have a value per "
+        "particle: size and shape of the shell (shell_...), and the record that draws it again. Variables along row "
+        "are tables of the grains of all particles, one particle after another.",
+    ]
+    if recipe.descriptors is not None:
+        parts.append(f"Grains were measured on voxels of {recipe.descriptors.voxel_size_nm:g} nm.")
+    if sizes := " and ".join(f"{size:g} nm" for size in recipe.labels.voxel_sizes_nm):
+        parts.append(f"Voxels of {sizes} hold the labels of the grains (labels_...).")
+    parts.append("Statistics over all particles and grains are in ..._histogram, ..._moments and ..._profile.")
+    return " ".join(parts)
 
 
 def _items(recipe: ParticleRecipe) -> list[Variable]:
@@ -101,7 +118,10 @@ def _row_variable(
 
 def _statistics(recipe: ParticleRecipe) -> Variable:
     attrs = {
+        "units": "1",
         "long_name": "what each batch adds to the statistics: exact integer sums, floats by their bits",
+        "description": "an intermediate result, kept so that parts of a run can be joined; the sums over all batches "
+        "are in particle_moments, grain_histogram and the like",
         ITEMS_PER_FILE: recipe.particles.batch,
     }
     length = statistics.row_length(recipe.descriptors)
@@ -114,6 +134,9 @@ def _labels(recipe: ParticleRecipe, sizes: Sizes) -> list[Variable]:
             recipe.samples, label_shape(sizes, size), recipe.labels.chunk, recipe.labels.shard,
             {
                 "units": "1", "long_name": "grain labels, 0 outside; the particle's centre is that of the array",
+                "description": f"the label of a grain is `label` in the particle's rows of the tables; along each of "
+                f"z, y, x the centre of voxel k is (k + 0.5 - n / 2) * {size:g} nm from that of the particle, where n "
+                "is the length of the axis",
                 "comment": "-1: not known, as the file is missing",
                 "voxel_size_nm": size,
             },
@@ -125,8 +148,17 @@ def _labels(recipe: ParticleRecipe, sizes: Sizes) -> list[Variable]:
 
 def _coordinates(recipe: ParticleRecipe) -> list[Coordinate]:
     samples = np.arange(recipe.samples, dtype=np.int64)
-    text = {"units": "1", "long_name": "item, which is also the index of its random streams"}
+    text = {"units": "1", "long_name": "number of the particle, which is also the index of its random streams"}
     return [
         Coordinate(SAMPLE, (SAMPLE,), samples, text),
-        Coordinate("axis", ("axis",), np.array(list("zyx")), {"long_name": "coordinate axis"}),
+        Coordinate(
+            "axis",
+            ("axis",),
+            np.array(list("zyx")),
+            {
+                "units": "1",
+                "long_name": "coordinate axis",
+                "description": "component of a vector or a point, ordered z, y, x as the axes of the voxels",
+            },
+        ),
     ]

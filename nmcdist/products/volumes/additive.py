@@ -36,6 +36,7 @@ class Additive(VolumeKind):
     own_field = "volume"
     phases = ("pore", "carbon_binder", "graphite")
     divisible: ClassVar[bool] = True
+    material: ClassVar[str] = "the binder-conductive additive of a battery cathode"
 
     def plan(self, recipe: AdditiveRecipe, bundle: Bundle, site: Site) -> VolumePlan:
         """Plan a run; two-point functions with too many lags to count are refused."""

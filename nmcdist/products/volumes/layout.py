@@ -10,6 +10,8 @@ from nmcdist.products.attributes import store_attrs
 from nmcdist.products.volumes.model import VolumeModel
 from nmcdist.products.volumes.recipe import VolumeRecipe
 
+READ_SLICE = 'image = ds.volume.isel(sample=i, z=ds.sizes["z"] // 2)  # image.plot(x="x_nm", y="y_nm") draws it'
+
 
 def volume_of(model: VolumeModel, recipe: VolumeRecipe) -> Variable:
     """Return the variable of a recipe's volumes, with its shards and chunks."""
@@ -48,7 +50,8 @@ def store_layout(
         *(_voxel_centres(recipe, volumes[0]) if volumes else ()),
         *axes,
     )
-    attrs = store_attrs(recipe, bundle, coordinates, by_blocks=by_blocks)
+    summary = model.summary(recipe)
+    attrs = store_attrs(recipe, bundle, coordinates, summary, _reading(recipe), by_blocks=by_blocks)
     if by_blocks:
         whole, _ = descriptor_variables(model, recipe, by_blocks=False)
         kept = {v.name for v in descriptors}
@@ -74,16 +77,32 @@ def descriptor_variables(
         for name, v in empty.data_vars.items()
     )
     coordinates = tuple(
-        Coordinate(str(name), tuple(map(str, c.dims)), c.values, dict(c.attrs)) for name, c in empty.coords.items()
+        Coordinate(
+            str(name),
+            tuple(map(str, c.dims)),
+            c.values,
+            {"units": "1", "long_name": str(name).replace("_", " "), **c.attrs},
+        )
+        for name, c in empty.coords.items()
     )
     return variables, coordinates
+
+
+def _reading(recipe: VolumeRecipe) -> dict[str, str]:
+    """Return attributes that show how to read the volumes with xarray alone."""
+    if not recipe.storage.volumes:
+        return {}
+    return {
+        "slice_of_item_i": READ_SLICE,
+        "missing_values": "255 in volume: not known, as the file is missing; manifest.json names every file",
+    }
 
 
 def _sample_coordinates(recipe: VolumeRecipe) -> tuple[Coordinate, ...]:
     samples = np.arange(recipe.samples, dtype=np.int64)
     seeds = np.full(recipe.samples, recipe.seed, dtype=np.uint64)
     about = {
-        SAMPLE: (samples, "item, which is also the index of its random streams"),
+        SAMPLE: (samples, "number of the volume, which is also the index of its random streams"),
         "seed": (seeds, "seed of the random streams"),
         "level": (samples // recipe.realisations, "number of the value that the swept parameter takes"),
         "realisation": (samples % recipe.realisations, "number of the realisation at this level"),

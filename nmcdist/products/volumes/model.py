@@ -43,12 +43,15 @@ class VolumeModel(ABC):
         Descriptors, each with the function that measures it on :class:`Labels`.
     divisible : bool
         Whether volumes can be made in blocks.
+    material : str
+        What the volumes show, for the readers of a store; may be empty.
     """
 
     name: ClassVar[str]
     phases: ClassVar[tuple[str, ...]]
     quantities: ClassVar[tuple[Quantity, ...]] = ()
     divisible: ClassVar[bool] = False
+    material: ClassVar[str] = ""
 
     @abstractmethod
     def draw(self, bundle: Bundle, recipe: Any, item: int, window: Box) -> np.ndarray:
@@ -87,6 +90,22 @@ class VolumeModel(ABC):
         """Return every descriptor of a whole volume, by name."""
         labels = Labels(volume, recipe.volume.voxel_size_nm)
         return {row.name: np.asarray(row.measure(labels), row.dtype) for row in self.quantities if row.measure}
+
+    def summary(self, recipe: Any) -> str:
+        """Return what a store of a recipe holds, in a few sentences for its readers."""
+        voxels, size = " x ".join(map(str, recipe.volume.shape)), recipe.volume.voxel_size_nm
+        labels = ", ".join(f"{label} {name}" for label, name in enumerate(self.phases))
+        what = f"virtual volumes of {self.material}" if self.material else "virtual volumes"
+        parts = [
+            f"{recipe.samples} {what}, drawn from a stochastic model: {voxels} voxels of {size:g} nm along z, y, x."
+        ]
+        parts.append(f"The voxels of volume hold phases: {labels}." if recipe.storage.volumes else f"Phases: {labels}.")
+        if recipe.swept:
+            counts = f"{len(recipe.levels)} values, with {recipe.realisations} realisations of each"
+            parts.append(f"The model parameter {recipe.swept} takes {counts}.")
+        if recipe.descriptors is not None:
+            parts.append("Each volume has descriptors.")
+        return " ".join(parts)
 
     def halo(self, recipe: Any) -> int:
         """Return the width in voxels of the halo that the descriptors of a block need."""
