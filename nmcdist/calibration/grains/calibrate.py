@@ -50,7 +50,7 @@ BUNDLE = "bundle"
 _SHOWN = 1_000_006  # added to the recipe's seed, for the sections that the report shows
 
 T = TypeVar("T")
-Told = Callable[[dict[str, Any]], None]
+Progress = Callable[[dict[str, Any]], None]
 
 
 def calibrate_grains(
@@ -65,7 +65,7 @@ def calibrate_grains(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
-    told: Told = lambda facts: None,
+    progress: Progress = lambda facts: None,
 ) -> Bundle:
     """Calibrate the grains of particles on planar sections.
 
@@ -92,8 +92,8 @@ def calibrate_grains(
         Whether to continue from the checkpoint in the folder.
     device, threads
         As in :func:`nmcdist.calibration.grains.training.train`.
-    told : callable
-        Called with the facts of each step.
+    progress : callable
+        Called after each step with a dictionary that describes it.
 
     Raises
     ------
@@ -113,22 +113,22 @@ def calibrate_grains(
         ParticleModel.from_bundle(truth)
     _refuse_trained_on(held_out, sections)
     kept, dropped = central_sections(sections)
-    told({
+    progress({
         "event": "sections", "kept": _names(kept), "dropped": _names(dropped),
         "cut_by_the_edge": [s.name for s in kept if _meets_edge(s)],
         "notes": {s.name: list(s.notes) for s in sections if s.notes},
     })  # fmt: skip
     _make_folder(out)
     prepared, fit_s = _timed(lambda: Prepared.of(kept))
-    told({"event": "fitted", "matched": prepared.summary().matched, "seconds": fit_s})
+    progress({"event": "fitted", "matched": prepared.summary().matched, "seconds": fit_s})
     compared = _fitted_held_out(held_out, prepared) if held_out else prepared.sections
     compared_with = f"{len(compared)} held-out sections" if held_out else "the sections of the training"
     data = f"{_data(kept, truth)}; distances from {compared_with}"
-    trainer = _Trainer(prepared, recipe, base, data, out, resume, {"device": device, "threads": threads}, told)
+    trainer = _Trainer(prepared, recipe, base, data, out, resume, {"device": device, "threads": threads}, progress)
     laws = laws_to_fit(prepared.sections, recipe)
     trained = {law: trainer.train(law, profile, first=law == next(iter(laws))) for law, profile in laws.items()}
     choice = choose(prepared.sections, recipe, {law: bundle for law, (bundle, _) in trained.items()})
-    told({"event": "intensity", "law": choice.law, "why": choice.why})
+    progress({"event": "intensity", "law": choice.law, "why": choice.why})
     bundle, training = trained[choice.law]
     if truth is not None:
         bundle = bundle.model_copy(update={"title": f"{recipe.title}: of the phantom {truth.name}, not of a material"})
@@ -166,7 +166,7 @@ def calibrate_grains(
     ).write(out / NUMBERS)  # fmt: skip
     shutil.rmtree(out / BUNDLE, ignore_errors=True)
     save_bundle(bundle, out / BUNDLE)
-    told({"event": "calibrated", "bundle": str(out / BUNDLE), "sha256": bundle.content_hash})
+    progress({"event": "calibrated", "bundle": str(out / BUNDLE), "sha256": bundle.content_hash})
     return bundle
 
 
@@ -181,7 +181,7 @@ class _Trainer:
     out: Path
     resume: bool
     how: dict[str, Any]
-    told: Told
+    progress: Progress
 
     def train(self, law: Law, profile: IntensityProfile | None, *, first: bool) -> tuple[Bundle, Training]:
         """Train a net with a law; the first training has the checkpoint that identifies the calibration."""
@@ -203,7 +203,7 @@ class _Trainer:
         return train_grains(
             self.prepared, recipe, self.base, self.data, date.today().isoformat(), profile, checkpoint=checkpoint,
             resume=self.resume and checkpoint.exists(), **self.how,
-            told=lambda facts: self.told({"event": "epoch", **which, **facts}),
+            progress=lambda facts: self.progress({"event": "epoch", **which, **facts}),
         )  # fmt: skip
 
 

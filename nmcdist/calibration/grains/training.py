@@ -85,7 +85,7 @@ def train(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
-    told: Callable[[dict[str, Any]], None] = lambda facts: None,
+    progress: Callable[[dict[str, Any]], None] = lambda facts: None,
 ) -> Training:
     """Train a marker net.
 
@@ -106,8 +106,8 @@ def train(
         PyTorch device, for example "cuda".
     threads : int, optional
         PyTorch threads on the CPU; default: PyTorch's own choice.
-    told : callable
-        Called with the facts of each epoch.
+    progress : callable
+        Called after each epoch with a dictionary that describes it.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def train(
                 raise StoreError("checkpoint: missing, needed to resume a training")
             trainer.load(checkpoint)
         while trainer.training.epoch < recipe.epochs:
-            told(trainer.one_epoch(assess).model_dump())
+            progress(trainer.one_epoch(assess).model_dump())
             if checkpoint is not None:
                 trainer.save(checkpoint)
         return trainer.training
