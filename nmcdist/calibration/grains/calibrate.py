@@ -1,4 +1,4 @@
-"""The whole calibration of grains, from a folder of sections to a bundle, its results, and the report's sections."""
+"""The whole calibration of grains, from sections to a bundle, its results, and the sections for the report."""
 
 import math
 import platform
@@ -69,8 +69,8 @@ def calibrate_grains(
 ) -> Bundle:
     """Calibrate the grains of particles on planar sections.
 
-    Writes the bundle, `calibration.json` with all results, `sections.npz` with measured and generated sections, and
-    during the training a checkpoint.
+    Writes the bundle, `calibration.json` with all results, `sections.npz` with measured and generated sections, and a
+    checkpoint during the training.
 
     Parameters
     ----------
@@ -80,11 +80,11 @@ def calibrate_grains(
     base : Bundle
         Bundle that supplies the shells.
     out : Path
-        A new or empty folder, unless the training is resumed.
+        New or empty folder, unless the training is resumed.
     held_out : sequence of Section
-        Sections to compare the model with; none is left out. Default: the training sections.
+        Sections to compare the model with, all of them. Default: the training sections.
     truth : Bundle, optional
-        Bundle of the phantom that the sections were cut from; then grains in space are compared too.
+        Bundle of the phantom from which the sections were cut. If given, grains in space are compared too.
     repeats : int
         Additional trainings with other seeds, to measure how much the distances depend on the random numbers. Each
         takes as long as the first.
@@ -133,7 +133,7 @@ def calibrate_grains(
     if truth is not None:
         bundle = bundle.model_copy(update={"title": f"{recipe.title}: of the phantom {truth.name}, not of a material"})
     epochs = [epoch for _, each in trained.values() for epoch in each.history]
-    step_s = sum(epoch.seconds for epoch in epochs)  # of all epochs, those before it was resumed too
+    step_s = sum(epoch.seconds for epoch in epochs)  # of all epochs, including those before the training was resumed
     train_s = step_s + sum(epoch.assess_seconds or 0.0 for epoch in epochs)
     comparison, begin_s = _timed(lambda: _Comparison.of(prepared, compared, base, recipe, truth))
     (rows, counts), end_s = _timed(lambda: comparison.compare(bundle))
@@ -184,12 +184,12 @@ class _Trainer:
     progress: Progress
 
     def train(self, law: Law, profile: IntensityProfile | None, *, first: bool) -> tuple[Bundle, Training]:
-        """Train a net with a law; the first training has the checkpoint that identifies the calibration."""
+        """Train a net with a law of the intensity; the checkpoint of the first training identifies the calibration."""
         name = CHECKPOINT if first else f"{law}-{CHECKPOINT}"
         return self._trained(self.recipe, profile, name, {"law": law})
 
     def repeated(self, law: Law, profile: IntensityProfile | None, count: int) -> list[Bundle]:
-        """Train nets with a law and other seeds."""
+        """Train nets with a law of the intensity and other seeds."""
         bundles = []
         for k in range(1, count + 1):
             recipe = self.recipe.model_copy(update={"seed": self.recipe.seed + k})
@@ -224,7 +224,7 @@ def _names(sections: Sequence[Section]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """The data to compare models with, in sections and, if the truth is known, in space."""
+    """Data for comparisons with models, in sections and, if the truth is known, in space."""
 
     in_sections: InSections
     in_space: InSpace | None
@@ -274,7 +274,7 @@ def _make_folder(out: Path) -> None:
 
 
 def _refuse_trained_on(held_out: Sequence[Section], sections: Sequence[Section]) -> None:
-    """Refuse held-out sections that are among the training sections, under any name."""
+    """Refuse held-out sections that are also training sections, under any name."""
     for section in held_out:
         for other in sections:
             if np.array_equal(section.labels, other.labels):
