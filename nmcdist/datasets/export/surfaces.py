@@ -37,7 +37,7 @@ def write_ply_interfaces(path: Path, surface: "LabelSurface", about: About) -> N
 
 
 def write_vtp(path: Path, surface: "LabelSurface", about: About) -> None:
-    """Write all interfaces as VTK polygons; `BoundaryLabels` are the labels behind and in front of each face.
+    """Write all interfaces as VTK polygons; cell data `BoundaryLabels`: the labels behind and in front of a face.
 
     VTK's own surface nets use the same name and order.
     """
