@@ -49,7 +49,7 @@ def plain_array(name: str, value: Any, work: int = 0) -> np.ndarray:
 def finite_array(name: str, value: Any, shape: tuple[int | str, ...]) -> np.ndarray:
     """Return an argument as a contiguous array of float64; refuse other shapes and values that are not finite.
 
-    A letter in `shape` stands for any length.
+    A letter in `shape` allows any length.
     """
     expected = f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
     array = plain_array(name, value)

@@ -16,7 +16,7 @@ from nmcdist.jit import Int, kernel
 
 __all__ = ["Runs", "check_labels", "check_origin", "count_pieces", "find_runs", "grain_moments", "principal_axes"]
 
-# Relative gap between two principal moments below which rounding alone chooses the axis.
+# Relative gap between two principal moments below which only rounding determines the axis.
 DEGENERATE = 1e-9
 
 

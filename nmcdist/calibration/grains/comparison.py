@@ -70,7 +70,7 @@ class InSections:
         return distance_rows("2D", found, self._floor(bundle), self._baselines, errors), self._counts(drawn)
 
     def distances(self, bundle: Bundle) -> dict[str, Distance]:
-        """Return the distances of a model alone, by descriptor."""
+        """Return only the distances of a model, by descriptor."""
         drawn = self._generated(bundle, _COMPARED, DRAWS)
         return distances(pooled(_of_each(drawn)), pooled(self._samples))
 
@@ -135,7 +135,7 @@ class InSpace:
         return rows, grains_per_volume(each, self._samples)
 
     def distances(self, bundle: Bundle) -> dict[str, Distance]:
-        """Return the distances of a model alone, by descriptor."""
+        """Return only the distances of a model, by descriptor."""
         return distances(pooled(self._drawn(bundle, _COMPARED)), pooled(self._samples))
 
     def _drawn(self, bundle: Bundle, stream: int, first: int = 0, count: int | None = None) -> list[Samples]:
