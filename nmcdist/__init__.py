@@ -1,6 +1,6 @@
 """Virtual lithium-ion cathode microstructures: models, descriptors and distributed production.
 
-The names below are loaded when they are first used, so that ``import nmcdist`` stays quick.
+The names below are loaded at their first use, so that ``import nmcdist`` stays fast.
 """
 
 from importlib import import_module
@@ -70,7 +70,7 @@ __all__ = [
 ]
 
 drop_impossible_threads()
-ensure_cache()  # here, since every process that runs a kernel imports this before numba
+ensure_cache()  # here, because every process that runs a kernel imports this module before numba
 
 
 if not TYPE_CHECKING:

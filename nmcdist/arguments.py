@@ -1,4 +1,4 @@
-"""Checks of arguments from the user: plain arrays, lengths, numbers; one clear line for anything else."""
+"""Checks of arguments from the user: plain arrays, lengths, numbers; other values get a one-line error."""
 
 import math
 from functools import cache
@@ -15,8 +15,8 @@ from nmcdist.wording import one_line, shown
 def plain_array(name: str, value: Any, work: int = 0) -> np.ndarray:
     """Return an argument as an array in native byte order, without a copy if it already is one.
 
-    Lists, xarray.DataArray and Dask arrays are accepted. Axes count by position: a DataArray whose dimensions z, y, x
-    are in another order is refused.
+    Lists, xarray.DataArray and Dask arrays are accepted. Axes count by position: a DataArray with the dimensions z,
+    y, x in another order is refused.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def plain_array(name: str, value: Any, work: int = 0) -> np.ndarray:
     ------
     InputError
         If elements are masked, it has a unit, its dimensions are in another order, it is not an array, or it and the
-        work exceed the memory of this machine: repeated views, lazy and mapped arrays can be larger.
+        work exceed the memory of this machine, which is possible for repeated views, lazy and mapped arrays.
     """
     if _is_masked(value):
         raise InputError(f"{name}: found a masked array, expected a plain one: fill it or crop it first")
@@ -49,7 +49,7 @@ def plain_array(name: str, value: Any, work: int = 0) -> np.ndarray:
 def finite_array(name: str, value: Any, shape: tuple[int | str, ...]) -> np.ndarray:
     """Return an argument as a contiguous array of float64; refuse other shapes and values that are not finite.
 
-    A letter in `shape` stands for any length.
+    A letter in `shape` allows any length.
     """
     expected = f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
     array = plain_array(name, value)
@@ -123,7 +123,7 @@ def _is_masked(value: Any) -> bool:
 
 
 def _refuse_unit(name: str, value: Any) -> None:
-    """Refuse quantities, whose units NumPy drops; attributes of a DataArray do not count as such units."""
+    """Refuse quantities with units, which NumPy drops; attributes of a DataArray do not count as units."""
     if not hasattr(value, "dims") and any(hasattr(value, unit) for unit in ("units", "unit")):
         raise InputError(f"{name}: found {type(value).__name__} with a unit, expected plain numbers in the unit named")
 

@@ -1,7 +1,7 @@
 """Every error that nmcdist raises on purpose.
 
-One base class; each kind is also the builtin that a caller would expect, so that ``except ValueError``
-works without knowing this module. Messages are one line: the thing, what was found, what was expected.
+All have one base class. Each is also the builtin that a caller expects, so ``except ValueError`` works without this
+module. Messages are one line: the thing, what was found, and what was expected.
 """
 
 from typing import Any

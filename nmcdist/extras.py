@@ -1,4 +1,4 @@
-"""Optional packages: an error names the extra that installs a missing one, before the work starts."""
+"""Optional packages: before the work starts, an error names the extra that installs a missing one."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec

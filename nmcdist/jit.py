@@ -1,4 +1,4 @@
-"""The decorators of compiled kernels, and their cache, in which a process waits while another compiles."""
+"""The decorators of compiled kernels, and their cache, where a process waits while another compiles."""
 
 import fcntl
 import functools
@@ -40,7 +40,7 @@ def kernel(function: F | None = None, **options: Any) -> Any:
     """
 
     def compiled(function: F) -> Any:
-        # No wrapper for calls from C: it is not used, and takes an eighth of the time.
+        # Without the wrapper for calls from C, which is not used and takes an eighth of the compile time.
         dispatcher = _njit(nogil=True, no_cfunc_wrapper=True, **options)(function)
         dispatcher._cache = SharedCache(function)
         return dispatcher
@@ -57,8 +57,9 @@ def inlined(function: F) -> F:
 class SharedCache(FunctionCache):
     """Cache of one kernel: only one of several processes compiles it, and changes in called kernels outdate it.
 
-    numba's own cache notices changes in the file of a kernel, but not in the files of kernels that it calls. A process
-    that was stopped while it compiles is waited for once, and not again for the kernels that use that one.
+    numba's cache notices changes in the file of a kernel, but not in the files of the kernels that it calls. Other
+    processes wait once for a process that was stopped while compiling, and not again for kernels that use that
+    kernel.
     """
 
     others_end = True  # what they compile

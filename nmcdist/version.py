@@ -1,3 +1,3 @@
-"""The version, which stores and fingerprints carry."""
+"""The version, which stores and fingerprints include."""
 
 __version__ = "0.1.0"

@@ -73,7 +73,7 @@ def save_bundle(bundle: Bundle, folder: str | Path, arrays: Mapping[str, np.ndar
     except OSError as error:
         raise BundleError(f"{folder}: cannot be written ({error.strerror})") from None
     if carried:
-        # Not by its save_file, which makes files readable by their owner only.
+        # Not with its save_file, which makes files that only their owner can read.
         (folder / _ARRAYS).write_bytes(save({name: np.ascontiguousarray(array) for name, array in carried.items()}))
     content = {**bundle.model_dump(by_alias=True, mode="json"), "content_hash": bundle.content_hash}
     (folder / _JSON).write_text(json.dumps(content, indent=2) + "\n")

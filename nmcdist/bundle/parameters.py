@@ -10,7 +10,7 @@ from nmcdist.faults import proposal
 from nmcdist.wording import shown
 
 HARMONIC_DEGREES = 9  # l = 1..9; Z_00 has a separate law
-MOST_UNEQUAL = 100.0  # ratio of intensities in a bundle: lattices are everywhere as fine as the densest seeds need
+MOST_UNEQUAL = 100.0  # ratio of intensities in a bundle; the densest seeds determine the lattice spacing everywhere
 
 
 class Parameters(BaseModel):
@@ -24,14 +24,14 @@ def _as_tuple(value: Any) -> Any:
 
 
 def _of_some_size(value: float) -> float:
-    """Refuse numbers whose cubes overflow: they are implausible in any unit of length."""
+    """Refuse numbers with cubes that overflow: they are implausible in any unit of length."""
     if value and not 1e-40 <= abs(value) <= 1e40:
         raise ValueError("expected 0 or a magnitude from 1e-40 to 1e40")
     return value
 
 
 def _of_sane_freedom(values: tuple[float, ...]) -> tuple[float, ...]:
-    """Refuse degrees of freedom at which Student's law overflows, or is practically the normal law."""
+    """Refuse degrees of freedom for which Student's law overflows, or is practically the normal law."""
     if not all(0.1 <= value <= 1e9 for value in values):
         raise ValueError("expected numbers from 0.1 to 1e9")
     return values
@@ -80,7 +80,7 @@ class CbaParameters(Parameters):
 class ParticleParameters(Parameters):
     """The outer shell, Eqs. (3) to (5) of the NMC811 paper, and the intensity of the seeds of the grains.
 
-    The intensity is constant, as in the paper, unless there are knots: then it is `grain_intensity_per_nm3` times a
+    Without knots the intensity is constant, as in the paper. With knots it is `grain_intensity_per_nm3` times a
     factor that is linear in the distance from the centre between knots, and constant before the first and beyond the
     last.
     """
@@ -123,7 +123,7 @@ class ParticleParameters(Parameters):
 class RadialParameters(ParticleParameters):
     """Half-axes of the grains' metric as an explicit function of the distance from the centre.
 
-    Half-axis a(rho) = outer + (inner - outer) exp(-(rho / transition)^2), times a log-normal noise; D = 1 / a^2.
+    Half-axis a(rho) = outer + (inner - outer) exp(-(rho / transition)^2), times log-normal noise; D = 1 / a^2.
     """
 
     radial_scale_inner: Positive = quantity("1", "radial half-axis at the centre")
@@ -164,7 +164,7 @@ _MODELS: dict[str, type[Parameters]] = {
 
 
 def _is_imported_again(first: type[Parameters], again: type[Parameters]) -> bool:
-    """Return whether a class is another one's definition, from the same file under another module's name."""
+    """Return whether two classes have the same definition, from one file under two module names."""
     same = first.__qualname__ == again.__qualname__ and first.__module__ != again.__module__
     return same and first.model_json_schema() == again.model_json_schema()
 
@@ -184,7 +184,7 @@ def register_model(name: str, parameters: type[Parameters]) -> None:
     Raises
     ------
     BundleError
-        If another model has the name, the class is not such a record, or a field has no unit.
+        If another model has this name, the class is not such a record, or a field has no unit.
 
     Examples
     --------
@@ -218,7 +218,7 @@ def parameters_of_model(name: str) -> type[Parameters]:
 
 
 def model_of(parameters: type[Parameters]) -> str:
-    """Return the name of the model with a class of parameters; BundleError if it is not registered."""
+    """Return the name of the model with this class of parameters; BundleError if it is not registered."""
     for name, known in _MODELS.items():
         if known is parameters:
             return name

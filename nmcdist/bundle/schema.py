@@ -195,7 +195,7 @@ class Bundle(_Frozen):
         return self
 
     def __eq__(self, other: object) -> bool:
-        # Arrays do not compare as one truth value; their digests in the records do.
+        # Comparing arrays gives no single truth value; the records hold their digests.
         return isinstance(other, Bundle) and self.model_dump() == other.model_dump()
 
     @property
@@ -226,7 +226,7 @@ class Bundle(_Frozen):
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 (hex) of all that determines an item: model, parameter values, and the digests of the arrays."""
+        """SHA-256 (hex) of the content that determines an item: model, parameter values, and digests of the arrays."""
         values = {name: record.value for name, record in self.values.items()}
         return content_hash(self.model, values, {name: record.sha256 for name, record in self.array_records.items()})
 
@@ -258,7 +258,7 @@ class Bundle(_Frozen):
         Raises
         ------
         BundleError
-            If a name is unknown, a value is impossible, or one number is given for a parameter of several.
+            If a name is unknown, a value is impossible, or a parameter of several numbers gets a single one.
         """
         model = parameters_of_model(self.model)
         fields = model.model_fields
@@ -337,7 +337,8 @@ def _check_arrays(records: Mapping[str, ArrayRecord], arrays: Mapping[str, np.nd
 def _check_layers(records: Mapping[str, ArrayRecord]) -> None:
     """Raise ValueError unless the records are those of a fully connected net to NET_OUTPUTS.
 
-    It comes from NET_INPUTS and NET_MORE: the distance from the centre, the grain's own two noises, neither or both.
+    Its inputs are NET_INPUTS and, optionally, those of NET_MORE: the distance from the centre, and the grain's own
+    two noises.
     """
     layers = max(1, math.ceil(len(records) / 2))
     names = [f"{kind}_{layer}" for layer in range(layers) for kind in ("weight", "bias")]

@@ -1,4 +1,4 @@
-"""PyTorch, or a line that says how to get it; only the training of grains needs it."""
+"""Import PyTorch, or raise an error that names its installation; only the training of grains needs it."""
 
 from nmcdist.extras import of_import
 

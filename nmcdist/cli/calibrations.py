@@ -75,7 +75,7 @@ def calibrate_grains_command(
         with naming(out):
             calibrate_grains(
                 sections, settings, bases[0], out, held_out=others, truth=bases[1],
-                told=lambda facts: note(json.dumps(facts)), **options,
+                progress=lambda facts: note(json.dumps(facts)), **options,
             )  # fmt: skip
             page = report_grain_calibration(out, out / "report")
     except KeyboardInterrupt:

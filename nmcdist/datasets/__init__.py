@@ -1,4 +1,4 @@
-"""Published datasets: how a store is laid out, written, opened, checked, exported and listed in a catalog."""
+"""Published datasets: layout, writing, opening, checks and export of stores, and catalogs."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

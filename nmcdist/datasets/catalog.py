@@ -1,8 +1,8 @@
 """Catalogs of finished stores: open, list, and add an entry without touching the others.
 
-The file is an intake catalog (format 2), so intake opens it, too; here it is read as data, and no class that it names
-is imported (:mod:`nmcdist.datasets.catalog_file`). An entry names its store relative to the catalog file, so a folder
-with both can be moved or served as it is.
+The file is an intake catalog (format 2), which intake can open too. This module reads it as data and imports no class
+named in it (:mod:`nmcdist.datasets.catalog_file`). An entry names its store relative to the catalog file, so a folder
+with both can be moved or served unchanged.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ class CatalogEntry:
     metadata : dict
         Title, version, bundle, and the hashes that identify it.
     chunks : dict of str to int
-        Dask chunks, along the shards of the store.
+        Dask chunks, aligned with the shards of the store.
     """
 
     name: str
@@ -106,7 +106,7 @@ def catalog_path(path: str | os.PathLike[str] | None = None) -> Path:
 
 
 def open_catalog(path: str | os.PathLike[str] | None = None) -> Catalog | RecipeCatalog:
-    """Open a catalog of datasets; nothing in the file is run, and no class that it names is imported.
+    """Open a catalog of datasets; no code in the file is run, and no class named in it is imported.
 
     Parameters
     ----------
@@ -117,8 +117,8 @@ def open_catalog(path: str | os.PathLike[str] | None = None) -> Catalog | Recipe
     Returns
     -------
     Catalog or RecipeCatalog
-        ``list(catalog)`` names the datasets; ``catalog[name].to_dask()`` is a lazy xarray.Dataset. Of a recipe, whose
-        dataset is not made, it raises CatalogError with the command that makes it.
+        ``list(catalog)`` names the datasets; ``catalog[name].to_dask()`` is a lazy xarray.Dataset. For a recipe, the
+        dataset does not exist yet, so this raises CatalogError with the command that makes it.
 
     Raises
     ------
@@ -134,12 +134,12 @@ def open_catalog(path: str | os.PathLike[str] | None = None) -> Catalog | Recipe
 
 
 def check_catalog(folder: Path) -> None:
-    """Refuse, before a run, a catalog to which the run could not add its dataset.
+    """Before a run, refuse a catalog to which the run could not add its dataset.
 
     Raises
     ------
     CatalogError
-        If it exists but :func:`open_catalog` does not open it, or if it is a link, which would become a file.
+        If it exists but :func:`open_catalog` cannot open it, or if it is a link, which a file would replace.
     """
     path = folder / CATALOG_FILE
     if path.is_symlink():
@@ -165,7 +165,7 @@ def show_entry(path: Path | None, name: str) -> dict[str, Any]:
     Raises
     ------
     CatalogError
-        As :func:`open_catalog`, and if the catalog lacks the dataset.
+        As :func:`open_catalog`, or if the catalog lacks the dataset.
     """
     entry = open_catalog(path)[name]
     store = str(entry.store) if isinstance(entry, CatalogEntry) else "not made"
@@ -180,7 +180,7 @@ def add_entry(catalog: Path, store: Path) -> str:
     StoreError
         If the store is not finished, has an unsupported format, or holds links, pipes or devices.
     CatalogError
-        If the catalog exists but :func:`open_catalog` does not open it, or it cannot hold the store.
+        If the catalog exists but :func:`open_catalog` cannot open it, or it cannot list the store.
     """
     attributes = read_attributes(store)
     read_manifest(store)
@@ -250,7 +250,7 @@ def _relative(store: Path, folder: Path) -> str:
 
 @contextlib.contextmanager
 def _locked(catalog: Path) -> Iterator[None]:
-    """Lock a catalog for a change: two runs may end at the same time in one folder."""
+    """Lock a catalog for a change, because two runs may end at the same time in one folder."""
     catalog.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(catalog.absolute().parent, os.O_RDONLY)
     try:

@@ -1,7 +1,7 @@
-"""The file of a catalog, read as data: it may hold only entries written by nmcdist.
+"""The file of a catalog, read as data; only entries written by nmcdist are accepted.
 
-The format is that of intake, in which an entry may name any class or function to import and call. Here no name in a
-file is ever imported: each must be the one that nmcdist writes, and any other is refused by name.
+The format is that of intake, where an entry may name any class or function to import and call. This module never
+imports a name from a file: each must be the one that nmcdist writes, and any other is refused.
 """
 
 from pathlib import Path
@@ -125,10 +125,10 @@ def catalog_text(content: dict[str, Any]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text that looks like a number, such as 1e5, to some versions of YAML only."""
+    """Quotes text that only some YAML versions read as a number, such as 1e5."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Write out repeated values."""
+        """Write repeated values in full instead of as aliases."""
         return True
 
 
@@ -145,7 +145,7 @@ def _fault(error: ValidationError) -> str:
     fault = error.errors()[0]
     where = ".".join(str(part) for part in fault["loc"])
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if not where:  # of the model as a whole, which names its fields itself
+    if not where:  # a fault of the whole model, whose message names its fields
         return (
             f"not an intake catalog of version 2 (found {shown(fault['input'])})"
             if fault["type"] == "model_type"

@@ -1,4 +1,4 @@
-"""File operations of this package: files are written whole, hashed, and never visible half-written."""
+"""File operations of this package: files are hashed, and become visible only when they are complete."""
 
 import contextlib
 import hashlib
@@ -59,16 +59,16 @@ def read_bytes(path: Path, limit: int) -> bytes:
         raise StoreError(f"{path}: has {state.st_size} bytes, expected at most {limit}")
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as stream:
-        return stream.read(state.st_size + 1)  # not `limit`, for which memory would be allocated first
+        return stream.read(state.st_size + 1)  # not `limit`: that much memory would be allocated first
 
 
 def refuse_special(root: Path, name: str, known: set[str] | None = None) -> None:
-    """Refuse special files in place of a file below a folder, or of a folder on the way; a missing file is no error.
+    """Refuse special files in place of a file below a folder or of a folder on its path; ignore a missing file.
 
     Parameters
     ----------
     root : Path
-        May be a link itself, and be reached through links.
+        May be a link, and be reached through links.
     name : str
         Path of the file relative to `root`.
     known : set of str, optional
@@ -77,7 +77,7 @@ def refuse_special(root: Path, name: str, known: set[str] | None = None) -> None
     Raises
     ------
     StoreError
-        If the file is a link, a pipe, a socket or a device, or its path leads through anything but folders.
+        If the file is a link, pipe, socket or device, or its path leads through anything but folders.
     """
     known = set() if known is None else known
     parts = name.split("/")
@@ -140,7 +140,7 @@ def naming(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give an empty new file to write to; when the block succeeds, the file is renamed to `path`."""
+    """Yield an empty new file to write to; if the block succeeds, the file is renamed to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(8)}")
     os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
@@ -155,7 +155,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small file whole or not at all."""
+    """Write a small file, which becomes visible only when complete."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
@@ -170,7 +170,7 @@ def flush(path: Path) -> None:
 
 
 def entries_below(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield relative path and state of everything below a folder except folders; links are not followed."""
+    """Yield the relative path and state of everything below a folder except folders; do not follow links."""
     waiting = [""]
     while waiting:
         prefix = waiting.pop()

@@ -1,8 +1,9 @@
-"""A folder of a run or a store, accessed by handles, never through a link, and only while it is the run's own.
+"""A folder of a run or a store, accessed by handles, never through links, and only while it belongs to the run.
 
-Anyone who can write beside a run can plant links in its folders, or rename them while a worker sleeps. So every path
-below a folder is walked from a handle of that folder, and files are written under a new name and then renamed. An
-unfinished store holds the epoch of its driver: a worker of an earlier driver finds another epoch and stops.
+Anyone who can write beside a run can put links into its folders, or rename them while a worker waits. So every path
+below a folder is opened step by step from a handle of that folder, and files are written under a new name, then
+renamed. An unfinished store contains the epoch of its driver: a worker of an earlier driver finds another epoch and
+stops.
 """
 
 import contextlib
@@ -28,12 +29,12 @@ _MARK_BYTES = 4096
 
 
 class SupersededError(StoreError):
-    """Another driver has started on an unfinished store since the job was sent out."""
+    """Another driver has started on an unfinished store since the job was sent."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """The mark that an unfinished store must have for a job to continue.
+    """The mark that an unfinished store must have for a job to go on.
 
     Attributes
     ----------
@@ -53,13 +54,13 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder that is not a link, and below which no link is followed.
+    """A folder that is not a link; links below it are not followed.
 
     Attributes
     ----------
     path : Path
     epoch : Epoch, optional
-        Checked before every change, once the handles of the changed files are open.
+        Checked before every change, after opening the handles of the changed files.
     """
 
     path: Path
@@ -74,12 +75,12 @@ class Folder:
         return self.path / name
 
     def write(self, name: str, data: bytes | memoryview, *, durable: bool = False) -> None:
-        """Write a file whole or not at all, under a new name that is then renamed.
+        """Write a file under a new name, then rename it, so it becomes visible only when complete.
 
         Raises
         ------
         StoreError
-            If a link or a file is in place of a folder, or another driver has started here.
+            If a link or a file is in place of a folder, or another driver has started on this store.
         OSError
             If it cannot be written; the error names the file.
         """
@@ -120,7 +121,7 @@ class Folder:
             return record_of_handle(handle)
 
     def matches(self, name: str, record: FileRecord) -> bool:
-        """Return whether an ordinary file is there and is what the record says."""
+        """Return whether an ordinary file exists and matches the record."""
         try:
             with self._opened(name) as handle:
                 return os.fstat(handle).st_size == record.size and record_of_handle(handle) == record
@@ -128,13 +129,13 @@ class Folder:
             return False
 
     def remove(self, name: str) -> None:
-        """Remove a file, or a link in its place; a missing file is no error."""
+        """Remove a file, or a link in its place; ignore a missing file."""
         with contextlib.suppress(FileNotFoundError), self._parent(name) as (parent, last):
             self.check()
             os.unlink(last, dir_fd=parent)
 
     def remove_tree(self, name: str) -> None:
-        """Remove a folder below this one; a missing folder is no error."""
+        """Remove a folder below this one; ignore a missing folder."""
         with contextlib.suppress(FileNotFoundError), self._parent(name) as (parent, last):
             self.check()
             shutil.rmtree(last, dir_fd=parent)
@@ -154,25 +155,25 @@ class Folder:
         self.write(name, content)
 
     def begin(self, fingerprint: str) -> "Folder":
-        """Start a driver's turn on an unfinished store; workers of earlier turns can change nothing from now on.
+        """Start a driver's turn on an unfinished store; workers of earlier turns can no longer change it.
 
         Parameters
         ----------
         fingerprint : str
-            Fingerprint of the run; it identifies the folder even while its metadata is rewritten.
+            Fingerprint of the run, which identifies the folder even while its metadata is rewritten.
         """
         value = secrets.token_hex(16)
         self.write(MARK, f"{value} {fingerprint}\n".encode(), durable=True)
         return Folder(self.path, Epoch(self.path, value))
 
     def check(self) -> None:
-        """Raise SupersededError if another driver has started here since the epoch was issued."""
+        """Raise SupersededError if another driver has started on this store since the epoch was issued."""
         if self.epoch is not None:
             self.epoch.check()
 
     @contextlib.contextmanager
     def _opened(self, name: str) -> Iterator[int]:
-        """Give a handle of an ordinary file."""
+        """Yield a handle of an ordinary file."""
         with self._parent(name) as (parent, last):
             try:
                 handle = os.open(last, _READ, dir_fd=parent)
@@ -188,7 +189,7 @@ class Folder:
 
     @contextlib.contextmanager
     def _parent(self, name: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
-        """Give a handle of a file's folder, and the file's name in it."""
+        """Yield a handle of a file's folder, and the file's name in it."""
         *folders, last = name.split("/")
         path = self.path
         with contextlib.ExitStack() as stack:
@@ -220,12 +221,12 @@ def mark_of(store: Path) -> tuple[str, ...]:
 
 
 def refuse_all_but_folders(*paths: Path) -> None:
-    """Refuse anything but a folder under a name that a run uses for a folder.
+    """Refuse anything but a folder under the names that a run uses for folders.
 
     Raises
     ------
     StoreError
-        If one is a link or a file, or below a file.
+        If a name is a link or a file, or below a file.
     """
     for path in paths:
         try:
@@ -240,12 +241,12 @@ def refuse_all_but_folders(*paths: Path) -> None:
 
 
 def refuse_all_but_files(*paths: Path) -> None:
-    """Refuse anything but an ordinary file under a name that a run uses for a file.
+    """Refuse anything but an ordinary file under the names that a run uses for files.
 
     Raises
     ------
     StoreError
-        If one is a folder, a link or a device.
+        If a name is a folder, a link or a device.
     """
     for path in paths:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -255,7 +256,7 @@ def refuse_all_but_files(*paths: Path) -> None:
 
 
 def _folder(path: Path, parent: int | None = None, *, make: bool = False) -> int:
-    """Return a handle of a folder, by its name in a parent handle if there is one."""
+    """Return a handle of a folder, by its path or by its name in a parent handle."""
     name = str(path) if parent is None else path.name
     if make:
         try:
@@ -271,7 +272,7 @@ def _folder(path: Path, parent: int | None = None, *, make: bool = False) -> int
 
 
 def _named(error: OSError, path: Path, parent: int | None, name: str, expected: str = "an ordinary file") -> OSError:
-    """Return an error that names its path, and what it is instead of a folder."""
+    """Return an error that names the path, and its type if it is not a folder."""
     if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
         with contextlib.suppress(OSError):
             mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode

@@ -18,7 +18,7 @@ from nmcdist.inputs import kind_of, local_path
 from nmcdist.wording import shown
 
 GROUP = "zarr.json"
-MANIFEST_LIMIT = 1 << 30  # bytes: some seven million files
+MANIFEST_LIMIT = 1 << 30  # bytes: enough for about seven million files
 MOST_MISSING = 1000  # chunks listed per array
 
 _FILE = "a file"
@@ -41,7 +41,7 @@ class Fault:
     what : str
         Description: found and expected.
     items : int
-        Number of damaged items, from `sample` on: those that share the file.
+        Number of damaged items from `sample` on, which share the file.
     """
 
     sample: int | None
@@ -80,7 +80,7 @@ def read_manifest(store: Path) -> dict[str, FileRecord]:
     Raises
     ------
     StoreError
-        If it is missing, as in a store that was never finished, damaged, or names paths that no store can have.
+        If it is missing, because the store was never finished, or damaged, or names paths that no store can have.
     """
     path = local_path(store, StoreError) / MANIFEST
     try:
@@ -134,7 +134,7 @@ def verify(store: Path, expected_manifest: str | None = None) -> list[Fault]:
     ----------
     store : Path
     expected_manifest : str, optional
-        SHA-256 of the manifest in a catalog.
+        SHA-256 of the manifest, from a catalog.
 
     Returns
     -------
@@ -194,7 +194,7 @@ def _damaged_files(
 
 
 def _damage(path: Path, record: FileRecord, kind: str | None) -> str:
-    """Return the fault of a file; empty if it is whole."""
+    """Return the fault of a file; empty if it has none."""
     if kind is None:
         return "is missing"
     if kind != _FILE:
@@ -260,7 +260,7 @@ def _kinds(store: Path) -> dict[str, str]:
 def _arrays(
     store: Path, manifest: Mapping[str, FileRecord], kinds: Mapping[str, str]
 ) -> tuple[dict[str, ArrayMetadata | None], list[Fault]]:
-    """Return the metadata of every array by name, None if damaged, and the faults of sealed metadata."""
+    """Return the metadata of every array by name (None if damaged), and the faults of sealed metadata."""
     arrays: dict[str, ArrayMetadata | None] = {}
     faults, contents = [], {}
     for file in (name for name in manifest if name.endswith(f"/{GROUP}")):
@@ -280,12 +280,12 @@ def _arrays(
 
 
 def _owner(file: str, arrays: Arrays) -> tuple[int | None, int]:
-    """Return the first item of a chunk and the number of items that share it; None if it belongs to all items."""
+    """Return the first item of a chunk and the number of its items; None if it belongs to all items."""
     name, _, place = file.partition("/c/")
     first, array = place.split("/")[0], arrays.get(name)
     if not (first.isascii() and first.isdecimal() and len(first) < _DIGITS):
         return None, 1
-    if array is None:  # its metadata is damaged, but the path still gives the index
+    if array is None:  # its metadata is damaged, but its path contains the index
         return int(first), 1
     is_of_items = array.dims[:1] == (SAMPLE,)
     if array.items_per_file is None:

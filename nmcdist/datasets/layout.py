@@ -1,7 +1,7 @@
 """The layout of a store: its variables, their chunks and shards, and the owner of each file.
 
-A layout is plain data. It follows from the recipe alone, never from the cluster, so the same recipe gives
-the same files on a laptop and on forty workers.
+A layout is plain data. It depends only on the recipe, never on the cluster, so the same recipe gives the same files
+on a laptop and on forty workers.
 """
 
 import itertools
@@ -16,10 +16,10 @@ FORMAT_VERSION = 2
 FORMATS_READ = (1, 2)
 FORMAT_ATTRIBUTE = "nmcdist_format"
 SAMPLE = "sample"
-ROW = "row"  # of the tables that hold the grains of all particles, batch after batch
+ROW = "row"  # dimension of the tables with the grains of all particles, batch after batch
 VOLUME = "volume"
 ITEMS_PER_FILE = "items_per_file"  # attribute of variables owned by batches of items
-UNWRITTEN = 255  # no voxel can hold it, so a missing shard never reads as pore
+UNWRITTEN = 255  # not a label, so a missing shard never reads as pore
 
 Shape = tuple[int, int, int]
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -35,12 +35,12 @@ class Variable:
     dims : tuple of str
     shape : tuple of int
     chunks : tuple of int
-        Shape that is compressed together.
+        Shape of the values that are compressed together.
     shards : tuple of int or None
-        Shape of one file, if it holds more than a chunk.
+        Shape of one file, if it contains more than one chunk.
     dtype : str
     fill_value : float, int
-        Value of unwritten data; attributes make it NaN or mark it as missing.
+        Value of unwritten data: NaN, or marked as missing by attributes.
     attrs : Mapping
     """
 
@@ -59,7 +59,7 @@ class Variable:
         return self.shards or self.chunks
 
     def files(self, place: int | None = None) -> Iterator[str]:
-        """Yield the paths (relative to the store) of the files at one place along the first axis, or of all files."""
+        """Yield the paths (relative to the store) of the files at one index along the first axis, or of all files."""
         counts = [math.ceil(n / c) for n, c in zip(self.shape, self.file_shape, strict=True)]
         ranges = [range(n) for n in counts]
         if place is not None:
@@ -80,7 +80,7 @@ class Coordinate:
     dims: tuple[str, ...]
     values: np.ndarray
     attrs: Mapping[str, Any] = field(default_factory=dict)
-    chunk: int | None = None  # along its one dimension, to fit the Dask chunks of that dimension
+    chunk: int | None = None  # along its only dimension, to match the Dask chunks there
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def volume_variable(
     samples: int, shape: Shape, chunk: int, shard: int, attrs: Mapping[str, Any],
     name: str = VOLUME, dtype: str = "uint8", fill_value: int = UNWRITTEN, axes: Sequence[str] = ("z", "y", "x"),
 ) -> Variable:  # fmt: skip
-    """Lay out the label volumes: shards no longer than `shard` voxels, each of whole chunks.
+    """Lay out the label volumes in shards of whole chunks, no longer than `shard` voxels.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def volume_variable(
     shape : tuple of int
         Voxels of one volume along z, y, x.
     chunk : int
-        Edge of a chunk in voxels; a shorter axis has chunks of its own length.
+        Edge of a chunk in voxels; along a shorter axis, chunks have the length of the axis.
     shard : int
         Longest edge of a shard in voxels, at least `chunk`.
     attrs : Mapping
@@ -166,7 +166,7 @@ def batch_variable(
     name: str, length: int, per_file: int, dims: Sequence[str], shape: Sequence[int], dtype: Any,
     attrs: Mapping[str, Any], chunk: int | None = None, fill_value: int | None = None,
 ) -> Variable:  # fmt: skip
-    """Lay out a variable of batches: each batch owns one file, with `per_file` places along the first axis.
+    """Lay out a variable of batches: each batch owns one file, with `per_file` entries along the first axis.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def batch_variable(
     length : int
         Length of the first axis.
     per_file : int
-        Places of the first axis per file.
+        Entries of the first axis per file.
     dims : sequence of str
         Names of all axes, including the first.
     shape : sequence of int
@@ -182,9 +182,9 @@ def batch_variable(
     dtype : dtype
     attrs : Mapping
     chunk : int, optional
-        Places of the first axis that are compressed together, a divisor of `per_file`; default: a whole file.
+        Entries of the first axis that are compressed together, a divisor of `per_file`. Default: a whole file.
     fill_value : int, optional
-        Value of places that no batch fills; default: an unused number for integers, else NaN.
+        Value of entries that no batch fills. Default: an unused number for integers, else NaN.
     """
     stored, fill, extra = _storage_of(np.dtype(dtype))
     fill = fill if fill_value is None else fill_value
@@ -194,13 +194,13 @@ def batch_variable(
 
 
 def boxes_of(shape: Shape, block: Shape) -> list[Box]:
-    """Cut a volume into blocks of one shape (the last block along an axis may be shorter), in C order."""
+    """Cut a volume into blocks of one shape, in C order; the last block along an axis may be shorter."""
     z, y, x = ([(a, min(a + b, n)) for a in range(0, n, b)] for n, b in zip(shape, block, strict=True))
     return list(itertools.product(z, y, x))
 
 
 def files_in_box(volume: Variable, sample: int, box: Box) -> list[str]:
-    """Return the shard files of one sample in a box of whole shards."""
+    """Return the files of one sample's shards in a box of whole shards."""
     ranges = [range(a // s, math.ceil(b / s)) for (a, b), s in zip(box, volume.file_shape[1:], strict=True)]
     return [volume.file((sample, *index)) for index in itertools.product(*ranges)]
 
@@ -213,7 +213,7 @@ def _equal_parts(length: int, chunk: int, longest: int) -> int:
 
 
 def _storage_of(dtype: np.dtype) -> tuple[str, Any, dict[str, Any]]:
-    """Return dtype on disk, fill value and attributes, such that the fill value is never data."""
+    """Return dtype on disk, fill value and attributes, with a fill value that is never data."""
     if dtype.kind == "b":
         return "uint8", UNWRITTEN, {"flag_values": [0, 1], "flag_meanings": "no yes"}
     if dtype.kind == "u":

@@ -1,4 +1,4 @@
-"""The metadata of a store, checked: anyone may have edited it and sealed the store again."""
+"""Checks of the metadata of a store, which anyone may have edited before sealing the store again."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from nmcdist.datasets.layout import ITEMS_PER_FILE
 from nmcdist.errors import StoreError
 from nmcdist.wording import one_line, shown
 
-METADATA_LIMIT = 64 << 20  # bytes per metadata file; that of a store with a hundred arrays has 1 MiB
+METADATA_LIMIT = 64 << 20  # bytes per metadata file; a store with a hundred arrays needs 1 MiB
 _LONGEST = 2**62
 _MOST_ITEMS = 100_000  # per file, as in recipes
 _TEXTS = ("name", "title", "version", "bundle", "bundle_hash", "recipe", "recipe_hash", "fingerprint")
@@ -88,7 +88,7 @@ def checked_attributes(attributes: dict[str, Any], where: Path) -> None:
     Raises
     ------
     StoreError
-        With the first wrong attribute.
+        The message names the first wrong attribute.
     """
     for name in (*_TEXTS, *(name for name in _TEXTS_OF_LATER if name in attributes)):
         if not isinstance(attributes.get(name), str):
@@ -104,7 +104,7 @@ def checked_recipe(recipe: Any, where: Path) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        With the first wrong field.
+        The message names the first wrong field.
     """
     if not isinstance(recipe, dict):
         raise StoreError(f"{where}: recipe: found {shown(recipe)}, expected an object")
@@ -123,7 +123,7 @@ def checked_recipe(recipe: Any, where: Path) -> dict[str, Any]:
 def checked_bundle(bundle: Any, expected_hash: str, where: Path) -> dict[str, Any]:
     """Return the bundle in the attributes of a store, if it matches their hash.
 
-    Its units and sources are not checked: they may differ between versions, and the hash leaves them out.
+    Units and sources are not checked: they may differ between versions, and the hash does not include them.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def checked_array(content: Any, where: Path | str) -> ArrayMetadata:
     Raises
     ------
     StoreError
-        If it is not the metadata of a Zarr 3 array as stores use them.
+        If it is not the metadata of a Zarr 3 array as used in stores.
     """
 
     def check(name: str, found: Any, fits: bool, expected: str) -> None:
@@ -192,7 +192,7 @@ def arrays_of(group: Any, where: Path) -> dict[str, ArrayMetadata]:
             raise StoreError(f"{where}: found an array named {shown(name)}, expected letters, digits and underscores")
     arrays = {name: checked_array(content, f"{where}: {name}") for name, content in found.items()}
     for dim in sorted({dim for array in arrays.values() for dim in array.dims} - arrays.keys()):
-        if dim in _LABELLED or dim.endswith(("_nm", "_column")):  # else readers would number it from 0
+        if dim in _LABELLED or dim.endswith(("_nm", "_column")):  # otherwise readers would number it from 0
             raise StoreError(f"{where}: holds no coordinate {dim!r}, which the dimension of that name must have")
     return arrays
 
@@ -214,7 +214,7 @@ def _field(recipe: Any, names: tuple[str, ...], where: Path, fits: Any, expected
 
 
 def _each(records: Any, field: str, where: str) -> dict[str, Any]:
-    """Return one field of each record, by the record's name."""
+    """Return one field of each record, by the name of the record."""
     if not isinstance(records, dict) or not all(isinstance(record, dict) for record in records.values()):
         raise StoreError(f"{where}: found {shown(records)}, expected an object of objects")
     return {name: record.get(field) for name, record in records.items()}

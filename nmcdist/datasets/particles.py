@@ -1,8 +1,8 @@
-"""Particles in a store: the stored part of their analytic records, and reading them back.
+"""Particles in a store: storage of their analytic records, and reading.
 
-The grains of all particles are in tables with the dimension `row`, batch after batch: a batch owns one file of every
-column, and marks unused rows by particle = -1. The CF conventions call this an indexed ragged array, whose index
-variable is `particle`.
+The grains of all particles are in tables with the dimension `row`, batch after batch. A batch owns one file of each
+column and marks unused rows by particle = -1. In the CF conventions, this is an indexed ragged array with the index
+variable `particle`.
 """
 
 from pathlib import Path
@@ -64,7 +64,7 @@ ORIENTATION = by_name(
 NO_GRAIN = -1
 GRAIN = "grain"  # dimension of tables of grains; in a store, `row` replaces it
 
-# Storage of rows without a value: the fill value, and the attributes by which xarray and others recognise it.
+# Storage of rows without a value: the fill value, and the attributes that identify it for xarray and others.
 _INDEX_ROWS: dict[str, tuple[int, dict[str, Any]]] = {
     # integers for indexing: no _FillValue, which would make them floats
     "particle": (NO_GRAIN, {"instance_dimension": SAMPLE, "valid_min": 0}),
@@ -115,7 +115,7 @@ RECORD_ITEMS = by_name(
 
 
 def shape_of(quantity: Quantity) -> tuple[int, ...]:
-    """Return the lengths of a quantity's dimensions per item or grain."""
+    """Return the lengths of a quantity's dimensions, per item or grain."""
     return tuple(LENGTHS[dim] for dim in quantity.dims if dim != GRAIN)
 
 
@@ -128,12 +128,12 @@ def row_storage(name: str, dtype: str) -> tuple[int | None, dict[str, Any]]:
 
 
 def how_to_read(*, measured: bool) -> dict[str, str]:
-    """Return attributes of a store that show how to read it with xarray alone, as text and as lines to run.
+    """Return attributes of a store that explain how to read it with only xarray, as text and as lines to run.
 
     Parameters
     ----------
     measured : bool
-        Whether the grains were measured; a kept grain may hold no voxel.
+        Whether the grains were measured; a kept grain may contain no voxel.
     """
     return {
         "grains_of_particle_i": READ_MEASURED if measured else READ_KEPT,
@@ -147,7 +147,7 @@ def how_to_read(*, measured: bool) -> dict[str, str]:
 
 
 def read_particle(store: str | Path, item: int) -> Particle:
-    """Read the analytic record of one particle; it renders to the same voxels as the particle that was drawn.
+    """Read the analytic record of one particle, which renders to the same voxels as the drawn particle.
 
     Parameters
     ----------

@@ -12,8 +12,8 @@ from nmcdist.datasets.store import open_lazily, with_coordinates
 class StoreReader(XArrayDatasetReader):  # type: ignore[misc]  # intake has no types
     """Open a store of nmcdist as a lazy xarray.Dataset.
 
-    intake 2 turns an unknown method of a reader into a step of a pipeline, so ``to_dask`` of its own readers returns
-    no dataset; here it does, as in intake 1.
+    In intake 2, an unknown method of a reader becomes a step of a pipeline, so ``to_dask`` of its readers returns no
+    dataset. This reader defines it, as in intake 1.
     """
 
     implements = {datatypes.Zarr}  # noqa: RUF012  (intake's own way to declare it)

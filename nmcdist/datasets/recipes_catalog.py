@@ -1,4 +1,4 @@
-"""The catalog that is there without a file: the datasets that the recipes of the package make."""
+"""The catalog without a file: the datasets that the recipes of the package can make."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _SHOWN = ("title", "version", "bundle")
 
 @dataclass(frozen=True)
 class RecipeEntry:
-    """A dataset that is not made yet.
+    """A dataset that does not exist yet.
 
     Attributes
     ----------
@@ -29,18 +29,18 @@ class RecipeEntry:
     metadata: dict[str, Any]
 
     def to_dask(self) -> Any:
-        """Refuse, since there is nothing to open.
+        """Raise an error, because there is no dataset to open.
 
         Raises
         ------
         CatalogError
-            With the command that makes the dataset.
+            Always; the message contains the command that makes the dataset.
         """
         raise CatalogError(f"{self.name}: not made; make it with `{self.metadata['make']}`")
 
 
 class RecipeCatalog(Mapping[str, RecipeEntry]):
-    """The datasets that the recipes of the package make, by name."""
+    """The datasets that the recipes of the package can make, by name."""
 
     def __init__(self) -> None:
         entries = (_entry(path) for path in sorted(_RECIPES.glob("*.yaml")))

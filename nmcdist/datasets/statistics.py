@@ -1,4 +1,4 @@
-"""Statistics of a particle run: the contribution of each batch, as one row of integers, and the totals."""
+"""Statistics of a particle run: one row of integers per batch, and the totals."""
 
 from collections.abc import Iterable, Mapping
 from itertools import chain
@@ -42,7 +42,7 @@ _SHELL_COLUMNS = ("d_max_nm", "compactness", "aspect_ratio", "sphericity", "volu
 
 
 class Measured(Protocol):
-    """How grains and sections were measured; None is used if only shells were measured."""
+    """How grains and sections were measured; None instead if only shells were measured."""
 
     @property
     def voxel_size_nm(self) -> float:
@@ -58,7 +58,7 @@ class Measured(Protocol):
 
 
 def tables_of(measured: Measured | None) -> dict[str, dict[str, np.ndarray]]:
-    """Return the tables whose statistics a store holds, each with the bin edges of its columns."""
+    """Return the tables with statistics in a store, each with the bin edges of its columns."""
     if measured is None:
         return {
             "particle": {name: PARTICLE_EDGES[name] for name in _SHELL_COLUMNS},
@@ -117,7 +117,7 @@ def from_row(row: np.ndarray, measured: Measured | None) -> Summaries:
 
 
 def merged(rows: Iterable[np.ndarray], measured: Measured | None) -> Summaries:
-    """Return the merged statistics of all batches, read one by one."""
+    """Return the merged statistics of all batches, which are read one by one."""
     return merge_all(chain([nothing(measured)], (from_row(row, measured) for row in rows)))
 
 

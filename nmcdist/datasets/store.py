@@ -44,23 +44,23 @@ if TYPE_CHECKING:
     import xarray as xr
 
 MANIFEST = "manifest.json"
-_LEAST_ENTRY = 90  # least bytes per file in the manifest
+_LEAST_ENTRY = 90  # least number of bytes per file in the manifest
 _LEVEL = 3  # of Zstandard: label volumes grow by 1 % at level 1 and shrink by 8 % at level 5, for 4 times the time
 
 
 class Written(dict[str, FileRecord]):
-    """Records of a store's files, computed from the written bytes, not from bytes read back."""
+    """Records of a store's files, computed from the written bytes instead of bytes read back."""
 
 
 class _Files(LocalStore):
-    """A store on disk with ordinary files only: a link, a pipe or a device in place of one is refused, not read."""
+    """A store on disk with ordinary files only: links, pipes and devices in place of files are refused."""
 
     def __init__(self, root: Path, *, read_only: bool = False) -> None:
         super().__init__(root, read_only=read_only)
         self._folders: set[str] = set()  # known not to be links
 
     async def _open(self, *, mode: Any = None) -> None:
-        await super(LocalStore, self)._open()  # without making the folder: a removed folder stays removed
+        await super(LocalStore, self)._open()  # without creating the folder, so that a removed folder stays removed
 
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Buffer | None:
         await asyncio.to_thread(refuse_special, self.root, key, self._folders)
@@ -72,9 +72,10 @@ class _MissingError(StoreError):
 
 
 class _Complete(_Files):
-    """A store for reading: a missing chunk file is an error, where Zarr would return the fill value.
+    """A store for reading: a missing chunk file is an error, although Zarr would return the fill value.
 
-    Chunks missing inside a shard still read as the fill value: they are the ends of tables, as the metadata describe.
+    Chunks missing inside a shard still read as the fill value: according to the metadata, they are the ends of
+    tables.
     """
 
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Buffer | None:
@@ -85,7 +86,7 @@ class _Complete(_Files):
 
 
 class _Recorder(_Files):
-    """A store, or one of its arrays, written through no link; written bytes are hashed."""
+    """A store, or one of its arrays, for writing without following links; written bytes are hashed."""
 
     def __init__(self, store: Folder, array: str = "", written: Written | None = None) -> None:
         super().__init__(store.path / array)
@@ -134,13 +135,13 @@ def write_coordinates(path: Path, layout: Layout) -> None:
 
 
 def consolidate(path: Path) -> None:
-    """Collect the metadata of every array in that of the group, so that opening reads one file."""
+    """Collect the metadata of all arrays in that of the group, so that opening a store reads one file."""
     with _quiet():
         zarr.consolidate_metadata(_Recorder(Folder(path)), zarr_format=3)
 
 
 def write_block(store: Path | Folder, variable: Variable, sample: int, box: Box, labels: np.ndarray) -> Written:
-    """Write a block of whole shards of one volume; its files must have been removed before."""
+    """Write a block of whole shards of one volume; its files must be removed first."""
     array, written = _writable(store, variable)
     with _always_write():
         array[(sample, *_slices(box))] = labels
@@ -175,7 +176,7 @@ def write_descriptors(
 
 
 def write_rows(store: Path | Folder, variable: Variable, place: int, values: np.ndarray) -> Written:
-    """Write a batch's part of a variable; its file must have been removed before.
+    """Write a batch's part of a variable; its file must be removed first.
 
     Parameters
     ----------
@@ -184,12 +185,12 @@ def write_rows(store: Path | Folder, variable: Variable, place: int, values: np.
     place : int
         Number of the file along the first axis.
     values : ndarray
-        At most as long along the first axis as a file; the rest stays unwritten.
+        At most as long along the first axis as a file; the rest of the file stays unwritten.
 
     Raises
     ------
     StoreError
-        If the values are too many or have another shape.
+        If there are too many values, or they have another shape.
     """
     most = variable.file_shape[0]
     if len(values) > most or values.shape[1:] != variable.shape[1:]:
@@ -230,13 +231,13 @@ def read_rows(store: Path, name: str, start: int, stop: int) -> np.ndarray:
 
 
 def remove_files(store: Path | Folder, files: Sequence[str]) -> None:
-    """Remove chunks before they are rewritten: Zarr reads the old chunks first, and may fail on them."""
+    """Remove chunks before rewriting them, because Zarr reads the old chunks first and may fail."""
     for name in files:
         Folder.of(store).remove(name)
 
 
 def limit_threads(count: int) -> None:
-    """Set the number of Zarr's compression threads in this process; it has no effect after the first write."""
+    """Set the number of Zarr's compression threads in this process, which only works before the first write."""
     zarr.config.set({"threading.max_workers": count})
 
 
@@ -277,12 +278,12 @@ def _read_group(path: Path) -> dict[str, Any]:
 
 
 def read_origin(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the recipe and the bundle that a store was made from, as plain data.
+    """Return the recipe and the bundle from which a store was made, as plain data.
 
     Raises
     ------
     StoreError
-        As :func:`read_attributes`; or if they cannot be read, or the bundle does not match the hash beside it.
+        As :func:`read_attributes`, or if they cannot be read, or the bundle does not match its hash.
     """
     attributes = read_attributes(path)
     try:
@@ -303,8 +304,8 @@ def open_store(path: str | os.PathLike[str]) -> "xr.Dataset":
     Returns
     -------
     xarray.Dataset
-        Dask-backed, chunked along the shards of the volumes; coordinates are in memory. To read a chunk whose file
-        is missing raises StoreError.
+        Lazy variables with Dask chunks along the shards of the volumes; coordinates are in memory. Reading a chunk
+        without a file raises StoreError.
 
     Raises
     ------
@@ -316,7 +317,7 @@ def open_store(path: str | os.PathLike[str]) -> "xr.Dataset":
 
 
 def dask_chunks(path: Path) -> dict[str, int]:
-    """Return the Dask chunks that read each shard of volumes and tables once; other axes keep their chunks.
+    """Return Dask chunks that read each shard of volumes and tables once; other axes keep their chunks.
 
     Raises
     ------
@@ -339,7 +340,7 @@ def dask_chunks(path: Path) -> dict[str, int]:
 
 
 def open_lazily(path: Path, chunks: Mapping[str, int]) -> "xr.Dataset":
-    """Return a finished store as a lazy xarray.Dataset; coordinates, which are small, are loaded.
+    """Return a finished store as a lazy xarray.Dataset; coordinates are loaded, because they are small.
 
     Raises
     ------
@@ -361,7 +362,7 @@ def open_lazily(path: Path, chunks: Mapping[str, int]) -> "xr.Dataset":
 
 
 def with_coordinates(data: "xr.Dataset") -> "xr.Dataset":
-    """Load the coordinates: lazy coordinates cannot be used to group or select."""
+    """Load the coordinates, because lazy ones cannot be used to group or select."""
     return data.assign_coords({name: values.load() for name, values in data.coords.items()})
 
 
@@ -414,7 +415,7 @@ def readable_metadata(store: Path, name: str) -> ArrayMetadata:
 
 
 def unreadable(store: Path, name: str) -> str:
-    """Return why the first value of an array cannot be read, for example metadata of other chunks; empty if it can."""
+    """Return why the first value of an array cannot be read, for example wrong metadata of chunks; empty if it can."""
     array = _readable(store, name)
     try:
         array[tuple(slice(0, 1) for _ in array.shape)]
@@ -482,13 +483,13 @@ def _no_value(dtype: np.dtype) -> Any:
 
 
 def _always_write() -> Any:
-    """Write also chunks that hold only the fill value: a missing file must mean "not made"."""
+    """Also write chunks with only the fill value, because a missing file must mean "not made"."""
     return zarr.config.set({"array.write_empty_chunks": True})
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
-        # Readers of this package know consolidated metadata; other readers use the plain metadata.
+        # Readers of this package use consolidated metadata; other readers use the plain metadata.
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
         yield

@@ -1,4 +1,4 @@
-"""Descriptors of a phase, a label volume, a grain or a shell: arrays in, numbers out."""
+"""Descriptors of phases, label volumes, grains and shells: functions from arrays to numbers."""
 
 from nmcdist.descriptors.grains import GrainContacts, describe_grains, describe_packing, grain_contacts
 from nmcdist.descriptors.intrinsic import (

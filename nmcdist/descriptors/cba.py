@@ -1,4 +1,4 @@
-"""Everything measured on a volume of the additive phase, as one labelled dataset."""
+"""Measure a volume of the additive phase; the result is one labelled dataset."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -55,7 +55,7 @@ def describe_cba(
     voxel_size_nm : float
         Voxel edge in nm.
     max_lag_nm, max_radius_nm : float
-        Ends of the curves; lags stop at half of the shortest edge at the latest.
+        Ends of the curves. Both are cut at half of the shortest edge.
     axes : iterable of {"z", "y", "x"}
         Directions of the directional descriptors.
     transport : bool
@@ -71,7 +71,7 @@ def describe_cba(
     Raises
     ------
     InputError
-        If the volume is not three-dimensional, empty or holds other labels, or an option is impossible.
+        If the volume is not three-dimensional, is empty or holds other labels, or an option is impossible.
     """
     volume = _check_labels(volume)
     layout = descriptor_layout(
@@ -85,7 +85,7 @@ def describe_cba(
     for phase in PHASES:
         whole = PhaseVolume(phase_mask(volume, phase), voxel_size_nm, axis_numbers, radii_nm)
         _fill(result, cba_quantities.OF_PHASES, {"phase": phase}, whole)
-        del whole  # its distances, before the next phase has its own
+        del whole  # frees its distances before the next phase computes others
     for name, conductivities in CONDUCTIONS.items() if transport else ():
         _fill(result, cba_quantities.OF_CONDUCTION, {"conduction": name}, Current(volume, conductivities, axis_numbers))
     return result
@@ -140,12 +140,12 @@ def descriptor_layout(
 def block_partials(window: np.ndarray, core: tuple[slice, ...], layout: xr.Dataset) -> dict[str, np.ndarray]:
     """Return the contribution of a block to the descriptors that work block by block.
 
-    Partial sums of the blocks of a volume, added up, go to :func:`describe_from_partials`.
+    Add up the contributions of all blocks of a volume, and pass the sum to :func:`describe_from_partials`.
 
     Parameters
     ----------
     window : ndarray of uint8
-        The block with a halo of :func:`halo_voxels` voxels, less where the volume ends.
+        The block with a halo of :func:`halo_voxels` voxels, cut off where the volume ends.
     core : tuple of slice
         Position of the block in the window.
     layout : xarray.Dataset
@@ -154,7 +154,7 @@ def block_partials(window: np.ndarray, core: tuple[slice, ...], layout: xr.Datas
     Returns
     -------
     dict of str to ndarray
-        "configurations" (phase, 256) and "pairs" (phase, 2, lag).
+        "voxels" (phase, 2), "configurations" (phase, 256) and "pairs" (phase, 2, lag).
     """
     lags = layout.sizes["lag_nm"] - 1
     upper = tuple(slice(c.start, min(c.stop + 1, n)) for c, n in zip(core, window.shape, strict=True))

@@ -1,7 +1,7 @@
-"""What :func:`nmcdist.descriptors.cba.describe_cba` measures: one row per quantity, with the function that measures it.
+"""The quantities of :func:`nmcdist.descriptors.cba.describe_cba`: one row each, with the function that measures it.
 
-A row is measured on what its table is of: :class:`PhaseSums`, :class:`PhaseVolume` or :class:`Current`. Those compute
-what several rows need once, when the first of them asks for it.
+The function of a row takes a :class:`PhaseSums`, a :class:`PhaseVolume` or a :class:`Current`, depending on the
+table. These compute shared intermediate results once, when the first row needs them.
 """
 
 import math
@@ -25,12 +25,12 @@ _PAPER = "Gräfensteiner et al. (2025), doi:10.1186/s13362-025-00174-z"
 
 @dataclass(frozen=True)
 class PhaseSums:
-    """A phase, by sums over the blocks of its volume.
+    """Sums over the blocks of a volume, for one phase.
 
     Attributes
     ----------
     inside, total : int
-        Voxels of the phase, and of the volume.
+        Voxels of the phase and of the volume.
     configurations : ndarray of int64, shape (256,)
     pairs : ndarray of int64, shape (2, lags)
     voxel_size_nm : float
@@ -62,7 +62,7 @@ class PhaseVolume:
     mask : ndarray of bool, shape (nz, ny, nx)
     voxel_size_nm : float
     axes : tuple of int
-        Axes that directional quantities have a value for, in this order.
+        Axes of the directional quantities, in this order.
     radii_nm : ndarray of float64, shape (radii,)
     """
 
@@ -114,9 +114,9 @@ class Current:
     ----------
     volume : ndarray of uint8, shape (nz, ny, nx)
     conductivities : dict of int to float
-        By label; labels that are not named do not conduct.
+        Conductivity of each label; other labels do not conduct.
     axes : tuple of int
-        Axes that the problem is solved along.
+        Axes along which the problem is solved.
     """
 
     volume: np.ndarray
@@ -243,6 +243,6 @@ OF_CONDUCTION: tuple[Quantity, ...] = (
 
 
 def quantities(*, blockwise_only: bool = False, transport: bool = True) -> dict[str, Quantity]:
-    """Return the rows that are measured, by name: of volumes in blocks, without the solves for conduction, or all."""
+    """Return the measured rows by name: all, or only those of volumes in blocks, or without conduction."""
     whole = () if blockwise_only else (*OF_PHASES, *(OF_CONDUCTION if transport else ()))
     return {row.name: row for row in (*OF_SUMS, *whole)}

@@ -1,7 +1,7 @@
 """Contacts of grains and their areas, by Crofton's formula in the 13 directions that join voxels of a 2x2x2 cube.
 
-The area of a surface is twice the mean number of times that lines of all directions cross it, per area across
-the line. Lines of a direction are the voxels along it, and cross wherever two neighbours differ.
+The area of a surface is twice the mean number of crossings by lines of all directions, per area across the lines. A
+line is a row of voxels along one of the directions; it crosses a surface wherever two neighbours differ.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from nmcdist.descriptors.grain_moments import Runs, check_labels, find_runs
 from nmcdist.descriptors.intrinsic import direction_weights
 from nmcdist.jit import Int, kernel
 
-START = 1 << 12  # slots of the hash table, to begin with; a power of two
+START = 1 << 12  # initial slots of the hash table; a power of two
 
 
 class GrainContacts(NamedTuple):
@@ -24,7 +24,7 @@ class GrainContacts(NamedTuple):
     label : ndarray of int32, shape (m, 2)
         The smaller label first; 0 is the outside.
     faces : ndarray of int64, shape (m,)
-        Voxel faces that the two share; 0 if only edges or corners of voxels touch.
+        Shared voxel faces; 0 if only edges or corners of voxels touch.
     area_nm2 : ndarray of float64, shape (m,)
         Estimated area of contact.
     """
@@ -35,21 +35,21 @@ class GrainContacts(NamedTuple):
 
 
 def grain_contacts(labels: np.ndarray, voxel_size_nm: float) -> GrainContacts:
-    """Return the pairs of grains that touch, and of grains and the outside, with the area between them.
+    """Return the pairs of touching grains, and of grains and the outside, with their areas of contact.
 
     Everything beyond the array is outside. Areas are unbiased over directions: for a plane, the 13 directions give
     0.927 (along the axes) to 1.023 of its area, and 1 on average over orientations.
 
-    Voxel bias: where three grains meet, voxels are neighbours across the narrow end of the third, which counts one
-    crossing instead of two. This loses 5.7 % of the boundary of Poisson-Voronoi cells at 8 voxels per mean spacing of
-    seeds, and 2.8 % at 16. Contact faces smaller than a voxel are lost too, with little area: of 15.54 neighbours,
-    15.05 and 15.34 are found. Pairs across an end may share no voxel face; they are listed with ``faces`` 0, and do
-    not count as neighbours.
+    Voxel bias: where three grains meet, two of them have neighbouring voxels across the narrow end of the third, so
+    one crossing is counted instead of two. Poisson-Voronoi cells lose 5.7 % of their boundary at 8 voxels per mean
+    spacing of seeds, and 2.8 % at 16. Contacts smaller than a voxel face are also lost, with little area: of 15.54
+    neighbours, 15.05 and 15.34 are found. Pairs across such an end may share no voxel face: they are listed with
+    ``faces`` 0 and do not count as neighbours.
 
     Parameters
     ----------
     labels : ndarray of int, shape (nz, ny, nx)
-        0 outside, positive labels in any order and with any gaps.
+        0 outside; labels of grains are positive, in any order and with any gaps.
     voxel_size_nm : float
         Voxel edge in nm.
 
@@ -75,7 +75,7 @@ def contacts_of_runs(runs: Runs, voxel_size_nm: float) -> GrainContacts:
     keys, counts = keys[order], counts[order]
     label = np.concatenate([np.zeros(1, np.int32), runs.labels])[np.stack([keys // rows, keys % rows], axis=1)]
     areas = _crossing_areas() * (voxel_size_nm * voxel_size_nm)
-    # Summed by hand: BLAS may add in another order from one machine to the next.
+    # Written out, because the order in which BLAS adds depends on the machine.
     area = counts[:, 0] * areas[0] + counts[:, 1] * areas[1] + counts[:, 2] * areas[2]
     return GrainContacts(label, counts[:, 0].copy(), area)
 
@@ -90,7 +90,7 @@ def _crossing_areas() -> np.ndarray:
 def _count_contacts(
     end: np.ndarray, row: np.ndarray, first: np.ndarray, shape: tuple[int, int, int], rows: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return keys a * rows + b, a < b, of rows that are neighbours, and their pairs along 1, 2 and 3 axes.
+    """Return keys a * rows + b, a < b, of neighbouring rows, and their voxel pairs along 1, 2 and 3 axes.
 
     Free slots of the table have the key -1.
     """

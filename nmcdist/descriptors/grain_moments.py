@@ -1,7 +1,7 @@
 """Sizes, second moments and pieces of grains, from the runs of equal labels along the last axis of an array.
 
-A line of voxels is a few runs, whose sums have closed forms: one pass over the runs does for all grains. Sums
-are integers, so nothing depends on the order in which voxels come.
+A line of voxels consists of a few runs, and the sums over a run have closed forms, so one pass over the runs measures
+all grains. Sums are integers, so results do not depend on the order of the voxels.
 """
 
 from typing import Any, NamedTuple
@@ -16,12 +16,12 @@ from nmcdist.jit import Int, kernel
 
 __all__ = ["Runs", "check_labels", "check_origin", "count_pieces", "find_runs", "grain_moments", "principal_axes"]
 
-# Relative gap between two principal moments below which rounding alone chooses the axis.
+# Relative gap between two principal moments below which only rounding determines the axis.
 DEGENERATE = 1e-9
 
 
 class Runs(NamedTuple):
-    """Runs of equal labels, line by line, of a label array with one voxel of outside put around it.
+    """Runs of equal labels, line by line, of a label array padded with one voxel of outside.
 
     Attributes
     ----------
@@ -32,9 +32,9 @@ class Runs(NamedTuple):
     first : ndarray of int64, shape (lines + 1,)
         First run of each line.
     shape : tuple of int
-        Of the array with its surround.
+        Shape of the padded array.
     labels : ndarray of int32, shape (n,)
-        Positive labels that occur, ascending.
+        Positive labels in the array, ascending.
     """
 
     end: np.ndarray
@@ -75,7 +75,7 @@ def find_runs(labels: np.ndarray) -> Runs:
     cells = labels.reshape((-1, *labels.shape[-2:]))
     first = _count_runs(cells)
     end, found = _fill_runs(cells, first)
-    # The surround makes sure that 0 is the first of them.
+    # The padding makes sure that 0 is the first of them.
     values = np.unique(found)
     nz, ny, nx = cells.shape
     row = np.searchsorted(values, found).astype(np.int32)
@@ -85,8 +85,7 @@ def find_runs(labels: np.ndarray) -> Runs:
 def grain_moments(runs: Runs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the voxels, mean index and covariance of the indices of each grain.
 
-    Covariances are those of the grain as a union of cubes: the moment of a voxel about its centre, 1/12, is
-    part of them.
+    Covariances are those of the grain as a union of cubes: they include the moment of a voxel about its centre, 1/12.
 
     Returns
     -------
@@ -96,7 +95,7 @@ def grain_moments(runs: Runs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     sums = _sum_runs(runs.end, runs.row, runs.first, runs.shape, len(runs.labels) + 1)[1:]
     count, first, second = sums[:, 0], sums[:, 1:4], sums[:, 4:][:, [[0, 1, 2], [1, 3, 4], [2, 4, 5]]]
-    # About an integer point near the mean the sums stay exact, and small enough to lose nothing as floats.
+    # About an integer point near the mean, sums are exact and small enough to convert to floats without loss.
     near = first // count[:, None]
     rest = first - count[:, None] * near
     second = second - near[:, :, None] * rest[:, None, :] - first[:, :, None] * near[:, None, :]
@@ -177,7 +176,7 @@ def _fill_runs(cells: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.nda
 def _sum_runs(
     end: np.ndarray, row: np.ndarray, first: np.ndarray, shape: tuple[int, int, int], rows: int
 ) -> np.ndarray:
-    """Return count, first moments z, y, x and second moments zz, zy, zx, yy, yx, xx of unpadded indices."""
+    """Return count, first moments z, y, x and second moments zz, zy, zx, yy, yx, xx of the indices before padding."""
     sums = np.zeros((rows, 10), np.int64)
     for z in range(shape[0] - 2):
         for y in range(shape[1] - 2):
@@ -223,7 +222,7 @@ def _count_pieces(
     voxels = np.zeros(len(end), np.int64)
     for k in range(len(end)):
         piece = root(parent, k)
-        # The run before belongs to the line before if this one is the first of its line.
+        # For the first run of a line, the run before it belongs to the line before.
         begin = end[k - 1] % shape[2] if k > 0 else 0
         voxels[piece] += end[k] - begin
         pieces[row[k]] += piece == k
@@ -233,7 +232,7 @@ def _count_pieces(
 
 @kernel
 def _join_lines(end: np.ndarray, row: np.ndarray, parent: np.ndarray, i: int, j: int) -> None:
-    """Join runs of one grain that touch, of two lines whose first runs are i and j."""
+    """Join touching runs of one grain in two lines with the first runs i and j."""
     width = end[-1]
     x = 0
     while x < width:

@@ -94,25 +94,25 @@ def describe_grains(
     origin_nm: tuple[float, float, float] | np.ndarray | None = None,
     contacts: GrainContacts | None = None,
 ) -> xr.Dataset:
-    """Return a table of the grains in a label array, one row per grain in ascending order of labels.
+    """Return a table of the grains in a label array, one row per grain, in ascending order of labels.
 
-    Everything beyond the array is outside. Where the longest axis or the radius is undefined (a cube, a ball, a
-    grain centred on the particle), direction and angle are NaN. Areas: see :func:`grain_contacts`; a grain
-    without a face to the outside has no surface, and all its area is boundary. Pieces: the sharp corners of a
-    grain break into voxels that share no face, in 4 % of convex grains of 8 voxels across; the share of the
-    largest piece distinguishes them from grains that fall apart.
+    Everything beyond the array is outside. Where the longest axis or the radius is undefined (a cube, a ball, a grain
+    centred on the particle), direction and angle are NaN. Areas: see :func:`grain_contacts`; a grain without a face
+    to the outside has no surface, and all its area is boundary. Pieces: sharp corners break into voxels that share no
+    face, in 4 % of convex grains 8 voxels across; the share of the largest piece distinguishes such grains from those
+    that fall apart.
 
     Parameters
     ----------
     labels : ndarray of int, shape (nz, ny, nx)
-        0 outside, positive labels in any order and with any gaps.
+        0 outside; labels of grains are positive, in any order and with any gaps.
     voxel_size_nm : float
         Voxel edge in nm.
     origin_nm : three floats, optional
-        Coordinates z, y, x of the first voxel's centre, from the centre of the particle; by default such that
-        the particle's centre is that of the array.
+        Coordinates z, y, x of the first voxel's centre, relative to the particle's centre. Default: the particle's
+        centre is the centre of the array.
     contacts : GrainContacts, optional
-        :func:`grain_contacts` of the labels, if already known.
+        Result of :func:`grain_contacts` for these labels, if already known.
 
     Returns
     -------
@@ -148,9 +148,9 @@ def describe_packing(grains: xr.Dataset, contacts: GrainContacts) -> xr.Dataset:
     Parameters
     ----------
     grains : xarray.Dataset
-        Table of :func:`describe_grains`.
+        Result of :func:`describe_grains`.
     contacts : GrainContacts
-        Of the same labels.
+        Contacts of the same labels.
 
     Returns
     -------
@@ -160,7 +160,7 @@ def describe_packing(grains: xr.Dataset, contacts: GrainContacts) -> xr.Dataset:
     Raises
     ------
     InputError
-        If an argument is of another type.
+        If an argument has another type.
     """
     if not isinstance(grains, xr.Dataset) or not set(COLUMNS) <= set(grains.data_vars):
         raise InputError(f"grains: found {type(grains).__name__}, expected a table of describe_grains")
@@ -200,7 +200,7 @@ def shape_columns(centroid_nm: np.ndarray, covariance_nm2: np.ndarray) -> dict[s
     # A half-axis of a ball in k dimensions is sqrt(k + 2) standard deviations.
     axes = 2 * np.sqrt((centroid_nm.shape[1] + 2) * moments)
     ratios = 1 - axes[:, 1:] / axes[:, :-1]
-    # Rounding alone leaves a grain beside the centre; a millionth of its length is far above that.
+    # Rounding moves a centred grain off the centre; a millionth of its length is far more than that.
     central = radius <= 1e-6 * axes[:, 0]
     return {
         "centroid_nm": centroid_nm,

@@ -1,18 +1,19 @@
-"""Intrinsic volumes per unit volume, from how often each of the 256 configurations of 2x2x2 voxels occurs.
+"""Intrinsic volumes per unit volume, from the counts of the 256 configurations of 2x2x2 voxels.
 
-Voxel k = 4 z + 2 y + x of a configuration sets bit k of its number. A functional is a sum over configurations
-of count times weight, and the weights follow from integral geometry (Ohser and Schladitz, 3D Images of
-Materials Structures, 2009, chapter 5) in the 13 directions that join voxels of the cube:
+Voxel k = 4 z + 2 y + x of a configuration sets bit k of its number. Each functional is the sum of count times weight
+over the configurations. The weights follow from integral geometry (Ohser and Schladitz, 3D Images of Materials
+Structures, 2009, chapter 5) in the 13 directions that join voxels of the cube:
 
 - surface area: Crofton's formula, four times the mean number of entries into the phase per length of line;
 - mean curvature: Crofton's formula, 2 pi times the mean Euler number of planar sections per area and height;
 - Euler number: voxels less edges plus squares less cubes.
 
-Directions weigh as much as the solid angle nearer to them than to any other.
+The weight of a direction is the solid angle that is nearer to it than to any other.
 
-Voxels that touch in an edge or a corner alone belong together or not. Both conventions are given, by the adjacency
-of the phase: 6 joins voxels that share a face (4 in square sections), 26 those that share a corner (8 in square
-sections). A phase with one has the Euler number, and the opposite mean curvature, of its complement with the other.
+Voxels that touch only in an edge or a corner can count as joined or not. Results are given for both conventions, by
+the adjacency of the phase: 6 joins voxels that share a face (4 in square sections), 26 also those that share a corner
+(8 in square sections). A phase with one adjacency has the Euler number, and minus the mean curvature, of its
+complement with the other.
 """
 
 import math
@@ -63,7 +64,7 @@ def volume_fraction(phase: np.ndarray) -> float:
     Parameters
     ----------
     phase : ndarray of bool, shape (nz, ny, nx)
-        Of a masked array the voxels that are not masked count. No other descriptor can leave voxels out.
+        In a masked array, only the voxels that are not masked count. No other descriptor accepts masks.
 
     Raises
     ------
@@ -82,21 +83,23 @@ def volume_fraction(phase: np.ndarray) -> float:
 def intrinsic_volumes(phase: np.ndarray, voxel_size_nm: float) -> IntrinsicVolumes:
     """Return the intrinsic volumes of a phase per volume.
 
-    The volume fraction is that of all voxels. The other densities refer to the (nz - 1)(ny - 1)(nx - 1) cubes
-    between voxel centres, so that the edge of the volume adds no bias for a stationary phase.
+    The volume fraction counts all voxels. The other densities refer to the (nz - 1)(ny - 1)(nx - 1) cubes between
+    voxel centres, so the edge of the volume adds no bias for a stationary phase.
 
-    What voxels miss, as measured against closed forms:
+    Errors of the voxel estimates, measured against closed forms:
 
-    - surface: planes of random orientation are right on average, within -7.3 % (normal along an axis) and +2.3 %,
-      standard deviation 1.6 %; a laminate along an axis is one orientation. Balls: under 1 %.
-    - thin plates need 26: a spheroid of radius 20 voxels and 3 voxels thickness has Euler number 1.0 by 26 and -14
-      by 6, and +9 % and +47 % of the curvature. Thinner ones break into pieces under both; under 6, up to 6 voxels.
-    - overlapping grains have creases, across whose gap voxels join at any resolution, 26 more than 6. For balls that
-      cover 10, 30 and 50 % of the volume, 6 takes 0.07, 0.12 and 0.11 off the Euler number per ball, 26 takes 0.19,
-      0.36 and 0.31 off, of 0.62, 0.03 and -0.32 in theory: at 30 % both have the wrong sign. Curvature: -3, -10 and
-      -31 % by 6, -5, -20 and -63 % by 26.
-    - excursion sets of a Gaussian field: the two differ by 5 % of either value at 8 voxels per correlation length and
-      hold within that; at 4 and 2 voxels 26 holds the Euler number (+5 and -4 %), 6 the curvature (0 and -3 %).
+    - surface: planes of random orientation are right on average, with errors from -7.3 % (normal along an axis) to
+      +2.3 % and a standard deviation of 1.6 %; a laminate along an axis has a single orientation. Balls: under 1 %.
+    - thin plates need 26: a spheroid with a radius of 20 voxels and a thickness of 3 has the Euler number 1.0 by 26
+      and -14 by 6; its curvature is 9 % and 47 % too large. Thinner ones break into pieces by both; by 6, up to a
+      thickness of 6 voxels.
+    - overlapping grains meet in creases, which voxels bridge at any resolution, more often by 26 than by 6. For balls
+      that cover 10, 30 and 50 % of the volume, the Euler number per ball is 0.62, 0.03 and -0.32 in theory; by 6 it
+      is too small by 0.07, 0.12 and 0.11, by 26 by 0.19, 0.36 and 0.31, so at 30 % both have the wrong sign. The
+      error of the curvature is -3, -10 and -31 % by 6, and -5, -20 and -63 % by 26.
+    - excursion sets of a Gaussian field: at 8 voxels per correlation length the two conventions differ by 5 %, and
+      both errors are smaller than that; at 4 and 2 voxels, use 26 for the Euler number (+5 and -4 %) and 6 for the
+      curvature (0 and -3 %).
 
     Parameters
     ----------
@@ -135,7 +138,7 @@ def configuration_counts(phase: np.ndarray) -> np.ndarray:
     Raises
     ------
     InputError
-        If `phase` is not a three-dimensional boolean array of such a shape.
+        If `phase` is not a three-dimensional boolean array, or is shorter along an axis.
     """
     phase = check_phase(phase)
     if min(phase.shape) < 2:
@@ -144,7 +147,7 @@ def configuration_counts(phase: np.ndarray) -> np.ndarray:
 
 
 def counts_of_block(phase: np.ndarray) -> np.ndarray:
-    """Return the counts of a block of a volume, which has none if it is one voxel thin."""
+    """Return the counts of a block of a volume; a block one voxel thin has none."""
     cells = np.ascontiguousarray(phase).view(np.uint8)
     last = cells.shape[0] - 1
     counts = thread_map(lambda z: _count_configurations(cells, z, min(z + SLAB, last)), range(0, last, SLAB))
@@ -154,7 +157,7 @@ def counts_of_block(phase: np.ndarray) -> np.ndarray:
 def intrinsic_volumes_from_counts(counts: np.ndarray, voxel_size_nm: float) -> IntrinsicVolumes:
     """Return the intrinsic volumes per volume from the counts of :func:`configuration_counts`.
 
-    Here the volume fraction, too, is a mean over cubes, in which voxels at the faces of the volume count less.
+    Here the volume fraction is also a mean over cubes, so voxels at the faces of the volume count less.
 
     Parameters
     ----------
@@ -177,7 +180,7 @@ def intrinsic_volumes_from_counts(counts: np.ndarray, voxel_size_nm: float) -> I
     total = int(counts.sum())
     if total == 0:
         return IntrinsicVolumes(*[math.nan] * len(IntrinsicVolumes._fields))
-    # BLAS and powers may differ in the last digit from one machine to the next; products and exact sums do not.
+    # BLAS and powers can differ between machines in the last digit; products and exact sums do not.
     sums = [math.fsum((weights * counts).tolist()) for weights in configuration_weights()]
     area = voxel_size_nm * voxel_size_nm
     powers = (1.0, voxel_size_nm, area, area, area * voxel_size_nm, area * voxel_size_nm)
@@ -191,7 +194,7 @@ def configuration_weights() -> np.ndarray:
     Returns
     -------
     ndarray of float64, shape (6, 256)
-        What a cube of each configuration adds to the fields of :class:`IntrinsicVolumes`.
+        Contribution of a cube of each configuration to the fields of :class:`IntrinsicVolumes`.
     """
     on = np.arange(256)[:, None] >> np.arange(8) & 1  # (configuration, corner)
     curvature, euler = _curvature_weights(on), _euler_weights(on)
@@ -204,10 +207,10 @@ def configuration_weights() -> np.ndarray:
 
 
 def direction_weights() -> dict[int, float]:
-    """Return the weight of a direction of each kind: the number of its non-zero coordinates.
+    """Return the weight of a direction by kind, which is the number of its non-zero coordinates.
 
-    The share of the unit sphere that is nearer to the direction, or its opposite, than to the other twelve: areas of
-    spherical polygons, to the last digit of a float.
+    The weight is the share of the unit sphere nearer to the direction, or its opposite, than to the other twelve. The
+    areas of these spherical polygons are given to the last digit of a float.
     """
     return {1: 0.09155578240952181, 2: 0.07396125575215036, 3: 0.07039127956463309}
 
@@ -219,7 +222,7 @@ def _surface_weights(on: np.ndarray) -> np.ndarray:
         pairs = [
             (a, b) for a in range(8) for b in range(8) if np.array_equal(_CORNERS[b] - _CORNERS[a], direction)
         ]  # fmt: skip
-        # A line enters the phase as often as it leaves it: half as often as its voxels change.
+        # A line enters the phase as often as it leaves it, so entries are half of the changes along it.
         entries = np.mean([on[:, a] != on[:, b] for a, b in pairs], axis=0) / 2
         kind = int(np.count_nonzero(direction))
         surface += 4 * share[kind] * entries / np.sqrt(kind)
@@ -233,7 +236,7 @@ def _curvature_weights(on: np.ndarray) -> np.ndarray:
         kind = int(np.count_nonzero(normal))
         heights = _CORNERS @ normal
         sections = [np.flatnonzero(heights == h) for h in np.unique(heights)]
-        # Lattice planes of the normal are 1 / |normal| apart, and the cube holds their cells as triangles or
+        # Lattice planes with this normal are 1 / |normal| apart, and their cells in the cube are triangles or
         # rectangles; the two squares of an axis are shared with the next cubes.
         euler = sum(_section_euler(on[:, corners]) for corners in sections if len(corners) > 2)
         curvature += 2 * np.pi * share[kind] * euler / np.sqrt(kind) / (2 if kind == 1 else 1)
@@ -241,7 +244,7 @@ def _curvature_weights(on: np.ndarray) -> np.ndarray:
 
 
 def _section_euler(on: np.ndarray) -> np.ndarray:
-    """Return what a cell of a planar lattice, a triangle or a rectangle, adds to the Euler number."""
+    """Return the contribution of a cell of a planar lattice, a triangle or a rectangle, to the Euler number."""
     number = on.sum(axis=1)
     if on.shape[1] == 3:
         # Six triangles share a vertex, two an edge; a triangle with n vertices on has n (n - 1) / 2 edges.
@@ -252,13 +255,13 @@ def _section_euler(on: np.ndarray) -> np.ndarray:
 
 
 def _euler_weights(on: np.ndarray) -> np.ndarray:
-    """Return each cube's share of voxels - edges + squares - cubes, all of whose voxels belong to the phase."""
+    """Return each cube's share of voxels - edges + squares - cubes, counting those that lie entirely in the phase."""
     euler: np.ndarray = on.sum(axis=1) / 8.0
     for axes in ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)):
         others = [axis for axis in range(3) if axis not in axes]
         for at in np.unique(_CORNERS[:, others], axis=0):
             cell = np.flatnonzero((_CORNERS[:, others] == at).all(axis=1))
-            # A cell of d axes is shared by 2^(3 - d) cubes.
+            # 2^(3 - d) cubes share a cell of d axes.
             euler += (-1.0) ** len(axes) * on[:, cell].all(axis=1) / 2 ** len(others)
     return euler
 
@@ -266,7 +269,7 @@ def _euler_weights(on: np.ndarray) -> np.ndarray:
 @kernel
 def _count_configurations(cells: np.ndarray, begin: int, end: int) -> np.ndarray:
     _, ny, nx = cells.shape
-    # Neighbours are often equal: two tables in turn keep the increments from waiting for each other.
+    # Neighbours are often equal: alternating between two tables keeps one increment from waiting for the last.
     counts = np.zeros((2, 256), np.int64)
     columns = np.empty(nx, np.uint8)
     for z in range(begin, end):

@@ -10,9 +10,9 @@ from nmcdist.geometry.paths import joins_faces, mean_path_length
 def geodesic_tortuosity(phase: np.ndarray, axis: int = 0) -> float:
     """Return the mean geodesic tortuosity of a phase along an axis.
 
-    Shortest paths run over the 26 neighbours (steps 1, sqrt(2), sqrt(3)) from each voxel of the phase on the
-    face at index 0 to the opposite face. Voxels from which no path leads there do not count. The mean length is
-    divided by the distance of the outermost voxel centres, n - 1.
+    Shortest paths lead over the 26 neighbours (steps 1, sqrt(2), sqrt(3)) from each voxel of the phase on the face at
+    index 0 to the opposite face. Voxels without a path do not count. The mean length is divided by the distance
+    between the outermost voxel centres, n - 1.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def percolates(phase: np.ndarray, axis: int = 0, connectivity: int = 26) -> bool
     axis : int
         0, 1 or 2 for z, y or x.
     connectivity : {26, 6}
-        26 neighbours, as for :func:`geodesic_tortuosity`, or 6 across voxel faces, as for conduction.
+        26 neighbours, as in :func:`geodesic_tortuosity`, or 6 across voxel faces, as in conduction.
 
     Raises
     ------

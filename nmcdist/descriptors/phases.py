@@ -11,7 +11,7 @@ from nmcdist.errors import InputError
 def check_phase(phase: Any, name: str = "phase", work: int = 0) -> np.ndarray:
     """Return the phase as an array; refuse anything but a three-dimensional, non-empty boolean array.
 
-    `work` is the bytes per voxel that the caller computes with, at the least.
+    `work` is the least number of bytes per voxel that the caller needs for its computation.
     """
     found = plain_array(name, phase, work)
     if found.ndim != 3 or found.size == 0:

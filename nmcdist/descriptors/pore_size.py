@@ -1,10 +1,10 @@
-"""Sizes and bottlenecks of a phase, by the balls that fit into it.
+"""Sizes and bottlenecks of a phase, from the balls that fit into it.
 
-Balls are open and digital: the largest ball in the phase around a voxel centre c has as radius the distance
-from c to the nearest voxel centre outside the phase, and holds the voxel centres that are nearer. The surface
-of the phase lies about half a voxel before that centre, so radii are up to half a voxel larger than those of
-the continuous phase. Voxels beyond the faces of the volume do not count as outside. All radii are treated at
-once and exactly: the results are those of painting every ball.
+Balls are open and digital: the radius of the largest ball around a voxel centre c is the distance from c to the
+nearest voxel centre outside the phase, and the ball contains the voxel centres that are nearer. The surface of the
+phase lies about half a voxel before that centre, so radii are up to half a voxel larger than those of the continuous
+phase. Voxels beyond the faces of the volume do not count as outside. All radii are computed at once, with the same
+result as painting every ball.
 """
 
 import math
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 SLAB = 64  # planes that a thread counts at a time
-_WORK = 5  # bytes per voxel: squared distances, and the balls that cover
+_WORK = 5  # bytes per voxel: squared distances and covering balls
 
 
 class PoreSizeDistribution(NamedTuple):
@@ -43,7 +43,7 @@ class PoreSizeDistribution(NamedTuple):
     radius_nm : ndarray of float64, shape (n,)
         Radii.
     fraction : ndarray of float64, shape (n,)
-        Share of the phase that is covered by balls of at least this radius that lie in the phase.
+        Share of the phase covered by balls of at least this radius that lie in the phase.
     r_max_nm : float
         Largest radius whose fraction is at least 0.5.
     """
@@ -68,16 +68,16 @@ def pore_size_distribution(
     voxel_size_nm : float
         Voxel edge in nm.
     radii_nm : iterable of float, optional
-        Radii at which to give the distribution; by default the multiples of the voxel edge from 0 to the first
-        with nothing covered.
+        Radii at which to evaluate the distribution. Default: multiples of the voxel edge from 0 to the first radius
+        at which nothing is covered.
     squared_distance : ndarray, optional
         :func:`squared_distance` of the phase, if it is at hand.
 
     Returns
     -------
     PoreSizeDistribution
-        Of an empty phase, fractions and r_max are 0. Of a phase that fills the volume, nothing bounds the
-        balls: fractions are 1 and r_max is infinite (default radii: 0 only).
+        For an empty phase, fractions and r_max are 0. If the phase fills the volume, nothing bounds the balls:
+        fractions are 1 and r_max is infinite (default radii: 0 only).
 
     Raises
     ------
@@ -98,7 +98,7 @@ def pore_size_distribution(
     if radii is None:
         radii = np.arange(math.isqrt(len(covered) - 2) + 2) * voxel_size_nm
     total = covered[1]
-    # Balls of radius r are those of squared radius at least r^2; one part in 10^9 allows for rounding in nm.
+    # One part in 10^9 allows for rounding in nm.
     steps = radii / voxel_size_nm
     level = np.ceil(steps * steps * (1 - 1e-9)).clip(1, len(covered) - 1).astype(np.int64)
     fraction = covered[level] / max(total, 1)
@@ -108,10 +108,10 @@ def pore_size_distribution(
 def bottleneck_radius(
     phase: np.ndarray, voxel_size_nm: float, axis: int = 0, squared_distance: np.ndarray | None = None
 ) -> float:
-    """Return r_min: the largest radius of the balls that reach half of a phase when they intrude from a face.
+    """Return r_min, the largest radius at which balls that intrude from a face reach half of a phase.
 
-    A ball comes in with its centre on a voxel of the face at index 0 and moves over the 6 neighbours, at every
-    step lying in the phase. What it covers on the way is reached.
+    A ball starts with its centre on a voxel of the face at index 0 and moves in steps to the 6 neighbours, always
+    inside the phase. It reaches all voxels that it covers on the way.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def bottleneck_radius(
     Returns
     -------
     float
-        In nm; 0 if less than half of the phase is reached by any ball, infinite if the phase fills the volume.
+        In nm; 0 if no ball reaches half of the phase, infinite if the phase fills the volume.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def bottleneck_radius(
     if _is_unbounded(distance2):
         return math.inf
     total = int(np.count_nonzero(distance2))
-    # What the widest half of the centres does not tell, smaller balls cannot tell either.
+    # The widest half of the centres determines the median; smaller balls do not change it.
     widest, lowest = widest_from_face(distance2, axis, enough=(total + 1) // 2)
     level = _median_level(_count_covered(cover_by_balls(widest, lowest)), total)
     return math.sqrt(level) * voxel_size_nm
@@ -164,8 +164,8 @@ def constrictivity(phase: np.ndarray, voxel_size_nm: float, axis: int = 0) -> fl
     Returns
     -------
     float
-        Between 0 and 1; 0 if the phase is empty or less than half of it can be reached from the face at
-        index 0, 1 if the phase fills the volume.
+        Between 0 and 1: 0 if the phase is empty or less than half of it can be reached from the face at index 0, 1 if
+        it fills the volume.
 
     Raises
     ------
@@ -211,12 +211,12 @@ def _distance(phase: np.ndarray, distance2: np.ndarray | None) -> np.ndarray:
 
 
 def _is_unbounded(distance2: np.ndarray) -> bool:
-    """Return whether the phase fills the volume: every voxel has a distance."""
+    """Return whether the phase fills the volume, so that nothing bounds the balls."""
     return bool(distance2.all())
 
 
 def _count_covered(cover: np.ndarray) -> np.ndarray:
-    """Return the number of voxels covered at each squared radius or a larger one; 0 beyond the largest."""
+    """Return the number of voxels covered by balls of at least each squared radius; 0 beyond the largest."""
     levels = int(cover.max()) + 2
     nz = cover.shape[0]
     counts = thread_map(lambda z: _count_levels(cover, levels, z, min(z + SLAB, nz)), range(0, nz, SLAB))
@@ -225,7 +225,7 @@ def _count_covered(cover: np.ndarray) -> np.ndarray:
 
 @kernel
 def _count_levels(cover: np.ndarray, levels: int, begin: int, end: int) -> np.ndarray:
-    # Neighbours are often equal: two tables in turn keep the increments from waiting for each other.
+    # Neighbours are often equal: alternating between two tables keeps one increment from waiting for the last.
     counts = np.zeros((2, levels), np.int64)
     for z in range(begin, end):
         for y in range(cover.shape[1]):

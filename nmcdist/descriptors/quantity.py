@@ -1,4 +1,4 @@
-"""A named quantity, the same for every family: its metadata, its storage and its measurement."""
+"""A named quantity, with its metadata, storage and measurement; all kinds of descriptors use it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ class Quantity:
     Attributes
     ----------
     name : str
-        Of its variable.
+        Name of its variable.
     dims : tuple of str
-        Its dimensions, besides those of the items.
+        Dimensions of its variable, without those of the items.
     unit, long_name, estimator, source : str
-        Its attributes; what is empty has none.
+        Attributes of its variable; empty ones are left out.
     dtype : str
-        As it is stored.
+        Type in the store.
     measure : callable, optional
-        Returns its value. Families that compute their quantities together have none.
+        Returns the value. None where quantities are computed together.
     description : str
         What the long name does not say: how to read the values.
     """
@@ -48,5 +48,5 @@ class Quantity:
 
 
 def by_name(*rows: Quantity) -> dict[str, Quantity]:
-    """Return a table of quantities by their names."""
+    """Return the quantities by name."""
     return {row.name: row for row in rows}

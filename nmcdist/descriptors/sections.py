@@ -1,4 +1,4 @@
-"""Planar sections of grains, as an EBSD image shows them: one row per grain, and the lengths of chords."""
+"""Planar sections of grains, as in an EBSD image: a table with one row per grain, and chord lengths."""
 
 import numpy as np
 import xarray as xr
@@ -55,21 +55,21 @@ COLUMNS = by_name(
 def describe_section(
     labels: np.ndarray, pixel_size_nm: float, origin_nm: tuple[float, float] | np.ndarray | None = None
 ) -> xr.Dataset:
-    """Return a table of the grains in a planar section, a row a grain in ascending order of labels.
+    """Return a table of the grains in a planar section, one row per grain, in ascending order of labels.
 
-    All pixels of a label are one section, in however many pieces. Eigenvalues e1 >= e2 are those of the pixels as
-    squares, so that a section one pixel wide has e2 > 0. Where the longer axis or the vector from the centre is
-    undefined (a square, a section centred on the particle), direction and angle are NaN.
+    All pixels of a label are one section, even in several pieces. Eigenvalues e1 >= e2 treat pixels as squares, so a
+    section one pixel wide has e2 > 0. Where the longer axis or the vector from the centre is undefined (a square, a
+    section centred on the particle), direction and angle are NaN.
 
     Parameters
     ----------
     labels : ndarray of int, shape (ny, nx)
-        0 outside, positive labels in any order and with any gaps.
+        0 outside; labels of grains are positive, in any order and with any gaps.
     pixel_size_nm : float
         Pixel edge in nm.
     origin_nm : two floats, optional
-        Coordinates (row, column) of the first pixel's centre, from the foot of the particle's centre in the
-        plane; by default such that this foot is the centre of the image.
+        Coordinates (row, column) of the first pixel's centre, relative to the projection of the particle's centre
+        onto the plane. Default: this projection is the centre of the image.
 
     Returns
     -------
@@ -102,20 +102,20 @@ def describe_section(
 def chord_lengths(labels: np.ndarray, pixel_size_nm: float) -> np.ndarray:
     """Return the lengths of all chords along the rows, then along the columns.
 
-    A chord is a run of pixels of one grain that a pixel of another label, 0 among them, ends at either side. Runs
-    that the edge of the image ends are left out: how long they are is not known.
+    A chord is a run of pixels of one grain between two pixels of other labels, including 0. Runs that end at the edge
+    of the image are left out, because their full length is unknown.
 
     Parameters
     ----------
     labels : ndarray of int, shape (ny, nx)
-        0 outside, positive labels in any order and with any gaps.
+        0 outside; labels of grains are positive, in any order and with any gaps.
     pixel_size_nm : float
         Pixel edge in nm.
 
     Returns
     -------
     ndarray of float64
-        In nm; pixels of the run times their edge.
+        In nm: number of pixels times the pixel edge.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def _chords(cells: np.ndarray) -> np.ndarray:
     found = np.empty(cells.size, np.int64)
     chords = 0
     for y in range(rows):
-        begin = -1  # no complete chord begins at the edge
+        begin = -1  # a run from the edge is no complete chord
         for x in range(1, columns):
             if cells[y, x] != cells[y, x - 1]:
                 if begin >= 0 and cells[y, x - 1] != 0:

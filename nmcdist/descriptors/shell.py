@@ -49,13 +49,13 @@ _FROM_MESH = "closed mesh of triangles"
 def describe_shell(coefficients_nm: np.ndarray) -> xr.Dataset:
     """Measure an outer shell, Eqs. (17) to (20) of the NMC811 paper.
 
-    The aspect ratio is that of the ellipsoid with the same second moments about the centre of mass: an
-    ellipsoid has the ratio of its shortest to its longest half-axis, a box that of its edges.
+    The aspect ratio is that of the ellipsoid with the same second moments about the centre of mass: for an ellipsoid,
+    the ratio of its shortest to its longest half-axis; for a box, that of its edges.
 
     Parameters
     ----------
     coefficients_nm : ndarray, shape ((L + 1)^2,)
-        Of the real orthonormal spherical harmonics, Y_lm in place l^2 + l + m.
+        Coefficients of the real orthonormal spherical harmonics, Y_lm at index l^2 + l + m.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def describe_shell(coefficients_nm: np.ndarray) -> xr.Dataset:
 
 
 def describe_shells(coefficients_nm: np.ndarray) -> xr.Dataset:
-    """Measure many outer shells: as :func:`describe_shell`, along the dimension "particle".
+    """Measure many outer shells like :func:`describe_shell`, along the dimension "particle".
 
     Parameters
     ----------
@@ -93,13 +93,13 @@ def describe_shells(coefficients_nm: np.ndarray) -> xr.Dataset:
 
 
 def describe_mesh(vertices_nm: np.ndarray, faces: np.ndarray) -> xr.Dataset:
-    """Measure a body by a closed mesh of its surface, as :func:`describe_shell` does a shell.
+    """Measure a body given by a closed mesh of its surface, like :func:`describe_shell`.
 
     Parameters
     ----------
     vertices_nm : ndarray, shape (n, 3)
     faces : ndarray of int, shape (m, 3)
-        Triangles, all of them outward in the order of the columns, or all of them inward.
+        Triangles, all oriented outwards in the order of the columns, or all inwards.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def describe_mesh(vertices_nm: np.ndarray, faces: np.ndarray) -> xr.Dataset:
     Raises
     ------
     InputError
-        If a shape is wrong, a value is not finite, an index is none of a vertex, or the mesh is not closed, not
+        If a shape is wrong, a value is not finite, an index has no vertex, or the mesh is not closed, not
         consistently oriented or without volume.
     """
     vertices = finite_array("vertices_nm", vertices_nm, ("n", 3))
@@ -156,7 +156,7 @@ def _measure_vertices(row: np.ndarray) -> tuple[float, float]:
         raise InputError(f"coefficients_nm: found a radius of {radii.min():g} nm, expected positive radii")
     vertices = directions * radii[:, None]
     hull_volume, diameter = _hull(vertices)
-    # The hull holds the polyhedron; rounding may say otherwise where they are the same.
+    # The hull contains the polyhedron; where they coincide, rounding can make it the smaller one.
     return diameter, min(1.0, _enclosed(vertices, faces) / hull_volume)
 
 
@@ -170,7 +170,7 @@ def _hull(vertices: np.ndarray) -> tuple[float, float]:
 
 
 def _polyhedron(triangles: np.ndarray) -> tuple[float, float, np.ndarray]:
-    """Return volume, surface area and covariance of a polyhedron by the tetrahedra from its middle."""
+    """Return volume, surface area and covariance of a polyhedron, from the tetrahedra around its middle."""
     middle = triangles.mean(axis=(0, 1))
     a, b, c = (triangles[:, k] - middle for k in range(3))
     volumes = (a * np.cross(b, c)).sum(axis=1) / 6
@@ -204,7 +204,7 @@ def _check_faces(given: Any, n: int) -> np.ndarray:
 
 @kernel
 def _areas_of_balls(volumes: np.ndarray) -> np.ndarray:
-    """Return the surfaces of the balls of given volumes, pi^(1/3) (6 V)^(2/3)."""
+    """Return the surface areas pi^(1/3) (6 V)^(2/3) of the balls of given volumes."""
     areas = np.empty(len(volumes))
     for i in range(len(volumes)):
         root = cbrt(6.0 * volumes[i])

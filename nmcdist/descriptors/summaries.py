@@ -1,7 +1,7 @@
-"""Statistics of many particles and grains that are kept by the task and merged, without gathering the values.
+"""Statistics of many particles and grains, summarised per task and merged without gathering the values.
 
-A summary holds counts and exact integer sums only. Merging adds integers, so a run's statistics are the same to
-the last bit in whatever order, and in however many parts, its particles were summarised.
+A summary holds only counts and exact integer sums. Merging adds integers, so the statistics of a run are the same to
+the last bit for any order of the particles and any division into parts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,23 +36,23 @@ K = TypeVar("K")
 UNIT_BITS = 128
 WORDS = 12
 LARGEST = 2.0**127
-BLOCK = 1 << 24  # values after which words are carried; far below what an int64 takes
+BLOCK = 1 << 24  # values after which words are carried, long before an int64 overflows
 
 
 @dataclass(frozen=True)
 class Moments:
     """Count, extremes, mean and variance of values in k groups, mergeable in any order with the same bits.
 
-    Sums of values are exact down to 2^-128; so are those of squares.
+    Sums of values and of squares are exact down to 2^-128.
 
     Attributes
     ----------
     count, missing : ndarray of int64, shape (k,)
-        Values, and NaN beside them.
+        Numbers of values and of NaN.
     minimum, maximum : ndarray of float64, shape (k,)
         Infinite where there are no values.
     sums : ndarray of int64, shape (k, 2, 12)
-        Sum of values and of squares as words of 32 bits, lowest first; the highest word bears the sign.
+        Sums of values and of squares as words of 32 bits, lowest first; the highest word has the sign.
     """
 
     count: np.ndarray
@@ -63,12 +63,12 @@ class Moments:
 
     @classmethod
     def of(cls, values: Any, group: Any = None, groups: int = 1) -> Self:
-        """Return the moments of values in the groups, 0 to groups - 1, that `group` names; -1 for none.
+        """Return the moments of values in the groups 0 to groups - 1, given by `group`; -1 for no group.
 
         Raises
         ------
         InputError
-            If a value is 2^127 or more in size, or `group` does not name a group for each value.
+            If a value is 2^127 or more in size, or `group` does not give a group for each value.
         """
         values = _check_values("values", values)
         where = np.zeros(len(values), np.int64) if group is None else np.asarray(group, np.int64).ravel()
@@ -123,12 +123,12 @@ class Moments:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts of values in fixed bins, and below and above them.
+    """Counts of values in fixed bins, below them and above them.
 
     Attributes
     ----------
     edges : ndarray of float64, shape (k + 1,)
-        Ascending. A bin holds its lower edge; the last bin also its upper edge.
+        Ascending. A bin includes its lower edge; the last bin also its upper edge.
     count : ndarray of int64, shape (k,)
     below, above : ndarray of int64, shape ()
     """
@@ -140,7 +140,7 @@ class Histogram:
 
     @classmethod
     def of(cls, values: Any, edges: np.ndarray) -> Self:
-        """Return the histogram of values; NaN are left out."""
+        """Return the histogram of values, without NaN."""
         edges = check_edges(edges)
         counts = _count_bins(_check_values("values", values), edges)
         return cls(edges, counts[1:-1].copy(), counts[0].copy(), counts[-1].copy())
@@ -157,9 +157,9 @@ class Histogram:
         return int(self.count.sum() + self.below + self.above)
 
     def quantile_bounds(self, share: float) -> tuple[float, float]:
-        """Return the edges of the bin that holds a quantile: the smallest value that `share` of all do not exceed.
+        """Return the edges of the bin of a quantile, the smallest value that `share` of all values do not exceed.
 
-        Infinite towards the side on which the quantile lies outside the bins; NaN without values.
+        An edge is infinite if the quantile lies outside the bins on that side; both are NaN without values.
         """
         if not 0 <= share <= 1:
             raise InputError(f"share: found {share}, expected a number from 0 to 1")
@@ -171,9 +171,9 @@ class Histogram:
         return float(ends[k]), float(ends[k + 1])
 
     def quantile(self, share: float) -> float:
-        """Return a quantile by the middle of its bin, which is half a bin from it at most.
+        """Return the middle of a quantile's bin, which is at most half a bin from the quantile.
 
-        The outer edge stands for what lies outside the bins.
+        For a quantile outside the bins, return the outer edge.
         """
         low, high = np.clip(self.quantile_bounds(share), self.edges[0], self.edges[-1])
         return float((low + high) / 2)
@@ -189,9 +189,9 @@ class ColumnSummary:
         One group.
     histogram : Histogram
     profile_edges : ndarray of float64, shape (r + 1,)
-        Radii between the groups of the profile; a bin holds its lower radius, the last one also its upper.
+        Radii between the groups of the profile; a bin includes its lower radius, the last one also its upper.
     profile : Moments
-        r groups; what has no radius or one outside the edges is in none.
+        r groups; values without a radius, or with one outside the edges, are in none.
     """
 
     moments: Moments
@@ -203,7 +203,7 @@ class ColumnSummary:
     def of(
         cls, values: Any, edges: np.ndarray, radius_nm: Any = None, radius_edges_nm: np.ndarray | None = None
     ) -> Self:
-        """Return the summary of a column; without radii its profile is empty."""
+        """Return the summary of a column; its profile is empty without radii."""
         radius_edges_nm = RADIUS_EDGES_NM if radius_edges_nm is None else check_edges(radius_edges_nm)
         bins = None if radius_nm is None else _radial_bins(radius_nm, radius_edges_nm)
         return cls._of_bins(values, edges, bins, radius_edges_nm)
@@ -224,14 +224,14 @@ class ColumnSummary:
         return type(self)(moments, histogram, self.profile_edges, self.profile.merge(other.profile))
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return all that the summary is, as named arrays of int64 and float64."""
+        """Return the whole content of the summary as named arrays of int64 and float64."""
         parts = {"moments": self.moments, "histogram": self.histogram, "profile": self.profile}
         arrays = {f"{part}/{name}": array for part, of in parts.items() for name, array in vars(of).items()}
         return {**arrays, "profile/edges": self.profile_edges}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any]) -> Self:
-        """Return the summary that :meth:`to_arrays` gave; lists are accepted as arrays.
+        """Return the summary from the result of :meth:`to_arrays`; lists are accepted as arrays.
 
         Raises
         ------
@@ -272,7 +272,7 @@ def _radial_bins(radius_nm: Any, edges: np.ndarray) -> np.ndarray:
 
 
 def _rounded(edges: np.ndarray) -> np.ndarray:
-    """Return edges to twelve digits, so that they are the same bits whatever computes the powers."""
+    """Return edges rounded to twelve digits, so they do not depend on the library that computes the powers."""
     return np.array([float(f"{edge:.11e}") for edge in edges])
 
 
@@ -328,14 +328,14 @@ def summarize(
     radius_nm: Any = None,
     radius_edges_nm: np.ndarray = RADIUS_EDGES_NM,
 ) -> dict[str, ColumnSummary]:
-    """Return the summaries of those columns of a table that have bins.
+    """Return the summaries of the columns that have bins.
 
     Parameters
     ----------
     columns : mapping of str to array of shape (n,)
-        A dataset will do.
+        A dataset is accepted too.
     edges : mapping of str to ndarray
-        Bins, as :data:`GRAIN_EDGES`.
+        Bins of each column, for example :data:`GRAIN_EDGES`.
     radius_nm : array of shape (n,), optional
         Distances from the centre, for profiles.
     radius_edges_nm : ndarray, optional
@@ -344,7 +344,7 @@ def summarize(
     Raises
     ------
     InputError
-        If a column holds what is not a number below 2^127 or NaN.
+        If a column holds anything but numbers below 2^127 in size and NaN.
     """
     radius_edges_nm = check_edges(radius_edges_nm)
     bins = None if radius_nm is None else _radial_bins(radius_nm, radius_edges_nm)
@@ -353,7 +353,7 @@ def summarize(
 
 
 def merge_all(summaries: Iterable[Mapping[K, ColumnSummary]]) -> dict[K, ColumnSummary]:
-    """Return the summaries of all tables together; columns that only some have are merged where they are."""
+    """Return the merged summaries of all tables; a column may be missing in some of them."""
 
     def merge(a: dict[K, ColumnSummary], b: Mapping[K, ColumnSummary]) -> dict[K, ColumnSummary]:
         return a | {name: a[name].merge(of) if name in a else of for name, of in b.items()}
@@ -362,7 +362,7 @@ def merge_all(summaries: Iterable[Mapping[K, ColumnSummary]]) -> dict[K, ColumnS
 
 
 def check_edges(edges: Any) -> np.ndarray:
-    """Return bin edges as an array; refuse fewer than two or any that do not ascend."""
+    """Return bin edges as an array; refuse fewer than two, or edges that do not ascend."""
     found = np.asarray(edges, dtype=np.float64)
     if found.ndim != 1 or len(found) < 2 or not (np.diff(found) > 0).all():
         raise InputError(f"edges: found {found.tolist()}, expected two or more ascending numbers")
@@ -389,7 +389,7 @@ def _add_values(
     maximum: np.ndarray, sums: np.ndarray,
 ) -> None:  # fmt: skip
     for k in range(len(values)):
-        value, g = values[k] + 0.0, group[k]  # no -0, which an extreme would keep or not by the order
+        value, g = values[k] + 0.0, group[k]  # no -0: whether an extreme keeps its sign would depend on the order
         if g < 0:
             continue
         if np.isnan(value):
@@ -402,7 +402,7 @@ def _add_values(
         mantissa = np.uint64(part * 2.0**53)
         exponent -= 53
         _add_integer(sums[g, 0], mantissa, exponent, value < 0)
-        # The square in three products that fit 64 bits.
+        # The square as three products that fit into 64 bits.
         high, low = mantissa >> np.uint64(32), mantissa & np.uint64(0xFFFFFFFF)
         _add_integer(sums[g, 1], low * low, 2 * exponent, False)
         _add_integer(sums[g, 1], high * low, 2 * exponent + 33, False)
@@ -411,7 +411,7 @@ def _add_values(
 
 @kernel
 def _add_integer(words: np.ndarray, value: Int, exponent: int, negative: bool) -> None:
-    """Add value times 2^exponent to words; what lies below their unit is cut off, value by value."""
+    """Add value times 2^exponent to words; digits below their unit are cut off, value by value."""
     shift = exponent + UNIT_BITS
     if shift < 0:
         value = value >> np.uint64(-shift) if shift > -64 else np.uint64(0)
@@ -431,7 +431,7 @@ def _add_integer(words: np.ndarray, value: Int, exponent: int, negative: bool) -
 
 @kernel
 def _carry(sums: np.ndarray) -> None:
-    """Bring every word but the highest to 0 ... 2^32 - 1: equal sums then are equal words."""
+    """Bring every word but the highest to 0 ... 2^32 - 1, so that equal sums have equal words."""
     for g in range(sums.shape[0]):
         for m in range(2):
             for k in range(WORDS - 1):

@@ -1,6 +1,6 @@
-"""Effective conductivity of a voxel volume along an axis, and the M-factor that follows from it.
+"""Effective conductivity of a voxel volume along an axis, and the M-factor computed from it.
 
-Conductivity stands for any steady transport by a gradient: electrons in the solid, ions in the pores.
+Conductivity means that of any steady transport by a gradient: electrons in the solid, ions in the pores.
 """
 
 import math
@@ -16,8 +16,8 @@ from nmcdist.errors import InputError
 from nmcdist.geometry import laplace
 from nmcdist.wording import shown
 
-SINGLE_PRECISION_CONTRAST = 1e3  # beyond it the leak through poor phases drowns in rounding
-LARGEST_CONTRAST = 1e12  # as for double precision
+SINGLE_PRECISION_CONTRAST = 1e3  # beyond it, rounding hides the flux through poor conductors
+LARGEST_CONTRAST = 1e12  # the same limit for double precision
 _WORK = 19  # bytes per voxel: the coarser lattices and the vectors of the solver
 
 
@@ -31,14 +31,14 @@ class Conduction:
         Flux times length over area and potential drop, in the unit of the given conductivities; 0 if no path
         of face neighbours joins the two faces.
     flux_spread : float
-        Largest less smallest flux through the planes along the axis, over their mean: the remaining error
-        of the solver. That of the effective conductivity is far smaller.
+        Largest minus smallest flux through the planes along the axis, over their mean: the remaining error of the
+        solver. The error of the effective conductivity is far smaller.
     iterations : int
         Iterations of the solver.
     percolates : bool
-        Whether a path of face neighbours that conduct joins the two faces.
+        Whether a path of conducting face neighbours joins the two faces.
     converged : bool
-        Whether the demanded flux spread was reached.
+        Whether the requested flux spread was reached.
     mean_conductivity : float
         Mean over all voxels of the volume, with 0 for those that do not conduct.
     volume_fraction : float
@@ -62,8 +62,8 @@ class Conduction:
     def m_factor(self) -> float:
         """Volume fraction over effective tortuosity, Eq. (27) of the CBA paper; 0 if nothing percolates.
 
-        With a single conducting phase this is effective over intrinsic conductivity. With several it is
-        effective conductivity over the mean conductivity of the voxels that conduct.
+        With a single conducting phase, this is the effective over the intrinsic conductivity; with several, the
+        effective conductivity over the mean conductivity of the conducting voxels.
         """
         return self.volume_fraction / self.effective_tortuosity if self.percolates else 0.0
 
@@ -88,11 +88,11 @@ def effective_conductivity(labels: np.ndarray, conductivities: Mapping[int, floa
     Raises
     ------
     InputError
-        If the volume is not three-dimensional, empty or not of integers, or a conductivity is negative.
+        If the volume is not three-dimensional, is empty or not of integers, or a conductivity is negative.
 
     See Also
     --------
-    solve_conduction : the same with what the number rests on, among it whether the solver converged.
+    solve_conduction : the same with details of the solution, such as whether the solver converged.
     """
     return solve_conduction(labels, conductivities, axis).effective_conductivity
 
@@ -105,11 +105,11 @@ def solve_conduction(
     flux_spread: float = 5e-4,
     max_iterations: int = 200,
 ) -> Conduction:
-    """Solve for steady conduction along an axis: M-factor of Section 3.4 of the CBA paper.
+    """Solve for steady conduction along an axis, for the M-factor of Section 3.4 of the CBA paper.
 
-    Finite volumes with one cell a voxel and harmonic face conductances 2 s t / (s + t); potential held at the
-    outer faces of the first and last layer of voxels (conductance 2 s to the centre), no flux through the
-    other four sides.
+    Finite volumes with one cell per voxel and harmonic face conductances 2 s t / (s + t). The potential is fixed at
+    the outer faces of the first and last layer of voxels (conductance 2 s to the centre); no flux crosses the other
+    four sides.
 
     Parameters
     ----------
@@ -120,21 +120,22 @@ def solve_conduction(
     axis : {0, 1, 2}
         Direction of the flux.
     flux_spread : float
-        Largest less smallest flux through the planes along the axis that is accepted, over their mean.
+        Largest accepted difference between the fluxes through the planes along the axis, over their mean.
     max_iterations : int
-        Iterations after which to give up; the result then says that it has not converged.
+        Iterations after which the solver stops; `converged` is then False.
 
     Returns
     -------
     Conduction
-        The effective conductivity and what it rests on. Its error against an exact solution of the discrete
-        equations is of the order of the square of the flux spread: under 1e-5 for phases within a factor 1000.
+        The effective conductivity and details of the solution. Its error against an exact solution of the discrete
+        equations is of the order of the square of the flux spread: below 1e-5 for conductivities within a factor of
+        1000.
 
     Raises
     ------
     InputError
-        If the volume is not three-dimensional, empty or not of integers, a conductivity is negative or too
-        far below the largest, or another argument is out of its range.
+        If the volume is not three-dimensional, is empty or not of integers, a conductivity is negative or too far
+        below the largest, or another argument is out of range.
     """
     labels = plain_array("labels", labels, _WORK)
     _check_labels(labels)
@@ -193,13 +194,13 @@ def _conducting(conductivities: Mapping[int, float]) -> dict[int, float]:
 
 
 def _precision(values: np.ndarray) -> type[np.floating]:
-    """Return the type of number in which phases of these conductivities can be weighed against each other."""
+    """Return the floating-point type that resolves the contrast of these conductivities."""
     wide = values.size > 0 and values.max() > SINGLE_PRECISION_CONTRAST * values.min()
     return np.float64 if wide else np.float32
 
 
 def _encode(labels: np.ndarray, phases: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the volume with phase n of the list as n + 1 and all else 0, and the voxels of each phase."""
+    """Return the volume with phase n of the list as n + 1 and all others as 0, and the voxels of each phase."""
     codes = np.zeros(labels.shape, np.uint8)
     counts = np.zeros(len(phases))
     for number, label in enumerate(phases):

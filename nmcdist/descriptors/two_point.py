@@ -1,8 +1,8 @@
-"""Two-point coverage probability: how often two points at a distance both lie in the phase.
+"""Two-point coverage probability: the probability that two points at a given distance both lie in the phase.
 
-Pairs of voxels are counted for every lattice vector at once, by Fourier transforms that go one axis at a time
-and never touch what is known to be zero or is not asked for: rows of zero padding, lags beyond the longest,
-and the mirror images h and -h. Counts of a block and its surroundings add up to those of the volume.
+Fourier transforms count the pairs of voxels of all lattice vectors at once. They run one axis at a time and skip what
+is zero or not needed: rows of zero padding, lags beyond the longest, and one of the mirror images h and -h. Counts of
+blocks with their surroundings add up to those of the volume.
 """
 
 from functools import lru_cache
@@ -42,8 +42,8 @@ class TwoPointCoverage(NamedTuple):
 def two_point_coverage(phase: np.ndarray, voxel_size_nm: float, max_lag_nm: float) -> TwoPointCoverage:
     """Return the two-point coverage probability of a phase by lag.
 
-    Not periodic and unbiased: pairs of voxel centres both in the phase over all pairs, summed over the lattice
-    vectors whose length rounds to 0, 1, 2, ... voxels.
+    The estimate is unbiased and not periodic: the number of pairs of voxel centres that both lie in the phase, over
+    the number of all pairs, each summed over the lattice vectors whose length rounds to 0, 1, 2, ... voxels.
 
     Parameters
     ----------
@@ -51,13 +51,12 @@ def two_point_coverage(phase: np.ndarray, voxel_size_nm: float, max_lag_nm: floa
     voxel_size_nm : float
         Voxel edge in nm.
     max_lag_nm : float
-        Longest lag in nm, within the longest edge of the volume; bins go up to the last whole voxel.
+        Longest lag in nm, at most the longest edge of the volume. Bins end at the last whole voxel.
 
     Returns
     -------
     TwoPointCoverage
-        The lags depend on voxel size and longest lag alone. The first is 0, where the coverage is the volume
-        fraction.
+        The lags depend only on voxel size and longest lag. The first is 0; its coverage is the volume fraction.
 
     Raises
     ------
@@ -78,25 +77,25 @@ def two_point_coverage(phase: np.ndarray, voxel_size_nm: float, max_lag_nm: floa
 
 
 def pair_counts(window: np.ndarray, core: tuple[slice, ...], max_lag: int) -> np.ndarray:
-    """Return, by lag, the number of voxel pairs with one end in a block: those in the phase, and all.
+    """Return, by lag, how many voxel pairs have one end in a block: pairs in the phase, and all pairs.
 
-    Counts of blocks that tile a volume add up to the counts of the volume, if every window holds the voxels
-    up to `max_lag` away from its block that lie in the volume.
+    Counts of blocks that tile a volume add up to the counts of the volume if every window includes all voxels of the
+    volume up to `max_lag` away from its block.
 
     Parameters
     ----------
     window : ndarray of bool, shape (nz, ny, nx)
         The phase in a block and around it.
     core : tuple of slice
-        Where the block lies in the window.
+        Position of the block in the window.
     max_lag : int
         Longest lag in voxels.
 
     Returns
     -------
     ndarray of int64, shape (2, max_lag + 1)
-        Pairs with both ends in the phase, and all pairs, summed over the lattice vectors whose length rounds to
-        the lag. Exact: the error of a transform in double precision is far below the half that rounding takes.
+        Pairs with both ends in the phase, and all pairs, summed over the lattice vectors whose length rounds to the
+        lag. Counts are exact: the error of a transform in double precision is far below 1/2 and is rounded away.
 
     Raises
     ------
@@ -105,8 +104,7 @@ def pair_counts(window: np.ndarray, core: tuple[slice, ...], max_lag: int) -> np
     """
     window = check_phase(window, "window")
     max_lag, core = check_whole("max_lag", max_lag, 0), _check_core(core, window.shape)
-    # Only lags upwards along the first axis are counted, those down are their mirror images; nothing farther
-    # than the longest lag matters.
+    # Lags down along the first axis are mirror images of those up, and nothing beyond the longest lag matters.
     reach = [
         slice(max(0, c.start - max_lag) if axis else c.start, min(n, c.stop + max_lag))
         for axis, (c, n) in enumerate(zip(core, window.shape, strict=True))
@@ -153,8 +151,8 @@ def _check_core(core: Any, shape: tuple[int, ...]) -> tuple[slice, ...]:
 def lag_lengths(max_lag: int, voxel_size_nm: float) -> np.ndarray:
     """Return the mean length in nm of the lattice vectors whose length rounds to 0, 1, ..., `max_lag` voxels.
 
-    A coverage that is averaged over these vectors belongs to this lag up to its second derivative; the whole
-    number of voxels would be off by a quarter of a voxel at lag 1 and by 1 / (6 k) at lag k.
+    The mean coverage over these vectors is the coverage at this lag up to its second derivative. The whole number of
+    voxels would be off by a quarter of a voxel at lag 1 and by 1 / (6 k) at lag k.
     """
     number, length = _lattice_sums(max_lag)
     return np.asarray(length / number * voxel_size_nm)
@@ -168,12 +166,12 @@ def _lattice_sums(max_lag: int) -> tuple[np.ndarray, np.ndarray]:
 
 @kernel
 def _sum_lengths(max_lag: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return number and sum of lengths of the lattice vectors of each bin; planes are summed one after another."""
+    """Return the number and summed length of the lattice vectors of each bin, adding plane by plane."""
     number, length = np.zeros(max_lag + 1), np.zeros(max_lag + 1)
     for z in range(max_lag + 1):
         plane = np.zeros(max_lag + 1)
         for y in range(max_lag + 1):
-            # Coordinates other than 0 stand for their negatives too.
+            # Coordinates other than 0 also represent their negatives.
             weight = (2.0 if z else 1.0) * (2.0 if y else 1.0)
             for x in range(max_lag + 1):
                 distance = np.sqrt(float(z * z + y * y + x * x))
@@ -190,15 +188,15 @@ def _sum_lengths(max_lag: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _sizes(shape: tuple[int, ...], core: tuple[slice, ...], max_lag: int) -> list[int]:
     """Return transform lengths at which no pair within the longest lag wraps around onto another."""
-    # Of the ends of a pair, one lies between the first and the last voxel of the core, the other up to a lag
-    # away; along the first axis only upwards, from a core that begins with the window.
+    # One end of a pair lies in the core, the other up to the longest lag away; along the first axis only upwards,
+    # from a core that begins with the window.
     spans = [max(n - c.start, c.stop) + lag for n, c, lag in zip(shape, core, _lags(shape, max_lag), strict=True)]
     spans[0] = core[0].stop + min(max_lag, shape[0] - 1)
     return [int(fft.next_fast_len(span, real=True)) for span in spans]
 
 
 def _lags(shape: tuple[int, ...], max_lag: int) -> list[int]:
-    """Return the longest lag along each axis that a window has."""
+    """Return the longest lag of a window along each axis."""
     return [min(max_lag, n - 1) for n in shape]
 
 
@@ -213,10 +211,10 @@ def _spectrum_bytes(shape: tuple[int, ...], core: tuple[slice, ...], max_lag: in
 
 
 def _count(window: np.ndarray, core: tuple[slice, ...], max_lag: int) -> np.ndarray:
-    """Count pairs with one end in the core, the other in the window; the core begins on its first plane.
+    """Count pairs with one end in the core and the other in the window; the core begins on its first plane.
 
-    Every transform runs whole on one thread, in pieces whose bounds do not depend on the number of threads, so
-    that results do not either.
+    Each transform runs on one thread, in pieces that do not depend on the number of threads, so results do not depend
+    on it either.
     """
     sizes, lags = _sizes(window.shape, core, max_lag), _lags(window.shape, max_lag)
     spectrum = _transform_planes(window, sizes)
@@ -256,7 +254,7 @@ def _correlate(spectrum: np.ndarray, block: np.ndarray | None, piece: slice, siz
     """Replace the planes of the spectrum by the lags along the first axis, for a piece of the second."""
     lines = fft.fft(spectrum[:, piece], size, axis=0, workers=1)
     if block is None:
-        # The power spectrum is real, so half a transform back is enough.
+        # The power spectrum is real, so half of the inverse transform is enough.
         power = lines.real**2 + lines.imag**2
         back = fft.rfft(power, axis=0, workers=1)[: max_lag + 1].conj()
         back.view(np.float64)[:] /= size
@@ -268,14 +266,14 @@ def _correlate(spectrum: np.ndarray, block: np.ndarray | None, piece: slice, siz
 
 @kernel
 def _multiply_by_conjugate(values: np.ndarray, others: np.ndarray) -> None:
-    """Multiply complex numbers in place; NumPy would round products once or twice by the CPU."""
+    """Multiply complex numbers in place; in NumPy, rounding of the products depends on the CPU."""
     for i in range(len(values)):
         a, b, c, d = values[i].real, values[i].imag, others[i].real, others[i].imag
         values[i] = complex(a * c + b * d, b * c - a * d)
 
 
 def _overlaps(extent: int, core: slice, max_lag: int) -> np.ndarray:
-    """Return how many voxels x of the core have x + lag in the window, along an axis, for each lag."""
+    """Return, for each lag along an axis, how many voxels x of the core have x + lag in the window."""
     lag = np.arange(-max_lag, max_lag + 1)
     return np.asarray((np.minimum(core.stop, extent - lag) - np.maximum(core.start, -lag)).clip(0))
 

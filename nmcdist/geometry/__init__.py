@@ -1,4 +1,4 @@
-"""Kernels without randomness: tessellations, surfaces and the sphere, distances, paths and the conduction equation."""
+"""Deterministic kernels: tessellations, surfaces and the sphere, distances, paths and the conduction equation."""
 
 from nmcdist.geometry.tessellation import label_lattice, label_points, rasterize_gbpd
 

@@ -1,19 +1,19 @@
 """Unions of digital balls: the largest of many balls that covers each voxel.
 
-Each voxel c of a map carries the squared radius R(c) of the open ball of voxel centres |x - c|^2 < R(c); the
-cover at x is the largest R(c) of the balls that hold x. Painting every ball is exact and far too slow. The
-cover found here is exact too, but paints almost nothing:
+A map gives each voxel c the squared radius R(c) of an open ball, the voxel centres x with |x - c|^2 < R(c). The cover
+at x is the largest R(c) of the balls that contain x. Painting every ball is exact but far too slow. The method here
+is also exact, but paints almost nothing:
 
-- A ball that lies inside the ball of one of the 26 neighbours is left out (lookup tables after Remy and Thiel,
-  Pattern Recognition Letters 23 (2002) 649).
-- A ball none of whose six neighbours is smaller is left out: from any x in it, a step from its centre towards
-  x leads to a ball at least as large that still holds x.
-- Of every other ball only the cap that sticks out of a neighbour's larger ball, its leader, is painted. Caps
-  of the same radius towards the same kind of leader are the beginning of one list of voxels, sorted by
-  distance from the leader, so that painting a cap is running down a list.
+- A ball inside the ball of one of the 26 neighbours is left out (lookup tables after Remy and Thiel, Pattern
+  Recognition Letters 23 (2002) 649).
+- A ball is left out if none of its six neighbours is smaller: for any x in it, a step from its centre towards x leads
+  to a ball at least as large that still contains x.
+- For every other ball, only the cap that sticks out of a neighbour's larger ball, its leader, is painted. Caps of the
+  same radius towards the same kind of leader are the beginning of one list of voxels sorted by distance from the
+  leader, so painting a cap means reading the start of a list.
 
-Leaders of equal radius are taken in the order of their place in the volume and only among balls that are not
-left out by the second rule, so that following leaders always ends.
+Leaders of equal radius are chosen by their position in the volume, and only among balls that the second rule keeps.
+So a chain of leaders always ends.
 """
 
 from functools import lru_cache
@@ -24,19 +24,19 @@ from nmcdist.geometry.neighbours import CUBE, kind_of
 from nmcdist.jit import Int, kernel
 from nmcdist.threads import thread_map
 
-SLAB = 16  # planes that a thread looks through for leaders at a time
+SLAB = 16  # planes that a thread searches for leaders at a time
 PAINT_SLAB = 64  # least number of planes that a thread paints at a time
 STRIP = 32  # rows whose balls are painted together
 CAP_VOXELS = 256  # longest list of a cap; the few larger caps are painted row by row
 CAP_RADIUS2 = 1024  # largest squared radius with lists, which bounds their memory to 6 MB
 
-OMITTED, ALONE = 0, 1  # marks of balls to leave out and of balls without a leader; else LED + direction
+OMITTED, ALONE = 0, 1  # marks of omitted balls and of balls without a leader; otherwise LED + direction
 LED = 2
 
 DIRECTIONS = np.array(CUBE, dtype=np.int64)
 HERE = 13  # the number of no direction
 KINDS = np.array([kind_of(step) for step in CUBE], dtype=np.int64)
-BITS = 5  # that a direction takes
+BITS = 5  # that a direction needs
 EMPTY = np.uint32(HERE)  # no ball, packed with a direction
 
 
@@ -49,8 +49,8 @@ def cover_by_balls(radius2: np.ndarray, lowest: int = 1) -> np.ndarray:
         Squared radius of the open ball around each voxel centre, in voxels; 0 for no ball. No entry may be the
         largest number that the type holds.
     lowest : int
-        Balls of smaller squared radius may be left out: the result is exact where it is at least this, and
-        below this elsewhere.
+        Balls of smaller squared radius may be left out: the result is exact where it is at least this value, and
+        smaller than this value elsewhere.
 
     Returns
     -------
@@ -66,8 +66,8 @@ def cover_by_balls(radius2: np.ndarray, lowest: int = 1) -> np.ndarray:
     marks = np.empty(radius2.shape, dtype=np.uint8)
     thread_map(lambda z: _mark(radius2, max(lowest, 2), reach, marks, z, min(z + SLAB, nz)), range(0, nz, SLAB))
     caps = _cap_lists(min(CAP_RADIUS2, 1 << largest.bit_length()))
-    # A thread owns the planes that it paints. Twice the largest radius keeps the share of balls that two
-    # threads look at small; an even number of slabs keeps two threads busy.
+    # A thread owns the planes that it paints. Slabs of twice the largest radius keep the share of balls that two
+    # threads process small; an even number of slabs keeps two threads busy.
     slabs = max(1, nz // max(PAINT_SLAB, 2 * int(root[largest - 1])))
     ends = np.linspace(0, nz, (slabs - slabs % 2 if slabs > 1 else 1) + 1).astype(np.int64)
     thread_map(
@@ -78,9 +78,9 @@ def cover_by_balls(radius2: np.ndarray, lowest: int = 1) -> np.ndarray:
 
 
 def _frames() -> np.ndarray:
-    """Return per direction the axes, with sign, that its non-zero coordinates followed by the others take.
+    """Return, per direction, the signed axes of its frame: first those of its non-zero coordinates.
 
-    In these axes every direction of a kind reads (1, 0, 0), (1, 1, 0) or (1, 1, 1).
+    In this frame, all directions of a kind are (1, 0, 0), (1, 1, 0) or (1, 1, 1).
     """
     frames = np.zeros((len(DIRECTIONS), 3, 3), dtype=np.int64)
     for frame, direction in zip(frames, DIRECTIONS, strict=True):
@@ -94,13 +94,13 @@ _FRAMES = _frames()
 
 @lru_cache(maxsize=1)
 def _cap_lists(limit: int) -> np.ndarray:
-    """Return for each kind of direction v and squared radius the voxels p of the ball farthest from v.
+    """Return, for each kind of direction v and squared radius, the voxels p of the ball farthest from v.
 
     Returns
     -------
     ndarray of int16, shape (3, limit + 1, CAP_VOXELS + 1, 4)
-        Voxels p, in the frame of the direction, and |p - v|^2, by which they are sorted, the largest first; 0
-        after the last. The last entry only tells whether there are more than CAP_VOXELS.
+        Voxels p in the frame of the direction, and |p - v|^2, sorted by it, the largest first; 0 after the last. The
+        last entry only shows whether there are more than CAP_VOXELS.
     """
     side = np.arange(-int(np.sqrt(limit)), int(np.sqrt(limit)) + 1, dtype=np.int16)
     voxels = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -118,7 +118,7 @@ def _cap_lists(limit: int) -> np.ndarray:
 
 @kernel
 def _merge_shells(voxels: np.ndarray, starts: np.ndarray, caps: np.ndarray) -> None:
-    """Make the list of each squared radius from that of the one before and the next shell, both sorted."""
+    """Merge the list of each squared radius with the next shell, both sorted, into the next list."""
     for r in range(1, len(starts)):
         old, new = 0, starts[r - 1]
         for i in range(caps.shape[1]):
@@ -136,7 +136,7 @@ def _merge_shells(voxels: np.ndarray, starts: np.ndarray, caps: np.ndarray) -> N
 def _reach_table(largest: int, limit: int) -> np.ndarray:
     """Return 1 + max |p - v|^2 over the voxels p of a ball, by kind of direction v and squared radius.
 
-    A ball lies inside the ball around v if that has at least this squared radius.
+    A ball lies inside the ball around v if the latter has at least this squared radius.
     """
     reach = np.zeros((3, largest + 1), np.int64)
     n = int(np.sqrt(largest)) + 1
@@ -145,7 +145,7 @@ def _reach_table(largest: int, limit: int) -> np.ndarray:
             for c in range(b + 1):
                 shell = a * a + b * b + c * c
                 if shell < largest:
-                    # The farthest point of the shell is opposite to v, its largest coordinates along v.
+                    # The farthest point of the shell is opposite to v, with its largest coordinates along v.
                     far = shell + 1
                     for kind, coordinate in enumerate((a, b, c)):
                         far += 2 * coordinate + 1
@@ -186,7 +186,7 @@ def _mark(radius2: np.ndarray, lowest: int, reach: np.ndarray, marks: np.ndarray
 def _survey(
     radius2: np.ndarray, z: int, y: int, near: np.ndarray, far: np.ndarray, best: np.ndarray, least: np.ndarray
 ) -> None:
-    """Write the largest neighbours of each kind, packed with their directions, and the smallest of six."""
+    """Write the largest neighbour of each kind, packed with its direction, and the smallest of the six."""
     nz, ny, nx = radius2.shape
     row = radius2[z, y]
     for x in range(nx):
@@ -209,7 +209,7 @@ def _survey(
         best[0, x] = near[x]
         best[1, x] = far[x]
         best[2, x] = EMPTY
-    # A step along the row changes the direction by one, which never spills into the radius.
+    # A step along the row changes the direction by one, which never carries into the radius.
     for x in range(1, nx):
         best[0, x] = max(best[0, x], np.uint32((np.uint32(row[x - 1]) << BITS) + (HERE - 1)))
         best[1, x] = max(best[1, x], np.uint32(near[x - 1] - 1))
@@ -224,9 +224,9 @@ def _survey(
 
 @kernel
 def _leader(radius2: np.ndarray, best: np.ndarray, z: int, y: int, x: int) -> Int:
-    """Return the mark of a ball: the neighbour whose larger ball leaves the lowest cap of it uncovered."""
+    """Return the mark of a ball: the larger neighbour that leaves the lowest cap uncovered."""
     r = np.int64(radius2[z, y, x])
-    lead, height = np.uint32(0), np.float32(-np.inf)  # up to constants, minus the height of the cap
+    lead, height = np.uint32(0), np.float32(-np.inf)  # minus the height of the cap, up to constants
     for kind in range(3):
         larger = np.int64(best[kind, x] >> BITS) - r
         if larger > 0:
@@ -240,7 +240,7 @@ def _leader(radius2: np.ndarray, best: np.ndarray, z: int, y: int, x: int) -> In
 
 @kernel
 def _equal_leader(radius2: np.ndarray, z: int, y: int, x: int) -> int:
-    """Return the mark of a ball that has no larger neighbour; later places count as larger among equals."""
+    """Return the mark of a ball without a larger neighbour; among equals, later positions count as larger."""
     nz, ny, nx = radius2.shape
     for k in range(HERE + 1, 27):
         a, b, c = z + k // 9 - 1, y + k // 3 % 3 - 1, x + k % 3 - 1
@@ -257,7 +257,7 @@ def _equal_leader(radius2: np.ndarray, z: int, y: int, x: int) -> int:
 
 @kernel
 def _has_smaller(radius2: np.ndarray, z: int, y: int, x: int) -> bool:
-    """Return whether one of the six neighbours has a smaller ball, or none."""
+    """Return whether one of the six neighbours has a smaller ball or no ball."""
     nz, ny, nx = radius2.shape
     r = radius2[z, y, x]
     return (
@@ -278,12 +278,12 @@ def _paint(
     """Raise the planes first <= z < last of the cover by the caps of all balls."""
     nz, ny, nx = radius2.shape
     margin = root[len(root) - 1]
-    flat, none = cover.reshape(-1), np.int64(0)  # of a plain 0 `_paint_rows` would be compiled twice
+    flat, none = cover.reshape(-1), np.int64(0)  # typed: with a plain 0, `_paint_rows` would be compiled twice
     steps = np.empty((len(frames), 3), np.int64)
     for k in range(len(frames)):
         for i in range(3):
             steps[k, i] = (frames[k, i, 0] * ny + frames[k, i, 1]) * nx + frames[k, i, 2]
-    # A strip of rows at a time, so that what is painted stays in the cache.
+    # A strip of rows at a time, so that the painted voxels stay in the cache.
     for strip in range(0, ny, STRIP):
         for z in range(max(0, first - margin), min(nz, last + margin)):
             for y in range(strip, min(strip + STRIP, ny)):
@@ -340,7 +340,7 @@ def _paint_rows(
     cover: np.ndarray, root: np.ndarray, z: int, y: int, x: int, r: int, leading: Int, vz: Int, vy: Int, vx: Int,
     first: int, last: int,
 ) -> None:  # fmt: skip
-    """Paint, row by row, the ball less that of its leader at distance v (squared radius 0: no leader).
+    """Paint a ball, row by row, without the ball of its leader at distance v (squared radius 0: no leader).
 
     A voxel p of the ball with |p - v|^2 >= leading has p.v <= plane = (r - 1 + v.v - leading) / 2.
     """
@@ -377,7 +377,7 @@ def _extent(s: Int, along: Int, v2: int, plane: Int) -> tuple[int, int]:
         if plane < 0:
             high = low - 1
         return low, high
-    # On the rim of the cap; one hundredth allows for rounding, and rows without voxels do no harm.
+    # On the rim of the cap; one hundredth allows for rounding, and additional rows without voxels are harmless.
     rim = np.sqrt(max(0.0, float((s * v2 - plane * plane) * (v2 - along * along))))
     if half * along > plane:
         high = min(high, int(np.floor((plane * along + rim) / v2 + 0.01)))

@@ -1,10 +1,10 @@
 """Exact squared Euclidean distances on voxel grids, in small integers.
 
-Three passes, one an axis. Along a row the distance to the nearest outside voxel is read off its runs; across
-rows, and then across planes, the lower envelope min_d f(i +- d) + d^2 is built by trying d = 1, 2, ... until
-d^2 can no longer lower anything in a stretch of the row. The cost grows with the largest distance, but every
-step is one vector instruction on 16 or more voxels, which beats envelope algorithms for the few dozen voxels
-that pores measure.
+There are three passes, one per axis. Along a row, the runs give the distance to the nearest outside voxel. Across
+rows, and then across planes, the lower envelope min_d f(i +- d) + d^2 is built by trying d = 1, 2, ... until d^2 can
+no longer lower any value in a stretch of the row. The cost grows with the largest distance, but each step is one
+vector instruction on 16 or more voxels. For pores, which are a few dozen voxels wide, this is faster than envelope
+algorithms.
 """
 
 import edt
@@ -13,8 +13,8 @@ import numpy as np
 from nmcdist.jit import Int, kernel
 from nmcdist.threads import thread_count, thread_map
 
-LIMIT = (1 << 16) - 1  # squared distances from here on do not fit 16 bits
-SLAB = 16  # planes that a thread takes at a time
+LIMIT = (1 << 16) - 1  # this and larger squared distances do not fit into 16 bits
+SLAB = 16  # planes that a thread processes at a time
 STRETCH = 128  # voxels of a row that stop their search together
 
 
@@ -30,8 +30,8 @@ def squared_distance(phase: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of uint16 or uint32, shape (nz, ny, nx)
-        In squared voxels, 0 outside the phase; uint16 unless a distance reaches 256 voxels. Where nothing lies
-        outside, every entry is 65535.
+        In squared voxels, 0 outside the phase; uint16 unless a distance reaches 256 voxels. If the phase fills the
+        volume, every entry is 65535.
     """
     cells = np.ascontiguousarray(phase).view(np.uint8)
     if cells.all():
@@ -60,7 +60,7 @@ def _within_planes(cells: np.ndarray, distance: np.ndarray, first: int, last: in
 def _across_planes(distance: np.ndarray, first: int, last: int) -> Int:
     nz, _, nx = distance.shape
     rows = np.empty((nz, nx), np.uint16)
-    lowered = np.empty((nz, nx), np.uint16)  # whole, so that its rows are known to be contiguous
+    lowered = np.empty((nz, nx), np.uint16)  # one array, so that the compiler knows that its rows are contiguous
     largest: Int = np.int64(0)
     for y in range(first, last):
         for z in range(nz):
@@ -107,7 +107,7 @@ def _envelope(rows: np.ndarray, out: np.ndarray) -> int:
                 most = max(most, here[x])
             d = 1
             while d * d < most and (d <= i or d < n - i):
-                # Beyond an end the other side is looked at twice, which keeps one loop for all.
+                # Beyond an end, the other side is used twice, so one loop suffices for all.
                 before = rows[i - d if d <= i else i + d, start:stop]
                 after = rows[i + d if d < n - i else i - d, start:stop]
                 step = np.uint16(d * d)

@@ -6,7 +6,7 @@ import numpy as np
 
 from nmcdist.jit import kernel
 
-_SWEEPS = 40  # far more than any matrix takes
+_SWEEPS = 40  # far more than any matrix needs
 _NEGLIGIBLE = 2.0**-56
 
 

@@ -1,11 +1,11 @@
 """Elementary functions that give the same bits on every machine, for use in kernels.
 
-The results of a C library, of NumPy and of vector libraries differ in their last digit from one CPU or library to
-the next. These functions add, subtract, multiply, divide and take square roots in double precision, which IEEE 754
-defines to the last bit, and change exponents as integers. They are within 2 units in the last place.
+The results of C libraries, NumPy and vector libraries differ between CPUs and versions in the last digit. These
+functions only add, subtract, multiply, divide and take square roots in double precision, which IEEE 754 defines to
+the last bit, and change exponents as integers. Their errors are within 2 units in the last place.
 
-Methods and coefficients of exp, log, cube root, sine, cosine and arctangent are those of Sun Microsystems' fdlibm
-(1993) and of FreeBSD's msun, both free to use with this notice.
+Methods and coefficients of exp, log, cube root, sine, cosine and arctangent come from Sun Microsystems' fdlibm (1993)
+and FreeBSD's msun, both free to use with this notice.
 """
 
 import math
@@ -14,7 +14,7 @@ import numpy as np
 
 from nmcdist.jit import Int, kernel
 
-LARGEST_ANGLE = 1e5  # of sin and cos: beyond it their argument loses digits
+LARGEST_ANGLE = 1e5  # of sin and cos: larger arguments lose digits
 
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _HALF_PI = (1.57079632673412561417, 6.07710050630396597660e-11, 2.02226624871116645580e-21, 8.47842766036889956997e-32)
@@ -41,7 +41,7 @@ def exp(x: float) -> float:
     c = r - t * (1.66666666666666019037e-01 + t * (-2.77777777770155933842e-03 + t * (
         6.61375632143793436117e-05 + t * (-1.65339022054652515390e-06 + t * 4.13813679705723846039e-08))))  # fmt: skip
     y = 1.0 - ((low - (r * c) / (2.0 - c)) - high)
-    # In two factors, as 2^1024 and what lies below 2^-1022 are no normal numbers.
+    # In two factors, because 2^1024 and numbers below 2^-1022 are not normal numbers.
     half = np.int64(k) >> 1
     return y * _power_of_two(half) * _power_of_two(np.int64(k) - half)
 
@@ -95,7 +95,7 @@ def cbrt(x: float) -> float:
     r = (t * t) * (t / a)
     t = t * ((1.87595182427177009643 + r * (-1.88497979543377169875 + r * 1.621429720105354466140)) + (
         (r * r) * r) * (-0.758397934778766047437 + r * 0.145996192886612446982))  # fmt: skip
-    # Rounded to 23 bits its square is exact, and a step of Newton's doubles them.
+    # Rounded to 23 bits, its square is exact; a step of Newton's method doubles the correct bits.
     bits = np.float64(t).view(np.uint64)
     t = np.uint64((bits + np.uint64(0x80000000)) & np.uint64(0xFFFFFFFFC0000000)).view(np.float64)
     r = a / (t * t)
@@ -105,10 +105,10 @@ def cbrt(x: float) -> float:
 
 @kernel
 def _reduced(x: float) -> tuple[Int, float, float]:
-    """Return the quadrant of an angle, and the rest of it as a sum of two numbers."""
+    """Return the quadrant of an angle, and the remaining angle as a sum of two numbers."""
     n = np.floor(x * 0.6366197723675814 + 0.5)
     a = x - n * _HALF_PI[0]
-    # The angle less n pi / 2, whose parts are exact times n but for the last.
+    # The angle minus n pi / 2; the products of n and the parts of pi / 2 are exact except for the last.
     for part in (1, 2):
         before, w = a, n * _HALF_PI[part]
         a = before - w

@@ -1,7 +1,7 @@
-"""Volume meshes of label volumes: hexahedra or tetrahedra, one node where elements meet, sorted by grain.
+"""Volume meshes of label volumes: hexahedra or tetrahedra, sorted by grain; elements that meet share nodes.
 
-Points are in the order z, y, x, and the volume of an element is positive in its columns as they stand: whoever
-writes x, y, z also mirrors the order of the nodes.
+Points are in the order z, y, x, and the volume of an element is positive in this order of columns. Code that writes
+x, y, z must also mirror the order of the nodes.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from nmcdist.jit import kernel
 ELEMENTS = ("hexahedra", "tetrahedra")
 # Corners of a voxel, in steps along the three axes.
 _HEXAHEDRON = ((0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1))
-# Kuhn's six tetrahedra: each takes the three axes in another order on its way from the first corner to the
-# last. They cut a face of a voxel along the same diagonal from both sides.
+# Kuhn's six tetrahedra: each follows the three axes in a different order from the first corner to the last. They cut
+# a face of a voxel along the same diagonal from both sides.
 _ORDERS = tuple(permutations(range(3)))
 # No tetrahedron becomes smaller than this share of an unsmoothed one.
 _SMALLEST = 0.1
@@ -36,9 +36,9 @@ class VolumeMesh:
     grains : ndarray of int32, shape (m,)
         The label of each cell, ascending.
     outer, outer_cells : ndarray of int32, shapes (k, 4) or (k, 3), and (k,)
-        Faces towards the outside, the normal pointing there, and the cell that each is of.
+        Faces towards the outside, with normals that point there, and the cell of each face.
     interfaces, interface_grains : ndarray of int32, shapes (j, 4) or (j, 3), and (j, 2)
-        Faces between two grains, each once, the normal pointing out of the first, lower label.
+        Faces between two grains, each once; the normal points out of the grain with the first, lower label.
     """
 
     points: np.ndarray
@@ -69,10 +69,10 @@ def volume_mesh(
     origin : (float, float, float)
         Centre of the first voxel, in nm.
     elements : {"hexahedra", "tetrahedra"}
-        A hexahedron a voxel, or six tetrahedra.
+        One hexahedron per voxel, or six tetrahedra.
     smoothing : int
-        For tetrahedra: sweeps that smooth the interfaces, as in :func:`nmcdist.geometry.surfaces.label_surface`,
-        as far as each tetrahedron keeps a tenth of its volume.
+        For tetrahedra: sweeps that smooth the interfaces, as in :func:`nmcdist.geometry.surfaces.label_surface`; each
+        tetrahedron keeps at least a tenth of its volume.
 
     Returns
     -------
@@ -128,7 +128,7 @@ class _Lattice:
         return cls(cells, crop, nodes.reshape(cells.shape), voxels, rows)
 
     def corner(self, voxels: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
-        """Return the nodes so many steps along the axes from the first corner of each voxel."""
+        """Return the nodes at these steps along the axes from the first corner of each voxel."""
         return self.nodes.reshape(-1)[voxels + _offset(self.cells.shape, steps)]
 
 
@@ -167,7 +167,7 @@ def _tetrahedra(lattice: _Lattice) -> tuple[np.ndarray, ...]:
         for ahead in (1, 0):
             voxels = _outer_voxels(lattice, axis, ahead)
             outer += _halves(_oriented(_face(lattice, voxels, axis, ahead), ahead == 1))
-            # Which tetrahedra end in this face: those that cross the voxel along this axis first, or last.
+            # The tetrahedra that end in this face cross the voxel along this axis first, or last.
             orders = ((axis, e, f), (axis, f, e)) if ahead else ((f, e, axis), (e, f, axis))
             owners += [6 * lattice.rows[voxels] + np.int32(_ORDERS.index(order)) for order in orders]
         voxels, labels = _between_grains(lattice, axis)
@@ -215,7 +215,7 @@ def _face(lattice: _Lattice, voxels: np.ndarray, axis: int, ahead: int) -> np.nd
 
 
 def _oriented(faces: np.ndarray, along_axis: np.ndarray | bool) -> np.ndarray:
-    """Keep the faces that point along their axis, turn the others; the first corner stays the first."""
+    """Keep the faces that point along their axis and reverse the others; the first corner stays the first."""
     return np.where(np.reshape(along_axis, (-1, 1)), faces, faces[:, [0, 3, 2, 1]])
 
 
@@ -224,14 +224,14 @@ def _halves(faces: np.ndarray) -> list[np.ndarray]:
 
 
 def _smoothed_corners(labels: np.ndarray, lattice: _Lattice, smoothing: int) -> np.ndarray:
-    """Return all nodes in voxels, those of interfaces moved as far as no tetrahedron gets too small."""
+    """Return all nodes in voxels; those of interfaces are moved unless a tetrahedron would become too small."""
     regular = np.argwhere(lattice.nodes >= 0).astype(np.float64)
     if smoothing == 0:
         return regular
     net = LabelNet.of(labels)
     rows = lattice.nodes[tuple(net.corners.T)]
     triangles = np.concatenate(_halves(net.quads))
-    sides = np.tile(net.sides, (2, 1))  # as the quads stand: which side comes first is no matter here
+    sides = np.tile(net.sides, (2, 1))  # in the order of the quads: here either side can come first
     moved, corners = net.smoothed(smoothing), regular.copy()
     for _ in range(_ROUNDS):
         corners[rows] = net.with_volumes(moved, triangles, sides, 0)
@@ -241,7 +241,7 @@ def _smoothed_corners(labels: np.ndarray, lattice: _Lattice, smoothing: int) -> 
 
 
 def _hold_back(corners: np.ndarray, regular: np.ndarray, lattice: _Lattice) -> None:
-    """Draw nodes back to where they came from until each tetrahedron is large enough."""
+    """Move nodes back towards their original positions until each tetrahedron is large enough."""
     paths = np.array(
         [[_offset(lattice.cells.shape, corner) for corner in _path(order)] for order in _ORDERS], dtype=np.int64
     )

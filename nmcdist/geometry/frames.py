@@ -1,4 +1,4 @@
-"""Radial frames of grains: the turns that lay the direction from the particle's centre on the first axis."""
+"""Radial frames of grains: rotations that turn the direction from the particle's centre to the first axis."""
 
 import math
 
@@ -11,10 +11,10 @@ from nmcdist.jit import kernel
 
 
 def radial_frames(seeds: np.ndarray, gammas: np.ndarray) -> np.ndarray:
-    """Return the rotations Q = R(e1, gamma) R(s~ + e1, pi), s~ = s / |s|, which take s~ to e1 (Eq. 12).
+    """Return the rotations Q = R(e1, gamma) R(s~ + e1, pi), s~ = s / |s|, which turn s~ to e1 (Eq. 12).
 
-    Where Eq. 12 is not defined, s = 0 is taken to point along e1 = (1, 0, 0), and the half turn that takes
-    s~ = -e1 to e1 goes about (0, 1, 0).
+    Where Eq. 12 is undefined: s = 0 counts as pointing along e1 = (1, 0, 0), and the half turn from s~ = -e1 to e1 is
+    about (0, 1, 0).
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def radial_matrices(seeds: np.ndarray, diagonals: np.ndarray, gammas: np.ndarray
     seeds : ndarray of float64, shape (n, 3)
         From the particle's centre, in any unit.
     diagonals : ndarray of float64, shape (n, 3)
-        D, positive, along the radius first.
+        D, positive, the radial entry first.
     gammas : ndarray of float64, shape (n,)
         Turn about the first axis in radians.
 
@@ -87,7 +87,7 @@ def _fill_frames(seeds: np.ndarray, gammas: np.ndarray, frames: np.ndarray) -> N
             p = 1 / (1 + s0)
             a, b = s1, s2
         else:
-            # 1 + s0 would cancel: it is (s1^2 + s2^2) / (1 - s0).
+            # 1 + s0 would cancel; it equals (s1^2 + s2^2) / (1 - s0).
             p = 1 - s0
             across = math.sqrt(s1 * s1 + s2 * s2)
             a, b = (s1 / across, s2 / across) if across > 0 else (1.0, 0.0)
@@ -107,7 +107,7 @@ def _direction(s0: float, s1: float, s2: float) -> tuple[float, float, float]:
     largest = max(abs(s0), abs(s1), abs(s2))
     if largest == 0:
         return 1.0, 0.0, 0.0
-    # Scaled first, as squares of very long or short vectors leave the range of floats.
+    # Scaled first, because squares of very long or short vectors exceed the range of floats.
     s0, s1, s2 = s0 / largest, s1 / largest, s2 / largest
     length = math.sqrt(s0 * s0 + s1 * s1 + s2 * s2)
     return s0 / length, s1 / length, s2 / length

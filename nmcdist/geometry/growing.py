@@ -1,4 +1,4 @@
-"""Arrays that kernels let grow."""
+"""Arrays that grow inside kernels."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from nmcdist.jit import kernel
 
 @kernel
 def grown(array: np.ndarray, length: int) -> np.ndarray:
-    """Return an array of one axis with room for a number of entries: itself, or a copy of at least twice its length."""
+    """Return a one-dimensional array with room for this many entries: itself, or a copy at least twice as long."""
     if length <= len(array):
         return array
     longer = np.empty(max(length, 2 * len(array)), array.dtype)

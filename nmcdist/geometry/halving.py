@@ -6,9 +6,9 @@ from nmcdist.jit import kernel
 
 
 def halved(labels: np.ndarray) -> np.ndarray:
-    """Return labels at twice the voxel size: the most frequent of each eight, of equals the greatest.
+    """Return labels at twice the voxel size: the most frequent of each eight, the greatest in a tie.
 
-    A last voxel without a partner counts alone.
+    A last voxel without a partner counts by itself.
 
     Parameters
     ----------

@@ -1,28 +1,28 @@
 """Steady conduction through a voxel volume: finite volumes, multigrid-preconditioned conjugate gradients.
 
-Every voxel is one cell. Two cells of conductivities s and t share a face of conductance 2 s t / (s + t); the
-outer faces of the first and the last layer are held at potential 1 and 0, half a cell from the centres; no
-current crosses the other four sides. Only cells on a path between the two electrodes are kept.
+Every voxel is one cell. Two cells of conductivities s and t share a face of conductance 2 s t / (s + t). The outer
+faces of the first and last layer, half a cell from the centres, are at potential 1 and 0. No current crosses the
+other four sides. Only cells on a path between the two electrodes are kept.
 
-Cells are coloured like a chess board. The neighbours of a red cell are black, so its potential follows from
-theirs, and conjugate gradients run on the black cells alone: half the unknowns, and each sweep reads one
-colour and writes the other. A colour is stored as an array of shape (nz + 2, ny + 2, ceil(nx / 2) + 2), cell
-(z, y, x) at (z + 1, y + 1, x // 2 + 1), with colour (z + y + x) mod 2, black being 0. So the neighbours of
-consecutive cells of a row are consecutive too, and the margin stands for what lies outside.
+Cells are coloured like a chess board. The neighbours of a red cell are black, so its potential follows from theirs,
+and conjugate gradients run only on the black cells. This halves the unknowns, and each sweep reads one colour and
+writes the other. A colour is stored as an array of shape (nz + 2, ny + 2, ceil(nx / 2) + 2), with cell (z, y, x) at
+(z + 1, y + 1, x // 2 + 1); the colour is (z + y + x) mod 2, black is 0. So the neighbours of consecutive cells of a
+row are consecutive too, and the margin represents the outside.
 
-The finest level stores 1 / (2 s) of each cell. The conductance of a face is then 1 / (a + b): none beside a
-cell that does not conduct (infinite), 2 s at an electrode (zero).
+The finest level stores 1 / (2 s) of each cell. The conductance of a face is then 1 / (a + b): zero beside a cell that
+does not conduct (infinite entry), 2 s at an electrode (zero entry).
 
-The preconditioner is a multigrid W-cycle. Cells merge 2 x 2 x 2; their potential is passed on unchanged and
-residuals are added up. A coarse face has half the conductance of the fine faces that make it up, being twice
-as long. That is half the Galerkin operator, so a correction can overshoot, but at most reflect; two visits
-to each level keep it positive definite where one would not. Smoothing is Gauss-Seidel, black then red before
-the correction and red then black after it, which makes the cycle symmetric.
+The preconditioner is a multigrid W-cycle. Each coarse cell consists of 2 x 2 x 2 cells; potentials are passed on
+unchanged and residuals are added up. A coarse face has half the conductance of its fine faces together, because the
+path is twice as long. This is half the Galerkin operator, so a correction can overshoot, but at most reflect; two
+visits to each level keep the cycle positive definite, one visit would not. Smoothing is Gauss-Seidel, black then red
+before the correction and red then black after it, which makes the cycle symmetric.
 
-Working vectors are single precision unless the conductivities lie too far apart for it. The potential and
-every sum are double, and fluxes and residual are recomputed in double precision before a solution is
-accepted. Sums run plane by plane and are added in order, and sweeps have no order to depend on: results are
-the same bit for bit whatever the number of threads.
+Working vectors are in single precision unless the conductivities are too far apart. The potential and all sums are in
+double precision, and so are fluxes and residual, which are recomputed before a solution is accepted. Sums are taken
+plane by plane and added in order, and the result of a sweep does not depend on the order of its cells, so results are
+the same bit for bit for any number of threads.
 """
 
 import math
@@ -38,8 +38,8 @@ from nmcdist.jit import Int, kernel
 from nmcdist.threads import thread_count
 
 COARSEST = 4  # cells along the longest edge of the last level
-BOTTOM_SWEEPS = 16  # there, before as after: as good as exact
-SHARED_CELLS = 100_000  # a sweep of fewer is over before a second thread is awake
+BOTTOM_SWEEPS = 16  # on that level, before and after: practically exact
+SHARED_CELLS = 100_000  # a smaller sweep ends before a second thread wakes up
 
 _jit = kernel(error_model="numpy")
 
@@ -51,14 +51,14 @@ class Solution:
     Attributes
     ----------
     conductance : float
-        Current between the electrodes, taken from the dissipated power: the error of the potential enters
-        it squared, and it bounds the exact value from above.
+        Current between the electrodes, from the dissipated power. It is an upper bound on the exact value, and its
+        error is quadratic in the error of the potential.
     fluxes : ndarray of float64, shape (nz + 1,)
-        Current through each plane between two layers and through both electrodes; equal if exact.
+        Current through each plane between two layers and through both electrodes; all are equal in an exact solution.
     iterations : int
         Conjugate gradient iterations taken.
     converged : bool
-        Whether the fluxes agree as closely as demanded.
+        Whether the fluxes agree as closely as requested.
     """
 
     conductance: float
@@ -68,7 +68,7 @@ class Solution:
 
     @property
     def flux_spread(self) -> float:
-        """Largest less smallest flux, over their mean."""
+        """Largest minus smallest flux, over their mean."""
         return _spread(self.fluxes)
 
 
@@ -80,12 +80,12 @@ def solve(codes: np.ndarray, half_resistances: np.ndarray, flux_spread: float, m
     codes : ndarray of uint8, shape (nz, ny, nx), C-contiguous
         Phase of each voxel; phase 0 does not conduct.
     half_resistances : ndarray of float32 or float64
-        1 / (2 conductivity) of each phase, best scaled to 1/2 and more. Its type is that of the working vectors;
-        contrasts beyond 1e3 need float64.
+        1 / (2 conductivity) of each phase, preferably scaled to values from 1/2 up. Its type is that of the working
+        vectors; contrasts beyond 1e3 need float64.
     flux_spread : float
-        Largest less smallest flux through the planes that is accepted, over their mean.
+        Largest accepted difference between the fluxes through the planes, over their mean.
     max_iterations : int
-        Conjugate gradient iterations after which to give up.
+        Conjugate gradient iterations after which the solver stops.
 
     Returns
     -------
@@ -121,14 +121,14 @@ def _total(parts: np.ndarray) -> float:
 
 
 class _Team:
-    """Threads that share the planes of a sweep, and sleep in between to tolerate a busy machine."""
+    """Threads that share the planes of a sweep and sleep in between, which helps on a busy machine."""
 
     def __init__(self, pool: ThreadPoolExecutor, size: int) -> None:
         self.pool = pool
         self.size = size
 
     def sweep(self, kernel: Callable[..., None], planes: int, cells: int, *arguments: Any) -> None:
-        """Call kernel(first, end, ...) on planes 1 to `planes`, in slabs if there are enough `cells`."""
+        """Call kernel(first, end, ...) on planes 1 to `planes`, in slabs on threads if there are enough `cells`."""
         if self.size == 1 or cells < SHARED_CELLS:
             kernel(1, planes + 1, *arguments)
             return
@@ -143,7 +143,7 @@ class _Team:
 class _Level:
     """A coarse level: conductances of the six faces of each black cell, source and potential of each colour.
 
-    The faces look towards lower and upper z, lower and upper y, lower and upper x.
+    The order of the faces is lower and upper z, lower and upper y, lower and upper x.
     """
 
     faces: np.ndarray
@@ -184,7 +184,7 @@ class _Problem:
         return _total(power), flux
 
     def descend(self, power: float, flux_spread: float, limit: int) -> int:
-        """Iterate until the fluxes agree as far as the recurrences can tell; return the iterations taken."""
+        """Iterate until the fluxes agree by the recurrences; return the number of iterations."""
         np.multiply(self.residual, self.inverse, out=self.correction)
         self.direction[:] = 0
         before = np.inf
@@ -197,15 +197,15 @@ class _Problem:
             before, step = product, product / curvature
             flux = self.update(step)
             power -= step * product
-            # Both must hold: the spread can dip while a slow mode is still to be found.
+            # Both are required: the spread can be small for a moment while a slow mode still remains.
             if np.ptp(flux) <= 0.9 * flux_spread * power and step * product <= 2e-3 * flux_spread * power:
                 return iteration + 1
         return limit
 
     def precondition(self) -> float:
-        """Turn residual times inverse diagonal into the multigrid correction; return its product with the residual.
+        """Replace residual times inverse diagonal by the multigrid correction; return its product with the residual.
 
-        The argument is what the first smoothing of the black cells leaves of a zero guess.
+        The argument equals the result of the first smoothing of the black cells from a zero guess.
         """
         below = self.levels[0]
         self.sweep(_eliminate, self.resistance, self.correction, self.red)
@@ -224,7 +224,7 @@ class _Problem:
         return _total(self.partial)
 
     def update(self, step: float) -> np.ndarray:
-        """Go a step along the direction; return the flux through each plane, less that through the first."""
+        """Take a step along the direction; return the flux through each plane minus that through the first."""
         vectors = (self.direction, self.image, self.inverse, self.potential, self.residual, self.correction)
         self.sweep(_update, step, self.direction.dtype.type(step), *vectors, self.partial)
         return np.concatenate([[0.0], np.cumsum(self.partial)])
@@ -234,7 +234,7 @@ class _Problem:
 
 
 def percolating_resistances(codes: np.ndarray, half_resistances: np.ndarray) -> np.ndarray | None:
-    """Lay out the half resistances of the voxels on a path of face neighbours from the first plane to the last.
+    """Return the half resistances of the voxels on paths of face neighbours from the first plane to the last.
 
     Parameters
     ----------
@@ -291,7 +291,7 @@ def _gather(
     k: int, j: int, colour: int, u: np.ndarray, own: np.ndarray, other: np.ndarray, total: np.ndarray,
     weight: np.ndarray,
 ) -> None:  # fmt: skip
-    """For each cell of a row: the sum of conductance times neighbour's potential, and of the conductances."""
+    """For each cell of a row, sum conductance times neighbour's potential, and the conductances."""
     one = np.float32(1.0)
     shift = (k + j + colour) & 1
     r, r_row, u_row = own[k, j], other[k, j], u[k, j]
@@ -408,7 +408,7 @@ def _restrict_finest(
             _hand_down(row, kc, jc, source, below)
 
 
-# ---- From level to level: place i of a row of one colour lies in the coarse cell i - 1 of its row ----------
+# ---- Between levels: position i of a row of one colour lies in the coarse cell i - 1 of its row ------------
 
 
 @_jit
@@ -488,7 +488,7 @@ def _add_x(k: int, j: int, resistance: np.ndarray, faces: np.ndarray, finest: bo
 
 @_jit
 def _store(k: int, j: int, axis: Int, row: np.ndarray, faces: np.ndarray) -> None:
-    """File the lower faces of a row of coarse cells under the black cell that each of them touches."""
+    """Store the lower faces of a row of coarse cells, each with the black cell that it touches."""
     half = np.float32(0.5)
     for i in range(2 if axis == 2 else 1, row.size - 1):
         if (k + j + i) & 1:
@@ -553,7 +553,7 @@ def _correct(levels: list[_Level], depth: int, team: _Team) -> None:
 def _gather_stored(
     k: int, j: int, colour: int, u: np.ndarray, faces: np.ndarray, total: np.ndarray, weight: np.ndarray
 ) -> None:
-    """As `_gather`, from stored conductances: those of a red cell are found with its black neighbours."""
+    """Like `_gather`, from stored conductances; those of a red cell are stored with its black neighbours."""
     shift = (k + j + colour) & 1
     u_row = u[k, j]
     u_down, u_up, u_front, u_back = u[k - 1, j], u[k + 1, j], u[k, j - 1], u[k, j + 1]

@@ -6,7 +6,7 @@ import numpy as np
 
 Step = tuple[int, int, int]
 
-# The cube of a voxel and its 26 neighbours, numbered 9 (z + 1) + 3 (y + 1) + (x + 1); the voxel itself is number 13.
+# A voxel and its 26 neighbours, numbered 9 (z + 1) + 3 (y + 1) + (x + 1); the voxel itself has number 13.
 CUBE: tuple[Step, ...] = tuple((z, y, x) for z in (-1, 0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1))
 NEIGHBOURS = tuple(step for step in CUBE if step != (0, 0, 0))
 DIRECTIONS = tuple(step for step in CUBE if step > (0, 0, 0))  # one of each pair of opposite steps
@@ -18,5 +18,5 @@ def kind_of(step: Step) -> int:
 
 
 def offsets_in(steps: Sequence[Step], shape: tuple[int, ...]) -> np.ndarray:
-    """Return the steps, int64, in a volume of this shape whose voxels are numbered in C order."""
+    """Return the steps as int64 in a volume of this shape with voxels numbered in C order."""
     return np.array([(z * shape[1] + y) * shape[2] + x for z, y, x in steps], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Paths through a phase from face to face: the shortest, the widest, and whether there is any.
+"""Paths through a phase from face to face: the shortest ones, the widest ones, and whether one exists.
 
 Every kernel runs on one thread and releases the GIL, so that axes and phases can run side by side.
 """
@@ -11,8 +11,8 @@ from nmcdist.geometry.growing import grown
 from nmcdist.geometry.neighbours import NEIGHBOURS, kind_of, offsets_in
 from nmcdist.jit import Int, kernel
 
-# Steps across a face, an edge and a corner. Their ratios are sqrt(2) and sqrt(3) to 6e-8, and integers make
-# the length of a path independent of the order of its steps.
+# Lengths of steps across a face, an edge and a corner. Their ratios are sqrt(2) and sqrt(3) within 6e-8. With
+# integers, the length of a path does not depend on the order of its steps.
 UNIT = 20586
 STEP_LENGTHS = (UNIT, 29113, 35656)
 
@@ -20,8 +20,8 @@ STEP_LENGTHS = (UNIT, 29113, 35656)
 def mean_path_length(phase: np.ndarray, axis: int) -> float:
     """Return the mean length of the shortest paths from the first face of an axis to the last.
 
-    Steps go to the 26 neighbours, from voxel centre to voxel centre; one path starts from each voxel of the
-    phase on the first face that is connected to the last.
+    Steps lead to the 26 neighbours, from voxel centre to voxel centre. One path starts from each voxel of the phase
+    on the first face that is connected to the last face.
 
     Parameters
     ----------
@@ -41,10 +41,10 @@ def mean_path_length(phase: np.ndarray, axis: int) -> float:
 
 
 def widest_from_face(distance2: np.ndarray, axis: int, enough: int | None = None) -> tuple[np.ndarray, int]:
-    """Return how large a ball can come in from the face at index 0 of an axis to each voxel.
+    """Return the size of the largest ball that can reach each voxel from the face at index 0 of an axis.
 
-    That is the largest, over paths from the face to the voxel, of the smallest squared distance on the path.
-    Paths step to the 6 neighbours.
+    This is the smallest squared distance on a path from the face to the voxel, maximised over all paths. Paths step
+    to the 6 neighbours.
 
     Parameters
     ----------
@@ -52,12 +52,12 @@ def widest_from_face(distance2: np.ndarray, axis: int, enough: int | None = None
         Squared distance to the outside, 0 outside the phase.
     axis : int
     enough : int, optional
-        Stop as soon as this many voxels are known, the widest first.
+        Stop as soon as this many voxels are known; the widest come first.
 
     Returns
     -------
     widest : ndarray, shape and dtype of `distance2`
-        0 where no path leads.
+        0 where no path leads to.
     lowest : int
         Entries of at least this are exact, others are below it.
     """
@@ -80,8 +80,8 @@ def joins_faces(phase: np.ndarray, axis: int, connectivity: int) -> bool:
 
 
 def _sum_path_lengths(across: np.ndarray, kind: type) -> tuple[int, int]:
-    """Return the sum of the path lengths and their number; a negative sum if a path is too long for the type."""
-    # A margin of zeros represents the outside, as no path is shorter.
+    """Return the sum and the number of the path lengths; the sum is negative if a path is too long for the type."""
+    # A margin of zeros represents the outside, because no path is shorter.
     distance: np.ndarray = np.zeros([n + 2 for n in across.shape], dtype=kind)
     np.copyto(distance[1:-1, 1:-1, 1:-1], np.iinfo(kind).max, where=across)
     plane = math.prod(distance.shape[1:])
@@ -103,11 +103,11 @@ def _sum_path_lengths(across: np.ndarray, kind: type) -> tuple[int, int]:
 def _settle(
     distance: np.ndarray, offsets: np.ndarray, lengths: np.ndarray, seeds: np.ndarray, unit: int, farthest: int
 ) -> bool:
-    """Replace distances by those of shortest paths from the seeds; tell whether all fit their type.
+    """Replace distances by those of shortest paths from the seeds; return whether all fit into their type.
 
-    Dial's buckets, as wide as the smallest step: a bucket's distances are final when its turn comes, and steps
-    from it lead into the next two, so three lists of places are enough. A voxel whose distance falls into a
-    nearer bucket leaves its place in the farther one behind; it is passed over there.
+    Dial's buckets are as wide as the smallest step: the distances of a bucket are final when its turn comes, and
+    steps from it lead into the next two, so three lists of voxels are enough. If the distance of a voxel drops to a
+    nearer bucket, its old entry in the farther one remains and is skipped later.
     """
     current, n_current = seeds, len(seeds)
     following, n_following = np.empty_like(seeds), 0
@@ -148,10 +148,10 @@ def _settle(
 def _flood(
     distance2: np.ndarray, face: np.ndarray, enough: int, heads: np.ndarray, widest: np.ndarray, following: np.ndarray
 ) -> Int:
-    """Write the widest paths from the voxels of the face; return the level down to which they are known.
+    """Write the widths of the widest paths from the face; return the level down to which they are known.
 
-    Voxels are taken from the widest down, so the first path to come to a voxel is its widest, and each voxel
-    is listed once: a list for each width, from `heads` (-1: empty) on, linked through `following`.
+    Voxels are processed from the widest down, so the first path that reaches a voxel is its widest, and each voxel is
+    listed once. There is one list per width, which starts at `heads` (-1: empty) and is linked through `following`.
     """
     nz, ny, nx = distance2.shape
     distance, flat = distance2.reshape(-1), widest.reshape(-1)
@@ -199,7 +199,7 @@ def _flood(
 
 @kernel
 def _reaches(cells: np.ndarray, offsets: np.ndarray, plane: int) -> bool:
-    """Return whether the set cells of the second plane are joined to the last but one; clears what it visits."""
+    """Return whether the set cells of the second plane are joined to the last but one; clears visited cells."""
     stack, n = np.empty(1024, np.int64), 0
     goal = len(cells) - 2 * plane
     for seed in range(plane, 2 * plane):

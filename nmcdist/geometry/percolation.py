@@ -1,4 +1,4 @@
-"""Which voxels lie on a path of face neighbours from the first plane to the last: runs along x, joined up."""
+"""Voxels on paths of face neighbours from the first plane to the last, found by joining runs along x."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from nmcdist.jit import kernel
 
 
 def percolating_runs(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Find the runs of non-zero voxels along x, and which of them belong to a part that joins the end planes.
+    """Find the runs of non-zero voxels along x, and which of them are connected to both end planes.
 
     Parameters
     ----------
@@ -16,11 +16,11 @@ def percolating_runs(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
     Returns
     -------
     starts : ndarray of int64, shape (nz * ny + 1,)
-        Runs [starts[i], starts[i + 1]) are those of line i = z * ny + y.
+        Line i = z * ny + y has the runs [starts[i], starts[i + 1]).
     first, last : ndarray of int32
         Run r holds the voxels [first[r], last[r]) of its line.
     carries : ndarray of bool
-        Whether it is joined to both end planes.
+        Whether the run is connected to both end planes.
     """
     starts = _count_runs(codes)
     return starts, *_carrying_runs(codes, starts)

@@ -1,10 +1,10 @@
-"""The unit sphere: real harmonics, meshes and quadrature on it, and star-shaped bodies whose radius they sum to.
+"""The unit sphere: real harmonics, meshes and quadrature on it, and star-shaped bodies with a radius in harmonics.
 
 Components of points and directions are ordered z, y, x. The polar angle theta is measured from the z axis,
-component 0, and the azimuth phi in the x-y plane from x, component 2, towards y, component 1. Y_lm stands in
-column l^2 + l + m; negative m go with sin(|m| phi), positive m with cos(m phi), without the sign (-1)^m.
+component 0, and the azimuth phi in the x-y plane from x, component 2, towards y, component 1. Y_lm is in column l^2 +
+l + m; negative m go with sin(|m| phi), positive m with cos(m phi), without the sign (-1)^m.
 
-Sums run in a fixed order, one direction at a time, so a value does not depend on what is evaluated beside it.
+Sums are taken in a fixed order, one direction at a time, so a value does not depend on the other directions.
 """
 
 import math
@@ -21,7 +21,7 @@ from nmcdist.jit import Int, kernel
 
 _BLOCK = 64  # points that a kernel evaluates side by side
 _AREA_DEGREE = 81  # least degree of the rule for surface areas: within 2e-6 for shells of the NMC811 model
-_WIDEST_STEP = 0.5  # largest angle, times the order, from a direction to one where a radius function is bounded
+_WIDEST_STEP = 0.5  # largest angle, times the order, between a direction and the nearest vertex used for bounds
 _SLACK = 1e-9  # relative; far above rounding
 
 
@@ -41,7 +41,7 @@ class Quadrature(NamedTuple):
 
 
 class StarMoments(NamedTuple):
-    """Integrals over star-shaped bodies and their surfaces, one body a row.
+    """Integrals over star-shaped bodies and their surfaces, one row per body.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ def real_spherical_harmonics(directions: np.ndarray, order: int = 9) -> np.ndarr
     Parameters
     ----------
     directions : ndarray, shape (n, 3)
-        Vectors other than zero, ordered z, y, x; their lengths do not matter.
+        Non-zero vectors of any length, ordered z, y, x.
     order : int
 
     Returns
@@ -75,7 +75,7 @@ def real_spherical_harmonics(directions: np.ndarray, order: int = 9) -> np.ndarr
     Raises
     ------
     InputError
-        If a direction is zero or not finite, a shape is wrong, or the order is not a whole number from 0.
+        If a direction is zero or not finite, a shape is wrong, or the order is not a whole number >= 0.
     """
     order = _check_order(order)
     units = unit_vectors(directions)
@@ -134,7 +134,7 @@ def unit_vectors(directions: np.ndarray) -> np.ndarray:
 
 
 def check_coefficients(coefficients: Any, name: str = "coefficients") -> np.ndarray:
-    """Return coefficients as a contiguous float64 array of shape (n, (order + 1)^2), one body a row, or raise."""
+    """Return coefficients as a contiguous float64 array of shape (n, (order + 1)^2), one row per body, or raise."""
     rows = finite_array(name, coefficients, ("n", "(order + 1)^2"))
     if rows.shape[1] == 0 or math.isqrt(rows.shape[1]) ** 2 != rows.shape[1]:
         raise InputError(f"{name}: found {rows.shape[1]} of a body, expected a square number, (order + 1)^2")
@@ -143,7 +143,7 @@ def check_coefficients(coefficients: Any, name: str = "coefficients") -> np.ndar
 
 @lru_cache(maxsize=8)
 def icosphere(level: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the icosahedron with each triangle split into four, `level` times, its vertices on the unit sphere.
+    """Return the icosahedron with each triangle split into four `level` times, and all vertices on the unit sphere.
 
     Parameters
     ----------
@@ -155,8 +155,8 @@ def icosphere(level: int) -> tuple[np.ndarray, np.ndarray]:
     vertices : ndarray of float64, shape (10 * 4^level + 2, 3)
         Read-only.
     faces : ndarray of int32, shape (20 * 4^level, 3)
-        Read-only. Outward in the order of the columns: det(v0, v1, v2) > 0. Who turns the columns to x, y, z
-        turns the triangles round as well.
+        Read-only. Outward in the order of the columns: det(v0, v1, v2) > 0. If the columns are reordered to x, y, z,
+        triangles must be reversed too.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def icosphere(level: int) -> tuple[np.ndarray, np.ndarray]:
 def sphere_quadrature(degree: int) -> Quadrature:
     """Return a rule that integrates polynomials up to a degree over the unit sphere exactly.
 
-    Gauss-Legendre in z times the trapezoidal rule in phi; no node is a pole.
+    The rule is Gauss-Legendre in z times the trapezoidal rule in phi; no node is a pole.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def sphere_quadrature(degree: int) -> Quadrature:
     Raises
     ------
     InputError
-        If the degree is not a whole number from 0.
+        If the degree is not a whole number >= 0.
     """
     degree = _check_order(degree, "degree")
     heights, weights = _gauss_legendre(degree // 2 + 1)
@@ -219,7 +219,7 @@ def star_radii(coefficients: np.ndarray, directions: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     coefficients : ndarray, shape ((order + 1)^2,)
-        Of the real harmonics.
+        Coefficients of the real harmonics.
     directions : ndarray, shape (n, 3)
         Vectors other than zero, ordered z, y, x.
 
@@ -276,7 +276,7 @@ def star_contains_grid(
     x: np.ndarray,
     bounds: tuple[float, float] | None = None,
 ) -> np.ndarray:
-    """Return which points of a grid lie in a star-shaped body: as :func:`star_contains`, without a list of points.
+    """Return which points of a grid lie in a star-shaped body, like :func:`star_contains` without a list of points.
 
     Parameters
     ----------
@@ -304,11 +304,11 @@ def star_contains_grid(
 
 
 def star_bounds(coefficients: np.ndarray) -> tuple[float, float]:
-    """Return two radii between which the radius of a star-shaped body lies in every direction.
+    """Return a lower and an upper bound on the radius of a star-shaped body over all directions.
 
-    Along a great circle P - c is a trigonometric polynomial of degree L at most, and one whose largest modulus
-    M is taken at angle 0 has modulus M cos(L t) at least at angle t <= pi / L (M. Riesz). So M is at most the
-    largest modulus at the vertices of an icosphere, over cos(L h), where every direction has a vertex within h.
+    Along a great circle, P - c is a trigonometric polynomial of degree at most L. If its largest modulus M is at
+    angle 0, its modulus at an angle t <= pi / L is at least M cos(L t) (M. Riesz). So M is at most the largest
+    modulus at the vertices of an icosphere over cos(L h), if every direction has a vertex within the angle h.
 
     Parameters
     ----------
@@ -331,7 +331,7 @@ def star_bounds(coefficients: np.ndarray) -> tuple[float, float]:
 
 
 def star_bounds_of_many(coefficients: np.ndarray) -> np.ndarray:
-    """Return the result of :func:`star_bounds`, except for rounding, for many bodies at once.
+    """Return the results of :func:`star_bounds` for many bodies at once, except for rounding.
 
     Parameters
     ----------
@@ -427,7 +427,7 @@ def _moment_rule(order: int) -> tuple[np.ndarray, ...]:
     s = np.sqrt(x * x + y * y)
     towards_theta = np.column_stack([-s, z * y / s, z * x / s])
     towards_phi = np.column_stack([np.zeros_like(z), x / s, -y / s])
-    # Summed by hand: BLAS may add in another order from one machine or thread count to the next.
+    # Written out, because the order in which BLAS adds depends on the machine and the number of threads.
     slopes = [
         _transposed(sum(gradients[:, :, k] * tangent[:, k : k + 1] for k in range(3)))
         for tangent in (towards_theta, towards_phi)
@@ -446,7 +446,7 @@ def _bounds(least: Any, most: Any, order: int) -> tuple[Any, Any]:
 
 @kernel
 def _extremes(rows: np.ndarray, harmonics: np.ndarray, extremes: np.ndarray) -> None:
-    """Find the least and the largest value of each series; `harmonics` has a row a function."""
+    """Find the least and the largest value of each series; `harmonics` has one row per function."""
     values = np.empty(harmonics.shape[1])
     for i in range(len(rows)):
         values[:] = rows[i, 0] * harmonics[0]
@@ -459,7 +459,7 @@ def _extremes(rows: np.ndarray, harmonics: np.ndarray, extremes: np.ndarray) -> 
 
 @lru_cache(maxsize=8)
 def _bounding_level(order: int) -> tuple[int, float]:
-    """Return a level of icosphere fine enough to bound a radius function, and the angle that it leaves open."""
+    """Return a level of icosphere fine enough to bound a radius function, and its covering angle."""
     level = 3
     while order * _covering_angle(level) > _WIDEST_STEP:
         level += 1
@@ -487,7 +487,7 @@ def _check_order(order: Any, name: str = "order") -> int:
 
 
 def _transposed(table: np.ndarray) -> np.ndarray:
-    """Return a table with the direction as its last, contiguous index, over which kernels run innermost."""
+    """Return a table with the direction as the last, contiguous index, the innermost loop of kernels."""
     turned = np.ascontiguousarray(table.T)
     turned.setflags(write=False)
     return turned
@@ -533,7 +533,7 @@ def _recurrence(order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return diagonal q_m, shape (order + 1,), and factors a, b of index (m, l) of a stable recurrence.
 
     Q_lm = a z Q_(l-1)m - b Q_(l-2)m from Q_mm = q_m, where Y_lm = Q_lm(z) Re or Im (x + i y)^|m|
-    (Holmes and Featherstone 2002, Eqs. (11)-(13), less the power of sin theta, which makes poles plain points).
+    (Holmes and Featherstone 2002, Eqs. (11)-(13), without the power of sin theta, so that poles are not special).
     """
     diagonal = np.empty(order + 1)
     diagonal[0] = 1 / math.sqrt(4 * math.pi)
@@ -550,7 +550,7 @@ def _recurrence(order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @kernel
 def sum_rows(row: np.ndarray, harmonics: np.ndarray, values: np.ndarray) -> None:
-    """Write the sums of one body's coefficients times a table ((order + 1)^2, n) of harmonics into values, (n,)."""
+    """Write the products of one body's coefficients and a table ((order + 1)^2, n) of harmonics to values, (n,)."""
     values[:] = 0.0
     for k in range(len(row)):
         factor = row[k]
@@ -638,7 +638,7 @@ def _sum_block(
     n: Int, z: np.ndarray, y: np.ndarray, x: np.ndarray, row: np.ndarray, diagonal: np.ndarray, a: np.ndarray,
     b: np.ndarray, work: np.ndarray, total: np.ndarray,
 ) -> None:  # fmt: skip
-    """Sum the harmonics at the first n of a block of unit vectors; the loops over them are innermost."""
+    """Sum the harmonics at the first n of a block of unit vectors; their loops are the innermost."""
     order = len(diagonal) - 1
     c, s, q, before, with_c, with_s = work[0], work[1], work[2], work[3], work[4], work[5]
     for p in range(n):
@@ -696,7 +696,7 @@ def _contains_points(
     inside: np.ndarray,
 ) -> None:  # fmt: skip
     work, total, distance = np.empty((9, _BLOCK)), np.empty(_BLOCK), np.empty(_BLOCK)
-    places, n = np.empty(_BLOCK, np.int64), np.int64(0)  # a plain 0 would have the blocks compiled twice
+    places, n = np.empty(_BLOCK, np.int64), np.int64(0)  # with a plain 0, the blocks would be compiled twice
     for i in range(len(points)):
         z, y, x = points[i, 0], points[i, 1], points[i, 2]
         r = np.sqrt(z * z + y * y + x * x)
@@ -717,7 +717,7 @@ def _contains_grid(
     b: np.ndarray, low: float, high: float, inside: np.ndarray,
 ) -> None:  # fmt: skip
     work, total, distance = np.empty((9, _BLOCK)), np.empty(_BLOCK), np.empty(_BLOCK)
-    places, n = np.empty(_BLOCK, np.int64), np.int64(0)  # a plain 0 would have the blocks compiled twice
+    places, n = np.empty(_BLOCK, np.int64), np.int64(0)  # with a plain 0, the blocks would be compiled twice
     flat = inside.reshape(-1)
     i = -1
     for z in zs:

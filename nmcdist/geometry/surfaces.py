@@ -1,11 +1,11 @@
-"""Closed surfaces of label volumes: every interface between two labels once, conforming and free of gaps.
+"""Closed surfaces of label volumes: each interface between two labels once, conforming and without gaps.
 
-A surface net: one point for each corner where voxels of different labels meet, one polygon for each voxel face
-between two labels. The points are then smoothed within their own cell, and moved along the normals until each
-grain has the volume of its voxels again.
+The mesh is a surface net: one point per corner where voxels of different labels meet, and one polygon per voxel face
+between two labels. The points are smoothed within their own cells, then moved along the normals until each grain has
+the volume of its voxels again.
 
-Points are in the order z, y, x, and a triangle is oriented by the cross product of its columns as they stand:
-whoever writes x, y, z also reverses the order of the corners.
+Points are in the order z, y, x, and the cross product in this order of columns orients a triangle. Code that writes
+x, y, z must also reverse the order of the corners.
 """
 
 from collections.abc import Iterator
@@ -21,10 +21,10 @@ from nmcdist.jit import Int, kernel
 SMOOTHING = 8
 # A point stays this close to its voxel corner, in voxels along each axis: cells of neighbours never overlap.
 _REACH = 0.4
-# Where voxels of a grain touch across an edge only, the two sheets of its surface pass the middle of that edge
-# this far apart (half of it, in voxels along each axis): otherwise four triangles would share the edge.
+# Where voxels of a grain touch only across an edge, two sheets of its surface pass the middle of that edge. This is
+# half of their distance, in voxels along each axis; without it, four triangles would share the edge.
 _GAP = 0.1
-# A grain of fewer voxels is smoothed in proportion less, or it would vanish.
+# Grains of fewer voxels are smoothed proportionally less, otherwise they would vanish.
 _SMALL_GRAIN = 8
 _VOLUME_TOLERANCE = 1e-3
 _CORRECTIONS = 30
@@ -41,8 +41,8 @@ class LabelSurface:
         In nm, in the order z, y, x.
     triangles : ndarray of int32, shape (m, 3)
     labels : ndarray of int32, shape (m, 2)
-        The labels on the two sides, the outside being 0. The normal points out of the first into the second;
-        the outside is always the second, and of two grains the first has the lower label (as VTK has it).
+        The labels on the two sides; the outside is 0. The normal points out of the first into the second. The outside
+        is always the second; of two grains, the first has the lower label (as in VTK).
     """
 
     points: np.ndarray
@@ -50,7 +50,7 @@ class LabelSurface:
     labels: np.ndarray
 
     def grains(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """Yield for each grain its label and its closed, outward surface as (label, points, triangles)."""
+        """Yield, for each grain, its label and its closed, outward surface as (label, points, triangles)."""
         sides = self.labels.T.reshape(-1)
         order = np.argsort(sides, kind="stable")
         values, starts = np.unique(sides[order], return_index=True)
@@ -72,7 +72,7 @@ class LabelSurface:
         return self._gathered(chosen)
 
     def outer(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the closed surface that parts the grains from the outside, as (points, triangles)."""
+        """Return the closed surface between the grains and the outside, as (points, triangles)."""
         return _without_spare_points(self.points, self.triangles[self.labels[:, 1] == 0])
 
     def volumes(self) -> tuple[np.ndarray, np.ndarray]:
@@ -98,8 +98,8 @@ def label_surface(
 ) -> LabelSurface:
     """Mesh all interfaces of a label volume.
 
-    The surface of each grain, and that of all grains together, is closed: each edge belongs to exactly two of
-    its triangles, which run through it in opposite directions. Grains are closed at the border of the volume.
+    The surface of each grain, and of all grains together, is closed: each edge belongs to exactly two triangles,
+    which run along it in opposite directions. Grains are closed at the border of the volume.
 
     Parameters
     ----------
@@ -110,12 +110,12 @@ def label_surface(
     origin : (float, float, float)
         Centre of the first voxel, in nm.
     smoothing : int
-        Sweeps that move each point towards its neighbours; 0 leaves the faces of the voxels.
+        Sweeps that move each point towards its neighbours; 0 keeps the faces of the voxels.
 
     Returns
     -------
     LabelSurface
-        With the volume of its voxels for each grain, to 0.1 % but for grains of very few voxels.
+        The volume of each grain is that of its voxels within 0.1 %, except for grains of very few voxels.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def closed_surface(
     labels, spacing, origin, smoothing
         As for :func:`label_surface`.
     label : int, optional
-        Which grain; by default everything that is not 0.
+        The grain. Default: all voxels that are not 0.
 
     Returns
     -------
@@ -193,22 +193,22 @@ class LabelNet:
     Attributes
     ----------
     corners : ndarray of int32, shape (n, 3)
-        Corner (0, 0, 0) is the outer one of the first voxel of the cropped volume.
+        Corner (0, 0, 0) is the outer corner of the first voxel of the cropped volume.
     quads : ndarray of int32, shape (m, 4)
-        Corners of each voxel face, around the axis it is normal to.
+        Corners of each voxel face, around its normal axis.
     axes : ndarray of uint8, shape (m,)
         That axis.
     sides : ndarray of int32, shape (m, 2)
         Rows of `values` before and behind the face along its axis.
     neighbours : ndarray of int32, shape (n, 6)
-        Corners that a corner is drawn to, -1 for none.
+        Corners towards which smoothing moves a corner, -1 for none.
     pinched : ndarray of uint8, shape (n,)
-        Bit k: along axis k starts an edge where voxels of a grain touch across that edge only.
+        Bit k: an edge starts here along axis k across which voxels of a grain touch, without sharing a face.
     pinch_keys, pinch_ends, pinch_kinds : ndarray of int64, int32 and uint8, shape (p,)
-        Those edges: 3 * corner + axis, the corner they end in, and which two of the four voxels have a sheet
-        of their own: 0 the second and the fourth, 1 the first and the third in the order of `_find_edges`.
+        These edges: 3 * corner + axis, the corner at their end, and which two of the four voxels have a separate
+        sheet, in the order of `_find_edges`: 0 for the second and fourth, 1 for the first and third.
     values, voxels : ndarray of int, shape (k,)
-        The labels, and how many voxels each has; the outside comes first.
+        The labels and their numbers of voxels; the outside comes first.
     crop : (int, int, int)
         Where the cropped volume starts.
     """
@@ -257,15 +257,15 @@ class LabelNet:
         return points
 
     def with_pinches(self, corners: np.ndarray) -> tuple[np.ndarray, int]:
-        """Append two points for each pinched edge, and return how many are new."""
+        """Append two points per pinched edge, and return the number of new points."""
         new = _pinch_points(corners, self.pinch_keys, self.pinch_ends, self.pinch_kinds)
         return np.concatenate([corners, new]), len(new)
 
     def with_volumes(self, points: np.ndarray, triangles: np.ndarray, sides: np.ndarray, pinches: int) -> np.ndarray:
         """Move points along the normals until the volume of each grain is that of its voxels.
 
-        Each step solves for one pressure a grain: an interface moves by the difference of the two, and a
-        point by the mean of its triangles, so the volumes are those wanted to first order.
+        Each step solves for one pressure per grain. An interface moves by the difference of the two pressures and a
+        point by the mean of its triangles, which gives the required volumes to first order.
         """
         corners = len(points) - pinches
         stiffness = self._interface_areas(points, triangles, sides)
@@ -304,14 +304,14 @@ def cropped(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, tup
     -------
     cells : ndarray of int32, shape two more than the grains' along each axis
     values, voxels : ndarray
-        The labels that occur, the outside first, and their numbers of voxels.
+        The labels, the outside first, and their numbers of voxels.
     crop : (int, int, int)
         Where the grains start in `labels`.
 
     Raises
     ------
     InputError
-        If this is no volume of labels, or no voxel has one.
+        If the array is not a volume of labels, or no voxel has one.
     """
     if labels.ndim != 3 or labels.dtype.kind not in "iu":
         raise InputError(f"labels: found {labels.ndim} axes of {labels.dtype}, expected three axes of integers")
@@ -335,7 +335,7 @@ def _without_spare_points(points: np.ndarray, triangles: np.ndarray) -> tuple[np
     return points[used], rows.reshape(triangles.shape).astype(np.int32)
 
 
-# In what follows a corner has the index of the voxel before it, so that one set of strides serves both.
+# Below, a corner has the index of the voxel before it, so that both use the same strides.
 
 
 @kernel
@@ -370,7 +370,7 @@ def _strides(shape: tuple[int, int, int]) -> tuple[int, int, int, int, int]:
 
 @kernel
 def _find_faces(cells: np.ndarray, ids: np.ndarray, quads: np.ndarray, axes: np.ndarray, sides: np.ndarray) -> None:
-    """Corners of a face in the order (0,0), (1,0), (1,1), (0,1) of the two axes that follow its own."""
+    """Find the corners of faces, in the order (0,0), (1,0), (1,1), (0,1) of the two axes that follow the normal."""
     strides = _strides(cells.shape)
     flat, corner = cells.reshape(-1), ids.reshape(-1)
     nz, ny, nx = cells.shape
@@ -396,11 +396,11 @@ def _find_faces(cells: np.ndarray, ids: np.ndarray, quads: np.ndarray, axes: np.
 def _find_edges(
     cells: np.ndarray, ids: np.ndarray, corners: np.ndarray, neighbours: np.ndarray, pinched: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fill what a corner knows of its edges, and list the pinched ones in ascending order of their keys."""
+    """Fill in the edges of each corner, and list the pinched ones in ascending order of their keys."""
     strides = _strides(cells.shape)
     flat, corner = cells.reshape(-1), ids.reshape(-1)
     nz, ny, nx = cells.shape
-    junctions = np.zeros(len(corners), dtype=np.uint8)  # bit k: three or more faces meet in the edge to neighbour k
+    junctions = np.zeros(len(corners), dtype=np.uint8)  # bit k: three or more faces meet at the edge to neighbour k
     keys = [np.int64(0) for _ in range(0)]  # so that an empty list has a type
     ends = [np.int32(0) for _ in range(0)]
     kinds = [np.uint8(0) for _ in range(0)]
@@ -438,7 +438,7 @@ def _find_edges(
 
 @kernel
 def _keep_to_junctions(neighbours: np.ndarray, junctions: np.ndarray) -> None:
-    """Let a corner where three faces meet be drawn along such edges only, so that these lines become smooth."""
+    """Restrict corners where three faces meet to motion along such edges, so that these lines become smooth."""
     for i in range(len(neighbours)):
         count = 0
         for k in range(6):
@@ -473,7 +473,7 @@ def _average(points: np.ndarray, corners: np.ndarray, neighbours: np.ndarray, re
 
 @kernel
 def _pinch_points(points: np.ndarray, keys: np.ndarray, ends: np.ndarray, kinds: np.ndarray) -> np.ndarray:
-    """Points on the sheets of pinched edges, each sheet drawn into the voxel that it goes around."""
+    """Compute the points on the sheets of pinched edges, each moved into the voxel that its sheet surrounds."""
     new = np.empty((2 * len(keys), 3))
     for i in range(len(keys)):
         start, axis = keys[i] // 3, keys[i] % 3
@@ -493,9 +493,9 @@ def _sheet(
     corner: int, edge_axis: int, face_axis: int, ahead: int, pinched: np.ndarray, keys: np.ndarray, kinds: np.ndarray,
     corners: int,
 ) -> Int:  # fmt: skip
-    """Return the point of a face's own sheet in the middle of a pinched edge, -1 where the edge is not pinched.
+    """Return the point of a face's sheet in the middle of a pinched edge, -1 where the edge is not pinched.
 
-    `ahead` is 1 where the face goes on from the edge along the third axis, 0 where it comes from before.
+    `ahead` is 1 where the face lies beyond the edge along the third axis, 0 where it lies before it.
     """
     if not (pinched[corner] >> edge_axis) & 1:
         return -1
@@ -509,7 +509,7 @@ def _triangulate(
     quads: np.ndarray, axes: np.ndarray, sides: np.ndarray, pinched: np.ndarray, keys: np.ndarray, kinds: np.ndarray,
     points: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Cut each face along its shorter diagonal; one with a pinched edge, into a fan from that edge's middle."""
+    """Cut each face along its shorter diagonal, or into a fan from the middle of a pinched edge."""
     count = 2 * len(quads) + 4 * len(keys)
     triangles, owners = np.empty((count, 3), dtype=np.int32), np.empty((count, 2), dtype=np.int32)
     ring = np.empty(8, dtype=np.int32)
@@ -583,7 +583,7 @@ def _displacements(points: np.ndarray, triangles: np.ndarray, sides: np.ndarray,
 
 @kernel
 def enclosed_volumes(points: np.ndarray, triangles: np.ndarray, sides: np.ndarray, count: int) -> np.ndarray:
-    """Return the volume that the surface of each side 0..count-1 encloses.
+    """Return the volume enclosed by the surface of each side 0..count-1.
 
     Parameters
     ----------
@@ -597,7 +597,7 @@ def enclosed_volumes(points: np.ndarray, triangles: np.ndarray, sides: np.ndarra
     ndarray of float64, shape (count,)
     """
     volumes = np.zeros(count)
-    z, y, x = points[0]  # any point would do; near the surface the least is cancelled
+    z, y, x = points[0]  # any point is correct; one near the surface loses the fewest digits
     for t in range(len(triangles)):
         a, b, c = triangles[t]
         az, ay, ax = points[a, 0] - z, points[a, 1] - y, points[a, 2] - x

@@ -1,17 +1,17 @@
-"""Grains of a generalised balanced power diagram on voxels, sections, lines and points: exact, and culled.
+"""Grains of a generalised balanced power diagram on voxels, sections, lines and points: exact, with culling.
 
-Grain i is where its cost (x - s_i)^T M_i (x - s_i) - r_i is the smallest (Eq. 8). The labels are those of brute
-force: at a point the cost is worked out from x - s_i in float64, and of equal costs the lowest row wins. What
-makes it fast is that few grains are tried at a point:
+Grain i is where its cost (x - s_i)^T M_i (x - s_i) - r_i is the smallest (Eq. 8). The labels equal those of brute
+force: at a point, costs are computed from x - s_i in float64, and the lowest row wins a tie. It is fast because only
+a few grains are tried at each point:
 
-- A block of the lattice starts with a list of grains. One whose cost stays low in all of it is compared with
-  every other; a grain that it beats in the whole block is dropped. The difference of two costs is a quadratic, so
-  its least value in the block is bounded by value, gradient and curvature at the centre, less what rounding may
-  have changed, here and in the cost at a point.
-- Halved blocks start with what is left, down to 64 points, or to a single grain.
+- A block of the lattice starts with a list of grains. A grain with a low cost in the whole block is compared with all
+  others, and those that it beats in the whole block are dropped. The difference of two costs is quadratic, so value,
+  gradient and curvature at the centre bound its least value in the block; the bound allows for rounding, here and in
+  the cost at a point.
+- Halved blocks start with the remaining grains, down to 64 points or a single grain.
 
-A block is a box of index space and its bounds are taken there, so full grids, sections of any direction and lines
-go one way; loose points are halved like a lattice.
+A block is a box in index space, where its bounds are computed, so full grids, sections of any direction and lines use
+the same code. Loose points are halved like a lattice.
 """
 
 import math
@@ -32,18 +32,18 @@ from nmcdist.wording import shown
 __all__ = ["label_lattice", "label_points", "radial_frames", "radial_matrices", "rasterize_gbpd"]
 
 LEAF_POINTS = 64
-CELL_POINTS = 16  # loose points that are not divided further
-TASKS = 16  # least number of parts that threads take in turn, where there are as many
+CELL_POINTS = 16  # number of loose points that are not divided further
+TASKS = 16  # least number of parts for threads, if there are enough
 MOST_SEEDS = 2**31 - 1
 MOST_POINTS = 2**40
-# A cost comes from less than a hundred roundings of 2^-53 of the sum of its terms' sizes.
+# A cost has fewer than a hundred rounding errors, each 2^-53 of the sum of its terms' sizes.
 _ROUNDING = 2.0**-45
-# Differences of costs below this may have been lost to the end of the range of floats.
+# Smaller differences of costs can be lost to underflow.
 _TINY = 1e-290
 _HUGE = 1e290
 
-# Columns of the table of grains: seed, matrix (diagonal, sums of the entries off it), offset, and the matrix that
-# acts on steps of the lattice (likewise).
+# Columns of the table of grains: seed, matrix (diagonal, then sums of off-diagonal entries), offset, and the matrix
+# for steps of the lattice (in the same form).
 _COLUMNS = 16
 
 _jit = kernel(error_model="numpy")
@@ -72,16 +72,16 @@ def rasterize_gbpd(
     shape : tuple of int
         Points along z, y, x.
     spacing : float or sequence of three
-        Distance of neighbouring points in nm, for all axes or for each.
+        Distance of neighbouring points in nm, for all axes or per axis.
     origin : sequence of three
         The first point in nm.
     reach : float, optional
-        Points farther than this from (0, 0, 0), in nm, are left out.
+        Points farther than this from (0, 0, 0), in nm, get no grain.
 
     Returns
     -------
     ndarray of int32, shape `shape`
-        Row of the grain with the smallest cost, the lowest of equals; -1 beyond `reach`.
+        Row of the grain with the smallest cost, the lowest row in a tie; -1 beyond `reach`.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def label_lattice(
     *,
     reach: float | None = None,
 ) -> np.ndarray:
-    """Return the grain at each point of a lattice: a line, a planar section of any direction, a grid (Eq. 8).
+    """Return the grain at each point of a lattice: a line, a planar section of any direction, or a grid (Eq. 8).
 
     Parameters
     ----------
@@ -116,12 +116,12 @@ def label_lattice(
     shape : tuple of int, length k = 1, 2 or 3
         Points along each axis of the lattice.
     steps : ndarray of float64, shape (k, 3)
-        From a point to the next along each axis, in nm.
+        Vector from a point to the next along each axis, in nm.
 
     Returns
     -------
     ndarray of int32, shape `shape`
-        Row of the grain with the smallest cost, the lowest of equals; -1 beyond `reach`.
+        Row of the grain with the smallest cost, the lowest row in a tie; -1 beyond `reach`.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def label_points(seeds: np.ndarray, matrices: np.ndarray, offsets: np.ndarray, p
     Returns
     -------
     ndarray of int32, shape (m,)
-        Row of the grain with the smallest cost, the lowest of equals.
+        Row of the grain with the smallest cost, the lowest row in a tie.
 
     Raises
     ------
@@ -220,7 +220,7 @@ def _leaf(box: np.ndarray) -> np.ndarray:
 
 
 def _block_size(box: np.ndarray, leaf: np.ndarray) -> np.ndarray:
-    """Return the edges of the blocks that threads take: as large as leaves enough of them."""
+    """Return the edges of the blocks for threads, as large as possible with enough blocks."""
     size = leaf.copy()
     while math.prod(-(-box // (2 * size))) >= TASKS:
         size = 2 * size
@@ -236,7 +236,7 @@ def _block_corners(box: np.ndarray, leaf: np.ndarray) -> np.ndarray:
 def _fill_table(
     seeds: np.ndarray, matrices: np.ndarray, offsets: np.ndarray, steps: np.ndarray, far: float, table: np.ndarray
 ) -> tuple[int, float]:
-    """Write the table of grains; return the first row without a proper matrix, or -1, and a bound on all costs."""
+    """Write the table of grains; return the first row with an invalid matrix, or -1, and a bound on all costs."""
     largest = 0.0
     e = steps
     for i in range(len(seeds)):
@@ -279,14 +279,14 @@ def _label_block(
     table: np.ndarray, lattice: np.ndarray, far: float, leaf: np.ndarray, reach2: float, first: np.ndarray,
     last: np.ndarray, labels: np.ndarray,
 ) -> None:  # fmt: skip
-    """Label the points of the block [first, last), halving it along all axes until a grain or a leaf is left."""
+    """Label the points of the block [first, last), halving it along all axes down to a single grain or a leaf."""
     n = len(table)
     lists, found = np.empty(2 * n, np.int32), np.empty((n, 5))
     for i in range(n):
         lists[i] = i
     spots, best, winner = np.empty((3, LEAF_POINTS)), np.empty(LEAF_POINTS), np.empty(LEAF_POINTS, np.int64)
-    # Blocks that wait: corners, and the list that the block came from. Lists lie one behind another, a block's
-    # behind that which it came from: all further back belong to blocks that are done.
+    # Waiting blocks: corners, and the list of the parent block. Lists are stored one after another, the list of a
+    # block after that of its parent; lists after it belong to finished blocks.
     stack = np.empty((256, 8), np.int64)
     for d in range(3):
         stack[0, d], stack[0, 3 + d] = first[d], last[d]
@@ -328,7 +328,7 @@ def _fill(labels: np.ndarray, low: np.ndarray, high: np.ndarray, label: Int) -> 
 def _measure(
     lattice: np.ndarray, low: np.ndarray, high: np.ndarray, centre: np.ndarray, half: np.ndarray, room: np.ndarray
 ) -> None:
-    """Write a block's centre, half its edges in steps, and half the edges of the box along z, y, x around it."""
+    """Write a block's centre, half its edges in steps, and half the edges of its bounding box along z, y, x."""
     for d in range(3):
         half[d] = 0.5 * (high[d] - 1 - low[d])
     for a in range(3):
@@ -340,7 +340,7 @@ def _measure(
 
 @_jit
 def _distances2(centre: np.ndarray, room: np.ndarray, doubt: float) -> tuple[float, float]:
-    """Return bounds on the squared distances of (0, 0, 0) to the nearest and the farthest point of a box."""
+    """Return bounds on the squared distances from (0, 0, 0) to the nearest and the farthest point of a box."""
     nearest2 = farthest2 = 0.0
     for a in range(3):
         nearest2 += max(abs(centre[a]) - room[a] - doubt, 0.0) ** 2
@@ -374,7 +374,7 @@ def _cull(
     table: np.ndarray, e: np.ndarray, far: float, lists: np.ndarray, start: int, begin: int, centre: np.ndarray,
     half: np.ndarray, room: np.ndarray, found: np.ndarray,
 ) -> int:  # fmt: skip
-    """Copy the list that ends at `begin` behind itself, without grains that lose in the whole box.
+    """Append a copy of the list that ends at `begin`, without grains that lose in the whole box.
 
     The box is centre + sum t_d e_d with |t_d| <= half_d.
     """
@@ -390,7 +390,7 @@ def _cull(
         grain = lists[start + k]
         row = table[grain]
         f0, f1, f2 = h0 * abs(found[k, 1] - g0), h1 * abs(found[k, 2] - g1), h2 * abs(found[k, 3] - g2)
-        # Along one axis the least of g t + n t^2 is -|g| h + n h^2 at the end, or not below -|g| h / 2.
+        # Along one axis, the minimum of g t + n t^2 is -|g| h + n h^2 at the end, or at least -|g| h / 2.
         fall = f0 + f1 + f2
         fall -= min(q0 * (row[10] - n00), 0.5 * f0)
         fall -= min(q1 * (row[11] - n11), 0.5 * f1)
@@ -408,10 +408,9 @@ def _expand(
     table: np.ndarray, e: np.ndarray, far: float, grains: np.ndarray, centre: np.ndarray, half: np.ndarray,
     room: np.ndarray, found: np.ndarray,
 ) -> int:  # fmt: skip
-    """Write each grain's cost at the centre of a box and its gradient; return which has the least upper bound.
+    """Write each grain's cost and gradient at the centre of a box; return the grain with the least upper bound.
 
-    The columns of `found`: cost with what rounding may have taken off, gradient along the steps, cost with what
-    rounding may have added.
+    Columns of `found`: lower bound of the cost with rounding, gradient along the steps, upper bound of the cost.
     """
     c0, c1, c2, h0, h1, h2 = centre[0], centre[1], centre[2], half[0], half[1], half[2]
     q0, q1, q2, q01, q02, q12 = h0 * h0, h1 * h1, h2 * h2, h0 * h1, h0 * h2, h1 * h2
@@ -446,7 +445,7 @@ def _expand(
 def _cost(
     d0: float, d1: float, d2: float, m00: float, m11: float, m22: float, m01: float, m02: float, m12: float, r: float
 ) -> float:
-    """Return a grain's cost at d from its seed: the one way it is worked out at a point."""
+    """Return a grain's cost at d from its seed; all costs at points are computed here."""
     return (m00 * d0 + m01 * d1 + m02 * d2) * d0 + (m11 * d1 + m12 * d2) * d1 + m22 * d2 * d2 - r
 
 
@@ -455,7 +454,7 @@ def _try_all(
     table: np.ndarray, grains: np.ndarray, lattice: np.ndarray, low: np.ndarray, leaf: np.ndarray, spots: np.ndarray,
     best: np.ndarray, winner: np.ndarray,
 ) -> None:  # fmt: skip
-    """Write the points of a leaf and the winner at each."""
+    """Write the winner at each point of a leaf."""
     spot = 0
     for i in range(leaf[0]):
         for j in range(leaf[1]):
@@ -495,13 +494,13 @@ def _write_leaf(
 def _label_cell(
     table: np.ndarray, points: np.ndarray, far: float, order: np.ndarray, first: int, last: int, labels: np.ndarray
 ) -> None:
-    """Label the points of order[first:last], halving their bounding box until a grain or few points are left."""
+    """Label the points of order[first:last], halving their bounding box down to a single grain or few points."""
     n = len(table)
     lists, found = np.empty(2 * n, np.int32), np.empty((n, 5))
     for i in range(n):
         lists[i] = i
     axes = np.eye(3)
-    # Cells that wait, with lists as in _label_block.
+    # Waiting cells, with lists as in _label_block.
     stack = np.empty(64, np.int64)
     stack[0], stack[1], stack[2], stack[3] = first, last, 0, n
     waiting = 4 if first < last else 0
@@ -542,7 +541,7 @@ def _winner_at(table: np.ndarray, grains: np.ndarray, point: np.ndarray) -> int:
 
 @_jit
 def _bound(points: np.ndarray, order: np.ndarray, first: int, last: int, centre: np.ndarray, half: np.ndarray) -> None:
-    """Write centre and half the edges of the bounding box of points."""
+    """Write the centre and half the edges of the bounding box of points."""
     for a in range(3):
         low = high = points[order[first], a]
         for i in order[first + 1 : last]:
@@ -553,7 +552,7 @@ def _bound(points: np.ndarray, order: np.ndarray, first: int, last: int, centre:
 
 @_jit
 def _halve(points: np.ndarray, order: np.ndarray, first: int, last: int) -> int:
-    """Reorder order[first:last] by the middle of the longest edge of its bounding box; return where it divides."""
+    """Split order[first:last] at the middle of the longest edge of its bounding box; return the index of the split."""
     if first == last:
         return first
     centre, half = np.empty(3), np.empty(3)

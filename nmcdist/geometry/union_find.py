@@ -1,4 +1,4 @@
-"""Union-find over numbered places: `parent[a]` leads from a place towards the first place of its set."""
+"""Union-find over numbered elements: `parent[a]` leads towards the first element of the set of a."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from nmcdist.jit import kernel
 
 @kernel
 def root(parent: np.ndarray, a: int) -> int:
-    """Return the first place of the set of a place, and halve the way there."""
+    """Return the first element of an element's set, and halve the path to it."""
     while parent[a] != a:
         parent[a] = parent[parent[a]]
         a = parent[a]
@@ -16,6 +16,6 @@ def root(parent: np.ndarray, a: int) -> int:
 
 @kernel
 def join(parent: np.ndarray, a: int, b: int) -> None:
-    """Make one set of the sets of two places; its root is the lower of their roots."""
+    """Merge the sets of two elements; the root is the lower of the two roots."""
     one, two = root(parent, a), root(parent, b)
     parent[max(one, two)] = min(one, two)

@@ -1,7 +1,7 @@
-"""Boolean models: Poisson germs by tiles of space, and grains painted into a window.
+"""Boolean models: Poisson germs, drawn by tiles of space, and grains, painted into a window.
 
-Germs are drawn tile by tile, each tile from its own stream, and a window collects every germ whose grain may
-reach it: there is no thinning at the faces, and every window sees the same grains.
+Germs are drawn tile by tile, each tile from a separate stream. A window collects every germ whose grain may reach it,
+so germs are not thinned at the faces, and all windows see the same grains.
 """
 
 import math
@@ -19,7 +19,7 @@ from nmcdist.models import streams
 from nmcdist.models.draws import Stream
 
 SPHEROID_TILE_NM, BALL_TILE_NM = 4000.0, 2000.0
-_TAIL = 1e-12  # share of the size law beyond which sizes are clipped, so that the reach of a grain is bounded
+_TAIL = 1e-12  # sizes are clipped at this share of the tail of their law, so that the reach of a grain is bounded
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Spheroids:
     Attributes
     ----------
     centre_nm : ndarray of float64, shape (n, 3)
-        Germs, ordered z, y, x.
+        Positions of the germs, ordered z, y, x.
     axis : ndarray of float64, shape (n, 3)
         Unit vector of the axis of revolution.
     short_nm, long_nm : ndarray of float64, shape (n,)
-        Half-axis along the axis of revolution, and the two across it.
+        Half-axis along the axis of revolution, and the two half-axes across it.
     """
 
     centre_nm: np.ndarray
@@ -54,8 +54,8 @@ def oblate_spheroids(
 ) -> Spheroids:  # fmt: skip
     """Draw the graphite grains of Eq. (1) that may reach the box [low, high].
 
-    Half-axes a ~ Gamma(alpha_1, gamma) and c ~ Gamma(alpha_2, gamma); the smaller is the axis of revolution,
-    the other two are the larger one; orientations are uniform on the sphere.
+    Half-axes are a ~ Gamma(alpha_1, gamma) and c ~ Gamma(alpha_2, gamma). The smaller one is along the axis of
+    revolution, the larger one is used for both others. Orientations are uniform on the sphere.
     """
     scale = 1.0 / parameters.gamma_per_nm
     cap_a, cap_c = (_gamma_bound(shape) * scale for shape in (parameters.alpha_1, parameters.alpha_2))
@@ -78,7 +78,7 @@ def balls(
     parameters: CbaParameters, low_nm: np.ndarray, high_nm: np.ndarray, seed: int, index: int,
     tile_nm: float = BALL_TILE_NM,
 ) -> Spheroids:  # fmt: skip
-    """Draw the large pores of Eq. (3), balls with radii ~ Exp(theta), that may reach the box [low, high]."""
+    """Draw the large pores of Eq. (3), balls with radii ~ Exp(theta) that may reach the box [low, high]."""
     mean = 1.0 / parameters.theta_per_nm
     cap = -log(_TAIL) * mean
 
@@ -94,7 +94,7 @@ def balls(
 
 
 def expected_germs(parameters: CbaParameters, extent_nm: np.ndarray) -> tuple[float, float]:
-    """Return the mean number of germs of both types that a window draws, and the number of its tiles.
+    """Return the mean number of germs of both types for a window, and the number of its tiles.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def expected_germs(parameters: CbaParameters, extent_nm: np.ndarray) -> tuple[fl
     )
     germs = tiles = 0.0
     for intensity, reach_nm, tile_nm in kinds:
-        # An edge meets at most two more tiles than fit into it.
+        # An edge meets at most two more tiles than fit on it.
         number = float(np.prod(np.floor((extent_nm + 2 * reach_nm) / tile_nm) + 2))
         germs, tiles = germs + intensity * tile_nm**3 * number, tiles + number
     return germs, tiles
@@ -160,7 +160,7 @@ def _marked_germs(
 
 @lru_cache(maxsize=4096)
 def _gamma_bound(shape: float) -> float:
-    """Return a size that at most the share _TAIL of a gamma law of rate 1 exceeds, by Chernoff's bound."""
+    """Return a size exceeded by at most the share _TAIL of a gamma law of rate 1, by Chernoff's bound."""
     low, high = shape, shape + 60.0 + 20.0 * math.sqrt(shape)
     for _ in range(200):
         x = 0.5 * (low + high)
@@ -173,7 +173,7 @@ def _paint(
     mask: np.ndarray, centre: np.ndarray, axis: np.ndarray, short: np.ndarray, long: np.ndarray, label: Int,
     voxel: float, origin: np.ndarray,
 ) -> None:  # fmt: skip
-    """Solve the quadric along each row of voxels for the run of voxel centres inside.
+    """Find the run of voxel centres inside the quadric in each row of voxels.
 
     Everything is computed from absolute indices, so that a voxel's result does not depend on the window.
     """

@@ -16,8 +16,8 @@ from nmcdist.wording import shown
 Place = tuple[int, int, int]
 
 PORE, CARBON_BINDER, GRAPHITE = 0, 1, 2
-_BLOCK_NM = 4000.0  # edge of a block of work: long against the taps of the noise, small in memory
-_GERM_BYTES = 220.0  # per germ: in the tables of tiles, joined, and as grains
+_BLOCK_NM = 4000.0  # edge of a block of work: much longer than the taps of the noise, small in memory
+_GERM_BYTES = 220.0  # per germ: in the tables of tiles, in the joined table, and as a grain
 _TILE_BYTES = 400.0  # per empty table
 _FIELD_BYTES = 150.0 * 2**20  # per block of work: measured at 256^3 voxels, and rounded up
 _BALL = 1  # working label of the large pores while a block is made
@@ -35,8 +35,8 @@ def generate_cba(
 ) -> np.ndarray:
     """Draw a window of a realisation of the additive phase, Eq. (4) of the CBA paper.
 
-    The realisation is one infinite function on space, keyed by `seed` and `index`: overlapping windows agree
-    bit for bit, and another voxel size samples the same structure at its own voxel centres.
+    `seed` and `index` determine one infinite realisation: overlapping windows agree bit for bit, and another voxel
+    size samples the same structure at other points.
 
     Parameters
     ----------
@@ -53,9 +53,8 @@ def generate_cba(
     origin : tuple of int
         Absolute index (z, y, x) of the window's first voxel; may be negative.
     gamma_law : {"physical", "voxel-rescaled"}
-        "physical" keeps the law of the half-axes at every voxel size. "voxel-rescaled" changes its spread
-        with the voxel as the paper does (shapes divided by the voxel size, rate left per voxel); for
-        comparison only.
+        "physical" uses the same law of the half-axes at every voxel size. "voxel-rescaled" changes its spread with
+        the voxel size like the paper (shapes divided by the voxel size, same rate per voxel); for comparison only.
 
     Returns
     -------
@@ -91,7 +90,7 @@ def generate_cba(
 
 
 def draw_bytes(parameters: CbaParameters, shape: tuple[int, ...], voxel_size_nm: float, threads: int) -> float:
-    """Return the bytes that drawing a window needs besides its voxels: germs, and noise and fields per thread.
+    """Return the bytes needed to draw a window besides its voxels: germs, and noise and fields per thread.
 
     Parameters
     ----------
@@ -123,7 +122,7 @@ def check_window(shape: Any, origin: Any, voxel_size_nm: Any) -> tuple[Place, Pl
 def voxel_rescaled(
     parameters: CbaParameters, voxel_size_nm: float, calibration_voxel_nm: float = 20.0
 ) -> CbaParameters:
-    """Return the half-axis law as the paper rescales it: shapes by the voxel size, rate left per voxel.
+    """Return the half-axis law rescaled like the paper: shapes divided by the voxel size, same rate per voxel.
 
     The mean half-axes are unchanged; their relative spread grows with the square root of the voxel size.
     """

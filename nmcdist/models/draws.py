@@ -1,8 +1,8 @@
-"""Random numbers that are the same on every machine: the laws of NumPy's Generator on a Philox stream.
+"""Random numbers that are equal on every machine: the laws of NumPy's Generator on a Philox stream.
 
-NumPy's integers are the same everywhere, but in the tails of its laws (one normal number in 4000) values depend on the
-last digit of the C library's logarithm. Here they are computed with :mod:`nmcdist.geometry.elementary`, by the same
-algorithms and from the same words of the stream, and equal NumPy's except for rounding.
+NumPy's integers are equal everywhere, but values in the tails of its laws (one normal number in 4000) depend on the
+last digit of the C library's logarithm. This module computes them with :mod:`nmcdist.geometry.elementary`, by the
+same algorithms and from the same words of the stream, so they equal NumPy's except for rounding.
 
 References
 ----------
@@ -26,11 +26,11 @@ from numba.extending import intrinsic
 from nmcdist.geometry.elementary import exp, log, log1p
 from nmcdist.jit import Float, Int, kernel
 
-# Where the ziggurats end and their tails begin, and the area of each of their 256 layers.
+# Start of the tails of the ziggurats, and the area of each of their 256 layers.
 _NORMAL_EDGE, _EXPONENTIAL_EDGE = "3.6541528853610087963519472518", "7.6971174701310497140446280481"
 _NORMAL_AREA = "0.004928673233974654931590913431847148883305"
 
-_within = kernel(forceinline=True)  # too short for a call
+_within = kernel(forceinline=True)  # too short to be worth a call
 
 
 class Stream:
@@ -39,17 +39,17 @@ class Stream:
     Parameters
     ----------
     key : numpy.random.SeedSequence
-        As for `numpy.random.Philox`.
+        Key as for `numpy.random.Philox`.
     """
 
     def __init__(self, key: np.random.SeedSequence) -> None:
-        # Key (2 words), counter (4), block (4), position in the block, whether half a word is left, and that half.
+        # Key (2 words), counter (4), block (4), position in the block, flag for an unused half word, and that half.
         self._state = np.zeros(13, np.uint64)
         self._state[:2] = key.generate_state(2, np.uint64)
         self._state[10] = 4
 
     def uniform(self, *shape: int) -> np.ndarray:
-        """Return numbers from [0, 1)."""
+        """Return uniform numbers in [0, 1)."""
         out = np.empty(shape)
         _fill_uniform(self._state, out.reshape(-1))
         return out
@@ -67,25 +67,25 @@ class Stream:
         return out
 
     def exponential(self, count: int) -> np.ndarray:
-        """Return numbers from the exponential law of mean 1."""
+        """Return numbers with the exponential law of mean 1."""
         out = np.empty(count)
         _fill_exponential(self._state, _exponential_table(), out)
         return out
 
     def gamma(self, shape: float, count: int) -> np.ndarray:
-        """Return numbers from the gamma law of a shape > 0 and rate 1."""
+        """Return numbers with the gamma law of a shape > 0 and rate 1."""
         out = np.empty(count)
         _fill_gamma(self._state, _normal_table(), _exponential_table(), float(shape), out)
         return out
 
     def student(self, freedom: np.ndarray) -> np.ndarray:
-        """Return a number from Student's law for each of the degrees of freedom."""
+        """Return one number with Student's law for each of the degrees of freedom."""
         out = np.empty(len(freedom))
         _fill_student(self._state, _normal_table(), _exponential_table(), freedom, out)
         return out
 
     def poisson(self, mean: float) -> int:
-        """Return a number from Poisson's law."""
+        """Return a number with Poisson's law."""
         return int(_poisson(self._state, float(mean)))
 
 
@@ -118,7 +118,7 @@ def _table(
     edge: str, area: str, density: Callable[[Decimal], Decimal], inverse: Callable[[Decimal], Decimal], bits: int,
     kind: type[np.floating],
 ) -> np.ndarray:  # fmt: skip
-    """Return per layer the integers below which a draw is inside, the width of an integer, and the density."""
+    """Return, per layer, the integer below which a draw is inside, the width of an integer, and the density."""
     with localcontext(prec=40):
         ends = [Decimal(0)] * 255 + [Decimal(edge)]
         for k in range(254, 0, -1):
@@ -149,7 +149,7 @@ _high: Any = intrinsic(_high_product)
 
 @kernel
 def _next_block(state: np.ndarray) -> None:
-    """Count up and turn the counter into four words, Philox 4x64 of ten rounds."""
+    """Increment the counter and encrypt it to four words by Philox 4x64 with ten rounds."""
     for k in range(2, 6):
         state[k] += np.uint64(1)
         if state[k] != 0:
@@ -200,7 +200,7 @@ def _uniform32(state: np.ndarray) -> Float:
 
 @_within
 def _sign(word: Int) -> Int:
-    """Return 1 or -1 by a bit, without an unpredictable branch."""
+    """Return 1 or -1 from a bit, without an unpredictable branch."""
     return 1 - np.int64((word >> np.uint64(7)) & np.uint64(2))
 
 
@@ -316,7 +316,7 @@ def _poisson(state: np.ndarray, mean: float) -> Int:
 
 @kernel
 def _log_factorial(n: Int) -> float:
-    """Return log(n!), from 7! on by Stirling's series."""
+    """Return log(n!), by Stirling's series from 7! on."""
     x = np.float64(max(n, 6) + 1)
     r = 1.0 / (x * x)
     series = r * (-2.777777777777778e-03 + r * (7.936507936507937e-04 + r * (-5.952380952380952e-04 + r * (

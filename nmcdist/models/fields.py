@@ -4,11 +4,10 @@ The covariance is a mixture of Gaussian covariances over scale,
 
 .. math:: \frac{1}{1 + (\eta h)^2} = \int_0^\infty e^{-s} e^{-s \eta^2 h^2} \, ds ,
 
-so the field is a weighted sum of independent fields with covariance exp(-s eta^2 h^2), each a moving
-average of white noise with a Gaussian kernel. That kernel is separable and short against its own lattice:
-eight taps along each axis reach every voxel. Noise is keyed by lattice tile, taps by absolute position, so
-the field is one function on space: windows agree bit for bit, and voxels of another size sample the
-same realisation.
+so the field is a weighted sum of independent fields with covariance exp(-s eta^2 h^2), each a moving average of white
+noise with a Gaussian kernel. The kernel is separable and covers few sites of its lattice: eight taps along each axis
+suffice for a voxel. Noise depends on the lattice tile and taps on the absolute position, so the field is one function
+on space: windows agree bit for bit, and voxels of another size sample the same realisation.
 """
 
 import math
@@ -20,8 +19,8 @@ from nmcdist.geometry.elementary import exp
 from nmcdist.jit import kernel
 from nmcdist.models import streams
 
-# Nine scales s = 4 exp(-k) and their weights: the least-squares fit of the mixture to 1 / (1 + x^2) on
-# x in [0, 200], which stays within 3.2e-4 of it everywhere and holds the curvature at 0 to 0.2 %.
+# Nine scales s = 4 exp(-k) and their weights: the least-squares fit of the mixture to 1 / (1 + x^2) on x in [0, 200].
+# Its error is at most 3.2e-4 everywhere, and that of the curvature at 0 is 0.2 %.
 SCALES = 4.0 * np.array([
     1.0, 0.36787944117144233, 0.1353352832366127, 0.049787068367863944, 0.018315638888734179,
     0.006737946999085467, 0.0024787521766663585, 0.00091188196555451621, 0.00033546262790251184,
@@ -36,18 +35,18 @@ NOISE_TILE = 32  # lattice sites along each edge of a tile of noise
 
 @dataclass(frozen=True)
 class Scale:
-    """One member of the mixture.
+    """One scale of the mixture.
 
     Attributes
     ----------
     number : int
-        Its index in the mixture, part of the key of its noise.
+        Index in the mixture, part of the key of its noise.
     amplitude : float
-        Square root of its share of the variance.
+        Square root of the scale's share of the variance.
     sigma_nm : float
-        Standard deviation of its smoothing kernel.
+        Standard deviation of the smoothing kernel.
     spacing_nm : float
-        Spacing of its lattice of white noise.
+        Spacing of the lattice of white noise.
     """
 
     number: int
@@ -71,9 +70,9 @@ def taps(scale: Scale, first: int, count: int, voxel_size_nm: float) -> tuple[np
     Parameters
     ----------
     scale : Scale
-        The member of the mixture.
+        Scale of the mixture.
     first, count : int
-        Absolute index of the first voxel, and number of voxels.
+        Absolute index of the first voxel, and number of voxels along the axis.
     voxel_size_nm : float
         Voxel edge in nm; the centre of voxel i lies at (i + 1/2) times it.
 
@@ -106,7 +105,7 @@ def white_noise(seed: int, index: int, scale: int, low: np.ndarray, shape: np.nd
 
 
 def noise_sites(eta_per_nm: float, extent_nm: float) -> float:
-    """Return the number of lattice sites along an edge of a window for the noise of the finest scale."""
+    """Return the number of lattice sites of the finest scale's noise along an edge of a window."""
     return extent_nm / mixture(eta_per_nm)[0].spacing_nm + TAPS
 
 
@@ -120,8 +119,8 @@ def gaussian_field(
 ) -> np.ndarray:
     """Draw a window of the standard Gaussian field with covariance 1 / (1 + (eta h)^2) (Eq. (2)).
 
-    The caller keeps the window small (see :func:`nmcdist.models.cba.generate_cba`, which works by blocks):
-    besides the result it holds the noise of the finest scale, whose lattice spacing is 0.29 / eta.
+    The window must be small (:func:`nmcdist.models.cba.generate_cba` works by blocks): besides the result, the noise
+    of the finest scale is in memory, with a lattice spacing of 0.29 / eta.
 
     Parameters
     ----------
@@ -132,7 +131,7 @@ def gaussian_field(
     voxel_size_nm : float
         Voxel edge in nm.
     seed, index : int
-        Key of the realisation.
+        Numbers that identify the realisation.
     origin : tuple of int
         Absolute index of the first voxel; may be negative.
 
@@ -188,7 +187,7 @@ def _add_smoothed(
     field: np.ndarray, rows: np.ndarray, y_sites: np.ndarray, y_weights: np.ndarray, z_sites: np.ndarray,
     z_weights: np.ndarray,
 ) -> None:  # fmt: skip
-    """Smooth along y into a rotating store of eight planes, then along z into the field."""
+    """Smooth along y into a rotating buffer of eight planes, then along z into the field."""
     planes = np.empty((TAPS, field.shape[1], field.shape[2]), dtype=np.float32)
     filled = 0
     for i in range(field.shape[0]):

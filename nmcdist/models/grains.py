@@ -1,7 +1,7 @@
 """The grains of a particle before the shell selects them: Poisson seeds around the centre, and their markers.
 
-Seeds are ordered by their distance from the centre, in blocks with separate streams: a larger window only appends
-seeds, and the existing seeds and markers stay unchanged bit for bit.
+Seeds are ordered by distance from the centre, in blocks with separate streams: a larger window only appends seeds,
+and leaves existing seeds and markers unchanged bit for bit.
 """
 
 import math
@@ -20,8 +20,8 @@ from nmcdist.models.intensity import IntensityProfile
 from nmcdist.models.markers import BLOCK_ROWS, MarkerLaw, in_blocks, marker_law
 
 _BLOCK = 1024  # seeds per stream: changing it changes every particle
-_SEEDS_PER_CELL = 1.5  # measured as fastest for 12 neighbours
-_RINGS = 4  # rings of cells around a seed that are searched before all seeds are
+_SEEDS_PER_CELL = 1.5  # fastest for 12 neighbours, as measured
+_RINGS = 4  # rings of cells around a seed that are searched before all seeds
 
 
 @dataclass(frozen=True)
@@ -56,24 +56,24 @@ class Grains:
         return self.seeds_nm.astype(np.float64), self.matrices(), self.offsets_nm2.astype(np.float64)
 
     def nearest_to_centre(self, radius_nm: float) -> "Grains":
-        """Return the grains whose seeds are at most this far from the centre."""
+        """Return the grains with seeds at most this far from the centre."""
         distance = lengths(self.seeds_nm)
-        # Rounding to float32 may swap two seeds: keep all up to the last that is near enough.
+        # Rounding to float32 may swap two seeds, so keep all up to the last one that is near enough.
         count = int(np.flatnonzero(distance <= radius_nm)[-1]) + 1 if (distance <= radius_nm).any() else 0
         return Grains(*(part[:count] for part in (self.seeds_nm, self.diagonals, self.offsets_nm2, self.gammas)))
 
 
 @dataclass(frozen=True)
 class GrainModel:
-    """Seeds of a Poisson process, with markers from a law.
+    """Seeds of a Poisson process with markers.
 
     Attributes
     ----------
     intensity_per_nm3 : float
-        Intensity of the seeds; with a profile, the factor that it multiplies.
+        Intensity of the seeds; with a profile, the factor multiplied by the profile.
     law : MarkerLaw
     profile : IntensityProfile, optional
-        The intensity, if it depends on the distance from the centre.
+        Intensity by distance from the centre, if it is not constant.
     """
 
     intensity_per_nm3: float
@@ -89,7 +89,7 @@ class GrainModel:
 
     @property
     def spacing_nm(self) -> float:
-        """Mean spacing of the seeds, intensity^(-1/3); if the intensity varies, where they are densest."""
+        """Mean spacing of the seeds, intensity^(-1/3); for a varying intensity, where the seeds are densest."""
         highest = self.intensity_per_nm3 if self.profile is None else self.profile.highest
         return float(cbrt(1.0 / highest))
 
@@ -103,7 +103,7 @@ class GrainModel:
         return self.intensity_per_nm3 if self.profile is None else self.profile.lowest
 
     def seeds_within(self, radius_nm: np.ndarray) -> np.ndarray:
-        """Return the expected number of seeds in balls about the centre, float64, shape as the radii."""
+        """Return the expected number of seeds in balls about the centre, float64, in the shape of the radii."""
         if self.profile is not None:
             return self.profile.seeds_within(radius_nm)
         return np.asarray(self.intensity_per_nm3 * 4 / 3 * np.pi * (radius_nm * radius_nm * radius_nm))
@@ -150,7 +150,7 @@ class GrainModel:
                 return seeds, count, np.empty((count, 0), dtype=np.int64)
             if len(seeds) > wanted:
                 neighbours, farthest = nearest(seeds, wanted, count)
-                # Seeds were rounded, hence the last factor.
+                # The last factor allows for the rounding of seeds.
                 if (farthest <= (radius_nm + rim) * (1 - 1e-6) - radii[:count]).all():
                     return seeds, count, neighbours
             rim *= 1.3
@@ -217,7 +217,7 @@ def _set_cube_roots(masses: np.ndarray, per_mass: float, radii: np.ndarray) -> N
 
 @kernel
 def _set_lengths(directions: np.ndarray, radii: np.ndarray) -> None:
-    """Give directions these lengths."""
+    """Scale directions to these lengths."""
     for i in range(len(radii)):
         z, y, x = directions[i, 0], directions[i, 1], directions[i, 2]
         factor = radii[i] / math.sqrt(z * z + y * y + x * x)
@@ -257,7 +257,7 @@ def nearest(points: np.ndarray, k: int, count: int | None = None) -> tuple[np.nd
         raise InputError(f"points: found {len(points)}, expected more than k = {k}")
     low = points.min(axis=0)
     extent = points.max(axis=0) - low
-    # Points in a plane, on a line or in one place still need cells of positive size.
+    # Cells need a positive size even if all points are in a plane, on a line or in one place.
     extent = np.maximum(extent, max(extent.max() * 1e-3, 1e-6))
     side = float(cbrt(extent.prod() * _SEEDS_PER_CELL / len(points)))
     shape = np.floor(extent / side).astype(np.int64) + 1
@@ -271,11 +271,11 @@ def nearest(points: np.ndarray, k: int, count: int | None = None) -> tuple[np.nd
 
 
 def _ring_cells() -> tuple[np.ndarray, np.ndarray]:
-    """Return the cells around one, and the least distance to each from inside it, in cells; nearest first."""
+    """Return the cells around a cell and the least distance to each from inside it, in cells; nearest first."""
     steps = np.stack(np.meshgrid(*[np.arange(-_RINGS, _RINGS + 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     least = (np.maximum(np.abs(steps) - 1, 0) ** 2).sum(axis=1)
     order = np.lexsort(((steps**2).sum(axis=1), least))
-    # Beyond this distance cells are missing, so the list ends there.
+    # Farther cells are incomplete, so the list ends there.
     order = order[least[order] < _RINGS**2]
     return steps[order], np.sqrt(least[order])
 
@@ -349,7 +349,7 @@ def _find_nearest(
         whole = False
         for s in range(len(steps)):
             worst = distances[k - 1]
-            # The factors keep rounding from passing over a cell that holds a tie.
+            # The factors prevent rounding from skipping a cell that contains a tie.
             if (least[s] * side) ** 2 * (1 - 1e-9) > worst:
                 whole = True
                 break

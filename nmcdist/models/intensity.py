@@ -1,7 +1,8 @@
-"""The intensity of the seeds of grains as a function of the distance from the centre, and its Poisson process.
+"""The intensity of the seeds of grains by distance from the centre, and its Poisson process.
 
-The mass of a ball is the expected number of seeds in it. The masses of the balls through successive points of a Poisson
-process grow by independent exponentials of mean 1, whatever the intensity: radii follow by inverting the mass.
+The mass of a ball is the expected number of seeds in it. For any intensity, the masses of the balls through
+successive points of a Poisson process grow by independent exponentials of mean 1, so inverting the mass gives the
+radii.
 """
 
 import math
@@ -23,7 +24,7 @@ class IntensityProfile:
     Attributes
     ----------
     knots : tuple of float
-        Distances from the centre, ascending, at least 0, in nm or any one unit of length.
+        Distances from the centre, ascending and >= 0, in nm or another unit of length.
     values : tuple of float
         Positive intensity at each knot, per cube of that unit.
     """
@@ -59,14 +60,14 @@ class IntensityProfile:
         return found.reshape(np.shape(radius))
 
     def radii_of(self, masses: np.ndarray) -> np.ndarray:
-        """Return the radii of the balls about the centre with these expected numbers of seeds; ascending like them."""
+        """Return the radii of the balls about the centre with these expected numbers of seeds, in the same order."""
         found = np.empty(len(masses))
         _radii(*self._pieces, np.ascontiguousarray(masses, dtype=np.float64), found)
         return found
 
     @cached_property
     def _pieces(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Start of each piece, value at 0 and slope of its line, and the mass before it."""
+        """Start of each piece, value at distance 0 and slope of its line, and the mass before it."""
         starts = np.array([0.0, *self.knots])
         slopes = np.zeros(len(starts))
         values = np.array([self.values[0], *self.values])
@@ -104,9 +105,9 @@ def _radii(
     starts: np.ndarray, lines: np.ndarray, slopes: np.ndarray, before: np.ndarray, masses: np.ndarray,
     found: np.ndarray,
 ) -> None:  # fmt: skip
-    """Halve the interval that holds a radius until no number lies within it.
+    """Halve the interval that contains a radius until no floating-point number lies within it.
 
-    All masses of a piece share their midpoints, so that no rounding can swap two radii.
+    All masses of a piece use the same midpoints, so rounding cannot swap two radii.
     """
     for i in range(len(masses)):
         mass, k = masses[i], len(starts) - 1

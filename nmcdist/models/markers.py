@@ -1,4 +1,4 @@
-"""Marker laws: the shape D, offset r and turn gamma of the grain of each seed, from seeds and random numbers."""
+"""Marker laws: shape D, offset r and turn gamma of each grain, from seeds and random numbers."""
 
 import math
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from nmcdist.jit import kernel
 from nmcdist.models.quantiles import normal_quantile
 from nmcdist.threads import thread_map
 
-_NOISE_CUT = 2.5  # standard deviations: bounded half-axes give a bounded window
+_NOISE_CUT = 2.5  # standard deviations; bounded half-axes make the window bounded
 _BELOW_CUT = 0.0062096653257761333  # share of the normal law below the cut
 BLOCK_ROWS = 4096  # seeds per block of work
 
@@ -29,7 +29,7 @@ class MarkerLaw(Protocol):
     neighbours : int
         Number of nearest seeds on which the markers of a seed depend.
     uniforms : int
-        Random numbers per seed, the last of them for gamma.
+        Random numbers per seed; the last one is for gamma.
     lowest_diagonal, largest_offset_nm2 : float
         Bounds of the entries of D and of r.
     """
@@ -46,7 +46,7 @@ class MarkerLaw(Protocol):
     def markers(
         self, seeds_nm: np.ndarray, neighbours: np.ndarray, uniforms: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return D (m, 3), the radial entry first, r in nm^2 (m,) and gamma in [0, pi) (m,) of the first m seeds.
+        """Return D (m, 3) with the radial entry first, r in nm^2 (m,) and gamma in [0, pi) (m,) of the first m seeds.
 
         Parameters
         ----------
@@ -66,7 +66,7 @@ def marker_law(bundle: Bundle) -> MarkerLaw:
     Raises
     ------
     BundleError
-        If the bundle has none, or lacks its arrays.
+        If the bundle has no marker law, or lacks its arrays.
     """
     parameters = bundle.parameters
     if isinstance(parameters, RadialParameters):
@@ -86,7 +86,7 @@ def marker_law(bundle: Bundle) -> MarkerLaw:
 
 @dataclass(frozen=True)
 class RadialMarkers:
-    """An explicit law: half-axes as functions of the distance from the centre, with noise in half-axes and offset."""
+    """An explicit law: half-axes by distance from the centre, with noise in half-axes and offset."""
 
     parameters: RadialParameters
     neighbours: int = 0
@@ -110,7 +110,7 @@ class RadialMarkers:
     def markers(
         self, seeds_nm: np.ndarray, neighbours: np.ndarray, uniforms: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return D, r and gamma: D = 1 / a^2 with a(rho) times an independent log-normal noise per axis."""
+        """Return D, r and gamma: D = 1 / a^2, where a is a(rho) times independent log-normal noise per axis."""
         p = self.parameters
         uniforms = uniforms[: len(neighbours)]
         inner = np.array([p.radial_scale_inner, p.tangential_scale_inner, p.tangential_scale_inner])
@@ -123,11 +123,11 @@ class RadialMarkers:
 
 @dataclass(frozen=True)
 class MarkerNet:
-    """Algorithm 1: a fully connected net turns the nearest seeds, seen in the grain's frame, into D and r.
+    """Algorithm 1: a fully connected net computes D and r from the nearest seeds in the grain's frame.
 
-    One more input is the distance |s| from the centre, without which the law cannot depend on it; two more inputs after
-    that are the grain's own noises, without which grains with the same neighbours are equal.
-    Layer k computes `weights[k]` (out, in) times its input plus `biases[k]` (out,), in float32.
+    There are optional inputs: the distance |s| from the centre, without which the law cannot depend on it, and then
+    the grain's own two noises, without which grains with the same neighbours are equal. Layer k computes `weights[k]`
+    (out, in) times its input plus `biases[k]` (out,), in float32.
     """
 
     parameters: NetParameters
@@ -171,7 +171,7 @@ class MarkerNet:
 
     @cached_property
     def _packed(self) -> tuple[np.ndarray, np.ndarray]:
-        """Widths of the layers, and for each layer its biases and its weights, inputs first, in one array."""
+        """Widths of the layers, and one array with the biases and weights (inputs first) of each layer."""
         widths = [self.weights[0].shape[1], *(len(weight) for weight in self.weights)]
         parts = [part for w, b in zip(self.weights, self.biases, strict=True) for part in (b, w.T.ravel())]
         return np.array(widths), np.concatenate(parts).astype(np.float32)
@@ -205,7 +205,7 @@ def _run_net(
     seeds: np.ndarray, frames: np.ndarray, neighbours: np.ndarray, noise: np.ndarray, inverse_unit: float, first: int,
     widths: np.ndarray, packed: np.ndarray, low: np.ndarray, high: np.ndarray, outputs: np.ndarray,
 ) -> None:  # fmt: skip
-    """Sum over the inputs in sequence, for all outputs of a layer in parallel: the order of sums is fixed."""
+    """Run the net; sums over the inputs are sequential, for all outputs of a layer in parallel, in a fixed order."""
     most = widths[0]
     for width in widths:
         most = max(most, width)

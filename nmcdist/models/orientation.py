@@ -29,10 +29,10 @@ def crystal_orientations(seeds_nm: np.ndarray, concentration: float, seed: int, 
     Parameters
     ----------
     seeds_nm : ndarray, shape (n, 3)
-        Seeds of the grains from the centre of the particle, ordered z, y, x; a seed at the centre has the
-        radial direction (1, 0, 0).
+        Seeds of the grains, relative to the particle's centre, ordered z, y, x. A seed at the centre has the radial
+        direction (1, 0, 0).
     concentration : float
-        Positive: c axes along the radius; negative: across it; 0: uniform. At most 10^4 in size.
+        Positive for c axes along the radius, negative for across it, 0 for uniform. At most 10^4 in size.
     seed : int
         Seed in [0, 2^64).
     index : int
@@ -41,8 +41,8 @@ def crystal_orientations(seeds_nm: np.ndarray, concentration: float, seed: int, 
     Returns
     -------
     ndarray of float64, shape (n, 4)
-        Unit quaternions (w, x, y, z), w >= 0, their vectors in right-handed axes x, y, z. They turn vectors of
-        the crystal's frame (a axis along x, c axis along z) into the frame of the particle: v -> q v q*.
+        Unit quaternions (w, x, y, z), w >= 0, in right-handed axes x, y, z. They turn vectors of the crystal's frame
+        (a axis along x, c axis along z) into the frame of the particle: v -> q v q*.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def watson_cosines(uniform: np.ndarray, concentration: float) -> np.ndarray:
     Returns
     -------
     ndarray of float64
-        In [-1, 1], increasing with the uniform numbers.
+        Cosines in [-1, 1], which increase with the uniform numbers.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def watson_cosines(uniform: np.ndarray, concentration: float) -> np.ndarray:
     concentration = _check_concentration(concentration)
     signed = 2 * np.asarray(uniform, dtype=np.float64) - 1
     cosine, width = np.array(np.abs(signed)), math.sqrt(abs(concentration))
-    # Below that width the density is flat within rounding.
+    # Below this width, the density is flat within rounding.
     if width >= 1e-6 and concentration < 0:
         _invert_erf(cosine.reshape(-1), width)
     elif width >= 1e-6:
@@ -132,10 +132,10 @@ def _invert_erf(shares: np.ndarray, width: float) -> None:
 
 @kernel
 def _invert_erfi(shares: np.ndarray, width: float) -> None:
-    """Replace each share by the solution of erfi(width t) = share erfi(width), by Newton's method from t = 1.
+    """Replace each share by the solution of erfi(width t) = share erfi(width), using Newton's method from t = 1.
 
-    erfi is convex, so the steps come down to the solution without passing it. It is written as
-    2 / sqrt(pi) exp(x^2) D(x) with Dawson's function D, which keeps all terms finite.
+    erfi is convex, so the steps decrease to the solution without passing it. It is computed as 2 / sqrt(pi) exp(x^2)
+    D(x) with Dawson's function D, which keeps all terms finite.
     """
     whole = dawson(width)
     for i in range(len(shares)):
@@ -150,7 +150,7 @@ def _invert_erfi(shares: np.ndarray, width: float) -> None:
 
 @kernel
 def _fill_quaternions(axes: np.ndarray, twists: np.ndarray, turns: np.ndarray) -> None:
-    """Write the turn by `twist` about the z axis, then of the z axis to `axis` along a meridian and a parallel."""
+    """Write the turn by `twist` about z, followed by that of z to `axis` along a meridian and a parallel."""
     for i in range(len(axes)):
         z, y, x = axes[i, 0], axes[i, 1], axes[i, 2]
         s, c = sin_cos(0.5 * atan2(math.sqrt(x * x + y * y), z))

@@ -1,7 +1,7 @@
-"""Whole particles: a shell over grains, as an analytic record that renders to voxels of any size.
+"""Whole particles: a shell and its grains, as an analytic record that can be rendered to voxels of any size.
 
-The grains are cells of one infinite tessellation. The particle consists of whole grains whose centre of mass is in the
-shell, so its surface consists of facets of grains. Centres of mass and volumes are sums over a lattice.
+The grains are cells of one infinite tessellation. The particle consists of the whole grains with their centre of mass
+in the shell, so its surface consists of facets of grains. Centres of mass and volumes are sums over a lattice.
 """
 
 import math
@@ -40,7 +40,7 @@ class Particle:
     coefficients_nm : ndarray of float64, shape (100,)
         Coefficients of the shell.
     rejections : int
-        Shells that were drawn and rejected before this one.
+        Number of shells drawn and rejected before this one.
     seeds_nm : ndarray of float32, shape (n, 3)
         Positions from the particle's centre; all seeds that can win a point within `reach_nm`.
     diagonals : ndarray of float32, shape (n, 3)
@@ -84,10 +84,10 @@ class Particle:
         return self._grains.matrices()
 
     def grid(self, voxel_size_nm: float) -> tuple[tuple[int, int, int], tuple[float, float, float]]:
-        """Return shape and origin (centre of the first voxel) of the voxels that hold the particle.
+        """Return shape and origin (centre of the first voxel) of the voxels that contain the particle.
 
-        Voxel k along an axis covers [k, k + 1] times the voxel size, so the particle's centre is a corner of
-        voxels, and halving the voxel size splits each voxel into eight.
+        Voxel k along an axis covers [k, k + 1] times the voxel size. So the particle's centre is a corner of voxels,
+        and halving the voxel size splits each voxel into eight.
 
         Raises
         ------
@@ -137,9 +137,9 @@ class Particle:
     ) -> np.ndarray:  # fmt: skip
         """Return the grain at each pixel centre of a plane, without merging pieces.
 
-        The rows run along the first of the axes z, y, x but for that nearest to the normal, turned into the plane,
-        the columns across them on the side of the second. The pixels cover a square around the point of the plane
-        that is nearest to the particle's centre, and this point is a corner of pixels.
+        Of the axes z, y, x, the one nearest to the normal is left out. Rows run along the projection of the first of
+        the other two onto the plane, columns across the rows, on the side of the second. The pixels cover a square
+        around the point of the plane nearest to the particle's centre; this point is a corner of pixels.
 
         Parameters
         ----------
@@ -196,7 +196,7 @@ class Particle:
 
 @dataclass(frozen=True)
 class ParticleModel:
-    """The model of particles: a model of shells, a model of grains, and the bundle's content hash."""
+    """The model of particles: models of shells and grains, and the bundle's content hash."""
 
     shells: ShellModel
     grains: GrainModel
@@ -210,7 +210,7 @@ class ParticleModel:
 
     @property
     def step_nm(self) -> float:
-        """Distance between points of the lattice, fine enough for where the seeds are densest."""
+        """Distance between points of the lattice, fine enough where the seeds are densest."""
         return self.grains.spacing_nm / STEPS_PER_SPACING
 
     @cached_property
@@ -255,10 +255,10 @@ class ParticleModel:
         )  # fmt: skip
 
     def _settled_lattice(self, shell: Shell, step: float, seed: int, index: int) -> tuple[Any, ...]:
-        """Return a lattice of labels that no larger lattice and no seed beyond the grains would change.
+        """Return a lattice of labels that a larger lattice or additional seeds would not change.
 
-        This holds for the particle: its grains are whole. Points are `step` apart; the point of index `half` along all
-        axes is the centre. Also returns the grains' volumes, centres of mass, and which are kept.
+        This is true for the particle, because its grains are whole. Points are `step` apart; the point with index
+        `half` along all axes is the centre. Also returns the grains' volumes, centres of mass, and which are kept.
         """
         law, spacing = self.grains.law, self.grains.widest_spacing_nm
         reach, window = (shell.largest_radius_nm + margin for margin in self.margins_nm)
@@ -282,7 +282,7 @@ class ParticleModel:
 
 
 def generate_particle(bundle: Bundle | str | Path, seed: int, index: int = 0) -> Particle:
-    """Draw a particle: an independent shell and grains, of which those with their centre of mass in the shell are kept.
+    """Draw a particle: a shell and independent grains, kept if their centre of mass is in the shell.
 
     Parameters
     ----------
@@ -308,7 +308,7 @@ def generate_particle(bundle: Bundle | str | Path, seed: int, index: int = 0) ->
 
 
 def _measure(shell: Shell, step: float, counts: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return volumes and centres of mass, NaN for grains without a point, and which of these lie in the shell."""
+    """Return volumes, centres of mass (NaN for grains without a point), and which of these lie in the shell."""
     seen = counts > 0
     centroids = np.full(sums.shape, np.nan, dtype=np.float32)
     centroids[seen] = sums[seen] * (step / counts[seen])[:, None]
@@ -318,7 +318,7 @@ def _measure(shell: Shell, step: float, counts: np.ndarray, sums: np.ndarray) ->
 
 
 def _plane(normal: Any, point_nm: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the point of a plane that is nearest to (0, 0, 0), and the directions of its rows and columns."""
+    """Return the point of a plane nearest to (0, 0, 0), and the directions of its rows and columns."""
     normal, point = finite_array("normal", normal, (3,)), finite_array("point_nm", point_nm, (3,))
     length = lengths(normal[None])[0]
     if not length > 0:
@@ -334,7 +334,7 @@ def _plane(normal: Any, point_nm: Any) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 @kernel
 def _keep(labels: np.ndarray, kept: np.ndarray) -> None:
-    """Replace rows of kept grains by row + 1, everything else by 0."""
+    """Replace rows of kept grains by row + 1, and all others by 0."""
     for i in range(len(labels)):
         row = labels[i]
         labels[i] = row + 1 if row >= 0 and kept[row] else 0
@@ -342,7 +342,7 @@ def _keep(labels: np.ndarray, kept: np.ndarray) -> None:
 
 @kernel
 def _sum_up(labels: np.ndarray, half: int, grains: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return for each grain its number of points, the sums of their indices from the centre, and if it is cut off."""
+    """Return, per grain, the number of points, the sums of their indices from the centre, and whether it is cut off."""
     n = len(labels)
     counts, sums = np.zeros(grains, np.int64), np.zeros((grains, 3), np.int64)
     cut = np.zeros(grains, np.bool_)
@@ -367,7 +367,7 @@ def _at_edge(labels: np.ndarray, z: int, y: int, x: int) -> bool:
     n = len(labels)
     if min(z, y, x) == 0 or max(z, y, x) == n - 1:
         return True
-    # The outer corner is the farthest neighbour, so no other can be missing alone.
+    # The outer corner is the farthest neighbour, so it is missing if any other is.
     h = n // 2
     c, b, a = (1 if z >= h else -1), (1 if y >= h else -1), (1 if x >= h else -1)
     return labels[z + c, y + b, x + a] < 0
@@ -375,7 +375,7 @@ def _at_edge(labels: np.ndarray, z: int, y: int, x: int) -> bool:
 
 @kernel
 def _points_of(labels: np.ndarray, half: int, chosen: np.ndarray, reach2: float) -> np.ndarray:
-    """Return indices, from the centre, of the points of chosen grains within reach."""
+    """Return the indices, from the centre, of the points of chosen grains within reach."""
     found, m = np.empty((1024, 3), np.float64), 0
     n = len(labels)
     for z in range(n):
@@ -400,7 +400,7 @@ def _points_of(labels: np.ndarray, half: int, chosen: np.ndarray, reach2: float)
 
 @kernel
 def _extent(labels: np.ndarray, half: int, kept: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the box of the kept grains with a margin of one point, and the squared distance within which it lies."""
+    """Return the box of the kept grains with a margin of one point, and the squared distance that bounds it."""
     n = len(labels)
     box = np.zeros((2, 3), np.int64)
     reach2, some = 0, False

@@ -1,9 +1,9 @@
-"""The pieces of disconnected grains: each grain keeps the largest, and the rest go to neighbours.
+"""The pieces of disconnected grains: each grain keeps its largest piece; neighbours get the others.
 
-A cell of a generalised balanced power diagram need not be connected. Of each grain's face-connected pieces the
-largest keeps its label (of equals, the first in the order z, y, x). Every other piece goes as a whole to the grain with
-which it shares most faces (of equals, the lowest label); a piece that touches only such pieces waits until they are
-assigned; one that touches no grain becomes outside. After that every grain is connected.
+A cell of a generalised balanced power diagram need not be connected. The largest face-connected piece of a grain
+keeps its label (in a tie, the first in the order z, y, x). Every other piece goes as a whole to the grain with which
+it shares most faces (in a tie, the lowest label). A piece that touches only such pieces waits until they are
+assigned; one that touches no grain becomes outside. After that, every grain is connected.
 """
 
 from typing import NamedTuple
@@ -38,7 +38,7 @@ def merge_pieces(labels: np.ndarray) -> PieceCounts:
     Raises
     ------
     InputError
-        If the labels are of another type, or negative.
+        If the labels have another type, or are negative.
     """
     if type(labels) is not np.ndarray:
         raise InputError(f"labels: found {type(labels).__name__}, expected a NumPy array, which is changed in place")
@@ -63,7 +63,7 @@ def merge_pieces(labels: np.ndarray) -> PieceCounts:
 
 @kernel
 def _find_runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where the runs of each row begin, and begin, end and label of each run of a label along a row."""
+    """Return the index of each row's first run, and the begin, end and label of each run."""
     nz, ny, nx = labels.shape
     first = np.zeros(nz * ny + 1, np.int64)
     for z in range(nz):
@@ -97,7 +97,7 @@ def _find_runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @kernel
 def _join_runs(shape: tuple[int, int, int], first: np.ndarray, runs: np.ndarray) -> np.ndarray:
-    """Return for each run the first run of its piece."""
+    """Return, for each run, the first run of its piece."""
     nz, ny, _ = shape
     parents = np.arange(len(runs))
     for z in range(nz):
@@ -123,7 +123,7 @@ def _join_runs(shape: tuple[int, int, int], first: np.ndarray, runs: np.ndarray)
 
 @kernel
 def _measure(runs: np.ndarray, roots: np.ndarray, labels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the voxels of each piece, at its first run, and the piece of each label that is the largest."""
+    """Return the voxels of each piece, stored at its first run, and the largest piece of each label."""
     sizes = np.zeros(len(runs), np.int64)
     for run in range(len(runs)):
         sizes[roots[run]] += runs[run, 1] - runs[run, 0]
@@ -139,9 +139,9 @@ def _measure(runs: np.ndarray, roots: np.ndarray, labels: int) -> tuple[np.ndarr
 def _shared_faces(
     shape: tuple[int, int, int], first: np.ndarray, runs: np.ndarray, roots: np.ndarray, owner: np.ndarray
 ) -> np.ndarray:
-    """Return rows of a piece without owner, a piece that it touches, and the number of faces that they share there."""
+    """Return rows of a piece without owner, a piece that it touches, and the number of faces shared there."""
     nz, ny, _ = shape
-    # Typed numbers: of 0 and 1 as they stand, `_note` would be compiled four times.
+    # Typed numbers: with plain 0 and 1, `_note` would be compiled four times.
     n: Int = np.int64(0)
     faces, one = np.empty((1024, 3), np.int64), np.int64(1)
     for z in range(nz):
@@ -187,7 +187,7 @@ def _note(faces: np.ndarray, n: Int, one: int, two: int, count: Int, owner: np.n
 
 @kernel
 def _settle(pieces: np.ndarray, faces: np.ndarray, begin: np.ndarray, end: np.ndarray, owner: np.ndarray) -> None:
-    """Assign an owner to each piece, round by round: a round uses the owners of the rounds before it."""
+    """Assign an owner to each piece, round by round; a round uses the owners from earlier rounds."""
     longest = 0
     for p in range(len(pieces)):
         longest = max(longest, end[p] - begin[p])

@@ -51,7 +51,7 @@ def _ratio(coefficients: tuple[tuple[float, ...], ...], r: float) -> float:
 
 @kernel
 def erf(x: float) -> float:
-    """Return the error function of a number from 0."""
+    """Return the error function of a number >= 0."""
     if x > 6.0:
         return 1.0
     if x < 2.0:
@@ -71,7 +71,7 @@ def erf(x: float) -> float:
 
 @kernel
 def dawson(x: float) -> float:
-    """Return Dawson's integral exp(-x^2) times that of exp(t^2) from 0 to x, for x from 0."""
+    """Return Dawson's integral, exp(-x^2) times the integral of exp(t^2) from 0 to x, for x >= 0."""
     if x < 6.0:
         power, total, term = x, x, x
         n = 0
@@ -90,6 +90,6 @@ def dawson(x: float) -> float:
 
 @kernel
 def _exp_of_minus_square(x: float) -> float:
-    # A square of few digits is exact, and what it leaves of the exponent is small.
+    # The square of a number with few digits is exact, and the remaining exponent is small.
     short = math.floor(x * 1048576.0) / 1048576.0
     return exp(-short * short) * exp(-(x - short) * (x + short))

@@ -8,9 +8,9 @@ from nmcdist.jit import kernel
 from nmcdist.models.grains import GrainModel
 from nmcdist.models.markers import MarkerLaw
 
-_EDGE = 3.0  # spacings of the seeds that the lattice goes beyond a shell at first
-_COST = 2.2  # squared spacings times the mean of D: a cost that is seldom exceeded
-_TRIAL = 6.0  # spacings: radius of the grains from which that mean is taken
+_EDGE = 3.0  # initial margin of the lattice beyond a shell, in spacings of the seeds
+_COST = 2.2  # squared spacings times the mean of D: a cost that is rarely exceeded
+_TRIAL = 6.0  # spacings: radius of the ball of grains for this mean
 
 
 def first_margins_nm(model: GrainModel) -> tuple[float, float]:
@@ -35,7 +35,7 @@ def needed_nm(
     Parameters
     ----------
     labels : ndarray of int32, shape (nz, ny, nx)
-        Row of the grain at each point, negative for none.
+        Row of the grain at each point, negative for no grain.
     centre : tuple of float
         Index of the centre along each axis.
     step_nm : float
@@ -45,7 +45,7 @@ def needed_nm(
     law : MarkerLaw
         Marker law of these grains.
     reach2 : float
-        Squared distance from the centre, in steps, of the relevant points.
+        Squared distance from the centre, in steps, up to which points are relevant.
     """
     z, y, x = (float(c) for c in centre)
     return float(
@@ -58,7 +58,7 @@ def _window(
     labels: np.ndarray, zc: float, yc: float, xc: float, step: float, seeds: np.ndarray, matrices: np.ndarray,
     offsets: np.ndarray, lowest: float, largest: float, reach2: float,
 ) -> float:  # fmt: skip
-    """Return the farthest distance of a winning seed: no seed s wins x if D_min (|s| - |x|)^2 - r_max > cost at x."""
+    """Return the largest distance of a winning seed; s cannot win x if D_min (|s| - |x|)^2 - r_max > cost at x."""
     nz, ny, nx = labels.shape
     window = 0.0
     for z in range(nz):

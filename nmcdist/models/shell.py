@@ -1,4 +1,4 @@
-"""Outer shells of NMC811 particles: a random radius function on the sphere, cut off after the harmonics of order L.
+"""Outer shells of NMC811 particles: a random radius function on the sphere with harmonics up to order L.
 
 A shell is a star-shaped body around (0, 0, 0). Points and directions are ordered z, y, x.
 """
@@ -20,9 +20,9 @@ from nmcdist.models import streams
 from nmcdist.models.draws import Stream
 from nmcdist.threads import thread_map
 
-CHECK_LEVEL = 3  # icosphere with the 642 directions of the paper, at which the radius has to be positive
+CHECK_LEVEL = 3  # icosphere with the paper's 642 directions, in which the radius must be positive
 MAXIMUM_REJECTIONS = 1000
-_BLOCK = 256  # shells whose generators are held at a time
+_BLOCK = 256  # shells with generators in memory at a time
 _SLAB = 8  # planes of voxels that a thread fills at a time
 
 
@@ -45,7 +45,7 @@ class Shell:
         object.__setattr__(self, "coefficients_nm", sphere.check_coefficients([self.coefficients_nm])[0])
 
     def radius(self, directions: np.ndarray) -> np.ndarray:
-        """Return the radius in nm along directions, shape (n, 3), whose lengths do not matter."""
+        """Return the radius in nm along directions, shape (n, 3), of any length."""
         return sphere.star_radii(self.coefficients_nm, directions)
 
     def contains(self, points_nm: np.ndarray) -> np.ndarray:
@@ -72,8 +72,8 @@ class Shell:
     def voxelize(self, voxel_size_nm: float) -> tuple[np.ndarray, tuple[float, float, float]]:
         """Return the voxels whose centres lie inside.
 
-        The star point is a corner of voxels in the middle of the window, so that halving the voxel size splits
-        each voxel into eight.
+        The star point is a corner of voxels in the middle of the window, so halving the voxel size splits each voxel
+        into eight.
 
         Parameters
         ----------
@@ -137,7 +137,7 @@ class Shell:
 
     @property
     def centre_of_mass_nm(self) -> np.ndarray:
-        """Centre of mass from the star point, exact, shape (3,)."""
+        """Centre of mass relative to the star point, exact, shape (3,)."""
         return np.asarray(self._moments.centre_nm[0])
 
     @property
@@ -158,15 +158,15 @@ class Shell:
 class ShellModel:
     """Laws of the coefficients, Eqs. (5) and (6) of the NMC811 paper, and the rules of rejection.
 
-    Z_00 = location + scale exp(sigma N(0, 1)), and Z_lm = harmonic_scale_l T with T from Student's law of nu_l
-    degrees of freedom, all independent. A shell is rejected, and all of its coefficients drawn again from the
-    item's own stream, if its radius is not positive in each of 642 directions or its volume is too small.
+    Z_00 = location + scale exp(sigma N(0, 1)), and Z_lm = harmonic_scale_l T, where T has Student's law with nu_l
+    degrees of freedom. All are independent. A shell is rejected if its radius is not positive in each of 642
+    directions or its volume is too small; then all coefficients are drawn again from the item's stream.
 
     Attributes
     ----------
     location_nm, scale_nm, sigma : float
     nu, harmonic_scale_nm : tuple of float
-        For l = 1, 2, ..., L.
+        Values for l = 1, 2, ..., L.
     minimum_volume_nm3 : float
     """
 
@@ -199,7 +199,7 @@ class ShellModel:
         Raises
         ------
         BundleError
-            If the bundle is not of a particle.
+            If it is not a particle bundle.
         """
         p = bundle.particle()
         return cls(
@@ -257,19 +257,19 @@ class ShellModel:
         keys = [streams.check_key(seed, index)[1] for index in indices]
         coefficients = np.empty((len(keys), (self.order + 1) ** 2))
         rejections = np.zeros(len(keys), dtype=np.int32)
-        # Threads would wait for each other: most of the time goes into random numbers, drawn under the GIL.
+        # Threads would wait for each other, because drawing random numbers takes most of the time and holds the GIL.
         for start in range(0, len(keys), _BLOCK):
             part = slice(start, start + _BLOCK)
             self._draw_block(int(seed), keys[part], coefficients[part], rejections[part])
         return coefficients, rejections
 
     def largest_of(self, count: int, first_nm: np.ndarray, bounds_nm: np.ndarray, chance: float = 0.05) -> float:
-        """Return a radius that the largest of many shells exceeds with a small chance, from a sample of shells.
+        """Return a radius that the largest of many shells exceeds with a given small chance, from a sample of shells.
 
-        Of a shell, the largest radius is Z_00 Y_00 + h, where h, the largest value of the other terms, does not
-        depend on Z_00; it is accepted if Z_00 Y_00 + h' > 0, where h' is their smallest. So, from sampled h and h',
-        P(R > r) = mean of P(Z_00 Y_00 > max(r - h, -h')) / P(Z_00 Y_00 > -h'), with the law of Z_00 known. Rejections
-        by volume and terms larger than those of the sample are left out.
+        The largest radius of a shell is Z_00 Y_00 + h, where h, the largest value of the other terms, does not depend
+        on Z_00. The shell is accepted if Z_00 Y_00 + h' > 0, where h' is their smallest value. The law of Z_00 is
+        known, so sampled h and h' give P(R > r) = mean of P(Z_00 Y_00 > max(r - h, -h')) / P(Z_00 Y_00 > -h'). This
+        neglects rejections by volume, and terms larger than those in the sample.
 
         Parameters
         ----------
@@ -334,7 +334,7 @@ class ShellModel:
 
     @cached_property
     def _columns(self) -> tuple[np.ndarray, np.ndarray]:
-        """Degrees of freedom and scale of each coefficient but the first."""
+        """Degrees of freedom and scale of each coefficient except the first."""
         repeats = 2 * np.arange(1, self.order + 1) + 1
         nu, scale = (np.repeat(np.array(part, np.float64), repeats) for part in (self.nu, self.harmonic_scale_nm))
         return nu, scale
@@ -345,7 +345,7 @@ def _reject(
     coefficients: np.ndarray, harmonics: np.ndarray, rule_harmonics: np.ndarray, rule_weights: np.ndarray,
     minimum_volume: float, rejected: np.ndarray,
 ) -> None:  # fmt: skip
-    """Test the rows marked as rejected, and clear the mark of those that pass."""
+    """Test the rows marked as rejected, and clear the marks of those that pass."""
     radii, nodes = np.empty(harmonics.shape[1]), np.empty(len(rule_weights))
     for i in range(len(coefficients)):
         if not rejected[i]:

@@ -1,7 +1,7 @@
-"""Random streams keyed by their purpose, never by the order of calls.
+"""Random streams with keys from their purpose, never from the order of calls.
 
-Everything random in a realisation belongs to a tile of space: its stream is keyed by seed, stream, index
-and tile, so any window can be drawn alone and agrees with every window that contains it.
+All random numbers of a realisation belong to tiles of space. The key of a stream consists of seed, stream, index and
+tile, so any window can be drawn by itself and agrees with every window that contains it.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _TILE_ZERO = 2**31  # spawn keys are unsigned words: tile coordinates are stored
 
 
 def check_key(seed: int, index: int) -> tuple[int, int]:
-    """Return seed and index as plain integers, or raise.
+    """Return seed and index as plain integers, or raise InputError.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def draws(seed: int, stream: int, index: int, *place: int) -> Stream:
 
 
 def generator(seed: int, stream: int, index: int, *place: int) -> np.random.Generator:
-    """Return NumPy's generator of a stream, for data outside datasets: its last digits differ between machines."""
+    """Return NumPy's generator of a stream, for data outside datasets; its last digits differ between machines."""
     return np.random.Generator(np.random.Philox(_key(seed, stream, index, *place)))
 
 

@@ -1,8 +1,8 @@
-"""Closed forms of the additive phase: the expected values of a realisation.
+"""Closed forms of the expected values of a realisation of the additive phase.
 
-Numbers follow from the parameters alone, by quadrature; nothing is sampled. The values stored in datasets, intensity
-and fraction of the graphite, are the same to the last bit on every machine. Equation numbers are those of the CBA
-paper; Chiu et al., *Stochastic Geometry and its Applications* (2013), give the general forms.
+All values are computed from the parameters by quadrature, without sampling. Those stored in datasets, intensity and
+fraction of the graphite, are equal to the last bit on every machine. Equation numbers are those of the CBA paper;
+Chiu et al., *Stochastic Geometry and its Applications* (2013), give the general forms.
 """
 
 import math
@@ -151,7 +151,7 @@ def covariance(parameters: CbaParameters, lag_nm: np.ndarray) -> np.ndarray:
 
 
 def two_point_coverage(parameters: CbaParameters, lag_nm: np.ndarray) -> dict[str, np.ndarray]:
-    """Return C(h) of pore, carbon binder, graphite and solid, from those of the three independent parts.
+    """Return C(h) of pore, carbon binder, graphite and solid, from the coverages of the three independent parts.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def excursion_coverage(parameters: CbaParameters, lag_nm: np.ndarray) -> np.ndar
     """Return the two-point coverage of the excursion set: Eq. (21) with its factor 1 / (2 pi)."""
     x, w = roots_legendre(_NODES_ARC)
     arc = np.arcsin(covariance(parameters, lag_nm))[..., None]
-    angle = arc * (x + 1) / 2  # t = sin(angle) takes the end point's root out of the integrand
+    angle = arc * (x + 1) / 2  # t = sin(angle) removes the square root at the end point from the integrand
     integral = (w * np.exp(-(parameters.mu**2) / (1 + np.sin(angle)))).sum(-1) * arc[..., 0] / 2
     return np.asarray(norm.sf(parameters.mu) ** 2 + integral / (2 * np.pi))
 
@@ -201,12 +201,12 @@ def large_pore_coverage(parameters: CbaParameters, lag_nm: np.ndarray) -> np.nda
 def graphite_coverage(parameters: CbaParameters, lag_nm: np.ndarray) -> np.ndarray:
     """Return the two-point coverage of the graphite, a Boolean model of isotropic spheroids.
 
-    A spheroid is a ball under a linear map, so its overlap with its own shift is that of two balls.
+    A spheroid is a ball under a linear map, so its overlap with a shifted copy is that of two balls.
     """
     h = np.atleast_1d(np.asarray(lag_nm, dtype=float))
     g = _grains(parameters.alpha_1, parameters.alpha_2, parameters.gamma_per_nm)
     x, w = roots_legendre(_NODES_ANGLE)
-    # The shift in units of the half-axes depends on the angle most sharply across the plate: u = v^2 there.
+    # The shift in units of the half-axes varies most near the direction across the plate; u = v^2 resolves it.
     u, w_u = ((x + 1) / 2) ** 2, w * (x + 1) / 2
     stretch = np.sqrt((u / g.short[:, None]) ** 2 + (1 - u**2) / g.long[:, None] ** 2)
     volume = g.weight * 4 / 3 * np.pi * g.short * g.long**2
@@ -240,7 +240,7 @@ def _measure_spheroids(short: np.ndarray, long: np.ndarray, surface: np.ndarray,
 
 
 def _gamma_nodes(shape: float, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return nodes and probabilities that integrate against the gamma law of this shape and rate 1.
+    """Return nodes and probabilities to integrate with the gamma law of this shape and rate 1.
 
     Gauss-Laguerre, from the eigenvalues of the matrix of the polynomials' recurrence (Golub and Welsch 1969).
     """

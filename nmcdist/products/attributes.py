@@ -1,4 +1,4 @@
-"""The attributes of a store: its identity, its inputs, and the fingerprint of all that determines its content."""
+"""The attributes of a store: its identity, its inputs, and the fingerprint of what determines its content."""
 
 import hashlib
 import json
@@ -60,18 +60,18 @@ def store_attrs(
         "recipe_hash": recipe.content_hash,
         "fingerprint": fingerprint(recipe, bundle.content_hash, by_blocks=by_blocks),
         "nmcdist_version": __version__,
-        # where xarray expects them
+        # the place where xarray expects them
         "coordinates": " ".join(c.name for c in coordinates if c.dims != (c.name,)),
     }
 
 
 def _text(content: dict[str, Any]) -> str:
-    """Return plain data as JSON text: other formats accept only text and numbers as attributes."""
+    """Return plain data as JSON text, because other formats accept only text and numbers as attributes."""
     return json.dumps(content, sort_keys=True, ensure_ascii=False)
 
 
 def fingerprint(recipe: BaseRecipe, bundle_hash: str, *, by_blocks: bool = False) -> str:
-    """Return the SHA-256 (hex) of all that determines the bytes of a store's chunks."""
+    """Return the SHA-256 (hex) of everything that determines the bytes of a store's chunks."""
     content = recipe.content
     for name in ("name", "version", "title", "bundle"):
         del content[name]

@@ -23,7 +23,7 @@ Partials = Callable[[Task], dict[str, np.ndarray]]
 
 @dataclass(frozen=True)
 class Site:
-    """The place of a planned run, and the records there of an earlier run.
+    """The location of a planned run, and the records of an earlier run there.
 
     Attributes
     ----------
@@ -36,8 +36,8 @@ class Site:
     draws : bool
         Whether items are drawn, or read from an existing store.
     effort : {"whole", "estimate", "least"}
-        Whether to draw all that determines the layout of the store, as a run needs it, or only enough for an estimate,
-        or for a lower bound.
+        Whether to draw everything that determines the layout of the store, as needed for a run, or only enough for an
+        estimate or a lower bound.
     """
 
     out: Path
@@ -51,14 +51,14 @@ class Site:
 class Kind(ABC):
     """A kind of dataset; :func:`nmcdist.products.registry.register` adds one.
 
-    Its objects have no state: all that a run needs is in the plan, the job and the task.
+    Kinds have no state: the plan, the job and the task contain everything that a run needs.
 
     Attributes
     ----------
     name : str
         The value of `kind` in recipes and stores.
     recipe : type
-        Model of its recipes; the only value of their field `kind` is this name.
+        Model of its recipes; `name` is the only value of their field `kind`.
     own_field : str or None
         Field that identifies a recipe without `kind`.
     """
@@ -98,11 +98,11 @@ class Kind(ABC):
         """
 
     def fault(self) -> str:
-        """Return what is wrong with the kind itself, as "attribute: found ..., expected ..."; empty if nothing is."""
+        """Return the fault of the kind itself, as "attribute: found ..., expected ..."; empty if it has none."""
         return ""
 
     def join(self, plan: Any, store: Path, partials: Partials) -> set[str]:
-        """Write the files that need all tasks, when all are done, and return their records; by default none.
+        """Write the files that need the results of all tasks, and return their records; by default none.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class Kind(ABC):
 
     @abstractmethod
     def sources(self, recipe: Any) -> tuple[str, ...]:
-        """Return the variables of a store from which its items can be described again; empty if there are none."""
+        """Return the variables of a store from which items can be described again; empty if there are none."""
 
     def descriptor_fields(self) -> dict[str, FieldInfo]:
         """Return the fields of `descriptors` in its recipes, by name."""
@@ -134,7 +134,7 @@ class Kind(ABC):
     ) -> Path:  # fmt: skip
         """Write figures, tables and a page of a finished store into a folder, and return the page.
 
-        By default all numbers of the items, their curves, and slices of their volumes. See
+        The default report contains all numbers of the items, their curves, and slices of their volumes. See
         :func:`nmcdist.products.stores.build_report`.
 
         Raises

@@ -1,11 +1,11 @@
-"""The memory that a process may use and has used; each kind of dataset defines the needs of its tasks."""
+"""The memory that a process may use and has used; each kind of dataset defines the memory of its tasks."""
 
 import contextlib
 import resource
 from pathlib import Path
 
 PROCESS = 400 * 2**20  # bytes: interpreter, libraries, compiled kernels
-USABLE = 0.9  # share of a worker's limit that a plan may fill: Dask ends a worker at 95 %
+USABLE = 0.9  # share of a worker's limit that a plan may use; Dask ends a worker at 95 %
 
 
 def reset_peak_memory() -> None:

@@ -31,9 +31,9 @@ class Task:
     name : str
         Name of its receipt.
     sample : int
-        The item that it makes, or the first of several; also the index of the item's random streams.
+        The item that it makes, or the first one of several; also the index of the item's random streams.
     files : tuple of str
-        The files of the store that it owns.
+        Files of the store that it owns.
     box : Box, optional
         Voxels of the item's volume that it writes, if it makes a volume or a block.
     """
@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 
 class Tasks(Sequence[T]):
-    """The tasks of a plan, each computed on demand: a million tasks use no memory.
+    """The tasks of a plan, computed on demand, so that a million tasks use no memory.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class Plan(ABC):
     stored_bytes : int
         Upper estimate of the bytes of the store.
     fingerprint : str
-        SHA-256 (hex) of all that determines what tasks write; a receipt with another fingerprint is void.
+        SHA-256 (hex) of everything that determines the files of tasks; receipts with another fingerprint are void.
     on_this_machine : bool
         Whether the workers share the memory of this machine.
     """
@@ -156,11 +156,11 @@ class Plan(ABC):
     @property
     @abstractmethod
     def smaller_text(self) -> str:
-        """The settings to change for smaller tasks, in words."""
+        """The settings that make tasks smaller, in words."""
 
     @abstractmethod
     def facts(self) -> dict[str, str]:
-        """Return the lines of the summary about this kind of dataset, by heading."""
+        """Return the summary's lines about this kind of dataset, by heading."""
 
     def validate(self, *, present_bytes: int = 0) -> None:
         """Refuse a run that cannot succeed.
@@ -226,7 +226,7 @@ class Job:
     Attributes
     ----------
     store : Path or Folder
-        The unfinished store, with the epoch in which the job may change it.
+        The unfinished store, with the epoch during which the job may change it.
     journal : Path
         The folder of the journal.
     bundle_folder : Path or None
@@ -239,7 +239,7 @@ class Job:
     threads : int
         Kernel threads per task.
     retries : int
-        How often a failed task is retried at once.
+        Number of immediate retries of a failed task.
     """
 
     store: Path | Folder
@@ -255,13 +255,13 @@ class Job:
 
     @property
     def key(self) -> str:
-        """Name of the job on a worker: the same run in another folder or turn is another job."""
+        """Name of the job on a worker; the same run in another folder or turn is another job."""
         epoch = Folder.of(self.store).epoch
         return self.fingerprint if epoch is None else f"{self.fingerprint}-{epoch.value}"
 
 
 def metadata_bytes(layout: Layout) -> int:
-    """Return the bytes that the metadata of a store and its manifest need at most."""
+    """Return an upper bound on the bytes of a store's metadata and manifest."""
     return 4096 * len(layout.nodes) + 256 * layout.file_count
 
 

@@ -11,7 +11,7 @@ from nmcdist.faults import NAME, spelt
 from nmcdist.inputs import folder_name
 from nmcdist.wording import shown
 
-MOST_ITEMS = 10**7  # a store lists its items, and each is a task or part of one
+MOST_ITEMS = 10**7  # a store lists its items, and each item is a task or a part of one
 
 Axis = Literal["z", "y", "x"]
 Nanometres = Annotated[float, Field(ge=0.001, le=1e9)]
@@ -55,7 +55,7 @@ _VERSION = spelt(r"[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?", "three numbers
 
 
 class BaseRecipe(Frozen):
-    """The fields of every recipe. Their descriptions are the reference of recipe keys."""
+    """The fields of every recipe; their descriptions are the reference of recipe keys."""
 
     kind: str = Field(description="Kind of the dataset. Without it, the other keys decide.")
     name: Annotated[str, Field(max_length=100), NAME, AfterValidator(folder_name)] = Field(

@@ -1,4 +1,4 @@
-"""The registry of kinds of datasets, and what depends on the kind: recipes, plans, stores.
+"""The registry of kinds of datasets, and the functions that depend on the kind: recipes, plans, stores.
 
 To add a kind, write a module that calls :func:`register`, and name it in an entry point of the group
 ``nmcdist.kinds`` or in the environment variable ``NMCDIST_KINDS`` (several: separated by commas). Names in recipes and
@@ -43,7 +43,7 @@ _known: dict[str, Kind] = {}
 def register(kind: Kind) -> None:
     """Add a kind of dataset; it replaces an earlier definition of it in the same module.
 
-    The same file imported under another name changes nothing.
+    Importing the same file under another name changes nothing.
 
     Raises
     ------
@@ -54,12 +54,12 @@ def register(kind: Kind) -> None:
     before = _known.get(kind.name)
     if before is not None and type(before).__qualname__ != type(kind).__qualname__:
         raise InputError(f"kind {kind.name!r}: is already registered, by {type(before).__module__}")
-    if before is None or type(before).__module__ == type(kind).__module__:  # else it is the same file, imported again
+    if before is None or type(before).__module__ == type(kind).__module__:  # otherwise the same file was imported again
         _known[kind.name] = kind
 
 
 def _check(kind: Any) -> None:
-    """Refuse a kind that no recipe could name, or that lacks what every kind has."""
+    """Refuse a kind that no recipe could name, or that lacks a required attribute."""
     if not isinstance(kind, Kind):
         raise InputError(f"kind: found {shown(kind)}, expected an object of a subclass of Kind")
     name, model = getattr(kind, "name", None), getattr(kind, "recipe", None)
@@ -75,7 +75,7 @@ def _check(kind: Any) -> None:
 
 
 def kinds() -> Mapping[str, Kind]:
-    """Return every kind by name: the built-in kinds, and those of the user's modules.
+    """Return all kinds by name: built-in kinds and those of the user's modules.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def kind_of_store(store: Path) -> Kind:
 
 
 def recipe_of_store(store: Path) -> BaseRecipe:
-    """Return the recipe that a store was made from.
+    """Return the recipe from which a store was made.
 
     Raises
     ------
@@ -124,12 +124,12 @@ def recipe_of_store(store: Path) -> BaseRecipe:
 
 
 def loaded_recipe(recipe: RecipeLike) -> tuple[BaseRecipe, Bundle, str]:
-    """Return a recipe with its bundle, and the name of its file, empty if it has none.
+    """Return a recipe, its bundle, and the name of its file (empty if there is none).
 
     Parameters
     ----------
     recipe : str, Path, Mapping or BaseRecipe
-        A recipe file, or its content; the path of a bundle is relative to the file, otherwise to the current folder.
+        A recipe file, or its content. Bundle paths are relative to the file, or else to the current folder.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def loaded_recipe(recipe: RecipeLike) -> tuple[BaseRecipe, Bundle, str]:
 
 
 def load_recipe(path: str | Path) -> BaseRecipe:
-    """Read a recipe file; a relative bundle path in it starts at its folder.
+    """Read a recipe file; a relative bundle path in it is relative to its folder.
 
     Raises
     ------
@@ -155,14 +155,14 @@ def load_recipe(path: str | Path) -> BaseRecipe:
 
 
 def parsed_recipe(content: Any, where: str) -> BaseRecipe:
-    """Return the recipe in plain data, of the kind that it names or that its fields imply.
+    """Return the recipe in plain data, of the kind that it names or its fields imply.
 
     Raises
     ------
     RecipeError
         One line per error.
     """
-    if isinstance(content, BaseRecipe):  # again, since a copy with other values has not been checked
+    if isinstance(content, BaseRecipe):  # checked again, because a copy with other values was not checked
         content = content.model_dump(mode="json", warnings=False)
     if not isinstance(content, Mapping):
         raise RecipeError(f"{where}: found {type(content).__name__}, expected a mapping of fields")
@@ -180,7 +180,7 @@ def parsed_recipe(content: Any, where: str) -> BaseRecipe:
 
 
 def _inferred(content: Mapping[str, Any]) -> str:
-    """Return the kind to which the fields belong, even if the deciding field is misspelt."""
+    """Return the kind that the fields belong to, even if the deciding field is misspelt."""
     deciding = {kind.own_field: name for name, kind in sorted(kinds().items()) if kind.own_field}
     names = [str(name) for name in content]
     near = (found for name in names for found in difflib.get_close_matches(name, deciding, n=1, cutoff=0.7))
@@ -241,7 +241,7 @@ def make_plan(
 def checked_plan(
     recipe: BaseRecipe, bundle: Bundle, out: Path, deployment: Deployment, *, present_bytes: int = 0, **how: Any
 ) -> Plan:
-    """Plan a run that can succeed; a run that is sure to fail is refused before the expensive drawing.
+    """Plan a run that can succeed; refuse a run that is sure to fail before the expensive drawing.
 
     Parameters
     ----------

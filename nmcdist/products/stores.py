@@ -20,7 +20,7 @@ def build_report(
     voxel_sizes_nm: tuple[float, ...] = (),
     progress: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Write figures (PNG, SVG) and tables (CSV, Markdown) of a finished store.
+    """Write the report of a finished store: figures (PNG, SVG) and tables (CSV, Markdown).
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ def build_report(
     out_dir : str or Path, optional
         Folder for the report; default: ``NAME-report`` beside the store.
     voxel_sizes_nm : tuple of float
-        For volumes: voxel sizes in nm at which two realisations are drawn again and solved, to show the effect of
-        resolution on the M-factors. Empty, the default: no resolution study. At 20 nm one realisation takes a minute.
+        For volumes: voxel sizes in nm for a resolution study, which draws and solves two realisations again to show
+        the effect on the M-factors. Default: no study. One realisation at 20 nm takes a minute.
     progress : callable
         Called with a line of text before each realisation of the study.
 

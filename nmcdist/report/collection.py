@@ -1,4 +1,4 @@
-"""A finished store of particles as the report sees it: statistics in memory, particles read block by block."""
+"""A finished store of particles for the report: statistics in memory, particles read block by block."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ class Collection:
     scalars : dict of str to str
         Variables with one number per particle, and their units.
     by_batch : dict of (str, str) to ndarray, shape (batches, 2)
-        Table and column -> number and sum of the values per batch; the sections of a cut height are one table.
+        Table and column -> number and sum of the values per batch; the sections of each cut height are one table.
     """
 
     store: Path
@@ -147,7 +147,7 @@ class Collection:
         return Column(table, name, batches.UNITS[table][name], histogram, moments, profile)
 
     def mean(self, table: str, name: str, cut: int | None = None) -> Estimate:
-        """Return the mean of a column; for grains with an interval by batches: those of a particle correlate."""
+        """Return the mean of a column; for grains, with an interval over batches, as grains of a particle correlate."""
         moments = self.column(table, name, cut).moments
         if table == "particle":
             return mean_from_moments(moments)
@@ -157,14 +157,14 @@ class Collection:
         return ratio_of(own[:, 1], own[:, 0])
 
     def blocks(self, names: Sequence[str]) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-        """Yield the items of a block and their values of some variables, block after block."""
+        """Yield, block by block, the items and their values of some variables."""
         for start in range(0, self.count, BLOCK):
             stop = min(start + BLOCK, self.count)
             yield np.arange(start, stop), {name: read_rows(self.store, name, start, stop) for name in names}
 
 
 def _by_batch(store: Path, count: int, measured: Measured | None) -> dict[tuple[str, str], np.ndarray]:
-    """Return number and sum of the values of every column, batch by batch; empty for a store of another version."""
+    """Return number and sum of the values of each column by batch; empty for a store of another version."""
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for batch in range(count):
         row = read_rows(store, STATISTICS, batch, batch + 1)[0]

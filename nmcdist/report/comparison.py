@@ -1,4 +1,4 @@
-"""Theory, this run and the paper side by side, for a sweep of volumes; the paper only where it applies."""
+"""Comparison of theory, this run and, where it applies, the paper, for a sweep of volumes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from nmcdist.report.sweep import Sweep, plain_unit
 from nmcdist.report.tables import markdown, write_csv
 
 HEADER = ["quantity", "unit", "theory", "this run", f"{PERCENT} interval", "n", "this run / theory", "paper"]
-_NEAR = 0.02  # of the largest fraction of Table 3, by which levels may lie outside its range
-_CLOSE = 5e-3  # of an intensity: that of Table 2 is printed to one digit more than that of Table 3
+_NEAR = 0.02  # share of the largest fraction of Table 3 by which levels may exceed its range
+_CLOSE = 5e-3  # relative, of an intensity: Table 2 prints one digit more than Table 3
 
 
 @dataclass(frozen=True)
 class Row:
-    """One quantity: theory, this run, the paper; a note replaces the interval."""
+    """One quantity: theory, this run and the paper; a note replaces the interval."""
 
     quantity: str
     unit: str
@@ -102,7 +102,7 @@ def _fraction_rows(sweep: Sweep, level: float) -> list[Row]:
 
 
 def _density_rows(sweep: Sweep) -> list[Row]:
-    """Return surface, curvature and Euler number at the reference level."""
+    """Return the rows of surface, curvature and Euler number at the reference level."""
     level = sweep.reference
     graphite, at = theory.graphite_densities(sweep.parameters[level]), at_level(sweep, level)
     papers = [""] * 3

@@ -1,4 +1,4 @@
-"""Histograms as densities for drawing: on the possible values, with enough of them per bin."""
+"""Histograms as densities for drawing, on the possible values and with enough values per bin."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _MOST_JOINED = 5
 
 @dataclass(frozen=True)
 class Quantum:
-    """The possible values of a column: counts of voxels or pixels, 1, 2, 3 ..., converted to the measured quantity.
+    """The possible values of a column: counts 1, 2, 3 ... of voxels or pixels, converted to the measured quantity.
 
     Attributes
     ----------
@@ -41,10 +41,10 @@ class Quantum:
 def on_values(histogram: Histogram, quantum: Quantum) -> tuple[np.ndarray, np.ndarray]:
     """Return edges and counts, with the edges moved half-way between possible values.
 
-    Fine bins with few possible values look like a comb, and bins without any look like gaps: here a bin is as wide as
-    the values in it, and an empty bin is joined to the next.
+    Fine bins with few possible values look like a comb, and bins without any look like gaps. So a bin is made as wide
+    as the range of its values, and an empty bin is joined to the next.
     """
-    # An edge that is a possible value belongs to the bin above it, rounded or not.
+    # An edge equal to a possible value belongs to the bin above it, despite rounding.
     first = np.maximum(np.ceil(quantum.count(histogram.edges) - 1e-9), 1)
     _, starts = np.unique(first[:-1], return_index=True)
     edges = quantum.value(np.append(first[starts], first[-1]) - 0.5)
@@ -54,7 +54,7 @@ def on_values(histogram: Histogram, quantum: Quantum) -> tuple[np.ndarray, np.nd
 
 
 def joined(edges: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bins, joined up to five at a time where each holds few values."""
+    """Return the bins, joined up to five at a time if they hold few values."""
     occupied = max(int((counts > 0).sum()), 1)
     group = int(np.clip(np.ceil(_ENOUGH * occupied / max(counts.sum(), 1)), 1, _MOST_JOINED))
     starts = np.arange(0, len(counts), group)

@@ -1,4 +1,4 @@
-"""The figures of a sweep: the panels of the paper's Figure 8, size distributions, coverage, slices, resolution."""
+"""The figures of a sweep: panels of the paper's Figure 8, size distributions, coverage, slices, resolution."""
 
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ _STAR: dict[str, Any] = {"marker": "*", "linestyle": "none", "markersize": 15, "
 _LONGEST_LAG_NM = 1500.0
 _BAR_WIDTHS = (3.0, 11.0)  # width of the bars of constrictivity, in points
 _PANEL_WIDTH = 250.0  # least width in points of the levels in a panel of structure and property
-_PALE = 0.35  # share of the full colour; opaque, since transparency would mix a third colour
-_LEAST_SHARE = 0.002  # least drawn share of a size distribution
+_PALE = 0.35  # share of the full colour; opaque, because transparency would mix a third colour
+_LEAST_SHARE = 0.002  # smallest drawn share of a size distribution
 
 
 def structure_property(sweep: Sweep, linear: dict[str, LinearFit | None], power: PowerLaw | None, path: Path) -> Path:
@@ -62,7 +62,7 @@ def structure_property(sweep: Sweep, linear: dict[str, LinearFit | None], power:
 
 
 def size_distributions(sweep: Sweep, path: Path) -> Path:
-    """Draw the continuous size distributions of pore and solid (Figure 6) at no more than three levels."""
+    """Draw the continuous size distributions of pore and solid (Figure 6) at up to three levels."""
     with figure(1, 2, 11, 5.2) as (drawing, axes):
         for panel, phase in zip(axes.flat, ("pore", "solid"), strict=True):
             curves = sweep.data["pore_size_distribution"].sel(phase=phase)
@@ -177,9 +177,9 @@ def _draw_volumes(panel: Any, sweep: Sweep, values: np.ndarray, phase: str, *, i
 
 
 def _draw_steps(panel: Any, sweep: Sweep, phase: str) -> None:
-    """Draw how far constrictivity moves when either radius moves by one step of the voxels.
+    """Draw the change of the constrictivity if one of the radii changes by one step of the voxels.
 
-    The bars of the two phases are side by side at any scale: overlaid, they would mix into a third colour.
+    The bars of the two phases are side by side at any scale, because overlaid bars would mix a third colour.
     """
     from matplotlib.colors import to_rgb
     from matplotlib.lines import Line2D
@@ -220,8 +220,8 @@ def _places(sweep: Sweep, phase: str) -> np.ndarray:
 def constrictivity_steps(sweep: Sweep, phase: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the bounds on the constrictivity of each volume, mean over axes.
 
-    Squared radii are whole multiples of the squared voxel edge: balls of one radius cover half of the phase, balls of
-    the next do not.
+    Squared radii are whole multiples of the squared voxel edge: balls of one radius cover half of the phase, those of
+    the next larger radius do not.
     """
     edge2 = sweep.voxel_size_nm**2
     smallest = sweep.data["r_min_nm"].sel(phase=phase).values ** 2 / edge2

@@ -23,9 +23,9 @@ class LinearFit:
     ----------
     slope, intercept : float
     slope_margin, intercept_margin : float or None
-        Half the width of their intervals, Student's t; None if the points do not give one.
+        Half the widths of their intervals by Student's t; None if the points do not give any.
     count : int
-        Points fitted.
+        Number of fitted points.
     """
 
     slope: float
@@ -47,11 +47,12 @@ class PowerLaw:
     ----------
     a, b, c : float
     at_bound : tuple of str
-        Exponents at their bound, 0.
+        Names of the exponents at their bound, 0.
     margins : mapping of str to float
-        Half the width of the intervals of the others, by a jackknife over volumes; missing if there is none.
+        Half the widths of the intervals of the other exponents, by a jackknife over volumes; missing if there is
+        none.
     count : int
-        Volumes fitted.
+        Number of fitted volumes.
     """
 
     a: float
@@ -66,7 +67,7 @@ class PowerLaw:
         return volume_fraction**self.a * constrictivity**self.b / tortuosity**self.c
 
     def is_determined(self, name: str) -> bool:
-        """Return whether an exponent differs from 0: it has an interval, and 0 is outside."""
+        """Return whether an exponent differs from 0, that is, has an interval without 0."""
         return name in self.margins and self.margins[name] < getattr(self, name)
 
 
@@ -87,7 +88,7 @@ def fit_linear(graphite: np.ndarray, m_factor: np.ndarray) -> LinearFit | None:
 def fit_power_law(
     volume_fraction: np.ndarray, constrictivity: np.ndarray, tortuosity: np.ndarray, m_factor: np.ndarray
 ) -> PowerLaw | None:
-    """Fit Eq. (28) by least squares in M with non-negative exponents.
+    """Fit Eq. (28) with non-negative exponents by least squares in M.
 
     Parameters
     ----------
@@ -97,7 +98,7 @@ def fit_power_law(
     Returns
     -------
     PowerLaw or None
-        None if fewer than four volumes remain, or if the remaining ones cannot separate the exponents.
+        None if fewer than four volumes remain, or if they do not determine the exponents.
     """
     terms = np.stack([np.reshape(v, (len(v), -1)) for v in (volume_fraction, constrictivity, tortuosity, m_factor)])
     known = np.isfinite(terms).all(axis=0) & (terms > 0).all(axis=0)
@@ -112,7 +113,7 @@ def fit_power_law(
 
     free: tuple[str, ...] = EXPONENTS
     everything = np.ones(volumes, dtype=bool)
-    if _cannot_be_told(terms[:, known]):
+    if _is_undetermined(terms[:, known]):
         return None
     values = estimate(everything, free)
     while len(free) and (values < _AT_BOUND).any():
@@ -140,8 +141,8 @@ def _least_squares(e: np.ndarray, b: np.ndarray, t: np.ndarray, m: np.ndarray, f
     return np.asarray(least_squares(residual, start, bounds=(0, np.inf), x_scale=np.maximum(start, 1.0)).x)
 
 
-def _cannot_be_told(terms: np.ndarray) -> bool:
-    """Return whether the logarithms that the exponents multiply are collinear over all points, or all zero."""
+def _is_undetermined(terms: np.ndarray) -> bool:
+    """Return whether the logarithms of the bases are collinear over all points, or all zero."""
     e, b, t, m = terms
     matrix = np.stack([m * np.log(e), m * np.log(b), m * np.log(t)], axis=1)
     lengths = np.linalg.norm(matrix, axis=0)

@@ -34,8 +34,8 @@ class FrameStudy:
     ----------
     diagonal : tuple of float
     radial, constant : tuple of int
-        Visible grains in a plane through the centre, by realisation: with the frames of Eq. (12); with one frame
-        for all grains, in a plane that holds its first axis.
+        Visible grains in a plane through the centre, by realisation: with the frames of Eq. (12), and with one frame
+        for all grains, in a plane that contains its first axis.
     picture : ndarray of int32
         The plane with radial frames, first realisation.
     """
@@ -47,10 +47,10 @@ class FrameStudy:
 
     @property
     def expected(self) -> float:
-        """Cells of the plane with a constant frame, less those cut by the window, by affine theory.
+        """Number of cells in the plane with a constant frame, without those cut by the window, by affine theory.
 
-        x -> D^(1/2) x makes the cells Poisson-Voronoi, of intensity mu / sqrt(det D), in a plane that is larger
-        by the root of the two entries of D in it.
+        The map x -> D^(1/2) x makes the cells Poisson-Voronoi with intensity mu / sqrt(det D), and enlarges the plane
+        by the root of its two entries of D.
         """
         first, second, third = self.diagonal
         side = 2 * HALF_WINDOW
@@ -70,7 +70,7 @@ def study_frames() -> list[FrameStudy]:
 
 
 def draw_frames(studies: list[FrameStudy], path: Path) -> Path:
-    """Draw planes with radial frames for each D, and visible grains beside theory and the paper (Figure 6)."""
+    """Draw a plane with radial frames for each D, and visible grains beside theory and the paper (Figure 6)."""
     from matplotlib.colors import ListedColormap
 
     with figure(2, 2, 10.5, 10.5) as (drawing, axes):
@@ -125,7 +125,7 @@ def _visible(planes: list[np.ndarray]) -> tuple[int, ...]:
 
 
 def _plane(seeds: np.ndarray, matrices: np.ndarray, normal: int) -> np.ndarray:
-    """Label the pixels of the plane through the centre that is normal to an axis."""
+    """Label the pixels of the plane through the centre normal to an axis."""
     rows, columns = np.delete(np.eye(3), normal, axis=0)
     origin = (0.5 - HALF_WINDOW) * (rows + columns)
     return label_lattice(

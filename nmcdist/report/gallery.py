@@ -1,4 +1,4 @@
-"""The gallery: particles cut open, side by side at one scale, above their sections coloured by orientation."""
+"""The gallery: cut particles side by side at one scale, above their sections coloured by orientation."""
 
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,14 @@ _TINTS = 64
 
 
 def gallery(name: str, particles: list[Particle], path: Path) -> Path:
-    """Draw particles cut open, and below each its section through the centre.
+    """Draw cut particles, and below each its section through the centre.
 
     Parameters
     ----------
     name : str
         Name of the dataset.
     particles : list of Particle
-        With grains, from left to right.
+        Particles with grains, from left to right.
     path : Path
         PNG file to write.
     """
@@ -42,7 +42,7 @@ def gallery(name: str, particles: list[Particle], path: Path) -> Path:
             _place(open_, draw_view(view, _tints(len(particle.kept)), _OVERSAMPLING), middle, pixel)
             fine = pixel / _OVERSAMPLING
             section = particle.section(fine)
-            # Columns of a section run along +x, its rows along +y, downwards in a picture: turned so that y points up.
+            # Columns run along +x and rows along +y, which points down in a picture: flipped so that y points up.
             _place(flat, orientation_picture(section, describe_section(section, fine))[::-1], middle, fine)
             flat.text(middle, -tallest / 2, f"item {particle.index}\n{int(particle.kept.sum())} grains", ha="center",
                       va="top", fontsize=11)  # fmt: skip
@@ -62,10 +62,10 @@ def _place(panel: Any, picture: np.ndarray, middle: float, pixel_nm: float) -> N
 
 
 def _tints(rows: int) -> np.ndarray:
-    """Return a colour per label: tints of one scale, distinct in lightness, in arbitrary order."""
+    """Return one colour per label: tints of one scale with distinct lightness, in arbitrary order."""
     from matplotlib import colormaps
 
     scale = colormaps["YlGnBu"](np.linspace(0.08, 0.72, _TINTS))[:, :3]
-    # Multiples of the golden section are far apart for labels that follow each other.
+    # Multiples of the golden section are far apart for consecutive labels.
     place = np.floor(np.arange(rows + 1) * 0.6180339887498949 % 1 * _TINTS).astype(int)
     return np.asarray(scale[place])

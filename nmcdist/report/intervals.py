@@ -1,7 +1,7 @@
 """Intervals from a few independent draws: Student's t for means, a jackknife for ratios, ranks for medians.
 
-Two draws say almost nothing about their own scatter, so an interval needs three; equal draws, for example of a
-quantity that moves in steps, say nothing about it.
+An interval needs three draws, because two contain almost no information about their scatter. Equal draws, for example
+of a quantity that changes in steps, contain none and give no interval.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class Estimate:
     margin : float or None
         Half the width of the interval.
     count : int
-        Number of independent draws behind the value.
+        Number of independent draws that determine the value.
     of : int
         Number of all draws; more than `count` if some have no finite value.
     """
@@ -74,7 +74,7 @@ def mean_from_moments(moments: dict[str, float]) -> Estimate:
 
 
 def jackknife(estimate: Callable[[np.ndarray], np.ndarray], draws: int, parameters: int = 1) -> np.ndarray:
-    """Return margins of estimated parameters, by leaving out one draw at a time; NaN if there is none.
+    """Return margins of estimated parameters, by leaving out one draw at a time; NaN if there are none.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def jackknife(estimate: Callable[[np.ndarray], np.ndarray], draws: int, paramete
     draws : int
         Number of independent draws; at least two more than parameters are needed.
     parameters : int
-        Number of parameters estimated together; it reduces the degrees of freedom.
+        Number of parameters that are estimated together, which reduces the degrees of freedom.
     """
     freedom = draws - parameters
     if freedom < FEWEST - 1:
@@ -116,16 +116,16 @@ def ratio_of(sums: np.ndarray, counts: np.ndarray) -> Estimate:
 
 
 def median_bounds(histogram: Histogram) -> tuple[float, float] | None:
-    """Return an interval of the median of independent draws by their ranks, for any distribution; None below six."""
+    """Return an interval of the median of independent draws by ranks, for any law; None with fewer than six."""
     count = histogram.total
     below = int(binom.ppf((1 - LEVEL) / 2, count, 0.5)) if count else 0
-    # The number of draws below the median is binomial: the interval from rank k to n + 1 - k misses it with the
-    # probability of fewer than k at either side.
+    # The number of draws below the median is binomial: the interval from rank k to n + 1 - k misses the median if
+    # fewer than k draws are on one side.
     if below and binom.cdf(below - 1, count, 0.5) > (1 - LEVEL) / 2:
         below -= 1
     if below < 1:
         return None
-    # Half a rank below each share, so that it rounds up to the rank whatever its last digit.
+    # Half a rank below each share, so that rounding up gives the rank for any last digit.
     low, high = ((rank - 0.5) / count for rank in (below, count + 1 - below))
     return histogram.quantile(low), histogram.quantile(high)
 

@@ -1,4 +1,4 @@
-"""Sentences of the report of a sweep: each follows from the numbers beside it, or is left out."""
+"""Sentences of the report of a sweep, each included only if the numbers support it."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from nmcdist.report.fits import LinearFit, PowerLaw
 from nmcdist.report.intervals import PERCENT, Estimate
 from nmcdist.report.sweep import NEAR_CALIBRATED, Sweep
 
-_THIN = 0.2  # short over long half-axis of plates whose curvature is nearly all in their rims
+_THIN = 0.2  # short over long half-axis below which nearly all curvature is in the rims
 
 
 def notes(
@@ -80,7 +80,7 @@ def _has_intervals(sweep: Sweep) -> bool:
 
 
 def _about_level(sweep: Sweep) -> str:
-    """Name the level whose values the table shows, and why it was chosen."""
+    """Name the level of the values in the table, and the reason for the choice."""
     if len(sweep.levels) == 1:
         return ""
     what = "S, K and N (surface area, integral of mean curvature and Euler number per volume)"
@@ -113,7 +113,7 @@ def _about_paper(sweep: Sweep) -> str:
 
 
 def _about_graphite(sweep: Sweep, shape: tuple[int, ...]) -> str:
-    """Describe how far the graphite in single volumes is from the model's, and how few plates a volume holds."""
+    """Describe the deviation of graphite in single volumes from the model, and the few plates per volume."""
     exact = np.array([sweep.graphite_by_theory(level) for level in sweep.x])
     off = sweep.values("volume_fraction", "graphite") / exact - 1
     worst = int(np.abs(off).argmax())
@@ -127,7 +127,7 @@ def _about_graphite(sweep: Sweep, shape: tuple[int, ...]) -> str:
 
 
 def _about_rims(sweep: Sweep) -> str:
-    """Describe how thin the rims of the plates are, if voxels are coarser."""
+    """Describe the thickness of the plates' rims, if voxels are coarser."""
     p = sweep.parameters[sweep.reference]
     short, long = p.alpha_1 / p.gamma_per_nm, p.alpha_2 / p.gamma_per_nm
     rim = short**2 / long

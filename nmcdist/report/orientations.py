@@ -4,20 +4,20 @@ from typing import Any
 
 import numpy as np
 
-_UNKNOWN = 0.82  # shade of grains without an orientation: of a few pixels, or around the centre
+_UNKNOWN = 0.82  # shade of grains without an orientation, which have few pixels or contain the centre
 _BETWEEN = 0.05  # shade of the lines between grains
 _LENGTHS = (10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.0)
 
 
 def orientation_picture(labels: np.ndarray, grains: Any, magnified: int = 1) -> np.ndarray:
-    """Return a section as RGBA, grains by the angle between their longer axis and the radius, dark between them.
+    """Return a section as RGBA: grains by the angle between longer axis and radius, dark lines between them.
 
     Parameters
     ----------
     labels : ndarray of int, shape (n, m)
         Grains, 0 or less outside.
     grains : xarray.Dataset
-        Of these labels, as from :func:`nmcdist.descriptors.sections.describe_section`.
+        Result of :func:`nmcdist.descriptors.sections.describe_section` for these labels.
     magnified : int
         Picture pixels per section pixel, so that lines between grains are thin.
     """
@@ -47,7 +47,7 @@ def orientation_bar(drawing: Any, panels: Any, shrink: float) -> None:
 
 
 def scale_bar(panel: Any, start: float, height: float, longest: float, gap: float) -> None:
-    """Draw a bar of a round length in micrometres, at most the longest, with its length written above."""
+    """Draw a bar of a round length in micrometres, at most `longest`, with its length above."""
     length = next(v for v in _LENGTHS if v <= longest)
     ends = [start, start + length]
     panel.plot(ends, [height, height], color="black", linewidth=4, solid_capstyle="butt", clip_on=False)

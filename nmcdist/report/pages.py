@@ -9,7 +9,7 @@ from nmcdist.errors import InputError, StoreError
 
 
 def bundle_of(store: Path) -> Bundle:
-    """Return the bundle that a store was made from, without its arrays.
+    """Return the bundle from which a store was made, without its arrays.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def make_folder(folder: Path) -> None:
 
 
 def write_page(folder: Path, parts: Sequence[str], pictures: Sequence[Path], captions: Mapping[str, str]) -> Path:
-    """Write ``report.md``: paragraphs, then each picture under a heading, with its caption and its SVG, if any."""
+    """Write ``report.md``: paragraphs, then each picture under a heading, with caption and SVG, if any."""
     shown = [
         f"## {path.stem.replace('-', ' ').capitalize()}\n\n![{path.stem}]({path.name})\n\n{captions[path.name]}"
         + (f" [SVG]({path.stem}.svg)" if path.with_suffix(".svg").exists() else "")

@@ -20,8 +20,8 @@ _FEW = 200  # largest number of particles drawn as single ticks
 _NEIGHBOURS = 2 + 48 * np.pi**2 / 35  # of a Poisson-Voronoi cell, 15.54
 _MOST_BINS = 40
 _RUG = 0.07  # height of the ticks of particles over that of the panel
-FEWEST_PIXELS = 8  # pixels: smaller sections are not drawn, as their sizes are too far apart on a logarithmic axis
-# Number of particles from which this many of the fine size bins, 1000 per decade, are joined.
+FEWEST_PIXELS = 8  # pixels; sizes of smaller sections are too far apart on a logarithmic axis to be drawn
+# Numbers of particles, each with the number of joined size bins (1000 per decade) from there on.
 _GROUPS = ((2000, 50), (200, 100), (0, 200))
 _RADIANS = ([0, np.pi / 8, np.pi / 4, 3 * np.pi / 8, np.pi / 2], ["0", "π/8", "π/4", "3π/8", "π/2"])
 
@@ -82,7 +82,7 @@ def sections(collection: Collection, path: Path) -> Path:
 
 
 def cut_heights(collection: Collection, path: Path) -> Path:
-    """Draw the orientation in planar sections at each cut height, and its mean against the height (Figure 11)."""
+    """Draw the orientation in planar sections at each cut height, and its mean by height (Figure 11)."""
     heights = collection.cut_heights
     columns = [collection.column("section", "angle_to_radius", cut) for cut in range(len(heights))]
     means = [collection.mean("section", "angle_to_radius", cut) for cut in range(len(heights))]
@@ -191,7 +191,7 @@ def _distribution(
     *,
     a_decade: bool = False,
 ) -> None:
-    """Draw the histogram of a column as a density, with its median or, if bins are coarse, its mean."""
+    """Draw the histogram of a column as a density, with the median or, if bins are coarse, the mean."""
     histogram = column.histogram
     edges, counts = (histogram.edges, histogram.count) if quantum is None else on_values(histogram, quantum)
     low, high = range_of(edges, counts)
@@ -218,7 +218,7 @@ def _distribution(
 
 
 def _bars(panel: Any, edges: np.ndarray, values: np.ndarray) -> None:
-    """Draw a histogram with distinct bins, also if they are not equally wide."""
+    """Draw a histogram with distinct bins, which may differ in width."""
     panel.bar(edges[:-1], values, np.diff(edges), align="edge", color=_FILL, alpha=0.55, edgecolor="white",
               linewidth=0.8)  # fmt: skip
 
@@ -237,13 +237,13 @@ def _profile(panel: Any, column: Column, label: str) -> None:
 
 
 def _hold(panel: Any, x: float = 0.0, y: float = 0.0) -> None:
-    """Extend the axes of a panel to include a line that would else appear only in the legend."""
+    """Extend the axes of a panel to include a line that would otherwise appear only in the legend."""
     panel.set_xlim(right=max(panel.get_xlim()[1], 1.08 * x))
     panel.set_ylim(top=max(panel.get_ylim()[1], 1.08 * y))
 
 
 def _few_bins(histogram: Histogram) -> tuple[np.ndarray, np.ndarray]:
-    """Return equal bins between the extremes, as many as the values can fill, merged from very fine bins."""
+    """Return equal bins between the extremes, merged from very fine bins, as many as the values can fill."""
     low, high = range_of(histogram.edges, histogram.count, 0.0)
     spare = max(0.0, 0.02 * high - (high - low)) / 2
     low, high = low - spare, high + spare

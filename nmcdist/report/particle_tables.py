@@ -19,7 +19,7 @@ _MOMENTS = ("count", "missing", "minimum", "maximum", "mean", "sd")
 
 
 def write_statistics(collection: Collection, path: Path) -> Path:
-    """Write one row per column: moments, and the bounds that the bins set to the quantiles."""
+    """Write one row per column: moments, and bounds on the quantiles from the bins."""
     quantiles = [f"{name}_{end}" for name in _SHARES for end in ("from", "to")]
     header = ["table", "cut_height", "column", "unit", *_MOMENTS, *quantiles, "below_bins", "above_bins"]
     return write_csv(path, header, (_statistics(cut, column) for cut, column in _columns(collection)))
@@ -42,7 +42,7 @@ RUN_HEADER = ["quantity", "unit", "this run", f"{PERCENT} interval", "paper"]
 
 
 def run_rows(collection: Collection, seen: Survey) -> list[list[str]]:
-    """Return the run at a glance: quantity, unit, this run, its interval if any, the paper's value."""
+    """Return a summary of the run: quantity, unit, this run, its interval if any, the paper's value."""
     totals, lowest = seen.totals, collection.column("particle", "sphericity").moments["minimum"]
     rows = [
         ["particles", "", f"{collection.count}", "", ""],

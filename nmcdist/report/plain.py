@@ -1,4 +1,4 @@
-"""The report of a store of any kind: statistics and a histogram of every number, curves, and a slice of each volume."""
+"""The report of a store of any kind: statistics and histograms of numbers, curves, and slices of volumes."""
 
 import math
 from collections.abc import Iterator
@@ -19,15 +19,15 @@ from nmcdist.report.tables import markdown, with_unit, write_csv
 if TYPE_CHECKING:
     import xarray as xr
 
-_MOST_PANELS = 24  # histograms; the table has all
-_MOST_LABELS = 32  # on an axis whose entries become separate numbers, such as phases or directions
+_MOST_PANELS = 24  # largest number of histograms; the table includes all numbers
+_MOST_LABELS = 32  # labels of an axis with entries that become separate numbers, such as phases
 _SLICES = 4
 _LONGEST_SLICE = 512
 
 
 @dataclass(frozen=True)
 class Number:
-    """A number that every item has.
+    """A number of every item.
 
     Attributes
     ----------
@@ -42,12 +42,12 @@ class Number:
 
 
 def report_plain(store: Path, folder: Path) -> Path:
-    """Write the report of a store whose kind defines none; see :func:`nmcdist.products.stores.build_report`.
+    """Write the report of a store of a kind that defines none; see :func:`nmcdist.products.stores.build_report`.
 
     Raises
     ------
     StoreError
-        If the store holds nothing that a report could show, or is damaged.
+        If the store holds nothing that a report can show, or is damaged.
     """
     data, attributes, (recipe, _) = open_store(store), read_attributes(store), read_origin(store)
     numbers, curves = list(_numbers(data)), list(_curves(data))

@@ -1,4 +1,4 @@
-"""Numbers printed in the papers, set beside ours and never used to tune anything.
+"""Numbers printed in the papers, for comparison only: nothing is tuned to them.
 
 CBA: Gräfensteiner et al., Journal of Mathematics in Industry (2025), doi:10.1186/s13362-025-00174-z.
 Particles: Fuchs et al., Communications Materials 6 (2025), doi:10.1038/s43246-024-00728-5.

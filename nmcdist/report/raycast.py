@@ -1,7 +1,7 @@
 """Pictures of particles directly from their analytic records: the first grain on each ray, and its lighting.
 
-No mesh or voxels are needed: along each ray, the first point in a grain is searched on a lattice aligned with the view,
-then bisected, so that grains meet in lines as sharp as the pixels.
+No mesh or voxels are needed. Along each ray, the first point in a grain is searched on a lattice aligned with the
+view, then refined by bisection, so lines between grains are as sharp as the pixels.
 """
 
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from nmcdist.geometry.tessellation import label_lattice, label_points
 from nmcdist.jit import kernel
 from nmcdist.models.particle import Particle
 
-TOWARDS = (0.75, -1.0, 0.85)  # from the centre to the viewer, z, y, x; the octant on this side is cut away
+TOWARDS = (0.75, -1.0, 0.85)  # from the centre to the viewer, z, y, x; the octant on this side is removed
 _LIGHT = (-0.3, 0.55, 0.75)  # right, up, towards the viewer
 _AMBIENT = 0.5
 _SLAB = 4  # planes of the lattice in memory at a time
-_COARSE = 1.5  # pixels between planes, or 1 / _PLANES of the reach if that is more
+_COARSE = 1.5  # pixels between planes, or 1 / _PLANES of the reach if larger
 _PLANES = 240
 _HALVINGS = 8
 
@@ -40,11 +40,11 @@ class View:
 
 
 def view_particle(particle: Particle, pixel_nm: float) -> View:
-    """Return the view of a particle in parallel projection, with the octant that faces the viewer cut away."""
+    """Return the view of a particle in parallel projection, without the octant that faces the viewer."""
     towards = np.array(TOWARDS) / np.linalg.norm(TOWARDS)
     up = np.array([1.0, 0.0, 0.0]) - towards[0] * towards
     up /= np.linalg.norm(up)
-    # Columns are z, y, x, in which the cross product has the other sign.
+    # Columns are z, y, x, so the cross product has the other sign.
     camera = np.stack([np.cross(towards, up), up, towards])
     scene = _Scene(particle)
     half = max(2, int(np.ceil(particle.reach_nm / pixel_nm)))
@@ -73,7 +73,7 @@ def draw_view(view: View, colours: np.ndarray, oversampling: int = 2) -> np.ndar
     ----------
     view : View
     colours : ndarray, shape (n, 3)
-        Colours of the grains, by label; the first is not used.
+        Colours of the grains by label; the first one is unused.
     oversampling : int
         View pixels along the edge of a picture pixel.
     """
@@ -111,7 +111,7 @@ class _Scene:
     def march(
         self, shape: tuple[int, int], steps: np.ndarray, corner: np.ndarray, onwards: np.ndarray, step: float
     ) -> np.ndarray:
-        """Return the depth of each ray's first lattice point in a grain; inf if there is none."""
+        """Return the depth of the first lattice point in a grain on each ray; inf if there is none."""
         depth = np.full(shape, np.inf)
         for k in range(0, int(np.ceil(2 * self.particle.reach_nm / step)) + 1, _SLAB):
             start = corner + k * step * onwards
@@ -123,7 +123,7 @@ class _Scene:
     def refine(
         self, starts: np.ndarray, onwards: np.ndarray, depth: np.ndarray, step: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return depths just inside the first grains on the rays from some points, and the labels of the grains."""
+        """Return depths just inside the first grains on some rays, and the labels of these grains."""
         far, near = depth.copy(), depth - step
         labels = self._labels(starts + far[:, None] * onwards)
         for _ in range(_HALVINGS):
@@ -169,7 +169,7 @@ def _meet(
 
 
 def _normals(depth: np.ndarray, pixel: float) -> np.ndarray:
-    """Return unit normals in the camera's axes, from the smaller of the differences to either side."""
+    """Return unit normals in the camera's axes, from the smaller of the differences to both sides."""
     slopes = []
     with np.errstate(invalid="ignore"):
         for axis in (1, 0):

@@ -1,4 +1,4 @@
-"""One picture of a volume in three dimensions: graphite plates in the carbon-binder matrix, cut open."""
+"""A picture of a volume in three dimensions: graphite plates in the carbon-binder matrix, cut open."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ _TICKS = 3
 def render_volume(labels: np.ndarray, voxel_size_nm: float, path: Path, size: int = 1000) -> Path:
     """Render a label volume to a PNG file, with an SVG beside it.
 
-    The carbon binder is cut away from the octant that faces the viewer, so the graphite plates inside show.
+    The carbon binder is removed from the octant that faces the viewer, so the graphite plates inside are visible.
 
     Parameters
     ----------
@@ -84,11 +84,11 @@ def _draw_axes(panel: Any, extent: np.ndarray, view: _View) -> None:
         for share in np.linspace(0, 1, _TICKS):
             at = first + share * (last - first)
             panel.plot(*zip(at, at + 0.02 * view.half * out, strict=True), color="black", linewidth=1)
-            inset = 0.04 * view.half * along * (1 - 2 * share)  # so that the numbers of two edges do not overlap
+            inset = 0.04 * view.half * along * (1 - 2 * share)  # keeps the numbers of two edges apart
             away, side = (0.035, "right") if out[0] < -0.9 else (0.065, "center")
             panel.text(*(at + away * view.half * out + inset), f"{share * length:.3g}", ha=side, va="center",
                        fontsize=14)  # fmt: skip
-        middle = 0.75 if out[0] < -0.9 else 0.5  # beside numbers that are written across it, between two of them
+        middle = 0.75 if out[0] < -0.9 else 0.5  # between two numbers, if numbers cross the edge's name
         at = first + middle * (last - first) + 0.16 * view.half * out
         panel.text(*at, f"{name} / µm", ha="center", va="center", fontsize=16, rotation=turn, rotation_mode="anchor")
 

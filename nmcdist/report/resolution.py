@@ -1,4 +1,4 @@
-"""The same realisations at other voxel sizes: the dependence of the M-factor on resolution."""
+"""The dependence of the M-factor on resolution, from the same realisations at other voxel sizes."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Resolution:
     m_factor : dict of str to float
         Volume fraction over tau_eff, by conduction problem.
     effective_conductivity : dict of str to float
-        Relative to the pore fluid, or to graphite.
+        Effective conductivity relative to the pore fluid, or to graphite.
     """
 
     item: int
@@ -37,7 +37,7 @@ class Resolution:
 def resolve(
     bundle: Bundle, graphite_fraction: float, edges_nm: np.ndarray, voxel_size_nm: float, seed: int, item: int
 ) -> Resolution:
-    """Draw a realisation over a box at a voxel size and solve for its M-factors along the three axes."""
+    """Draw a realisation in a box at a voxel size, and solve for its M-factors along the three axes."""
     nz, ny, nx = (int(n) for n in np.rint(np.asarray(edges_nm) / voxel_size_nm))
     labels = generate_cba(bundle, (nz, ny, nx), voxel_size_nm, seed=seed, index=item)
     solved = {

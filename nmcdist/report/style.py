@@ -9,7 +9,7 @@ SOLID, PORE = "#0072B2", "#D55E00"
 GRAPHITE, CARBON_BINDER = "#E69F00", "#56616B"
 PHASE_COLOUR = {"pore": PORE, "solid": SOLID, "graphite": GRAPHITE, "carbon_binder": CARBON_BINDER}
 PHASE_NAME = {"pore": "pore", "solid": "solid", "graphite": "graphite", "carbon_binder": "carbon binder"}
-# Colour and marker of curves side by side: dark enough on white, and distinct without colour.
+# Colours and markers of curves in one panel: dark enough on white, and distinct without colour.
 SERIES = (
     ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#AA4499", "D"), ("#000000", "v"), ("#7A5C00", "P"),
 )  # fmt: skip
@@ -40,7 +40,7 @@ def figure(rows: int, columns: int, width: float, height: float) -> Iterator[tup
 
 
 def save(drawing: Any, path: Path) -> Path:
-    """Write a figure as PNG to a path, and as SVG beside it; within :func:`figure`."""
+    """Write a figure as PNG to a path, and as SVG beside it; call this within :func:`figure`."""
     drawing.savefig(path)
     drawing.savefig(path.with_suffix(".svg"), metadata={"Date": None})
     return path

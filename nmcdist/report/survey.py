@@ -1,4 +1,4 @@
-"""One pass over the particles of a store: the table of their descriptors, and histograms fine enough for medians."""
+"""One pass over the particles of a store: a table of their descriptors, and histograms fine enough for medians."""
 
 import csv
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Survey:
     ----------
     histograms : dict of str to Histogram
         Histograms of d_max_nm, compactness, aspect_ratio, sphericity, and mean_diameter_nm (Z00 / sqrt(pi), twice the
-        mean radius), in bins so fine that their quantiles are practically exact.
+        mean radius), with bins fine enough for practically exact quantiles.
     volume : ndarray of float64
         Volume in nm^3 per bin of mean_diameter_nm.
     totals : dict of str to int
@@ -74,7 +74,7 @@ def survey(collection: Collection, path: Path) -> Survey:
 
 
 def items_of_sizes(collection: Collection, shares: tuple[float, ...], sizes: Histogram) -> list[int]:
-    """Return the particles with grains whose d_max is nearest to quantiles, each once, ascending in size.
+    """Return the particles with grains and a d_max nearest to quantiles, each once, ascending in size.
 
     Parameters
     ----------

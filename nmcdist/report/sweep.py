@@ -13,7 +13,7 @@ from nmcdist.report.intervals import Estimate, mean_of
 
 GRAPHITE = "graphite_fraction"
 _PAPER = "cba-cathode-2025"
-_SHOWN = 3  # most levels in a figure of curves
+_SHOWN = 3  # largest number of levels in a figure of curves
 NEAR_CALIBRATED = 0.02  # relative to V1: the paper's own two values for its calibrated model differ by 0.3 %
 _SYMBOLS = {
     "lambda_X_per_nm3": r"$\lambda_X$",
@@ -94,7 +94,7 @@ class Sweep:
 
     @property
     def symbol(self) -> str:
-        """Symbol of the swept quantity, as mathematical text."""
+        """Symbol of the swept quantity in mathematical notation."""
         return "$V_1$" if self.over_graphite else _SYMBOLS.get(self.swept, self.swept.replace("_", " "))
 
     @property
@@ -122,12 +122,12 @@ class Sweep:
 
     @property
     def shown_levels(self) -> list[float]:
-        """Levels whose curves are drawn: all if there are up to three, else the lowest, the middle and the highest."""
+        """Levels of the drawn curves: all if there are up to three, else the lowest, the middle and the highest."""
         levels = self.levels.tolist()
         return levels if len(levels) <= _SHOWN else [levels[0], levels[len(levels) // 2], levels[-1]]
 
     def level_name(self, level: float) -> str:
-        """Return a level as text with its unit, with enough digits to distinguish the levels."""
+        """Return a level as text with its unit and enough digits to distinguish the levels."""
         text = level_texts(self.levels)[int(np.abs(self.levels - level).argmin())]
         return text + ("" if self.unit == "1" else f" {plain_unit(self.unit)}")
 
@@ -155,7 +155,7 @@ class Sweep:
 
 
 def level_texts(levels: Sequence[float] | np.ndarray) -> list[str]:
-    """Return numbers as text with equal decimals: three significant digits of the smallest."""
+    """Return numbers as text with equally many decimals: three significant digits for the smallest."""
     values = np.asarray(levels, dtype=float)
     largest, smallest = np.abs(values).max(), np.abs(values[values != 0]).min() if values.any() else 1.0
     for digits in range(3, 18):

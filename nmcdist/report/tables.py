@@ -19,7 +19,7 @@ _CURVES = {"two_point_coverage": "lag_nm", "pore_size_distribution": "radius_nm"
 
 
 def write_samples(sweep: Sweep, path: Path) -> Path:
-    """Write every scalar descriptor, one row per volume, as CSV; units in the header if the name has none."""
+    """Write all scalar descriptors as CSV, one row per volume; units are in the header if the name lacks them."""
     data = sweep.data
     columns: dict[str, np.ndarray] = {"sample": np.arange(data.sizes["sample"])}
     for name, coordinate in data.coords.items():
@@ -84,7 +84,7 @@ def write_resolution(studies: Sequence[Resolution], path: Path) -> Path:
 
 
 def with_unit(name: str, unit: str) -> str:
-    """Return the name of a column with its unit, unless it is a plain number or the name includes the unit."""
+    """Return the name of a column with its unit, unless it is a plain number or the name contains the unit."""
     return name if unit in ("1", "") or "_nm" in name else f"{name} [{unit}]"
 
 

@@ -25,7 +25,7 @@ from nmcdist.errors import ImageError
 _SIZES = ("XSTEP", "YSTEP", "NCOLS_ODD", "NCOLS_EVEN", "NROWS")
 _PHASE_FIELDS = ("materialname", "symmetry")
 
-# Columns as EDAX writes them, and the names that headers give them, without case, blanks and signs.
+# EDAX's columns, and their names in headers, without case, blanks and signs.
 _COLUMNS = {"phi1": 0, "phi": 1, "phi2": 2, "x": 3, "y": 4, "iq": 5, "ci": 6, "phase": 7}
 _SYNONYMS = {
     "imagequality": "iq", "confidenceindex": "ci", "phaseindex": "phase", "phaseid": "phase",
@@ -33,7 +33,7 @@ _SYNONYMS = {
 }  # fmt: skip
 _OPTIONAL = ("iq", "ci")
 
-# NanoMEGAS writes the positions of a TEM in nanometres, and neither sizes nor steps.
+# NanoMEGAS writes positions of a TEM in nanometres, and no sizes or steps.
 _TEM = re.compile(r"\bACOM\b|NanoMEGAS|# *TEM data", re.IGNORECASE)
 _TEM_WITHOUT_SIZES = re.compile(r"\bASTAR\b", re.IGNORECASE)
 
@@ -138,7 +138,7 @@ def _columns(header: Header, notes: list[str]) -> dict[str, int]:
     names = [_SYNONYMS.get(name, name) for name in names]
     if all(name in names for name in _COLUMNS if name not in _OPTIONAL):
         return {name: names.index(name) for name in _COLUMNS if name in names}
-    # Wrong columns cannot go unnoticed: positions are compared with the grid.
+    # Wrong columns are noticed, because positions are compared with the grid.
     notes.append("the header's column names are unknown: columns are read in EDAX's order")
     return _COLUMNS
 
@@ -154,7 +154,7 @@ def _is_tem(header: Header, lines: list[str]) -> bool:
 
 
 def _unit_nm(header: Header, columns: dict[str, int], tem: bool, notes: list[str]) -> float:
-    """Return the unit of positions and steps, from the header, or else that of its program."""
+    """Return the unit of positions and steps, from the header or, failing that, from its program."""
     stated = [(header[key].where, header[key].value) for key in _UNIT_KEYS if key in header and header[key].value]
     if unit := _column_unit(header, columns["x"]):
         stated.append((header["COLUMN_UNITS"].where, unit))
@@ -187,9 +187,9 @@ def _number_and_unit(field: Field) -> tuple[Field, str]:
 
 
 def _phase_column(table: np.ndarray, usual: int, phases: dict[int, Phase], named: bool, notes: list[str]) -> int:
-    """Return the column of the phase: some old files have the fit in its place, and the phase after it.
+    """Return the column of the phase: in some old files, the fit is in its place and the phase after it.
 
-    A column that is mostly whole is the phase's, whatever its other cells: those are refused by their lines.
+    A column of mostly whole numbers is the phase's; its other cells are refused later, with their lines.
     """
     given = table[~np.isnan(table[:, usual]), usual]
     if named or 2 * np.count_nonzero(given != np.floor(given)) <= len(given):

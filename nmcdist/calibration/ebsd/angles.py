@@ -6,11 +6,11 @@ import numpy as np
 
 from nmcdist.errors import ImageError
 
-# In the unit of the file. Within a grain of a real map neighbours differ by far less than 5 degrees, 0.1 rad; from
-# one grain to the next mostly by more than 1 rad. Taken as degrees, that is one crystal of many sharp steps.
+# In the unit of the file. In a real map, neighbours within a grain differ by far less than 5 degrees (0.1 rad), and
+# neighbouring grains mostly by more than 1 rad. Read as degrees, that would be one crystal with many sharp steps.
 _WITHIN, _BETWEEN = 0.1, 1.0
-_CALM = 0.25  # share of points, at least, that lie within a grain as the point before
-_STEPS, _GRAINS = 5, 4  # of a map that can be told from one of a few crystals near the axes of the sample
+_CALM = 0.25  # least share of points that lie in the same grain as the point before
+_STEPS, _GRAINS = 5, 4  # least numbers: fewer could be a few crystals near the axes of the sample
 _ROUNDING = 1e-3
 
 
@@ -26,7 +26,7 @@ def from_degrees(euler: np.ndarray, row: np.ndarray, source: str, notes: list[st
     source : str
         File and place, for the error.
     notes : list of str
-        Receives the assumption, if all angles could also be radians, and it makes a difference.
+        Receives the assumption, if all angles could also be radians and the unit makes a difference.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def _could_be_radians(euler: np.ndarray) -> bool:
 
 
 def _are_grains(euler: np.ndarray, row: np.ndarray) -> bool:
-    """Return whether points come in patches of equal orientation, many of them and far apart, if this is radians."""
+    """Return whether points, read as radians, form patches of equal orientation, many of them and far apart."""
     steps = np.where(np.diff(row) == 0, np.abs(np.diff(euler, axis=0)).max(axis=1), np.nan)
     calm = np.append(steps < _WITHIN, False) | np.insert(steps < _WITHIN, 0, False)
     grains = len(np.unique(np.round(euler[calm] / _BETWEEN), axis=0))

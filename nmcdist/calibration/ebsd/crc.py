@@ -1,4 +1,4 @@
-"""Reads the pair .cpr and .crc of Oxford: a text header, and binary records."""
+"""Reads Oxford's pair of .cpr and .crc: a text header, and binary records."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ from nmcdist.calibration.ebsd.text import Field, Header, check_index, read_lines
 from nmcdist.calibration.ebsd.vendors import oxford_symmetry
 from nmcdist.errors import ImageError
 
-# The fields of a .crc record that a .cpr lists by number; any other takes four bytes.
+# The fields of a .crc record, by their numbers in the .cpr; other fields have four bytes.
 _CRC_FIELDS = {
     3: ("phi1", "<f4"), 4: ("Phi", "<f4"), 5: ("phi2", "<f4"), 6: ("MAD", "<f4"),
     7: ("BC", "u1"), 8: ("BS", "u1"), 9: ("unknown", "u1"), 10: ("bands", "u1"), 11: ("error", "u1"),
@@ -21,7 +21,7 @@ _CRC_FIELDS = {
 
 
 def read_crc(path: Path, index: int | None) -> Scan:
-    """Read a .crc file, records of phase, angles in radians and more, by the header in the .cpr beside it."""
+    """Read a .crc file, with records of phase, angles in radians and more, by the header in the .cpr beside it."""
     notes: list[str] = []
     check_index(path, index, [path.stem], notes)
     header = _read_cpr(_sibling(path, ".cpr"))
@@ -46,7 +46,7 @@ def read_crc(path: Path, index: int | None) -> Scan:
 
 
 def _read_records(path: Path, record: np.dtype, grid: Grid, header: str) -> tuple[np.ndarray, ImageError | None]:
-    """Return the memory-mapped records of a file, and the fault in their number."""
+    """Return the memory-mapped records of a file, and the fault if their number is wrong."""
     found, size = path.stat().st_size, grid.size * record.itemsize
     fault = ImageError(
         f"{path}: file has {found} bytes, expected {size} ({grid}, {record.itemsize} bytes each, by {header})"
@@ -61,7 +61,7 @@ def _column(records: np.ndarray, name: str, nothing: np.ndarray) -> np.ndarray:
 
 
 def _sibling(path: Path, suffix: str) -> Path:
-    """Return the file of the same name with this extension, in any case."""
+    """Return the file of the same name with this extension, in upper or lower case."""
     for candidate in (path.with_suffix(suffix), path.with_suffix(suffix.upper())):
         if candidate.is_file():
             return candidate

@@ -31,8 +31,8 @@ Table = dict[str, np.ndarray]
 def read_ctf(path: Path, index: int | None) -> Scan:
     """Read a .ctf file: a header, one phase per line, then one point per line, decimals with point or comma.
 
-    Angles are in degrees, but in radians if the file is a volume of several sections (documentation of DREAM.3D,
-    Import Orientation Files to H5EBSD); volumes also have positions of their own, which are not checked.
+    Angles are in degrees, or in radians if the file is a volume of several sections (documentation of DREAM.3D,
+    Import Orientation Files to H5EBSD). Positions in volumes follow other rules and are not checked.
     """
     notes: list[str] = []
     lines = read_lines(path)

@@ -41,20 +41,21 @@ def read(path: str | Path, index: int | None = None) -> Scan:
     Oxford (.h5oina), of Bruker, and H5EBSD of DREAM.3D (.h5ebsd), in groups at any depth.
 
     A point is unindexed if its phase is -1, NaN, or 0 (in EDAX's formats, 0 is the phase of a map that has one phase
-    and no other number), if EDAX writes angles of 4 pi or a confidence index of -1, if EDAX's HDF5 marks it (dataset
-    Valid), if all angles are NaN, and if all angles and the confidence, the image quality or the angular deviation
-    are 0 but not everywhere.
+    and no other number). It is also unindexed if EDAX writes angles of 4 pi or a confidence index of -1, if EDAX's
+    HDF5 marks it (dataset Valid), if all angles are NaN, or if all angles and the confidence, the image quality or
+    the angular deviation are 0, but not everywhere in the map.
 
-    Steps come from the header; if it rounds them, by up to 1 %, so that a wide map would be off its own grid, they
-    come from the positions.
+    Steps come from the header. If it rounds them, by up to 1 %, so that a wide map would be off its grid, they come
+    from the positions.
 
-    Assumptions about what the file leaves open are in `Scan.notes`, and each note is logged as a warning.
+    `Scan.notes` lists assumptions where the file is incomplete; each note is logged as a warning.
 
     Parameters
     ----------
     path : str or Path
     index : int, optional
-        Number of the map in a file with several: scan of an HDF5 file, section of a .ctf volume. Default: the first.
+        Number of the map in a file with several maps: scan of an HDF5 file, section of a .ctf volume. Default: the
+        first.
 
     Returns
     -------
@@ -79,7 +80,7 @@ def read_quietly(path: str | Path, index: int | None = None) -> Scan:
     if reader is None:
         raise ImageError(f"{path}: extension is {path.suffix!r}, expected one of {', '.join(_READERS)}")
     try:
-        # Numbers may be of any size; one that overflows is off the grid, and refused there.
+        # Numbers may have any size; those that overflow are off the grid and refused there.
         with np.errstate(over="ignore", invalid="ignore"):
             return reader(ordinary_file(path, ImageError), index)
     except ImageError as error:

@@ -14,7 +14,7 @@ from nmcdist.jit import kernel
 def segment(
     scan: Scan, misorientation_deg: float = 5.0, min_pixels: int = 0, min_confidence: float | None = None
 ) -> np.ndarray:
-    """Label the grains of a map: points of one phase joined by neighbours of nearly the same orientation.
+    """Label the grains of a map: points of one phase, joined through neighbours of nearly the same orientation.
 
     Two neighbours (4 on a square grid, 6 on a hexagonal one) join if the smallest rotation between them, over all
     equivalents by the crystal's symmetry, is at most `misorientation_deg`. Unindexed points stay missing.
@@ -25,9 +25,9 @@ def segment(
     misorientation_deg : float
         In (0, 180].
     min_pixels : int
-        Grains of fewer points become missing, like noise; 0 keeps all.
+        Grains of fewer points are treated as noise and become missing; 0 keeps all.
     min_confidence : float, optional
-        Points with a lower confidence are missing, see `Scan.filtered`.
+        Points with a lower confidence become missing; see `Scan.filtered`.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def _check_arguments(angle: float, min_pixels: int) -> None:
 
 
 def _all_rotations(phases: tuple[Phase, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rotations of all phases in one array, and the index of each phase's first, with the end."""
+    """Return the rotations of all phases in one array, and the index where each phase starts, with the end."""
     groups = [symmetry_rotations(phase.symmetry) for phase in phases]
     return np.concatenate(groups), np.cumsum([0, *map(len, groups)])
 
@@ -94,7 +94,7 @@ def _without_small(labels: np.ndarray, min_pixels: int) -> np.ndarray:
 
 @kernel
 def _sin2(p: np.ndarray, q: np.ndarray, rotations: np.ndarray) -> float:
-    """Square of the sine of half the smallest angle between two orientations; exact also where it is tiny."""
+    """Square of the sine of half the smallest angle between two orientations; accurate even if it is tiny."""
     w = p[0] * q[0] + p[1] * q[1] + p[2] * q[2] + p[3] * q[3]
     x = p[0] * q[1] - p[1] * q[0] - p[2] * q[3] + p[3] * q[2]
     y = p[0] * q[2] + p[1] * q[3] - p[2] * q[0] - p[3] * q[1]
@@ -129,7 +129,7 @@ def _label(
     limit: float,
     hexagonal: bool,
 ) -> np.ndarray:
-    """Join each point with its neighbours to the left and above; the root of a grain is its first point."""
+    """Join each point to its left and upper neighbours; the root of a grain is its first point."""
     rows, columns = phase.shape
     parent = np.arange(rows * columns)
     for y in range(rows):
@@ -137,7 +137,8 @@ def _label(
             p = phase[y, x]
             if p == 0:
                 continue
-            # Above a shifted row's point x are x and x + 1; above another's, on a hexagonal grid, x - 1 and x.
+            # On a hexagonal grid, above point x of a shifted row are x and x + 1; above that of another row, x - 1
+            # and x.
             other = x + 1 if y % 2 == 1 else x - 1
             for k in range(3 if hexagonal else 2):
                 v = y if k == 0 else y - 1

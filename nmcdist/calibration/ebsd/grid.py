@@ -1,4 +1,4 @@
-"""The grid of a scan, and maps from the points of a file: the checks shared by the readers of all formats."""
+"""The grid of a scan, and maps from the points of a file, with the checks shared by all readers."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ MOST_POINTS = 2**25
 
 @dataclass(frozen=True)
 class Grid:
-    """The grid of a scan: rows of `odd` and `even` columns in turn, even rows shifted by half a step if hexagonal."""
+    """The grid of a scan: rows of `odd` and `even` columns alternate; if hexagonal, even rows shift by half a step."""
 
     kind: str
     rows: int
@@ -37,13 +37,13 @@ class Grid:
         return self.rows, max(self.odd, self.even if self.rows > 1 else 1)
 
     def cells(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return row and column of the first points of the scan."""
+        """Return the rows and columns of the first points of the scan."""
         pair, place = np.divmod(np.arange(count), self.odd + self.even)
         second = place >= self.odd
         return 2 * pair + second, place - self.odd * second
 
     def checked(self, where: str) -> "Grid":
-        """Return the grid if a map of its size can be read."""
+        """Return the grid, if a map of its size can be read."""
         check_points(self.size, f"{where}: header", f" ({self})")
         return self
 

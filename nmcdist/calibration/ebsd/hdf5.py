@@ -1,4 +1,4 @@
-"""Finds the EBSD maps in an HDF5 file, at any depth, and reads one by the layout of its maker."""
+"""Finds the EBSD maps in an HDF5 file, at any depth, and reads one by its vendor's layout."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from nmcdist.wording import one_line
 
 _EXPECTED = "expected a map of EDAX or Oxford, Bruker, DREAM.3D (H5EBSD) or orix"
 
-# Known layouts that are not read: their mark, and their name.
+# Known layouts without support: their mark and their name.
 _OTHERS = (
     ("DataContainers", "a DREAM.3D pipeline file: export the map as .ang or .ctf"),
     ("DataStructure", "a DREAM.3D pipeline file: export the map as .ang or .ctf"),
@@ -23,7 +23,7 @@ _OTHERS = (
 
 def read_hdf5(path: Path, index: int | None) -> Scan:
     """Read an HDF5 file of EDAX (OIM, APEX), Oxford (.h5oina), Bruker, DREAM.3D (.h5ebsd) or orix."""
-    import h5py  # loads another library: only for such a file
+    import h5py  # loads a large library, needed only for such files
 
     if not h5py.is_hdf5(path):
         raise ImageError(f"{path}: is not an HDF5 file, though its extension says so")
@@ -48,7 +48,7 @@ def _read_file(root: Group, index: int | None) -> Scan:
         elif _last(group) == "EBSD" and group.is_group("Data"):
             patterns[group.name] = group
         others += [what for name, what in _OTHERS if group.has(name)]
-    # A group without orientations is read only to report what it lacks.
+    # A group without orientations is read only to report what is missing.
     maps = maps or patterns
     if not maps:
         raise ImageError(_nothing(root, others, outside))

@@ -14,15 +14,15 @@ from nmcdist.errors import ImageError
 
 RECORDS = "ANG/DATA/DATA"
 
-_NOT_A_ROTATION = 1e-3  # of any entry of a matrix times its transpose; matrices are in single precision
+_NOT_A_ROTATION = 1e-3  # tolerance of the entries of a matrix times its transpose; matrices are in single precision
 
 
 def read_apex(group: Group, notes: list[str]) -> Scan:
-    """Read a map of EDAX APEX, whose sizes are beside the group EBSD.
+    """Read a map of EDAX APEX; its sizes are stored beside the group EBSD.
 
-    A matrix is Bunge's g, from the axes of the map to those of the crystal, row by row (MTEX, loadEBSD_h5, compared
-    with the angles of the same map as .ang). Phases of points count from 0, those of the header from 1, and -1 is
-    unindexed (pynxtools, hfive_apex).
+    A matrix is Bunge's g, from the axes of the map to those of the crystal, row by row (MTEX, loadEBSD_h5; compared
+    with the angles of the same map as .ang). Points number phases from 0, the header from 1; -1 is unindexed
+    (pynxtools, hfive_apex).
     """
     sample = Group(group.path, group.node.parent).group("Sample")
     columns, rows = sample.whole("Number Of Columns"), sample.whole("Number Of Rows")
@@ -46,7 +46,7 @@ def read_apex(group: Group, notes: list[str]) -> Scan:
 
 
 def _angles(group: Group, records: np.ndarray) -> np.ndarray:
-    """Return the Bunge angles of each point; NaN where its matrix is 0 or NaN."""
+    """Return the Bunge angles of each point, NaN where its matrix is 0 or NaN."""
     matrices = _column(group, records, "Orientations", each=9).reshape(-1, 3, 3)
     there = np.isfinite(matrices).all(axis=(1, 2)) & matrices.any(axis=(1, 2))
     to_map = np.swapaxes(matrices[there], 1, 2)
@@ -64,7 +64,7 @@ def _angles(group: Group, records: np.ndarray) -> np.ndarray:
 def _column(
     group: Group, records: np.ndarray, name: str, missing: np.ndarray | None = None, each: int = 1
 ) -> np.ndarray:
-    """Return a field of all records as numbers, `each` per record, or `missing` if there is no such field."""
+    """Return a field of all records as numbers, `each` per record, or `missing` if the field does not exist."""
     fields = records.dtype.names or ()
     if name not in fields and missing is not None:
         return missing

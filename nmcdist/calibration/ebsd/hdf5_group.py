@@ -1,4 +1,4 @@
-"""Reads groups of an untrusted HDF5 file: nothing outside it, nothing larger than declared."""
+"""Reads groups of an untrusted HDF5 file: nothing outside the file, and nothing larger than declared."""
 
 import math
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ from nmcdist.errors import ImageError
 if TYPE_CHECKING:
     import h5py
 
-_MOST_LINKS = 8  # that lead from one to another
+_MOST_LINKS = 8  # links followed one after another
 _LONGEST_TEXT = 1 << 16  # bytes
 _LONGEST_RECORD = 512  # bytes
-_LARGEST_CHUNK = 1 << 26  # bytes, of a chunk that is larger than its dataset
+_LARGEST_CHUNK = 1 << 26  # bytes, for a chunk larger than its dataset
 
 
 class Group:
     """A group of an HDF5 file; errors name missing or misshapen datasets.
 
-    Links to other files are never followed, because the target may be any file, or a pipe.
+    Links to other files are never followed: the target may be any file, or a pipe.
     """
 
     def __init__(self, path: Path, node: "h5py.Group") -> None:
@@ -46,7 +46,7 @@ class Group:
         return hasattr(self._find(name), "items")
 
     def first(self, *names: str) -> str:
-        """Return the first of these names that exists, or the first of all."""
+        """Return the first of these names that exists, else the first name."""
         return next((name for name in names if self.has(name)), names[0])
 
     def group(self, name: str) -> "Group":
@@ -67,7 +67,7 @@ class Group:
         return np.asarray(data[()]).reshape(shape).astype(np.float64)
 
     def records(self, name: str, size: int) -> np.ndarray:
-        """Return a dataset of this many records of several fields."""
+        """Return a dataset of this many records with several fields."""
         data = self._dataset(name)
         if data.size != size or data.dtype.itemsize > _LONGEST_RECORD:
             found = f"{data.size} entries of {data.dtype.itemsize} bytes"
@@ -76,7 +76,7 @@ class Group:
         return np.asarray(data[()]).reshape(size)
 
     def optional(self, name: str, size: int) -> np.ndarray:
-        """Return a dataset as an array of numbers, or of NaN if there is none."""
+        """Return a dataset as an array of numbers; NaN if the dataset does not exist."""
         return self.array(name, size) if self.has(name) else np.full(size, np.nan)
 
     def count(self, name: str) -> int:
@@ -92,7 +92,7 @@ class Group:
         return Field(self.where(name), name, str(self.array(name, 1)[0])).positive()
 
     def text(self, name: str) -> str:
-        """Return a text of one entry."""
+        """Return a text from a dataset of one entry."""
         data = self._dataset(name)
         if data.size != 1 or data.dtype.itemsize > _LONGEST_TEXT:
             raise ImageError(f"{self.where(name)} has {data.size} entries of {data.dtype.itemsize} bytes, expected 1")
@@ -108,7 +108,7 @@ class Group:
         return dict(sorted(numbered.items()))
 
     def walk(self, outside: list[str]) -> Iterator["Group"]:
-        """Visit this group and all groups within it, each once; `outside` gets the names of links to other files."""
+        """Visit this group and all groups within it once; `outside` receives the names of links to other files."""
         import h5py
 
         stack, seen = [self], set()
@@ -133,7 +133,7 @@ class Group:
 
     def _dataset(self, name: str) -> "h5py.Dataset":
         node = self._find(name)
-        # The size of a dataset without even an empty array is None.
+        # The size of a dataset without an array, even an empty one, is None.
         if getattr(node, "size", None) is None:
             raise ImageError(f"{self.where(name)} is missing")
         return node

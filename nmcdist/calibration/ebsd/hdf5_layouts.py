@@ -1,4 +1,4 @@
-"""The layouts of EBSD maps in HDF5: of EDAX and EMsoft, Oxford, Bruker, DREAM.3D (H5EBSD) and orix."""
+"""HDF5 layouts of EBSD maps: EDAX and EMsoft, Oxford, Bruker, DREAM.3D (H5EBSD) and orix."""
 
 from dataclasses import replace
 
@@ -20,14 +20,14 @@ from nmcdist.calibration.ebsd.vendors import (
 )
 from nmcdist.errors import ImageError
 
-# EDAX puts points outside the map at x = y = -1111111.
+# EDAX gives points outside the map x = y = -1111111.
 _NOWHERE = -1111110.0
 
-_UNITS_NM = {"um": 1000.0, "nm": 1.0}  # of positions of orix
+_UNITS_NM = {"um": 1000.0, "nm": 1.0}  # units of positions in orix
 
 
 def read_oxford(group: Group, notes: list[str]) -> Scan:
-    """Read a map of Oxford's .h5oina: angles in radians."""
+    """Read a map from Oxford's .h5oina, with angles in radians."""
     columns, rows = group.whole("Header/X Cells"), group.whole("Header/Y Cells")
     step_x, step_y = group.positive("Header/X Step"), group.positive("Header/Y Step")
     grid = Grid("square", rows, columns, columns, step_y, step_x).checked(group.where())
@@ -39,7 +39,7 @@ def read_oxford(group: Group, notes: list[str]) -> Scan:
 
 
 def read_h5ebsd_hkl(group: Group, notes: list[str]) -> Scan:
-    """Read a slice of H5EBSD that was a .ctf file: angles in degrees."""
+    """Read a slice of H5EBSD imported from a .ctf file, with angles in degrees."""
     columns, rows = group.whole("Header/XCells"), group.whole("Header/YCells")
     step_x, step_y = group.positive("Header/XStep"), group.positive("Header/YStep")
     grid = Grid("square", rows, columns, columns, step_y, step_x).checked(group.where())
@@ -52,9 +52,9 @@ def read_h5ebsd_hkl(group: Group, notes: list[str]) -> Scan:
 
 
 def read_bruker(group: Group, notes: list[str]) -> Scan:
-    """Read a map of Bruker's ESPRIT: angles in degrees, points in any order, at pixels of the electron image.
+    """Read a map from Bruker's ESPRIT: angles in degrees, points in any order, at pixels of the electron image.
 
-    The crystal frame has z along c and y along b, as Oxford's (MTEX, interfaces/hdf5_config).
+    The crystal frame has z along c and y along b, like Oxford's (MTEX, interfaces/hdf5_config).
     """
     columns, rows = group.whole("Header/NCOLS"), group.whole("Header/NROWS")
     step_x, step_y = group.positive("Header/XSTEP"), group.positive("Header/YSTEP")
@@ -69,7 +69,7 @@ def read_bruker(group: Group, notes: list[str]) -> Scan:
 
 
 def read_edax(group: Group, notes: list[str]) -> Scan:
-    """Read a map of EDAX, of EMsoft, or a slice of H5EBSD that was an .ang file: angles in radians."""
+    """Read a map from EDAX or EMsoft, or a slice of H5EBSD imported from an .ang file, with angles in radians."""
     size = group.count("Data/Phi1")
     grid = _edax_grid(group, size)
     phases = {
@@ -92,7 +92,7 @@ def read_edax(group: Group, notes: list[str]) -> Scan:
 
 
 def read_orix(group: Group, notes: list[str]) -> Scan:
-    """Read a map of orix or kikuchipy: angles in radians, the crystal frame with x along a (orix, Crystal geometry)."""
+    """Read a map from orix or kikuchipy: angles in radians, crystal frame with x along a (orix, Crystal geometry)."""
     size = group.count("data/phase_id")
     check_points(size, group.where("data/phase_id"))
     unit = group.text("header/scan_unit")
@@ -100,7 +100,7 @@ def read_orix(group: Group, notes: list[str]) -> Scan:
         raise ImageError(f"{group.where('header/scan_unit')} is {unit[:40]!r}, expected {' or '.join(_UNITS_NM)}")
     phases = {number: _orix_phase(node) for number, node in group.numbered("header/phases").items()}
     position = group.array("data/x", size), group.array("data/y", size)
-    # The best of several solutions of a point is the first.
+    # If a point has several solutions, the first is the best.
     each = group.count("data/phi1") // size
     check_points(size * each, group.where("data/phi1"))
     euler = np.stack([group.array(f"data/{name}", size, each)[:, 0] for name in ("phi1", "Phi", "phi2")], axis=1)
@@ -137,7 +137,7 @@ def _oxford_phases(group: Group, space: str, laue: str, name: str) -> tuple[Phas
 
 
 def _bruker_pixels(group: Group, axis: str, size: int) -> np.ndarray:
-    """Return the place of each point along an axis, in steps: a map may have every second pixel of the image."""
+    """Return the position of each point along an axis in steps: a map may use only every second pixel of the image."""
     scan = Group(group.path, group.node.parent)
     for holder, name in ((group, f"SEM/SEM I{axis}"), (scan, f"SEM/SEM I{axis}"), (group, f"Data/{axis} BEAM")):
         if holder.has(name):
@@ -152,14 +152,14 @@ def _bruker_phase(node: Group) -> Phase:
 
 
 def edax_phase(node: Group) -> Phase:
-    """Return a phase of EDAX's header."""
+    """Return a phase from EDAX's header."""
     code = node.first("Symmetry", "LGsymID")
     symmetry = edax_symmetry(f"{node.array(code, 1)[0]:.0f}", node.where(code))
     return Phase(node.text(node.first("MaterialName", "Material Name")), symmetry)
 
 
 def _edax_invalid(group: Group, size: int, notes: list[str]) -> np.ndarray:
-    """Return where a point is invalid by EDAX's own mark, which is 0 for a valid one."""
+    """Return where EDAX marks points as invalid; its mark is 0 for valid points."""
     invalid = group.array("Data/Valid", size) != 0
     if invalid.all():
         notes.append("dataset Valid marks every point as invalid: it is ignored")
@@ -199,7 +199,7 @@ def _edax_grid(group: Group, size: int) -> Grid:
 
 
 def _size(group: Group, name: str, grid: Grid) -> int:
-    """Return the number of points, of which a map of a part of the image has fewer than its grid."""
+    """Return the number of points; a map of a part of the image has fewer than its grid."""
     size = group.count(name)
     if size > grid.size:
         raise ImageError(f"{group.where(name)} has {size} entries, expected {grid.size} ({grid})")
@@ -207,11 +207,11 @@ def _size(group: Group, name: str, grid: Grid) -> int:
 
 
 def _edax_position(group: Group, size: int, notes: list[str]) -> Position:
-    """Return the positions; NaN where EDAX, which marks points outside the map by -1111111, has none."""
+    """Return the positions; NaN at EDAX's points outside the map, marked by -1111111."""
     x, y = (group.optional(f"Data/{axis} Position", size) for axis in "XY")
     root = Group(group.path, group.node.file)
     if root.has("Manufacturer") and root.text("Manufacturer").startswith("EM"):
-        # EMsoft writes wrong ones (documentation of orix, emsoft_h5ebsd).
+        # EMsoft writes wrong positions (documentation of orix, emsoft_h5ebsd).
         notes.append("the file comes from EMsoft: its Y Position is ignored")
         y = np.full(size, np.nan)
     return np.where(x > _NOWHERE, x, np.nan), np.where(y > _NOWHERE, y, np.nan)

@@ -1,4 +1,4 @@
-"""Find the points of a map with a solution, and their phase: programs mark and number these differently."""
+"""Find the points of a map that have a solution, and their phases: programs mark and number them differently."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,11 @@ from nmcdist.errors import ImageError
 
 @dataclass(frozen=True)
 class Signs:
-    """The signs of a solution besides the phase.
+    """The signs of a solution other than the phase.
 
-    `euler` (n, 3); `unsolved` (n,) is where the format itself says that there is none; `score` (n,) is above 0 for
-    a solution (a confidence, or a misfit); `image` (n,) is above 0 for a pattern. The last two may be NaN throughout.
+    `euler` (n, 3); `unsolved` (n,) is true where the format itself marks points without a solution; `score` (n,), a
+    confidence or a misfit, is above 0 for a solution; `image` (n,) is above 0 for a pattern. The last two may be all
+    NaN.
     """
 
     euler: np.ndarray
@@ -24,28 +25,28 @@ class Signs:
 
     @property
     def lost(self) -> np.ndarray:
-        """Return the points whose angles are all NaN, unless all points are."""
+        """Return the points with only NaN angles; none if this is true for all points."""
         lost = np.isnan(self.euler).all(axis=1)
         return np.asarray(lost & ~lost.all())
 
     @property
     def flat(self) -> np.ndarray:
-        """Return where all angles are exactly 0, as many programs write them for no solution."""
+        """Return where all angles are exactly 0, which many programs write for no solution."""
         return np.asarray((self.euler == 0).all(axis=1))
 
     @property
     def blank(self) -> np.ndarray:
-        """Return where all angles are 0, and the score or the image too, which is not 0 everywhere."""
+        """Return where all angles are 0, and so is the score or the image, if that is not 0 everywhere."""
         telling = [(values == 0) & (values > 0).any() for values in (self.score, self.image)]
         return np.asarray(self.flat & ~(self.score > 0) & np.any(telling, axis=0))
 
 
 @dataclass(frozen=True)
 class Numbering:
-    """The numbers of the phases in a header, in order, and the format's rule for 0 if it is none of them.
+    """The numbers of the phases in a header, in order, and the format's rule for 0 if the header lacks it.
 
-    `alone`: whether 0 is the phase of a map that has one phase and no point of another number, as EDAX writes it;
-    elsewhere 0 is unindexed. `wanted` says which numbers are expected.
+    `alone`: whether 0 is the phase of a map with one phase and no point of another number, as EDAX writes it;
+    otherwise 0 is unindexed. `wanted` describes the expected numbers.
     """
 
     phases: dict[int, Phase]
@@ -54,21 +55,21 @@ class Numbering:
 
 
 def edax_numbering(phases: dict[int, Phase]) -> Numbering:
-    """Return the numbering of EDAX and of those who write its formats."""
+    """Return the numbering of EDAX and of programs that write its formats."""
     known = ", ".join(map(str, sorted({0, *phases})))
     return Numbering(phases, True, f"one of {known}")
 
 
 def oxford_numbering(phases: tuple[Phase, ...]) -> Numbering:
-    """Return the numbering of Oxford and of those who write its formats."""
+    """Return the numbering of Oxford and of programs that write its formats."""
     return Numbering(dict(enumerate(phases, 1)), False, f"0 (unindexed) to {len(phases)}")
 
 
 def number_phases(ids: np.ndarray, numbering: Numbering, signs: Signs, where: Where, notes: list[str]) -> np.ndarray:
-    """Return 1 for the first phase of the header, and so on; 0 for points without a solution: int32, shape (n,).
+    """Return phases as int32, shape (n,): 1 for the first in the header, and so on; 0 for no solution.
 
-    Unindexed are: points of no phase (-1 or NaN, as orix writes), those that the format marks, those whose angles
-    are all NaN, those whose angles and quality are all 0, and those of phase 0, if it is not a phase.
+    Points are unindexed if they have no phase (-1 or NaN, as orix writes), if the format marks them, if all angles
+    are NaN, if all angles and the quality are 0, or if they have phase 0 and it is not a phase.
 
     Parameters
     ----------
@@ -109,7 +110,7 @@ def _with_zero(
     numbers: dict[int, int], ids: np.ndarray, zeros: np.ndarray, blank: np.ndarray, numbering: Numbering,
     signs: Signs, where: Where, notes: list[str],
 ) -> dict[int, int]:  # fmt: skip
-    """Return the numbers of phases with the meaning of 0, if points of phase 0 seem to have a solution."""
+    """Return the numbers of phases, with 0 resolved if points of phase 0 seem to have a solution."""
     listed = list(numbers)
     others = set(np.unique(ids[ids > 0]).astype(int))
     if numbering.alone and len(listed) == 1 and not others:
@@ -121,7 +122,7 @@ def _with_zero(
         _count(notes, sound, "of phase 0 have angles: they count as unindexed, because the header lists no phase 0")
         return numbers
     shifted = listed == list(range(1, len(listed) + 1)) and {0, *others} == set(range(len(listed)))
-    # Points that a threshold of the confidence made unindexed are all below the others.
+    # If a threshold made points unindexed, their confidence is below that of all others.
     cut = signs.score[sound].max() < signs.score[ids > 0].min(initial=np.inf)
     if numbering.alone and shifted and not blank.any() and not cut and (sound & ~signs.flat).any():
         names = ", ".join(f"{number} {phase.name}" for number, phase in enumerate(numbering.phases.values()))

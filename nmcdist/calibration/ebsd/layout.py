@@ -1,4 +1,4 @@
-"""The places of a file's points in the grid: by the order of the scan or, failing that, by their positions."""
+"""The cells of a file's points in the grid: by the order of the scan or, failing that, by their positions."""
 
 import math
 from dataclasses import replace
@@ -8,13 +8,13 @@ import numpy as np
 from nmcdist.calibration.ebsd.grid import Cells, Grid, Where
 from nmcdist.errors import ImageError
 
-# Share of a step: more than any rounding of coordinates, less than the half step that separates the grids.
+# In steps: more than any rounding of coordinates, less than the half step between the two kinds of grid.
 _OFF_GRID = 0.25
 
-# Relative: by how much a header may round its steps.
+# Relative: the largest rounding of steps in a header.
 _ROUNDED = 0.01
 
-_DIGITS = 6  # decimal places of positions that are looked for
+_DIGITS = 6  # most decimal places of positions
 
 Position = tuple[np.ndarray, np.ndarray]
 """x and y of each point, in the unit of the grid's steps."""
@@ -23,7 +23,7 @@ Position = tuple[np.ndarray, np.ndarray]
 def lay_out(
     grid: Grid, count: int, position: Position | None, where: Where, notes: list[str], fault: ImageError | None = None
 ) -> tuple[Grid, Cells]:
-    """Return the grid of a map, with the steps that its positions give, and the cell of each of its points.
+    """Return the grid of a map, with steps from its positions, and the cell of each point.
 
     A file may end early: after a whole row, or within the last one. On square grids, points may come in any order,
     some may be missing, and the header may swap rows and columns, if the positions show it.
@@ -31,11 +31,11 @@ def lay_out(
     Parameters
     ----------
     grid : Grid
-        By the header.
+        Grid from the header.
     count : int
         Number of points.
     position : (ndarray, ndarray), optional
-        A position that is NaN says nothing.
+        NaN positions are ignored.
     where : Where
     notes : list of str
         Receives one line per assumption.
@@ -67,7 +67,7 @@ def grid_of_positions(kind: str, position: Position, where: Where) -> Grid:
 
 
 def _ended_early(grid: Grid, count: int) -> Grid | None:
-    """Return the grid of the points if they end after a whole row or within the last row, else None."""
+    """Return the grid of the points, if they end after a whole row or within the last row, else None."""
     whole, rest = _whole_rows(grid, count)
     if count > grid.size or not whole:
         return None
@@ -89,9 +89,9 @@ def _early_note(grid: Grid, count: int) -> str:
 
 
 def _checked(grid: Grid, position: Position, where: Where) -> tuple[str, Grid]:
-    """Compare positions with the grid, up to its origin; return a fault, and the grid with steps that fit best.
+    """Compare positions with the grid, up to its origin; return a fault, and the grid with the best steps.
 
-    Over a wide map, the rounding of a step in the header adds up to more than a step.
+    In a wide map, the rounding of a step in the header adds up to more than a step.
     """
     grids = grid, _measured(grid, position)
     faults = [_off_grid(candidate, position, where) for candidate in grids]
@@ -100,7 +100,7 @@ def _checked(grid: Grid, position: Position, where: Where) -> tuple[str, Grid]:
 
 
 def _measured(grid: Grid, position: Position) -> Grid:
-    """Return the grid with the steps that the extent of the positions gives, where they are nearly the header's."""
+    """Return the grid with steps from the extent of the positions, where they are close to the header's."""
     steps = [grid.step_x, grid.step_y]
     for k, (found, cell) in enumerate(zip(position, _in_steps(grid, len(position[0])), strict=True)):
         known = np.isfinite(found)
@@ -153,7 +153,7 @@ def _in_steps(grid: Grid, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _by_position(grid: Grid, position: Position, notes: list[str]) -> tuple[Grid, Cells] | None:
-    """Return the grid and the cell of each point by its position alone, or None if positions do not determine them."""
+    """Return the grid and the cell of each point from positions only, or None if these do not determine them."""
     count = len(position[0])
     if grid.kind != "square" or count > grid.size or not np.isfinite(position).all():
         return None
@@ -173,7 +173,7 @@ def _by_position(grid: Grid, position: Position, notes: list[str]) -> tuple[Grid
 
 
 def _placed(grid: Grid, position: Position) -> tuple[Grid, Cells] | None:
-    """Return the measured grid and each point's cell, if points fill at least half of the grid, to all its sides."""
+    """Return the measured grid and each point's cell, if points fill at least half of it and reach all its sides."""
     cells, steps = [], []
     for found, step, number in zip(position, (grid.step_x, grid.step_y), (grid.odd, grid.rows), strict=True):
         extent = float(found.max()) - float(found.min())

@@ -1,4 +1,4 @@
-"""An EBSD map in memory: orientations on a grid, and the phases with the rotations that map each onto itself."""
+"""An EBSD map in memory: orientations on a grid, and the phases with their rotational symmetries."""
 
 import math
 from dataclasses import dataclass, replace
@@ -8,9 +8,9 @@ from scipy.spatial.transform import Rotation
 
 from nmcdist.errors import InputError
 
-# Proper rotation groups by Schoenflies symbol: the rotations of the Laue classes m-3m, m-3, 6/mmm, ... A letter at
-# the end names the Cartesian axis of a two-fold axis where the choice of axes decides: z is along the crystal's c,
-# but x is along its a for EDAX, while y is along its b for Oxford (Britton et al., Mater. Charact. 117, 2016).
+# Proper rotation groups by Schoenflies symbol: the rotations of the Laue classes m-3m, m-3, 6/mmm, ... Where the
+# choice of axes matters, a letter at the end names the Cartesian axis of a two-fold axis: z is along the crystal's c,
+# but x is along its a for EDAX, and y is along its b for Oxford (Britton et al., Mater. Charact. 117, 2016).
 _SCIPY_GROUPS = {
     "O": ("O", 0.0), "T": ("T", 0.0), "D6": ("D6", 0.0), "C6": ("C6", 0.0),
     "D4": ("D4", 0.0), "C4": ("C4", 0.0), "D3x": ("D3", 0.0), "D3y": ("D3", 30.0), "C3": ("C3", 0.0),
@@ -30,8 +30,8 @@ class Phase:
 class Scan:
     """An EBSD map, row by row as it was scanned.
 
-    On a hexagonal grid every second row, beginning with the second, is shifted by half a step to the right and may
-    be one point shorter; its last column is then a placeholder, and unindexed.
+    On a hexagonal grid, every second row, beginning with the second, is shifted by half a step to the right and may
+    be one point shorter. Its last column is then an unindexed placeholder.
 
     Attributes
     ----------
@@ -48,9 +48,9 @@ class Scan:
     confidence : ndarray of float64, shape (rows, columns)
         Larger is more certain; NaN if the map has none.
     confidence_name : str
-        What the confidence is: "confidence index" (EDAX) or "band contrast" (Oxford).
+        Kind of confidence: "confidence index" (EDAX) or "band contrast" (Oxford).
     notes : tuple of str
-        What the file leaves open and was assumed, one line each.
+        Assumptions where the file is incomplete, one line each.
     """
 
     name: str

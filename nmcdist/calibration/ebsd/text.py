@@ -1,4 +1,4 @@
-"""What text files of EBSD maps share: header fields, tables of points, and errors that name the line."""
+"""Common parts of text files of EBSD maps: header fields, tables of points, and errors that name the line."""
 
 import math
 import re
@@ -14,9 +14,9 @@ from nmcdist.errors import ImageError
 TEXT_LIMIT = 1 << 30  # bytes; ten million points
 
 _LARGEST = 2**31 - 1
-# What loadtxt takes for a number; float() takes more: 1_000, and the digits of other scripts.
+# Numbers as loadtxt accepts them; float() accepts more: 1_000, and digits of other scripts.
 _NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)", re.ASCII | re.IGNORECASE)
-# What programs in Fortran and on Windows write for an exponent and for no number.
+# Forms of exponents and of NaN from programs in Fortran and on Windows.
 _FORTRAN = re.compile(r"(?<=[\d.])d(?=[+-]?\d)", re.ASCII | re.IGNORECASE)
 _NO_NUMBER = re.compile(r"-?1\.#(QNAN|IND|SNAN)0*|-?nan(\(\w+\))?(?=\s|$)", re.ASCII | re.IGNORECASE)
 
@@ -50,7 +50,7 @@ class Field:
 
 
 class Header:
-    """The fields of a header by key, in whatever case; a missing one is named in the error."""
+    """The fields of a header by key, in any case; errors name missing ones."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -65,7 +65,7 @@ class Header:
         return self._fields[key.casefold()]
 
     def add(self, field: Field) -> None:
-        """Keep a field, unless there is one of this key already."""
+        """Keep a field, unless there is already one with this key."""
         self._fields.setdefault(field.key.casefold(), field)
 
 
@@ -77,7 +77,7 @@ def read_lines(path: Path) -> list[str]:
     Raises
     ------
     ImageError
-        If the file is empty, no text, or larger than `TEXT_LIMIT`.
+        If the file is empty, not text, or larger than `TEXT_LIMIT`.
     """
     size = path.stat().st_size
     if size > TEXT_LIMIT:
@@ -91,7 +91,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def check_index(path: Path, index: int | None, names: Sequence[str], notes: list[str]) -> int:
-    """Return which of the maps of a file is asked for: the first, with a note, if none is and there are several."""
+    """Return the index of the requested map; without a request, the first, with a note if there are several."""
     choices = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
     if index is None:
         if len(names) > 1:
@@ -103,12 +103,12 @@ def check_index(path: Path, index: int | None, names: Sequence[str], notes: list
 
 
 def points_where(path: Path, start: int) -> Where:
-    """Return how to name a point in an error, if there is one point per line after `start` lines."""
+    """Return a function that names a point in errors, for one point per line after `start` lines."""
     return lambda i, what: f"{path}: line {start + 1 + i}: {what}"
 
 
 def read_table(path: Path, lines: list[str], start: int, columns: int, needed: Sequence[int]) -> np.ndarray:
-    """Return the numbers of the lines from `start` on: at least `columns` in each, those `needed` finite."""
+    """Return the numbers in the lines from `start` on: at least `columns` per line, with finite `needed` ones."""
     rows = lines[start:]
     if not rows:
         raise ImageError(f"{path}: line {len(lines)} is the last, expected points after the header")
@@ -126,7 +126,7 @@ def read_table(path: Path, lines: list[str], start: int, columns: int, needed: S
 
 
 def count_fault(path: Path, last: int, found: int, grid: Grid, sections: int = 1) -> ImageError | None:
-    """Return what is wrong with the number of points, which end at line `last`; volumes may have some more."""
+    """Return the fault in the number of points, which end at line `last`; volumes may have more."""
     size = grid.size * sections
     if found == size or (found > size and sections > 1):
         return None
@@ -154,12 +154,12 @@ def _decoded(path: Path) -> str:
 
 
 def _encoding(head: bytes) -> str | None:
-    """Return the encoding by the first bytes; None for bytes that are no text."""
+    """Return the encoding from the first bytes; None for bytes that are not text."""
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16"
     if b"\0" not in head:
         return "utf-8-sig"
-    # Text that is mostly ASCII has every second byte zero in UTF-16.
+    # In UTF-16, every second byte of mostly ASCII text is zero.
     for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
         if not any(head[1 - first :: 2].count(byte) for byte in b"\0") and head[first::2].count(0) * 2 > len(head) - 16:
             return encoding
@@ -171,7 +171,7 @@ def _with_points(text: str) -> str:
 
 
 def _numbers(rows: list[str]) -> np.ndarray | None:
-    """Return a table of the numbers, or None if rows differ in length or hold something else."""
+    """Return a table of the numbers, or None if rows differ in length or contain anything else."""
     try:
         table = np.loadtxt(rows, comments=None, ndmin=2)
     except ValueError:

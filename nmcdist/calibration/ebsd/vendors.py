@@ -1,26 +1,26 @@
-"""How the two makers of EBSD systems number symmetries, and how each marks a point without a solution."""
+"""How the two vendors of EBSD systems number symmetries and mark points without a solution."""
 
 import numpy as np
 
 from nmcdist.errors import ImageError
 
-# Symmetry codes of TSL, which EDAX still writes. The x axis of its crystal frame is along a.
+# TSL's symmetry codes, which EDAX still writes. The x axis of the crystal frame is along a.
 _TSL_SYMMETRY = {
     43: "O", 23: "T", 62: "D6", 6: "C6", 42: "D4", 4: "C4", 32: "D3x", 3: "C3", 22: "D2", 20: "C2y", 2: "C2z", 1: "C1",
 }  # fmt: skip
 
-# Laue groups as HKL numbers them from 1, which Oxford still does. The y axis of its crystal frame is along b.
+# HKL's numbers of Laue groups, from 1, which Oxford still writes. The y axis of the crystal frame is along b.
 _HKL_LAUE = ("C1", "C2y", "D2", "C4", "D4", "C3", "D3y", "C6", "D6", "T", "O")
 
 # The first space group of each of these Laue groups (International Tables A).
 _FIRST_SPACE_GROUPS = (1, 3, 16, 75, 89, 143, 149, 168, 177, 195, 207)
 _LAST_SPACE_GROUP = 230
 
-# Trigonal space groups whose two-fold axes lie not along the axes of the cell but between them (class -31m).
+# Trigonal space groups with two-fold axes between the axes of the cell instead of along them (class -31m).
 _SPACE_GROUPS_31M = {149, 151, 153, 157, 159, 162, 163}
 
-# Names of point groups and Laue classes, where the x axis of the crystal frame is along a. Monoclinic ones are not
-# here: a name does not say which axis is the two-fold one.
+# Names of point groups and Laue classes, for an x axis of the crystal frame along a. Monoclinic ones are missing,
+# because their names do not define the two-fold axis.
 _POINT_GROUPS = {
     "O": ("432", "-43m", "m-3m", "m3m"), "T": ("23", "m-3", "m3"), "D6": ("622", "6mm", "-6m2", "-62m", "6/mmm"),
     "C6": ("6", "-6", "6/m"), "D4": ("422", "4mm", "-42m", "-4m2", "4/mmm"), "C4": ("4", "-4", "4/m"),
@@ -43,7 +43,7 @@ def edax_symmetry(code: str | int, where: str) -> str:
 
 
 def point_group_symmetry(name: str, where: str) -> str:
-    """Return the symmetry of a `Phase` from the name of its point group, where the x axis is along a."""
+    """Return the symmetry of a `Phase` from the name of its point group, for an x axis along a."""
     if symmetry := _named(name):
         return symmetry
     known = ", ".join(names[0] for names in _POINT_GROUPS.values())
@@ -65,7 +65,7 @@ def oxford_symmetry(laue: str | int, space_group: str | int, where: str) -> str:
 
 
 def space_group_symmetry(number: int, where: str) -> str:
-    """Return the symmetry of a `Phase` from its space group, where the y axis of the crystal frame is along b."""
+    """Return the symmetry of a `Phase` from its space group, for a y axis of the crystal frame along b."""
     laue = sum(number >= first for first in _FIRST_SPACE_GROUPS)
     if not laue or number > _LAST_SPACE_GROUP:
         raise ImageError(f"{where}: space group is {number}, expected 1 to {_LAST_SPACE_GROUP}")
@@ -81,9 +81,9 @@ def edax_grid_kind(value: str, where: str) -> str:
 
 
 def edax_unsolved(euler: np.ndarray, confidence: np.ndarray) -> np.ndarray:
-    """Return for which points EDAX found no solution: those with angles of 4 pi, or a confidence of -1.
+    """Return the points for which EDAX found no solution: those with angles of 4 pi, or a confidence of -1.
 
-    A fit of 180 degrees is no such mark of its own: OIM also writes it for a few points with sound angles and a
-    high confidence, and always 4 pi beside it where there is no solution.
+    A fit of 180 degrees alone is no such mark: OIM also writes it for a few points with valid angles and a high
+    confidence. Where there is no solution, it always writes 4 pi as well.
     """
     return (euler > _EDAX_NO_ANGLE).all(axis=1) | (confidence < 0)

@@ -1,1 +1,1 @@
-"""From planar sections of particles to a bundle whose grains look like theirs, with the distances that are left."""
+"""From planar sections of particles to a bundle with similar grains, and the remaining distances."""

@@ -1,8 +1,8 @@
 """Baselines: simpler models fitted to the same sections, which a trained model must beat.
 
-Both are isotropic, so any elongation and orientation beyond theirs comes from the radial law: Poisson-Voronoi
-tessellations, with one fitted number, and power diagrams of Poisson seeds with uniform offsets, with two. They are
-bundles of the model "particle-radial" whose half-axes are all 1.
+The baselines are Poisson-Voronoi tessellations, with one fitted number, and power diagrams of Poisson seeds with
+uniform offsets, with two. Both are isotropic, so any elongation and orientation beyond theirs comes from the radial
+law. They are bundles of the model "particle-radial" with all half-axes 1.
 """
 
 import math
@@ -21,25 +21,25 @@ from nmcdist.models.grains import GrainModel
 from nmcdist.models.markers import RadialMarkers
 
 # Grains per area of a planar section of the Poisson-Voronoi tessellation of intensity 1, 1.4580 (Okabe et al.,
-# Spatial Tessellations, 2000, chapter 5). The length of the edges per volume is four times that: a plane meets half of
-# it as vertices per area, and where three edges meet in a vertex there are half as many grains.
+# Spatial Tessellations, 2000, chapter 5). The length of the edges per volume is four times that: a plane meets half
+# of it as vertices per area, and there are half as many grains as vertices where three edges meet.
 SECTION_DENSITY = 4 / 15 * 0.75 ** (1 / 3) * math.pi ** (5 / 3) * math.gamma(4 / 3)
-# Squared spacings of the seeds: at wider ranges the seeds of the lowest offsets have no grains, and a still wider one
-# changes only how many these are. Areas vary by 0.85 there, those of Voronoi grains by 0.65.
+# In squared spacings of the seeds. At this range, the seeds of the lowest offsets have no grains, and a wider one
+# only changes their number. The variation of areas is 0.85 there, and 0.65 for Voronoi grains.
 WIDEST_RANGE = 4.0
 
 _RADIAL = "nmc811-radial"
 _AXES = ("radial_scale_inner", "radial_scale_outer", "tangential_scale_inner", "tangential_scale_outer")
-_ROUNDS = 2  # of simulations, each of which corrects the intensity
+_ROUNDS = 2  # number of simulations that correct the intensity
 _HALVINGS = 9
 
 
 def poisson_voronoi(sections: Sequence[Section], base: Bundle, seed: int = 0) -> Bundle:
     """Return the Poisson-Voronoi model with the measured number of grains per area in planar sections.
 
-    The intensity is that of N_A = 1.4580 lambda^(2/3), corrected by simulated sections of the same pixels for the
-    grains that these do not show (3 % where grains have 50 pixels on average). Grains at the rim are whole and
-    tile the particle's mask, so that N_A is their number over its area, without a correction of the edge.
+    The intensity follows from N_A = 1.4580 lambda^(2/3). Simulated sections of the same pixels correct it for grains
+    too small to be visible (3 % where grains have 50 pixels on average). Grains at the rim are whole and tile the
+    particle's mask, so N_A is their number over its area, without an edge correction.
 
     Parameters
     ----------
@@ -69,11 +69,11 @@ def poisson_voronoi(sections: Sequence[Section], base: Bundle, seed: int = 0) ->
 
 
 def isotropic_power(sections: Sequence[Section], base: Bundle, seed: int) -> Bundle:
-    """Return the isotropic power diagram whose sections have grains of the measured mean size, and variation of sizes.
+    """Return the isotropic power diagram with the measured mean and variation of grain sizes in sections.
 
-    Intensity and range of the offsets are such that mean and coefficient of variation of A_cross agree with those
-    of simulated sections of the same masks and pixels, all with the same random numbers. Where measured sizes vary
-    less than Poisson-Voronoi grains, the range is 0; where they vary more than such power diagrams can, it is
+    Intensity and range of the offsets are fitted so that mean and coefficient of variation of A_cross agree with
+    those of simulated sections of the same masks and pixels, all with the same random numbers. If measured sizes vary
+    less than Poisson-Voronoi grains, the range is 0; if they vary more than possible in such power diagrams, it is
     :data:`WIDEST_RANGE` times the squared spacing.
 
     Parameters
@@ -116,7 +116,7 @@ def isotropic_power(sections: Sequence[Section], base: Bundle, seed: int) -> Bun
 def _bisected(
     sections: Sequence[Section], mean_nm2: float, variation: float, intensity: float, seed: int
 ) -> tuple[float, float]:
-    """Return the range in squared spacings at which areas vary as measured, and about the intensity there."""
+    """Return the range in squared spacings at which areas vary as measured, and an approximate intensity."""
     low, high = 0.0, WIDEST_RANGE
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
@@ -145,7 +145,7 @@ def _matched(
 ) -> tuple[float, float]:
     """Return the intensity at which simulated grains have this mean area, and their coefficient of variation.
 
-    What is near enough at first becomes exact in the rounds: apart from pixels, all areas go with intensity^(-2/3).
+    Rounds refine the initial value: apart from pixels, all areas are proportional to intensity^(-2/3).
     """
     plain, variation = load_bundle(_RADIAL).parameters_as(RadialParameters), math.nan
     for _ in range(_ROUNDS):

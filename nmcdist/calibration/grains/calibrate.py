@@ -1,4 +1,4 @@
-"""The whole calibration of grains, from a folder of sections to a bundle, its results, and the report's sections."""
+"""The whole calibration of grains, from sections to a bundle, its results, and the sections for the report."""
 
 import math
 import platform
@@ -50,7 +50,7 @@ BUNDLE = "bundle"
 _SHOWN = 1_000_006  # added to the recipe's seed, for the sections that the report shows
 
 T = TypeVar("T")
-Told = Callable[[dict[str, Any]], None]
+Progress = Callable[[dict[str, Any]], None]
 
 
 def calibrate_grains(
@@ -65,12 +65,12 @@ def calibrate_grains(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
-    told: Told = lambda facts: None,
+    progress: Progress = lambda facts: None,
 ) -> Bundle:
     """Calibrate the grains of particles on planar sections.
 
-    Writes the bundle, `calibration.json` with all results, `sections.npz` with measured and generated sections, and
-    during the training a checkpoint.
+    Writes the bundle, `calibration.json` with all results, `sections.npz` with measured and generated sections, and a
+    checkpoint during the training.
 
     Parameters
     ----------
@@ -80,11 +80,11 @@ def calibrate_grains(
     base : Bundle
         Bundle that supplies the shells.
     out : Path
-        A new or empty folder, unless the training is resumed.
+        New or empty folder, unless the training is resumed.
     held_out : sequence of Section
-        Sections to compare the model with; none is left out. Default: the training sections.
+        Sections to compare the model with, all of them. Default: the training sections.
     truth : Bundle, optional
-        Bundle of the phantom that the sections were cut from; then grains in space are compared too.
+        Bundle of the phantom from which the sections were cut. If given, grains in space are compared too.
     repeats : int
         Additional trainings with other seeds, to measure how much the distances depend on the random numbers. Each
         takes as long as the first.
@@ -92,8 +92,8 @@ def calibrate_grains(
         Whether to continue from the checkpoint in the folder.
     device, threads
         As in :func:`nmcdist.calibration.grains.training.train`.
-    told : callable
-        Called with the facts of each step.
+    progress : callable
+        Called after each step with a dictionary that describes it.
 
     Raises
     ------
@@ -113,27 +113,27 @@ def calibrate_grains(
         ParticleModel.from_bundle(truth)
     _refuse_trained_on(held_out, sections)
     kept, dropped = central_sections(sections)
-    told({
+    progress({
         "event": "sections", "kept": _names(kept), "dropped": _names(dropped),
         "cut_by_the_edge": [s.name for s in kept if _meets_edge(s)],
         "notes": {s.name: list(s.notes) for s in sections if s.notes},
     })  # fmt: skip
     _make_folder(out)
     prepared, fit_s = _timed(lambda: Prepared.of(kept))
-    told({"event": "fitted", "matched": prepared.summary().matched, "seconds": fit_s})
+    progress({"event": "fitted", "matched": prepared.summary().matched, "seconds": fit_s})
     compared = _fitted_held_out(held_out, prepared) if held_out else prepared.sections
     compared_with = f"{len(compared)} held-out sections" if held_out else "the sections of the training"
     data = f"{_data(kept, truth)}; distances from {compared_with}"
-    trainer = _Trainer(prepared, recipe, base, data, out, resume, {"device": device, "threads": threads}, told)
+    trainer = _Trainer(prepared, recipe, base, data, out, resume, {"device": device, "threads": threads}, progress)
     laws = laws_to_fit(prepared.sections, recipe)
     trained = {law: trainer.train(law, profile, first=law == next(iter(laws))) for law, profile in laws.items()}
     choice = choose(prepared.sections, recipe, {law: bundle for law, (bundle, _) in trained.items()})
-    told({"event": "intensity", "law": choice.law, "why": choice.why})
+    progress({"event": "intensity", "law": choice.law, "why": choice.why})
     bundle, training = trained[choice.law]
     if truth is not None:
         bundle = bundle.model_copy(update={"title": f"{recipe.title}: of the phantom {truth.name}, not of a material"})
     epochs = [epoch for _, each in trained.values() for epoch in each.history]
-    step_s = sum(epoch.seconds for epoch in epochs)  # of all epochs, those before it was resumed too
+    step_s = sum(epoch.seconds for epoch in epochs)  # of all epochs, including those before the training was resumed
     train_s = step_s + sum(epoch.assess_seconds or 0.0 for epoch in epochs)
     comparison, begin_s = _timed(lambda: _Comparison.of(prepared, compared, base, recipe, truth))
     (rows, counts), end_s = _timed(lambda: comparison.compare(bundle))
@@ -166,7 +166,7 @@ def calibrate_grains(
     ).write(out / NUMBERS)  # fmt: skip
     shutil.rmtree(out / BUNDLE, ignore_errors=True)
     save_bundle(bundle, out / BUNDLE)
-    told({"event": "calibrated", "bundle": str(out / BUNDLE), "sha256": bundle.content_hash})
+    progress({"event": "calibrated", "bundle": str(out / BUNDLE), "sha256": bundle.content_hash})
     return bundle
 
 
@@ -181,15 +181,15 @@ class _Trainer:
     out: Path
     resume: bool
     how: dict[str, Any]
-    told: Told
+    progress: Progress
 
     def train(self, law: Law, profile: IntensityProfile | None, *, first: bool) -> tuple[Bundle, Training]:
-        """Train a net with a law; the first training has the checkpoint that identifies the calibration."""
+        """Train a net with a law of the intensity; the checkpoint of the first training identifies the calibration."""
         name = CHECKPOINT if first else f"{law}-{CHECKPOINT}"
         return self._trained(self.recipe, profile, name, {"law": law})
 
     def repeated(self, law: Law, profile: IntensityProfile | None, count: int) -> list[Bundle]:
-        """Train nets with a law and other seeds."""
+        """Train nets with a law of the intensity and other seeds."""
         bundles = []
         for k in range(1, count + 1):
             recipe = self.recipe.model_copy(update={"seed": self.recipe.seed + k})
@@ -203,7 +203,7 @@ class _Trainer:
         return train_grains(
             self.prepared, recipe, self.base, self.data, date.today().isoformat(), profile, checkpoint=checkpoint,
             resume=self.resume and checkpoint.exists(), **self.how,
-            told=lambda facts: self.told({"event": "epoch", **which, **facts}),
+            progress=lambda facts: self.progress({"event": "epoch", **which, **facts}),
         )  # fmt: skip
 
 
@@ -224,7 +224,7 @@ def _names(sections: Sequence[Section]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """The data to compare models with, in sections and, if the truth is known, in space."""
+    """Data for comparisons with models, in sections and, if the truth is known, in space."""
 
     in_sections: InSections
     in_space: InSpace | None
@@ -274,7 +274,7 @@ def _make_folder(out: Path) -> None:
 
 
 def _refuse_trained_on(held_out: Sequence[Section], sections: Sequence[Section]) -> None:
-    """Refuse held-out sections that are among the training sections, under any name."""
+    """Refuse held-out sections that are also training sections, under any name."""
     for section in held_out:
         for other in sections:
             if np.array_equal(section.labels, other.labels):

@@ -1,8 +1,8 @@
-"""Find the sections through the centre of their particle, by how much their grains point to it.
+"""Find the sections through the centre of their particle, by the degree to which their grains point to it.
 
-A model of radial grains needs sections through the centre. In other sections the radius of a grain leaves the plane,
-most of all near the section's middle, and a preferred direction is less visible. The paper keeps and drops sections
-by inspecting their density of angles; here a rule makes this decision.
+A model of radial grains needs sections through the centre. In other sections, the radius of a grain leaves the plane,
+most of all near the middle, and a preferred direction is less visible. The paper selects sections by inspecting their
+density of angles; this module selects them by a rule.
 """
 
 import math
@@ -13,10 +13,10 @@ import numpy as np
 from nmcdist.calibration.grains.sections import Section
 from nmcdist.errors import ImageError
 
-# A weaker typical preference cannot distinguish sections.
+# A weaker typical preference is too small to distinguish sections.
 NO_PREFERENCE = 0.05
-# A section is dropped if its preference is below this share of the typical one, and by so many standard errors. This
-# share is what is left at a third of the radius above the centre.
+# A section is dropped if its preference is below this share of the typical one, by this many standard errors. This
+# share remains at a third of the radius above the centre.
 LEAST_SHARE = 0.6
 SURE = 3.0
 _QUARTILE = 0.6745  # of the normal law, in standard deviations
@@ -25,10 +25,10 @@ _QUARTILE = 0.6745  # of the normal law, in standard deviations
 def radial_preference(section: Section) -> tuple[float, float]:
     """Return the preference of a section's grains for the direction of the radius, and its standard error.
 
-    It is the mean of (e1 - e2) / (e1 + e2) cos(2 alpha) over the grains, e1 >= e2 being their second moments: 1 for
-    needles along the radius, -1 for needles across it, 0 without a preference or where grains are round. A grain
-    has weight 1 - |c| / R, with the distance R just beyond the farthest pixel: grains near the centre say most about
-    the distance of the plane from it. The standard error treats grains as independent.
+    It is the mean of (e1 - e2) / (e1 + e2) cos(2 alpha) over the grains with second moments e1 >= e2: 1 for needles
+    along the radius, -1 for needles across it, 0 without a preference or for round grains. The weight of a grain is 1
+    - |c| / R, where R is just beyond the farthest pixel, because grains near the centre depend most on the distance
+    of the plane from it. The standard error treats grains as independent.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def radial_preference(section: Section) -> tuple[float, float]:
         raise ImageError(f"section {section.name!r}: found no grain, expected pixels with positive labels")
     grains = section.describe()
     e1, e2 = (grains.principal_axis_lengths_nm.values**2).T
-    # Round grains and one at the very centre have no angle, and prefer nothing.
+    # Round grains, and one exactly at the centre, have no angle and no preference.
     preferences = np.nan_to_num((e1 - e2) / (e1 + e2) * np.cos(2.0 * grains.angle_to_radius.values))
     offsets = (np.argwhere(section.mask) - section.centre_px) * section.pixel_size_nm
     farthest = float(np.hypot(*offsets.T).max()) + section.pixel_size_nm
@@ -64,12 +64,11 @@ def radial_preference(section: Section) -> tuple[float, float]:
 def central_sections(sections: Sequence[Section]) -> tuple[list[Section], list[Section]]:
     """Divide sections into those that seem to pass through the centre, and others.
 
-    A section is dropped if its preference for the radius is less than 0.6 of the typical one, and this by more than
-    3 standard errors. The typical one is the upper quartile of the set, less what errors add to that, found again
-    without the dropped sections until none is dropped any more: up to three quarters of the sections may be off
-    the centre. Where it is below 0.05, or below the sections' standard errors, nothing is dropped: grains without a
-    preferred direction do not tell. Where sections prefer the direction across the radius, it is this preference
-    that counts.
+    A section is dropped if its preference for the radius is less than 0.6 of the typical one, by more than 3 standard
+    errors. The typical preference is the upper quartile of the set, minus the contribution of errors. It is computed
+    again without the dropped sections until no further section is dropped, so up to three quarters of the sections
+    may be off the centre. If it is below 0.05, or below the sections' standard errors, no section is dropped, because
+    such grains give no evidence. If grains prefer the direction across the radius, this preference is used.
 
     Parameters
     ----------

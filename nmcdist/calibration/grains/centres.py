@@ -31,10 +31,10 @@ class Centres:
     Attributes
     ----------
     places : dict of str to two floats
-        Along rows and along columns, from the centre of the first pixel, in `unit`.
+        Position along rows and columns from the centre of the first pixel, in `unit`.
     unit : {"px", "nm"}
     source : str
-        Name of the file.
+        Name of the file with the centres.
     """
 
     places: Mapping[str, tuple[float, float]]
@@ -76,13 +76,13 @@ def read_centres(path: str | Path) -> Centres:
     """Read centres from a .csv, .json or .yaml file.
 
     A .csv file has the header ``name,y_px,x_px`` or ``name,y_nm,x_nm``; the others have ``unit`` and ``centres``, a
-    mapping of names to ``[y, x]``. Names are those of the files of the sections; y runs along the rows' number, x along
-    that of the columns, both from the centre of the first pixel.
+    mapping of names to ``[y, x]``. Names are those of the files of the sections; y increases with the row number, x
+    with the column number, both from the centre of the first pixel.
 
     Raises
     ------
     InputError
-        If the file cannot be read, has another form, gives a name twice, or a coordinate is not a finite number.
+        If the file cannot be read, has another form, contains a name twice, or a coordinate is not a finite number.
     """
     path = local_path(path)
     if path.suffix.lower() == ".csv":
@@ -120,12 +120,12 @@ def _of_table(text: str, source: str) -> Centres:
 
 
 def _number(cell: str) -> Any:
-    """Return the number in a cell, or the cell itself."""
+    """Return the number in a cell, or the cell itself if it is not a number."""
     return float(cell) if _NUMBER.fullmatch(cell) else cell
 
 
 def _place(source: str, name: str, values: Any) -> tuple[float, float]:
-    """Return y and x; text, true, NaN and infinities are refused."""
+    """Return y and x; refuse text, booleans, NaN and infinities."""
     is_pair = isinstance(values, list) and len(values) == 2
     if not (is_pair and all(type(value) in (int, float) and math.isfinite(value) for value in values)):
         found = f"[{', '.join(map(shown, values[:9]))}]" if isinstance(values, list) else shown(values)

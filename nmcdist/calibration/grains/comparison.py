@@ -1,6 +1,6 @@
-"""Distances of models from measured sections, and from a known truth in space, with intervals and by distance.
+"""Distances of models from measured sections, and from a known truth in space, with intervals.
 
-The data for comparisons are drawn once: measured samples, the noise floor of the truth, and the baselines.
+The data of comparisons are computed once: measured samples, the noise floor of the truth, and the baselines.
 """
 
 import math
@@ -43,12 +43,12 @@ class InSections:
     Parameters
     ----------
     measured : sequence of Section
-        Without missing pixels.
+        Sections without missing pixels.
     baselines : dict of str to Bundle
     seed : int
     truth : Bundle, optional
-        Bundle of the phantom, if the sections come from one. The noise floor is then that of the truth, else of the
-        model.
+        Bundle of the phantom, if the sections come from one. The noise floor is that of the truth or, without a
+        truth, of the model.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class InSections:
         return distance_rows("2D", found, self._floor(bundle), self._baselines, errors), self._counts(drawn)
 
     def distances(self, bundle: Bundle) -> dict[str, Distance]:
-        """Return the distances of a model alone, by descriptor."""
+        """Return only the distances of a model, by descriptor."""
         drawn = self._generated(bundle, _COMPARED, DRAWS)
         return distances(pooled(_of_each(drawn)), pooled(self._samples))
 
@@ -126,8 +126,8 @@ class InSpace:
     def compare(self, bundle: Bundle) -> tuple[list[DistanceRow], list[CountInSpace]]:
         """Return the distances of a model, and its grains per volume by distance from the centre.
 
-        Grains are drawn in the shells of the true particles, not in those of the bundle: grains that depend on the
-        distance from the centre can only be compared in particles of equal size.
+        Grains are drawn in the shells of the true particles, not in those of the bundle, because grains that depend
+        on the distance from the centre can only be compared in particles of equal size.
         """
         each = self._drawn(bundle, _COMPARED)
         found = distances(pooled(each), pooled(self._samples))
@@ -135,7 +135,7 @@ class InSpace:
         return rows, grains_per_volume(each, self._samples)
 
     def distances(self, bundle: Bundle) -> dict[str, Distance]:
-        """Return the distances of a model alone, by descriptor."""
+        """Return only the distances of a model, by descriptor."""
         return distances(pooled(self._drawn(bundle, _COMPARED)), pooled(self._samples))
 
     def _drawn(self, bundle: Bundle, stream: int, first: int = 0, count: int | None = None) -> list[Samples]:
@@ -240,13 +240,13 @@ def pooled(samples: Sequence[Samples]) -> Samples:
 def jackknife(found: Sequence[Samples], truth: Sequence[Samples]) -> dict[str, Errors]:
     """Return half the widths of 95 % intervals of distances, by a jackknife over sections (or particles).
 
-    A section is left out together with those generated like it. The intervals use Student's t with one degree of
-    freedom less than the number of sections; there are none for two or fewer.
+    Each section is left out together with those generated like it. The intervals use Student's t with one degree of
+    freedom less than the number of sections. There are no intervals for two sections or fewer.
 
     Parameters
     ----------
     found, truth : sequence of dict of str to ndarray
-        One per section, equally many.
+        One item per section, equally many in both.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""Grains per area of planar sections by distance from the centre: measured, generated, and the implied intensity.
+"""Grains per area of planar sections by distance from the centre, measured and generated, and the implied intensity.
 
-A Poisson-Voronoi tessellation of intensity lambda shows 1.4580 lambda^(2/3) grains per area. So the visible grains at a
-distance give the intensity there, the paper's Eq. (13) distance by distance.
+A section of a Poisson-Voronoi tessellation of intensity lambda has 1.4580 lambda^(2/3) grains per area. So the
+visible grains at a distance give the intensity there: this is the paper's Eq. (13), applied at each distance.
 """
 
 import math
@@ -18,13 +18,13 @@ from nmcdist.errors import InputError
 from nmcdist.models.intensity import IntensityProfile
 
 STEP_NM = 1000.0  # width of the compared bins of distance
-FEWEST = 30  # grains of a bin, of all sections together: a narrower last bin joins the one before
+FEWEST = 30  # least grains of a bin over all sections; a last bin with fewer joins the one before
 MOST_KNOTS = 5
 _FINE_NM = 500.0  # width of the bins from which knots are chosen
-_NO_EVIDENCE = 2.0  # difference of criteria that does not separate numbers of knots
+_NO_EVIDENCE = 2.0  # difference of criteria that is no evidence for more knots
 _REACHED = 0.5  # least share of such a bin that particles fill
-CONFIDENCE = 0.95  # of all intervals of a comparison together
-AIM = 0.05  # aim for the relative difference of counts, or the error if that is more
+CONFIDENCE = 0.95  # joint confidence of all intervals of a comparison
+AIM = 0.05  # aim for the relative difference of counts, or the error if larger
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +78,10 @@ def bin_edges(sections: Sequence[Section], step_nm: float = STEP_NM) -> np.ndarr
 def compare_counts(measured: CountedGrains, generated: Sequence[CountedGrains]) -> list[CountInSections]:
     """Return generated over measured grains by distance, with an interval.
 
-    The intervals hold together with a probability of 95 %: those of Student's law, with as many degrees of freedom as
-    the counts of all sections and bins have about means that go with their areas. The variance of a count goes with its
-    mean by one factor, which is that of the measured sections: they may differ by more than chance alone would have
-    them. With two sections or fewer there is no interval.
+    All intervals together are correct with a probability of 95 %. They use Student's law, with the degrees of freedom
+    of the counts of all sections and bins about means proportional to the areas. The variance of a count is
+    proportional to its mean; the factor is estimated from the measured sections, which may differ by more than
+    chance. With two sections or fewer there is no interval.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def compare_counts(measured: CountedGrains, generated: Sequence[CountedGrains]) 
 
 
 def contradicts(row: Count) -> bool:
-    """Return whether generated and measured grains of a row differ in number by more than aim and error."""
+    """Return whether the numbers of generated and measured grains of a row differ by more than aim and error."""
     return row.ratio is not None and row.error is not None and abs(row.ratio - 1) > max(AIM, row.error)
 
 
@@ -125,7 +125,7 @@ class Knots:
     Attributes
     ----------
     profile : IntensityProfile
-        With the chosen number of knots, in nm: that of a Poisson-Voronoi tessellation with the counted grains.
+        Intensity of a Poisson-Voronoi tessellation with the counted grains, with the chosen number of knots, in nm.
     criteria : tuple of float
         Bayesian information criterion with 1, 2, ... knots.
     """
@@ -135,13 +135,13 @@ class Knots:
 
 
 def choose_knots(sections: Sequence[Section]) -> Knots:
-    """Return the intensity implied by visible grains by distance, with as many knots as their errors justify.
+    """Return the intensity by distance implied by the visible grains, with as many knots as their errors justify.
 
-    The first knot is the centre, the last the farthest bin, and between any two neighbours lie equally many grains. The
-    misfit of a number of knots is the sum of squared deviations of the counts from their expectations, in units of
-    their variance; each knot costs the logarithm of the number of counts (Schwarz 1978). The smallest number of knots
-    within 2 of the best is chosen, since a difference of 2 is no evidence (Kass and Raftery 1995). With one knot, the
-    intensity is constant.
+    The first knot is the centre, the last one the farthest bin, and equally many grains lie between neighbouring
+    knots. The misfit is the sum of squared deviations of the counts from their expectations, in units of their
+    variance; the criterion adds the logarithm of the number of counts for each knot (Schwarz 1978). The smallest
+    number of knots within 2 of the best criterion is chosen, since a difference of 2 is no evidence (Kass and Raftery
+    1995). With one knot, the intensity is constant.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def choose_knots(sections: Sequence[Section]) -> Knots:
     counts = count_grains(sections, bin_edges(sections, _FINE_NM))
     found, area = counts.grains.sum(axis=0), counts.areas_nm2.sum(axis=0)
     whole = len(sections) * math.pi * np.diff(counts.edges_nm**2)
-    use = area > _REACHED * whole  # the surface beyond
+    use = area > _REACHED * whole  # farther bins contain the surface
     use[0] = True
     middles = 0.5 * (counts.edges_nm[1:] + counts.edges_nm[:-1])[use]
     found, area = found[use], area[use]
@@ -163,7 +163,7 @@ def choose_knots(sections: Sequence[Section]) -> Knots:
 
 
 def hats(knots: Sequence[float], distances: np.ndarray) -> np.ndarray:
-    """Return the weights of knots at distances, shape (n, knots): linear in between, summing to 1."""
+    """Return the weights of knots at distances, shape (n, knots): linear between knots, with sum 1."""
     return np.stack([np.interp(distances, knots, row) for row in np.eye(len(knots))], axis=1)
 
 
@@ -172,7 +172,7 @@ def _farthest_nm(section: Section) -> float:
 
 
 def _spread(grains: np.ndarray, like: np.ndarray) -> float:
-    """Return the variance of counts over their mean, which goes with `like` in each bin; shapes (sections, bins)."""
+    """Return the variance of counts over their mean, proportional to `like` in each bin; shapes (sections, bins)."""
     total = like.sum(axis=0)
     mean = like * np.divide(grains.sum(axis=0), total, out=np.zeros_like(total), where=total > 0)
     seen = mean > 0

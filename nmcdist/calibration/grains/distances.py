@@ -1,7 +1,7 @@
 """Distances between the grains of a model and measured grains, descriptor by descriptor.
 
-A distance is meaningful only beside two others: that between independent draws of the truth, the noise floor, and
-those of the baselines.
+A distance is meaningful only beside two others: the noise floor, which is the distance between independent draws of
+the truth, and the distances of the baselines.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,8 +29,8 @@ class Distance:
     wasserstein_own : float
         The same in the descriptor's unit.
     profile_ks, profile_wasserstein : float or None
-        The mean of `ks` and `wasserstein` over bins of radius: see :func:`profile_distance`. None without radii,
-        and where a bin has no value.
+        Means of `ks` and `wasserstein` over bins of radius: see :func:`profile_distance`. None without radii, and if
+        a bin has no value.
     n_found, n_truth : int
         Sizes of the samples.
     """
@@ -46,7 +46,7 @@ class Distance:
 
 @dataclass(frozen=True)
 class Floor:
-    """Distances between independent draws of one model: means over the repetitions, and the largest of two."""
+    """Distances between independent draws of one model: means over the repetitions, and the largest ones of two."""
 
     ks: float
     ks_largest: float
@@ -68,12 +68,12 @@ class Errors:
 
 
 def distances(found: Samples, truth: Samples, bins: int = BINS) -> dict[str, Distance]:
-    """Return the distances of two samples, descriptor by descriptor; NaN in them is left out.
+    """Return the distances of two samples, descriptor by descriptor, without NaN.
 
     Parameters
     ----------
     found, truth : dict of str to ndarray
-        As from :func:`section_samples` or :func:`grain_samples`.
+        Results of :func:`section_samples` or :func:`grain_samples`.
     bins : int
         Of radius.
 
@@ -97,12 +97,13 @@ def distances(found: Samples, truth: Samples, bins: int = BINS) -> dict[str, Dis
 def noise_floor(
     draw: Callable[[int, int], Samples], sizes: tuple[int, int], repetitions: int = 4, bins: int = BINS
 ) -> dict[str, Floor]:
-    """Return the distance between independent draws of one model: the lower limit for any model's distance from it.
+    """Return the distances between independent draws of one model, the lower limits of any model's distances from it.
 
     Parameters
     ----------
     draw : callable
-        From index of the first section or particle, and their number, to samples; equal indices are equal draws.
+        Returns samples, given the index of the first section or particle and their number; equal indices give equal
+        draws.
     sizes : two int
         Numbers of sections or particles of the model and of the truth.
     repetitions : int
@@ -159,12 +160,13 @@ def profile_distance(
     Returns
     -------
     ks, wasserstein : float
-        The latter in the descriptor's unit. None in place of both if a bin is without values of one of the two.
+        Mean distances; `wasserstein` is in the descriptor's unit. None instead of both if a bin lacks values of a
+        sample.
 
     Raises
     ------
     InputError
-        If a sample is empty or not finite, or its radii are not as many.
+        If a sample is empty or not finite, or the number of its radii differs.
     """
     a, b = _checked("found", found), _checked("truth", truth)
     for name, values, radii in (("found_radius", a, found_radius), ("truth_radius", b, truth_radius)):

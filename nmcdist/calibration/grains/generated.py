@@ -13,11 +13,11 @@ from nmcdist.models.grains import GrainModel
 
 
 def generated_sections(grain_model: GrainModel, like: Sequence[Section], seed: int, start: int = 0) -> list[Section]:
-    """Return for each section a central section of newly drawn grains, in the same outline.
+    """Return, for each section, a central section of newly drawn grains in the same outline.
 
-    A whole grain belongs to a generated section if its centre of mass in the infinite plane lies in the measured one,
-    just as a grain belongs to a particle if its centre of mass in space lies in the shell. So neither has cut grains,
-    and both are unbiased samples of the grains in the plane.
+    A whole grain belongs to a generated section if its centre of mass in the infinite plane lies in the measured
+    mask, just as a grain belongs to a particle if its centre of mass lies in the shell. So neither section has cut
+    grains, and both are unbiased samples of the grains in the plane.
 
     Parameters
     ----------
@@ -25,14 +25,14 @@ def generated_sections(grain_model: GrainModel, like: Sequence[Section], seed: i
     like : sequence of Section
         Sections that supply pixel sizes, centres and masks; missing pixels are part of the mask.
     seed : int
-        Must differ from the seed of the truth, if a model drew it: equal seeds give equal positions.
+        Must differ from the seed of the truth, if the truth is a model: equal seeds give equal positions.
     start : int
         Index of the first draw.
 
     Returns
     -------
     list of Section
-        Without missing pixels, in frames larger than the measured ones by a margin.
+        Sections without missing pixels, larger than the measured ones by a margin.
 
     Raises
     ------

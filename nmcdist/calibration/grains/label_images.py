@@ -20,12 +20,12 @@ MOST_PIXELS = 2**26
 
 
 def read_labels(path: Path) -> np.ndarray:
-    """Return the labels of an image: int32, shape (ny, nx); -1 missing, 0 outside, grains above.
+    """Return the labels of an image: int32, shape (ny, nx); -1 missing, 0 outside, positive for grains.
 
     Raises
     ------
     ImageError
-        If the file is not an ordinary file, damaged, larger than `MOST_PIXELS`, or holds no such labels.
+        If the file is not an ordinary file, is damaged or larger than `MOST_PIXELS`, or holds no such labels.
     """
     image = _read_image(ordinary_file(path, ImageError))
     if image.ndim != 2 or image.dtype.kind not in "iu":
@@ -55,7 +55,7 @@ def _read_image(path: Path) -> np.ndarray:
 
 
 def _read_npy(path: Path) -> Any:
-    # Mapped, so that a header that promises more than the file holds is refused before memory is allocated.
+    # Memory-mapped, so that a header that declares more than the file holds is refused without allocation.
     image = np.load(path, allow_pickle=False, mmap_mode="r")
     if isinstance(image, np.ndarray):
         _check_size(path, image.size)
@@ -77,7 +77,7 @@ def _check_size(path: Path, size: int) -> None:
 
 @contextmanager
 def _silent(logger_name: str) -> Iterator[None]:
-    """Suppress a reader's logs and warnings about a damaged file, besides its error."""
+    """Suppress a reader's logs and warnings about a damaged file, but not its error."""
     logger = logging.getLogger(logger_name)
     before = logger.disabled
     logger.disabled = True

@@ -1,4 +1,4 @@
-"""The two laws of the seeds' intensity, constant and by distance from the centre: which to fit and which to choose."""
+"""The two laws of the seeds' intensity, constant and by distance from the centre, and the choice between them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ class Choice:
     why : str
         The reason, in one sentence.
     criteria : tuple of float
-        Of 1, 2, ... knots: see :func:`nmcdist.calibration.grains.counts.choose_knots`.
+        Criteria of 1, 2, ... knots: see :func:`nmcdist.calibration.grains.counts.choose_knots`.
     counts : dict of str to list of CountInSections
-        Grains by distance of each fitted law, with those of the training sections.
+        Grains by distance for each fitted law, with those of the training sections.
     """
 
     law: Law
@@ -39,7 +39,8 @@ class Choice:
 def laws_to_fit(sections: Sequence[Section], recipe: GrainRecipe) -> dict[Law, IntensityProfile | None]:
     """Return the laws that a recipe requests, with their initial profile (seeds per nm^3).
 
-    A law by distance is left out if one knot suffices and it was not the only request: it would equal the constant law.
+    A law by distance with a single knot would equal the constant law, so it is left out unless only that law was
+    requested.
     """
     if recipe.intensity == "constant" or recipe.method == "adversarial":
         return {CONSTANT: None}
@@ -50,12 +51,12 @@ def laws_to_fit(sections: Sequence[Section], recipe: GrainRecipe) -> dict[Law, I
 
 
 def choose(sections: Sequence[Section], recipe: GrainRecipe, fitted: Mapping[Law, Bundle]) -> Choice:
-    """Choose among the fitted laws: the constant one, unless the visible grains contradict it.
+    """Choose a fitted law: the constant one, unless the visible grains contradict it.
 
     Parameters
     ----------
     sections : sequence of Section
-        Of the training, without missing pixels.
+        Training sections, without missing pixels.
     recipe : GrainRecipe
     fitted : dict of str to Bundle
     """

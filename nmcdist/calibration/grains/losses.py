@@ -4,12 +4,12 @@ from nmcdist.calibration.pytorch import torch
 
 
 def energy_distance(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Return 2 E|X - Y| - E|X - X'| - E|Y - Y'|, estimated without bias: 0 in the mean for equal laws.
+    """Return an unbiased estimate of 2 E|X - Y| - E|X - X'| - E|Y - Y'|; for equal laws, its mean is 0.
 
     Parameters
     ----------
     found, truth : torch.Tensor, shapes (n, d) and (m, d)
-        Two rows or more each.
+        At least two rows each.
 
     Notes
     -----
@@ -19,18 +19,19 @@ def energy_distance(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 
 class Mismatch:
-    """Energy distance of grains from those of a truth: of whole rows, and half of that of each fitted column alone.
+    """Energy distance of grains from those of a truth: of whole rows, plus half of that of each fitted column.
 
     Parameters
     ----------
     truth : torch.Tensor, shape (m, 4)
-        Log area, shape, shape, distance, as :meth:`nmcdist.calibration.grains.soft.SoftWindows.features` gives them, of
-        all grains of the truth.
+        Features of all grains of the truth: log area, shape, shape, distance, as returned by
+        :meth:`nmcdist.calibration.grains.soft.SoftWindows.features`.
     """
 
     def __init__(self, truth: torch.Tensor) -> None:
         self.scale = truth.std(dim=0)
-        # Distances are given, not fitted. So short a unit has grains compared with those at about their distance.
+        # Distances are given, not fitted. With a short unit, grains are compared with those at about the same
+        # distance.
         self.scale[3] *= 0.35
 
     def __call__(self, found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -45,12 +46,12 @@ class Mismatch:
 
 
 def discriminator_loss(measured: torch.Tensor, generated: torch.Tensor) -> torch.Tensor:
-    """Return the least squares that separate measured windows (1) from generated ones (0), Eq. (10)."""
+    """Return the least-squares loss that separates measured windows (1) from generated ones (0), Eq. (10)."""
     return ((measured - 1) ** 2).mean() + (generated**2).mean()
 
 
 def generator_loss(generated: torch.Tensor, kind: str) -> torch.Tensor:
-    """Return the generator's loss: squared distance of the verdicts from 1, or as printed, minus their squares."""
+    """Return the generator's loss: squared distance of the verdicts from 1 or, as printed, minus their squares."""
     return ((generated - 1) ** 2).mean() if kind == "least-squares" else -(generated**2).mean()
 
 
@@ -63,5 +64,5 @@ def _own_distance(a: torch.Tensor) -> torch.Tensor:
 
 
 def _distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    # By differences, not by products, which are inexact for similar rows.
+    # From differences, because products are inexact for similar rows.
     return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")

@@ -39,14 +39,14 @@ def train_grains(
     data, date : str
         Training data and date, for the bundle's provenance.
     profile_nm : IntensityProfile, optional
-        Initial seeds per nm^3 by distance, if the intensity shall depend on the distance from the centre.
+        Initial seeds per nm^3 by distance, for an intensity that depends on the distance from the centre.
     **options
         Options of :func:`nmcdist.calibration.grains.training.train`.
 
     Returns
     -------
     bundle : Bundle
-        Bundle of the model "particle-net", with the best assessed state.
+        Bundle of the model "particle-net" with the best assessed state.
     training : Training
 
     Raises
@@ -106,13 +106,13 @@ def _hardware(device: str) -> str:
 
 
 def _rescaled(profile: IntensityProfile, factor: float) -> IntensityProfile:
-    """Return the same profile in a unit of length shorter by a factor."""
+    """Return the same profile in a unit of length that is shorter by a factor."""
     knots, values = (np.array(part) for part in (profile.knots, profile.values))
     return IntensityProfile(tuple((knots * factor).tolist()), tuple((values / factor**3).tolist()))
 
 
 def _intensity_records(intensity: Intensity, pixel_size_nm: float, source: str) -> dict[str, Any]:
-    """Return the parameters of an intensity in seeds per cubed pixel; what factors multiply is its mean over knots."""
+    """Return the parameters of an intensity in seeds per cubed pixel; factors are relative to its mean over knots."""
     entries: dict[str, tuple[Any, str]] = {}
     if isinstance(intensity, IntensityProfile):
         profile = _rescaled(intensity, pixel_size_nm)

@@ -10,9 +10,9 @@ from nmcdist.bundle.schema import NET_INPUTS, NET_NEIGHBOURS, NET_OUTPUTS
 from nmcdist.calibration.grains.soft import CHANNELS
 from nmcdist.calibration.pytorch import nn, torch
 
-# Of a grain's own noises: its neighbours have 24 of theirs, amid which two would hardly show at the start.
+# Scale of a grain's own two noises, which would otherwise hardly matter at first beside its neighbours' 24.
 _OWN_WEIGHT = 3.0
-# Of the weights of r where a grain's own noise is seen: from a narrower start, some trainings end with one size.
+# Scale of the weights of r if a grain's own noise is an input: with a smaller one, some trainings end with one size.
 _OFFSET_SPREAD = 5.0
 
 
@@ -51,7 +51,7 @@ class MarkerGenerator(nn.Module):
         self.layers = [nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
         for k, layer in enumerate(self.layers):
             self.add_module(f"layer_{k}", layer)
-        unit, middle = math.sqrt(12), -math.sqrt(3)  # bring uniform noise to a variance of 1 and a mean of 0
+        unit, middle = math.sqrt(12), -math.sqrt(3)  # scale uniform noise to variance 1 and mean 0
         own, own_middle = _OWN_WEIGHT * unit, _OWN_WEIGHT * middle
         scale = torch.tensor(([1 / spacing] * 3 + [unit, unit]) * NET_NEIGHBOURS + [0.4 / spacing, own, own])[seen]
         shift = torch.tensor(([0.0] * 3 + [middle, middle]) * NET_NEIGHBOURS + [-2.7, own_middle, own_middle])[seen]
@@ -60,8 +60,8 @@ class MarkerGenerator(nn.Module):
         buffers = {"seen": torch.tensor(seen), "scale": scale, "shift": shift, "low": low, "high": high}
         for name, tensor in buffers.items():
             self.register_buffer(name, tensor)
-        # Nearly round grains to begin with, amid the ranges, but not all alike: where noise does nothing, the gradient
-        # with respect to it is 0 by symmetry.
+        # Initial grains are nearly round and in the middle of the ranges, but not all alike: where noise has no
+        # effect, the gradient with respect to it is 0 by symmetry.
         with torch.no_grad():
             self.layers[-1].weight *= 0.3
             if own_noise:
@@ -69,7 +69,7 @@ class MarkerGenerator(nn.Module):
             self.layers[-1].bias[:] = torch.tensor([-0.45, -0.45, -0.45, -0.65])
 
     def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return D (n, 3) and r (n,) from inputs (n, 63), of which it uses a subset."""
+        """Return D (n, 3) and r (n,) from inputs (n, 63), of which the net uses a subset."""
         x = inputs[:, self.seen] * self.scale + self.shift
         for layer in self.layers[:-1]:
             x = torch.relu(layer(x))
@@ -89,14 +89,14 @@ class MarkerGenerator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """D of the paper: convolutions with batch normalisation, ReLU and max pooling, then dense layers to one number.
+    """The paper's D: convolutions with batch normalisation, ReLU and max pooling, then dense layers to one number.
 
     Parameters
     ----------
     size : int
         Pixels along an edge of a window.
     channels : sequence of int
-        Channels of the convolutions, each followed by a pooling by 2.
+        Channels of the convolutions, each followed by pooling by 2.
     dense : int
         Width of the hidden dense layer.
     """
@@ -112,6 +112,6 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, dense), nn.ReLU(), nn.Linear(dense, 1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return, for images (b, 12, n, n), numbers near 1 for windows judged as measured, near 0 for others."""
+        """Return, for images (b, 12, n, n), numbers near 1 for windows classified as measured and near 0 for others."""
         verdicts: torch.Tensor = self.layers(images)
         return verdicts[:, 0]

@@ -1,4 +1,4 @@
-"""Sections whose truth is known: particles of documented marker laws, cut, and scanned as if by EBSD."""
+"""Sections with a known truth: particles of documented marker laws, cut and scanned as if by EBSD."""
 
 import math
 from pathlib import Path
@@ -16,12 +16,12 @@ from nmcdist.errors import InputError
 from nmcdist.models import streams
 from nmcdist.models.particle import Particle, ParticleModel
 
-# Streams beside those of the models, from which particles are drawn: which pixels are missing, and what a scan adds.
+# Random streams other than those of the models: for missing pixels, and for the noise of a scan.
 _MISSING_STREAM = 101
 _SCAN_STREAM = 102
 
-# Neighbours are as far apart as a boundary of high angle: of random orientations, one in 5,000 pairs is within the
-# 5 degrees that separate grains, so one section in three would have two grains that look like one.
+# Neighbours are at least as far apart as at a high-angle boundary: one in 5,000 pairs of random orientations is
+# within the 5 degrees that separate grains, so two grains would look like one in every third section.
 _APART_DEG = 15.0
 
 _TSL_TRIGONAL = 32
@@ -53,18 +53,18 @@ _ROW = ("%9.5f",) * 3 + ("%12.5f",) * 2 + ("%7.1f", "%6.3f", "%2d", "%6d", "%7.3
 
 
 def phantom_bundles() -> dict[str, Bundle]:
-    """Return the marker laws of phantoms, which a model fitted to their sections should find.
+    """Return the marker laws of phantoms, which a model fitted to their sections should recover.
 
     Returns
     -------
     dict of str to Bundle
-        "radial": grains that point to the centre, more so outside a core of 0.8 um; shells of a mean
-        radius of 4.8 um, about 200 pixels of 50 nm across. "stout": smaller and shorter grains, 1.8 times as many
-        in a volume, whose preference for the radius fades outwards; shells of 3.9 um. "isotropic": no preferred
+        "radial": grains that point to the centre, more strongly outside a core of 0.8 um; shells with a mean radius
+        of 4.8 um, about 200 pixels of 50 nm across. "stout": smaller and shorter grains, 1.8 times as many per
+        volume, with a preference for the radius that decreases outwards; shells of 3.9 um. "isotropic": no preferred
         direction anywhere. "tangential": plates across the radius, most of all near the surface. "outward": grains as
-        those of "radial", of which there are 4 times as many in a volume near the surface as in the centre.
-        "two-sizes": nearly round grains of two sizes, a quarter of them several times as large as the others. The mean
-        radius of the shells has a standard deviation of 12 %.
+        in "radial", with 4 times as many per volume near the surface as in the centre. "two-sizes": nearly round
+        grains of two sizes, a quarter of them several times as large as the others. The mean radius of the shells has
+        a standard deviation of 12 %.
     """
     builtin = load_bundle("nmc811-radial")
     intensity = builtin.particle().grain_intensity_per_nm3
@@ -120,16 +120,16 @@ def phantom_sections(
     count : int
     pixel_size_nm : float
     missing : float
-        Each pixel of the particle is missing with this probability, in [0, 1).
+        Probability that a pixel of the particle is missing, in [0, 1).
     height : float
         Height of the plane above the particle's centre, in mean radii of its shell, in [0, 1).
     start : int
-        Number of the first particle.
+        Index of the first particle.
 
     Returns
     -------
     list of Section
-        Grains are 1..n; the centre, the projection of the particle's centre, is that of the image.
+        Grains are 1..n. The centre of the image is the section's centre, the projection of the particle's centre.
 
     Raises
     ------
@@ -151,15 +151,15 @@ def phantom_sections(
 def write_scan(path: str | Path, section: Section, orientation_noise_deg: float = 0.5, seed: int = 0) -> None:
     """Write a section as an .ang file, as if measured by EDAX; the same arguments give the same bytes.
 
-    Each grain has a crystal orientation, uniform except that it is 15 degrees or more from those of its neighbours.
-    Pixels outside and missing pixels have no solution. Along x are the columns, along y the rows.
+    Each grain has a uniform random crystal orientation, but at least 15 degrees from those of its neighbours. Pixels
+    outside and missing pixels have no solution. Columns are along x, rows along y.
 
     Parameters
     ----------
     path : str or Path
     section : Section
     orientation_noise_deg : float
-        Standard deviation of the small turns of each pixel about each axis.
+        Standard deviation of small rotations of each pixel about each axis.
     seed : int
         Seed in [0, 2^64) of orientations and noise.
 
@@ -182,7 +182,7 @@ def write_scan(path: str | Path, section: Section, orientation_noise_deg: float 
 
 
 def _with_shells(bundle: Bundle, radius_nm: float, **changes: float | tuple[float, ...]) -> Bundle:
-    """Return a bundle whose shells have this median of the mean radius, and a smaller spread than the original's."""
+    """Return a bundle with this median of the mean radius of shells, and a smaller spread than the original's."""
     scale = 2 * math.sqrt(math.pi) * radius_nm - bundle.particle().shell_location_nm
     return bundle.with_parameters(shell_scale_nm=scale, shell_sigma=0.1, **changes)
 

@@ -1,4 +1,4 @@
-"""Sections prepared for a training: tessellations fitted to them, and missing pixels filled."""
+"""Sections prepared for a training: missing pixels are filled from fitted tessellations."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class Prepared:
     Attributes
     ----------
     sections : tuple of Section
-        Their missing pixels filled from the fit.
+        Sections with missing pixels filled from the fit.
     fits : tuple of Fit
     pixel_size_nm : float
     grain_width_px : float
@@ -39,7 +39,7 @@ class Prepared:
         Raises
         ------
         ImageError
-            If there is no section, one has no grain, or their pixels differ in size.
+            If there is no section, a section has no grain, or the pixel sizes differ.
         """
         if not sections:
             raise ImageError("sections: found none, expected at least one")
@@ -52,7 +52,7 @@ class Prepared:
         return cls(whole, fits, sizes.pop(), math.sqrt(pixels / grains))
 
     def measured(self) -> Measured:
-        """Return the sections from which windows are cut, starting one grain width below the surface."""
+        """Return the sections from which windows are cut, at least one grain width below the surface."""
         return Measured.of(self.sections, [fit.tessellation for fit in self.fits], self.grain_width_px)
 
     def summary(self) -> Fits:

@@ -43,9 +43,9 @@ class NetSettings(_Frozen):
     sees_distance : bool
         Whether the distance of the seed from the centre is an input; without it, the law cannot depend on it.
     own_noise : bool
-        Whether the two noises of the grain itself are inputs, besides those of its neighbours (as in the paper).
-        Needed for grains of several sizes, with a wide `offset_range`: r competes with D, so offsets of x squared
-        pixels among round grains need entries of D that are x times as large.
+        Whether the grain's own two noises are inputs, besides those of its neighbours (the paper's inputs). Needed
+        for grains of several sizes, with a wide `offset_range`: r competes with D, so offsets of x squared pixels
+        among round grains need entries of D that are x times as large.
     diagonal_range, offset_range : tuple of float
         Ranges of the entries of D, and of r in squared pixels.
     """
@@ -65,7 +65,7 @@ class NetSettings(_Frozen):
                 raise ValueError(f"{name}: found [{low:g}, {high:g}], expected numbers {least}, the lower first")
         low, high = self.diagonal_range
         if high > _WIDEST * low:
-            # Seeds of more unequal grains reach farther than those that are looked at around a window.
+            # With more unequal grains, seeds beyond those drawn around a window could matter.
             raise ValueError(f"diagonal_range: found [{low:g}, {high:g}], expected a ratio of at most {_WIDEST:g}")
         return self
 
@@ -76,7 +76,7 @@ class AdversarialSettings(_Frozen):
     Attributes
     ----------
     discriminator_batch : int
-        Measured and generated windows per step, each.
+        Number of measured windows per step, and of generated ones.
     channels : tuple of int
         Channels of its convolutions; the paper's values are illegible.
     dense : int
@@ -84,11 +84,11 @@ class AdversarialSettings(_Frozen):
     skip_below : float
         Loss below which a step of the discriminator is skipped.
     generator_loss : {"least-squares", "printed"}
-        (D - 1)^2, or -D^2 as Algorithm 2 prints it, which has no lower bound.
+        (D - 1)^2, or -D^2 as printed in Algorithm 2, which has no lower bound.
     augmentation : float
         Largest share by which D and r of fitted sections are changed.
     rounded : bool
-        Whether the generator's windows are rounded too, with the gradient of the smooth ones.
+        Whether generated windows are rounded too, with the gradient of the smooth ones.
     """
 
     discriminator_batch: Windows = 128
@@ -123,21 +123,21 @@ class GrainRecipe(_Frozen):
     temperature : float
         T of the softmax in squared pixels; not printed in the paper.
     noise_weight : float
-        Weight of the penalty on unequal noise of the entries of D. Planar sections say little about how the two axes
-        across the radius and their noises are related, because gamma turns them at random: among the laws that look
-        alike in sections, this favours one with equal and independent noise along all axes.
+        Weight of the penalty on unequal noise of the entries of D. Planar sections contain little information about
+        the relation of the two axes across the radius and their noises, because gamma turns them at random. Among
+        laws that look alike in sections, the penalty favours equal and independent noise along all axes.
     intensity : {"both", "constant", "by-distance"}
-        Law of the seeds' intensity: constant, as the paper's; depending on the distance from the centre, with as many
-        knots as the visible grains by distance justify; or both, one training each: the constant one is chosen
-        unless the visible grains by distance contradict it. For `method: energy` only.
+        Law of the seeds' intensity: constant, as in the paper; by distance from the centre, with as many knots as the
+        visible grains justify; or both, with one training each: the constant law is chosen unless the visible grains
+        by distance contradict it. Only for `method: energy`.
     intensity_weight : float
         Weight of the ratio of visible grains in Eq. (13).
     average : float
-        Decay per step of the running average of the weights that is assessed and kept; 0 for none.
+        Decay per step of the running average of the weights, which is assessed and kept; 0 for no average.
     assess_every : int
-        Epochs between two assessments by the descriptors of sections; the best state assessed is kept.
+        Epochs between two assessments by the descriptors of sections; the best assessed state is kept.
     pool : int
-        Number of windows cut once from the measured sections, from which steps draw (energy).
+        Number of windows cut once from the measured sections, from which steps draw (for energy).
     net : NetSettings
     adversarial : AdversarialSettings
     """
@@ -187,7 +187,7 @@ def load_grain_recipe(path: Path) -> GrainRecipe:
     Raises
     ------
     RecipeError
-        If the file cannot be read, is not YAML, or has an unknown or impossible field, named in the message.
+        If the file cannot be read, is not YAML, or has an unknown or impossible field, which the message names.
     """
     content = load_yaml(path, RecipeError)
     try:

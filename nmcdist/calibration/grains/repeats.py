@@ -1,4 +1,4 @@
-"""The dependence of a calibration on its random numbers: distances of trainings that differ only in their seeds."""
+"""The dependence of a calibration on random numbers: distances of trainings that differ only in their seeds."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ _CONFIDENCE = 0.95
 
 
 def spread(trainings: Sequence[Mapping[Dimension, Mapping[str, Distance]]]) -> list[RepeatedDistance]:
-    """Return the distances of several trainings, with an interval of their mean.
+    """Return the distances of several trainings, with intervals of their means.
 
     Parameters
     ----------

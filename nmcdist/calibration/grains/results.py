@@ -41,7 +41,7 @@ class BaselineDistances(_Record):
 class DistanceRow(_Record):
     """The distances of one descriptor, with the noise floor and the distances of the baselines.
 
-    In the file, the distances of a baseline are in the row itself, with the baseline's name as prefix.
+    In the file, the distances of a baseline are entries of the row with the baseline's name as prefix.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ class DistanceRow(_Record):
 
 
 class Count(_Record):
-    """Grains per area or volume in a bin of distance from the centre: generated ones over those of the data.
+    """Grains per area or volume in a bin of distance from the centre, and their ratio to those of the data.
 
     Attributes
     ----------
@@ -182,7 +182,7 @@ class RepeatedDistance(_Record):
 
 
 class Epoch(_Record):
-    """An epoch of a training. Values that do not apply are None here, and absent in the file.
+    """An epoch of a training. Values that do not apply are None here and missing in the file.
 
     Attributes
     ----------
@@ -199,7 +199,7 @@ class Epoch(_Record):
     seconds : float
     assess_seconds : float or None
     distances : dict of str to float or None
-        Distances of its last state by descriptor, if it was assessed.
+        Distances of its last state by descriptor, if assessed.
     """
 
     epoch: int

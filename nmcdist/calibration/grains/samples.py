@@ -1,7 +1,7 @@
 """Samples of the descriptors of grains in sections and in whole particles, for comparisons.
 
-Samples are dictionaries of descriptors. Those of grains have one value per grain, NaN where the descriptor of a grain
-is undefined; with them comes `radius_nm`, the grains' distance from the centre.
+Samples are dictionaries of descriptors. Descriptors of grains have one value per grain, NaN where undefined;
+`radius_nm`, the distance of the grains from the centre, is included.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,8 +31,7 @@ OF_GRAINS = (
 def section_samples(sections: Sequence[Section]) -> dict[str, np.ndarray]:
     """Return the descriptors of the grains in planar sections, pooled.
 
-    Missing pixels of a section belong to no grain here: fill them first, by
-    :func:`nmcdist.calibration.grains.prepared.filled`.
+    Missing pixels belong to no grain here: fill them first with :func:`nmcdist.calibration.grains.prepared.filled`.
 
     Parameters
     ----------
@@ -59,8 +58,8 @@ def grain_samples(
 ) -> dict[str, np.ndarray]:
     """Return the descriptors of all grains of whole particles, pooled.
 
-    Grains at the surface are whole and count like others, as :func:`nmcdist.descriptors.grains.describe_grains`
-    gives them: what lies outside is no neighbour, and the area they share with it is no boundary.
+    Grains at the surface are whole and count like others, as in :func:`nmcdist.descriptors.grains.describe_grains`:
+    the outside is no neighbour, and the area shared with it is no boundary.
 
     Parameters
     ----------
@@ -69,7 +68,7 @@ def grain_samples(
     count : int
         Number of particles.
     voxel_size_nm : float
-        Voxel size of the description.
+        Voxel size on which grains are measured.
     start : int
         Index of the first particle.
     shells : sequence of Shell, optional
@@ -106,7 +105,7 @@ def _pooled(tables: Sequence[Any], names: tuple[str, ...]) -> dict[str, np.ndarr
 
 
 def _short_axis_angles(labels: np.ndarray, voxel_size_nm: float, origin: tuple[float, ...]) -> np.ndarray:
-    """Return the angle between shortest axis and radius of each grain, in the order of their labels."""
+    """Return the angle between shortest axis and radius of each grain, in the order of the labels."""
     _, mean, covariance = grain_moments(find_runs(check_labels(labels, 3)))
     moments, axes = np.linalg.eigh(covariance)
     places, shortest = np.asarray(origin) + voxel_size_nm * mean, axes[:, :, 0]

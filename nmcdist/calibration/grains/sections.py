@@ -26,12 +26,12 @@ _LOG = logging.getLogger(__name__)
 
 MAP_EXTENSIONS = ebsd.EXTENSIONS
 
-# Types of files in a folder, and reasons to skip an image.
+# Types of files in a folder, including reasons to skip an image.
 _MAP, _PAIRED, _IMAGE = "map", "part of a pair", "an image beside EBSD maps"
 
 SAME_SIZE = 1e-3  # relative: files round the size of their steps
 _BRIDGE_PX = 2
-_NARROWEST = math.radians(1.0)  # bandwidth, for angles that are all the same
+_NARROWEST = math.radians(1.0)  # bandwidth if all angles are equal
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Section:
     centre_px : tuple of float
         Row and column of the particle's centre; (0, 0) is the centre of the first pixel.
     notes : tuple of str
-        Assumptions about what the file leaves open, one line each.
+        Assumptions where the file is incomplete, one line each.
     """
 
     name: str
@@ -58,12 +58,12 @@ class Section:
 
     @cached_property
     def mask(self) -> np.ndarray:
-        """Pixels of the particle, measured or missing."""
+        """Pixels of the particle, both measured and missing."""
         return np.asarray(self.labels != OUTSIDE)
 
     @property
     def origin_nm(self) -> tuple[float, float]:
-        """Coordinates of the first pixel's centre, from the particle's centre."""
+        """Coordinates of the first pixel's centre, relative to the particle's centre."""
         return -self.centre_px[0] * self.pixel_size_nm, -self.centre_px[1] * self.pixel_size_nm
 
     def describe(self) -> xr.Dataset:
@@ -71,7 +71,7 @@ class Section:
         return describe_section(self._grains, self.pixel_size_nm, self.origin_nm)
 
     def chord_lengths(self) -> np.ndarray:
-        """Return the lengths of all chords in nm; a missing pixel ends a chord as the outside does."""
+        """Return the lengths of all chords in nm; missing pixels end a chord like the outside."""
         return chord_lengths(self._grains, self.pixel_size_nm)
 
     @property
@@ -88,11 +88,11 @@ def section_of_scan(
 ) -> Section:
     """Return the section in an EBSD map: its largest particle, divided into grains.
 
-    The particle is the largest region of indexed pixels, gaps of up to two pixels closed and holes filled; what is
-    not indexed within is missing. Its centre is the centroid of this region. Grains are those of
-    :func:`nmcdist.calibration.ebsd.segment`, but missing pixels do not divide them: pieces not more than two
-    pixels apart and of nearly the same orientation are one grain. Maps on hexagonal grids are resampled to a square
-    one of the same step, by the nearest point.
+    The particle is the largest region of indexed pixels, after closing gaps of up to two pixels and filling holes.
+    Unindexed pixels in it are missing. The centre is the centroid of this region. Grains are those of
+    :func:`nmcdist.calibration.ebsd.segment`, but missing pixels do not divide them: pieces of nearly the same
+    orientation at most two pixels apart are one grain. Maps on hexagonal grids are resampled to a square grid of the
+    same step by the nearest point.
 
     Parameters
     ----------
@@ -101,9 +101,9 @@ def section_of_scan(
     misorientation_deg : float
         Largest misorientation of neighbours in one grain, in (0, 180].
     min_pixels : int
-        Grains of fewer pixels become missing, or outside if they are not in the particle; 0 keeps all.
+        Grains of fewer pixels become missing in the particle, and outside elsewhere; 0 keeps all.
     min_confidence : float, optional
-        Pixels with a lower confidence count as not indexed.
+        Pixels with a lower confidence count as unindexed.
 
     Returns
     -------
@@ -143,9 +143,8 @@ def read_section(
 ) -> Section:
     """Read a section from an EBSD map, by :func:`section_of_scan`, or from an image of labelled grains.
 
-    Label images are .npy or TIFF files of integers: 0 outside, positive labels of grains, -1 where missing, for
-    which the type must be a signed one: an unsigned image has no missing pixels. The centre is the centroid of
-    grains and missing pixels.
+    Label images are .npy or TIFF files of integers: 0 outside, positive for grains, -1 for missing pixels; an
+    unsigned image has no missing pixels. The centre is the centroid of grains and missing pixels.
 
     Parameters
     ----------
@@ -153,7 +152,7 @@ def read_section(
     pixel_size_nm : float, optional
         Pixel size of label images; if given for a map, it must equal the map's step.
     index : int, optional
-        Number of the map in a file with several. Default: the first.
+        Number of the map in a file with several maps. Default: the first.
     misorientation_deg, min_pixels, min_confidence
         For maps: see :func:`section_of_scan`.
 
@@ -182,10 +181,10 @@ def read_sections(
     min_pixels: int = 0,
     min_confidence: float | None = None,
 ) -> list[Section]:
-    """Read the sections in a folder: each EBSD map (the first of its file) or, if there is none, each label image.
+    """Read the sections in a folder: the first EBSD map of each file or, without maps, all label images.
 
-    A pair .cpr and .crc is one map. Images beside maps, other files, hidden files and folders are skipped; the log
-    names them in a warning.
+    A pair of .cpr and .crc is one map. Images beside maps, other files, hidden files and folders are skipped, with a
+    warning in the log.
 
     Parameters
     ----------
@@ -196,12 +195,12 @@ def read_sections(
     Returns
     -------
     list of Section
-        By name.
+        Sections, sorted by name.
 
     Raises
     ------
     ImageError
-        If the folder holds none, a file cannot be read, or two sections differ in pixel size.
+        If the folder holds no section, a file cannot be read, or two sections differ in pixel size.
     InputError
         If an argument has an impossible value.
     """
@@ -248,7 +247,7 @@ def _read_section(
 
 
 def consecutive(labels: np.ndarray) -> np.ndarray:
-    """Return int32 labels with grains 1..n in the order of their labels; labels up to 0 are unchanged."""
+    """Return int32 labels with grains renumbered 1..n in the order of their labels; labels <= 0 are unchanged."""
     grains = np.unique(labels[labels > 0])
     return np.where(labels > 0, np.searchsorted(grains, labels) + 1, labels).astype(np.int32)
 
@@ -256,21 +255,21 @@ def consecutive(labels: np.ndarray) -> np.ndarray:
 def angle_density(angles: np.ndarray, at: np.ndarray, bandwidth: float | None = None) -> np.ndarray:
     """Return the density of orientations alpha by a Gaussian kernel, reflected at both ends (Fig. 2d).
 
-    All reflections together are a cosine series: term m of the angles' own, times exp(-2 m^2 bandwidth^2).
+    All reflections together are the cosine series of the angles, with term m times exp(-2 m^2 bandwidth^2).
 
     Parameters
     ----------
     angles : ndarray of float64, shape (n,)
-        In [0, pi/2]; NaN, for grains without an orientation, is left out.
+        Angles in [0, pi/2]; NaN, for grains without an orientation, is ignored.
     at : ndarray of float64, shape (m,)
         Angles at which to evaluate the density, in [0, pi/2].
     bandwidth : float, optional
-        Standard deviation of the kernel in radians; by default Silverman's, 0.9 min(s, IQR / 1.34) n^(-1/5).
+        Standard deviation of the kernel in radians. Default: Silverman's, 0.9 min(s, IQR / 1.34) n^(-1/5).
 
     Returns
     -------
     ndarray of float64, shape (m,)
-        Per radian; its integral over [0, pi/2] is 1.
+        Density per radian; its integral over [0, pi/2] is 1.
 
     Raises
     ------
@@ -301,7 +300,7 @@ def _silverman(angles: np.ndarray) -> float:
 
 
 def _on_square_grid(scan: ebsd.Scan, name: str) -> ebsd.Scan:
-    """Return a scan unchanged if its pixels are squares, resampled if they are hexagons, or raise."""
+    """Return a scan with square pixels: unchanged, or resampled from hexagons; raise for others."""
     step_y, step_x = scan.step_nm
     if scan.grid == "hexagonal":
         return _resampled(scan)
@@ -318,7 +317,7 @@ def _resampled(scan: ebsd.Scan) -> ebsd.Scan:
     step_y, step = scan.step_nm
     row, column = np.indices(scan.shape).reshape(2, -1)
     points = np.stack([row * step_y, (column + row % 2 / 2) * step], axis=1)
-    # The last point of a shifted row may be missing in the file; then, at worst, the other point of a tie is nearest.
+    # The last point of a shifted row may be missing in the file; the other point of a tie is then just as near.
     there = np.ones(scan.shape, dtype=bool)
     there[1::2, -1] = (scan.indexed | np.isfinite(scan.confidence))[1::2, -1]
     known = np.flatnonzero(there)
@@ -349,12 +348,12 @@ def _bridged(scan: ebsd.Scan, labels: np.ndarray, misorientation_deg: float) -> 
     joined = np.concatenate(pairs)
     size = int(labels.max()) + 1
     graph = coo_array((np.ones(len(joined), dtype=np.int8), joined.T), shape=(size, size))
-    # Label 0 is not joined to any other, and comes first, so it stays 0.
+    # Label 0 is joined to no other and comes first, so it stays 0.
     return np.asarray(connected_components(graph, directed=False)[1].astype(np.int32)[labels])
 
 
 def _shifted(shape: tuple[int, int], dy: int, dx: int) -> tuple[Any, Any]:
-    """Return the slices of all pixels that have a pixel `dy` below and `dx` to the right, and of these."""
+    """Return the slices of all pixels with a partner `dy` below and `dx` to the right, and of the partners."""
     rows, columns = shape
     here = slice(0, max(rows - dy, 0)), slice(max(-dx, 0), max(columns - max(dx, 0), 0))
     there = slice(dy, rows), slice(max(dx, 0), max(columns + min(dx, 0), 0))

@@ -1,4 +1,4 @@
-"""``sections.npz``, the sections that a report shows: training, compared, generated and dropped ones."""
+"""``sections.npz``, the sections for the report: training, compared, generated and dropped ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -22,7 +22,7 @@ class ShownSections:
     kept : list of Section
         Training sections, with missing pixels filled.
     measured, generated : list of Section
-        Sections with which the model is compared, and one generated like each.
+        Sections with which the model is compared, and one generated section for each.
     dropped : list of Section
         Sections that seem not to pass through the centre.
     """
@@ -38,7 +38,7 @@ class ShownSections:
         return self.kept[0].pixel_size_nm
 
     def write(self, path: Path) -> None:
-        """Write the file, which holds no names: those are in ``calibration.json``."""
+        """Write the file; the names of the sections are only in ``calibration.json``."""
         arrays: dict[str, np.ndarray] = {}
         for group in fields(self):
             for k, section in enumerate(getattr(self, group.name)):
@@ -50,7 +50,7 @@ class ShownSections:
     def read(cls, path: Path, names: SectionNames) -> "ShownSections":
         """Read the file; StoreError if it or a section is missing or damaged."""
         try:
-            # Opened here, because numpy leaves a damaged archive open.
+            # Opened here, because numpy does not close a damaged archive.
             with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
         except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""Windows of grains as smooth functions of the markers: softmax shares, images for a critic, moments of grains.
+"""Windows of grains as smooth functions of the markers: softmax shares, images for discriminators, moments.
 
-The share of a grain at a pixel is the softmax of -cost / T (Eq. 11) over the grains of lowest cost there; those
-beyond have none that matters. Everything is in pixels, in torch, and runs on any of its devices.
+The share of a grain at a pixel is the softmax of -cost / T (Eq. 11) over the grains of lowest cost there; the shares
+of others are negligible. All lengths are in pixels. The code uses torch and runs on any of its devices.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ class SoftWindows:
     places : Places
     seeds : Seeds
     matrices : torch.Tensor of float32, shape (n, 6)
-        Entries of M in the order of :data:`nmcdist.calibration.grains.windows.ENTRIES`.
+        Entries of M, in the order of :data:`nmcdist.calibration.grains.windows.ENTRIES`.
     offsets : torch.Tensor of float32, shape (n,)
     temperature : float
         T, in squared pixels.
@@ -39,7 +39,7 @@ class SoftWindows:
         self.shares = self._shares(matrices, offsets)
 
     def _shares(self, matrices: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-        # From the window's centre, so that float32 suffices.
+        # Relative to the window's centre, so that float32 suffices.
         seeds = self.seeds.near.copy()
         seeds[:, :2] -= self._centres
         near, m = torch.from_numpy(seeds.astype(np.float32)).to(matrices.device)[self.rows], matrices[self.rows]
@@ -63,7 +63,7 @@ class SoftWindows:
 
     @property
     def visible_per_pixel(self) -> float:
-        """NG: visible grains over the pixels that count."""
+        """NG: visible grains over counted pixels."""
         return visible_grains(self.places, self.labels)
 
     def images(self, shares: torch.Tensor) -> torch.Tensor:
@@ -92,21 +92,21 @@ class SoftWindows:
 
 
 def visible_grains(places: Places, labels: np.ndarray) -> float:
-    """Return NG of Eq. (13): visible grains in windows over the pixels that count."""
+    """Return NG of Eq. (13): visible grains in windows over counted pixels."""
     return complete_grains(labels, places.counted, int(labels.max()) + 1)[1] / int(places.counted.sum())
 
 
 def measured_features(places: Places, labels: np.ndarray) -> torch.Tensor:
-    """Return, for each whole grain in a window: log area, the two entries of its shape, distance.
+    """Return log area, the two entries of the shape, and the distance of each whole grain in a window.
 
-    The shape is (C_rr - C_tt, 2 C_rt) / (C_rr + C_tt) of its second moments along the radius r and across it:
-    what elongation and angle to the radius follow from.
+    The shape is (C_rr - C_tt, 2 C_rt) / (C_rr + C_tt), from the second moments along the radius r and across it. It
+    determines elongation and angle to the radius.
 
     Parameters
     ----------
     places : Places
     labels : ndarray of int64, shape (b, n, n)
-        Grains, of which none is in two windows; 0 outside.
+        Grains, each in one window only; 0 outside.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def _pixels(size: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor
 
 
 def _shape_features(moments: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
-    area, square = moments[:, 0], 1 / 12  # second moments are those of pixels as squares
+    area, square = moments[:, 0], 1 / 12  # pixels are squares in second moments
     x, y = moments[:, 1] / area, moments[:, 2] / area
     xx, xy, yy = (
         moments[:, 3] / area - x * x + square,
@@ -153,5 +153,5 @@ def _shape_features(moments: torch.Tensor, centres: torch.Tensor) -> torch.Tenso
     tt = sine**2 * xx - 2 * cosine * sine * xy + cosine**2 * yy
     rt = cosine * sine * (yy - xx) + (cosine**2 - sine**2) * xy
     both = rr + tt
-    both = both + (both == 0)  # a grain at the centre has no direction, and shape 0
+    both = both + (both == 0)  # a grain at the centre has no direction; its shape is 0
     return torch.stack([torch.log(area), (rr - tt) / both, 2 * rt / both, radius], dim=1)

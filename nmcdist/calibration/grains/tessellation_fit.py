@@ -1,12 +1,13 @@
-"""Restricted 2D tessellations, fitted to images of grains by gradient descent on a softmax of the grains' costs.
+"""Restricted 2D tessellations, fitted to images of grains by gradient descent on a softmax of costs.
 
-Grain i of such a tessellation is where its cost (x - s_i)^T M_i (x - s_i) - r_i is the smallest (Eq. 8), and the
-axes of M_i lie along and across the direction of its seed s_i from the centre of the section. Descent needs an image
-that varies smoothly with the markers: the share of grain i at a pixel is the softmax of -cost / T (Eq. 11), and the
-loss is the cross entropy of the shares with the grains of the image. It starts from the areas' moments.
+Grain i of such a tessellation is where its cost (x - s_i)^T M_i (x - s_i) - r_i is the smallest (Eq. 8). The axes of
+M_i are along and across the direction from the centre of the section to its seed s_i. Descent needs an image that
+varies smoothly with the markers, so the share of grain i at a pixel is the softmax of -cost / T (Eq. 11), and the
+loss is the cross entropy between the shares and the grains of the image. The descent starts from the moments of the
+areas.
 
-A common scale and a common constant of the costs change nothing: fitted tessellations have entries of D with geometric
-mean 1, and a lowest r of 0.
+A common scale and a common constant of the costs have no effect, so fitted tessellations are normalised: entries of D
+have the geometric mean 1, and the lowest r is 0.
 """
 
 import math
@@ -25,16 +26,16 @@ OUTSIDE = 0
 MISSING = -1
 
 BLOCK = 4  # pixels along an edge of a block that shares a list of grains
-RIVALS = 14  # grains of lowest cost that a block's own grains are compared with
+RIVALS = 14  # other grains of lowest cost in the list of a block
 REFRESH = 25  # steps between new lists
-# Adam's rates for seeds (in typical grain widths), logarithms of D and r (costs are about 4 where grains meet),
-# its memories, and its steps up to the full rates.
+# Adam's rates for seeds (in typical grain widths), for logarithms of D, and for r (costs are about 4 where grains
+# meet); its memories; and its steps up to the full rates.
 _SEED_RATE, _MARKER_RATE, _OFFSET_RATE = 0.02, 0.05, 0.15
 _MEMORY, _SQUARES_MEMORY, _TINY = 0.9, 0.99, 1e-8
 _RISE = 20
 # Shares below exp(-25) of the largest count as 0.
 _NEGLIGIBLE = 25.0
-# Nearer to the centre than half a pixel, the seed's direction is meaningless: its turning is damped.
+# Within half a pixel of the centre, the direction of a seed is meaningless, so its rotation is damped.
 _NEAR_CENTRE = 0.5
 
 _jit = kernel(error_model="numpy")
@@ -44,14 +45,14 @@ _jit = kernel(error_model="numpy")
 class Tessellation2D:
     """A generalised balanced power diagram of the plane whose matrices have radial frames.
 
-    M = D_r e e^T + D_t t t^T with e = s / |s|, and t across it; at s = 0, e is along the first axis.
+    M = D_r e e^T + D_t t t^T with e = s / |s| and t across it; at s = 0, e is along the first axis.
 
     Attributes
     ----------
     seeds_nm : ndarray of float64, shape (n, 2)
-        s, ordered y, x, from the centre of the section.
+        s, ordered y, x, relative to the centre of the section.
     diagonals : ndarray of float64, shape (n, 2)
-        D, positive: along the radius, and across it.
+        D, positive: entries along the radius and across it.
     offsets_nm2 : ndarray of float64, shape (n,)
         r.
 
@@ -87,7 +88,7 @@ class Tessellation2D:
     def labels(
         self, shape: tuple[int, int], pixel_size_nm: float, centre_px: tuple[float, float] | None = None
     ) -> np.ndarray:
-        """Return the grain at each pixel centre (Eq. 8), the lowest of equals.
+        """Return the grain at each pixel centre (Eq. 8), the lowest row in a tie.
 
         Parameters
         ----------
@@ -96,8 +97,7 @@ class Tessellation2D:
         pixel_size_nm : float
             Pixel edge in nm.
         centre_px : two floats, optional
-            Row and column of the section's centre, pixel centres being whole numbers; by default the centre of
-            the image.
+            Row and column of the section's centre; pixel centres are whole numbers. Default: the centre of the image.
 
         Returns
         -------
@@ -150,16 +150,16 @@ class Fit:
     ----------
     tessellation : Tessellation2D
     grains : ndarray of int64, shape (n,)
-        The image's label of each row of the tessellation, ascending.
+        Label in the image of each row of the tessellation, ascending.
     matched : float
         Share of the pixels that lie in their grain.
     boundary_distance_nm : float
-        Mean distance of a boundary between pixels in one image to the nearest in the other, both ways; 0 if
-        neither image has any, infinite if one has none.
+        Mean distance from a boundary between pixels in one image to the nearest one in the other, in both directions;
+        0 if neither image has boundaries, infinite if only one has none.
     area_error : float
         Mean of |area - fitted area| / area over the grains.
     lost_grains : int
-        Grains without a pixel in the tessellation.
+        Number of grains without a pixel in the tessellation.
     iterations : int
     seconds : float
     """
@@ -184,22 +184,21 @@ def fit_tessellation(
 ) -> Fit:
     """Fit a restricted tessellation to an image of grains (Eqs. 8 and 11), a pure function of its arguments.
 
-    Pixels outside and missing pixels have no influence: the tessellation may cover them in any way.
+    Outside and missing pixels have no influence: the tessellation may cover them in any way.
 
     Parameters
     ----------
     labels : ndarray of int, shape (ny, nx)
-        -1 where missing, 0 outside the particle, positive labels of grains in any order and with any gaps.
+        -1 where missing, 0 outside the particle; labels of grains are positive, in any order and with any gaps.
     pixel_size_nm : float
         Pixel edge in nm.
     centre_px : two floats, optional
-        Row and column of the section's centre, pixel centres being whole numbers; by default the centre of the
-        image.
+        Row and column of the section's centre; pixel centres are whole numbers. Default: the centre of the image.
     steps : int
         Number of steps of the descent.
     temperatures : two floats
-        T of the first and the last step, geometric in between, where costs at first are squared Mahalanobis
-        distances of the grains. The descent finds the scale of the costs that the image leaves open.
+        T of the first and the last step, geometric in between. Initial costs are squared Mahalanobis distances from
+        the grains. The image does not determine the scale of the costs; the descent adapts it.
 
     Returns
     -------
@@ -227,7 +226,7 @@ def fit_tessellation(
 
 
 def _checked_image(labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the labels of the grains, and the image with these numbered from 1, or raise."""
+    """Return the labels of the grains, and the image with grains numbered from 1, or raise."""
     image = np.asarray(labels)
     if image.ndim != 2 or not np.issubdtype(image.dtype, np.integer):
         raise InputError(f"labels: found {image.dtype} of {image.ndim} dimensions, expected integers of two")
@@ -264,7 +263,7 @@ def _check_descent(steps: Any, temperatures: Any) -> None:
 
 
 def _descend(rows: np.ndarray, centre: np.ndarray, steps: int, temperatures: tuple[float, float]) -> np.ndarray:
-    """Return the parameters of the grains after Adam's steps, its rates falling as a cosine."""
+    """Return the parameters of the grains after Adam's steps, with rates that fall as a cosine."""
     softmax = Softmax.of_image(rows, centre)
     parameters = _guess(softmax)
     width = math.sqrt(len(softmax.places) / len(parameters))
@@ -287,24 +286,24 @@ def _descend(rows: np.ndarray, centre: np.ndarray, steps: int, temperatures: tup
 
 @dataclass(frozen=True, eq=False)
 class Softmax:
-    """The loss of an image: the labelled pixels in blocks, each block with a list of the grains that matter there.
+    """The loss of an image: labelled pixels in blocks, each with a list of the relevant grains.
 
-    Parameters of a grain, in pixels, are its seed from the centre, the logarithms of D along and across, and r.
+    Parameters of a grain, in pixels: its seed relative to the centre, the logarithms of D along and across, and r.
 
     Attributes
     ----------
     places : ndarray of float64, shape (m, 2)
-        Labelled pixels from the centre, block by block.
+        Labelled pixels relative to the centre, block by block.
     targets : ndarray of int32, shape (m,)
         Rows of their grains.
     starts : ndarray of int64, shape (blocks + 1,)
-        Where the pixels of each block begin.
+        Index of the first pixel of each block.
     corners : ndarray of float64, shape (blocks, 2)
         First pixel of each block.
     lists : ndarray of int32, shape (blocks, BLOCK^2 + RIVALS)
-        The rows of a block's own grains, then of the others of lowest cost.
+        Rows of a block's own grains, then of other grains of lowest cost.
     lengths : ndarray of int64, shape (blocks,)
-        Of the lists.
+        Lengths of the lists.
     """
 
     places: np.ndarray
@@ -316,18 +315,18 @@ class Softmax:
 
     @classmethod
     def of_image(cls, rows: np.ndarray, centre: np.ndarray) -> "Softmax":
-        """Return the loss of an image whose grains are numbered from 1; the lists are still empty."""
+        """Return the loss of an image with grains numbered from 1; its lists are still empty."""
         places, targets, starts, corners = _divide(rows)
         lists = np.zeros((len(corners), BLOCK**2 + RIVALS), dtype=np.int32)
         lengths = np.zeros(len(corners), dtype=np.int64)
         return cls(places - centre, targets, starts, corners - centre, lists, lengths)
 
     def refresh(self, parameters: np.ndarray) -> None:
-        """Write new lists."""
+        """Write new lists of relevant grains."""
         _list_grains(_table(parameters), self.targets, self.starts, self.corners, self.lists, self.lengths)
 
     def loss(self, parameters: np.ndarray, temperature: float) -> tuple[float, np.ndarray]:
-        """Return the cross entropy summed over the labelled pixels, and its gradient by the parameters."""
+        """Return the cross entropy, summed over the labelled pixels, and its gradient in the parameters."""
         table, sums = _table(parameters), np.zeros((len(parameters), 6))
         loss = _cross_entropy(
             table, self.places, self.targets, self.starts, self.lists, self.lengths, temperature, sums
@@ -336,7 +335,7 @@ class Softmax:
 
 
 def _guess(softmax: Softmax) -> np.ndarray:
-    """Return the parameters that grains have by their moments: centroid, and inverse variances along and across."""
+    """Return initial parameters from the moments of the grains: centroid, and inverse variances along and across."""
     places, targets = softmax.places, softmax.targets
     count = np.bincount(targets)
 
@@ -348,20 +347,20 @@ def _guess(softmax: Softmax) -> np.ndarray:
     along = np.where(length[:, None] > 0, seeds / np.maximum(length, 1e-300)[:, None], [1.0, 0.0])[targets]
     d = places - seeds[targets]
     u, v = (d * along).sum(axis=1), d[:, 1] * along[:, 0] - d[:, 0] * along[:, 1]
-    # Pixels are squares: 1/12 is the variance in each of them.
+    # Pixels are squares with a variance of 1/12 each.
     variances = np.stack([average(u * u), average(v * v)], axis=1) + 1.0 / 12.0
     return np.concatenate([seeds, -np.log(variances), np.zeros((len(seeds), 1))], axis=1)
 
 
 def _as_tessellation(parameters: np.ndarray, pixel: float) -> Tessellation2D:
-    """Return the tessellation in nm, its costs scaled and shifted as the module says."""
+    """Return the tessellation in nm, normalised as described in the module."""
     scale = parameters[:, 2:4].mean()
     offsets = (parameters[:, 4] - parameters[:, 4].min()) * math.exp(-scale) * pixel**2
     return Tessellation2D(pixel * parameters[:, :2], np.exp(parameters[:, 2:4] - scale), offsets)
 
 
 def _compare(rows: np.ndarray, fitted: np.ndarray) -> tuple[float, float, int]:
-    """Return the share of labelled pixels that agree, the mean relative error of areas, and the grains lost."""
+    """Return the share of labelled pixels that agree, the mean relative error of areas, and the lost grains."""
     seen = rows > 0
     areas, n = np.bincount(rows[seen])[1:], rows.max()
     found = np.bincount(fitted[seen], minlength=n + 1)[1:]
@@ -370,7 +369,7 @@ def _compare(rows: np.ndarray, fitted: np.ndarray) -> tuple[float, float, int]:
 
 
 def _boundary_distance(rows: np.ndarray, fitted: np.ndarray) -> float:
-    """Return the mean distance in pixels between the edges of pixels that are boundaries in either image."""
+    """Return the mean distance in pixels between the boundaries of the two images."""
     from scipy.spatial import cKDTree
 
     one, two = _boundaries(rows, rows > 0), _boundaries(fitted, rows > 0)
@@ -381,7 +380,7 @@ def _boundary_distance(rows: np.ndarray, fitted: np.ndarray) -> float:
 
 
 def _boundaries(labels: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Return the middles of the edges between two seen pixels of different labels, shape (m, 2)."""
+    """Return the middles of the edges between two labelled pixels of different grains, shape (m, 2)."""
     down = np.argwhere((labels[1:] != labels[:-1]) & seen[1:] & seen[:-1])
     right = np.argwhere((labels[:, 1:] != labels[:, :-1]) & seen[:, 1:] & seen[:, :-1])
     return np.concatenate([down + np.array([0.5, 0.0]), right + np.array([0.0, 0.5])])
@@ -389,7 +388,7 @@ def _boundaries(labels: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 @_jit
 def _divide(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the labelled pixels block by block, their grains' rows, where blocks begin, and their first pixels."""
+    """Return the labelled pixels block by block, the rows of their grains, and the starts and corners of blocks."""
     ny, nx = rows.shape
     tall, wide = (ny + BLOCK - 1) // BLOCK, (nx + BLOCK - 1) // BLOCK
     places, targets = np.empty((rows.size, 2)), np.empty(rows.size, np.int32)
@@ -411,7 +410,7 @@ def _divide(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nd
 
 @_jit
 def _table(parameters: np.ndarray) -> np.ndarray:
-    """Return for each grain its seed, direction, D, r, and how much moving its seed across turns it."""
+    """Return, for each grain, its seed, direction, D, r, and its rotation per motion of the seed across the radius."""
     table = np.empty((len(parameters), 8))
     for i in range(len(parameters)):
         s0, s1 = parameters[i, 0], parameters[i, 1]
@@ -425,7 +424,7 @@ def _table(parameters: np.ndarray) -> np.ndarray:
 
 @_jit
 def _seen_from(row: np.ndarray, y: float, x: float) -> tuple[float, float, float]:
-    """Return a place along and across the radius, from the grain's seed, and the grain's cost there."""
+    """Return a position along and across the radius, relative to the grain's seed, and the grain's cost there."""
     d0, d1 = y - row[0], x - row[1]
     u, v = row[2] * d0 + row[3] * d1, row[2] * d1 - row[3] * d0
     return u, v, row[4] * u * u + row[5] * v * v - row[6]
@@ -436,7 +435,7 @@ def _list_grains(
     table: np.ndarray, targets: np.ndarray, starts: np.ndarray, corners: np.ndarray, lists: np.ndarray,
     lengths: np.ndarray,
 ) -> None:  # fmt: skip
-    """Write each block's list: its own grains, then those that cost least at one of its corners."""
+    """Write each block's list: its own grains, then those of lowest cost at its corners."""
     lowest, ranked = np.empty(len(table)), np.empty(RIVALS)
     for b in range(len(corners)):
         for i in range(len(table)):
@@ -455,7 +454,7 @@ def _list_grains(
 
 @_jit
 def _rank(lowest: np.ndarray, ranked: np.ndarray, grains: np.ndarray) -> int:
-    """Write the grains of lowest finite cost, the lowest first; return how many."""
+    """Write the grains of lowest finite cost, the lowest first; return their number."""
     length = 0
     for i in range(len(lowest)):
         cost = lowest[i]
@@ -475,7 +474,7 @@ def _cross_entropy(
     table: np.ndarray, places: np.ndarray, targets: np.ndarray, starts: np.ndarray, lists: np.ndarray,
     lengths: np.ndarray, temperature: float, sums: np.ndarray,
 ) -> float:  # fmt: skip
-    """Return the loss, and add up for each grain 1, u, v, u^2, v^2, uv, weighted by the loss's slope in its cost."""
+    """Return the loss, and sum up 1, u, v, u^2, v^2, uv per grain, weighted by the loss's derivative in its cost."""
     most = lists.shape[1]
     u, v, cost = np.empty(most), np.empty(most), np.empty(most)
     total = 0.0
@@ -513,7 +512,7 @@ def _add(sums: np.ndarray, slope: float, u: float, v: float) -> None:
 
 @_jit
 def _gradient(table: np.ndarray, sums: np.ndarray, temperature: float) -> np.ndarray:
-    """Return the gradient by seed, logarithms of D and r: moving a seed across the radius turns its axes, too."""
+    """Return the gradient in seed, logarithms of D, and r; moving a seed across the radius also rotates its axes."""
     gradient = np.empty((len(table), 5))
     for i in range(len(table)):
         e0, e1, along, across = table[i, 2], table[i, 3], table[i, 4], table[i, 5]

@@ -1,7 +1,7 @@
 """Training of the marker net on windows of measured sections: by energy distances, or by the game of Algorithm 2.
 
-Every step draws its random numbers from a separate stream, (seed, epoch, step), so a training continued from a
-checkpoint equals an uninterrupted one, bit for bit on one device with one number of threads.
+Every step has a separate random stream, (seed, epoch, step), so a training continued from a checkpoint equals an
+uninterrupted one: bit for bit on the same device with the same number of threads.
 """
 
 import contextlib
@@ -29,14 +29,14 @@ from nmcdist.errors import ImageError, InputError, StoreError
 from nmcdist.models.intensity import IntensityProfile
 
 CHECKPOINT = "checkpoint.pt"
-_SHELLS = 6  # about the centre, in each of which the mean shape is taken out of the noise
-_SMALL_NOISE = 0.005  # variance of log D below which noises are alike
-_SMALL_MEAN = 0.01  # squared mean of log(D2 / D3) that weighs as much as a sphericity of 1 / e
-_FEWEST = 10  # whole grains in the windows of a step
+_SHELLS = 6  # shells about the centre, within which the mean shape is subtracted from the noise
+_SMALL_NOISE = 0.005  # variance of log D below which noises count as alike
+_SMALL_MEAN = 0.01  # squared mean of log(D2 / D3) with the same weight as a sphericity of 1 / e
+_FEWEST = 10  # least number of whole grains in the windows of a step
 _NOISE_OF = {"pool": 1, "step": 2}  # first words of the streams
 
-_WELL_POSED = 1e-3  # of the largest singular value: what knots change together beyond that is left as it is
-_MOST_CHANGE = 4.0  # ratio by which an epoch moves the intensity at a knot at most
+_WELL_POSED = 1e-3  # of the largest singular value: changes of knots with smaller ones are left out
+_MOST_CHANGE = 4.0  # largest ratio by which an epoch changes the intensity at a knot
 
 Arrays = dict[str, np.ndarray]
 Intensity = float | IntensityProfile
@@ -85,7 +85,7 @@ def train(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
-    told: Callable[[dict[str, Any]], None] = lambda facts: None,
+    progress: Callable[[dict[str, Any]], None] = lambda facts: None,
 ) -> Training:
     """Train a marker net.
 
@@ -94,10 +94,10 @@ def train(
     measured : Measured
     recipe : GrainRecipe
     assess : callable
-        Weights and intensity (per cubed pixel) -> distances by descriptor, whose mean is to be minimised.
+        Weights and intensity (per cubed pixel) -> distances by descriptor; their mean is minimised.
     profile : IntensityProfile, optional
-        Initial seeds per cubed pixel by distance from the centre: Eq. (13) then moves the intensity at each of its
-        knots, by the grains near that distance. Default: a constant intensity.
+        Initial seeds per cubed pixel by distance from the centre. Eq. (13) then changes the intensity at each knot,
+        by the grains near that distance. Default: a constant intensity.
     checkpoint : Path, optional
         File to write after each epoch.
     resume : bool
@@ -106,8 +106,8 @@ def train(
         PyTorch device, for example "cuda".
     threads : int, optional
         PyTorch threads on the CPU; default: PyTorch's own choice.
-    told : callable
-        Called with the facts of each epoch.
+    progress : callable
+        Called after each epoch with a dictionary that describes it.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def train(
                 raise StoreError("checkpoint: missing, needed to resume a training")
             trainer.load(checkpoint)
         while trainer.training.epoch < recipe.epochs:
-            told(trainer.one_epoch(assess).model_dump())
+            progress(trainer.one_epoch(assess).model_dump())
             if checkpoint is not None:
                 trainer.save(checkpoint)
         return trainer.training
@@ -141,19 +141,19 @@ def usable_device(name: str) -> torch.device:
     try:
         found = torch.zeros(1, device=name)
         found.item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # by the name, and what torch was built for
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # depends on the build of torch
         why = " ".join(str(error).split(". ")[0].split())
         raise InputError(f"device: found {name!r}, expected cpu, or a GPU that torch can use ({why})") from None
     return found.device
 
 
 def starting_intensity(grains_per_pixel: float) -> float:
-    """Return the seeds per cubed pixel of a Poisson-Voronoi tessellation with these grains per pixel in sections."""
+    """Return the seeds per cubed pixel of a Poisson-Voronoi tessellation with so many grains per pixel in sections."""
     return float((grains_per_pixel / SECTION_DENSITY) ** 1.5)
 
 
 class _Trainer:
-    """The networks with their optimisers, and the steps of one epoch."""
+    """The networks with their optimisers, and the steps of an epoch."""
 
     def __init__(
         self, measured: Measured, recipe: GrainRecipe, device: torch.device, profile: IntensityProfile | None
@@ -180,7 +180,7 @@ class _Trainer:
             self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), lr=recipe.learning_rate)
 
     def one_epoch(self, assess: Assess) -> Epoch:
-        """Do the steps of an epoch, move the intensity, and assess the state when it is time."""
+        """Do the steps of an epoch, update the intensity, and assess the state if it is due."""
         recipe, state, start = self.recipe, self.training, time.perf_counter()
         of_steps: dict[str, list[float]] = {}
         self.about_knots: list[np.ndarray] = []
@@ -192,7 +192,7 @@ class _Trainer:
                 of_steps.setdefault(name, []).append(value)
         means = {name: float(np.mean(values)) for name, values in of_steps.items()}
         if not all(map(math.isfinite, means.values())):
-            # Before anything is written: the checkpoint is that of the last good epoch.
+            # Raised before anything is written, so the checkpoint remains that of the last good epoch.
             raise InputError(
                 f"training: its loss is not finite in epoch {state.epoch + 1} (learning_rate {recipe.learning_rate:g}, "
                 f"temperature {recipe.temperature:g}, window {recipe.window}, batch {recipe.batch}), expected smaller "
@@ -207,7 +207,7 @@ class _Trainer:
             arrays, threads, start = self._averaged_arrays(), torch.get_num_threads(), time.perf_counter()
             distances = assess(arrays, state.intensity)
             facts["assess_seconds"] = time.perf_counter() - start
-            # Other libraries that share OpenMP with torch set the number for themselves.
+            # Other libraries that share OpenMP with torch change this number.
             torch.set_num_threads(threads)
             facts["distances"] = distances
             mean = mean_distance(distances)
@@ -218,10 +218,10 @@ class _Trainer:
         return epoch
 
     def _move_intensity(self, visible: float) -> None:
-        """Follow Eq. (13): by all visible grains, or at each knot by the whole grains about its distance.
+        """Update the intensity by Eq. (13): by all visible grains, or at each knot by whole grains nearby.
 
-        A grain counts at the two knots about it, with weights that are linear in between. What the knots change
-        together is shared out by least squares; of a single knot the step is that of Eq. (13).
+        A grain counts at its two neighbouring knots, with weights that are linear in between. Least squares divide
+        the total change among the knots; with a single knot, the step is that of Eq. (13).
         """
         state, weight = self.training, self.recipe.intensity_weight
         if not isinstance(state.intensity, IntensityProfile):
@@ -273,7 +273,7 @@ class _Trainer:
         }  # fmt: skip
 
     def _generated(self, places: Places, generator: np.random.Generator) -> tuple[SoftWindows, torch.Tensor]:
-        """Return generated windows, and how unlike the noise of the entries of D is."""
+        """Return generated windows, and the inequality of the noise of the entries of D."""
         seeds = seeds_around(places, self.training.intensity, generator)
         diagonals, offsets = self.net(torch.from_numpy(seeds.inputs).to(self.device))
         frames = torch.from_numpy(seeds.frames.astype(np.float32)).to(self.device)
@@ -409,13 +409,13 @@ class _Pool:
         return cls(places, everything, Mismatch(torch.cat(everything)), visible_grains(places, labels))
 
     def draw(self, count: int, generator: np.random.Generator) -> tuple[Places, torch.Tensor]:
-        """Return positions of measured windows, and their grains, which generated grains should resemble."""
+        """Return positions of measured windows, and their grains, which generated grains should match."""
         rows = generator.integers(len(self.places), size=count)
         return self.places[rows], torch.cat([self.features[k] for k in rows])
 
 
 def _described(intensity: Intensity) -> dict[str, Any]:
-    """Return the entries of an intensity in the history; the greatest value represents one that varies."""
+    """Return the entries of an intensity in the history; its greatest value represents a varying one."""
     if isinstance(intensity, IntensityProfile):
         return {"intensity": intensity.highest, "knots": list(intensity.knots), "intensities": list(intensity.values)}
     return {"intensity": intensity}
@@ -430,10 +430,10 @@ def _from_plain(content: Any) -> Intensity:
 
 
 def _unlike_noise(logs: torch.Tensor, distances: np.ndarray) -> torch.Tensor:
-    """Return how unlike the noise of the entries of D is, 0 if alike and independent, and those across are equal.
+    """Return the inequality of the noise of the entries of D: 0 if alike, independent and equal across.
 
-    Noise is what the logarithms vary about their mean at a distance from the centre. It is alike where its covariance
-    is that of a sphere: minus the logarithm of Mauchly's measure of sphericity, det C / (tr C / 3)^3.
+    Noise is the variation of the logarithms about their mean at a distance from the centre. It is alike if its
+    covariance is spherical; the measure is minus the logarithm of Mauchly's sphericity, det C / (tr C / 3)^3.
     """
     edges = np.quantile(distances, np.linspace(0, 1, _SHELLS + 1)[1:-1])
     shell = torch.from_numpy(np.digitize(distances, edges)).to(logs.device)
@@ -455,7 +455,7 @@ def _soft(
 
 @contextlib.contextmanager
 def _reproducible(seed: int, threads: int | None) -> Iterator[None]:
-    """Let torch start from a seed and use algorithms that always add in the same order; put all back at the end."""
+    """Seed torch and use algorithms that always add in the same order; restore all settings at the end."""
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     devices = list(range(torch.cuda.device_count()))
     with torch.random.fork_rng(devices):

@@ -1,11 +1,12 @@
-"""Square windows of planar sections: cut from measured ones, and the seeds around windows to be generated.
+"""Square windows of planar sections: cut from measured ones, and seeds around windows to be generated.
 
 Training compares windows cut in the same way from measured sections and from generated grains. A discriminator needs
-all windows in one frame (Eqs 14 to 16): windows of fitted sections are turned so that their centre, at a distance p
-from the particle's, lies on the first axis. If grains are described one by one, each by its own direction from the
-centre, windows are cut from the unturned measured pixels: a turned grid would change small grains.
+all windows in one frame (Eqs. 14 to 16): windows of fitted sections are rotated so that their centre, at a distance p
+from the particle's, lies on the first axis. If grains are described one by one, relative to their own direction from
+the centre, windows are cut from the measured pixels without rotation, because a rotated grid would change small
+grains.
 
-The plane is that of the first two axes; lengths are in pixels, and positions from the particle's centre.
+The plane is that of the first two axes. Lengths are in pixels, and positions are relative to the particle's centre.
 """
 
 import hashlib
@@ -26,26 +27,26 @@ from nmcdist.jit import inlined, kernel
 from nmcdist.models.intensity import IntensityProfile
 
 TILE = 8  # pixels along an edge of a tile that shares a list of grains
-LISTED = 24  # grains of lowest cost at the middle of a tile that its pixels choose from
-REACH = 1.7  # mean spacings from the window, of seeds that can have a share in it
-RIM = 1.6  # mean spacings beyond, in which neighbours of these seeds lie
-ENTRIES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))  # of a symmetric matrix, as they are stored in a row
+LISTED = 24  # grains of lowest cost at the middle of a tile, the candidates for its pixels
+REACH = 1.7  # mean spacings from the window within which seeds can have a share in it
+RIM = 1.6  # further mean spacings, which contain the neighbours of these seeds
+ENTRIES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))  # entries of a symmetric matrix in the order of storage
 _COUNTED, _CUT = np.uint8(1), np.uint8(2)
-_TRIES = 200  # positions tried for a window before its section counts as too small
+_TRIES = 200  # tried positions of a window before its section counts as too small
 
 _jit = kernel(error_model="numpy")
 
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """The positions of windows, and which of their pixels count.
+    """The positions of windows, and their counted pixels.
 
     Attributes
     ----------
     centres : ndarray of float64, shape (b, 2)
-        Of the windows.
+        Centres of the windows.
     counted : ndarray of bool, shape (b, n, n)
-        Pixels that are far enough inside the measured particle.
+        Whether pixels are far enough inside the measured particle.
     """
 
     centres: np.ndarray
@@ -59,7 +60,7 @@ class Places:
 
     @property
     def size(self) -> int:
-        """Pixels along an edge."""
+        """Pixels along an edge of a window."""
         return int(self.counted.shape[1])
 
 
@@ -74,8 +75,8 @@ class Seeds:
     starts : ndarray of int64, shape (b + 1,)
         Row of the first seed of each window.
     inputs : ndarray of float32, shape (n, 63)
-        Inputs of the net for each seed: displacement of each of the nearest seeds in the grain's frame, and that seed's
-        noise (Algorithm 1); the distance from the centre; the grain's own noise.
+        Inputs of the net for each seed: displacements of the nearest seeds in the grain's frame and their noises
+        (Algorithm 1), the distance from the centre, and the grain's own noises.
     frames : ndarray of float64, shape (n, 3, 3)
         Q of Eq. (12).
     """
@@ -87,9 +88,9 @@ class Seeds:
 
 
 def seeds_around(places: Places, intensity: float | IntensityProfile, generator: np.random.Generator) -> Seeds:
-    """Draw the Poisson seeds around windows, with the inputs of the net for each.
+    """Draw the Poisson seeds around windows, with the inputs of the net.
 
-    If the intensity varies, seeds of its greatest value around a window are thinned.
+    If the intensity varies, seeds are drawn with its greatest value around a window, then thinned.
 
     Parameters
     ----------
@@ -140,7 +141,7 @@ def _intensities(intensity: float | IntensityProfile, centre: np.ndarray, size: 
 def _thinned(
     intensity: IntensityProfile, highest: float, points: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
-    """Return which points of a process of the highest intensity belong to the process itself; at least 13."""
+    """Return which points of a process with the highest intensity are kept by thinning; at least 13."""
     share = np.minimum(intensity.at(np.sqrt((points**2).sum(axis=1))) / highest, 1.0)
     stays = generator.random(len(points)) < share
     if stays.sum() <= NET_NEIGHBOURS:
@@ -179,7 +180,7 @@ def net_inputs(
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Fitted sections, ready for windows to be cut from.
+    """Fitted sections from which windows are cut.
 
     Attributes
     ----------
@@ -188,10 +189,10 @@ class Measured:
     tessellations : sequence of Tessellation2D
     pixel_size_nm : float
     depths : sequence of ndarray of float64
-        Distance of each pixel of a section from the outside.
+        Distance from the outside for each pixel of a section.
     centres_px : sequence of tuple of float
     margin : float
-        Depth from which pixels count: the surface is made of whole grains, which generated windows do not have.
+        Depth from which pixels count: the surface consists of whole grains, unlike in generated windows.
     """
 
     labels: Sequence[np.ndarray]
@@ -203,15 +204,15 @@ class Measured:
 
     @classmethod
     def of(cls, sections: Sequence[Section], tessellations: Sequence[Tessellation2D], margin: float) -> "Measured":
-        """Take sections and the tessellations fitted to them."""
+        """Return the measured data of sections and the tessellations fitted to them."""
         depths = [ndimage.distance_transform_edt(np.pad(s.mask, 1))[1:-1, 1:-1] for s in sections]
         centres = [s.centre_px for s in sections]
         return cls([s.labels for s in sections], tessellations, sections[0].pixel_size_nm, depths, centres, margin)
 
     def windows(self, count: int, size: int, generator: np.random.Generator) -> tuple[Places, np.ndarray]:
-        """Cut windows from the pixels of sections: which section and which place in it is drawn, each place alike.
+        """Cut windows from the pixels of sections at random positions, which are all equally likely.
 
-        The middle of a window counts; other pixels need not.
+        The middle pixel of a window is counted; others may not be.
 
         Parameters
         ----------
@@ -222,7 +223,7 @@ class Measured:
         -------
         places : Places
         labels : ndarray of int64, shape (count, size, size)
-            Grains, of which none is in two windows; 0 outside.
+            Grains, each in one window only; 0 outside.
 
         Raises
         ------
@@ -247,7 +248,7 @@ class Measured:
         return Places(centres, counted), found
 
     def digest(self) -> str:
-        """Return what tells these sections from others: SHA-256 (hex) of pixels, centres and pixel size."""
+        """Return the SHA-256 (hex) of pixels, centres and pixel size, which identifies the sections."""
         whole = hashlib.sha256(repr((self.pixel_size_nm, self.margin, self.centres_px)).encode())
         for labels in self.labels:
             whole.update(repr(labels.shape).encode() + np.ascontiguousarray(labels, "<i4").tobytes())
@@ -261,9 +262,9 @@ class Measured:
     def turned_windows(
         self, count: int, size: int, generator: np.random.Generator, augmentation: float = 0.0
     ) -> tuple[Places, Seeds, np.ndarray, np.ndarray]:
-        """Cut windows from the fitted sections, turned so that their centres lie on the first axis (T2D).
+        """Cut windows from the fitted sections, rotated so that their centres lie on the first axis (T2D).
 
-        All pixels of a window count.
+        All pixels of a window are counted.
 
         Parameters
         ----------
@@ -301,14 +302,14 @@ class Measured:
         for _ in range(_TRIES):
             section = int(generator.integers(len(self.depths)))
             angle = 2 * math.pi * generator.random()
-            p = generator.random() * math.hypot(*self.depths[section].shape) / 2  # it may lie beyond the particle
+            p = generator.random() * math.hypot(*self.depths[section].shape) / 2  # may be beyond the particle
             if (_sampled(self.depths[section], self.centres_px[section], angle, p, size) > self.margin).all():
                 return section, angle, p
         raise self._no_room(size)
 
 
 def _sampled(depth: np.ndarray, centre: tuple[float, float], angle: float, p: float, size: int) -> np.ndarray:
-    """Return the depth at the pixels of a window, 0 beyond the image."""
+    """Return the depths at the pixels of a window, 0 beyond the image."""
     along = p + np.arange(size) - (size - 1) / 2
     across = np.arange(size) - (size - 1) / 2
     cosine, sine = math.cos(angle), math.sin(angle)
@@ -326,7 +327,7 @@ def _at(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 
 def _turned(tessellation: Tessellation2D, angle: float, pixel_size_nm: float) -> tuple[np.ndarray, ...]:
-    """Return seeds in the plane, matrices and offsets in pixels, turned by minus the angle."""
+    """Return seeds in the plane, matrices and offsets in pixels, rotated by minus the angle."""
     cosine, sine = math.cos(angle), math.sin(angle)
     turn = np.array([[cosine, sine], [-sine, cosine]])
     seeds = np.zeros((len(tessellation.seeds_nm), 3))
@@ -362,12 +363,12 @@ def ranked(places: Places, seeds: Seeds, matrices: np.ndarray, offsets: np.ndarr
 
 
 def complete_grains(labels: np.ndarray, counted: np.ndarray, grains: int) -> tuple[np.ndarray, int]:
-    """Return which grains lie in the counted pixels of a window as a whole, and how many have a share in them.
+    """Return which grains lie entirely in the counted pixels of a window, and how many have a share in them.
 
     Parameters
     ----------
     labels : ndarray of int64, shape (b, n, n)
-        Row of the grain of each pixel; no grain is in two windows.
+        Row of the grain of each pixel; each grain is in one window only.
     counted : ndarray of bool, shape (b, n, n)
     grains : int
 
@@ -391,7 +392,7 @@ def _cost(seeds: np.ndarray, matrices: np.ndarray, offsets: np.ndarray, i: int, 
 
 @inlined
 def _push(costs: np.ndarray, rows: np.ndarray, cost: float, row: int) -> None:
-    """Put a grain into the list of those of lowest cost."""
+    """Insert a grain into the list of those of lowest cost."""
     place = len(costs) - 1
     if cost < costs[place]:
         while place > 0 and costs[place - 1] > cost:

@@ -1,1 +1,1 @@
-"""Export: one item of a dataset as a file (or a folder of files) that other programs read."""
+"""Export of one item of a dataset as a file (or a folder of files) for other programs."""

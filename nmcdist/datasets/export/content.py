@@ -1,6 +1,6 @@
 """The contents that a format can hold: labels, their surfaces and meshes, the shell and the table of a particle.
 
-Nothing heavy is imported here, so that the command line can list the formats at once.
+This module imports no large libraries, so the command line lists the formats quickly.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ class Surface(NamedTuple):
     points : ndarray of float, shape (n, 3)
         Coordinates in nm, in the order z, y, x.
     triangles : ndarray of int, shape (m, 3)
-        Oriented outwards in these columns.
+        Oriented outwards in this order of columns.
     """
 
     points: np.ndarray
@@ -85,7 +85,7 @@ class Content:
     options : tuple of str
         Options that change it.
     of_voxels : callable, optional
-        Makes the content from :class:`Voxels` and the options. If missing, the kind of the item makes it.
+        Makes the content from :class:`Voxels` and the options. If None, the kind of the item makes it.
     """
 
     name: str

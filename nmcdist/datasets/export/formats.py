@@ -1,4 +1,4 @@
-"""The export formats, one row each: names of files, options, help and documentation follow from the rows."""
+"""The export formats, one row each: file names, options, help and documentation are generated from the rows."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Format:
     write : callable
         Called with the path of a new, empty file (or folder), the content and an :class:`About`.
     owns : callable, optional
-        For a format that writes a folder: returns whether the names in a folder belong to such an export.
+        For formats that write a folder: returns whether the names in a folder belong to such an export.
     extra : str
         Extra with the packages that the writer needs, if any.
     """
@@ -87,7 +87,7 @@ FORMATS = {row.name: row for row in ROWS}
 
 
 def format_named(name: str, others: Collection[Content] = ()) -> Format:
-    """Return a format by name, among those made of voxels and those that hold one of the other contents.
+    """Return a format by name, among those made of voxels and those with one of the other contents.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def format_named(name: str, others: Collection[Content] = ()) -> Format:
 
 
 def checked_options(chosen: Format, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the given options (not None), after checking that the format accepts them and that they are in range.
+    """Return the options other than None, after checking that the format accepts them and they are in range.
 
     Raises
     ------

@@ -33,8 +33,8 @@ def export_labels(
     Parameters
     ----------
     labels : ndarray of int32 or uint8, shape (nz, ny, nx), or a function that returns it
-        0 is the outside, or a phase that surfaces and meshes leave out. A function is called only after `target`
-        has proved to be writable.
+        0 is the outside, or a phase that surfaces and meshes leave out. A function is called only after `target` was
+        found to be writable.
     voxel_size_nm : float
     origin_nm : (float, float, float)
         Centre (z, y, x) of the first voxel.
@@ -52,7 +52,8 @@ def export_labels(
     elements : {"hexahedra", "tetrahedra"}, optional
         For volume meshes; by default one hexahedron per voxel.
     overwrite : bool
-        Whether to replace an existing file or folder. A folder is replaced only if it holds just such an export.
+        Whether to replace an existing file or folder. A folder is replaced only if it contains nothing but such an
+        export.
 
     Returns
     -------

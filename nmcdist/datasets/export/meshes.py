@@ -1,6 +1,6 @@
 """Files of volume meshes for other programs: Gmsh, Abaqus and VTK.
 
-Meshes have points in the order z, y, x, oriented in these columns; files hold x, y, z in nm.
+Meshes have points in the order z, y, x, with cells oriented in this order; files contain x, y, z in nm.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from nmcdist.datasets.export.content import About
 if TYPE_CHECKING:
     from nmcdist.geometry.elements import VolumeMesh
 
-# The orders of nodes that mirror an element, because exchanging z and x mirrors its points.
+# Orders of nodes that mirror an element, because swapping z and x mirrors its points.
 _MIRRORED = {3: [0, 2, 1], 4: [0, 2, 1, 3], 8: [0, 3, 2, 1, 4, 7, 6, 5]}
 _MIRRORED_FACE = {3: [0, 2, 1], 4: [0, 3, 2, 1]}
 # Gmsh's numbers for elements by number of nodes, and Abaqus' names and faces.
@@ -41,8 +41,8 @@ def write_vtu(path: Path, mesh: "VolumeMesh", about: About) -> None:
 def write_msh(path: Path, mesh: "VolumeMesh", about: About) -> None:
     """Write a volume mesh as binary Gmsh 4.1.
 
-    Volume 42, in the physical group GRAIN_00042 (PHASE_GRAPHITE, where labels have names), holds the elements of
-    label 42; the physical surfaces OUTER and INTERFACES hold the faces towards the outside and between labels.
+    Volume 42, in the physical group GRAIN_00042 (PHASE_GRAPHITE, if labels have names), contains the elements of
+    label 42. The physical surfaces OUTER and INTERFACES contain the faces towards the outside and between labels.
     (meshio's writer loses the groups of grains that share all their nodes.)
     """
     labels, starts = np.unique(mesh.grains, return_index=True)
@@ -76,8 +76,9 @@ def write_msh(path: Path, mesh: "VolumeMesh", about: About) -> None:
 def write_inp(path: Path, mesh: "VolumeMesh", about: About) -> None:
     """Write a volume mesh as Abaqus input.
 
-    Element sets GRAIN_00042 (PHASE_GRAPHITE, where labels have names); node sets OUTER and INTERFACES; the element
-    surface OUTER of the faces towards the outside (through element sets OUTER_S1, ..., which meshio cannot write).
+    The file contains element sets GRAIN_00042 (PHASE_GRAPHITE, if labels have names), node sets OUTER and INTERFACES,
+    and the element surface OUTER of the faces towards the outside, defined by element sets OUTER_S1, ..., which
+    meshio cannot write.
     """
     size = mesh.cells.shape[1]
     cells = mesh.cells[:, _MIRRORED[size]]
@@ -143,7 +144,7 @@ def _write_entity(stream: BinaryIO, tag: int, points: np.ndarray) -> None:
 
 
 def _write_nodes(stream: BinaryIO, mesh: "VolumeMesh", labels: np.ndarray) -> None:
-    """Write each node as one of the first grain that has it."""
+    """Write each node with the first grain that contains it."""
     count = len(mesh.points)
     owners = np.empty(count, dtype=np.int32)
     owners[mesh.cells[::-1]] = mesh.grains[::-1, None]

@@ -19,7 +19,7 @@ from nmcdist.errors import PlanError
 
 VOXEL_SIZE_NM = 50.0
 SHELL_LEVEL = 5  # 10,242 directions
-_BYTES_PER_VOXEL = 8  # labels, and the same again while their pieces are merged
+_BYTES_PER_VOXEL = 8  # labels, and a copy while their pieces are merged
 
 
 def export_particle_item(

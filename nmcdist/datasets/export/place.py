@@ -1,4 +1,4 @@
-"""The target of an export: a new file or folder, which appears whole or not at all."""
+"""The target of an export: a new file or folder that appears only when it is complete."""
 
 import contextlib
 import os
@@ -24,10 +24,11 @@ def write_export(
     chosen : Format
     target : Path
     content : callable
-        Returns the content of the format; called only after `target` has proved to be writable.
+        Returns the content of the format; called only after `target` was found to be writable.
     about : About
     overwrite : bool
-        Whether to replace an existing file or folder. A folder is replaced only if it holds just such an export.
+        Whether to replace an existing file or folder. A folder is replaced only if it contains nothing but such an
+        export.
 
     Raises
     ------
@@ -62,7 +63,7 @@ def _check_place(target: Path, chosen: Format, overwrite: bool) -> None:
 
 @contextlib.contextmanager
 def _replacing_folder(target: Path) -> Iterator[Path]:
-    """Give an empty folder to write to; when the block succeeds, the folder is renamed to `target`."""
+    """Yield an empty folder to write to; if the block succeeds, the folder is renamed to `target`."""
     target.parent.mkdir(parents=True, exist_ok=True)
     mark = f"{os.getpid()}.{secrets.token_hex(4)}"
     partial, old = target.with_name(f".{target.name}.{mark}"), target.with_name(f".{target.name}.{mark}.old")

@@ -1,6 +1,6 @@
 """Files of surfaces for other programs: STL, PLY and VTK polygons.
 
-Points are in the order z, y, x, with triangles oriented in these columns; files hold x, y, z in nm.
+Points are in the order z, y, x, with triangles oriented in this order; files contain x, y, z in nm.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ def write_stl(path: Path, surface: Surface, about: About) -> None:
 
 
 def write_stl_folder(folder: Path, surface: "LabelSurface", about: About) -> None:
-    """Write the closed surface of each label to a file grain-00042.stl, or to one named after the phase."""
+    """Write the closed surface of each label to a file such as grain-00042.stl, or one named after the phase."""
     for label, points, triangles in surface.grains():
         path = folder / f"{about.file_name(label)}.stl"
         _write_stl(path, points, triangles, f"{about.title}, {about.noun} {about.names.get(label, label)}")
@@ -32,12 +32,12 @@ def write_ply(path: Path, surface: Surface, about: About) -> None:
 
 
 def write_ply_interfaces(path: Path, surface: "LabelSurface", about: About) -> None:
-    """Write all interfaces as binary PLY; `label` and `neighbour` of a face are the labels behind and in front."""
+    """Write all interfaces as binary PLY; `label` and `neighbour` are the labels behind and in front of a face."""
     _write_ply(path, surface.points, surface.triangles, about.line, surface.labels)
 
 
 def write_vtp(path: Path, surface: "LabelSurface", about: About) -> None:
-    """Write all interfaces as VTK polygons; cell data `BoundaryLabels` has the label behind and in front of each.
+    """Write all interfaces as VTK polygons; cell data `BoundaryLabels`: the labels behind and in front of a face.
 
     VTK's own surface nets use the same name and order.
     """

@@ -19,7 +19,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # also part of names of f
 def export_volume_item(
     store: Path, item: int, file_format: str, target: Path, *, voxel_size_nm: float | None = None, **options: Any
 ) -> Path:
-    """Write the volume of one item, with the voxel size and the label names recorded in its variable.
+    """Write the volume of one item, with the voxel size and the names of labels from its variable.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def _voxel_size(attributes: dict[str, Any], where: str) -> float:
 
 
 def _label_names(attributes: dict[str, Any], where: str) -> dict[int, str]:
-    """Return the names of the labels, as the CF conventions record them; empty if they are not recorded."""
+    """Return the names of the labels, recorded according to the CF conventions; empty if there are none."""
     if "flag_meanings" not in attributes:
         return {}
     values, meanings = attributes.get("flag_values"), attributes["flag_meanings"]

@@ -7,13 +7,13 @@ import numpy as np
 
 from nmcdist.datasets.export.content import About, Voxels
 
-# The pyramid ends where a level fits into one small view.
+# The pyramid ends when a level fits into one small view.
 _COARSEST = 64
 _CHUNK = 64
 
 
 def write_npy(path: Path, voxels: Voxels, about: About) -> None:
-    """Write the bare array."""
+    """Write the array without metadata."""
     with path.open("wb") as stream:
         np.save(stream, voxels.labels)
 
@@ -21,8 +21,8 @@ def write_npy(path: Path, voxels: Voxels, about: About) -> None:
 def write_tiff(path: Path, voxels: Voxels, about: About) -> None:
     """Write a stack of pages along z with the voxel size.
 
-    Uses ImageJ's own dialect if its 16-bit integers hold the labels; more than 65,535 labels become an OME-TIFF of
-    32 bits.
+    Uses ImageJ's TIFF dialect if the labels fit into its 16-bit integers; more than 65,535 labels become a 32-bit
+    OME-TIFF.
     """
     import tifffile
 
@@ -66,7 +66,7 @@ def write_vtk_image(path: Path, voxels: Voxels, about: About) -> None:
 def write_ome_zarr(path: Path, voxels: Voxels, about: About) -> None:
     """Write an OME-Zarr 0.5 image, on Zarr format 3, with a pyramid of the most frequent labels.
 
-    The path is a folder. Each level halves the shape; each voxel has the most frequent label of its eight.
+    The path is a folder. Each level halves the shape; each voxel has the most frequent label of eight.
     """
     import zarr
 

@@ -37,7 +37,7 @@ from nmcdist.products.particles.sizes import CHUNK_ROWS, Sizes
 
 
 def label_shape(sizes: Sizes, voxel_size_nm: float) -> Shape:
-    """Return the shape of a particle's voxels: a cube around the centre that holds the largest particle."""
+    """Return the shape of a particle's voxels: a cube around the centre that contains the largest particle."""
     half = math.ceil(sizes.largest_nm / voxel_size_nm)
     return (2 * half,) * 3
 

@@ -1,4 +1,4 @@
-"""Make particles: a task draws a batch, writes the records, and renders and measures as the recipe requests."""
+"""Make particles: a task draws a batch, writes the records, and renders and measures according to the recipe."""
 
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def make_batch(job: Job, bundle: Bundle | None, task: ParticleTask, seconds: dic
     Raises
     ------
     ItemFailed
-        If an item of the batch cannot be made; it holds the error.
+        If an item of the batch cannot be made; it contains the error.
     """
     recipe = job.recipe
     assert isinstance(recipe, ParticleRecipe)
@@ -199,7 +199,7 @@ def _write_labels(job: Job, particle: Particle, item: int) -> dict[str, FileReco
 
 
 def _spread(values: np.ndarray, places: np.ndarray, n: int, fill: float) -> np.ndarray:
-    """Spread the values of the measured grains over all rows; the other rows get the fill value."""
+    """Distribute the values of the measured grains to all rows; other rows get the fill value."""
     dtype = np.uint8 if values.dtype.kind == "b" else values.dtype
     column = np.full((n, *values.shape[1:]), fill, dtype=dtype)
     column[places] = values

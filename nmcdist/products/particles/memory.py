@@ -2,8 +2,8 @@
 
 from nmcdist.products.memory import PROCESS
 
-RECORD_ROW = 250.0  # bytes per grain of the batch, in columns and once more while they are joined
-LATTICE_POINT = 12.0  # labels of the lattice on which a particle is drawn, and what the rasteriser holds
+RECORD_ROW = 250.0  # bytes per grain of the batch, in columns and again while they are joined
+LATTICE_POINT = 12.0  # bytes: labels of the lattice on which a particle is drawn, and the rasteriser
 MEASURE = 40.0  # bytes per voxel: labels, runs of equal labels, contacts
 SECTION = 60.0  # bytes per pixel: labels, and the lists of boundary and interior pixels
 RENDER = 12.0  # bytes per voxel: labels and the cube that is compressed
@@ -19,7 +19,7 @@ def particle_task_need(
     rows : int
         Grains of the batch.
     measured_voxels, section_pixels, stored_voxels : int
-        Of the largest particle.
+        Numbers for the largest particle.
     evaluated_points : float
         Points of the lattice on which the largest particle is drawn.
     """

@@ -22,7 +22,7 @@ from nmcdist.products.particles.sizes import CHUNK_ROWS, Sizes, sizes_of
 from nmcdist.products.plan import Plan, Task, Tasks, metadata_bytes
 
 STORED_PER_ROW = 36.0  # bytes of a grain's record after compression
-STORED_PER_MEASURED_ROW = 75.0  # of a grain that is measured too
+STORED_PER_MEASURED_ROW = 75.0  # of the record of a measured grain
 STORED_PER_ITEM = 1500.0  # shell and descriptors
 STORED_PER_LABEL = 0.25
 
@@ -34,7 +34,7 @@ class ParticleTask(Task):
     Attributes
     ----------
     stop : int
-        The item after the last of the batch, which begins with `sample`.
+        The item after the last one of the batch; the first one is `sample`.
     place : int
         Number of the batch.
     """
@@ -65,7 +65,7 @@ class ParticlePlan(Plan):
 
     @property
     def is_exact(self) -> bool:
-        """Whether all shells were drawn, so that the layout is final."""
+        """Whether all shells were drawn, which makes the layout final."""
         return self.sizes.drawn == self.recipe.samples
 
     @property
@@ -79,7 +79,7 @@ class ParticlePlan(Plan):
         return "a smaller particles.batch, or larger voxels in descriptors and labels"
 
     def facts(self) -> dict[str, str]:
-        """Return the lines of the summary about particles, by heading."""
+        """Return the summary's lines about particles, by heading."""
         recipe, sizes = self.recipe, self.sizes
         tables = [v for v in self.layout.variables if v.dims[0] == ROW]
         volumes = [v for v in self.layout.variables if v.dims[0] == SAMPLE and v.shards]
@@ -113,7 +113,7 @@ def plan_particles(recipe: ParticleRecipe, bundle: Bundle, site: Site) -> Partic
     recipe : ParticleRecipe
     bundle : Bundle
     site : Site
-        Its `effort` sets the number of shells, see :func:`nmcdist.products.particles.sizes.sizes_of`.
+        Its `effort` determines the number of drawn shells: see :func:`nmcdist.products.particles.sizes.sizes_of`.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def plan_particles(recipe: ParticleRecipe, bundle: Bundle, site: Site) -> Partic
 
 
 def _check_voxel_sizes(recipe: ParticleRecipe, bundle: Bundle) -> None:
-    """Refuse voxels larger than the smallest shells, whose size depends on the number of particles."""
+    """Refuse voxels larger than the smallest shells, which depend on the number of particles."""
     smallest = 2 * (3 * bundle.particle().shell_minimum_volume_nm3 / (4 * np.pi)) ** (1 / 3)
     asked: Mapping[str, tuple[float, ...]] = {
         "descriptors.voxel_size_nm": () if recipe.descriptors is None else (recipe.descriptors.voxel_size_nm,),

@@ -23,7 +23,7 @@ def label_name(voxel_size_nm: float) -> str:
 
 
 class ParticlesSpec(Frozen):
-    """Number of particles, and number per batch: one task makes a batch, one file holds it."""
+    """Number of particles, and number per batch; one task makes a batch, and one file contains it."""
 
     count: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = Field(description="Number of particles.")
     batch: Annotated[int, Field(ge=1, le=100_000)] = Field(

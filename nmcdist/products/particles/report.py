@@ -16,15 +16,15 @@ from nmcdist.report.pages import make_folder, write_page
 from nmcdist.report.survey import Survey, items_of_sizes, survey
 from nmcdist.report.tables import markdown
 
-_SHOWN = (0.1, 0.3, 0.5, 0.7, 0.85)  # quantiles of d_max whose particles the gallery shows
-_FEW = 3  # voxels or pixels up to which few elongations are possible
+_SHOWN = (0.1, 0.3, 0.5, 0.7, 0.85)  # quantiles of d_max of the particles in the gallery
+_FEW = 3  # voxels or pixels; up to this number, few elongations are possible
 
 
 def report_particles(store: Path, recipe: ParticleRecipe, folder: Path) -> Path:
     """Write the report of a store of particles; see :func:`nmcdist.products.stores.build_report`.
 
-    At most one block of particles is in memory at a time, and the grains of one particle that is drawn: the store
-    holds the statistics of all grains.
+    The store contains the statistics of all grains, so at most one block of particles is in memory at a time, and the
+    grains of one drawn particle.
     """
     collection = Collection.of(store, recipe.name, recipe.descriptors)
     make_folder(folder)
@@ -66,7 +66,7 @@ def _captions(collection: Collection) -> dict[str, str]:
 
 
 def _about_grains(collection: Collection) -> str:
-    """Explain the spikes of small grains by how many there are."""
+    """Explain the spikes of small grains, with the share of such grains."""
     if not collection.is_measured:
         return _GRAINS
     few = _share_below(collection.column("grain", "volume_nm3"), collection.grain_quantum_nm3, _FEW)
@@ -79,13 +79,13 @@ def _about_grains(collection: Collection) -> str:
 
 
 def _share_below(column: Column, unit: float, most: int) -> float:
-    """Return the percentage of the values of a column that are at most a few units."""
+    """Return the percentage of a column's values that are at most a few units."""
     edges, counts = on_values(column.histogram, Quantum.multiples(unit))
     return float(100 * counts[edges[1:] < (most + 0.6) * unit].sum() / max(column.histogram.total, 1))
 
 
 def _about_sections(collection: Collection) -> str:
-    """Explain the spikes of small sections by how many there are."""
+    """Explain the spikes of small sections, with the share of such sections."""
     area = collection.column("section", "area_nm2", int(np.argmin(collection.cut_heights)))
     small, few = (_share_below(area, collection.pixel_nm**2, most) for most in (figures.FEWEST_PIXELS - 1, _FEW))
     return (
@@ -152,7 +152,7 @@ def _text(recipe: ParticleRecipe, collection: Collection, seen: Survey) -> list[
 
 
 def _how(collection: Collection, seen: Survey) -> str:
-    """Describe how grains were measured, and how grains in several pieces were treated."""
+    """Describe the measurement of grains, and the treatment of grains in several pieces."""
     measured = collection.measured
     if measured is None:
         return "Grains were not measured: their sizes and positions come from the lattice that decides which are kept."
@@ -173,7 +173,7 @@ def _how(collection: Collection, seen: Survey) -> str:
 
 
 def _origin(collection: Collection) -> str:
-    """Describe where the bundle's values come from."""
+    """Describe the origin of the bundle's values."""
     bundle, kinds = collection.bundle, dict[str, list[str]]()
     for name, record in bundle.values.items():
         kinds.setdefault(record.provenance, []).append(f"`{name}`")
@@ -191,7 +191,7 @@ def _origin(collection: Collection) -> str:
 
 
 def _about_means(collection: Collection, seen: Survey) -> str:
-    """Describe the intervals, and how much one particle weighs."""
+    """Describe the intervals, and the weight of a single particle."""
     grains = seen.totals["kept_grains"]
     batches = len(next(iter(collection.by_batch.values()), ()))
     said = [

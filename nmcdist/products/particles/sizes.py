@@ -12,10 +12,10 @@ from nmcdist.products.kind import Effort
 from nmcdist.products.particles.recipe import ParticleRecipe
 
 CHUNK_ROWS = 16384
-_STORED_MARGIN = 5.2  # spacings beyond the shell that seeds are stored at most, as measured: 2.8 to 5.1
+_STORED_MARGIN = 5.2  # spacings: largest distance of stored seeds beyond the shell; measured: 2.8 to 5.1
 _BLOCK = 4096  # shells drawn at a time
 ESTIMATED_FROM = 4096  # shells
-_MOST_ROWS = 2.0**36  # per particle: more than any memory holds, and few enough to be counted in 64 bits
+_MOST_ROWS = 2.0**36  # per particle: too many for any memory, but few enough to be counted in 64 bits
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Sizes:
     drawn : int
         Number of shells drawn: all, or the first ones.
     radii_nm : ndarray of float64, shape (drawn,)
-        Distance from the centre within which each of these particles lies.
+        Distance from the centre that bounds each of these particles.
     largest_nm : float
-        Distance within which the largest particle of the recipe lies.
+        Distance from the centre that bounds the largest particle of the recipe.
     most_rows : ndarray of int64
-        Upper bound on the rows of a batch: of each batch, or of the largest.
+        Upper bound on the rows of each batch, or of the largest one.
     likely_rows : int
         Expected rows of all batches.
     """
@@ -56,9 +56,9 @@ def sizes_of(recipe: ParticleRecipe, bundle: Bundle, effort: Effort = "whole") -
     recipe : ParticleRecipe
     bundle : Bundle
     effort : {"whole", "estimate", "least"}
-        "whole" draws every shell, as a store's layout needs it: minutes for a million. The others draw the first
-        `ESTIMATED_FROM` of them. "estimate" gives the sizes that all stay below with a probability of about 95 %, by
-        :meth:`ShellModel.largest_of`; "least" what a run is sure to need.
+        "whole" draws every shell, as needed for a store's layout; a million take minutes. The others draw the first
+        `ESTIMATED_FROM` shells. "estimate" returns sizes that no particle exceeds with a probability of about 95 %,
+        by :meth:`ShellModel.largest_of`; "least" returns a lower bound on the needs of a run.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def sizes_of(recipe: ParticleRecipe, bundle: Bundle, effort: Effort = "whole") -
     """
     model = ParticleModel.from_bundle(bundle)
     count = recipe.samples if effort == "whole" else min(recipe.samples, ESTIMATED_FROM)
-    model.shells.draw_many(recipe.seed, range(min(count, 8)))  # refuses at once a law that produces no valid shells
+    model.shells.draw_many(recipe.seed, range(min(count, 8)))  # refuses a law without valid shells at once
     coefficients, bounds = np.empty(count), np.empty((count, 2))
     for start in range(0, count, _BLOCK):
         rows, _ = model.shells.draw_many(recipe.seed, range(start, min(start + _BLOCK, count)))

@@ -19,10 +19,10 @@ from nmcdist.products.volumes.sweep import by_level, parameter_coordinate, swept
 if TYPE_CHECKING:
     import xarray as xr
 
-MOST_LAGS = 1000  # voxels: the number of lattice vectors grows with the cube of it
+MOST_LAGS = 1000  # voxels; the number of lattice vectors grows with the cube
 
-# Bytes per voxel, measured as peak resident memory of tasks of 96^3 to 320^3 voxels of 20 and 80 nm, rounded up by a
-# fifth or more.
+# Bytes per voxel: measured peak resident memory of tasks with 96^3 to 320^3 voxels of 20 and 80 nm, rounded up by at
+# least a fifth.
 DESCRIBE_BLOCK = 20.0  # masks, configurations and spectra of the pair counts
 DESCRIBE_WHOLE = 25.0  # distance transforms, sorted voxels and path lengths
 DESCRIBE_TRANSPORT = 45.0  # the multigrid solver
@@ -127,7 +127,7 @@ class Additive(VolumeKind):
         self, store: Path, recipe: AdditiveRecipe, folder: Path, *, voxel_sizes_nm: tuple[float, ...] = (),
         progress: Callable[[str], None] = lambda line: None,
     ) -> Path:  # fmt: skip
-        """Write the report of a sweep: structure against property, with theory and paper."""
+        """Write the report of a sweep: property against structure, with theory and paper."""
         from nmcdist.products.volumes.report import report_volumes
 
         return report_volumes(store, recipe, folder, voxel_sizes_nm, progress)

@@ -52,7 +52,7 @@ def make_volume(
 
 
 def _check_labels(model: VolumeModel, labels: Any, shape: tuple[int, ...]) -> None:
-    """Refuse what a model has drawn if it is not the window's labels: it would be stored as something else."""
+    """Refuse the result of a model if it is not a volume of the window's labels: it would be stored as other data."""
     is_array = isinstance(labels, np.ndarray) and labels.dtype == np.uint8 and labels.shape == shape
     most = len(model.phases) - 1
     if is_array and labels.max() <= most:

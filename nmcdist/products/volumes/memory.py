@@ -1,4 +1,4 @@
-"""The memory of a task that makes a volume, in bytes per voxel; defined here only."""
+"""The memory of a task that makes a volume, in bytes per voxel; this is the only definition."""
 
 from math import prod
 
@@ -16,11 +16,11 @@ def task_need(core: tuple[int, ...], window: tuple[int, ...], *, described: floa
     Parameters
     ----------
     core, window : tuple of int
-        Voxels stored, and voxels drawn (with the halo that the descriptors of a block need).
+        Stored voxels, and drawn voxels (with the halo that the descriptors of a block need).
     described : float
         Bytes per voxel of the window that describing needs.
     drawn : float
-        Bytes that drawing needs besides the voxels; 0 if the window is read from a store.
+        Bytes that drawing needs besides the voxels; 0 if a store supplies the window.
     """
     making = DRAW * prod(window) + WRITE * prod(core) + drawn
     return PROCESS + int(max(making, described * prod(window)))

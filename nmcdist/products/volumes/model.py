@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Labels:
-    """A label volume, the argument of the functions of quantities.
+    """A label volume, the argument of the functions that measure quantities.
 
     Attributes
     ----------
@@ -36,11 +36,11 @@ class VolumeModel(ABC):
     Attributes
     ----------
     name : str
-        Of the kind of dataset.
+        Name of the kind of dataset.
     phases : tuple of str
         Names of the labels 0, 1, ...
     quantities : tuple of Quantity
-        Descriptors, each with the function that measures it on :class:`Labels`.
+        Descriptors, each with a function that measures it on :class:`Labels`.
     divisible : bool
         Whether volumes can be made in blocks.
     material : str
@@ -60,7 +60,7 @@ class VolumeModel(ABC):
         Parameters
         ----------
         bundle : Bundle
-            With the parameters that the sweep sets.
+            Bundle with the parameters set by the sweep.
         recipe : VolumeRecipe
         item : int
             Index of the random streams.

@@ -1,4 +1,4 @@
-"""Plans of runs that make volumes: whole if they fit in a worker's memory, else in blocks of whole shards."""
+"""Plans of runs that make volumes: whole if they fit into a worker's memory, else in blocks of whole shards."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -94,7 +94,7 @@ class VolumePlan(Plan):
 
     @property
     def smaller_text(self) -> str:
-        """The setting that bounds a block from below, or that makes any block large."""
+        """The setting that determines the smallest block, or that makes every block large."""
         if self.drawn_bytes > self.task_bytes / 2:
             return (
                 f"other parameters: germs and noise alone need {readable_bytes(self.drawn_bytes)} "
@@ -103,7 +103,7 @@ class VolumePlan(Plan):
         return "smaller storage.shard"
 
     def facts(self) -> dict[str, str]:
-        """Return the lines of the summary about volumes, by heading."""
+        """Return the summary's lines about volumes, by heading."""
         recipe, volume = self.recipe, self.layout.variable(VOLUME)
         how = f"in blocks of {_x(self.block)} voxels" if self.by_blocks else "whole"
         levels = f"{len(recipe.levels)} values of {recipe.swept}" if recipe.swept else "no sweep"
@@ -178,13 +178,13 @@ def _check_tasks(recipe: VolumeRecipe, block: Shape) -> None:
 
 
 def _window_of(block: Shape, halo: int, shape: Shape) -> Shape:
-    """Return the voxels that a block's task draws: a whole volume has no halo."""
+    """Return the voxels that the task of a block draws; a whole volume has no halo."""
     (z, y, x) = (min(b + 2 * halo, n) for b, n in zip(block, shape, strict=True))
     return (z, y, x) if block != shape else block
 
 
 def _recorded_block(settings: Mapping[str, Any]) -> Shape | None:
-    """Return the block of the earlier run, so that its receipts also count on another cluster."""
+    """Return the block of the earlier run, so that its receipts are valid on another cluster too."""
     block = settings.get("block")
     if isinstance(block, list) and len(block) == 3 and all(isinstance(n, int) for n in block):
         return block[0], block[1], block[2]
@@ -197,7 +197,7 @@ def _stored_bytes(recipe: VolumeRecipe, descriptors: Sequence[Variable]) -> int:
 
 
 def _fitting_block(shape: Shape, volume: Variable, fits: Callable[[Shape], bool]) -> Shape:
-    """Halve the volume along its longest axis, by whole shards, until it fits or is one shard."""
+    """Halve the volume along its longest axis, by whole shards, until it fits or is a single shard."""
     block = shape
     shard = volume.file_shape[1:]
     while not fits(block):

@@ -19,9 +19,9 @@ from nmcdist.report.render import render_volume
 from nmcdist.report.resolution import Resolution, resolve
 from nmcdist.report.sweep import GRAPHITE, Sweep
 
-_LONGEST_EDGE_NM = 6400.0  # of the box that the study of resolution solves, a minute at voxels of 20 nm
+_LONGEST_EDGE_NM = 6400.0  # of the box in a resolution study, which takes a minute at 20 nm
 _STUDIED = 2  # realisations
-_LONGEST_SLICE, _LONGEST_CUBE = 512, 200  # voxels that are drawn
+_LONGEST_SLICE, _LONGEST_CUBE = 512, 200  # largest numbers of drawn voxels
 
 
 def report_volumes(
@@ -126,7 +126,7 @@ def _resolution(
     level = sweep.reference
     changed = bundle.with_parameters(**sweep.parameters[level].model_dump())
     fraction = theory.graphite_fraction(sweep.parameters[level])
-    # The same box for every voxel size.
+    # All voxel sizes use the same box.
     edges = np.minimum(np.array(recipe.volume.shape) * sweep.voxel_size_nm, _LONGEST_EDGE_NM)
     wanted = [(int(item), size) for size in voxel_sizes_nm for item in sweep.samples_at(level)[:_STUDIED]]
     studies = []

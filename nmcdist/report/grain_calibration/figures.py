@@ -1,6 +1,6 @@
 """The figures of a calibration: sections side by side, the paper's Figures 2d and 10b, and the training curves.
 
-The grains of measured and generated sections are described here, all in the same way.
+Grains of measured and generated sections are described here, in the same way.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,19 +30,19 @@ _ROW = 4.2  # greatest height of a section in inches
 _NAME = 26  # longest shown name of a section
 _RADIANS = ([0, np.pi / 8, np.pi / 4, 3 * np.pi / 8, np.pi / 2], ["0", "π/8", "π/4", "3π/8", "π/2"])
 _FEWEST_BINS, _MOST_BINS = 8, 40
-_TAIL = 1e-3  # share of the larger values beyond the axis
+_TAIL = 1e-3  # share of the largest values that are beyond the axis
 _HEADROOM = 1.3  # room for the legend above a histogram
 _FEW = 60  # epochs up to which each is drawn as a dot
-_STEEP = 30.0  # ratio from which losses are drawn on a logarithmic scale
+_STEEP = 30.0  # least ratio of losses for a logarithmic scale
 
 
 def sections(measured: Sequence[Section], generated: Sequence[Section], path: Path) -> Path:
-    """Draw measured sections above the generated ones of the same particles, at one scale, grains by orientation.
+    """Draw measured sections above generated ones at one scale, with grains coloured by orientation.
 
     Parameters
     ----------
     measured, generated : sequence of Section
-        Pairs; up to four are shown, from the smallest to the largest.
+        Pairs of sections of the same particles; up to four are shown, from the smallest to the largest.
     path : Path
         PNG file to write.
     """
@@ -74,7 +74,7 @@ def descriptors(
     ----------
     measured, generated : sequence of Section
     ks : dict of str to two floats
-        By descriptor: Kolmogorov-Smirnov distance, and the noise floor, printed in the panels.
+        Kolmogorov-Smirnov distance and noise floor by descriptor, printed in the panels.
     path : Path
         PNG file to write.
     """
@@ -116,7 +116,7 @@ def descriptors(
 def orientations(
     measured: Sequence[Section], dropped: Sequence[Section], generated: Sequence[Section], path: Path
 ) -> Path:
-    """Draw the density of orientations of each section (Figure 2d), measured ones and generated ones."""
+    """Draw the density of orientations of each section (Figure 2d), measured and generated."""
     at = np.linspace(0, np.pi / 2, 181)
     with figure(1, 2, 12, 4.8) as (drawing, axes):
         left, right = axes[0]
@@ -145,20 +145,20 @@ def orientations(
 
 
 def intensity(laws: Sequence[FittedLaw], taken: str, path: Path) -> Path:
-    """Draw the fitted laws of the seeds' intensity, and the grains per area of each by distance.
+    """Draw the fitted laws of the seeds' intensity, and their grains per area by distance.
 
     Parameters
     ----------
     laws : sequence of FittedLaw
     taken : str
-        Name of the bundle's law.
+        Name of the chosen law.
     path : Path
         PNG file to write.
     """
     with figure(1, 2, 12, 4.8) as (drawing, axes):
         left, right = axes[0]
         reach = max([row.to_nm for law in laws for row in law.counts] + [1.0]) / 1000
-        # Side by side, so that neither hides the errors of the other.
+        # Side by side, so that they do not hide each other's errors.
         for law, colour, marker, aside in zip(laws, (PORE, GRAPHITE), "os", (-0.05, 0.05), strict=False):
             label = law.law + (" (taken)" if law.law == taken else "")
             rows = [row for row in law.counts if row.ratio is not None]
@@ -214,7 +214,7 @@ def training(epochs: Sequence[Epoch], chosen: int, target: float | None, pixel_s
             panel.set_xlim(0, max(at) + 0.5)
             panel.xaxis.get_major_locator().set_params(integer=True)
             panel.set_title(tag, loc="left", fontweight="bold", x=-0.1)
-            # Above the panel: curves may be anywhere in it.
+            # Above the panel, because curves may be anywhere in it.
             panel.legend(fontsize=10, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2,
                          columnspacing=1.2, handlelength=1.8)  # fmt: skip
         drawing.savefig(path)
@@ -252,13 +252,13 @@ def _assessments(panel: Any, assessed: Mapping[int, Mapping[str, float]]) -> Non
 
 
 def _of_sizes(measured: Sequence[Section]) -> list[int]:
-    """Return the rows of a few sections at quantiles of size, smallest first."""
+    """Return the indices of a few sections at quantiles of size, smallest first."""
     order = np.argsort([int(section.mask.sum()) for section in measured], kind="stable")
     return [int(k) for k in order[np.linspace(0, len(order) - 1, min(_PAIRS, len(order))).round().astype(int)]]
 
 
 def _extent_um(section: Section) -> float:
-    """Return the edge of the square around the particle's centre that holds all grains."""
+    """Return the edge of the square around the particle's centre that contains all grains."""
     away = np.abs(np.argwhere(section.mask) - section.centre_px).max() + 0.5
     return float(2 * away * section.pixel_size_nm / 1000)
 
@@ -268,7 +268,7 @@ def _place(panel: Any, section: Section, middle: float, *, with_name: bool) -> N
     edge = section.pixel_size_nm / 1000
     rows, columns = section.labels.shape
     y, x = section.centre_px
-    # Rows run along +y, downwards in the image: turned so that y points up.
+    # Rows run along +y, which points down in the image: flipped so that y points up.
     sides = (middle - (x + 0.5) * edge, middle + (columns - x - 0.5) * edge)
     panel.imshow(picture[::-1], extent=(*sides, -(y + 0.5) * edge, (rows - y - 0.5) * edge))
     lowest = (np.flatnonzero(section.mask.any(axis=1))[0] - y - 0.5) * edge
@@ -288,7 +288,7 @@ def _angles(section: Section) -> np.ndarray:
 
 
 def _edges(name: str, values: np.ndarray, count: int, quantum: float | None) -> np.ndarray:
-    """Return bin edges with enough of `count` values per bin; half-way between values if these are multiples."""
+    """Return edges of bins with enough of `count` values; half-way between values if these are multiples."""
     bins = int(np.clip(np.sqrt(count) / 1.5, _FEWEST_BINS, _MOST_BINS))
     if name == "angle_to_radius":
         return np.linspace(0, np.pi / 2, bins + 1)

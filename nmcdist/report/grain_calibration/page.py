@@ -19,7 +19,7 @@ def report_grain_calibration(folder: Path, out: Path) -> Path:
     Parameters
     ----------
     folder : Path
-        Written by :func:`nmcdist.calibration.grains.calibrate.calibrate_grains`.
+        Result folder of :func:`nmcdist.calibration.grains.calibrate.calibrate_grains`.
     out : Path
         Folder for figures (PNG), tables (CSV) and the page.
 
@@ -156,7 +156,7 @@ def _compared(results: Results) -> str:
 
 
 def _tables(rows: Sequence[DistanceRow]) -> Iterator[str]:
-    """Yield the table of distances, and that within bins of radius."""
+    """Yield the tables of distances, over all grains and within bins of radius."""
     if not rows:
         return
     yield _table(rows, "")
@@ -167,7 +167,7 @@ def _tables(rows: Sequence[DistanceRow]) -> Iterator[str]:
 
 
 def _laws(results: Results) -> Iterator[str]:
-    """Yield the fitted laws of the seeds' intensity, how well they fit, and which was chosen."""
+    """Yield the fitted laws of the seeds' intensity, the quality of their fits, and the choice."""
     yield (
         f"{results.chosen.why} A constant intensity of the seeds is the paper's law; an intensity that depends on the "
         "distance from the centre is linear between knots, each of which follows the visible grains near it (Eq. 13)."
@@ -188,7 +188,7 @@ def _laws(results: Results) -> Iterator[str]:
 
 
 def _repeats(results: Results) -> Iterator[str]:
-    """Yield how the distances of trainings with other seeds differ, if there are any."""
+    """Yield the differences between trainings with other seeds, if there are any."""
     if not results.repeats:
         return
     trainings = len(results.repeats[0].ks)
@@ -217,7 +217,7 @@ def _by_distance(counts: Sequence[Count], per: str, reference: str) -> Iterator[
 
 
 def _table(rows: Sequence[DistanceRow], prefix: str) -> str:
-    """Return the distances as Markdown: those of all grains, or with the prefix those within bins of radius."""
+    """Return the distances as Markdown: those of all grains or, with the prefix, those within bins of radius."""
     header = ["descriptor", "KS", "±", "noise floor", "W1", "±", "noise floor"]
     for name in rows[0].baselines:
         header += [f"{baseline_name(name)}: KS", "W1", "times"]
@@ -245,7 +245,7 @@ def _escaped(name: str) -> str:
 
 
 def _distances(rows: Sequence[DistanceRow]) -> tuple[list[str], list[list[Any]]]:
-    """Return header and rows of the table of all distances, as the calibration keeps them."""
+    """Return header and rows of the table of all distances, as recorded by the calibration."""
     lines = [row.model_dump() for row in rows]
     header = list(dict.fromkeys(key for line in lines for key in line))
     return header, [[line.get(key) for key in header] for line in lines]

@@ -1,4 +1,4 @@
-"""Which aims a calibration reached, what could not be judged, and what planar sections cannot determine."""
+"""The aims that a calibration reached or missed, and what sections cannot determine or could not be judged."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from nmcdist.calibration.grains.counts import AIM as AIM_IN_SECTIONS
 from nmcdist.calibration.grains.results import BaselineDistances, Count, Dimension, DistanceRow, Results
 
-# The aims: the Kolmogorov-Smirnov distance of these descriptors, in sections and in space.
+# The aims: Kolmogorov-Smirnov distances of these descriptors, in sections and in space.
 AIMS = {
     "2D": (0.03, ("area_nm2", "elongation", "angle_to_radius", "chord_length_nm")),
     "3D": (0.05, ("volume_nm3", "elongation", "flatness", "angle_to_radius", "short_axis_angle")),
@@ -14,8 +14,8 @@ AIMS = {
 AIM_BY_DISTANCE = 0.05  # the same, as a mean over bins of distance from the centre
 AIM_IN_SPACE = 0.15  # relative difference of the grains per volume in a micrometre of distance
 FLOORS = 2.0  # noise floors: no distance needs to be smaller
-TIMES = 5.0  # by which a baseline must be further, in the 1-Wasserstein distance ...
-OF_SHAPE = ("elongation", "angle_to_radius")  # ... of these
+TIMES = 5.0  # factor by which a baseline must be farther, in the 1-Wasserstein distance ...
+OF_SHAPE = ("elongation", "angle_to_radius")  # ... of these descriptors
 _PLACES: dict[Dimension, str] = {"2D": "in sections", "3D": "in space"}
 _DESCRIPTORS = {
     "area_nm2": "area A_cross", "elongation": "elongation", "angle_to_radius": "angle to the radius",
@@ -43,9 +43,9 @@ class Verdict:
     Attributes
     ----------
     missed : tuple of str
-        Missed aims, each with its results.
+        Missed aims, each with the results.
     unknown : tuple of str
-        Aims that could not be judged, and why; results that say little.
+        Aims that could not be judged, with reasons; results of little significance.
     has_truth : bool
         Whether grains in space were compared.
     """

@@ -58,7 +58,9 @@ def weights_of(training):
 
 def test_a_short_training_beats_the_voronoi_baseline(prepared, sections, truth, tmp_path):
     events = []
-    bundle = calibrate_grains(sections, GrainRecipe(**RECIPE), truth, tmp_path / "out", truth=truth, told=events.append)
+    bundle = calibrate_grains(
+        sections, GrainRecipe(**RECIPE), truth, tmp_path / "out", truth=truth, progress=events.append
+    )
     numbers = json.loads((tmp_path / "out/calibration.json").read_text())
     rows = {(row["dimension"], row["descriptor"]): row for row in numbers["distances"]}
     for dimension in ("2D", "3D"):
@@ -128,7 +130,7 @@ def test_a_resumed_training_is_the_one_that_was_never_stopped(prepared, content,
             raise Stopped
 
     with pytest.raises(Stopped):
-        train(measured, recipe, no_distance, checkpoint=tmp_path / CHECKPOINT, threads=1, told=stop)
+        train(measured, recipe, no_distance, checkpoint=tmp_path / CHECKPOINT, threads=1, progress=stop)
     resumed = train(measured, recipe, no_distance, checkpoint=tmp_path / CHECKPOINT, resume=True, threads=1)
     assert weights_of(resumed) == weights_of(whole)
     assert resumed.intensity == whole.intensity
@@ -275,7 +277,7 @@ def test_held_out_sections_that_cannot_be_compared_are_refused_before_the_traini
     with pytest.raises(ImageError, match=fault):
         calibrate_grains(
             [replace(sections[0], notes=("assumed",))], GrainRecipe(**TINY), truth, tmp_path / "out",
-            held_out=[of(sections[1])], told=events.append,
+            held_out=[of(sections[1])], progress=events.append,
         )  # fmt: skip
     assert [e["event"] for e in events] == ["sections", "fitted"]
     assert events[0]["notes"] == {sections[0].name: ["assumed"]}
@@ -324,7 +326,7 @@ def test_a_section_that_the_image_cuts_is_told(sections, truth, tmp_path):
     held_out = [one_grain(section)]
     with pytest.raises(ImageError):  # so that it ends before the training
         calibrate_grains(
-            [section, cut], GrainRecipe(**TINY), truth, tmp_path / "out", held_out=held_out, told=events.append
+            [section, cut], GrainRecipe(**TINY), truth, tmp_path / "out", held_out=held_out, progress=events.append
         )
     assert events[0]["cut_by_the_edge"] == ["cut"]
 
