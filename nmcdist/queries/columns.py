@@ -14,9 +14,10 @@ from nmcdist.errors import QueryError, StoreError
 from nmcdist.inputs import local_path
 from nmcdist.queries.cache import ColumnFiles, user_cache
 from nmcdist.queries.evaluate import holds
-from nmcdist.queries.grammar import columns_in, parsed
+from nmcdist.queries.grammar import parsed
 from nmcdist.queries.histograms import MOST_BINS, Binned, Histogram
 from nmcdist.queries.names import ColumnAbout, columns_of, resolved
+from nmcdist.queries.tree import columns_in
 from nmcdist.wording import shown
 
 _WHOLE = 2.0**53  # float64 holds every whole number up to it

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.queries.grammar import Column, Comparison, Condition, Not, Number, Unary, Value
+from nmcdist.queries.tree import Column, Comparison, Condition, Not, Number, Unary, Value
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": np.true_divide,

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from nmcdist.errors import QueryError
 from nmcdist.queries.evaluate import holds
-from nmcdist.queries.grammar import columns_in, parsed
+from nmcdist.queries.grammar import parsed
+from nmcdist.queries.tree import columns_in
 
 ODD = [0.0, -0.0, 1.0, -1.5, 2.0, 8000.0, 1e300, -1e300, np.nan, np.inf, -np.inf]
 NAMES = ("a", "b", "d_max_nm")
