@@ -30,9 +30,10 @@ def main(rows: int) -> int:
         again.histograms("", NAMES, BINS)
         print(f"first query of the next process, from the cache: {time.perf_counter() - began:.2f} s")
         rng = np.random.default_rng(12)
-        timed = sorted(_timed(again, rng) for _ in range(REPEATS))
-    median, p95 = timed[REPEATS // 2] * 1e3, timed[int(0.95 * REPEATS)] * 1e3
+        timed = np.array([_timed(again, rng) for _ in range(REPEATS)]) * 1e3
+    (median, p95), (cpu_median, cpu_p95) = np.quantile(timed, (0.5, 0.95), axis=0).T
     print(f"filter and {len(NAMES)} histograms, {REPEATS} times: median {median:.1f} ms, p95 {p95:.1f} ms")
+    print(f"of the processor: median {cpu_median:.1f} ms, p95 {cpu_p95:.1f} ms")
     return int(p95 > GOAL_MS)
 
 
@@ -59,12 +60,12 @@ def make_store(store: Path, rows: int) -> Path:
     return store
 
 
-def _timed(columns: Columns, rng: np.random.Generator) -> float:
+def _timed(columns: Columns, rng: np.random.Generator) -> tuple[float, float]:
     low, high = np.sort(rng.uniform(3000, 15000, 2))
     where = f"d_max_nm > {low:.0f} and sphericity < {high:.0f} and abs(volume_nm3 / area_nm2 - 1) < {rng.uniform():.2f}"
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     columns.histograms(where, NAMES, BINS)
-    return time.perf_counter() - began
+    return time.perf_counter() - began, time.process_time() - cpu
 
 
 if __name__ == "__main__":

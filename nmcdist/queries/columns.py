@@ -21,6 +21,7 @@ from nmcdist.queries.tree import columns_in
 from nmcdist.wording import shown
 
 _WHOLE = 2.0**53  # float64 holds every whole number up to it
+_BLOCK = 1 << 16  # items at a time, whose intermediate results stay in the processor's cache
 _VIRTUAL = "virtual.json"
 
 
@@ -105,8 +106,13 @@ class Columns:
             If the store is damaged.
         """
         condition = parsed(where)
-        found: Any = True if condition is None else holds(condition, self.values)
-        return np.asarray(found) if np.ndim(found) else np.full(self.count, bool(found))
+        found = np.ones(self.count, bool)
+        if condition is not None:
+            columns = {name: self.values(name) for name in columns_in(condition)}
+            for start in range(0, self.count, _BLOCK):
+                part = slice(start, start + _BLOCK)
+                found[part] = holds(condition, {name: values[part] for name, values in columns.items()})
+        return found
 
     def items(self, where: str, after: int | None = None, limit: int | None = None) -> np.ndarray:
         """Return the numbers of the items for which a query holds, in ascending order.

@@ -2,7 +2,7 @@
 
 import functools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ _ORDERS: dict[str, Callable[[Any, Any], Any]] = {
     "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal, "==": np.equal,
     "!=": lambda a, b: np.less(a, b) | np.greater(a, b),  # unlike np.not_equal false for NaN, as every other order
 }  # fmt: skip
-Columns = Callable[[str], np.ndarray]
+Columns = Mapping[str, np.ndarray]
 
 
 def holds(condition: Condition, columns: Columns) -> Any:
@@ -25,8 +25,8 @@ def holds(condition: Condition, columns: Columns) -> Any:
     Parameters
     ----------
     condition : Comparison, Not or Several
-    columns : callable
-        Name -> array of float64.
+    columns : Mapping of str to ndarray of float64
+        By the names in the condition.
     """
     with np.errstate(all="ignore"):  # x / 0 is infinite or NaN, as in the arrays of a user
         return _holds(condition, columns)
@@ -47,7 +47,7 @@ def _value(value: Value, columns: Columns) -> Any:
     if isinstance(value, Number):
         return np.float64(value.value)
     if isinstance(value, Column):
-        return columns(value.name)
+        return columns[value.name]
     if isinstance(value, Unary):
         operand = _value(value.operand, columns)
         return np.abs(operand) if value.operator == "abs" else np.negative(operand)
