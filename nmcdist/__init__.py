@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # for type checkers and editors
     from nmcdist.products.registry import register as register_kind
     from nmcdist.products.stores import build_report, export_item
     from nmcdist.runs.public import plan, run
+    from nmcdist.virtual.opening import open_virtual
 
 _HOME = {  # name -> module, and the name there if it differs
     "build_report": "nmcdist.products.stores",
@@ -40,6 +41,7 @@ _HOME = {  # name -> module, and the name there if it differs
     "load_bundle": "nmcdist.bundle",
     "open_catalog": "nmcdist.datasets.catalog",
     "open_store": "nmcdist.datasets.store",
+    "open_virtual": "nmcdist.virtual.opening",
     "plan": "nmcdist.runs.public",
     "register_kind": "nmcdist.products.registry:register",
     "run": "nmcdist.runs.public",
@@ -58,6 +60,7 @@ __all__ = [
     "load_bundle",
     "open_catalog",
     "open_store",
+    "open_virtual",
     "plan",
     "register_kind",
     "run",
