@@ -12,7 +12,15 @@ import numpy as np
 
 from nmcdist.bundle import Bundle
 from nmcdist.datasets.files import FileRecord
-from nmcdist.datasets.layout import ITEMS_PER_FILE, SAMPLE, Coordinate, Layout, Variable, batch_variable
+from nmcdist.datasets.layout import (
+    ITEMS_PER_FILE,
+    SAMPLE,
+    VIRTUAL_ATTRIBUTE,
+    Coordinate,
+    Layout,
+    Variable,
+    batch_variable,
+)
 from nmcdist.datasets.particles import GRAIN, ORIENTATION, RECORD_ITEMS, RECORD_ROWS, row_storage, shape_of
 from nmcdist.datasets.store import write_rows
 from nmcdist.descriptors.quantity import Quantity
@@ -26,7 +34,7 @@ from nmcdist.products.particles.make import grain_columns, item_values, write_la
 from nmcdist.products.particles.recipe import ParticleRecipe, ParticlesSpec
 from nmcdist.products.particles.sizes import sizes_of
 from nmcdist.products.plan import Job, Made, Task
-from nmcdist.products.virtual import VIRTUAL_ATTRIBUTE, Frozen, VirtualPlan, sample_coordinate
+from nmcdist.products.virtual import Frozen, VirtualPlan, sample_coordinate
 from nmcdist.wording import shown
 
 SHELLS_PER_CHUNK = 16  # to measure one takes 2 ms
