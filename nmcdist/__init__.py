@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # for type checkers and editors
     from nmcdist.products.stores import build_report, export_item
     from nmcdist.releases.publishing import publish
     from nmcdist.runs.public import plan, run
+    from nmcdist.virtual.opening import open_virtual
 
 _HOME = {  # name -> module, and the name there if it differs
     "build_report": "nmcdist.products.stores",
@@ -42,6 +43,7 @@ _HOME = {  # name -> module, and the name there if it differs
     "load_bundle": "nmcdist.bundle",
     "open_catalog": "nmcdist.datasets.catalog",
     "open_store": "nmcdist.datasets.store",
+    "open_virtual": "nmcdist.virtual.opening",
     "plan": "nmcdist.runs.public",
     "publish": "nmcdist.releases.publishing",
     "register_kind": "nmcdist.products.registry:register",
@@ -63,6 +65,7 @@ __all__ = [
     "load_bundle",
     "open_catalog",
     "open_store",
+    "open_virtual",
     "plan",
     "publish",
     "register_kind",

@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import hashlib
+import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
-from zarr.codecs import ZstdCodec
+from zarr.codecs import BloscCodec, ZstdCodec
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore
 
@@ -21,6 +23,7 @@ from nmcdist.datasets.layout import (
     FORMAT_ATTRIBUTE,
     FORMATS_READ,
     SAMPLE,
+    VIRTUAL_ATTRIBUTE,
     VOLUME,
     Box,
     Layout,
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 MANIFEST = "manifest.json"
+MOST_PARTITIONS = 10**5  # of Dask, per variable
+_VIRTUAL = "nmcdist.virtual.opening"  # imported by name: what computes stores is built upon this module
 _LEAST_ENTRY = 90  # least bytes per file in the manifest
 _LEVEL = 3  # of Zstandard: label volumes grow by 1 % at level 1 and shrink by 8 % at level 5, for 4 times the time
 
@@ -113,10 +118,19 @@ def create_store(path: Path | Folder, layout: Layout) -> None:
         _create_array(group, variable)
 
 
-def write_coordinates(path: Path, layout: Layout) -> None:
-    """Write the coordinates of a store."""
+def write_coordinates(path: Path, layout: Layout, *, compact: bool = False) -> None:
+    """Write the coordinates of a store.
+
+    Parameters
+    ----------
+    path : Path
+    layout : Layout
+    compact : bool
+        Whether to compress numbers with Blosc, whose shuffled bits make the numbers of a million items 2 kB instead of
+        1.4 MB.
+    """
     group = zarr.open_group(store=_Recorder(Folder(path)), mode="r+", zarr_format=3)
-    with _always_write(), _quiet():
+    with _always_write(), quiet():
         for c in layout.coordinates:
             text = c.values.dtype.kind in "UTO"
             array = group.create_array(
@@ -124,7 +138,7 @@ def write_coordinates(path: Path, layout: Layout) -> None:
                 shape=c.values.shape,
                 chunks=(c.chunk,) if c.chunk else c.values.shape,
                 dtype="string" if text else c.values.dtype,
-                compressors=_codec(),
+                compressors=_shuffled() if compact and not text else _codec(),
                 fill_value="" if text else _no_value(c.values.dtype),
                 dimension_names=c.dims,
                 attributes=dict(c.attrs),
@@ -135,7 +149,7 @@ def write_coordinates(path: Path, layout: Layout) -> None:
 
 def consolidate(path: Path) -> None:
     """Collect the metadata of every array in that of the group, so that opening reads one file."""
-    with _quiet():
+    with quiet():
         zarr.consolidate_metadata(_Recorder(Folder(path)), zarr_format=3)
 
 
@@ -315,8 +329,15 @@ def open_store(path: str | os.PathLike[str]) -> "xr.Dataset":
     return open_lazily(path, dask_chunks(path))
 
 
+def is_virtual(path: Path) -> bool:
+    """Return whether a store computes its chunks; raises as :func:`read_attributes`."""
+    return VIRTUAL_ATTRIBUTE in read_attributes(path)
+
+
 def dask_chunks(path: Path) -> dict[str, int]:
     """Return the Dask chunks that read each shard of volumes and tables once; other axes keep their chunks.
+
+    A virtual store has none: :func:`in_chunks` decides when it is opened.
 
     Raises
     ------
@@ -324,7 +345,10 @@ def dask_chunks(path: Path) -> dict[str, int]:
         If the store was never finished, its metadata requires more files than it can hold, or the metadata of an
         array is not an ordinary file.
     """
-    arrays = arrays_of(_read_group(path), path)
+    group = _read_group(path)
+    arrays = arrays_of(group, path)
+    if VIRTUAL_ATTRIBUTE in group["attributes"]:
+        return {}
     for file in (MANIFEST, *(f"{name}/zarr.json" for name in arrays)):
         refuse_special(path, file)
     try:
@@ -341,6 +365,8 @@ def dask_chunks(path: Path) -> dict[str, int]:
 def open_lazily(path: Path, chunks: Mapping[str, int]) -> "xr.Dataset":
     """Return a finished store as a lazy xarray.Dataset; coordinates, which are small, are loaded.
 
+    A virtual store is opened by :func:`nmcdist.open_virtual`.
+
     Raises
     ------
     StoreError
@@ -349,9 +375,11 @@ def open_lazily(path: Path, chunks: Mapping[str, int]) -> "xr.Dataset":
     import xarray as xr
 
     read_origin(path)
+    if is_virtual(path):
+        return import_module(_VIRTUAL).open_virtual(path)  # type: ignore[no-any-return]
     dask_chunks(path)  # refuses metadata that requires more files than there are
     files = _Complete(path, read_only=True)
-    with _quiet():
+    with quiet():
         try:
             return with_coordinates(xr.open_zarr(files, consolidated=True, zarr_format=3, chunks=dict(chunks)))
         except StoreError:
@@ -363,6 +391,22 @@ def open_lazily(path: Path, chunks: Mapping[str, int]) -> "xr.Dataset":
 def with_coordinates(data: "xr.Dataset") -> "xr.Dataset":
     """Load the coordinates: lazy coordinates cannot be used to group or select."""
     return data.assign_coords({name: values.load() for name, values in data.coords.items()})
+
+
+def in_chunks(data: "xr.Dataset") -> "xr.Dataset":
+    """Put the variables of a dataset that was opened without Dask into its chunks, unless Dask could not handle them.
+
+    Dask computes nothing of an array before it has visited all of its chunks, which takes a second for a million.
+    """
+    if any(_partitions(v) > MOST_PARTITIONS for v in data.variables.values()):
+        return data
+    chunked = {name: v.chunk(dict(v.encoding["preferred_chunks"])) for name, v in data.data_vars.items()}
+    return data.assign(chunked)
+
+
+def _partitions(variable: "xr.Variable") -> int:
+    chunks = variable.encoding.get("chunks", variable.shape)
+    return math.prod(-(-n // c) for n, c in zip(variable.shape, chunks, strict=True))
 
 
 def read_block(store: Path, sample: int, box: Box | None = None) -> np.ndarray:
@@ -454,7 +498,7 @@ def _writable(store: Path | Folder, variable: Variable) -> tuple[zarr.Array[Any]
 
 
 def _create_array(group: zarr.Group, variable: Variable) -> None:
-    with _quiet():
+    with quiet():
         group.create_array(
             variable.name,
             shape=variable.shape,
@@ -477,6 +521,10 @@ def _codec() -> ZstdCodec:
     return ZstdCodec(level=_LEVEL, checksum=True)
 
 
+def _shuffled() -> BloscCodec:
+    return BloscCodec(cname="zstd", clevel=9, shuffle="bitshuffle")
+
+
 def _no_value(dtype: np.dtype) -> Any:
     return float("nan") if dtype.kind == "f" else 0
 
@@ -487,7 +535,8 @@ def _always_write() -> Any:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Silence, in a block, the warning that consolidated metadata is no part of Zarr 3."""
     with warnings.catch_warnings():
         # Readers of this package know consolidated metadata; other readers use the plain metadata.
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
