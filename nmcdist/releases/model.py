@@ -10,11 +10,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from nmcdist.errors import ReleaseError
-from nmcdist.faults import fault_lines, spelt
+from nmcdist.faults import NAME, fault_lines, spelt
 from nmcdist.products.recipe import Line, as_tuple, each_once
+from nmcdist.releases.versions import checked_version
 from nmcdist.wording import shown
 from nmcdist.yaml_text import load_yaml
 
@@ -181,8 +190,8 @@ class Release(_Frozen):
     """A published version of a dataset."""
 
     nmcdist_release: Literal[1] = 1
-    name: str
-    version: str
+    name: Annotated[str, Field(max_length=100), NAME]
+    version: Annotated[str, Field(max_length=100), AfterValidator(checked_version)]
     title: str
     description: str
     license: License
@@ -202,6 +211,12 @@ class Release(_Frozen):
     variables: tuple[Variable, ...]
     provenance: Provenance
     preview: str = ""
+
+    @model_validator(mode="after")
+    def _holds_its_store(self) -> "Release":
+        if self.store != f"{self.name}.zarr":
+            raise ValueError(f"store: found {shown(self.store)}, expected {self.name}.zarr")
+        return self
 
     @property
     def label(self) -> str:

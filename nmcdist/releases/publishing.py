@@ -22,6 +22,7 @@ from nmcdist.releases import documents
 from nmcdist.releases.catalogs import refuse_other_entry, update_catalogs
 from nmcdist.releases.checksums import CHECKSUMS, checksums_text
 from nmcdist.releases.description import describe_release
+from nmcdist.releases.finding import find
 from nmcdist.releases.model import RELEASE_FILE, Metadata, Provenance, Release, read_metadata
 from nmcdist.releases.origin import BUNDLE_FOLDER, bundle_of_store, provenance
 from nmcdist.releases.preview import preview
@@ -90,8 +91,12 @@ def publish(
     beside = source.absolute().parent
     root = folder_to_make(out, ReleaseError) if out is not None else beside / ROOT
     target = root / name / version
-    refuse_existing(target)
     check_catalog(root)
+    if root.is_dir():
+        find(root)  # refuses a damaged release, which no catalog could list
+    if target.exists():
+        update_catalogs(root)  # its publisher may have died before it listed the release
+    refuse_existing(target)
     refuse_other_entry(root, name)
     written = read_metadata(metadata, beside / METADATA)
     fill = _of_recipe(source) if virtual else _of_store(source)

@@ -356,6 +356,24 @@ def test_a_publish_that_died_before_the_catalog_is_listed_by_the_next(store, mon
 
     monkeypatch.setattr(publishing, "update_catalogs", lambda root: None)
     publish(store, "tiny", "1.0.0", METADATA)
-    monkeypatch.undo()
     publish(store, "other", "1.0.0", METADATA)
-    assert set(open_catalog(store.parent / "releases")) == {"tiny", "tiny-1.0.0", "other", "other-1.0.0"}
+    monkeypatch.undo()
+    root = store.parent / "releases"
+    assert not (root / "catalog.yaml").exists()
+    with pytest.raises(ReleaseError, match="exists"):
+        publish(store, "tiny", "1.0.0", METADATA)
+    assert set(open_catalog(root)) == {"tiny", "tiny-1.0.0", "other", "other-1.0.0"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"store": "../../other.zarr"}, {"name": "../x"}, {"version": "latest"}, {"extra": 1}, {"nmcdist_release": 2}],
+)
+def test_a_release_file_that_no_publisher_writes_is_refused(release, store, change):
+    path = writable(release / "release.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ReleaseError, match=r"release\.json: damaged"):
+        open_release(release)
+    with pytest.raises(ReleaseError, match=r"release\.json: damaged"):
+        publish(store, "other", "1.0.0", METADATA, out=release.parents[1])
+    assert not (release.parents[1] / "other").exists()
