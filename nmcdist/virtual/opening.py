@@ -64,6 +64,8 @@ def open_virtual(
     """
     import xarray as xr
 
+    if isinstance(chunks, str) and chunks != "auto":
+        raise InputError(f"chunks: found {shown(chunks)}, expected a mapping, 'auto' or None")
     folder_of_cache = _cache_folder(cache)
     try:
         limit_bytes = parsed_bytes(limit)
@@ -71,17 +73,10 @@ def open_virtual(
         raise InputError(f"limit: {error}") from None
     folder = _store_folder(store, folder_of_cache)
     computed = Computed.open(folder, folder_of_cache, limit_bytes, _makers(), most_waiting=None)
+    given = None if chunks is None or isinstance(chunks, str) else dict(chunks)
     with quiet():
-        data = xr.open_zarr(ComputedStore(computed), consolidated=True, zarr_format=3, chunks=None)
-    return data if chunks is None else _in_chunks(data, chunks)
-
-
-def _in_chunks(data: "xr.Dataset", chunks: Mapping[str, int] | str) -> "xr.Dataset":
-    if not isinstance(chunks, str):
-        return data.chunk(dict(chunks))
-    if chunks != "auto":
-        raise InputError(f"chunks: found {shown(chunks)}, expected a mapping, 'auto' or None")
-    return in_chunks(data)
+        data = xr.open_zarr(ComputedStore(computed), consolidated=True, zarr_format=3, chunks=given)
+    return in_chunks(data) if chunks == "auto" else data
 
 
 def _makers() -> int:
