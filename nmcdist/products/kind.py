@@ -212,7 +212,7 @@ class Kind(ABC):
             return None
         volumes = open_lazily(store, {})[VOLUME]
         phases = str(volumes.attrs.get("flag_meanings", "")).split()
-        pixel_nm = float(volumes.attrs.get("voxel_size_nm", recipe.volume.voxel_size_nm))
+        pixel_nm = float(volumes.attrs.get("voxel_size_nm") or recipe.volume.voxel_size_nm)
         cut = volumes[:count, volumes.shape[1] // 2, :pixels, :pixels]
         return Sections([section.values for section in cut], pixel_nm, phases=tuple(phases))
 

@@ -85,7 +85,6 @@ def croissant(release: Release, records: Mapping[str, FileRecord], archive: str 
         "citeAs": release.citation,
         "keywords": list(release.keywords),
         "isLiveDataset": False,
-        "isAccessibleForFree": True,
         "citation": [doi_url(paper) for paper in release.papers],
         "variableMeasured": [_measured(variable) for variable in release.variables],
         "distribution": [*(_file(name, records[name]) for name in sorted(records)), _files(release, archive)],
