@@ -393,14 +393,24 @@ def with_coordinates(data: "xr.Dataset") -> "xr.Dataset":
     return data.assign_coords({name: values.load() for name, values in data.coords.items()})
 
 
-def in_chunks(data: "xr.Dataset") -> "xr.Dataset":
-    """Put the variables of a dataset that was opened without Dask into its chunks, unless Dask could not handle them.
+def in_chunks(data: "xr.Dataset", chunks: Mapping[str, int] | None = None) -> "xr.Dataset":
+    """Put the variables of a dataset that was opened without Dask into Dask chunks.
 
-    Dask computes nothing of an array before it has visited all of its chunks, which takes a second for a million.
+    Parameters
+    ----------
+    data : xarray.Dataset
+    chunks : Mapping, optional
+        Dask chunks by dimension; other dimensions have the chunks of the store. Without it the dataset is unchanged if
+        Dask could not handle the chunks of the store: it visits each before it computes anything, which takes a second
+        for a million.
     """
-    if any(_partitions(v) > MOST_PARTITIONS for v in data.variables.values()):
+    if chunks is None and any(_partitions(v) > MOST_PARTITIONS for v in data.variables.values()):
         return data
-    chunked = {name: v.chunk(dict(v.encoding["preferred_chunks"])) for name, v in data.data_vars.items()}
+    given = chunks or {}
+    chunked = {
+        name: v.chunk({**v.encoding["preferred_chunks"], **{dim: n for dim, n in given.items() if dim in v.dims}})
+        for name, v in data.data_vars.items()
+    }
     return data.assign(chunked)
 
 

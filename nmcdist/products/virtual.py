@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from nmcdist.bundle import Bundle
 from nmcdist.datasets.layout import SAMPLE, Coordinate, Layout, Variable
 from nmcdist.products.plan import Task
 from nmcdist.products.recipe import BaseRecipe
@@ -22,17 +23,23 @@ Frozen = Mapping[str, Any]  # plain data
 
 @dataclass(frozen=True)
 class VirtualPlan(ABC):
-    """The layout of a virtual store, and its tasks; each kind derives its own.
+    """The variables of a virtual store, and its tasks; each kind derives its own.
 
     Attributes
     ----------
     recipe : BaseRecipe
-    layout : Layout
-        Each chunk is a file; coordinates are small.
+    bundle : Bundle
+    variables : tuple of Variable
+        Computed variables; each chunk is a file.
     """
 
     recipe: BaseRecipe
-    layout: Layout
+    bundle: Bundle
+    variables: tuple[Variable, ...]
+
+    @abstractmethod
+    def layout(self) -> Layout:
+        """Return the whole layout, for writing it: its coordinates have as many values as there are items."""
 
     @abstractmethod
     def task(self, variable: Variable, index: tuple[int, ...]) -> Task:
@@ -43,7 +50,7 @@ class VirtualPlan(ABC):
         Parameters
         ----------
         variable : Variable
-            One of the layout.
+            One of `variables`.
         index : tuple of int
             Of the chunk in the variable's grid.
         """

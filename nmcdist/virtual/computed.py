@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nmcdist.datasets.files import read_bytes
 from nmcdist.datasets.integrity import read_manifest
-from nmcdist.datasets.layout import Layout
+from nmcdist.datasets.layout import Variable
 from nmcdist.datasets.metadata import METADATA_LIMIT, arrays_of, strict_json
 from nmcdist.datasets.store import MANIFEST
 from nmcdist.errors import NmcdistError, StoreError
@@ -74,10 +74,10 @@ class Computed:
             plan = kind_of(recipe).virtual_plan(recipe, bundle, description.frozen)
         except NmcdistError as error:
             raise StoreError(f"{folder}: {one_line(error)}") from None
-        _check_metadata(folder, static, plan.layout)
+        _check_metadata(folder, static, plan.variables)
         warn_of_versions(folder, description)
         return cls(
-            folder, description, static, Keys(plan.layout), Maker(folder, recipe, bundle, plan),
+            folder, description, static, Keys(plan.variables), Maker(folder, recipe, bundle, plan),
             None if cache is None else Cache(Path(cache), limit_bytes), Flights(makers, most_waiting),
             identity(description, recipe),
         )  # fmt: skip
@@ -202,12 +202,12 @@ def _static_files(folder: Path) -> Files:
     return files
 
 
-def _check_metadata(folder: Path, static: Files, layout: Layout) -> None:
+def _check_metadata(folder: Path, static: Files, variables: tuple[Variable, ...]) -> None:
     """Refuse metadata of other chunks than this program computes."""
     if "zarr.json" not in static:
         raise StoreError(f"{folder}: has no zarr.json in its {MANIFEST}")
     arrays = arrays_of(strict_json(static["zarr.json"]), folder)
-    for v in layout.variables:
+    for v in variables:
         array = arrays.get(v.name)
         found = None if array is None else (array.shape, array.file_shape, array.dims)
         if found != (v.shape, v.chunks, v.dims):

@@ -42,9 +42,10 @@ def freeze(recipe: BaseRecipe, bundle: Bundle, folder: Path) -> None:
     kind = kind_of(recipe)
     description = Description.of(recipe, bundle, kind.freeze(recipe, bundle))
     plan = kind.virtual_plan(recipe, bundle, description.frozen)
+    layout = plan.layout()
     try:
-        create_store(folder, plan.layout)
-        write_coordinates(folder, plan.layout, compact=True)
+        create_store(folder, layout)
+        write_coordinates(folder, layout, compact=True)
         consolidate(folder)
         save_bundle(bundle, folder / BUNDLE_FOLDER)
         witnesses = Maker(folder, recipe, bundle, plan).witnesses()

@@ -69,7 +69,7 @@ class Maker:
         held = Held(self._folder)
         job = Job(
             store=held, journal=self._folder, bundle_folder=None, bundle_hash=self._bundle.content_hash, fingerprint="",
-            source=None, recipe=self._recipe, variables=self._plan.layout.variables, threads=1,
+            source=None, recipe=self._recipe, variables=self._plan.variables, threads=1,
         )  # fmt: skip
         threads = thread_count()
         set_thread_count(1)

@@ -73,10 +73,11 @@ def open_virtual(
         raise InputError(f"limit: {error}") from None
     folder = _store_folder(store, folder_of_cache)
     computed = Computed.open(folder, folder_of_cache, limit_bytes, _makers(), most_waiting=None)
-    given = None if chunks is None or isinstance(chunks, str) else dict(chunks)
     with quiet():
-        data = xr.open_zarr(ComputedStore(computed), consolidated=True, zarr_format=3, chunks=given)
-    return in_chunks(data) if chunks == "auto" else data
+        data: xr.Dataset = xr.open_zarr(ComputedStore(computed), consolidated=True, zarr_format=3, chunks=None)
+    if chunks is None:
+        return data
+    return in_chunks(data, None if isinstance(chunks, str) else chunks)
 
 
 def _makers() -> int:

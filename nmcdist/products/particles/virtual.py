@@ -79,6 +79,16 @@ class VirtualParticles(VirtualPlan):
     recipe: ParticleRecipe
     smallest: int
 
+    def layout(self) -> Layout:
+        """Return the layout: variables, and the coordinates of items and axes."""
+        coordinates = (
+            sample_coordinate(self.recipe.samples),
+            Coordinate("axis", ("axis",), np.array(list("zyx")), {"long_name": "coordinate axis"}),
+        )
+        attrs = store_attrs(self.recipe, self.bundle, coordinates)
+        attrs |= {VIRTUAL_ATTRIBUTE: 1, "grains_of_particle_i": _HOW_TO_READ}
+        return Layout(self.recipe.samples, self.variables, coordinates, attrs)
+
     def task(self, variable: Variable, index: tuple[int, ...]) -> VirtualParticleTask:
         """Return the task that makes a chunk."""
         if variable.name in _SHELL:
@@ -88,13 +98,13 @@ class VirtualParticles(VirtualPlan):
 
     def witnesses(self) -> tuple[VirtualParticleTask, ...]:
         """Return the shells and the whole record of the smallest particle."""
-        shells = self.task(next(v for v in self.layout.variables if v.name in _SHELL), (0,))
+        shells = self.task(next(v for v in self.variables if v.name in _SHELL), (0,))
         return shells, self._task(f"item-{self.smallest}", self.smallest, self.smallest + 1)
 
     def _task(self, name: str, start: int, stop: int) -> VirtualParticleTask:
         is_whole = name.startswith("item")
         place = start if is_whole else start // SHELLS_PER_CHUNK
-        own = (v for v in self.layout.variables if (v.name not in _SHELL) == is_whole)
+        own = (v for v in self.variables if (v.name not in _SHELL) == is_whole)
         files = tuple(file for v in own for file in v.files(place))
         return VirtualParticleTask(name=name, sample=start, files=files, stop=stop, is_whole=is_whole)
 
@@ -119,18 +129,13 @@ def virtual_particles(recipe: ParticleRecipe, bundle: Bundle, frozen: Frozen) ->
     """Plan a virtual store of particles; arguments and errors as in :meth:`Kind.virtual_plan`."""
     _check(recipe)
     _check_frozen(recipe, frozen)
-    coordinates = (
-        sample_coordinate(recipe.samples),
-        Coordinate("axis", ("axis",), np.array(list("zyx")), {"long_name": "coordinate axis"}),
-    )
     variables = (
         *_per_item(recipe, _SHELL, SHELLS_PER_CHUNK),
         *_per_item(recipe, _RECORD, 1),
         *_per_grain(recipe, frozen[_ROWS]),
         *label_variables(recipe, frozen[_LARGEST]),
     )
-    attrs = store_attrs(recipe, bundle, coordinates) | {VIRTUAL_ATTRIBUTE: 1, "grains_of_particle_i": _HOW_TO_READ}
-    return VirtualParticles(recipe, Layout(recipe.samples, variables, coordinates, attrs), frozen[_SMALLEST])
+    return VirtualParticles(recipe, bundle, variables, frozen[_SMALLEST])
 
 
 def make_virtual_particles(job: Job, bundle: Bundle, task: VirtualParticleTask) -> Made:

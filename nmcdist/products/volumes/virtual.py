@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nmcdist.bundle import Bundle
-from nmcdist.datasets.layout import VIRTUAL_ATTRIBUTE, VOLUME, Box, Layout, Variable
+from nmcdist.datasets.layout import VIRTUAL_ATTRIBUTE, Box, Layout, Variable
 from nmcdist.errors import InputError, RecipeError
 from nmcdist.products.virtual import Frozen, VirtualPlan
-from nmcdist.products.volumes.layout import store_layout
+from nmcdist.products.volumes.layout import store_layout, volume_of
 from nmcdist.products.volumes.model import VolumeModel
 from nmcdist.products.volumes.plan import VolumeTask
 from nmcdist.products.volumes.recipe import VolumeRecipe
@@ -17,27 +17,35 @@ from nmcdist.wording import shown
 
 @dataclass(frozen=True)
 class VirtualVolumes(VirtualPlan):
-    """Windows of volumes, computed one by one.
+    """Windows of volumes, computed one by one; whole volumes, if the model is not divisible.
 
     Attributes
     ----------
+    model : VolumeModel
     changes : sequence of Mapping
         For each level of the sweep, the bundle parameters that it sets.
-    divisible : bool
-        Whether a chunk can be drawn without the rest of its volume.
     """
 
     recipe: VolumeRecipe
+    model: VolumeModel
     changes: Sequence[Mapping[str, float]]
-    divisible: bool
+
+    def layout(self) -> Layout:
+        """Return the layout of a run, but with coordinates of one chunk, so that opening a store reads few files."""
+        levels = [self.bundle.with_parameters(**change) for change in self.changes]
+        layout = store_layout(self.model, self.recipe, self.bundle, levels, by_blocks=False)
+        coordinates = tuple(dataclasses.replace(c, chunk=None) for c in layout.coordinates)
+        return dataclasses.replace(
+            layout, variables=self.variables, coordinates=coordinates, attrs={**layout.attrs, VIRTUAL_ATTRIBUTE: 1}
+        )
 
     def task(self, variable: Variable, index: tuple[int, ...]) -> VolumeTask:
         """Return the task that makes a chunk."""
         sample = index[0]
         shape = self.recipe.volume.shape
         box: Box = ((0, shape[0]), (0, shape[1]), (0, shape[2]))
-        name, files = f"item-{sample}", tuple(variable.files(sample)) if not self.divisible else ()
-        if self.divisible:
+        name, files = f"item-{sample}", tuple(variable.files(sample)) if not self.model.divisible else ()
+        if self.model.divisible:
             (z, y, x) = (
                 (k * c, min((k + 1) * c, n)) for k, c, n in zip(index[1:], variable.chunks[1:], shape, strict=True)
             )
@@ -45,12 +53,12 @@ class VirtualVolumes(VirtualPlan):
             name += "-chunk-" + "-".join(map(str, index[1:]))
         return VolumeTask(
             name=name, sample=sample, files=files, changes=self.changes[self.recipe.level_of(sample)], box=box,
-            window=box, is_block=self.divisible,
+            window=box, is_block=self.model.divisible,
         )  # fmt: skip
 
     def witnesses(self) -> tuple[VolumeTask, ...]:
         """Return the task of the last chunk of the last volume: no chunk is smaller."""
-        (variable,) = self.layout.variables
+        (variable,) = self.variables
         last = tuple(-(-n // c) - 1 for n, c in zip(variable.shape, variable.chunks, strict=True))
         return (self.task(variable, last),)
 
@@ -77,16 +85,4 @@ def virtual_volumes(model: VolumeModel, recipe: VolumeRecipe, bundle: Bundle, fr
         raise InputError(
             f"frozen: found {shown(dict(frozen))}, expected nothing: the recipe fixes the sizes of volumes"
         )
-    changes = model.changes(recipe, bundle)
-    levels = [bundle.with_parameters(**change) for change in changes]
-    layout = store_layout(model, recipe, bundle, levels, by_blocks=False)
-    return VirtualVolumes(recipe, _in_few_chunks(layout), changes, model.divisible)
-
-
-def _in_few_chunks(layout: Layout) -> Layout:
-    """Return a layout each of whose coordinates is one chunk, so that opening a store reads few files."""
-    coordinates = tuple(dataclasses.replace(c, chunk=None) for c in layout.coordinates)
-    volumes = tuple(v for v in layout.variables if v.name == VOLUME)
-    return dataclasses.replace(
-        layout, variables=volumes, coordinates=coordinates, attrs={**layout.attrs, VIRTUAL_ATTRIBUTE: 1}
-    )
+    return VirtualVolumes(recipe, bundle, (volume_of(model, recipe),), model, model.changes(recipe, bundle))
