@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import hashlib
+import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
-from zarr.codecs import ZstdCodec
+from zarr.codecs import BloscCodec, ZstdCodec
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore
 
@@ -21,6 +23,7 @@ from nmcdist.datasets.layout import (
     FORMAT_ATTRIBUTE,
     FORMATS_READ,
     SAMPLE,
+    VIRTUAL_ATTRIBUTE,
     VOLUME,
     Box,
     Layout,
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 MANIFEST = "manifest.json"
+MOST_PARTITIONS = 10**5  # of Dask, per variable
+_VIRTUAL = "nmcdist.virtual.opening"  # imported by name: what computes stores is built upon this module
 _LEAST_ENTRY = 90  # least number of bytes per file in the manifest
 _LEVEL = 3  # of Zstandard: label volumes grow by 1 % at level 1 and shrink by 8 % at level 5, for 4 times the time
 
@@ -114,10 +119,19 @@ def create_store(path: Path | Folder, layout: Layout) -> None:
         _create_array(group, variable)
 
 
-def write_coordinates(path: Path, layout: Layout) -> None:
-    """Write the coordinates of a store."""
+def write_coordinates(path: Path, layout: Layout, *, compact: bool = False) -> None:
+    """Write the coordinates of a store.
+
+    Parameters
+    ----------
+    path : Path
+    layout : Layout
+    compact : bool
+        Whether to compress numbers with Blosc, whose shuffled bits make the numbers of a million items 2 kB instead of
+        1.4 MB.
+    """
     group = zarr.open_group(store=_Recorder(Folder(path)), mode="r+", zarr_format=3)
-    with _always_write(), _quiet():
+    with _always_write(), quiet():
         for c in layout.coordinates:
             text = c.values.dtype.kind in "UTO"
             array = group.create_array(
@@ -125,7 +139,7 @@ def write_coordinates(path: Path, layout: Layout) -> None:
                 shape=c.values.shape,
                 chunks=(c.chunk,) if c.chunk else c.values.shape,
                 dtype="string" if text else c.values.dtype,
-                compressors=_codec(),
+                compressors=_shuffled() if compact and not text else _codec(),
                 fill_value="" if text else _no_value(c.values.dtype),
                 dimension_names=c.dims,
                 attributes=dict(c.attrs),
@@ -136,7 +150,7 @@ def write_coordinates(path: Path, layout: Layout) -> None:
 
 def consolidate(path: Path) -> None:
     """Collect the metadata of all arrays in that of the group, so that opening a store reads one file."""
-    with _quiet():
+    with quiet():
         zarr.consolidate_metadata(_Recorder(Folder(path)), zarr_format=3)
 
 
@@ -316,8 +330,15 @@ def open_store(path: str | os.PathLike[str]) -> "xr.Dataset":
     return open_lazily(path, dask_chunks(path))
 
 
+def is_virtual(path: Path) -> bool:
+    """Return whether a store computes its chunks; raises as :func:`read_attributes`."""
+    return VIRTUAL_ATTRIBUTE in read_attributes(path)
+
+
 def dask_chunks(path: Path) -> dict[str, int]:
     """Return Dask chunks that read each shard of volumes and tables once; other axes keep their chunks.
+
+    A virtual store has none: :func:`in_chunks` decides when it is opened.
 
     Raises
     ------
@@ -325,7 +346,10 @@ def dask_chunks(path: Path) -> dict[str, int]:
         If the store was never finished, its metadata requires more files than it can hold, or the metadata of an
         array is not an ordinary file.
     """
-    arrays = arrays_of(_read_group(path), path)
+    group = _read_group(path)
+    arrays = arrays_of(group, path)
+    if VIRTUAL_ATTRIBUTE in group["attributes"]:
+        return {}
     for file in (MANIFEST, *(f"{name}/zarr.json" for name in arrays)):
         refuse_special(path, file)
     try:
@@ -342,6 +366,8 @@ def dask_chunks(path: Path) -> dict[str, int]:
 def open_lazily(path: Path, chunks: Mapping[str, int]) -> "xr.Dataset":
     """Return a finished store as a lazy xarray.Dataset; coordinates are loaded, because they are small.
 
+    A virtual store is opened by :func:`nmcdist.open_virtual`.
+
     Raises
     ------
     StoreError
@@ -350,9 +376,11 @@ def open_lazily(path: Path, chunks: Mapping[str, int]) -> "xr.Dataset":
     import xarray as xr
 
     read_origin(path)
+    if is_virtual(path):
+        return import_module(_VIRTUAL).open_virtual(path)  # type: ignore[no-any-return]
     dask_chunks(path)  # refuses metadata that requires more files than there are
     files = _Complete(path, read_only=True)
-    with _quiet():
+    with quiet():
         try:
             return with_coordinates(xr.open_zarr(files, consolidated=True, zarr_format=3, chunks=dict(chunks)))
         except StoreError:
@@ -364,6 +392,32 @@ def open_lazily(path: Path, chunks: Mapping[str, int]) -> "xr.Dataset":
 def with_coordinates(data: "xr.Dataset") -> "xr.Dataset":
     """Load the coordinates, because lazy ones cannot be used to group or select."""
     return data.assign_coords({name: values.load() for name, values in data.coords.items()})
+
+
+def in_chunks(data: "xr.Dataset", chunks: Mapping[str, int] | None = None) -> "xr.Dataset":
+    """Put the variables of a dataset that was opened without Dask into Dask chunks.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+    chunks : Mapping, optional
+        Dask chunks by dimension; other dimensions have the chunks of the store. Without it the dataset is unchanged if
+        Dask could not handle the chunks of the store: it visits each before it computes anything, which takes a second
+        for a million.
+    """
+    if chunks is None and any(_partitions(v) > MOST_PARTITIONS for v in data.variables.values()):
+        return data
+    given = chunks or {}
+    chunked = {
+        name: v.chunk({**v.encoding["preferred_chunks"], **{dim: n for dim, n in given.items() if dim in v.dims}})
+        for name, v in data.data_vars.items()
+    }
+    return data.assign(chunked)
+
+
+def _partitions(variable: "xr.Variable") -> int:
+    chunks = variable.encoding.get("chunks", variable.shape)
+    return math.prod(-(-n // c) for n, c in zip(variable.shape, chunks, strict=True))
 
 
 def read_block(store: Path, sample: int, box: Box | None = None) -> np.ndarray:
@@ -455,7 +509,7 @@ def _writable(store: Path | Folder, variable: Variable) -> tuple[zarr.Array[Any]
 
 
 def _create_array(group: zarr.Group, variable: Variable) -> None:
-    with _quiet():
+    with quiet():
         group.create_array(
             variable.name,
             shape=variable.shape,
@@ -478,6 +532,10 @@ def _codec() -> ZstdCodec:
     return ZstdCodec(level=_LEVEL, checksum=True)
 
 
+def _shuffled() -> BloscCodec:
+    return BloscCodec(cname="zstd", clevel=9, shuffle="bitshuffle")
+
+
 def _no_value(dtype: np.dtype) -> Any:
     return float("nan") if dtype.kind == "f" else 0
 
@@ -488,7 +546,8 @@ def _always_write() -> Any:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Silence, in a block, the warning that consolidated metadata is no part of Zarr 3."""
     with warnings.catch_warnings():
         # Readers of this package use consolidated metadata; other readers use the plain metadata.
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")

@@ -13,9 +13,11 @@ from pydantic.fields import FieldInfo
 from nmcdist.bundle import Bundle
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.clusters.resources import Machine
+from nmcdist.datasets.layout import VOLUME
 from nmcdist.errors import InputError
 from nmcdist.products.plan import Job, Made, Plan, Task
 from nmcdist.products.recipe import BaseRecipe
+from nmcdist.products.virtual import Frozen, VirtualPlan
 
 Effort = Literal["whole", "estimate", "least"]
 Partials = Callable[[Task], dict[str, np.ndarray]]
@@ -46,6 +48,27 @@ class Site:
     settings: Mapping[str, Any] = field(default_factory=dict)
     draws: bool = True
     effort: Effort = "whole"
+
+
+@dataclass(frozen=True)
+class Sections:
+    """Planar sections through items, at one pixel size.
+
+    Attributes
+    ----------
+    labels : list of ndarray, shape (rows, columns)
+        Labels of one item each: of its phases, or of its grains.
+    pixel_nm : float
+    outside : bool
+        Whether label 0 is outside the item, and the others are grains.
+    phases : tuple of str
+        Names of the labels 0, 1, ...; empty for grains.
+    """
+
+    labels: list[np.ndarray]
+    pixel_nm: float
+    outside: bool = False
+    phases: tuple[str, ...] = ()
 
 
 class Kind(ABC):
@@ -124,9 +147,74 @@ class Kind(ABC):
         models = [part for part in (annotation, *get_args(annotation)) if isinstance(part, type)]
         return {name: field for m in models if issubclass(m, BaseModel) for name, field in m.model_fields.items()}
 
+    def freeze(self, recipe: Any, bundle: Bundle) -> dict[str, Any]:
+        """Return the numbers that fix the sizes of a virtual store of the recipe, as plain data.
+
+        Raises
+        ------
+        RecipeError
+            If the recipe describes what a virtual store cannot hold.
+        InputError
+            If the kind has no virtual stores.
+        """
+        raise InputError(f"kind {self.name!r}: has no virtual stores")
+
+    def virtual_plan(self, recipe: Any, bundle: Bundle, frozen: Frozen) -> VirtualPlan:
+        """Plan a virtual store without drawing anything.
+
+        Parameters
+        ----------
+        recipe : BaseRecipe
+        bundle : Bundle
+        frozen : Mapping
+            The result of :meth:`freeze`.
+
+        Raises
+        ------
+        RecipeError, InputError
+            As :meth:`freeze`, or if `frozen` holds other numbers than those.
+        """
+        raise InputError(f"kind {self.name!r}: has no virtual stores")
+
+    def make_virtual(self, job: Job, bundle: Bundle, task: Any) -> Made:
+        """Make and write the files of a task of a virtual store; by default as :meth:`make` does.
+
+        Raises
+        ------
+        ItemFailed
+            If one of several items of the task cannot be made.
+        InputError
+            If an item exceeds the frozen sizes.
+        """
+        return self.make(job, bundle, task, {})
+
     @abstractmethod
     def export(self, store: Path, item: int, file_format: str, target: Path, **options: Any) -> Path:
         """Write an item of a finished store to a file; see :func:`nmcdist.products.stores.export_item`."""
+
+    def sections(self, store: Path, recipe: Any, count: int, pixels: int) -> Sections | None:
+        """Return sections through the first items of a finished store, for its picture; None if it cannot be cut.
+
+        By default the middle slices, normal to z, of its volumes.
+
+        Parameters
+        ----------
+        store : Path
+        recipe : BaseRecipe
+        count : int
+            Number of items, at most.
+        pixels : int
+            Width of a section in pixels, at most.
+        """
+        from nmcdist.datasets.store import holds, open_lazily
+
+        if not holds(store, VOLUME):
+            return None
+        volumes = open_lazily(store, {})[VOLUME]
+        phases = str(volumes.attrs.get("flag_meanings", "")).split()
+        pixel_nm = float(volumes.attrs.get("voxel_size_nm") or recipe.volume.voxel_size_nm)
+        cut = volumes[:count, volumes.shape[1] // 2, :pixels, :pixels]
+        return Sections([section.values for section in cut], pixel_nm, phases=tuple(phases))
 
     def report(
         self, store: Path, recipe: Any, folder: Path, *, voxel_sizes_nm: tuple[float, ...] = (),

@@ -7,12 +7,20 @@ from typing import Any
 from nmcdist.bundle import Bundle
 from nmcdist.datasets.particles import RECORD_ITEMS, RECORD_ROWS
 from nmcdist.errors import InputError
-from nmcdist.products.kind import Kind, Partials, Site
+from nmcdist.products.kind import Kind, Partials, Sections, Site
 from nmcdist.products.particles.make import join_batches, make_batch
 from nmcdist.products.particles.plan import ParticlePlan, ParticleTask, plan_particles
 from nmcdist.products.particles.recipe import ParticleRecipe
+from nmcdist.products.particles.virtual import (
+    VirtualParticles,
+    VirtualParticleTask,
+    frozen_sizes,
+    make_virtual_particles,
+    virtual_particles,
+)
 from nmcdist.products.plan import Job, Made
 from nmcdist.products.registry import register
+from nmcdist.products.virtual import Frozen
 
 
 class Particles(Kind):
@@ -38,11 +46,41 @@ class Particles(Kind):
         """Return the variables that hold the records."""
         return (*RECORD_ITEMS, *RECORD_ROWS)
 
+    def freeze(self, recipe: ParticleRecipe, bundle: Bundle) -> dict[str, Any]:
+        """Return bounds on the sizes of all particles; see :meth:`Kind.freeze`."""
+        return frozen_sizes(recipe, bundle)
+
+    def virtual_plan(self, recipe: ParticleRecipe, bundle: Bundle, frozen: Frozen) -> VirtualParticles:
+        """Plan a virtual store; see :meth:`Kind.virtual_plan`."""
+        return virtual_particles(recipe, bundle, frozen)
+
+    def make_virtual(self, job: Job, bundle: Bundle, task: VirtualParticleTask) -> Made:
+        """Make and write shells, or a whole particle; see :meth:`Kind.make_virtual`."""
+        return make_virtual_particles(job, bundle, task)
+
     def export(self, store: Path, item: int, file_format: str, target: Path, **options: Any) -> Path:
         """Render a particle from its record into a file, or write the table of its grains."""
         from nmcdist.datasets.export.particles import export_particle_item
 
         return export_particle_item(store, item, file_format, target, **options)
+
+    def sections(self, store: Path, recipe: ParticleRecipe, count: int, pixels: int) -> Sections | None:
+        """Cut the first particles through their centres; see :meth:`Kind.sections`."""
+        from nmcdist.bundle import load_bundle
+        from nmcdist.datasets.particles import read_particle
+        from nmcdist.datasets.store import is_virtual
+        from nmcdist.models.particle import generate_particle
+
+        items = range(min(count, recipe.samples))
+        if is_virtual(store):
+            bundle = load_bundle(store / "bundle")
+            particles = [generate_particle(bundle, seed=recipe.seed, index=item) for item in items]
+        else:
+            particles = [read_particle(store, item) for item in items]
+        pixel_nm = 2 * max(particle.reach_nm for particle in particles) / (pixels - 2)
+        if not pixel_nm > 0:
+            return None
+        return Sections([particle.section(pixel_nm) for particle in particles], pixel_nm, outside=True)
 
     def report(
         self, store: Path, recipe: ParticleRecipe, folder: Path, *, voxel_sizes_nm: tuple[float, ...] = (),

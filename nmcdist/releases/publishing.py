@@ -1,0 +1,211 @@
+"""Publish a finished store: stage its files, check them, write the documents, freeze all, rename once."""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nmcdist.bundle import save_bundle
+from nmcdist.datasets.catalog import CATALOG_FILE, check_catalog, recorded_manifest
+from nmcdist.datasets.catalog_file import catalog_text
+from nmcdist.datasets.files import FileRecord, files_below, naming
+from nmcdist.datasets.folder import Folder
+from nmcdist.datasets.integrity import read_manifest, verify
+from nmcdist.datasets.store import MANIFEST, dask_chunks, read_attributes, read_origin
+from nmcdist.errors import ReleaseError, StoreError
+from nmcdist.execution.journal import Journal
+from nmcdist.faults import NAME
+from nmcdist.inputs import folder_name, folder_to_make, named_path
+from nmcdist.products.registry import loaded_recipe
+from nmcdist.releases import documents
+from nmcdist.releases.catalogs import refuse_other_entry, update_catalogs
+from nmcdist.releases.checksums import CHECKSUMS, checksums_text
+from nmcdist.releases.description import describe_release
+from nmcdist.releases.finding import find
+from nmcdist.releases.model import RELEASE_FILE, Metadata, Provenance, Release, read_metadata
+from nmcdist.releases.origin import BUNDLE_FOLDER, bundle_of_store, provenance
+from nmcdist.releases.preview import preview
+from nmcdist.releases.staging import put_in_place, refuse_existing, staged
+from nmcdist.releases.versions import checked_version
+from nmcdist.runs.paths import Paths
+from nmcdist.virtual.freezing import freeze
+from nmcdist.wording import shown
+
+ROOT = "releases"  # beside the store
+METADATA = "dataset.yaml"  # beside the store
+RECIPE = "recipe.yaml"
+_LONGEST_NAME = 100
+
+
+def publish(
+    store: str | Path,
+    name: str,
+    version: str,
+    metadata: str | Path | Mapping[str, Any] | Metadata | None = None,
+    out: str | Path | None = None,
+    *,
+    virtual: bool = False,
+) -> Path:
+    """Publish a finished store under a version that never changes, with all that describes and cites it.
+
+    The files of the store are hard-linked into the release, or copied where they cannot be linked, and become
+    read-only. If anything fails, no release appears.
+
+    Parameters
+    ----------
+    store : str or Path
+        A finished store; for a virtual release, a recipe file.
+    name : str
+        Name of the dataset: small letters, digits and hyphens.
+    version : str
+        Semantic version, such as "1.0.0". A version that exists is refused.
+    metadata : str, Path, Mapping or Metadata, optional
+        A YAML file, or its content: at least `license` and `creators`; default: ``dataset.yaml`` beside the store or
+        the recipe.
+    out : str or Path, optional
+        Folder of releases; default: ``releases`` beside the store or the recipe.
+    virtual : bool
+        Publish the recipe, without making its dataset: a chunk of the release is computed when it is first read.
+
+    Returns
+    -------
+    Path
+        Folder of the release, ``OUT/NAME/VERSION``. ``OUT/catalog.yaml`` lists it.
+
+    Raises
+    ------
+    ReleaseError
+        If the version exists, or the name, the version or the metadata is invalid; one line per fault.
+    StoreError
+        If the store is not finished or is damaged; the message names the first damaged file.
+    RecipeError, BundleError, InputError
+        If the recipe cannot be read, or describes what a virtual store cannot hold.
+    CatalogError
+        If nmcdist did not write the catalog of the folder, or it gives the store another checksum.
+    OSError
+        If the release cannot be written, for example on a full disk.
+    """
+    source = named_path(store, ReleaseError if virtual else StoreError)
+    name, version = checked_name(name), checked_version(version)
+    beside = source.absolute().parent
+    root = folder_to_make(out, ReleaseError) if out is not None else beside / ROOT
+    target = root / name / version
+    check_catalog(root)
+    if root.is_dir():
+        find(root)  # refuses a damaged release, which no catalog could list
+    if target.exists():
+        update_catalogs(root)  # its publisher may have died before it listed the release
+    refuse_existing(target)
+    refuse_other_entry(root, name)
+    written = read_metadata(metadata, beside / METADATA)
+    fill = _of_recipe(source) if virtual else _of_store(source)
+    with naming(target), staged(target) as stage:
+        inside = stage / f"{name}.zarr"
+        origin = fill(inside)
+        picture, caption = preview(inside)
+        if picture:
+            Folder(stage).write(documents.PREVIEW, picture)
+        release = describe_release(inside, name, version, written, origin, preview=caption)
+        write_documents(stage, release, dask_chunks(inside))
+        put_in_place(stage, target)
+    update_catalogs(root)
+    return target
+
+
+def checked_name(name: Any) -> str:
+    """Return the name of a dataset.
+
+    Raises
+    ------
+    ReleaseError
+        If it is not one.
+    """
+    try:
+        if not isinstance(name, str) or len(name) > _LONGEST_NAME:
+            raise ValueError(f"found {shown(name)}, expected a text of at most {_LONGEST_NAME} characters")
+        return folder_name(NAME.func(name))  # type: ignore[call-arg]  # pydantic types it for itself
+    except ValueError as error:
+        raise ReleaseError(f"name: {error}") from None
+
+
+def write_documents(stage: Path, release: Release, chunks: Mapping[str, int]) -> None:
+    """Write all that describes a release into its folder, which already holds its store."""
+    entry = {release.name: documents.one_entry(release, chunks, "")}
+    texts = {
+        RELEASE_FILE: release.model_dump_json(indent=1) + "\n",
+        RECIPE: catalog_text(release.provenance.recipe),
+        documents.CARD: documents.card(release),
+        documents.INTAKE: documents.intake_text(entry, {}),
+        **({} if release.virtual else {documents.INTAKE_V1: documents.intake_v1_text(entry, {})}),
+        **{name: write(release) for name, write in documents.OF_CITATION.items()},
+    }
+    for name, text in texts.items():
+        Folder(stage).write(name, text.encode())
+    records = {n: Folder(stage).record(n) for n in files_below(stage) if not n.startswith(f"{release.store}/")}
+    listed = records | {f"{release.store}/{MANIFEST}": Folder(stage).record(f"{release.store}/{MANIFEST}")}
+    for name, text in (
+        (documents.CROISSANT, documents.croissant(release, listed)),
+        (documents.ROCRATE, documents.ro_crate(release, listed)),
+    ):
+        Folder(stage).write(name, text.encode())
+        records[name] = FileRecord(hashlib.sha256(text.encode()).hexdigest(), len(text.encode()))
+    of_store = {f"{release.store}/{n}": record for n, record in read_manifest(stage / release.store).items()}
+    sums = checksums_text(of_store | listed | records)
+    Folder(stage).write(CHECKSUMS, sums.encode())
+
+
+def _of_store(store: Path) -> Callable[[Path], Provenance]:
+    """Return what puts a finished store into a staged release, beside a copy of its bundle."""
+    read_manifest(store)  # refuses a store that was never finished before anything is written
+
+    def fill(inside: Path) -> Provenance:
+        take_files(store, inside)
+        _refuse_damage(inside, store)
+        bundle = bundle_of_store(store)
+        if bundle is not None:
+            save_bundle(bundle, inside.parent / BUNDLE_FOLDER)
+        return provenance(inside, BUNDLE_FOLDER if bundle is not None else "", Journal(Paths(store).run))
+
+    return fill
+
+
+def _of_recipe(path: Path) -> Callable[[Path], Provenance]:
+    """Return what freezes a recipe into a staged release; its bundle is in the virtual store."""
+    recipe, bundle, _ = loaded_recipe(path)
+
+    def fill(inside: Path) -> Provenance:
+        freeze(recipe, bundle, inside)
+        return provenance(inside, f"{inside.name}/{BUNDLE_FOLDER}", None)
+
+    return fill
+
+
+def take_files(store: Path, inside: Path) -> None:
+    """Link the files of a store into a new folder; copy what cannot be linked, or is not this user's own.
+
+    Raises
+    ------
+    StoreError
+        If one is missing or not an ordinary file.
+    """
+    inside.mkdir()
+    source, target = Folder(store), Folder(inside)
+    for file in (*read_manifest(store), MANIFEST):
+        try:
+            if (store / file).lstat().st_uid == os.geteuid():
+                target.link(source, file)
+            else:  # whose mode this user cannot change
+                target.write(file, source.read(file))
+        except FileNotFoundError:
+            raise StoreError(f"{store}: cannot be published: {file} is missing") from None
+
+
+def _refuse_damage(inside: Path, store: Path) -> None:
+    """Refuse a store whose staged files differ from its manifest, or its manifest from the one in the catalog."""
+    read_attributes(store)
+    read_origin(store)
+    faults = verify(inside, recorded_manifest(store.absolute().parent / CATALOG_FILE, store))
+    if faults:
+        more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
+        raise StoreError(f"{store}: cannot be published: {faults[0]}{more}; `nmcdist verify {store}` lists its faults")
