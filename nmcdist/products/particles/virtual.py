@@ -86,8 +86,8 @@ class VirtualParticles(VirtualPlan):
             Coordinate("axis", ("axis",), np.array(list("zyx")), {"long_name": "coordinate axis"}),
         )
         summary = (
-            f"{self.recipe.samples} virtual cathode particles, drawn from a stochastic model when they are read. Shells "
-            "are variables along sample (shell_...); grains are rows along grain, padded to the largest particle."
+            f"{self.recipe.samples} virtual cathode particles, drawn from a stochastic model when they are read. "
+            "Shells are variables along sample (shell_...); grains are rows along grain, as many as the largest has."
         )
         attrs = store_attrs(self.recipe, self.bundle, coordinates, summary, {"grains_of_particle_i": _HOW_TO_READ})
         attrs |= {VIRTUAL_ATTRIBUTE: 1}
