@@ -11,6 +11,7 @@ from nmcdist.cli.calibrations import calibrate
 from nmcdist.cli.catalogs import catalog
 from nmcdist.cli.options import INTERRUPTED, REFUSED, complain, note
 from nmcdist.cli.runs import describe, finalise, plan, retry_failed, run, status
+from nmcdist.cli.services import serve
 from nmcdist.cli.stores import export, report, verify
 from nmcdist.errors import NmcdistError
 from nmcdist.extras import of_import
@@ -31,7 +32,7 @@ def cli(verbose: int) -> None:
 
 
 for command in (
-    run, plan, status, finalise, retry_failed, describe, verify, report, export, catalog, calibrate, bundle,
+    run, plan, status, finalise, retry_failed, describe, verify, report, export, catalog, calibrate, bundle, serve,
 ):  # fmt: skip
     cli.add_command(command)
 

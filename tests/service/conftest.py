@@ -1,0 +1,149 @@
+"""Releases of tiny stores, and a service that runs in a process of its own."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from nmcdist import extras
+from nmcdist.datasets.catalog_file import DATATYPE, OUTPUT, READER, catalog_text
+from nmcdist.datasets.integrity import manifest_hash, read_manifest
+from nmcdist.datasets.store import read_attributes, read_origin
+from tests.conftest import make, recipe_with
+
+ROOT = Path(__file__).parents[2]
+CHUNK = 64
+TITLE = "Tiny <sweep> & \"more\" </title><script>alert('1')</script>"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running service: its address, its process, and the file with its log."""
+
+    url: str
+    process: subprocess.Popen
+    log: Path
+
+    def requests(self):
+        """What the service has answered: method, target, status and bytes."""
+        found = re.findall(r"INFO: (GET|HEAD) (\S+) (\d+) (\d+) bytes", self.log.read_text())
+        return [(method, target, int(status), int(size)) for method, target, status, size in found]
+
+
+@contextlib.contextmanager
+def served(catalog, log, *options, settings=""):
+    """Run `nmcdist serve`, or the service with other settings; the block runs once it listens."""
+    if settings:
+        start = (
+            "from nmcdist.log import log_to_stderr; from nmcdist.service.serve import serve\n"
+            "from nmcdist.service.settings import Settings\nimport sys\nlog_to_stderr(1)\n"
+            f"serve({str(catalog)!r}, Settings(port=0, {settings}), lambda line: print(line, file=sys.stderr, flush=True))"
+        )
+        command = [sys.executable, "-c", start]
+    else:
+        command = [sys.executable, "-m", "nmcdist.cli", "-v", "serve", str(catalog), "--port", "0", *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with log.open("w") as stream:
+        process = subprocess.Popen(command, stderr=stream, stdout=stream, env=environment)
+    try:
+        yield Served(_address(process, log), process, log)
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _address(process, log):
+    for _ in range(1200):
+        found = re.search(r"serving \d+ releases at (http://\S+)", log.read_text())
+        if found:
+            return found[1]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
+            break
+    raise AssertionError(log.read_text())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _packages():
+    extras.need("serve", "the tests of the service")
+
+
+@pytest.fixture(scope="session")
+def blocks(tmp_path_factory):
+    """The store of one volume of 128^3 voxels in chunks of 64^3, all in one shard."""
+    out = tmp_path_factory.mktemp("blocks")
+    recipe = recipe_with(
+        name="blocks", volume={"shape": [2 * CHUNK] * 3, "voxel_size_nm": 20.0},
+        sweep={"graphite_fraction": [0.1]}, realisations=1, storage={"chunk": CHUNK},
+        descriptors={"max_lag_nm": 100.0, "max_radius_nm": 100.0, "transport": False},
+    )  # fmt: skip
+    make(out, recipe=recipe)
+    return out / "blocks.zarr"
+
+
+@pytest.fixture(scope="session")
+def releases(tmp_path_factory, made_once, made_particles, blocks):
+    """A folder with releases of three datasets, one of them in two versions; read-only."""
+    root = tmp_path_factory.mktemp("releases")
+    release(made_once / "tiny.zarr", root, "tiny", "1.0.0")
+    release(made_once / "tiny.zarr", root, "tiny", "1.10.0", title=TITLE)
+    release(made_particles / "small.zarr", root, "small", "0.9.0-rc.1+b")
+    release(blocks, root, "blocks", "2.0.0")
+    return root
+
+
+@pytest.fixture
+def own_releases(tmp_path, made_once):
+    """A folder with one release, which the test may harm."""
+    release(made_once / "tiny.zarr", tmp_path / "own", "tiny", "1.0.0")
+    return tmp_path / "own"
+
+
+@pytest.fixture(scope="session")
+def service(releases, tmp_path_factory):
+    with served(releases, tmp_path_factory.mktemp("log") / "log.txt") as running:
+        yield running
+
+
+def release(store, root, name, version, title="Tiny sweep"):
+    """A release as `nmcdist publish` lays it out, by hand."""
+    import json
+    from nmcdist.releases.model import Release
+    from nmcdist.yaml_text import load_yaml
+
+    folder = root / name / version
+    target = folder / f"{name}.zarr"
+    folder.mkdir(parents=True)
+    shutil.copytree(store, target)
+    attributes = read_attributes(store)
+    recipe, bundle = read_origin(store)
+    manifest = read_manifest(store)
+    content = {
+        "name": name, "version": version, "title": title, "description": "What the dataset holds. " * 5,
+        "license": "CC-BY-4.0", "creators": [{"name": "Doe, J", "affiliation": "<b>Lab</b>"}], "citation": "Doe, J (2026)", "keywords": [], "papers": [],
+        "doi": None, "url": None, "publisher": None, "created": "2026-01-01", "store": f"{name}.zarr",
+        "kind": attributes["kind"], "virtual": False, "manifest_sha256": manifest_hash(store),
+        "sizes": {"bytes": sum(r.size for r in manifest.values()), "files": len(manifest), "items": 4},
+        "variables": [{"name": "phase", "dims": ["z"], "shape": [4], "dtype": "uint8"}],
+        "provenance": {"recipe": recipe, "recipe_hash": attributes["recipe_hash"], "bundle": {"name": "b", "hash": attributes["bundle_hash"]}, "seed": 1, "versions": {}},
+    }
+    (folder / "release.json").write_text(Release.model_validate_json(json.dumps(content)).model_dump_json())
+    (folder / "README.md").write_text("# Tiny\n")
+    (folder / "croissant.json").write_text(json.dumps({"@type": "Dataset", "name": title}))
+    path = root / "catalog.yaml"
+    catalog = load_yaml(path) if path.exists() else {"version": 2, "metadata": {"title": "Tests"}, "aliases": {}, "data": {}, "entries": {}}
+    label = f"{name}-{version}"
+    catalog["data"][f"{label}_store"] = {"datatype": DATATYPE, "kwargs": {"url": f"{{CATALOG_DIR}}/{name}/{version}/{name}.zarr"}}
+    catalog["entries"][label] = {"reader": READER, "output_instance": OUTPUT, "kwargs": {"data": "{data(" + label + "_store)}", "chunks": {}, "consolidated": True}, "metadata": {"version": version}}
+    catalog["aliases"] |= {label: label, name: label}
+    path.write_text(catalog_text(catalog))
