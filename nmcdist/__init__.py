@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # for type checkers and editors
     from nmcdist import geometry as geometry
     from nmcdist import models as models
     from nmcdist import products as products
+    from nmcdist import queries as queries
     from nmcdist import report as report
     from nmcdist import runs as runs
     from nmcdist.bundle import load_bundle
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # for type checkers and editors
     from nmcdist.models.particle import generate_particle
     from nmcdist.products.registry import register as register_kind
     from nmcdist.products.stores import build_report, export_item
+    from nmcdist.queries.query import query
     from nmcdist.runs.public import plan, run
 
 _HOME = {  # name -> module, and the name there if it differs
@@ -41,11 +43,13 @@ _HOME = {  # name -> module, and the name there if it differs
     "open_catalog": "nmcdist.datasets.catalog",
     "open_store": "nmcdist.datasets.store",
     "plan": "nmcdist.runs.public",
+    "query": "nmcdist.queries.query",
     "register_kind": "nmcdist.products.registry:register",
     "run": "nmcdist.runs.public",
     "verify": "nmcdist.datasets.integrity",
 }
-_SUBPACKAGES = ("bundle", "datasets", "descriptors", "errors", "geometry", "models", "products", "report", "runs")
+_SUBPACKAGES = ("bundle", "datasets", "descriptors", "errors", "geometry", "models", "products", "queries",
+                "report", "runs")  # fmt: skip
 
 __all__ = [
     "NmcdistError",
@@ -59,6 +63,7 @@ __all__ = [
     "open_catalog",
     "open_store",
     "plan",
+    "query",
     "register_kind",
     "run",
     "verify",

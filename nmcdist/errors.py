@@ -20,6 +20,10 @@ class InputError(NmcdistError, ValueError):
     """An argument has an impossible value, shape or type."""
 
 
+class QueryError(InputError):
+    """A query on the items of a dataset cannot be read, or names an unknown column."""
+
+
 class BundleError(NmcdistError, ValueError):
     """A trained model bundle is unknown, incomplete, damaged or of another version."""
 
