@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # for type checkers and editors
     from nmcdist.products.stores import build_report, export_item
     from nmcdist.queries.query import query
     from nmcdist.runs.public import plan, run
+    from nmcdist.virtual.opening import open_virtual
 
 _HOME = {  # name -> module, and the name there if it differs
     "build_report": "nmcdist.products.stores",
@@ -42,6 +43,7 @@ _HOME = {  # name -> module, and the name there if it differs
     "load_bundle": "nmcdist.bundle",
     "open_catalog": "nmcdist.datasets.catalog",
     "open_store": "nmcdist.datasets.store",
+    "open_virtual": "nmcdist.virtual.opening",
     "plan": "nmcdist.runs.public",
     "query": "nmcdist.queries.query",
     "register_kind": "nmcdist.products.registry:register",
@@ -62,6 +64,7 @@ __all__ = [
     "load_bundle",
     "open_catalog",
     "open_store",
+    "open_virtual",
     "plan",
     "query",
     "register_kind",

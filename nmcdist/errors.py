@@ -36,6 +36,20 @@ class StoreError(NmcdistError, OSError):
     """A dataset store is missing, incomplete, damaged or of another version."""
 
 
+class Busy(NmcdistError, TimeoutError):  # noqa: N818  (nothing is wrong; the caller may try again)
+    """A virtual store computes as many chunks as it may, and as many wait.
+
+    Attributes
+    ----------
+    retry_after_s : float
+        Seconds after which to try again.
+    """
+
+    def __init__(self, text: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+
+
 class PlanError(NmcdistError, MemoryError):
     """A run does not fit in the available memory or on the disk."""
 

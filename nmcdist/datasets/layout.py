@@ -123,7 +123,7 @@ class Layout:
 
 
 def volume_variable(
-    samples: int, shape: Shape, chunk: int, shard: int, attrs: Mapping[str, Any],
+    samples: int, shape: Shape, chunk: int, shard: int | None, attrs: Mapping[str, Any],
     name: str = VOLUME, dtype: str = "uint8", fill_value: int = UNWRITTEN, axes: Sequence[str] = ("z", "y", "x"),
 ) -> Variable:  # fmt: skip
     """Lay out the label volumes: shards no longer than `shard` voxels, each of whole chunks.
@@ -135,8 +135,8 @@ def volume_variable(
         Voxels of one volume along z, y, x.
     chunk : int
         Edge of a chunk in voxels; a shorter axis has chunks of its own length.
-    shard : int
-        Longest edge of a shard in voxels, at least `chunk`.
+    shard : int or None
+        Longest edge of a shard in voxels, at least `chunk`; None if each chunk is a file.
     attrs : Mapping
     name, dtype : str
     fill_value : int
@@ -145,10 +145,8 @@ def volume_variable(
         Names of the dimensions z, y, x.
     """
     chunks = tuple(min(chunk, n) for n in shape)
-    shards = tuple(_equal_parts(n, c, shard) for n, c in zip(shape, chunks, strict=True))
-    return Variable(
-        name, (SAMPLE, *axes), (samples, *shape), (1, *chunks), (1, *shards), dtype, fill_value, attrs
-    )  # fmt: skip
+    shards = None if shard is None else (1, *(_equal_parts(n, c, shard) for n, c in zip(shape, chunks, strict=True)))
+    return Variable(name, (SAMPLE, *axes), (samples, *shape), (1, *chunks), shards, dtype, fill_value, attrs)
 
 
 def descriptor_variable(

@@ -16,6 +16,7 @@ from nmcdist.clusters.resources import Machine
 from nmcdist.errors import InputError
 from nmcdist.products.plan import Job, Made, Plan, Task
 from nmcdist.products.recipe import BaseRecipe
+from nmcdist.products.virtual import Frozen, VirtualPlan
 
 Effort = Literal["whole", "estimate", "least"]
 Partials = Callable[[Task], dict[str, np.ndarray]]
@@ -123,6 +124,47 @@ class Kind(ABC):
         annotation = self.recipe.model_fields["descriptors"].annotation
         models = [part for part in (annotation, *get_args(annotation)) if isinstance(part, type)]
         return {name: field for m in models if issubclass(m, BaseModel) for name, field in m.model_fields.items()}
+
+    def freeze(self, recipe: Any, bundle: Bundle) -> dict[str, Any]:
+        """Return the numbers that fix the sizes of a virtual store of the recipe, as plain data.
+
+        Raises
+        ------
+        RecipeError
+            If the recipe describes what a virtual store cannot hold.
+        InputError
+            If the kind has no virtual stores.
+        """
+        raise InputError(f"kind {self.name!r}: has no virtual stores")
+
+    def virtual_plan(self, recipe: Any, bundle: Bundle, frozen: Frozen) -> VirtualPlan:
+        """Plan a virtual store without drawing anything.
+
+        Parameters
+        ----------
+        recipe : BaseRecipe
+        bundle : Bundle
+        frozen : Mapping
+            The result of :meth:`freeze`.
+
+        Raises
+        ------
+        RecipeError, InputError
+            As :meth:`freeze`, or if `frozen` holds other numbers than those.
+        """
+        raise InputError(f"kind {self.name!r}: has no virtual stores")
+
+    def make_virtual(self, job: Job, bundle: Bundle, task: Any) -> Made:
+        """Make and write the files of a task of a virtual store; by default as :meth:`make` does.
+
+        Raises
+        ------
+        ItemFailed
+            If one of several items of the task cannot be made.
+        InputError
+            If an item exceeds the frozen sizes.
+        """
+        return self.make(job, bundle, task, {})
 
     @abstractmethod
     def export(self, store: Path, item: int, file_format: str, target: Path, **options: Any) -> Path:

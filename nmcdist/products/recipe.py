@@ -28,6 +28,11 @@ def as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def none_as_null(value: Any) -> Any:
+    """Return the word "none" of a recipe as None, and any other value unchanged."""
+    return None if isinstance(value, str) and value == "none" else value
+
+
 def each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the values; refuse duplicates."""
     seen: set[Any] = set()
@@ -46,6 +51,8 @@ def one_line(text: str) -> str:
 
 
 Edge = Annotated[int, Field(ge=2, le=2**20)]
+Chunk = Annotated[int, Field(ge=8, le=512)]
+Shard = Annotated[Annotated[int, Field(ge=8, le=2048)] | None, BeforeValidator(none_as_null)]
 Shape = Annotated[tuple[Edge, Edge, Edge], BeforeValidator(as_tuple)]
 Axes = Annotated[
     tuple[Axis, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=3), AfterValidator(each_once)

@@ -42,6 +42,11 @@ def label_shape(sizes: Sizes, voxel_size_nm: float) -> Shape:
     return (2 * half,) * 3
 
 
+def is_label_volume(variable: Variable) -> bool:
+    """Return whether a variable holds the voxels of particles."""
+    return variable.dims[0] == SAMPLE and len(variable.dims) == 4
+
+
 def particle_layout(recipe: ParticleRecipe, bundle: Bundle, sizes: Sizes) -> Layout:
     """Return the layout of the store of a recipe."""
     totals, axes = statistics.total_variables(recipe.descriptors)

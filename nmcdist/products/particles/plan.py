@@ -9,13 +9,13 @@ import numpy as np
 from nmcdist.bundle import Bundle
 from nmcdist.clusters.cluster import cluster_of
 from nmcdist.clusters.sizing import resources_for
-from nmcdist.datasets.layout import ROW, SAMPLE, Variable
+from nmcdist.datasets.layout import ROW, Variable
 from nmcdist.errors import RecipeError
 from nmcdist.models.particle import ParticleModel
 from nmcdist.products.attributes import fingerprint
 from nmcdist.products.kind import Site
 from nmcdist.products.memory import USABLE
-from nmcdist.products.particles.layout import label_shape, particle_layout
+from nmcdist.products.particles.layout import is_label_volume, label_shape, particle_layout
 from nmcdist.products.particles.memory import particle_task_need
 from nmcdist.products.particles.recipe import ParticleRecipe
 from nmcdist.products.particles.sizes import CHUNK_ROWS, Sizes, sizes_of
@@ -82,7 +82,7 @@ class ParticlePlan(Plan):
         """Return the lines of the summary about particles, by heading."""
         recipe, sizes = self.recipe, self.sizes
         tables = [v for v in self.layout.variables if v.dims[0] == ROW]
-        volumes = [v for v in self.layout.variables if v.dims[0] == SAMPLE and v.shards]
+        volumes = [v for v in self.layout.variables if is_label_volume(v)]
         return {
             "items": f"{recipe.samples} particles in batches of {recipe.particles.batch}",
             "grains": f"about {sizes.likely_rows:.2g} rows in {len(tables)} columns, "
@@ -177,13 +177,13 @@ def _section_pixels(recipe: ParticleRecipe, sizes: Sizes) -> int:
 
 def _stored_bytes(recipe: ParticleRecipe, sizes: Sizes, variables: tuple[Variable, ...]) -> int:
     per_row = STORED_PER_ROW if recipe.descriptors is None else STORED_PER_MEASURED_ROW
-    voxels = sum(prod(v.shape) for v in variables if v.dims[0] == SAMPLE and v.shards)
+    voxels = sum(prod(v.shape) for v in variables if is_label_volume(v))
     return int(per_row * sizes.likely_rows + STORED_PER_ITEM * recipe.samples + STORED_PER_LABEL * voxels)
 
 
 def _tasks(recipe: ParticleRecipe, variables: tuple[Variable, ...]) -> Tasks[ParticleTask]:
-    own = [v for v in variables if not (v.dims[0] == SAMPLE and v.shards)]
-    volumes = [v for v in variables if v.dims[0] == SAMPLE and v.shards]
+    own = [v for v in variables if not is_label_volume(v)]
+    volumes = [v for v in variables if is_label_volume(v)]
 
     def task(place: int) -> ParticleTask:
         start = place * recipe.particles.batch

@@ -4,7 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from nmcdist.products.recipe import MOST_ITEMS, BaseRecipe, Frozen, Nanometres, as_tuple, each_once
+from nmcdist.products.recipe import (
+    MOST_ITEMS,
+    BaseRecipe,
+    Chunk,
+    Frozen,
+    Nanometres,
+    Shard,
+    as_tuple,
+    each_once,
+)
 
 VoxelSizes = Annotated[
     tuple[Nanometres, ...], BeforeValidator(as_tuple), Field(max_length=8), AfterValidator(each_once)
@@ -47,14 +56,16 @@ class LabelSpec(Frozen):
     voxel_sizes_nm: VoxelSizes = Field(
         default=(), description="Voxel sizes in nm; each becomes a variable `labels_...nm`."
     )
-    chunk: Annotated[int, Field(ge=8, le=512)] = Field(default=64, description="Edge of a chunk, in voxels.")
-    shard: Annotated[int, Field(ge=8, le=2048)] = Field(
-        default=512, description="Longest edge of a shard (one file), in voxels; at least `chunk`."
+    chunk: Chunk = Field(default=64, description="Edge of a chunk, in voxels.")
+    shard: Shard = Field(
+        default=512,
+        description="Longest edge of a shard (one file), in voxels; at least `chunk`. `none`: each chunk is a file, as "
+        "virtual stores need it.",
     )
 
     @model_validator(mode="after")
     def _is_sound(self) -> "LabelSpec":
-        if self.shard < self.chunk:
+        if self.shard is not None and self.shard < self.chunk:
             raise ValueError(f"shard: found {self.shard}, expected at least chunk = {self.chunk}")
         return self
 

@@ -7,9 +7,11 @@ from nmcdist.bundle import Bundle
 from nmcdist.datasets.layout import UNWRITTEN, VOLUME
 from nmcdist.products.kind import Kind, Partials, Site
 from nmcdist.products.plan import Job, Made
+from nmcdist.products.virtual import Frozen
 from nmcdist.products.volumes.make import join_blocks, make_volume
 from nmcdist.products.volumes.model import VolumeModel
 from nmcdist.products.volumes.plan import VolumePlan, VolumeTask, plan_volumes
+from nmcdist.products.volumes.virtual import VirtualVolumes, check_virtual, virtual_volumes
 from nmcdist.wording import shown
 
 
@@ -44,6 +46,15 @@ class VolumeKind(VolumeModel, Kind):
     def sources(self, recipe: Any) -> tuple[str, ...]:
         """Return the volumes, if they are stored."""
         return (VOLUME,) if recipe.storage.volumes else ()
+
+    def freeze(self, recipe: Any, bundle: Bundle) -> dict[str, Any]:
+        """Return nothing: the recipe alone fixes the sizes of volumes; see :meth:`Kind.freeze`."""
+        check_virtual(recipe)
+        return {}
+
+    def virtual_plan(self, recipe: Any, bundle: Bundle, frozen: Frozen) -> VirtualVolumes:
+        """Plan a virtual store; see :meth:`Kind.virtual_plan`."""
+        return virtual_volumes(self, recipe, bundle, frozen)
 
     def export(self, store: Path, item: int, file_format: str, target: Path, **options: Any) -> Path:
         """Write the voxels of a volume to a file."""

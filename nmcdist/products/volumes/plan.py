@@ -100,7 +100,7 @@ class VolumePlan(Plan):
                 f"other parameters: germs and noise alone need {readable_bytes(self.drawn_bytes)} "
                 "(are lengths in nm and intensities in nm^-3?)"
             )
-        return "smaller storage.shard"
+        return "smaller storage.chunk" if self.recipe.storage.shard is None else "smaller storage.shard"
 
     def facts(self) -> dict[str, str]:
         """Return the lines of the summary about volumes, by heading."""
@@ -112,7 +112,9 @@ class VolumePlan(Plan):
             "volumes": f"{_x(recipe.volume.shape)} voxels of {recipe.volume.voxel_size_nm:g} nm, made {how}",
             "volume files": "none (storage.volumes is false)"
             if volume is None
-            else f"shards of {_x(volume.file_shape[1:])}, chunks of {_x(volume.chunks[1:])}",
+            else f"shards of {_x(volume.file_shape[1:])}, chunks of {_x(volume.chunks[1:])}"
+            if volume.shards
+            else f"chunks of {_x(volume.chunks[1:])}",
             "voxel bytes": readable_bytes(recipe.samples * prod(recipe.volume.shape)),
             "descriptors": ", ".join(v.name for v in self.layout.descriptors) or "none",
         }

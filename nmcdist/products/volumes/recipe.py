@@ -4,7 +4,17 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from nmcdist.products.recipe import MOST_ITEMS, BaseRecipe, Frozen, Nanometres, Shape, as_tuple, each_once
+from nmcdist.products.recipe import (
+    MOST_ITEMS,
+    BaseRecipe,
+    Chunk,
+    Frozen,
+    Nanometres,
+    Shape,
+    Shard,
+    as_tuple,
+    each_once,
+)
 
 Levels = Annotated[
     tuple[float, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=1000), AfterValidator(each_once)
@@ -21,15 +31,17 @@ class VolumeSpec(Frozen):
 class StorageSpec(Frozen):
     """Storage of volumes: edge of a chunk and longest edge of a shard in voxels; or no storage."""
 
-    chunk: Annotated[int, Field(ge=8, le=512)] = Field(default=64, description="Edge of a chunk, in voxels.")
-    shard: Annotated[int, Field(ge=8, le=2048)] = Field(
-        default=512, description="Longest edge of a shard (one file), in voxels; at least `chunk`."
+    chunk: Chunk = Field(default=64, description="Edge of a chunk, in voxels.")
+    shard: Shard = Field(
+        default=512,
+        description="Longest edge of a shard (one file), in voxels; at least `chunk`. `none`: each chunk is a file, as "
+        "virtual stores need it.",
     )
     volumes: bool = Field(default=True, description="Whether volumes are stored, or only their descriptors.")
 
     @model_validator(mode="after")
     def _chunk_fits_in_shard(self) -> "StorageSpec":
-        if self.shard < self.chunk:
+        if self.shard is not None and self.shard < self.chunk:
             raise ValueError(f"shard: found {self.shard}, expected at least chunk = {self.chunk}")
         return self
 
