@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # for type checkers and editors
     from nmcdist import models as models
     from nmcdist import products as products
     from nmcdist import queries as queries
+    from nmcdist import releases as releases
     from nmcdist import report as report
     from nmcdist import runs as runs
     from nmcdist.bundle import load_bundle
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # for type checkers and editors
     from nmcdist.products.registry import register as register_kind
     from nmcdist.products.stores import build_report, export_item
     from nmcdist.queries.query import query
+    from nmcdist.releases.publishing import publish
     from nmcdist.runs.public import plan, run
     from nmcdist.virtual.opening import open_virtual
 
@@ -45,13 +47,16 @@ _HOME = {  # name -> module, and the name there if it differs
     "open_store": "nmcdist.datasets.store",
     "open_virtual": "nmcdist.virtual.opening",
     "plan": "nmcdist.runs.public",
+    "publish": "nmcdist.releases.publishing",
     "query": "nmcdist.queries.query",
     "register_kind": "nmcdist.products.registry:register",
     "run": "nmcdist.runs.public",
     "verify": "nmcdist.datasets.integrity",
 }
-_SUBPACKAGES = ("bundle", "datasets", "descriptors", "errors", "geometry", "models", "products", "queries",
-                "report", "runs")  # fmt: skip
+_SUBPACKAGES = (
+    "bundle", "datasets", "descriptors", "errors", "geometry", "models", "products", "queries", "releases", "report",
+    "runs",
+)  # fmt: skip
 
 __all__ = [
     "NmcdistError",
@@ -66,6 +71,7 @@ __all__ = [
     "open_store",
     "open_virtual",
     "plan",
+    "publish",
     "query",
     "register_kind",
     "run",

@@ -61,6 +61,10 @@ class CatalogError(NmcdistError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class ReleaseError(NmcdistError, ValueError):
+    """A release exists already, is damaged, or lacks what publishing needs."""
+
+
 class ImageError(NmcdistError, ValueError):
     """An image or an EBSD map for a calibration is missing, malformed or unusable."""
 

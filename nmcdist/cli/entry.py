@@ -11,6 +11,7 @@ from nmcdist.cli.calibrations import calibrate
 from nmcdist.cli.catalogs import catalog
 from nmcdist.cli.options import INTERRUPTED, REFUSED, complain, note
 from nmcdist.cli.queries import query
+from nmcdist.cli.releases import pack, publish
 from nmcdist.cli.runs import describe, finalise, plan, retry_failed, run, status
 from nmcdist.cli.services import serve
 from nmcdist.cli.stores import export, report, verify
@@ -33,7 +34,8 @@ def cli(verbose: int) -> None:
 
 
 for command in (
-    run, plan, status, finalise, retry_failed, describe, verify, report, export, query, serve, catalog, calibrate, bundle,
+    run, plan, status, finalise, retry_failed, describe, verify, report, export, publish, pack, query, serve, catalog,
+    calibrate, bundle,
 ):  # fmt: skip
     cli.add_command(command)
 

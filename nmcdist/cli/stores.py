@@ -24,12 +24,17 @@ class _FormatOption(click.Option):
 @click.command()
 @click.argument("store", type=PATH)
 def verify(store: Path) -> int:
-    """Check that every file of a finished STORE exists and matches its checksum."""
+    """Check that every file of a finished STORE, or of the folder of a release, exists and matches its checksum."""
     from nmcdist.datasets.catalog import CATALOG_FILE, recorded_manifest
     from nmcdist.datasets.integrity import damaged_samples, verify
+    from nmcdist.releases.finding import is_release
+    from nmcdist.releases.verification import manifest_of_release, verify_release
 
-    expected = recorded_manifest(store.absolute().parent / CATALOG_FILE, store)
-    faults = verify(store, expected)
+    if is_release(store.absolute()):
+        faults = verify_release(store.absolute())
+    else:
+        expected = manifest_of_release(store) or recorded_manifest(store.absolute().parent / CATALOG_FILE, store)
+        faults = verify(store, expected)
     for fault in faults:
         click.echo(f"{store}: {fault}")
     if not faults:
@@ -37,7 +42,11 @@ def verify(store: Path) -> int:
         return 0
     items = damaged_samples(faults)
     what = f"damaged items: {', '.join(map(str, items))}" if items else "damaged, but no item is"
-    complain(f"{store}: {what}; repair it with: nmcdist run RECIPE --out {store.parent} --resume")
+    if any(is_release(folder) for folder in (store.absolute(), store.absolute().parent)):
+        again = "get another copy of this release, or make it again: nmcdist catalog materialise NAME"
+    else:
+        again = f"repair it with: nmcdist run RECIPE --out {store.parent} --resume"
+    complain(f"{store}: {what}; {again}")
     return REFUSED
 
 

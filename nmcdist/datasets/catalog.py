@@ -5,8 +5,6 @@ is imported (:mod:`nmcdist.datasets.catalog_file`). An entry names its store rel
 with both can be moved or served as it is.
 """
 
-import contextlib
-import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +21,7 @@ from nmcdist.datasets.catalog_file import (
     checked,
     read_catalog_file,
 )
-from nmcdist.datasets.files import write_text
+from nmcdist.datasets.files import locked_folder, write_text
 from nmcdist.datasets.integrity import manifest_hash, read_manifest, refuse_links
 from nmcdist.datasets.recipes_catalog import RecipeCatalog
 from nmcdist.datasets.store import dask_chunks, open_lazily, read_attributes, read_origin
@@ -187,7 +185,7 @@ def add_entry(catalog: Path, store: Path) -> str:
     refuse_links(store)
     _, bundle = read_origin(store)
     name = str(attributes["name"])
-    with _locked(catalog):
+    with locked_folder(catalog.absolute().parent):  # two runs may end at the same time in one folder
         content = read_catalog_file(catalog).model_dump() if catalog.exists() else _empty()
         content["aliases"][name] = name
         content["data"][f"{name}_store"] = {
@@ -246,15 +244,3 @@ def _relative(store: Path, folder: Path) -> str:
     if store.is_relative_to(folder):
         return f"{HERE}/{store.relative_to(folder).as_posix()}"
     return str(store)
-
-
-@contextlib.contextmanager
-def _locked(catalog: Path) -> Iterator[None]:
-    """Lock a catalog for a change: two runs may end at the same time in one folder."""
-    catalog.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(catalog.absolute().parent, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -1,6 +1,7 @@
 """File operations of this package: files are written whole, hashed, and never visible half-written."""
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
@@ -158,6 +159,19 @@ def write_text(path: Path, text: str) -> None:
     """Write a small file whole or not at all."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Let one process at a time change a folder; the others wait. The folder is made if it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with naming(folder):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def flush(path: Path) -> None:

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -202,17 +202,29 @@ class Journal:
             folder.rename(trash / secrets.token_hex(8))
         shutil.rmtree(trash, ignore_errors=True)
 
-    def write_seal(self, manifest_sha256: str) -> None:
-        """Record the SHA-256 (hex) of the manifest with which the run sealed its store."""
-        self._write(_SEAL, json.dumps({"manifest_sha256": manifest_sha256}) + "\n")
+    def write_seal(self, manifest_sha256: str, versions: Mapping[str, str] | None = None) -> None:
+        """Record the SHA-256 (hex) of the manifest with which the run sealed its store.
+
+        Parameters
+        ----------
+        manifest_sha256 : str
+        versions : Mapping, optional
+            Versions of the packages on which the bytes of the store depend.
+        """
+        seal = {"manifest_sha256": manifest_sha256} | ({"versions": dict(versions)} if versions else {})
+        self._write(_SEAL, json.dumps(seal) + "\n")
+
+    def seal(self) -> dict[str, Any]:
+        """Return the record of the seal; empty if there is none, or it is damaged."""
+        try:
+            recorded = json.loads(self._files.read(_SEAL))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return recorded if isinstance(recorded, dict) else {}
 
     def is_sealed_otherwise(self, manifest_sha256: str) -> bool:
         """Return whether the run sealed its store with another manifest; False if it recorded none."""
-        try:
-            recorded = json.loads(self._files.read(_SEAL))["manifest_sha256"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
-        return bool(recorded != manifest_sha256)
+        return bool(self.seal().get("manifest_sha256", manifest_sha256) != manifest_sha256)
 
     def begin_swap(self, old: Path) -> None:
         """Record the folder that is about to make room for the finished store."""

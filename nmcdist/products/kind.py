@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from nmcdist.bundle import Bundle
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.clusters.resources import Machine
+from nmcdist.datasets.layout import VOLUME
 from nmcdist.errors import InputError
 from nmcdist.products.plan import Job, Made, Plan, Task
 from nmcdist.products.recipe import BaseRecipe
@@ -47,6 +48,27 @@ class Site:
     settings: Mapping[str, Any] = field(default_factory=dict)
     draws: bool = True
     effort: Effort = "whole"
+
+
+@dataclass(frozen=True)
+class Sections:
+    """Planar sections through items, at one pixel size.
+
+    Attributes
+    ----------
+    labels : list of ndarray, shape (rows, columns)
+        Labels of one item each: of its phases, or of its grains.
+    pixel_nm : float
+    outside : bool
+        Whether label 0 is outside the item, and the others are grains.
+    phases : tuple of str
+        Names of the labels 0, 1, ...; empty for grains.
+    """
+
+    labels: list[np.ndarray]
+    pixel_nm: float
+    outside: bool = False
+    phases: tuple[str, ...] = ()
 
 
 class Kind(ABC):
@@ -169,6 +191,32 @@ class Kind(ABC):
     @abstractmethod
     def export(self, store: Path, item: int, file_format: str, target: Path, **options: Any) -> Path:
         """Write an item of a finished store to a file; see :func:`nmcdist.products.stores.export_item`."""
+
+    def sections(self, store: Path, recipe: Any, count: int, pixels: int) -> Sections | None:
+        """Return sections through the first items of a finished store, for its picture; None if it cannot be cut.
+
+        By default the middle slices, normal to z, of its volumes.
+
+        Parameters
+        ----------
+        store : Path
+        recipe : BaseRecipe
+        count : int
+            Number of items, at most.
+        pixels : int
+            Width of a section in pixels, at most.
+        """
+        from nmcdist.datasets.store import holds, read_block, readable_metadata
+
+        if not holds(store, VOLUME):
+            return None
+        metadata = readable_metadata(store, VOLUME)
+        items, nz, ny, nx = metadata.shape
+        box = ((nz // 2, nz // 2 + 1), (0, min(ny, pixels)), (0, min(nx, pixels)))
+        phases = str(metadata.attributes.get("flag_meanings", "")).split()
+        pixel_nm = float(metadata.attributes.get("voxel_size_nm", recipe.volume.voxel_size_nm))
+        labels = [read_block(store, item, box)[0] for item in range(min(count, items))]
+        return Sections(labels, pixel_nm, phases=tuple(phases))
 
     def report(
         self, store: Path, recipe: Any, folder: Path, *, voxel_sizes_nm: tuple[float, ...] = (),

@@ -9,6 +9,7 @@ from nmcdist.datasets.files import FileRecord, entries_below, files_below
 from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.integrity import refuse_links, write_manifest
 from nmcdist.datasets.store import consolidate, write_coordinates
+from nmcdist.datasets.writers import writer_versions
 from nmcdist.errors import StoreError
 from nmcdist.execution.journal import Journal
 from nmcdist.products.plan import Plan
@@ -44,7 +45,7 @@ def finalise(plan: Plan, wip: Path, journal: Journal, *, known: bool = True) -> 
     _remove_strays(plan, wip, set(records) | made_here)
     consolidate(wip)
     digest = write_manifest(wip, records)
-    journal.write_seal(digest)
+    journal.write_seal(digest, writer_versions())
     os.sync()
     return digest
 

@@ -7,7 +7,7 @@ from typing import Any
 from nmcdist.bundle import Bundle
 from nmcdist.datasets.particles import RECORD_ITEMS, RECORD_ROWS
 from nmcdist.errors import InputError
-from nmcdist.products.kind import Kind, Partials, Site
+from nmcdist.products.kind import Kind, Partials, Sections, Site
 from nmcdist.products.particles.make import join_batches, make_batch
 from nmcdist.products.particles.plan import ParticlePlan, ParticleTask, plan_particles
 from nmcdist.products.particles.recipe import ParticleRecipe
@@ -43,6 +43,16 @@ class Particles(Kind):
         from nmcdist.datasets.export.particles import export_particle_item
 
         return export_particle_item(store, item, file_format, target, **options)
+
+    def sections(self, store: Path, recipe: ParticleRecipe, count: int, pixels: int) -> Sections | None:
+        """Cut the first particles through their centres; see :meth:`Kind.sections`."""
+        from nmcdist.datasets.particles import read_particle
+
+        particles = [read_particle(store, item) for item in range(min(count, recipe.samples))]
+        pixel_nm = 2 * max(particle.reach_nm for particle in particles) / (pixels - 2)
+        if not pixel_nm > 0:
+            return None
+        return Sections([particle.section(pixel_nm) for particle in particles], pixel_nm, outside=True)
 
     def report(
         self, store: Path, recipe: ParticleRecipe, folder: Path, *, voxel_sizes_nm: tuple[float, ...] = (),

@@ -1,0 +1,70 @@
+"""Releases on the disk: ``ROOT/NAME/VERSION``, each with its ``release.json``."""
+
+import os
+import re
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from nmcdist.datasets.files import read_bytes
+from nmcdist.errors import ReleaseError
+from nmcdist.inputs import existing_folder
+from nmcdist.releases.model import RELEASE_FILE, Release
+from nmcdist.releases.versions import is_version, precedence
+
+_LIMIT = 64 << 20  # bytes of release.json
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
+
+
+def is_release(folder: Path) -> bool:
+    """Return whether a folder is that of a release."""
+    return is_version(folder.name) and (folder / RELEASE_FILE).is_file()
+
+
+def open_release(folder: str | os.PathLike[str]) -> Release:
+    """Read what a release says of itself.
+
+    Parameters
+    ----------
+    folder : str or Path
+        ``ROOT/NAME/VERSION``.
+
+    Raises
+    ------
+    ReleaseError
+        If there is no release, or its ``release.json`` is damaged.
+    """
+    path = existing_folder(folder, ReleaseError, "no such release") / RELEASE_FILE
+    try:
+        return Release.model_validate_json(read_bytes(path, _LIMIT))
+    except FileNotFoundError:
+        raise ReleaseError(f"{folder}: not a release (it has no {RELEASE_FILE})") from None
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        where = ".".join(map(str, fault["loc"])) or "content"
+        raise ReleaseError(f"{path}: damaged: {where}: {fault['msg']}") from None
+
+
+def find(root: str | os.PathLike[str]) -> dict[str, list[Release]]:
+    """Return the releases of a folder by name, each list in ascending order of versions.
+
+    Folders that are not of a release, or whose ``release.json`` gives another name or version, are ignored.
+
+    Raises
+    ------
+    ReleaseError
+        If the folder does not exist, or a ``release.json`` is damaged.
+    """
+    folder = existing_folder(root, ReleaseError)
+    found: dict[str, list[Release]] = {}
+    for place in sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()):
+        releases = [open_release(path) for path in place.iterdir() if is_release(path)]
+        own = [r for r in releases if r.name == place.name and is_release(place / r.version)]
+        if own:
+            found[place.name] = sorted(own, key=lambda release: precedence(release.version))
+    return found
+
+
+def latest(releases: list[Release]) -> Release:
+    """Return the release with the highest version."""
+    return max(releases, key=lambda release: precedence(release.version))

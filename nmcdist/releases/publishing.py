@@ -1,0 +1,177 @@
+"""Publish a finished store: stage its files, check them, write the documents, freeze all, rename once."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nmcdist.bundle import save_bundle
+from nmcdist.datasets.catalog import CATALOG_FILE, check_catalog, recorded_manifest
+from nmcdist.datasets.catalog_file import catalog_text
+from nmcdist.datasets.files import FileRecord, files_below, naming
+from nmcdist.datasets.folder import Folder
+from nmcdist.datasets.integrity import read_manifest, verify
+from nmcdist.datasets.store import MANIFEST, read_attributes, read_origin
+from nmcdist.errors import ReleaseError, StoreError
+from nmcdist.faults import NAME
+from nmcdist.inputs import folder_name, folder_to_make, named_path
+from nmcdist.releases import documents
+from nmcdist.releases.catalogs import chunks_of, refuse_other_entry, update_catalogs
+from nmcdist.releases.checksums import CHECKSUMS, checksums_text
+from nmcdist.releases.description import describe_release
+from nmcdist.releases.model import RELEASE_FILE, Metadata, Release, read_metadata
+from nmcdist.releases.origin import BUNDLE_FOLDER, bundle_of_store
+from nmcdist.releases.preview import preview
+from nmcdist.releases.staging import put_in_place, refuse_existing, staged
+from nmcdist.releases.versions import checked_version
+from nmcdist.wording import shown
+
+ROOT = "releases"  # beside the store
+METADATA = "dataset.yaml"  # beside the store
+RECIPE = "recipe.yaml"
+_LONGEST_NAME = 100
+
+
+def publish(
+    store: str | Path,
+    name: str,
+    version: str,
+    metadata: str | Path | Mapping[str, Any] | Metadata | None = None,
+    out: str | Path | None = None,
+) -> Path:
+    """Publish a finished store under a version that never changes, with all that describes and cites it.
+
+    The files of the store are hard-linked into the release, or copied where they cannot be linked, and become
+    read-only. If anything fails, no release appears.
+
+    Parameters
+    ----------
+    store : str or Path
+        A finished store.
+    name : str
+        Name of the dataset: small letters, digits and hyphens.
+    version : str
+        Semantic version, such as "1.0.0". A version that exists is refused.
+    metadata : str, Path, Mapping or Metadata, optional
+        A YAML file, or its content: at least `license` and `creators`; default: ``dataset.yaml`` beside the store.
+    out : str or Path, optional
+        Folder of releases; default: ``releases`` beside the store.
+
+    Returns
+    -------
+    Path
+        Folder of the release, ``OUT/NAME/VERSION``. ``OUT/catalog.yaml`` lists it.
+
+    Raises
+    ------
+    ReleaseError
+        If the version exists, or the name, the version or the metadata is invalid; one line per fault.
+    StoreError
+        If the store is not finished or is damaged; the message names the first damaged file.
+    CatalogError
+        If nmcdist did not write the catalog of the folder, or it gives the store another checksum.
+    OSError
+        If the release cannot be written, for example on a full disk.
+    """
+    store = named_path(store, StoreError)
+    name, version = checked_name(name), checked_version(version)
+    root = folder_to_make(out, ReleaseError) if out is not None else store.absolute().parent / ROOT
+    target = root / name / version
+    refuse_existing(target)
+    check_catalog(root)
+    refuse_other_entry(root, name)
+    written = read_metadata(metadata, store.absolute().parent / METADATA)
+    read_manifest(store)
+    with naming(target), staged(target) as stage:
+        release = _fill(stage, store, name, version, written)
+        write_documents(stage, release, chunks_of(release, stage / release.store))
+        put_in_place(stage, target)
+    update_catalogs(root)
+    return target
+
+
+def checked_name(name: Any) -> str:
+    """Return the name of a dataset.
+
+    Raises
+    ------
+    ReleaseError
+        If it is not one.
+    """
+    try:
+        if not isinstance(name, str) or len(name) > _LONGEST_NAME:
+            raise ValueError(f"found {shown(name)}, expected a text of at most {_LONGEST_NAME} characters")
+        return folder_name(NAME.func(name))  # type: ignore[call-arg]  # pydantic types it for itself
+    except ValueError as error:
+        raise ReleaseError(f"name: {error}") from None
+
+
+def write_documents(stage: Path, release: Release, chunks: Mapping[str, int]) -> None:
+    """Write all that describes a release into its folder, which already holds its store."""
+    entry = {release.name: documents.one_entry(release, chunks, "")}
+    texts = {
+        RELEASE_FILE: release.model_dump_json(indent=1) + "\n",
+        RECIPE: catalog_text(release.provenance.recipe),
+        documents.CARD: documents.card(release),
+        documents.INTAKE: documents.intake_text(entry, {}),
+        documents.INTAKE_V1: documents.intake_v1_text(entry, {}),
+        **{name: write(release) for name, write in documents.OF_CITATION.items()},
+    }
+    for name, text in texts.items():
+        Folder(stage).write(name, text.encode())
+    records = {n: Folder(stage).record(n) for n in files_below(stage) if not n.startswith(f"{release.store}/")}
+    listed = records | {f"{release.store}/{MANIFEST}": Folder(stage).record(f"{release.store}/{MANIFEST}")}
+    for name, text in (
+        (documents.CROISSANT, documents.croissant(release, listed)),
+        (documents.ROCRATE, documents.ro_crate(release, listed)),
+    ):
+        Folder(stage).write(name, text.encode())
+        records[name] = FileRecord(hashlib.sha256(text.encode()).hexdigest(), len(text.encode()))
+    of_store = {f"{release.store}/{n}": record for n, record in read_manifest(stage / release.store).items()}
+    sums = checksums_text(of_store | listed | records)
+    Folder(stage).write(CHECKSUMS, sums.encode())
+
+
+def _fill(stage: Path, store: Path, name: str, version: str, metadata: Metadata) -> Release:
+    """Put the files of a store, its bundle and its picture into a staged folder, and describe them."""
+    inside = stage / f"{name}.zarr"
+    take_files(store, inside)
+    _refuse_damage(inside, store)
+    bundle = bundle_of_store(store)
+    if bundle is not None:
+        save_bundle(bundle, stage / BUNDLE_FOLDER)
+    picture, caption = preview(inside)
+    if picture:
+        Folder(stage).write(documents.PREVIEW, picture)
+    return describe_release(inside, name, version, metadata, bundle, preview=caption, journal_of=store)
+
+
+def take_files(store: Path, inside: Path) -> None:
+    """Link the files of a store into a new folder; copy what cannot be linked, or is not this user's own.
+
+    Raises
+    ------
+    StoreError
+        If one is missing or not an ordinary file.
+    """
+    inside.mkdir()
+    source, target = Folder(store), Folder(inside)
+    for file in (*read_manifest(store), MANIFEST):
+        try:
+            if (store / file).lstat().st_uid == os.geteuid():
+                target.link(source, file)
+            else:  # whose mode this user cannot change
+                target.write(file, source.read(file))
+        except FileNotFoundError:
+            raise StoreError(f"{store}: cannot be published: {file} is missing") from None
+
+
+def _refuse_damage(inside: Path, store: Path) -> None:
+    """Refuse a store whose staged files differ from its manifest, or its manifest from the one in the catalog."""
+    read_attributes(store)
+    read_origin(store)
+    faults = verify(inside, recorded_manifest(store.absolute().parent / CATALOG_FILE, store))
+    if faults:
+        more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
+        raise StoreError(f"{store}: cannot be published: {faults[0]}{more}; `nmcdist verify {store}` lists its faults")

@@ -1,0 +1,102 @@
+"""The check of a release: no file of it differs from its checksum, none is missing, none was added."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from nmcdist.datasets.catalog import CATALOG_FILE, show_entry
+from nmcdist.datasets.files import entries_below, file_record
+from nmcdist.datasets.integrity import Fault, verify
+from nmcdist.errors import CatalogError, ReleaseError, StoreError
+from nmcdist.inputs import existing_folder
+from nmcdist.releases.checksums import CHECKSUMS, read_checksums
+from nmcdist.releases.finding import is_release, open_release
+
+
+def verify_release(folder: str | os.PathLike[str]) -> list[Fault]:
+    """Check a release: every document against its checksum, and the whole store.
+
+    Parameters
+    ----------
+    folder : str or Path
+        ``ROOT/NAME/VERSION``; ``ROOT/catalog.yaml``, if there is one, gives the checksum of its checksums.
+
+    Returns
+    -------
+    list of Fault
+        Empty if the release is what was published.
+
+    Raises
+    ------
+    ReleaseError
+        If there is no release, or its checksums cannot be read.
+    """
+    folder = existing_folder(folder, ReleaseError, "no such release")
+    sums = read_checksums(folder)
+    faults = []
+    if recorded_checksums(folder) not in (None, file_record(folder / CHECKSUMS).sha256):
+        faults.append(Fault(None, CHECKSUMS, "is not the one that the catalog names"))
+    stores = {name.partition("/")[0] for name in sums if name.partition("/")[0].endswith(".zarr")}
+    present = {name for name, _ in entries_below(folder)}
+    single = [name for name in sums if name.partition("/")[0] not in stores]
+    faults += [Fault(None, name, what) for name in single if (what := _damage(folder / name, sums[name]))]
+    known = {*sums, CHECKSUMS}
+    strays = [name for name in present if name not in known and name.partition("/")[0] not in stores]
+    faults += [Fault(None, name, "does not belong to the release") for name in strays]
+    for store in sorted(stores):
+        faults += _of_store(folder, store, sums)
+    return sorted(faults, key=lambda fault: (fault.file, fault.what))
+
+
+def manifest_of_release(store: Path) -> str | None:
+    """Return the manifest's SHA-256 that a release gives for its store; None if the store is not in a release."""
+    folder = store.absolute().parent
+    try:
+        return open_release(folder).manifest_sha256 if is_release(folder) else None
+    except (ReleaseError, StoreError):  # the release is damaged itself, which its own check reports
+        return None
+
+
+def recorded_checksums(folder: Path) -> str | None:
+    """Return the SHA-256 of a release's checksums in the catalog of its root; None if that does not list it."""
+    place = folder.absolute()
+    try:
+        entry = show_entry(place.parent.parent / CATALOG_FILE, f"{place.parent.name}-{place.name}")
+    except CatalogError:
+        return None
+    return entry.get("release_sha256")
+
+
+def _of_store(folder: Path, name: str, sums: dict[str, str]) -> list[Fault]:
+    """Return the faults of the store of a release, with the paths of files from the release."""
+    own = {file.removeprefix(f"{name}/"): digest for file, digest in sums.items() if file.startswith(f"{name}/")}
+    if _is_virtual(folder):  # it holds no chunks
+        present = {file for file, _ in entries_below(folder / name)}
+        found = [Fault(None, file, what) for file in own if (what := _damage(folder / name / file, own[file]))]
+        found += [Fault(None, file, "does not belong to the store") for file in present - own.keys()]
+    else:
+        try:
+            found = verify(folder / name, own.get("manifest.json"))
+        except StoreError as error:
+            found = [Fault(None, "", str(error).removeprefix(f"{folder / name}: "))]
+    return [replace(fault, file=f"{name}/{fault.file}".rstrip("/")) for fault in found]
+
+
+def _is_virtual(folder: Path) -> bool:
+    try:
+        return open_release(folder).virtual
+    except (ReleaseError, StoreError):
+        return False
+
+
+def _damage(path: Path, expected: str) -> str:
+    """Return the fault of a file; empty if it is whole."""
+    try:
+        found = file_record(path).sha256
+    except FileNotFoundError:
+        return "is missing"
+    except StoreError as error:
+        return str(error).removeprefix(f"{path}: ")
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    return "" if found == expected else f"does not match its checksum in {CHECKSUMS}"
