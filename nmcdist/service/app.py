@@ -57,7 +57,7 @@ def with_names(document: dict[str, Any], shelf: Shelf) -> dict[str, Any]:
     known = {
         "name": list(shelf),
         "version": sorted({version for name in shelf for version in shelf[name]} | {LATEST}),
-        "document": sorted({name for item in shelf.items_in_order() for name in item.document_names}),
+        "document": sorted({name for item in shelf.items_in_order() for name in item.documents.names}),
     }
     for path in document["paths"].values():
         for parameter in path["get"].get("parameters", []):

@@ -6,10 +6,8 @@ Addresses are relative to that of the catalog, as intake has it, so they hold be
 from typing import Any
 from urllib.parse import quote
 
-from nmcdist.datasets.catalog_file import DATATYPE, HERE, OUTPUT, READER, catalog_text
-from nmcdist.service.shelf import LATEST, Item, Shelf
-
-_HERE_V1 = "{{ CATALOG_DIR }}"
+from nmcdist.releases.documents import intake_text, intake_v1_text
+from nmcdist.service.shelf import Item, Shelf
 
 
 def store_path(item: Item) -> str:
@@ -67,7 +65,7 @@ def details(item: Item, base: str, *, is_latest: bool) -> dict[str, Any]:
     return {
         **summary(item, base, is_latest=is_latest),
         "open": opening_line(item, base),
-        "documents": {name: base + document_path(item, name) for name in item.document_names},
+        "documents": {name: base + document_path(item, name) for name in item.documents.names},
         "release": item.release.model_dump(mode="json"),
     }
 
@@ -88,49 +86,23 @@ def json_catalog(shelf: Shelf, base: str) -> dict[str, Any]:
 
 def intake_catalog(shelf: Shelf) -> str:
     """Return the catalog of intake, version 2: each name is the latest version, NAME-VERSION that version."""
-    content: dict[str, Any] = {
-        "version": 2,
-        "metadata": {"title": shelf.title},
-        "aliases": {},
-        "data": {},
-        "entries": {},
-        "user_parameters": {},
-    }
-    for item in shelf.items_in_order():
-        label = item.release.label
-        content["data"][f"{label}_store"] = {
-            "datatype": DATATYPE,
-            "kwargs": {"url": HERE + store_path(item)},
-            "metadata": {},
-            "user_parameters": {},
-        }
-        content["entries"][label] = {
-            "reader": READER,
-            "output_instance": OUTPUT,
-            "kwargs": {**item.entry["kwargs"], "data": "{data(" + label + "_store)}"},
-            "metadata": dict(item.entry["metadata"]),
-            "user_parameters": {},
-        }
-        content["aliases"][label] = label
-        if item is shelf.latest(item.release.name):
-            content["aliases"][item.release.name] = label
-    return catalog_text(content)
+    return intake_text(*_listed(shelf))
 
 
 def intake_catalog_v1(shelf: Shelf) -> str:
     """Return the catalog of intake, version 1, for intake-xarray."""
-    sources: dict[str, Any] = {}
-    for item in shelf.items_in_order():
-        source = {
-            "driver": "zarr",
+    return intake_v1_text(*_listed(shelf))
+
+
+def _listed(shelf: Shelf) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Return the entries of the catalogs, and the other names of some of them."""
+    entries = {
+        item.release.label: {
+            "path": store_path(item).lstrip("/"),
+            "chunks": item.entry["kwargs"]["chunks"],
+            "metadata": item.entry["metadata"],
             "description": item.release.title,
-            "args": {"urlpath": _HERE_V1 + store_path(item), "consolidated": True},
-            "metadata": {"version": item.release.version, "license": item.release.license},
         }
-        sources[item.release.label] = source
-        if item is shelf.latest(item.release.name):
-            sources[item.release.name] = source
-    return catalog_text({"metadata": {"version": 1, "title": shelf.title}, "sources": sources})
-
-
-__all__ = ["LATEST", "details", "intake_catalog", "intake_catalog_v1", "json_catalog"]
+        for item in shelf.items_in_order()
+    }
+    return entries, {name: shelf.latest(name).release.label for name in shelf}

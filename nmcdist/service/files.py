@@ -56,7 +56,7 @@ async def respond(request: Request, source: Source, key: str, pool: Pool) -> Res
     if is_unchanged(given.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
     is_head = request.scope.get("nmcdist.head", False)
-    if is_head and source.computes:  # a question about a chunk does not make it
+    if is_head and source.computes(key):  # a question about a chunk does not make it
         return _Unsized(headers={**headers, "Content-Type": _type_of(key)})
     content = await pool.run(_opened, source, key)
     try:

@@ -76,7 +76,7 @@ def release_page(item: Item, versions: Sequence[Item], base: str, described: Any
 
 def json_ld(item: Item) -> Any:
     """Return the release in terms of schema.org, as its own document holds it; None if it has none."""
-    if _DESCRIPTION not in item.document_names:
+    if not item.documents.has(_DESCRIPTION):
         return None
     content = item.documents.open(_DESCRIPTION)
     try:
@@ -184,12 +184,12 @@ def _query_form(item: Item) -> str:
 
 def _documents(item: Item) -> str:
     return ", ".join(
-        f'<a href="{escape(document_path(item, name))}">{escape(name)}</a>' for name in item.document_names
+        f'<a href="{escape(document_path(item, name))}">{escape(name)}</a>' for name in item.documents.names
     )
 
 
 def _preview(item: Item) -> str:
-    if _PREVIEW not in item.document_names:
+    if not item.documents.has(_PREVIEW):
         return ""
     return f'<img src="{escape(document_path(item, _PREVIEW))}" alt="Preview of {escape(item.release.title)}">'
 

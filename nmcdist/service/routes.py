@@ -78,12 +78,17 @@ async def store_root(item: ItemOf, request: Request) -> Response:
 @router.get("/v/{name}/{version}/{key:path}", responses={**_BYTES, **MOVED, **NOT_FOUND, **BUSY}, tags=["stores"])
 async def store_file(item: ItemOf, key: str, request: Request) -> Response:
     """Return a file of a store: metadata or a chunk; whole, or one range of bytes."""
-    return await respond(request, item.source, key, service_of(request).pool_of(item))
+    return await respond(request, item.source, key, service_of(request).pool_of(item.source, key))
 
 
-@router.get("/files/{name}/{version}/{document}", responses={**_BYTES, **MOVED, **NOT_FOUND}, tags=["datasets"])
+@router.get(
+    "/files/{name}/{version}/{document:path}", responses={**_BYTES, **MOVED, **NOT_FOUND, **BUSY}, tags=["datasets"]
+)  # fmt: skip
 async def document(item: ItemOf, document: str, request: Request) -> Response:
-    """Return a document of a release: README.md, croissant.json, datacite.json and others."""
+    """Return a file of a release by its path in the folder: README.md, croissant.json, or one of the store."""
+    store, _, key = document.partition("/")
+    if key and store == item.release.store:
+        return await respond(request, item.source, key, service_of(request).pool_of(item.source, key))
     return await respond(request, item.documents, document, service_of(request).reads)
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from nmcdist.datasets.catalog_file import CatalogFile, read_catalog_file
-from nmcdist.datasets.files import FileRecord, refuse_special
+from nmcdist.datasets.files import refuse_special
 from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.integrity import manifest_hash, read_manifest
 from nmcdist.datasets.store import MANIFEST
 from nmcdist.errors import CatalogError, StoreError
 from nmcdist.inputs import local_path
+from nmcdist.releases.checksums import CHECKSUMS, read_checksums
 from nmcdist.releases.finding import open_release
 from nmcdist.releases.model import RELEASE_FILE, Release
 from nmcdist.releases.versions import precedence
@@ -27,17 +28,6 @@ from nmcdist.wording import shown
 
 CATALOG_FILE = "catalog.yaml"
 LATEST = "latest"
-DOCUMENTS = (
-    RELEASE_FILE,
-    "README.md",
-    "preview.png",
-    "croissant.json",
-    "datacite.json",
-    ".zenodo.json",
-    "ro-crate-metadata.json",
-    "intake.yaml",
-    "intake-v1.yaml",
-)
 
 
 @dataclass(frozen=True)
@@ -51,9 +41,7 @@ class Item:
     source : Source
         The bytes of the store.
     documents : Files
-        The documents of the release.
-    document_names : tuple of str
-        The documents that the release has.
+        The other files of the release: documents, and the bundle.
     entry : Mapping of str to Any
         The entry of the catalog.
     """
@@ -62,7 +50,6 @@ class Item:
     store: Path
     source: Source
     documents: Files
-    document_names: tuple[str, ...]
     entry: Mapping[str, Any]
 
     @property
@@ -147,14 +134,12 @@ def _item(catalog: Path, root: Path, store: str, entry: Mapping[str, Any], setti
         raise CatalogError(f"{catalog}: {path}: the release names {shown(release.store)} as its store")
     if (found := manifest_hash(path)) != release.manifest_sha256:
         raise StoreError(f"{path / MANIFEST}: has the SHA-256 {found}, expected {release.manifest_sha256}")
-    names = tuple(name for name in DOCUMENTS if (path.parent / name).exists())
-    folder = Folder(path.parent)
+    files = _files(path)
     return Item(
         release=release,
         store=path,
-        source=VirtualSource(path, settings) if release.virtual else _files(path),
-        documents=Files(folder, {name: folder.record(name) for name in names}),
-        document_names=names,
+        source=VirtualSource(path, files, settings) if release.virtual else files,
+        documents=_documents(path.parent, release),
         entry=entry,
     )
 
@@ -162,5 +147,15 @@ def _item(catalog: Path, root: Path, store: str, entry: Mapping[str, Any], setti
 def _files(store: Path) -> Files:
     """Return the files of a store: those of its manifest, and the manifest itself."""
     folder = Folder(store)
-    records: dict[str, FileRecord] = read_manifest(store)
-    return Files(folder, {**records, MANIFEST: folder.record(MANIFEST)})
+    return Files(folder, {**read_manifest(store), MANIFEST: folder.record(MANIFEST)})
+
+
+def _documents(path: Path, release: Release) -> Files:
+    """Return the files of a release beside its store, as its checksums name them, and the checksums themselves."""
+    folder, records = Folder(path), {}
+    for name, sha256 in read_checksums(path).items():
+        if not name.startswith(f"{release.store}/"):
+            records[name] = folder.record(name)
+            if records[name].sha256 != sha256:
+                raise StoreError(f"{path / name}: does not match its checksum in {CHECKSUMS}")
+    return Files(folder, {**records, CHECKSUMS: folder.record(CHECKSUMS)})

@@ -27,7 +27,8 @@ class Content(Protocol):
 class Source(Protocol):
     """The bytes of a release by key."""
 
-    computes: bool
+    def computes(self, key: str) -> bool:
+        """Return whether opening a key may take long, and its size is unknown before."""
 
     def etag(self, key: str) -> str:
         """Return the entity tag of a key, in quotes; KeyError if there is no such key. Nothing is computed."""
@@ -40,7 +41,7 @@ class Source(Protocol):
         StoreError
             If it is missing, damaged, or cannot be made.
         Busy
-            If too many items are being made.
+            If too many items wait to be made.
         """
 
 
@@ -54,10 +55,21 @@ class Files:
         The records by path relative to the folder; no other file is served.
     """
 
-    computes = False
-
     def __init__(self, folder: Folder, records: Mapping[str, FileRecord]) -> None:
         self._folder, self._records = folder, records
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The keys."""
+        return tuple(self._records)
+
+    def has(self, key: str) -> bool:
+        """Return whether there is such a key."""
+        return key in self._records
+
+    def computes(self, key: str) -> bool:
+        """Return False: files are on the disk."""
+        return False
 
     def etag(self, key: str) -> str:
         """Return the SHA-256 that the manifest records, in quotes."""

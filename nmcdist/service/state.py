@@ -10,6 +10,7 @@ from nmcdist.service.pools import Pool
 from nmcdist.service.problems import RequestError
 from nmcdist.service.settings import Settings
 from nmcdist.service.shelf import Item, Shelf
+from nmcdist.service.sources import Source
 from nmcdist.service.virtual import VirtualSource
 
 WARMING, READY = "warming up", "ready"
@@ -52,9 +53,9 @@ class Service:
             if isinstance(item.source, VirtualSource):
                 item.source.close()
 
-    def pool_of(self, item: Item) -> Pool:
-        """Return the threads that give the bytes of a release."""
-        return self.makes if item.source.computes else self.reads
+    def pool_of(self, source: Source, key: str) -> Pool:
+        """Return the threads that give the bytes of a key; those that make chunks never block those that read."""
+        return self.makes if source.computes(key) else self.reads
 
     def columns(self, item: Item) -> Columns:
         """Return the columns of a release; slow at the first call.

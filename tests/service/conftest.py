@@ -12,9 +12,7 @@ from pathlib import Path
 import pytest
 
 from nmcdist import extras
-from nmcdist.datasets.catalog_file import DATATYPE, OUTPUT, READER, catalog_text
-from nmcdist.datasets.integrity import manifest_hash, read_manifest
-from nmcdist.datasets.store import read_attributes, read_origin
+from nmcdist.releases import publish
 from tests.conftest import make, recipe_with
 
 ROOT = Path(__file__).parents[2]
@@ -115,35 +113,9 @@ def service(releases, tmp_path_factory):
         yield running
 
 
-def release(store, root, name, version, title="Tiny sweep"):
-    """A release as `nmcdist publish` lays it out, by hand."""
-    import json
-    from nmcdist.releases.model import Release
-    from nmcdist.yaml_text import load_yaml
-
-    folder = root / name / version
-    target = folder / f"{name}.zarr"
-    folder.mkdir(parents=True)
-    shutil.copytree(store, target)
-    attributes = read_attributes(store)
-    recipe, bundle = read_origin(store)
-    manifest = read_manifest(store)
-    content = {
-        "name": name, "version": version, "title": title, "description": "What the dataset holds. " * 5,
-        "license": "CC-BY-4.0", "creators": [{"name": "Doe, J", "affiliation": "<b>Lab</b>"}], "citation": "Doe, J (2026)", "keywords": [], "papers": [],
-        "doi": None, "url": None, "publisher": None, "created": "2026-01-01", "store": f"{name}.zarr",
-        "kind": attributes["kind"], "virtual": False, "manifest_sha256": manifest_hash(store),
-        "sizes": {"bytes": sum(r.size for r in manifest.values()), "files": len(manifest), "items": 4},
-        "variables": [{"name": "phase", "dims": ["z"], "shape": [4], "dtype": "uint8"}],
-        "provenance": {"recipe": recipe, "recipe_hash": attributes["recipe_hash"], "bundle": {"name": "b", "hash": attributes["bundle_hash"]}, "seed": 1, "versions": {}},
-    }
-    (folder / "release.json").write_text(Release.model_validate_json(json.dumps(content)).model_dump_json())
-    (folder / "README.md").write_text("# Tiny\n")
-    (folder / "croissant.json").write_text(json.dumps({"@type": "Dataset", "name": title}))
-    path = root / "catalog.yaml"
-    catalog = load_yaml(path) if path.exists() else {"version": 2, "metadata": {"title": "Tests"}, "aliases": {}, "data": {}, "entries": {}}
-    label = f"{name}-{version}"
-    catalog["data"][f"{label}_store"] = {"datatype": DATATYPE, "kwargs": {"url": f"{{CATALOG_DIR}}/{name}/{version}/{name}.zarr"}}
-    catalog["entries"][label] = {"reader": READER, "output_instance": OUTPUT, "kwargs": {"data": "{data(" + label + "_store)}", "chunks": {}, "consolidated": True}, "metadata": {"version": version}}
-    catalog["aliases"] |= {label: label, name: label}
-    path.write_text(catalog_text(catalog))
+def release(store, root, name, version, **metadata):
+    """Publish a copy of a store, since files of releases become read-only."""
+    copied = root.with_name(f"{root.name}-sources") / f"{name}-{version}" / store.name
+    shutil.copytree(store, copied)
+    written = {"license": "CC-BY-4.0", "creators": [{"name": "Doe, J", "affiliation": "<b>Lab</b>"}], **metadata}
+    publish(copied, name, version, written, out=root)

@@ -97,7 +97,7 @@ def test_latest_is_redirected_to_the_highest_version(client):
 
 @pytest.mark.parametrize(
     "path",
-    ["/v/tiny/1.0.0/no", "/v/tiny/1.0.0/phase", "/v/tiny/1.0.0/phase/c/9/0/0/0", "/v/tiny/1.0.0/zarr.json/",
+    ["/v/tiny/1.0.0/no", "/v/tiny/1.0.0/phase", "/v/tiny/1.0.0/volume/c/9/0/0/0", "/v/tiny/1.0.0/zarr.json/",
      "/v/tiny/1.0.0//zarr.json", "/v/tiny/1.0.0/./zarr.json", "/v/tiny/1.0.0/phase/../zarr.json", "/v/tiny/1.0.0",
      "/v/tiny/1.0.0/.zgroup", "/v/tiny/9.9.9/zarr.json", "/v/no/latest/zarr.json", "/v/tiny", "/no",
      "/files/tiny/1.0.0/tiny.zarr", "/files/tiny/1.0.0/../tiny.zarr/zarr.json"],
@@ -117,7 +117,7 @@ def test_documents(client, releases):
 
 def test_a_file_that_is_gone_short_or_replaced_is_500_and_never_404(own_releases, tmp_path):
     store = own_releases / "tiny/1.0.0/tiny.zarr"
-    gone, short, link, folder, whole = [f"phase/c/{k}/0/0/0" for k in range(4)] + ["seed/c/0"]
+    gone, short, link, folder, whole = [f"volume/c/{k}/0/0/0" for k in range(4)] + ["seed/c/0"]
     with served(own_releases, tmp_path / "log") as service, httpx.Client(base_url=service.url) as client:
         for name in (gone, short, link, folder):
             os.chmod((store / name).parent, 0o755)  # noqa: PTH101
