@@ -63,6 +63,8 @@ class Guard:
     def _checked(self, scope: Scope) -> Response | None:
         """Return the response to a request that the application need not see."""
         headers = Headers(scope=scope)
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > self._settings.header_bytes:
+            raise RequestError(431, f"headers: expected at most {self._settings.header_bytes} bytes")
         if len(scope["query_string"]) > self._settings.query_bytes:
             raise RequestError(414, f"query: expected at most {self._settings.query_bytes} bytes")
         if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:

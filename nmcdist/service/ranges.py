@@ -5,6 +5,7 @@ import re
 from nmcdist.errors import InputError
 
 _RANGE = re.compile(r"(?P<first>[0-9]{1,18})-(?P<last>[0-9]{0,18})|-(?P<suffix>[0-9]{1,18})")
+_ZERO = re.compile(r"0(?:\.0*)?")
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 
@@ -46,9 +47,17 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
     return start, stop
 
 
-def is_unchanged(if_none_match: str | None, etag: str) -> bool:
-    """Return whether the client has the current version already, so that 304 is the answer."""
-    return if_none_match is not None and (if_none_match.strip() == "*" or etag in _strong(if_none_match))
+def is_unchanged(if_none_match: str | None, *etags: str) -> bool:
+    """Return whether the client has the current version already, in one of its forms, so that 304 is the answer."""
+    if if_none_match is None:
+        return False
+    return if_none_match.strip() == "*" or not set(etags).isdisjoint(_strong(if_none_match))
+
+
+def accepts_gzip(accept_encoding: str | None) -> bool:
+    """Return whether the client names gzip among the encodings that it reads."""
+    found = [part.replace(" ", "").lower().partition(";q=") for part in (accept_encoding or "").split(",")]
+    return any(name == "gzip" and not _ZERO.fullmatch(weight) for name, _, weight in found)
 
 
 def is_refused(if_match: str | None, etag: str) -> bool:

@@ -41,7 +41,8 @@ def served(catalog, log, *options, settings=""):
         start = (
             "from nmcdist.log import log_to_stderr; from nmcdist.service.serve import serve\n"
             "from nmcdist.service.settings import Settings\nimport sys\nlog_to_stderr(1)\n"
-            f"serve({str(catalog)!r}, Settings(port=0, {settings}), lambda line: print(line, file=sys.stderr, flush=True))"
+            "def note(line): print(line, file=sys.stderr, flush=True)\n"
+            f"serve({str(catalog)!r}, Settings(port=0, {settings}), note)"
         )
         command = [sys.executable, "-c", start]
     else:

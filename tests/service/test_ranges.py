@@ -2,7 +2,7 @@
 
 import pytest
 
-from nmcdist.service.ranges import RangeError, byte_range, is_refused, is_unchanged, range_counts
+from nmcdist.service.ranges import RangeError, accepts_gzip, byte_range, is_refused, is_unchanged, range_counts
 
 DATA = bytes(range(10))
 
@@ -64,3 +64,12 @@ def test_conditions():
     assert range_counts('"a"', '"a"')
     assert not range_counts('W/"a"', '"a"')
     assert not range_counts("Wed, 21 Oct 2026 07:28:00 GMT", '"a"')
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [("gzip", True), ("br, GZIP;q=0.5", True), ("gzip, deflate", True), ("deflate, gzip ; q=1", True), (None, False),
+     ("", False), ("identity", False), ("gzip;q=0", False), ("gzip;q=0.000", False), ("x-gzip", False), ("*", False)],
+)  # fmt: skip
+def test_gzip_is_sent_to_those_who_name_it(header, expected):
+    assert accepts_gzip(header) is expected

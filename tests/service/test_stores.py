@@ -31,7 +31,7 @@ def shard(releases):
 
 def test_every_file_of_the_manifest_arrives_as_it_is(client, releases):
     for name, record in read_manifest(releases / "tiny/1.0.0/tiny.zarr").items():
-        answer = client.get(f"/v/{STORE}/{name}")
+        answer = client.get(f"/v/{STORE}/{name}", headers={"Accept-Encoding": "identity"})
         assert answer.status_code == 200
         assert hashlib.sha256(answer.content).hexdigest() == record.sha256
         assert answer.headers["ETag"] == f'"{record.sha256}"'
@@ -48,7 +48,9 @@ def test_the_manifest_itself_is_the_one_that_the_release_names(client):
 @pytest.mark.parametrize(("first", "last"), [(0, 0), (5, 99), (0, None), (None, 1028), (150_000, None), (100, 150_500)])
 def test_ranges(client, shard, first, last):
     key, data = shard
-    answer = client.get(key, headers={"Range": f"bytes={'' if first is None else first}-{'' if last is None else last}"})
+    answer = client.get(
+        key, headers={"Range": f"bytes={'' if first is None else first}-{'' if last is None else last}"}
+    )
     expected = data[-last:] if first is None else data[first : None if last is None else last + 1]
     start = len(data) - last if first is None else first
     assert (answer.status_code, answer.content) == (206, expected)
@@ -76,6 +78,21 @@ def test_conditions(client, shard):
     assert client.get(key, headers={"If-Range": '"x"', "Range": "bytes=0-1"}).content == data
     assert client.get(key, headers={"If-Match": '"x"'}).status_code == 412
     assert client.get(key, headers={"If-Match": etag}).content == data
+
+
+def test_metadata_is_compressed_for_those_who_can_read_it(client, releases):
+    plain = (releases / "tiny/1.0.0/tiny.zarr/zarr.json").read_bytes()
+    answer = client.get(f"/v/{STORE}/zarr.json", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert int(answer.headers["Content-Length"]) < len(plain) / 4
+    assert answer.content == plain
+    other = client.get(f"/v/{STORE}/zarr.json", headers={"Accept-Encoding": "identity"})
+    assert answer.headers["ETag"] != other.headers["ETag"]
+    assert answer.headers["Vary"] == other.headers["Vary"] == "Accept-Encoding"
+    for tag in (answer.headers["ETag"], other.headers["ETag"]):
+        assert client.get(f"/v/{STORE}/zarr.json", headers={"If-None-Match": tag}).status_code == 304
+    part = client.get(f"/v/{STORE}/zarr.json", headers={"Accept-Encoding": "gzip", "Range": "bytes=3-9"})
+    assert (part.status_code, part.content, "Content-Encoding" in part.headers) == (206, plain[3:10], False)
 
 
 def test_head_gives_the_headers_alone(client, shard):
