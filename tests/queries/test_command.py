@@ -1,0 +1,85 @@
+"""`nmcdist query`: what it prints and writes is what `nmcdist.query` returns."""
+
+import csv
+import sys
+
+import numpy as np
+import pytest
+
+import nmcdist
+from nmcdist.cli import main
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def call(capsys, monkeypatch, made_particles):
+    def run(*arguments, status=0):
+        monkeypatch.setattr(sys, "argv", ["nmcdist", "query", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert ended.value.code == status, said.err
+        return said
+
+    return run
+
+
+def test_it_prints_a_page_and_the_way_to_the_next(call, made_particles):
+    store = made_particles / "small.zarr"
+    said = call(store, "sphericity > 0 and grains > 0", "--limit", 2)
+    lines = [line.split() for line in said.out.splitlines()]
+    assert lines[0] == ["sample", "shell_sphericity", "grains"]
+    assert [line[0] for line in lines[1:]] == ["0", "1"]
+    assert said.err == "2 of 5 items; next page: --after 1\n"
+    said = call(store, "sphericity > 0", "--after", 3, "--catalog", made_particles / "catalog.yaml", status=2)
+    assert "no dataset" in said.err
+    said = call("small", "sphericity > 0", "--after", 3, "--catalog", made_particles / "catalog.yaml")
+    assert said.out.split()[2] == "4"
+    assert said.err == "1 of 5 items\n"
+    assert call(store, "sphericity > 2").err == "0 of 0 items\n"
+
+
+def test_the_file_holds_all_digits(call, made_particles, tmp_path):
+    store, file = made_particles / "small.zarr", tmp_path / "found.csv"
+    assert call(store, "grains > 0", "--columns", "d_max_nm,grains", "--csv", file).out.strip() == str(file)
+    rows = list(csv.DictReader(file.read_text().splitlines()))
+    found = nmcdist.query(store, "grains > 0", columns=["d_max_nm", "grains"])
+    assert [int(row["sample"]) for row in rows] == found.sample.values.tolist()
+    np.testing.assert_array_equal([float(row["shell_d_max_nm"]) for row in rows], found.shell_d_max_nm)
+    assert [row["grains"] for row in rows] == [str(int(n)) for n in found.grains]
+    before = file.read_bytes()
+    assert "found.csv: exists; name another file" in call(store, "grains > 0", "--csv", file, status=2).err
+    assert file.read_bytes() == before
+
+
+def test_without_a_condition_it_lists_the_columns(call, made_once):
+    lines = call(made_once / "tiny.zarr").out.splitlines()
+    names = {line.split()[0] for line in lines}
+    assert names == {*map(str, nmcdist.query(made_once / "tiny.zarr").data_vars), "sample"}
+    assert any(line.startswith("r_max_nm.pore ") and line.endswith(": pore (nm)") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("sphericity >", "query: character 13: found the end, expected a column or a number"),
+        ("spericity > 1", "query: no column 'spericity'; did you mean sphericity?"),
+        ("a\n> 1\n\n\x1b[2J", "query: character 8: found '\\x1b[', expected"),
+    ],
+)
+def test_a_wrong_condition_is_refused_in_one_line(call, made_particles, where, message):
+    said = call(made_particles / "small.zarr", where, status=2)
+    assert said.err.startswith(f"nmcdist: error: {message}")
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+
+
+def test_the_benchmark_runs(capsys):
+    from benchmarks.queries import main as benchmark
+
+    benchmark(25_000)
+    assert "filter and 7 histograms, 200 times" in capsys.readouterr().out
