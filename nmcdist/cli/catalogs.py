@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from nmcdist.cli.options import PATH
+from nmcdist.cli.releases import catalog_option, materialise
 
 
 @click.group()
@@ -12,14 +13,8 @@ def catalog() -> None:
     """Catalogs of published datasets."""
 
 
-_catalog_option = click.option(
-    "--catalog", "path", type=PATH,
-    help="Catalog file. Default: $NMCDIST_CATALOG, else ./catalog.yaml, else the recipes of the package.",
-)  # fmt: skip
-
-
 @catalog.command("list")
-@_catalog_option
+@catalog_option
 def catalog_list(path: Path | None) -> None:
     """List the datasets of a catalog."""
     from nmcdist.datasets.catalog import list_entries
@@ -31,7 +26,7 @@ def catalog_list(path: Path | None) -> None:
 
 @catalog.command("show")
 @click.argument("name")
-@_catalog_option
+@catalog_option
 def catalog_show(name: str, path: Path | None) -> None:
     """Show the catalog entry of the dataset NAME."""
     from nmcdist.datasets.catalog import show_entry
@@ -42,10 +37,13 @@ def catalog_show(name: str, path: Path | None) -> None:
 
 @catalog.command("add")
 @click.argument("store", type=PATH)
-@_catalog_option
+@catalog_option
 def catalog_add(store: Path, path: Path | None) -> None:
     """Add a finished STORE to a catalog, or update its entry."""
     from nmcdist.datasets.catalog import add_entry, catalog_path
 
     where = catalog_path(path)
     click.echo(f"{where}: {add_entry(where, store)}")
+
+
+catalog.add_command(materialise)

@@ -1,10 +1,16 @@
-"""Commands on releases: publish, pack."""
+"""Commands on releases: publish, pack, catalog materialise."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from nmcdist.cli.options import PATH
+from nmcdist.cli.options import INTERRUPTED, ITEMS_FAILED, PATH, REFUSED, cluster_options, complain
+
+catalog_option = click.option(
+    "--catalog", "path", type=PATH,
+    help="Catalog file. Default: $NMCDIST_CATALOG, else ./catalog.yaml, else the recipes of the package.",
+)  # fmt: skip
 
 
 @click.command()
@@ -34,3 +40,36 @@ def pack(release: Path, out: Path | None) -> None:
     from nmcdist.releases import pack
 
     click.echo(pack(release, out))
+
+
+@click.command()
+@click.argument("name")
+@catalog_option
+@click.option("--out", type=PATH, default=Path(), help="Folder for the new store.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted run.")
+@cluster_options
+def materialise(name: str, path: Path | None, out: Path, resume: bool, **where: Any) -> int:
+    """Make the dataset NAME again from its recipe, and compare every file with the manifest of the first.
+
+    NAME is a release (NAME or NAME-VERSION) or another dataset of the catalog, or a recipe of the package.
+    """
+    from nmcdist.releases import materialise
+    from nmcdist.runs.progress import progress_on
+    from nmcdist.runs.public import deployment_from
+
+    deployment = deployment_from(**where)
+    try:
+        made = materialise(name, path, out, deployment=deployment, resume=resume, progress=progress_on())
+    except KeyboardInterrupt:
+        complain("interrupted; continue with the same command and --resume")
+        return INTERRUPTED
+    if made.result.failed:
+        items = ", ".join(map(str, sorted(made.result.failed)))
+        complain(f"items not made: {items} (see {made.result.journal / 'failures'}); try again with --resume")
+        return ITEMS_FAILED
+    for line in made.lines():
+        click.echo(line)
+    if made.expected is None or made.is_same:
+        return 0
+    complain(f"{name}: the dataset made from its recipe is not the same")
+    return REFUSED

@@ -12,7 +12,7 @@ from nmcdist.datasets.files import FileRecord, entries_below, file_record, match
 from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.layout import SAMPLE
 from nmcdist.datasets.metadata import ArrayMetadata, parsed_json
-from nmcdist.datasets.store import MANIFEST, gathered_metadata, read_origin, readable_metadata, unreadable
+from nmcdist.datasets.store import MANIFEST, gathered_metadata, is_virtual, read_origin, readable_metadata, unreadable
 from nmcdist.errors import StoreError
 from nmcdist.inputs import kind_of, local_path
 from nmcdist.wording import shown
@@ -156,8 +156,9 @@ def verify(store: Path, expected_manifest: str | None = None) -> list[Fault]:
     arrays, faults = _arrays(store, manifest, kinds)
     damaged = _damaged_files(store, manifest, kinds, arrays)
     harmed = {fault.file.partition("/")[0] for fault in damaged}
+    computed = _computed(store, arrays, manifest)
     for name, array in arrays.items():
-        if array is not None:
+        if array is not None and name not in computed:
             faults += _missing_chunks(name, array, manifest)
             if name not in harmed and (what := unreadable(store, name)):
                 faults.append(Fault(None, f"{name}/{GROUP}", f"does not fit its chunks ({what})"))
@@ -178,6 +179,13 @@ def is_damaged(store: Path, file: str) -> bool:
         return not matches(store / file, read_manifest(store)[file])
     except (StoreError, KeyError):
         return False
+
+
+def _computed(store: Path, arrays: Arrays, manifest: Mapping[str, FileRecord]) -> set[str]:
+    """Return the arrays whose chunks a virtual store computes; another store has none."""
+    if is_damaged(store, GROUP) or not is_virtual(store):
+        return set()
+    return set(arrays) - {file.partition("/c/")[0] for file in manifest if "/c/" in file}
 
 
 def _damaged_files(

@@ -15,6 +15,7 @@ import numpy as np
 FORMAT_VERSION = 2
 FORMATS_READ = (1, 2)
 FORMAT_ATTRIBUTE = "nmcdist_format"
+VIRTUAL_ATTRIBUTE = "nmcdist_virtual"  # of a store whose chunks are computed when they are read
 SAMPLE = "sample"
 ROW = "row"  # of the tables that hold the grains of all particles, batch after batch
 VOLUME = "volume"

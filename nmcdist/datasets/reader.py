@@ -6,7 +6,8 @@ from typing import Any
 from intake.readers import datatypes
 from intake.readers.readers import XArrayDatasetReader
 
-from nmcdist.datasets.store import open_lazily, with_coordinates
+from nmcdist.datasets.layout import VIRTUAL_ATTRIBUTE
+from nmcdist.datasets.store import in_chunks, open_lazily, with_coordinates
 
 
 class StoreReader(XArrayDatasetReader):  # type: ignore[misc]  # intake has no types
@@ -21,7 +22,10 @@ class StoreReader(XArrayDatasetReader):  # type: ignore[misc]  # intake has no t
     def _read(self, data: Any, **options: Any) -> Any:
         url = data.url.removeprefix("file://")  # intake adds this before the folder of a catalog
         if "://" in url:
-            return with_coordinates(super()._read(data, **options))
+            if options.get("chunks"):
+                return with_coordinates(super()._read(data, **options))
+            found = in_chunks(super()._read(data, **options | {"chunks": None}))
+            return found if VIRTUAL_ATTRIBUTE in found.attrs else with_coordinates(found)
         return open_lazily(Path(url), options.get("chunks") or {})
 
     def to_dask(self) -> Any:

@@ -1,7 +1,10 @@
-"""The catalog that is there without a file: the datasets that the recipes of the package make."""
+"""The catalog that is there without a file: the datasets that the recipes of the package make.
+
+For small datasets the SHA-256 of the manifest that their recipe makes is recorded, and what made it.
+"""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ from nmcdist.errors import CatalogError
 from nmcdist.yaml_text import load_yaml
 
 _RECIPES = Path(__file__).parent / "recipes"
+_RECORDED = Path(__file__).parent / "recorded.yaml"
 _SHOWN = ("title", "version", "bundle")
 
 
@@ -21,12 +25,16 @@ class RecipeEntry:
     name : str
     recipe : Path
     metadata : dict
-        Title, version and bundle of the recipe, its path, and the command that makes the dataset.
+        Title, version and bundle of the recipe, its path, the command that makes the dataset, and the manifest's
+        SHA-256 (hex) if it is recorded.
+    made_with : dict of str to str
+        Versions of the packages that wrote the recorded bytes.
     """
 
     name: str
     recipe: Path
     metadata: dict[str, Any]
+    made_with: dict[str, str] = field(default_factory=dict)
 
     def to_dask(self) -> Any:
         """Refuse, since there is nothing to open.
@@ -43,7 +51,9 @@ class RecipeCatalog(Mapping[str, RecipeEntry]):
     """The datasets that the recipes of the package make, by name."""
 
     def __init__(self) -> None:
-        entries = (_entry(path) for path in sorted(_RECIPES.glob("*.yaml")))
+        recorded = load_yaml(_RECORDED, CatalogError)
+        how = recorded["datasets"], recorded["made_with"]
+        entries = (_entry(path, *how) for path in sorted(_RECIPES.glob("*.yaml")))
         self._entries = {entry.name: entry for entry in entries}
 
     def __getitem__(self, name: str) -> RecipeEntry:
@@ -61,7 +71,9 @@ class RecipeCatalog(Mapping[str, RecipeEntry]):
         return f"<recipes of nmcdist, not made: {', '.join(self)}>"
 
 
-def _entry(path: Path) -> RecipeEntry:
+def _entry(path: Path, recorded: dict[str, Any], made_with: dict[str, str]) -> RecipeEntry:
     recipe = load_yaml(path, CatalogError)
     metadata = {name: recipe[name] for name in _SHOWN} | {"recipe": str(path), "make": f"nmcdist run {path}"}
-    return RecipeEntry(recipe["name"], path, metadata)
+    if recipe["name"] not in recorded:
+        return RecipeEntry(recipe["name"], path, metadata)
+    return RecipeEntry(recipe["name"], path, metadata | recorded[recipe["name"]], dict(made_with))

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import hashlib
+import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ from nmcdist.datasets.layout import (
     FORMAT_ATTRIBUTE,
     FORMATS_READ,
     SAMPLE,
+    VIRTUAL_ATTRIBUTE,
     VOLUME,
     Box,
     Layout,
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 MANIFEST = "manifest.json"
+MOST_PARTITIONS = 10**5  # of Dask, per variable
+_VIRTUAL = "nmcdist.virtual.opening"  # imported by name: what computes stores is built upon this module
 _LEAST_ENTRY = 90  # least bytes per file in the manifest
 _LEVEL = 3  # of Zstandard: label volumes grow by 1 % at level 1 and shrink by 8 % at level 5, for 4 times the time
 
@@ -324,8 +329,15 @@ def open_store(path: str | os.PathLike[str]) -> "xr.Dataset":
     return open_lazily(path, dask_chunks(path))
 
 
+def is_virtual(path: Path) -> bool:
+    """Return whether a store computes its chunks; raises as :func:`read_attributes`."""
+    return VIRTUAL_ATTRIBUTE in read_attributes(path)
+
+
 def dask_chunks(path: Path) -> dict[str, int]:
     """Return the Dask chunks that read each shard of volumes and tables once; other axes keep their chunks.
+
+    A virtual store has none: :func:`in_chunks` decides when it is opened.
 
     Raises
     ------
@@ -333,7 +345,10 @@ def dask_chunks(path: Path) -> dict[str, int]:
         If the store was never finished, its metadata requires more files than it can hold, or the metadata of an
         array is not an ordinary file.
     """
-    arrays = arrays_of(_read_group(path), path)
+    group = _read_group(path)
+    arrays = arrays_of(group, path)
+    if VIRTUAL_ATTRIBUTE in group["attributes"]:
+        return {}
     for file in (MANIFEST, *(f"{name}/zarr.json" for name in arrays)):
         refuse_special(path, file)
     try:
@@ -350,6 +365,8 @@ def dask_chunks(path: Path) -> dict[str, int]:
 def open_lazily(path: Path, chunks: Mapping[str, int]) -> "xr.Dataset":
     """Return a finished store as a lazy xarray.Dataset; coordinates, which are small, are loaded.
 
+    A virtual store is opened by :func:`nmcdist.open_virtual`.
+
     Raises
     ------
     StoreError
@@ -358,6 +375,8 @@ def open_lazily(path: Path, chunks: Mapping[str, int]) -> "xr.Dataset":
     import xarray as xr
 
     read_origin(path)
+    if is_virtual(path):
+        return import_module(_VIRTUAL).open_virtual(path)  # type: ignore[no-any-return]
     dask_chunks(path)  # refuses metadata that requires more files than there are
     files = _Complete(path, read_only=True)
     with quiet():
@@ -372,6 +391,22 @@ def open_lazily(path: Path, chunks: Mapping[str, int]) -> "xr.Dataset":
 def with_coordinates(data: "xr.Dataset") -> "xr.Dataset":
     """Load the coordinates: lazy coordinates cannot be used to group or select."""
     return data.assign_coords({name: values.load() for name, values in data.coords.items()})
+
+
+def in_chunks(data: "xr.Dataset") -> "xr.Dataset":
+    """Put the variables of a dataset that was opened without Dask into its chunks, unless Dask could not handle them.
+
+    Dask computes nothing of an array before it has visited all of its chunks, which takes a second for a million.
+    """
+    if any(_partitions(v) > MOST_PARTITIONS for v in data.variables.values()):
+        return data
+    chunked = {name: v.chunk(dict(v.encoding["preferred_chunks"])) for name, v in data.data_vars.items()}
+    return data.assign(chunked)
+
+
+def _partitions(variable: "xr.Variable") -> int:
+    chunks = variable.encoding.get("chunks", variable.shape)
+    return math.prod(-(-n // c) for n, c in zip(variable.shape, chunks, strict=True))
 
 
 def read_block(store: Path, sample: int, box: Box | None = None) -> np.ndarray:

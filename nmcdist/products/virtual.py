@@ -16,7 +16,6 @@ from nmcdist.products.plan import Task
 from nmcdist.products.recipe import BaseRecipe
 
 LAYOUT_VERSION = 1  # of all virtual layouts: a change of any of them changes the bytes of chunks or their keys
-VIRTUAL_ATTRIBUTE = "nmcdist_virtual"
 
 Frozen = Mapping[str, Any]  # plain data
 

@@ -83,9 +83,10 @@ def freeze(folder: Path) -> None:
     A hard link shares its mode with the file that it was made from, which becomes read-only, too: an edit of it in
     place would change the release.
     """
-    for name, _ in entries_below(folder):
+    for name, state in entries_below(folder):
         (folder / name).chmod(_FILE)
-        flush(folder / name)
+        if state.st_nlink == 1:  # links are to files that were on the disk before
+            flush(folder / name)
     for path in [*(p for p in folder.rglob("*") if p.is_dir()), folder]:
         path.chmod(_FOLDER)
         flush(path)

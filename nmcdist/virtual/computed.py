@@ -180,9 +180,9 @@ class Computed:
     def _prove(self) -> None:
         found = self._maker.witnesses()
         if found != self._description.witnesses:
-            key = next(iter(sorted(set(found.items()) ^ set(self._description.witnesses.items()))))[0]
+            task = min(set(found.items()) ^ set(self._description.witnesses.items()))[0]
             raise StoreError(
-                f"{self.folder}: {key}: this program computes other values than nmcdist "
+                f"{self.folder}: {task}: this program computes other values than nmcdist "
                 f"{self._description.nmcdist_version}, with which the store was published"
             )
         self._is_proven = True

@@ -41,7 +41,7 @@ class Description(BaseModel):
     frozen : dict
         Numbers that fix sizes, as the kind worked them out.
     witnesses : dict of str to str
-        SHA-256 of the values of some chunks, by key: a program of another version must compute them again.
+        SHA-256 of the values that some tasks make, by task: a program of another version must compute them again.
     nmcdist_version, numcodecs_version : str
         Versions that froze the store.
     """

@@ -1,6 +1,5 @@
 """Open a virtual store, or a recipe as one, as a lazy dataset."""
 
-import math
 import os
 import shutil
 import tempfile
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nmcdist.datasets.files import parsed_bytes
-from nmcdist.datasets.store import quiet
+from nmcdist.datasets.store import in_chunks, quiet
 from nmcdist.errors import InputError, StoreError
 from nmcdist.inputs import local_path
 from nmcdist.products.recipe import BaseRecipe
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from nmcdist.bundle import Bundle
 
 CACHE_VARIABLE = "NMCDIST_CACHE"
-MOST_PARTITIONS = 10**5  # of Dask, per variable: a graph of a thousand times as many never begins to compute
 _MAKERS = 2
 
 
@@ -79,21 +77,11 @@ def open_virtual(
 
 
 def _in_chunks(data: "xr.Dataset", chunks: Mapping[str, int] | str) -> "xr.Dataset":
-    """Put the variables of a dataset into Dask chunks, unless "auto" would give too many."""
     if not isinstance(chunks, str):
         return data.chunk(dict(chunks))
     if chunks != "auto":
         raise InputError(f"chunks: found {shown(chunks)}, expected a mapping, 'auto' or None")
-    if any(_partitions(v) > MOST_PARTITIONS for v in data.variables.values()):
-        return data
-    for name, v in data.data_vars.items():
-        data[name] = v.chunk(dict(v.encoding["preferred_chunks"]))
-    return data
-
-
-def _partitions(variable: "xr.Variable") -> int:
-    chunks = variable.encoding.get("chunks", variable.shape)
-    return math.prod(-(-n // c) for n, c in zip(variable.shape, chunks, strict=True))
+    return in_chunks(data)
 
 
 def _makers() -> int:

@@ -11,8 +11,16 @@ from nmcdist.products.kind import Kind, Partials, Sections, Site
 from nmcdist.products.particles.make import join_batches, make_batch
 from nmcdist.products.particles.plan import ParticlePlan, ParticleTask, plan_particles
 from nmcdist.products.particles.recipe import ParticleRecipe
+from nmcdist.products.particles.virtual import (
+    VirtualParticles,
+    VirtualParticleTask,
+    frozen_sizes,
+    make_virtual_particles,
+    virtual_particles,
+)
 from nmcdist.products.plan import Job, Made
 from nmcdist.products.registry import register
+from nmcdist.products.virtual import Frozen
 
 
 class Particles(Kind):
@@ -37,6 +45,18 @@ class Particles(Kind):
     def sources(self, recipe: ParticleRecipe) -> tuple[str, ...]:
         """Return the variables that hold the records."""
         return (*RECORD_ITEMS, *RECORD_ROWS)
+
+    def freeze(self, recipe: ParticleRecipe, bundle: Bundle) -> dict[str, Any]:
+        """Return bounds on the sizes of all particles; see :meth:`Kind.freeze`."""
+        return frozen_sizes(recipe, bundle)
+
+    def virtual_plan(self, recipe: ParticleRecipe, bundle: Bundle, frozen: Frozen) -> VirtualParticles:
+        """Plan a virtual store; see :meth:`Kind.virtual_plan`."""
+        return virtual_particles(recipe, bundle, frozen)
+
+    def make_virtual(self, job: Job, bundle: Bundle, task: VirtualParticleTask) -> Made:
+        """Make and write shells, or a whole particle; see :meth:`Kind.make_virtual`."""
+        return make_virtual_particles(job, bundle, task)
 
     def export(self, store: Path, item: int, file_format: str, target: Path, **options: Any) -> Path:
         """Render a particle from its record into a file, or write the table of its grains."""

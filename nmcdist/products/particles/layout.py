@@ -38,7 +38,12 @@ from nmcdist.products.particles.sizes import CHUNK_ROWS, Sizes
 
 def label_shape(sizes: Sizes, voxel_size_nm: float) -> Shape:
     """Return the shape of a particle's voxels: a cube around the centre that holds the largest particle."""
-    half = math.ceil(sizes.largest_nm / voxel_size_nm)
+    return cube_shape(sizes.largest_nm, voxel_size_nm)
+
+
+def cube_shape(largest_nm: float, voxel_size_nm: float) -> Shape:
+    """Return the shape of a cube of voxels around the centre that holds all points within a distance of it."""
+    half = math.ceil(largest_nm / voxel_size_nm)
     return (2 * half,) * 3
 
 
@@ -51,7 +56,12 @@ def particle_layout(recipe: ParticleRecipe, bundle: Bundle, sizes: Sizes) -> Lay
     """Return the layout of the store of a recipe."""
     totals, axes = statistics.total_variables(recipe.descriptors)
     coordinates = (*_coordinates(recipe), *axes)
-    variables = (*_items(recipe), *_rows(recipe, sizes), _statistics(recipe), *_labels(recipe, sizes))
+    variables = (
+        *_items(recipe),
+        *_rows(recipe, sizes),
+        _statistics(recipe),
+        *label_variables(recipe, sizes.largest_nm),
+    )
     attrs = store_attrs(recipe, bundle, coordinates) | how_to_read(measured=recipe.descriptors is not None)
     return Layout(recipe.samples, variables, coordinates, attrs, totals)
 
@@ -113,10 +123,11 @@ def _statistics(recipe: ParticleRecipe) -> Variable:
     return batch_variable(STATISTICS, recipe.batches, 1, ("batch", "word"), (length,), "int64", attrs)
 
 
-def _labels(recipe: ParticleRecipe, sizes: Sizes) -> list[Variable]:
+def label_variables(recipe: ParticleRecipe, largest_nm: float) -> list[Variable]:
+    """Return the volumes of voxels of a recipe, for particles within a distance from their centres."""
     return [
         volume_variable(
-            recipe.samples, label_shape(sizes, size), recipe.labels.chunk, recipe.labels.shard,
+            recipe.samples, cube_shape(largest_nm, size), recipe.labels.chunk, recipe.labels.shard,
             {
                 "units": "1", "long_name": "grain labels, 0 outside; the particle's centre is that of the array",
                 "comment": "-1: not known, as the file is missing",

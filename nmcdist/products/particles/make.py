@@ -1,5 +1,6 @@
 """Make particles: a task draws a batch, writes the records, and renders and measures as the recipe requests."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from nmcdist.bundle import Bundle
 from nmcdist.datasets import statistics
 from nmcdist.datasets.files import FileRecord
-from nmcdist.datasets.layout import ROW, SAMPLE, Variable
+from nmcdist.datasets.layout import ROW, SAMPLE, Box, Variable
 from nmcdist.datasets.particles import read_particle
 from nmcdist.datasets.statistics import STATISTICS
 from nmcdist.datasets.store import read_rows, write_block, write_rows, write_total
@@ -22,13 +23,14 @@ from nmcdist.descriptors.grains import (
 )
 from nmcdist.descriptors.sections import chord_lengths, describe_section
 from nmcdist.descriptors.shell import measure_shells
+from nmcdist.errors import InputError
 from nmcdist.geometry.frames import lengths
 from nmcdist.models.orientation import crystal_orientations
 from nmcdist.models.particle import Particle, ParticleModel
 from nmcdist.models.pieces import merge_pieces
 from nmcdist.products.particles.layout import PIECES
 from nmcdist.products.particles.plan import ParticlePlan, ParticleTask
-from nmcdist.products.particles.recipe import GrainSpec, ParticleRecipe, label_name
+from nmcdist.products.particles.recipe import GrainSpec, OrientationSpec, ParticleRecipe, label_name
 from nmcdist.products.plan import ItemFailed, Job, Made, timed
 
 
@@ -60,7 +62,7 @@ def make_batch(job: Job, bundle: Bundle | None, task: ParticleTask, seconds: dic
                 particle = model.draw(recipe.seed, item) if model else _taken(job.source, item)
             batch.add(particle, seconds)
             with timed(seconds, "write"):
-                files |= _write_labels(job, particle, item)
+                files |= write_labels(job, particle)
         except Exception as error:
             raise ItemFailed(item, error) from error
     with timed(seconds, "write"):
@@ -89,7 +91,8 @@ class _Batch:
 
     def add(self, particle: Particle, seconds: dict[str, float]) -> None:
         """Add one particle: its record, the descriptors of its shell, and the measurements of its grains."""
-        rows, item = self._record(particle), self._item(particle)
+        rows = grain_columns(particle, self.recipe.orientations)
+        item = {**item_values(particle), "first_row": self.next_row, **_shell_values(particle)}
         if self.recipe.descriptors is not None:
             with timed(seconds, "describe"):
                 self._measure(particle, self.recipe.descriptors, rows, item)
@@ -115,39 +118,6 @@ class _Batch:
             if parts
         }
         return {**values, STATISTICS: statistics.as_row(self.statistics)[None]}
-
-    def _record(self, particle: Particle) -> dict[str, np.ndarray]:
-        n = len(particle.kept)
-        rows: dict[str, np.ndarray] = {
-            "particle": np.full(n, particle.index),
-            "label": np.arange(1, n + 1),
-            "seed_nm": particle.seeds_nm,
-            "diagonal": particle.diagonals,
-            "offset_nm2": particle.offsets_nm2,
-            "gamma": particle.gammas,
-            "kept": particle.kept,
-            "lattice_centroid_nm": particle.centroids_nm,
-            "lattice_volume_nm3": np.where(particle.kept, particle.volumes_nm3, np.float32(np.nan)),
-        }
-        law = self.recipe.orientations
-        if law is not None:
-            rows["orientation"] = crystal_orientations(
-                particle.seeds_nm, law.concentration, particle.seed, particle.index
-            )  # fmt: skip
-        return rows
-
-    def _item(self, particle: Particle) -> dict[str, Any]:
-        shell = measure_shells(particle.coefficients_nm[None])
-        return {
-            "shell_coefficients_nm": particle.coefficients_nm,
-            "shell_rejections": particle.rejections,
-            "box_nm": particle.box_nm,
-            "reach_nm": particle.reach_nm,
-            "first_row": self.next_row,
-            "rows": len(particle.kept),
-            "kept_grains": int(particle.kept.sum()),
-            **{f"shell_{name}": float(values[0]) for name, values in shell.items()},
-        }
 
     def _measure(self, particle: Particle, spec: GrainSpec, rows: dict[str, np.ndarray], item: dict[str, Any]) -> None:
         """Measure the grains at the recipe's voxel size, and the sections at its cut heights."""
@@ -181,21 +151,80 @@ class _Batch:
         statistics.add_table(self.statistics, table, {"chord_length_nm": chords})
 
 
-def _write_labels(job: Job, particle: Particle, item: int) -> dict[str, FileRecord]:
-    """Render the voxel volumes of the recipe, each centred in a cube that all particles share."""
+def grain_columns(particle: Particle, orientations: OrientationSpec | None) -> dict[str, np.ndarray]:
+    """Return the columns of a particle's record, one row per grain."""
+    n = len(particle.kept)
+    rows: dict[str, np.ndarray] = {
+        "particle": np.full(n, particle.index),
+        "label": np.arange(1, n + 1),
+        "seed_nm": particle.seeds_nm,
+        "diagonal": particle.diagonals,
+        "offset_nm2": particle.offsets_nm2,
+        "gamma": particle.gammas,
+        "kept": particle.kept,
+        "lattice_centroid_nm": particle.centroids_nm,
+        "lattice_volume_nm3": np.where(particle.kept, particle.volumes_nm3, np.float32(np.nan)),
+    }
+    if orientations is not None:
+        rows["orientation"] = crystal_orientations(
+            particle.seeds_nm, orientations.concentration, particle.seed, particle.index
+        )  # fmt: skip
+    return rows
+
+
+def item_values(particle: Particle) -> dict[str, Any]:
+    """Return what a particle's record holds besides its grains, by variable."""
+    return {
+        "shell_coefficients_nm": particle.coefficients_nm,
+        "shell_rejections": particle.rejections,
+        "box_nm": particle.box_nm,
+        "reach_nm": particle.reach_nm,
+        "rows": len(particle.kept),
+        "kept_grains": int(particle.kept.sum()),
+    }
+
+
+def label_slabs(particle: Particle, size: float, variable: Variable) -> Iterator[tuple[Box, np.ndarray]]:
+    """Yield the voxels of a particle, centred in the cube that all particles share, by slabs of whole files.
+
+    Raises
+    ------
+    InputError
+        If the particle is larger than the cube.
+    """
+    labels = particle.voxelize(size)
+    _, origin = particle.grid(size)
+    shape = variable.shape[1:]
+    start = [round(o / size - 0.5) + n // 2 for o, n in zip(origin, shape, strict=True)]
+    stop = [s + n for s, n in zip(start, labels.shape, strict=True)]
+    if min(start) < 0 or any(s > n for s, n in zip(stop, shape, strict=True)):
+        raise InputError(f"item {particle.index}: found voxels {start} to {stop} of {variable.name}, expected {shape}")
+    depth, ny, nx = variable.file_shape[1], shape[1], shape[2]
+    for first in range(0, shape[0], depth):
+        end = min(first + depth, shape[0])
+        slab = np.zeros((end - first, ny, nx), dtype=np.int32)
+        low, high = max(first, start[0]), min(end, stop[0])
+        if low < high:
+            part = labels[low - start[0] : high - start[0]]
+            slab[low - first : high - first, start[1] : stop[1], start[2] : stop[2]] = part
+        yield ((first, end), (0, ny), (0, nx)), slab
+
+
+def write_labels(job: Job, particle: Particle) -> dict[str, FileRecord]:
+    """Render the voxel volumes of the recipe and write them."""
     recipe = job.recipe
     assert isinstance(recipe, ParticleRecipe)
     files: dict[str, FileRecord] = {}
     for size in recipe.labels.voxel_sizes_nm:
         variable = _variable(job.variables, label_name(size))
-        cube = np.zeros(variable.shape[1:], dtype=np.int32)
-        labels = particle.voxelize(size)
-        _, origin = particle.grid(size)
-        start = [round(o / size - 0.5) + n // 2 for o, n in zip(origin, cube.shape, strict=True)]
-        cube[tuple(slice(s, s + n) for s, n in zip(start, labels.shape, strict=True))] = labels
-        z, y, x = cube.shape
-        files |= write_block(job.store, variable, item, ((0, z), (0, y), (0, x)), cube)
+        for box, slab in label_slabs(particle, size, variable):
+            files |= write_block(job.store, variable, particle.index, box, slab)
     return files
+
+
+def _shell_values(particle: Particle) -> dict[str, float]:
+    shell = measure_shells(particle.coefficients_nm[None])
+    return {f"shell_{name}": float(values[0]) for name, values in shell.items()}
 
 
 def _spread(values: np.ndarray, places: np.ndarray, n: int, fill: float) -> np.ndarray:

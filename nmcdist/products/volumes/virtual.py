@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nmcdist.bundle import Bundle
-from nmcdist.datasets.layout import VOLUME, Box, Layout, Variable
+from nmcdist.datasets.layout import VIRTUAL_ATTRIBUTE, VOLUME, Box, Layout, Variable
 from nmcdist.errors import InputError, RecipeError
-from nmcdist.products.virtual import VIRTUAL_ATTRIBUTE, Frozen, VirtualPlan
+from nmcdist.products.virtual import Frozen, VirtualPlan
 from nmcdist.products.volumes.layout import store_layout
 from nmcdist.products.volumes.model import VolumeModel
 from nmcdist.products.volumes.plan import VolumeTask
