@@ -27,6 +27,18 @@ _BYTES: Responses = {
     416: {"model": Problem, "description": "Several ranges, or one outside the file"},
 }
 _YAML = "application/yaml"
+_CONDITIONS = {
+    "Range": "One range of bytes, such as `bytes=0-99` or `bytes=-1028`.",
+    "If-Range": "Tag for which the range counts; else the whole file is sent.",
+    "If-None-Match": "Tags that the client has already.",
+    "If-Match": "Tags that the client accepts.",
+}
+_HEADERS = {
+    "parameters": [
+        {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
+        for name, text in _CONDITIONS.items()
+    ]
+}
 
 router = APIRouter(default_response_class=JSONResponse)
 
@@ -75,14 +87,18 @@ async def store_root(item: ItemOf, request: Request) -> Response:
     raise RequestError(404, f"a Zarr store; open it with {line}, or see {catalogs.page_path(item)}")
 
 
-@router.get("/v/{name}/{version}/{key:path}", responses={**_BYTES, **MOVED, **NOT_FOUND, **BUSY}, tags=["stores"])
+@router.get(
+    "/v/{name}/{version}/{key:path}", responses={**_BYTES, **MOVED, **NOT_FOUND, **BUSY}, tags=["stores"],
+    response_class=Response, openapi_extra=_HEADERS,
+)  # fmt: skip
 async def store_file(item: ItemOf, key: str, request: Request) -> Response:
     """Return a file of a store: metadata or a chunk; whole, or one range of bytes."""
     return await respond(request, item.source, key, service_of(request).pool_of(item.source, key))
 
 
 @router.get(
-    "/files/{name}/{version}/{document:path}", responses={**_BYTES, **MOVED, **NOT_FOUND, **BUSY}, tags=["datasets"]
+    "/files/{name}/{version}/{document:path}", responses={**_BYTES, **MOVED, **NOT_FOUND, **BUSY}, tags=["datasets"],
+    response_class=Response, openapi_extra=_HEADERS,
 )  # fmt: skip
 async def document(item: ItemOf, document: str, request: Request) -> Response:
     """Return a file of a release by its path in the folder: README.md, croissant.json, or one of the store."""
