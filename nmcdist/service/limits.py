@@ -22,7 +22,7 @@ from nmcdist.service.problems import RequestError, busy
 from nmcdist.service.settings import Settings
 from nmcdist.wording import shown
 
-OPEN = ("/v/", "/files/", "/catalog.")  # for scripts of any site
+OPEN = ("/v/", "/files/", "/catalog.", "/catalog-")  # for scripts of any site
 _EXPOSED = "ETag, Content-Range, Content-Length, Accept-Ranges, Retry-After"
 _SENT = "Range, If-Range, If-None-Match, If-Match"
 _POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

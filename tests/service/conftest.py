@@ -100,7 +100,7 @@ def releases(tmp_path_factory, made_once, made_particles, blocks):
     """A folder with releases of three datasets, one of them in two versions; read-only."""
     root = tmp_path_factory.mktemp("releases")
     release(made_once / "tiny.zarr", root, "tiny", "1.0.0")
-    release(made_once / "tiny.zarr", root, "tiny", "1.10.0", title=TITLE)
+    release(made_once / "tiny.zarr", root, "tiny", "1.10.0", title=TITLE, papers=["10.1000/a(b)"])
     release(made_particles / "small.zarr", root, "small", "0.9.0-rc.1+b")
     release(blocks, root, "blocks", "2.0.0")
     return root
