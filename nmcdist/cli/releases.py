@@ -22,11 +22,16 @@ catalog_option = click.option(
 )
 @click.option("--out", type=PATH, help="Folder of releases; default: releases/ beside the store.")
 @click.option("--zip", "packed", is_flag=True, help="Also pack the release as a few files for an archive.")
-def publish(store: Path, name: str, version: str, metadata: Path | None, out: Path | None, packed: bool) -> None:
+@click.option("--virtual", is_flag=True, help="STORE is a recipe; chunks are computed when they are first read.")
+def publish(
+    store: Path, name: str, version: str, metadata: Path | None, out: Path | None, packed: bool, virtual: bool
+) -> None:
     """Publish a finished STORE under a version that never changes."""
     from nmcdist.releases import pack, publish
 
-    folder = publish(store, name, version, metadata, out)
+    if packed and virtual:
+        raise click.UsageError("--zip and --virtual: a virtual release has no files to pack")
+    folder = publish(store, name, version, metadata, out, virtual=virtual)
     click.echo(folder)
     if packed:
         click.echo(pack(folder))

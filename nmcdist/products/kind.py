@@ -206,17 +206,15 @@ class Kind(ABC):
         pixels : int
             Width of a section in pixels, at most.
         """
-        from nmcdist.datasets.store import holds, read_block, readable_metadata
+        from nmcdist.datasets.store import holds, open_lazily
 
         if not holds(store, VOLUME):
             return None
-        metadata = readable_metadata(store, VOLUME)
-        items, nz, ny, nx = metadata.shape
-        box = ((nz // 2, nz // 2 + 1), (0, min(ny, pixels)), (0, min(nx, pixels)))
-        phases = str(metadata.attributes.get("flag_meanings", "")).split()
-        pixel_nm = float(metadata.attributes.get("voxel_size_nm", recipe.volume.voxel_size_nm))
-        labels = [read_block(store, item, box)[0] for item in range(min(count, items))]
-        return Sections(labels, pixel_nm, phases=tuple(phases))
+        volumes = open_lazily(store, {})[VOLUME]
+        phases = str(volumes.attrs.get("flag_meanings", "")).split()
+        pixel_nm = float(volumes.attrs.get("voxel_size_nm", recipe.volume.voxel_size_nm))
+        cut = volumes[:count, volumes.shape[1] // 2, :pixels, :pixels]
+        return Sections([section.values for section in cut], pixel_nm, phases=tuple(phases))
 
     def report(
         self, store: Path, recipe: Any, folder: Path, *, voxel_sizes_nm: tuple[float, ...] = (),

@@ -12,15 +12,9 @@ from nmcdist.errors import ReleaseError
 from nmcdist.releases.checksums import CHECKSUMS
 from nmcdist.releases.documents.catalogs import intake_content, intake_v1_text, one_entry
 from nmcdist.releases.finding import find, latest
-from nmcdist.releases.model import Release
 
 CATALOG_V1 = "catalog-v1.yaml"
 _MARK = "release_sha256"  # in the metadata of entries of releases, and of no others
-
-
-def chunks_of(release: Release, store: Path) -> dict[str, int]:
-    """Return the Dask chunks of a release's store, as its catalogs give them."""
-    return dask_chunks(store)
 
 
 def refuse_other_entry(root: Path, name: str) -> None:
@@ -56,7 +50,9 @@ def update_catalogs(root: Path) -> None:
             content = _with_others(read_catalog_file(path), content)
         checked(content, path)
         write_text(path, catalog_text(content))
-        write_text(root / CATALOG_V1, intake_v1_text(entries, aliases))
+        files = {name: entry for name, entry in entries.items() if not entry["virtual"]}
+        ours = {name: entry for name, entry in aliases.items() if entry in files}
+        write_text(root / CATALOG_V1, intake_v1_text(files, ours))
 
 
 def _entries(root: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
@@ -65,7 +61,7 @@ def _entries(root: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
         for release in releases:
             folder = root / name / release.version
             digest = file_record(folder / CHECKSUMS).sha256
-            chunks = chunks_of(release, folder / release.store)
+            chunks = dask_chunks(folder / release.store)
             entries[release.label] = one_entry(release, chunks, f"{name}/{release.version}", digest)
         aliases[name] = latest(releases).label
     return entries, aliases

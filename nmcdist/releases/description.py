@@ -1,22 +1,19 @@
 """The release of a store: what a person wrote of it, completed by what the store says of itself."""
 
+import json
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from nmcdist.bundle import Bundle
 from nmcdist.datasets.integrity import manifest_hash, read_manifest
 from nmcdist.datasets.layout import SAMPLE
 from nmcdist.datasets.metadata import ArrayMetadata, arrays_of, parsed_json
-from nmcdist.datasets.store import MANIFEST, read_attributes
+from nmcdist.datasets.store import MANIFEST, is_virtual, read_attributes, read_origin
 from nmcdist.errors import StoreError
-from nmcdist.execution.journal import Journal
 from nmcdist.products.registry import kind_of_store
-from nmcdist.releases.model import Metadata, Release, Sizes, Variable
-from nmcdist.releases.origin import provenance
-from nmcdist.runs.paths import Paths
+from nmcdist.releases.model import Metadata, Provenance, Release, Sizes, Variable
 
 _DOI = re.compile(r"\b10\.[0-9]{4,9}/[A-Za-z0-9./()_-]*[A-Za-z0-9)]")
 _TEXTS = ("units", "long_name", "estimator", "source")
@@ -28,10 +25,9 @@ def describe_release(
     name: str,
     version: str,
     metadata: Metadata,
-    bundle: Bundle | None,
+    origin: Provenance,
     *,
     preview: str = "",
-    journal_of: Path | None = None,
 ) -> Release:
     """Return the release of a finished store.
 
@@ -41,12 +37,9 @@ def describe_release(
     name, version : str
         Of the release; those of the recipe may differ.
     metadata : Metadata
-    bundle : Bundle or None
-        The bundle that the release will hold.
+    origin : Provenance
     preview : str
         Caption of its picture; empty if it has none.
-    journal_of : Path, optional
-        The store beside which the journal of its run is, if the store was copied from it.
 
     Raises
     ------
@@ -56,7 +49,6 @@ def describe_release(
     attributes, today = read_attributes(store), datetime.now(UTC).date()
     manifest, variables = read_manifest(store), variables_of(store)
     items = next((v.shape[0] for v in variables if v.name == SAMPLE), 0)
-    origin = provenance(store, bundle, Journal(Paths(journal_of or store).run))
     kind = kind_of_store(store).name
     title = metadata.title or attributes["title"]
     said = metadata.description or _described(title, kind, items, attributes, origin.seed)
@@ -69,14 +61,14 @@ def describe_release(
         creators=metadata.creators,
         citation=metadata.citation or cited(metadata, title, version, today),
         keywords=metadata.keywords or tuple(dict.fromkeys(("microstructure", "stochastic geometry", kind))),
-        papers=tuple(dict.fromkeys((*metadata.papers, *_sources(variables)))),
+        papers=tuple(dict.fromkeys((*metadata.papers, *_sources(store, variables)))),
         doi=metadata.doi,
         url=metadata.url,
         publisher=metadata.publisher,
         created=today,
         store=f"{name}.zarr",
         kind=kind,
-        virtual=False,
+        virtual=is_virtual(store),
         manifest_sha256=manifest_hash(store),
         sizes=Sizes(
             bytes=sum(record.size for record in manifest.values()) + (store / MANIFEST).stat().st_size,
@@ -131,6 +123,8 @@ def _described(title: str, kind: str, items: int, attributes: dict[str, Any], se
     return " ".join(parts)[:_LONGEST]
 
 
-def _sources(variables: Iterable[Variable]) -> list[str]:
-    """Return the DOIs that the variables name as their sources."""
-    return sorted({found for variable in variables for found in _DOI.findall(variable.source)})
+def _sources(store: Path, variables: Iterable[Variable]) -> list[str]:
+    """Return the DOIs that the bundle names as its references, and the variables as their sources."""
+    _, bundle = read_origin(store)
+    texts = [json.dumps(bundle.get("calibration")), *(variable.source for variable in variables)]
+    return sorted({found for text in texts for found in _DOI.findall(text)})

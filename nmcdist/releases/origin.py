@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from nmcdist.bundle import Bundle, list_bundles, load_bundle
 from nmcdist.datasets.store import read_attributes, read_origin
+from nmcdist.datasets.writers import writer_versions
 from nmcdist.errors import BundleError
 from nmcdist.execution.journal import Journal
 from nmcdist.releases.model import BundleOrigin, Provenance, Versions
@@ -16,17 +17,17 @@ from nmcdist.runs.paths import Paths
 BUNDLE_FOLDER = "bundle"  # in a release
 
 
-def provenance(store: Path, bundle: Bundle | None, journal: Journal) -> Provenance:
+def provenance(store: Path, bundle: str, journal: Journal | None) -> Provenance:
     """Return how a store was made.
 
     Parameters
     ----------
     store : Path
         A finished store.
-    bundle : Bundle or None
-        Its bundle with the arrays, if it was found; see :func:`bundle_of_store`.
-    journal : Journal
-        Of its run; an empty one says nothing.
+    bundle : str
+        Folder of its bundle in the release; empty if the release does not hold it.
+    journal : Journal or None
+        Of its run; None for a virtual store, which was written just now.
     """
     attributes, (recipe, said) = read_attributes(store), read_origin(store)
     return Provenance(
@@ -37,11 +38,11 @@ def provenance(store: Path, bundle: Bundle | None, journal: Journal) -> Provenan
             title=str(attributes.get("bundle_title", said.get("title", ""))),
             hash=attributes["bundle_hash"],
             calibrated_on=str(attributes.get("bundle_calibrated_on", "")),
-            path=BUNDLE_FOLDER if bundle is not None else "",
+            path=bundle,
         ),
         seed=int(recipe["seed"]),
-        versions=_versions(attributes, journal),
-        hosts=_hosts(journal),
+        versions=Versions(**writer_versions()) if journal is None else _versions(attributes, journal),
+        hosts=() if journal is None else _hosts(journal),
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,23 @@ from nmcdist.datasets.catalog_file import catalog_text
 from nmcdist.datasets.files import FileRecord, files_below, naming
 from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.integrity import read_manifest, verify
-from nmcdist.datasets.store import MANIFEST, read_attributes, read_origin
+from nmcdist.datasets.store import MANIFEST, dask_chunks, read_attributes, read_origin
 from nmcdist.errors import ReleaseError, StoreError
+from nmcdist.execution.journal import Journal
 from nmcdist.faults import NAME
 from nmcdist.inputs import folder_name, folder_to_make, named_path
+from nmcdist.products.registry import loaded_recipe
 from nmcdist.releases import documents
-from nmcdist.releases.catalogs import chunks_of, refuse_other_entry, update_catalogs
+from nmcdist.releases.catalogs import refuse_other_entry, update_catalogs
 from nmcdist.releases.checksums import CHECKSUMS, checksums_text
 from nmcdist.releases.description import describe_release
-from nmcdist.releases.model import RELEASE_FILE, Metadata, Release, read_metadata
-from nmcdist.releases.origin import BUNDLE_FOLDER, bundle_of_store
+from nmcdist.releases.model import RELEASE_FILE, Metadata, Provenance, Release, read_metadata
+from nmcdist.releases.origin import BUNDLE_FOLDER, bundle_of_store, provenance
 from nmcdist.releases.preview import preview
 from nmcdist.releases.staging import put_in_place, refuse_existing, staged
 from nmcdist.releases.versions import checked_version
+from nmcdist.runs.paths import Paths
+from nmcdist.virtual.freezing import freeze
 from nmcdist.wording import shown
 
 ROOT = "releases"  # beside the store
@@ -39,6 +43,8 @@ def publish(
     version: str,
     metadata: str | Path | Mapping[str, Any] | Metadata | None = None,
     out: str | Path | None = None,
+    *,
+    virtual: bool = False,
 ) -> Path:
     """Publish a finished store under a version that never changes, with all that describes and cites it.
 
@@ -48,15 +54,18 @@ def publish(
     Parameters
     ----------
     store : str or Path
-        A finished store.
+        A finished store; for a virtual release, a recipe file.
     name : str
         Name of the dataset: small letters, digits and hyphens.
     version : str
         Semantic version, such as "1.0.0". A version that exists is refused.
     metadata : str, Path, Mapping or Metadata, optional
-        A YAML file, or its content: at least `license` and `creators`; default: ``dataset.yaml`` beside the store.
+        A YAML file, or its content: at least `license` and `creators`; default: ``dataset.yaml`` beside the store or
+        the recipe.
     out : str or Path, optional
-        Folder of releases; default: ``releases`` beside the store.
+        Folder of releases; default: ``releases`` beside the store or the recipe.
+    virtual : bool
+        Publish the recipe, without making its dataset: a chunk of the release is computed when it is first read.
 
     Returns
     -------
@@ -69,23 +78,31 @@ def publish(
         If the version exists, or the name, the version or the metadata is invalid; one line per fault.
     StoreError
         If the store is not finished or is damaged; the message names the first damaged file.
+    RecipeError, BundleError, InputError
+        If the recipe cannot be read, or describes what a virtual store cannot hold.
     CatalogError
         If nmcdist did not write the catalog of the folder, or it gives the store another checksum.
     OSError
         If the release cannot be written, for example on a full disk.
     """
-    store = named_path(store, StoreError)
+    source = named_path(store, ReleaseError if virtual else StoreError)
     name, version = checked_name(name), checked_version(version)
-    root = folder_to_make(out, ReleaseError) if out is not None else store.absolute().parent / ROOT
+    beside = source.absolute().parent
+    root = folder_to_make(out, ReleaseError) if out is not None else beside / ROOT
     target = root / name / version
     refuse_existing(target)
     check_catalog(root)
     refuse_other_entry(root, name)
-    written = read_metadata(metadata, store.absolute().parent / METADATA)
-    read_manifest(store)
+    written = read_metadata(metadata, beside / METADATA)
+    fill = _of_recipe(source) if virtual else _of_store(source)
     with naming(target), staged(target) as stage:
-        release = _fill(stage, store, name, version, written)
-        write_documents(stage, release, chunks_of(release, stage / release.store))
+        inside = stage / f"{name}.zarr"
+        origin = fill(inside)
+        picture, caption = preview(inside)
+        if picture:
+            Folder(stage).write(documents.PREVIEW, picture)
+        release = describe_release(inside, name, version, written, origin, preview=caption)
+        write_documents(stage, release, dask_chunks(inside))
         put_in_place(stage, target)
     update_catalogs(root)
     return target
@@ -115,7 +132,7 @@ def write_documents(stage: Path, release: Release, chunks: Mapping[str, int]) ->
         RECIPE: catalog_text(release.provenance.recipe),
         documents.CARD: documents.card(release),
         documents.INTAKE: documents.intake_text(entry, {}),
-        documents.INTAKE_V1: documents.intake_v1_text(entry, {}),
+        **({} if release.virtual else {documents.INTAKE_V1: documents.intake_v1_text(entry, {})}),
         **{name: write(release) for name, write in documents.OF_CITATION.items()},
     }
     for name, text in texts.items():
@@ -133,18 +150,30 @@ def write_documents(stage: Path, release: Release, chunks: Mapping[str, int]) ->
     Folder(stage).write(CHECKSUMS, sums.encode())
 
 
-def _fill(stage: Path, store: Path, name: str, version: str, metadata: Metadata) -> Release:
-    """Put the files of a store, its bundle and its picture into a staged folder, and describe them."""
-    inside = stage / f"{name}.zarr"
-    take_files(store, inside)
-    _refuse_damage(inside, store)
-    bundle = bundle_of_store(store)
-    if bundle is not None:
-        save_bundle(bundle, stage / BUNDLE_FOLDER)
-    picture, caption = preview(inside)
-    if picture:
-        Folder(stage).write(documents.PREVIEW, picture)
-    return describe_release(inside, name, version, metadata, bundle, preview=caption, journal_of=store)
+def _of_store(store: Path) -> Callable[[Path], Provenance]:
+    """Return what puts a finished store into a staged release, beside a copy of its bundle."""
+    read_manifest(store)  # refuses a store that was never finished before anything is written
+
+    def fill(inside: Path) -> Provenance:
+        take_files(store, inside)
+        _refuse_damage(inside, store)
+        bundle = bundle_of_store(store)
+        if bundle is not None:
+            save_bundle(bundle, inside.parent / BUNDLE_FOLDER)
+        return provenance(inside, BUNDLE_FOLDER if bundle is not None else "", Journal(Paths(store).run))
+
+    return fill
+
+
+def _of_recipe(path: Path) -> Callable[[Path], Provenance]:
+    """Return what freezes a recipe into a staged release; its bundle is in the virtual store."""
+    recipe, bundle, _ = loaded_recipe(path)
+
+    def fill(inside: Path) -> Provenance:
+        freeze(recipe, bundle, inside)
+        return provenance(inside, f"{inside.name}/{BUNDLE_FOLDER}", None)
+
+    return fill
 
 
 def take_files(store: Path, inside: Path) -> None:

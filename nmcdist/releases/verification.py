@@ -7,6 +7,7 @@ from pathlib import Path
 from nmcdist.datasets.catalog import CATALOG_FILE, show_entry
 from nmcdist.datasets.files import entries_below, file_record
 from nmcdist.datasets.integrity import Fault, verify
+from nmcdist.datasets.store import MANIFEST
 from nmcdist.errors import CatalogError, ReleaseError, StoreError
 from nmcdist.inputs import existing_folder
 from nmcdist.releases.checksums import CHECKSUMS, read_checksums
@@ -70,23 +71,11 @@ def recorded_checksums(folder: Path) -> str | None:
 def _of_store(folder: Path, name: str, sums: dict[str, str]) -> list[Fault]:
     """Return the faults of the store of a release, with the paths of files from the release."""
     own = {file.removeprefix(f"{name}/"): digest for file, digest in sums.items() if file.startswith(f"{name}/")}
-    if _is_virtual(folder):  # it holds no chunks
-        present = {file for file, _ in entries_below(folder / name)}
-        found = [Fault(None, file, what) for file in own if (what := _damage(folder / name / file, own[file]))]
-        found += [Fault(None, file, "does not belong to the store") for file in present - own.keys()]
-    else:
-        try:
-            found = verify(folder / name, own.get("manifest.json"))
-        except StoreError as error:
-            found = [Fault(None, "", str(error).removeprefix(f"{folder / name}: "))]
-    return [replace(fault, file=f"{name}/{fault.file}".rstrip("/")) for fault in found]
-
-
-def _is_virtual(folder: Path) -> bool:
     try:
-        return open_release(folder).virtual
-    except (ReleaseError, StoreError):
-        return False
+        found = verify(folder / name, own.get(MANIFEST))
+    except StoreError as error:
+        found = [Fault(None, "", str(error).removeprefix(f"{folder / name}: "))]
+    return [replace(fault, file=f"{name}/{fault.file}".rstrip("/")) for fault in found]
 
 
 def _damage(path: Path, expected: str) -> str:

@@ -17,6 +17,7 @@ from nmcdist.cli import cli, main
 from nmcdist.clusters.cluster import kinds as cluster_kinds
 from nmcdist.clusters.deployment import load_deployment
 from nmcdist.products import registry
+from nmcdist.releases.model import read_metadata
 from nmcdist.yaml_text import load_yaml
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +75,9 @@ def checked(block):
 
 def check_yaml(block, path):
     content = load_yaml(path)
-    if content.get("kind") in cluster_kinds():
+    if "license" in content:
+        read_metadata(path, path)
+    elif content.get("kind") in cluster_kinds():
         load_deployment(path)
     else:
         registry.load_recipe(path)

@@ -107,7 +107,7 @@ def test_the_lines_of_the_page_open_the_store_without_this_package(folder):
 
 
 @pytest.mark.parametrize(
-    "name", ["catalog.yaml", "NAME/1.0.0/intake.yaml", "catalog-v1.yaml", "NAME/1.0.0/intake-v1.yaml"]
+    "name", ["catalog.yaml", "tiny/1.0.0/intake.yaml", "catalog-v1.yaml", "tiny/1.0.0/intake-v1.yaml"]
 )
 def test_intake_opens_the_catalogs_of_both_formats(published_once, name):
     import intake

@@ -66,9 +66,17 @@ class Particles(Kind):
 
     def sections(self, store: Path, recipe: ParticleRecipe, count: int, pixels: int) -> Sections | None:
         """Cut the first particles through their centres; see :meth:`Kind.sections`."""
+        from nmcdist.bundle import load_bundle
         from nmcdist.datasets.particles import read_particle
+        from nmcdist.datasets.store import is_virtual
+        from nmcdist.models.particle import generate_particle
 
-        particles = [read_particle(store, item) for item in range(min(count, recipe.samples))]
+        items = range(min(count, recipe.samples))
+        if is_virtual(store):
+            bundle = load_bundle(store / "bundle")
+            particles = [generate_particle(bundle, seed=recipe.seed, index=item) for item in items]
+        else:
+            particles = [read_particle(store, item) for item in items]
         pixel_nm = 2 * max(particle.reach_nm for particle in particles) / (pixels - 2)
         if not pixel_nm > 0:
             return None

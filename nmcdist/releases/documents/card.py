@@ -41,6 +41,12 @@ def _plain(text: str) -> str:
 
 def _how_to_open(release: Release, archive: str) -> str:
     """Return the lines that open the store without nmcdist."""
+    if release.virtual:
+        return f"""This release is virtual: nmcdist computes a chunk when it is first read.\n\n```python
+import nmcdist
+
+ds = nmcdist.open_virtual("{release.store}")
+```\n\n`nmcdist serve` serves it to any Zarr client, which needs xarray and zarr alone."""
     if archive:
         lines = ["import xarray as xr", "from zarr.storage import ZipStore", ""]
         lines += [f'ds = xr.open_zarr(ZipStore("{archive}", mode="r"))']

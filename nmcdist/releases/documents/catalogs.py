@@ -36,7 +36,13 @@ def one_entry(release: Release, chunks: Mapping[str, int], folder: str, checksum
     if checksums:
         metadata["release_sha256"] = checksums
     path = f"{folder}/{release.store}" if folder else release.store
-    return {"path": path, "chunks": dict(chunks), "metadata": metadata, "description": release.title}
+    return {
+        "path": path,
+        "chunks": dict(chunks),
+        "metadata": metadata,
+        "description": release.title,
+        "virtual": release.virtual,
+    }
 
 
 def intake_content(entries: Mapping[str, Mapping[str, Any]], aliases: Mapping[str, str]) -> dict[str, Any]:
@@ -78,7 +84,7 @@ def intake_text(entries: Mapping[str, Mapping[str, Any]], aliases: Mapping[str, 
 
 
 def intake_v1_text(entries: Mapping[str, Mapping[str, Any]], aliases: Mapping[str, str]) -> str:
-    """Return a catalog of format 1, which intake opens with the package intake-xarray alone."""
+    """Return a catalog of format 1, which intake opens with the package intake-xarray alone; no virtual releases."""
     named = {**{name: name for name in entries}, **aliases}
     sources = {
         name: {
