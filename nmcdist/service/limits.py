@@ -57,6 +57,10 @@ class Guard:
                 await self._timely(scope, receive, answer)
         except RequestError as error:
             await error.response()(scope, receive, answer.send)
+        except asyncio.CancelledError:  # the service stops, and has waited long enough
+            if answer.status:
+                raise
+            await busy("the service stops; try again later").response()(scope, receive, answer.send)
         finally:
             answer.write_log()
 
@@ -87,6 +91,7 @@ class Guard:
         except TimeoutError:
             if answer.status:
                 raise
+            answer.timer = None
             raise busy("busy: no answer in time; try again later") from None
 
 

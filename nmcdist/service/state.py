@@ -15,7 +15,7 @@ from nmcdist.service.virtual import VirtualSource
 
 WARMING, READY = "warming up", "ready"
 _READERS, _READS_WAITING = 16, 2000
-_MAKES, _MAKES_WAITING = 32, 256  # most of them wait for the makers, or read the cache
+_CACHED, _MAKES_WAITING = 8, 256  # threads that read chunks of the cache while others make some
 _QUERIES, _QUERIES_WAITING = 2, 64
 
 
@@ -36,7 +36,7 @@ class Service:
         self.shelf, self.settings = shelf, settings
         self.status = WARMING
         self.reads = Pool("read", _READERS, _READS_WAITING)
-        self.makes = Pool("make", _MAKES, _MAKES_WAITING)
+        self.makes = Pool("make", settings.makers + _CACHED, _MAKES_WAITING)
         self.queries = Pool("query", _QUERIES, _QUERIES_WAITING)
         self._columns: dict[Path, Columns] = {}
         self._lock = threading.Lock()

@@ -10,14 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from nmcdist import extras
-from nmcdist.products.registry import parsed_recipe
-from nmcdist.releases import Metadata, publish
-from nmcdist.releases.catalogs import chunks_of, update_catalogs
-from nmcdist.releases.description import describe_release
-from nmcdist.releases.publishing import write_documents
-from nmcdist.virtual import freeze
+from nmcdist.releases import publish
 from tests.conftest import make, recipe_with
 
 ROOT = Path(__file__).parents[2]
@@ -127,14 +123,9 @@ def release(store, root, name, version, **metadata):
     publish(copied, name, version, written, out=root)
 
 
-def virtual_release(content, bundle, root, name, version):
+def virtual_release(content, root, name, version):
     """Publish a recipe as a release whose chunks are computed when they are read."""
-    folder = root / name / version
-    folder.mkdir(parents=True)
-    recipe = parsed_recipe(content, name)
-    freeze(recipe, bundle, folder / f"{name}.zarr")
-    metadata = Metadata(license="CC-BY-4.0", creators=[{"name": "Doe, J"}])
-    described = describe_release(folder / f"{name}.zarr", name, version, metadata, bundle)
-    release = described.model_copy(update={"virtual": True})
-    write_documents(folder, release, chunks_of(release, folder / release.store))
-    update_catalogs(root)
+    recipe = root.with_name(f"{root.name}-sources") / f"{name}.yaml"
+    recipe.parent.mkdir(parents=True, exist_ok=True)
+    recipe.write_text(yaml.safe_dump(content))
+    publish(recipe, name, version, {"license": "CC-BY-4.0", "creators": [{"name": "Doe, J"}]}, out=root, virtual=True)

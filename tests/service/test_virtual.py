@@ -17,7 +17,7 @@ import zarr
 from obstore.store import HTTPStore
 
 from nmcdist import generate_cba
-from nmcdist.bundle import load_bundle
+from nmcdist.bundle import load_bundle, save_bundle
 from nmcdist.models.theory import intensity_for_graphite_fraction
 from tests.service.conftest import CHUNK, served, virtual_release
 
@@ -50,8 +50,9 @@ print(json.dumps({"s": took, "bytes": grown, "items": data.sizes["sample"]}))
 @pytest.fixture(scope="module")
 def virtual(tmp_path_factory, small_bundle):
     root = tmp_path_factory.mktemp("virtual") / "releases"
-    virtual_release(WINDOWS, load_bundle(BUNDLE), root, "windows", "1.0.0")
-    virtual_release(PARTICLES, small_bundle, root, "grains", "1.0.0")
+    virtual_release(WINDOWS, root, "windows", "1.0.0")
+    bundle = save_bundle(small_bundle, root.with_name("bundles"))
+    virtual_release({**PARTICLES, "bundle": str(bundle)}, root, "grains", "1.0.0")
     log = tmp_path_factory.mktemp("log") / "log"
     with served(root, log, "--cache", str(root.parent / "cache"), "--cache-limit", "200MB") as service:
         yield service
@@ -182,6 +183,15 @@ def test_many_chunks_at_once_are_right_or_declared_busy(ready):
     print(f"\n{counts[:, 0].sum()} right, {counts[:, 1].sum()} busy")
     assert counts.sum() == 200
     assert counts[:, 0].sum() > 100
+
+
+def test_what_takes_too_long_is_declared_busy(virtual, tmp_path):
+    catalog = virtual.process.args[virtual.process.args.index("serve") + 1]
+    with served(catalog, tmp_path / "log", settings="deadline_s=0.001") as hasty:
+        answer = httpx.get(f"{hasty.url}/v/windows/1.0.0/volume/c/55/0/0/0")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        assert answer.json()["detail"].startswith("busy: no answer in time")
+        assert "Traceback" not in hasty.log.read_text()
 
 
 def _is(body, chunk):
