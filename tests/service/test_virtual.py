@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+import warnings
 
 import aiohttp
 import httpx
@@ -136,6 +137,11 @@ def test_the_catalogs_open_it_without_dask(ready):
     import intake
 
     data = intake.open_catalog(f"{ready.url}/catalog.yaml")["windows"].to_dask()
+    assert data.volume.chunks is None
+    assert data.volume[3, :4, :4, :4].values.shape == (4, 4, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = intake.open_catalog(f"{ready.url}/catalog-v1.yaml")["windows"].to_dask()
     assert data.volume.chunks is None
     assert data.volume[3, :4, :4, :4].values.shape == (4, 4, 4)
     line = httpx.get(f"{ready.url}/api/datasets/windows/1.0.0").json()["open"]
