@@ -105,7 +105,7 @@ def _code(item: Item, base: str) -> str:
 
 
 def _how(item: Item) -> str:
-    line = "Needs xarray, zarr and aiohttp; nothing of nmcdist."
+    line = "Needs xarray, zarr, fsspec and aiohttp; nothing of nmcdist."
     if item.release.virtual:
         line += " Chunks are computed when they are first read. Select a few items before you load."
     return f'<p class="note">{line} Store: <code>{escape(store_path(item))}</code></p>'
