@@ -13,6 +13,7 @@ from nmcdist.cli.options import INTERRUPTED, REFUSED, complain, note
 from nmcdist.cli.queries import query
 from nmcdist.cli.releases import pack, publish
 from nmcdist.cli.runs import describe, finalise, plan, retry_failed, run, status
+from nmcdist.cli.services import serve
 from nmcdist.cli.stores import export, report, verify
 from nmcdist.errors import NmcdistError
 from nmcdist.extras import of_import
@@ -33,7 +34,7 @@ def cli(verbose: int) -> None:
 
 
 for command in (
-    run, plan, status, finalise, retry_failed, describe, verify, report, export, query, publish, pack, catalog,
+    run, plan, status, finalise, retry_failed, describe, verify, report, export, publish, pack, query, serve, catalog,
     calibrate, bundle,
 ):  # fmt: skip
     cli.add_command(command)

@@ -115,6 +115,11 @@ class Folder:
         with self._opened(name) as handle, os.fdopen(os.dup(handle), "rb") as stream:
             return stream.read()
 
+    def open(self, name: str) -> int:
+        """Return a handle of an ordinary file, which the caller closes; raises as :meth:`read`."""
+        with self._opened(name) as handle:
+            return os.dup(handle)
+
     def record(self, name: str) -> FileRecord:
         """Return the record of an ordinary file; raises as :meth:`read`."""
         with self._opened(name) as handle:

@@ -66,7 +66,7 @@ def open_virtual(
 
     if isinstance(chunks, str) and chunks != "auto":
         raise InputError(f"chunks: found {shown(chunks)}, expected a mapping, 'auto' or None")
-    folder_of_cache = _cache_folder(cache)
+    folder_of_cache = cache_folder(cache)
     try:
         limit_bytes = parsed_bytes(limit)
     except ValueError as error:
@@ -84,7 +84,8 @@ def _makers() -> int:
     return max(1, min(_MAKERS, os.cpu_count() or 1))
 
 
-def _cache_folder(cache: str | os.PathLike[str] | None) -> Path:
+def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
+    """Return the folder of the cache: the argument, else $NMCDIST_CACHE, else that of the user's caches."""
     if cache is not None:
         return local_path(cache)
     named = os.environ.get(CACHE_VARIABLE)

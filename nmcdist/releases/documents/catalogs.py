@@ -84,7 +84,7 @@ def intake_text(entries: Mapping[str, Mapping[str, Any]], aliases: Mapping[str, 
 
 
 def intake_v1_text(entries: Mapping[str, Mapping[str, Any]], aliases: Mapping[str, str]) -> str:
-    """Return a catalog of format 1, which intake opens with the package intake-xarray alone; no virtual releases."""
+    """Return a catalog of format 1, which intake opens with the package intake-xarray alone; chunks None: no Dask."""
     named = {**{name: name for name in entries}, **aliases}
     sources = {
         name: {
@@ -92,7 +92,7 @@ def intake_v1_text(entries: Mapping[str, Mapping[str, Any]], aliases: Mapping[st
             "description": entries[of]["description"],
             "args": {
                 "urlpath": f"{HERE_V1}/{entries[of]['path']}",
-                "chunks": dict(entries[of]["chunks"]),
+                "chunks": entries[of]["chunks"] and dict(entries[of]["chunks"]),
                 "consolidated": True,
             },
             "metadata": dict(entries[of]["metadata"]),

@@ -1,0 +1,1 @@
+"""Releases over HTTP: stores for any Zarr client, catalogs, pages, and queries. Read-only, for `nmcdist serve`."""

@@ -1,0 +1,100 @@
+"""The application: routes, errors as one line of JSON, and a description of it all (OpenAPI)."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp
+
+from nmcdist.errors import Busy
+from nmcdist.service import routes, tables
+from nmcdist.service.limits import Guard
+from nmcdist.service.pools import TooManyError
+from nmcdist.service.problems import RequestError, busy
+from nmcdist.service.settings import Settings
+from nmcdist.service.shelf import LATEST, Shelf
+from nmcdist.service.state import Service
+from nmcdist.version import __version__
+from nmcdist.wording import shown
+
+_EXAMPLES = {"key": "zarr.json", "document": "README.md"}
+
+
+def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
+    """Return the application that serves a shelf, behind its guard."""
+    service = Service(shelf, settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        yield
+        service.stop()
+
+    app = FastAPI(
+        title=shelf.title,
+        version=__version__,
+        description="Releases of virtual microstructures: stores for any Zarr client, catalogs, and queries.",
+        lifespan=lifespan,
+        docs_url=None,  # they load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    app.include_router(routes.router)
+    app.include_router(tables.router)
+    _answer_errors(app)
+    described = app.openapi
+    app.openapi = lambda: with_names(described(), shelf)  # type: ignore[method-assign]
+    return Guard(app, settings)
+
+
+def with_names(document: dict[str, Any], shelf: Shelf) -> dict[str, Any]:
+    """Add the names of all datasets, their versions and their documents to the description of the application."""
+    known = {
+        "name": list(shelf),
+        "version": sorted({version for name in shelf for version in shelf[name]} | {LATEST}),
+        "document": sorted({name for item in shelf.items_in_order() for name in item.documents.names}),
+    }
+    for path in document["paths"].values():
+        for parameter in path["get"].get("parameters", []):
+            if known.get(parameter["name"]) and parameter["in"] == "path":
+                parameter["schema"]["enum"] = known[parameter["name"]]
+            elif parameter["name"] in _EXAMPLES:
+                parameter["example"] = _EXAMPLES[parameter["name"]]
+    return document
+
+
+def _answer_errors(app: FastAPI) -> None:
+    @app.exception_handler(RequestError)
+    async def refused(_: Request, error: RequestError) -> JSONResponse:
+        return error.response()
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"] if part != "query")
+        what = fault["msg"].removeprefix("Input should be ")
+        if fault["type"] == "extra_forbidden":
+            return RequestError(422, f"{shown(where)}: unknown parameter").response()
+        return RequestError(422, f"{where}: found {shown(fault['input'])}, expected {what}").response()
+
+    @app.exception_handler(Busy)
+    async def making(_: Request, error: Busy) -> JSONResponse:
+        return busy(str(error), error.retry_after_s).response()
+
+    @app.exception_handler(TooManyError)
+    async def waiting(_: Request, error: TooManyError) -> JSONResponse:
+        return busy(str(error)).response()
+
+    @app.exception_handler(HTTPException)
+    async def unknown(_: Request, error: HTTPException) -> JSONResponse:
+        detail = "no such address" if error.status_code == 404 else str(error.detail)
+        return RequestError(error.status_code, detail, error.headers).response()
+
+    @app.exception_handler(Exception)
+    async def broken(_: Request, error: Exception) -> JSONResponse:
+        return RequestError(500, f"the server failed ({type(error).__name__})").response()

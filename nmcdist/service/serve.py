@@ -1,0 +1,68 @@
+"""Run the service until it is interrupted."""
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from nmcdist.errors import InputError
+from nmcdist.service.app import build_app
+from nmcdist.service.connection import connection_of
+from nmcdist.service.settings import Settings
+from nmcdist.service.shelf import open_shelf
+
+_CLOSING_S = 5  # for what is on its way when the service stops
+
+
+def serve(catalog: str | os.PathLike[str], settings: Settings, note: Callable[[str], None]) -> None:
+    """Serve the releases of a catalog over HTTP.
+
+    Parameters
+    ----------
+    catalog : str or Path
+        A folder of releases, or its ``catalog.yaml``.
+    settings : Settings
+    note : callable
+        Takes the line with the address, once the service listens.
+
+    Raises
+    ------
+    CatalogError, StoreError
+        If the catalog, or a release in it, is not as expected.
+    InputError
+        If the service cannot listen on the address.
+    """
+    shelf = open_shelf(catalog, settings)
+    listener = _listener(settings)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what clients send is no warning
+    config = uvicorn.Config(
+        build_app(shelf, settings),
+        http=connection_of(settings.patience_s),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=settings.connections,
+        timeout_keep_alive=max(1, round(settings.patience_s / 2)),
+        timeout_graceful_shutdown=_CLOSING_S,
+        h11_max_incomplete_event_size=settings.header_bytes,
+    )
+    with listener:
+        note(f"serving {len(list(shelf.items_in_order()))} releases at {_address(listener)}")
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listener(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
+    except (OSError, OverflowError) as error:
+        what = getattr(error, "strerror", None) or error
+        raise InputError(f"{settings.host}, port {settings.port}: cannot listen there ({what})") from None
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,208 @@
+"""Real clients read releases from a running service; refereed by the files on the disk."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from obstore.store import HTTPStore
+
+from nmcdist.datasets.integrity import read_manifest
+from tests.service.conftest import CHUNK
+
+INDEX = (2**3) * 16 + 4  # bytes of a shard's index: place and length of each chunk, and a checksum
+HERE = Path(__file__).parent
+STRANGER = """
+import json, sys, warnings
+warnings.simplefilter("error")
+import xarray
+data = OPEN
+assert not [name for name in sys.modules if name.startswith("nmcdist")]
+print(json.dumps({"sum": int(data.volume.astype("i8").sum()), "fraction": data.volume_fraction.values.tolist(),
+                  "units": data.x_nm.attrs["units"], "names": sorted(map(str, data.variables))}))
+"""
+
+
+def fsspec_store(url):
+    return url
+
+
+def obstore_store(url):
+    return zarr.storage.ObjectStore(HTTPStore.from_url(url, client_options={"allow_http": True}), read_only=True)
+
+
+STORES = pytest.mark.parametrize("store_of", [fsspec_store, obstore_store])
+
+
+@pytest.fixture(scope="module")
+def local(releases):
+    return xr.open_zarr(releases / "blocks/2.0.0/blocks.zarr", chunks=None).load()
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=ResourceWarning)  # fsspec closes its session when Python ends
+        yield
+
+
+def counted(service, work):
+    """What some work asks of the service: its result, the number of requests and the bytes of the answers."""
+    before = len(service.requests())
+    result = work()
+    time.sleep(0.3)  # the log is written once an answer is sent
+    asked = service.requests()[before:]
+    return result, asked, sum(size for *_, size in asked)
+
+
+@STORES
+def test_opening_takes_few_requests(service, store_of):
+    """One for the metadata, and one for each index that xarray loads; three more look for older formats of Zarr."""
+    url = f"{service.url}/v/blocks/2.0.0"
+    opened, asked, size = counted(service, lambda: xr.open_zarr(store_of(url), chunks=None, zarr_format=3))
+    print(f"\n{store_of.__name__}: {len(asked)} requests, {size} bytes")
+    assert opened.sizes["x"] == 2 * CHUNK
+    assert len(asked) == 1 + len(opened.indexes) <= 6, asked
+    assert size <= (64 << 10 if store_of is obstore_store else 16 << 10)  # fsspec takes compressed metadata
+    _, asked, size = counted(service, lambda: xr.open_zarr(store_of(url), chunks=None))
+    missing = [status for _, _, status, _ in asked if status == 404]
+    assert len(asked) == 1 + len(opened.indexes) + len(missing)
+    assert len(missing) <= 3
+    assert size <= 64 << 10
+
+
+@STORES
+def test_a_chunk_of_a_shard_takes_two_requests(service, store_of, releases, local):
+    key, _ = next(
+        (name, record) for name, record in read_manifest(releases / "blocks/2.0.0/blocks.zarr").items()
+        if name.startswith("volume/c/")
+    )  # fmt: skip
+    index = (releases / "blocks/2.0.0/blocks.zarr" / key).read_bytes()[-INDEX:-4]
+    lengths = np.frombuffer(index, "<u8").reshape(-1, 2)[:, 1]
+    data = xr.open_zarr(store_of(f"{service.url}/v/blocks/2.0.0"), chunks=None)
+    box = {"z": slice(CHUNK, None), "y": slice(None, CHUNK), "x": slice(CHUNK, None)}
+    found, asked, size = counted(service, lambda: data.volume.isel(sample=0, **box).values)
+    print(f"\n{store_of.__name__}: {len(asked)} requests, {size} bytes, chunk {lengths[0b101]} and index {INDEX}")
+    np.testing.assert_array_equal(found, local.volume.isel(sample=0, **box))
+    assert len(asked) <= 2, asked
+    assert size <= int(lengths[0b101]) + INDEX + 1000
+
+
+@STORES
+@pytest.mark.parametrize("version", ["2.0.0", "latest"])
+def test_all_values_arrive(service, store_of, version, local):
+    data = xr.open_zarr(store_of(f"{service.url}/v/blocks/{version}"))
+    xr.testing.assert_identical(data.load(), local)
+
+
+@STORES
+def test_a_missing_chunk_is_an_error_and_no_fill_value(tmp_path, own_releases, store_of):
+    from tests.service.conftest import served
+
+    store = own_releases / "tiny/1.0.0/tiny.zarr"
+    chunk = next(name for name in read_manifest(store) if name.startswith("volume/c/2/"))
+    os.unlink(store / chunk)  # noqa: PTH108
+    with served(own_releases, tmp_path / "log") as service:
+        data = xr.open_zarr(store_of(f"{service.url}/v/tiny/1.0.0"), chunks=None)
+        assert data.volume.isel(sample=1).values.size
+        with pytest.raises(Exception, match=r"500|Internal"):
+            _ = data.volume.isel(sample=2).values
+
+
+def test_a_stranger_without_this_package_needs_the_line_of_the_api_only(service, local):
+    line = json.loads(_curl(f"{service.url}/api/datasets/blocks/2.0.0"))["open"]
+    assert line == f'xarray.open_zarr("{service.url}/v/blocks/2.0.0")'
+    said = _stranger(sys.executable, line)
+    assert said["sum"] == int(local.volume.astype("i8").sum())
+    assert said["fraction"] == local.volume_fraction.values.tolist()
+    assert said["units"] == "nm"
+    assert said["names"] == sorted(map(str, local.variables))
+
+
+@pytest.mark.slow  # pip installs xarray, zarr, and fsspec with aiohttp, by which zarr reads http
+def test_a_bare_environment_opens_a_release(service, local, tmp_path):
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "bare"], check=True)
+    python = str(tmp_path / "bare/bin/python")
+    lock = Path(__file__).parents[2] / "requirements.lock"
+    install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", str(lock)]
+    subprocess.run([*install, "xarray", "zarr", "fsspec", "aiohttp"], check=True)
+    said = _stranger(python, f'xarray.open_zarr("{service.url}/v/blocks/2.0.0")')
+    assert said["sum"] == int(local.volume.astype("i8").sum())
+
+
+def test_intake_of_version_2_with_the_reader_of_this_package(service, local):
+    import intake
+
+    catalog = intake.open_catalog(f"{service.url}/catalog.yaml")
+    assert {"tiny", "tiny-1.0.0", "tiny-1.10.0", "blocks", "small"} <= set(catalog)
+    data = catalog["blocks"].to_dask()
+    assert data.volume.chunks is not None
+    xr.testing.assert_equal(data.load(), local)
+    assert catalog["tiny"].to_dask().sizes["sample"] == 4
+
+
+def test_intake_of_version_1_with_intake_xarray(service, local):
+    import intake
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        catalog = intake.open_catalog(f"{service.url}/catalog-v1.yaml")
+        data = catalog["blocks-2.0.0"].to_dask()
+    np.testing.assert_array_equal(data.volume.values, local.volume)
+    assert {"tiny", "tiny-1.0.0", "tiny-1.10.0"} <= set(catalog)
+
+
+def test_the_catalog_of_one_release_finds_its_store(service, local):
+    import intake
+
+    catalog = intake.open_catalog(f"{service.url}/files/blocks/2.0.0/intake.yaml")
+    np.testing.assert_array_equal(catalog["blocks"].to_dask().volume.values, local.volume)
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory):
+    """A folder with zarrita installed for node, as package-lock.json pins it."""
+    required = os.environ.get("NMCDIST_REQUIRE_NODE")
+    folder = tmp_path_factory.mktemp("node")
+    if not (shutil.which("node") and shutil.which("npm")):
+        assert not required, "node and npm are not installed"
+        pytest.skip("node and npm are not installed")
+    for name in ("package.json", "package-lock.json", "read.mjs"):
+        shutil.copy(HERE / name, folder)
+    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode != 0:
+        assert not required, done.stderr
+        pytest.skip(f"npm cannot install zarrita: {done.stderr[-200:]}")
+    return folder
+
+
+def test_zarrita_in_javascript(service, local, node):
+    command = ["node", "read.mjs", f"{service.url}/v/blocks/2.0.0", str(CHUNK)]
+    said = json.loads(subprocess.run(command, cwd=node, capture_output=True, text=True, check=True).stdout)
+    box = local.volume.isel(sample=0, z=slice(CHUNK, None), y=slice(0, 1), x=slice(CHUNK, None))
+    assert said["shape"] == list(local.volume.shape)
+    assert said["units"] == "nm"
+    assert said["sum"] == int(box.astype("i8").sum())
+    assert said["first"] == box.values.ravel()[:20].tolist()
+    assert said["fraction"] == local.volume_fraction.values.ravel().tolist()
+
+
+def _stranger(python, line):
+    code = STRANGER.replace("OPEN", line)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd="/", env=environment)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def _curl(url):
+    return subprocess.run(["curl", "-fsS", url], capture_output=True, check=True).stdout

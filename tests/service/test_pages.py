@@ -1,0 +1,109 @@
+"""The pages and the catalogs: complete, escaped, with working links, and without scripts."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import httpx
+import pytest
+
+from tests.service.conftest import TITLE
+
+
+class Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.links, self.data, self.text = [], [], [], []
+        self._in = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
+        self._in = tag
+        self.links += [attributes[name] for name in ("href", "src", "action", "formaction") if attributes.get(name)]
+
+    def handle_endtag(self, tag):
+        self._in = ""
+
+    def handle_data(self, data):
+        (self.data if self._in == "script" else self.text).append(data)
+
+
+@pytest.fixture(scope="module")
+def client(service):
+    with httpx.Client(base_url=service.url) as client:
+        yield client
+
+
+@pytest.fixture(
+    scope="module", params=["/", "/d/tiny/1.0.0", "/d/tiny/1.10.0", "/d/small/0.9.0-rc.1%2Bb", "/d/blocks/2.0.0"]
+)
+def page(request, client):
+    answer = client.get(request.param)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    return Page(answer.text)
+
+
+def test_every_link_of_the_service_works(page, client):
+    own = [link for link in page.links if link.startswith("/")]
+    assert own
+    for link in own:
+        assert client.get(link).status_code == 200, link
+    assert all(
+        link.startswith(("/", "https://spdx.org/", "https://doi.org/", "https://orcid.org/")) for link in page.links
+    )
+
+
+def test_nothing_on_a_page_runs(page):
+    for tag, attributes in page.tags:
+        assert tag not in ("iframe", "object", "embed", "base")
+        assert tag != "script" or attributes == {"type": "application/ld+json"}
+        assert not [name for name in attributes if name.startswith("on") or name == "style"]
+
+
+def test_titles_are_text(client):
+    for path in ("/", "/d/tiny/1.10.0"):
+        text = client.get(path).text
+        assert "<script>alert" not in text
+        assert "<b>Lab</b>" not in text
+        assert TITLE in "".join(Page(text).text)
+
+
+def test_a_page_carries_the_release_for_search_engines(client):
+    (data,) = Page(client.get("/d/tiny/1.10.0").text).data
+    described = json.loads(data)
+    assert described["name"] == TITLE
+    assert "Dataset" in described["@type"]
+    assert described == client.get("/files/tiny/1.10.0/croissant.json").json()
+
+
+def test_the_line_on_the_page_opens_the_release(client, service):
+    text = "".join(Page(client.get("/d/blocks/2.0.0").text).text)
+    (code,) = re.findall(r"import xarray\ndata = .*", text)
+    names = {}
+    exec(code, names)
+    assert names["data"].sizes["x"] == 128
+    assert service.url in code
+
+
+def test_the_catalogs_name_every_release(client, service):
+    listed = client.get("/catalog.json").json()
+    assert client.get("/api/datasets").json() == listed
+    assert [(e["name"], e["version"], e["latest"]) for e in listed["datasets"]] == [
+        ("blocks", "2.0.0", True), ("small", "0.9.0-rc.1+b", True), ("tiny", "1.10.0", True), ("tiny", "1.0.0", False),
+    ]  # fmt: skip
+    for entry in listed["datasets"]:
+        assert client.get(entry["store"] + "/zarr.json").status_code == 200
+        assert client.get(entry["page"]).status_code == 200
+        details = client.get(entry["api"]).json()
+        assert details["release"]["version"] == entry["version"]
+        for address in details["documents"].values():
+            assert client.get(address).status_code == 200
+        assert all(address.startswith(service.url) for address in details["documents"].values())
+    for name in ("catalog.yaml", "catalog-v1.yaml"):
+        answer = client.get(f"/{name}")
+        assert answer.headers["Content-Type"].startswith("application/yaml")
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "/v/tiny/1.10.0" in answer.text
