@@ -150,7 +150,7 @@ def write_coordinates(path: Path, layout: Layout, *, compact: bool = False) -> N
 
 def consolidate(path: Path) -> None:
     """Collect the metadata of all arrays in that of the group, so that opening a store reads one file."""
-    with quiet():
+    with quiet(), zarr.config.set({"json_indent": None}):  # every reader over HTTP loads it, and half would be blanks
         zarr.consolidate_metadata(_Recorder(Folder(path)), zarr_format=3)
 
 

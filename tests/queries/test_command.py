@@ -76,10 +76,3 @@ def test_a_wrong_condition_is_refused_in_one_line(call, made_particles, where, m
     assert said.err.startswith(f"nmcdist: error: {message}")
     assert said.err.count("\n") == 1
     assert said.out == ""
-
-
-def test_the_benchmark_runs(capsys):
-    from benchmarks.queries import main as benchmark
-
-    benchmark(25_000)
-    assert "filter and 7 histograms, 200 times" in capsys.readouterr().out
