@@ -104,6 +104,19 @@ def test_all_values_arrive(service, store_of, version, local):
 
 
 @STORES
+def test_particles_are_read_and_plotted(service, store_of, releases):
+    local = xr.open_zarr(releases / "small/0.9.0-rc.1+b/small.zarr", chunks=None).load()
+    data = xr.open_zarr(store_of(f"{service.url}/v/small/0.9.0-rc.1+b"))
+    xr.testing.assert_identical(data.load(), local)
+    figure = data.plot.scatter(x="shell_d_max_nm", y="shell_sphericity").figure
+    np.testing.assert_array_equal(
+        figure.axes[0].collections[0].get_offsets(),
+        np.stack([local.shell_d_max_nm, local.shell_sphericity], axis=1),
+    )
+    assert figure.axes[0].get_xlabel() == "largest diameter [nm]"
+
+
+@STORES
 def test_a_missing_chunk_is_an_error_and_no_fill_value(tmp_path, own_releases, store_of):
     from tests.service.conftest import served
 
