@@ -72,7 +72,9 @@ def _fault(fault: Any, model: type[BaseModel]) -> str:
     if fault["type"] == "missing":
         return f"{place}: missing"
     expected = re.sub(r"^(Input|Value|String|Tuple|Dictionary) should (be|have)?", "", fault["msg"]).strip()
-    expected = expected.replace(" after validation", "")
+    expected = re.sub(r" or (instance|object|an instance) .*", "", expected.replace(" after validation", ""))
+    if isinstance(fault["input"], str):  # pydantic counts the items of texts, too
+        expected = re.sub(r" items\b", " characters", expected)
     return f"{place}: found {shown(fault['input'])}, expected {_PLAINLY.get(expected, expected)}"
 
 
