@@ -131,3 +131,18 @@ def test_a_full_disk_leaves_nothing_and_packing_can_be_tried_again(release, monk
     assert pack(release).name == "tiny-1.0.0"
     with pytest.raises(ReleaseError, match="exists, expected a new folder"):
         pack(release)
+
+
+def test_folders_of_others_beside_the_packed_release_are_never_touched(release, tmp_path):
+    others = [tmp_path / name for name in (".mydownload.partial", ".p.partial", f".q.{'0a' * 8}.partial")]
+    for folder in others:
+        folder.mkdir()
+        (folder / "kept").write_text("mine")
+    (tmp_path / f".p.{'0b' * 8}.partial").write_text("a file")
+    (tmp_path / ".x.partial").symlink_to(tmp_path / "nowhere")
+    left = tmp_path / f".p.{'0c' * 8}.partial"  # what a killed process leaves
+    left.mkdir()
+    pack(release, tmp_path / "p")
+    assert [(folder / "kept").read_text() for folder in others] == ["mine"] * 3
+    assert (tmp_path / f".p.{'0b' * 8}.partial").read_text() == "a file"
+    assert not left.exists()
