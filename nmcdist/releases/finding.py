@@ -45,6 +45,32 @@ def open_release(folder: str | os.PathLike[str]) -> Release:
         raise ReleaseError(f"{path}: damaged: {where}: {fault['msg']}") from None
 
 
+def release_at(folder: Path) -> Release:
+    """Read what a release says of itself, and refuse one whose folder has the name of another.
+
+    Raises
+    ------
+    ReleaseError
+        If there is no release, its ``release.json`` is damaged, or names another release than ``NAME/VERSION``.
+    """
+    release, place = open_release(folder), folder.absolute()
+    if what := misplaced(release, place):
+        raise ReleaseError(f"{folder / RELEASE_FILE}: {what}")
+    return release
+
+
+def misplaced(release: Release, folder: Path) -> str:
+    """Return in words that a folder is not the one of a release, ``NAME/VERSION``; empty if it is."""
+    found, expected = f"{release.name}/{release.version}", "/".join(folder.absolute().parts[-2:])
+    return "" if found == expected else f"describes {found}, but its folder is {expected}"
+
+
+def places(root: Path) -> list[tuple[str, str]]:
+    """Return name and version of each folder that may hold a release."""
+    names = sorted(path for path in root.iterdir() if _NAME.fullmatch(path.name) and path.is_dir())
+    return [(p.name, v.name) for p in names for v in sorted(p.iterdir()) if is_version(v.name) and v.is_dir()]
+
+
 def find(root: str | os.PathLike[str]) -> dict[str, list[Release]]:
     """Return the releases of a folder by name, each list in ascending order of versions.
 
