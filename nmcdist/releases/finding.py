@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from nmcdist.datasets.files import read_bytes
 from nmcdist.errors import ReleaseError
 from nmcdist.inputs import existing_folder
+from nmcdist.releases.checksums import CHECKSUMS
 from nmcdist.releases.model import RELEASE_FILE, Release
 from nmcdist.releases.versions import is_version, precedence
 
@@ -19,6 +20,11 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 def is_release(folder: Path) -> bool:
     """Return whether a folder is that of a release."""
     return is_version(folder.name) and (folder / RELEASE_FILE).is_file()
+
+
+def claims_release(folder: Path) -> bool:
+    """Return whether a folder is that of a release, even if its ``release.json`` is missing or damaged."""
+    return is_version(folder.name) and any(os.path.lexists(folder / name) for name in (RELEASE_FILE, CHECKSUMS))
 
 
 def open_release(folder: str | os.PathLike[str]) -> Release:

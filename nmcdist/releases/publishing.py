@@ -93,6 +93,8 @@ def publish(
     beside = source.absolute().parent
     root = folder_to_make(out, ReleaseError) if out is not None else beside / ROOT
     target = root / name / version
+    if not virtual and root.resolve().is_relative_to(source.resolve()):
+        raise ReleaseError(f"{root}: is in the store that is published; choose another folder of releases")
     check_catalog(root)
     refuse_unlistable(root)
     if target.exists():

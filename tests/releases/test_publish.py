@@ -433,3 +433,35 @@ def test_a_folder_that_takes_no_catalog_is_refused_before_anything_appears(root,
     with pytest.raises(PermissionError):
         publish(store, "tiny", "2.0.0", METADATA, out=root)
     assert visible(root) == before
+
+
+def test_a_release_under_another_name_or_version_is_not_whole(release, store):
+    moved = release.rename(release.with_name("2.0.0"))
+    assert [fault.file for fault in verify_release(moved)] == ["release.json"]
+    said = []
+    publish(store, "other", "1.0.0", METADATA, out=release.parents[1], note=said.append)
+    assert any("2.0.0: is not listed" in line for line in said)
+    assert any("tiny-1.0.0: is no longer listed" in line for line in said)
+    moved.rename(release)
+    release.parent.rename(release.parents[1] / "huge")
+    (fault,) = verify_release(release.parents[1] / "huge/1.0.0")
+    assert fault.what == "describes tiny/1.0.0, but its folder is huge/1.0.0"
+
+
+def test_verify_names_a_missing_release_file(release, monkeypatch, capsys):
+    writable(release / "release.json").unlink()
+    code, out, err = run_cli(monkeypatch, capsys, "verify", release)
+    assert code == 2 and out == f"{release}: store: release.json: is missing\n"
+    assert "catalog materialise" in err
+
+
+def test_verify_names_a_catalog_that_cannot_be_read(release):
+    (release.parents[1] / "catalog.yaml").write_text("[")
+    (fault,) = verify_release(release)
+    assert fault.file == "../../catalog.yaml" and "cannot be read" in fault.what
+
+
+def test_a_release_is_not_put_into_its_store(store):
+    with pytest.raises(ReleaseError, match="is in the store that is published"):
+        publish(store, "tiny", "1.0.0", METADATA, out=store / "releases")
+    assert not (store / "releases").exists()
