@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from nmcdist.cli.options import INTERRUPTED, ITEMS_FAILED, PATH, REFUSED, cluster_options, complain
+from nmcdist.cli.options import INTERRUPTED, ITEMS_FAILED, PATH, REFUSED, cluster_options, complain, note
 
 catalog_option = click.option(
     "--catalog", "path", type=PATH,
@@ -31,7 +31,7 @@ def publish(
 
     if packed and virtual:
         raise click.UsageError("--zip and --virtual: a virtual release has no files to pack")
-    folder = publish(store, name, version, metadata, out, virtual=virtual)
+    folder = publish(store, name, version, metadata, out, virtual=virtual, note=note)
     click.echo(folder)
     if packed:
         click.echo(pack(folder))

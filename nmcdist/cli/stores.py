@@ -27,10 +27,10 @@ def verify(store: Path) -> int:
     """Check that every file of a finished STORE, or of the folder of a release, exists and matches its checksum."""
     from nmcdist.datasets.catalog import CATALOG_FILE, recorded_manifest
     from nmcdist.datasets.integrity import damaged_samples, verify
-    from nmcdist.releases.finding import is_release
+    from nmcdist.releases.finding import claims_release, is_release
     from nmcdist.releases.verification import manifest_of_release, verify_release
 
-    if is_release(store.absolute()):
+    if claims_release(store.absolute()):
         faults = verify_release(store.absolute())
     else:
         expected = manifest_of_release(store) or recorded_manifest(store.absolute().parent / CATALOG_FILE, store)
@@ -42,7 +42,7 @@ def verify(store: Path) -> int:
         return 0
     items = damaged_samples(faults)
     what = f"damaged items: {', '.join(map(str, items))}" if items else "damaged, but no item is"
-    if any(is_release(folder) for folder in (store.absolute(), store.absolute().parent)):
+    if claims_release(store.absolute()) or is_release(store.absolute().parent):
         again = "get another copy of this release, or make it again: nmcdist catalog materialise NAME"
     else:
         again = f"repair it with: nmcdist run RECIPE --out {store.parent} --resume"

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from nmcdist.datasets.files import read_bytes
 from nmcdist.errors import ReleaseError
 from nmcdist.inputs import existing_folder
+from nmcdist.releases.checksums import CHECKSUMS
 from nmcdist.releases.model import RELEASE_FILE, Release
 from nmcdist.releases.versions import is_version, precedence
 
@@ -19,6 +20,11 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 def is_release(folder: Path) -> bool:
     """Return whether a folder is that of a release."""
     return is_version(folder.name) and (folder / RELEASE_FILE).is_file()
+
+
+def claims_release(folder: Path) -> bool:
+    """Return whether a folder is that of a release, even if its ``release.json`` is missing or damaged."""
+    return is_version(folder.name) and any(os.path.lexists(folder / name) for name in (RELEASE_FILE, CHECKSUMS))
 
 
 def open_release(folder: str | os.PathLike[str]) -> Release:
@@ -43,6 +49,32 @@ def open_release(folder: str | os.PathLike[str]) -> Release:
         fault = error.errors(include_url=False)[0]
         where = ".".join(map(str, fault["loc"])) or "content"
         raise ReleaseError(f"{path}: damaged: {where}: {fault['msg']}") from None
+
+
+def release_at(folder: Path) -> Release:
+    """Read what a release says of itself, and refuse one whose folder has the name of another.
+
+    Raises
+    ------
+    ReleaseError
+        If there is no release, its ``release.json`` is damaged, or names another release than ``NAME/VERSION``.
+    """
+    release, place = open_release(folder), folder.absolute()
+    if what := misplaced(release, place):
+        raise ReleaseError(f"{folder / RELEASE_FILE}: {what}")
+    return release
+
+
+def misplaced(release: Release, folder: Path) -> str:
+    """Return in words that a folder is not the one of a release, ``NAME/VERSION``; empty if it is."""
+    found, expected = f"{release.name}/{release.version}", "/".join(folder.absolute().parts[-2:])
+    return "" if found == expected else f"describes {found}, but its folder is {expected}"
+
+
+def places(root: Path) -> list[tuple[str, str]]:
+    """Return name and version of each folder that may hold a release."""
+    names = sorted(path for path in root.iterdir() if _NAME.fullmatch(path.name) and path.is_dir())
+    return [(p.name, v.name) for p in names for v in sorted(p.iterdir()) if is_version(v.name) and v.is_dir()]
 
 
 def find(root: str | os.PathLike[str]) -> dict[str, list[Release]]:

@@ -28,7 +28,7 @@ from nmcdist.wording import shown
 from nmcdist.yaml_text import load_yaml
 
 RELEASE_FILE = "release.json"
-EXAMPLE = "{license: CC-BY-4.0, creators: [{name: 'Family, Given', orcid: 0000-0000-0000-0000}]}"
+EXAMPLE = "{license: CC-BY-4.0, creators: [{name: 'Family, Given', orcid: 0000-0002-1825-0097}]}"
 _ORCID = re.compile(r"(?:https?://orcid\.org/)?([0-9]{4}-[0-9]{4}-[0-9]{4}-[0-9]{3}[0-9X])")
 _DOI = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:)?(10\.[0-9]{4,9}/[!-;=?-~]+)", re.IGNORECASE)  # no < and >
 _WEB = spelt(r"https?://[!-;=?-~]+", "a web address that begins with https:// or http://")
@@ -82,6 +82,12 @@ def _text(text: str) -> str:
     return text.strip()
 
 
+def _name(text: str) -> str:
+    if not any(c.isalpha() for c in text):
+        raise ValueError(f"found {shown(text)}, expected a name with letters")
+    return text.strip()
+
+
 Orcid = Annotated[str, AfterValidator(_orcid)]
 Doi = Annotated[str, AfterValidator(_doi)]
 Url = Annotated[str, Field(max_length=500), _WEB]
@@ -93,7 +99,9 @@ Sha256 = Annotated[str, spelt("[0-9a-f]{64}", "64 hexadecimal digits")]
 class Creator(_Frozen):
     """An author: a person, named "Family, Given", or an organisation."""
 
-    name: Line = Field(description="Name: `Family, Given` for a person, the plain name for an organisation.")
+    name: Annotated[Line, AfterValidator(_name)] = Field(
+        description="Name: `Family, Given` for a person, the plain name for an organisation."
+    )
     orcid: Orcid | None = Field(None, description="ORCID of a person; its check digit is checked.")
     affiliation: Line | None = Field(None, description="Institution of a person.")
 

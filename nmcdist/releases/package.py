@@ -21,6 +21,7 @@ from nmcdist.releases.checksums import CHECKSUMS, checksums_text, read_checksums
 from nmcdist.releases.finding import open_release
 from nmcdist.releases.model import RELEASE_FILE, Release
 from nmcdist.releases.staging import put_in_place, staged
+from nmcdist.releases.verification import verify_release
 
 _TIME = (1980, 1, 1, 0, 0, 0)  # the first that zip files know
 _UNIX, _MODE = 3, 0o100444
@@ -35,7 +36,7 @@ def pack(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = No
     Parameters
     ----------
     folder : str or Path
-        ``ROOT/NAME/VERSION``; every file of the store is compared with its checksum on the way.
+        ``ROOT/NAME/VERSION``; every file is compared with its checksum first.
     out : str or Path, optional
         New folder; default: ``ROOT/NAME/NAME-VERSION``, beside the release.
 
@@ -58,6 +59,12 @@ def pack(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = No
     target = local_path(out, ReleaseError) if out is not None else folder.absolute().parent / release.label
     if os.path.lexists(target):
         raise ReleaseError(f"{target}: exists, expected a new folder for the packed release; move it away")
+    if target.resolve().is_relative_to(folder.resolve()):
+        raise ReleaseError(f"{target}: is in the release {folder}, which never changes; choose another folder")
+    faults = verify_release(folder)
+    if faults:
+        more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
+        raise ReleaseError(f"{folder / faults[0].file}: {faults[0].what}{more}; a damaged release is not packed")
     with naming(target), staged(target.absolute()) as stage:
         _fill(stage, folder, release)
         put_in_place(stage, target.absolute())

@@ -19,10 +19,9 @@ from nmcdist.faults import NAME
 from nmcdist.inputs import folder_name, folder_to_make, named_path
 from nmcdist.products.registry import loaded_recipe
 from nmcdist.releases import documents
-from nmcdist.releases.catalogs import refuse_other_entry, update_catalogs
+from nmcdist.releases.catalogs import refuse_other_entry, refuse_unlistable, update_catalogs
 from nmcdist.releases.checksums import CHECKSUMS, checksums_text
 from nmcdist.releases.description import describe_release
-from nmcdist.releases.finding import find
 from nmcdist.releases.model import RELEASE_FILE, Metadata, Provenance, Release, read_metadata
 from nmcdist.releases.origin import BUNDLE_FOLDER, bundle_of_store, provenance
 from nmcdist.releases.preview import preview
@@ -46,6 +45,7 @@ def publish(
     out: str | Path | None = None,
     *,
     virtual: bool = False,
+    note: Callable[[str], None] | None = None,
 ) -> Path:
     """Publish a finished store under a version that never changes, with all that describes and cites it.
 
@@ -67,6 +67,8 @@ def publish(
         Folder of releases; default: ``releases`` beside the store or the recipe.
     virtual : bool
         Publish the recipe, without making its dataset: a chunk of the release is computed when it is first read.
+    note : callable, optional
+        Called with a line for each folder of another release that is damaged or that the catalog does not list.
 
     Returns
     -------
@@ -91,11 +93,12 @@ def publish(
     beside = source.absolute().parent
     root = folder_to_make(out, ReleaseError) if out is not None else beside / ROOT
     target = root / name / version
+    if not virtual and root.resolve().is_relative_to(source.resolve()):
+        raise ReleaseError(f"{root}: is in the store that is published; choose another folder of releases")
     check_catalog(root)
-    if root.is_dir():
-        find(root)  # refuses a damaged release, which no catalog could list
+    refuse_unlistable(root)
     if target.exists():
-        update_catalogs(root)  # its publisher may have died before it listed the release
+        _say(note, update_catalogs(root))  # its publisher may have died before it listed the release
     refuse_existing(target)
     refuse_other_entry(root, name)
     written = read_metadata(metadata, beside / METADATA)
@@ -109,8 +112,14 @@ def publish(
         release = describe_release(inside, name, version, written, origin, preview=caption)
         write_documents(stage, release, dask_chunks(inside))
         put_in_place(stage, target)
-    update_catalogs(root)
+    _say(note, update_catalogs(root, release.label))
     return target
+
+
+def _say(note: Callable[[str], None] | None, lines: list[str]) -> None:
+    if note is not None:
+        for line in lines:
+            note(line)
 
 
 def checked_name(name: Any) -> str:

@@ -7,6 +7,7 @@ from the work of another that still runs.
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ def staged(target: Path) -> Iterator[Path]:
     folder = target.parent
     refuse_all_but_folders(folder)
     with locked_folder(folder):
-        _remove_remains(folder)
+        _remove_remains(target)
         stage = folder / f".{target.name}.{secrets.token_hex(8)}{_SUFFIX}"
         stage.mkdir()
         handle = _lock_of(stage)
@@ -92,14 +93,18 @@ def freeze(folder: Path) -> None:
         flush(path)
 
 
-def _remove_remains(folder: Path) -> None:
-    """Remove the hidden folders of publishers that were killed."""
-    for path in folder.glob(f".*{_SUFFIX}"):
-        with contextlib.suppress(FileNotFoundError):  # its publisher has just removed it
+def _remove_remains(target: Path) -> None:
+    """Remove the hidden folders that killed publishers of a target left; whatever cannot be removed stays."""
+    own = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{16}}{re.escape(_SUFFIX)}")
+    for path in [path for path in target.parent.iterdir() if own.fullmatch(path.name)]:
+        with contextlib.suppress(OSError):  # a file, a link, another user's folder, or already removed
             handle = _lock_of(path)
             if handle is not None:
-                _remove(path)
-                os.close(handle)
+                try:
+                    if os.fstat(handle).st_uid == os.geteuid():
+                        _remove(path)
+                finally:
+                    os.close(handle)
 
 
 def _lock_of(folder: Path) -> int | None:

@@ -4,14 +4,16 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from nmcdist.datasets.catalog import CATALOG_FILE, show_entry
+from nmcdist.datasets.catalog import CATALOG_FILE
+from nmcdist.datasets.catalog_file import read_catalog_file
 from nmcdist.datasets.files import entries_below, file_record
 from nmcdist.datasets.integrity import Fault, verify
 from nmcdist.datasets.store import MANIFEST
 from nmcdist.errors import CatalogError, ReleaseError, StoreError
 from nmcdist.inputs import existing_folder
 from nmcdist.releases.checksums import CHECKSUMS, read_checksums
-from nmcdist.releases.finding import is_release, open_release
+from nmcdist.releases.finding import is_release, misplaced, open_release
+from nmcdist.releases.model import RELEASE_FILE, Release
 
 
 def verify_release(folder: str | os.PathLike[str]) -> list[Fault]:
@@ -34,10 +36,14 @@ def verify_release(folder: str | os.PathLike[str]) -> list[Fault]:
     """
     folder = existing_folder(folder, ReleaseError, "no such release")
     sums = read_checksums(folder)
-    faults = []
-    if recorded_checksums(folder) not in (None, file_record(folder / CHECKSUMS).sha256):
-        faults.append(Fault(None, CHECKSUMS, "is not the one that the catalog names"))
+    faults, release = _of_description(folder, sums)
+    try:
+        if recorded_checksums(folder) not in (None, file_record(folder / CHECKSUMS).sha256):
+            faults.append(Fault(None, CHECKSUMS, "is not the one that the catalog names"))
+    except CatalogError as error:
+        faults.append(Fault(None, f"../../{CATALOG_FILE}", f"cannot be read, so {CHECKSUMS} is not checked ({error})"))
     stores = {name.partition("/")[0] for name in sums if name.partition("/")[0].endswith(".zarr")}
+    stores |= {release.store} if release is not None else set()
     present = {name for name, _ in entries_below(folder)}
     single = [name for name in sums if name.partition("/")[0] not in stores]
     faults += [Fault(None, name, what) for name in single if (what := _damage(folder / name, sums[name]))]
@@ -59,17 +65,41 @@ def manifest_of_release(store: Path) -> str | None:
 
 
 def recorded_checksums(folder: Path) -> str | None:
-    """Return the SHA-256 of a release's checksums in the catalog of its root; None if that does not list it."""
+    """Return the SHA-256 of a release's checksums in the catalog of its root; None if that does not list it.
+
+    Raises
+    ------
+    CatalogError
+        If the catalog cannot be read.
+    """
     place = folder.absolute()
-    try:
-        entry = show_entry(place.parent.parent / CATALOG_FILE, f"{place.parent.name}-{place.name}")
-    except CatalogError:
+    catalog, label = place.parent.parent / CATALOG_FILE, f"{place.parent.name}-{place.name}"
+    if not os.path.lexists(catalog):
         return None
-    return entry.get("release_sha256")
+    entry = read_catalog_file(catalog).entries.get(label)
+    digest = entry.metadata.get("release_sha256") if entry is not None else None
+    return None if digest is None else str(digest)
+
+
+def _of_description(folder: Path, sums: dict[str, str]) -> tuple[list[Fault], Release | None]:
+    """Return the faults of what a release says of itself, besides its checksum, and its content if it is readable."""
+    try:
+        release = open_release(folder)
+    except ReleaseError as error:
+        known = RELEASE_FILE in sums and _damage(folder / RELEASE_FILE, sums[RELEASE_FILE])
+        what = str(error).removeprefix(f"{folder / RELEASE_FILE}: ")
+        missing = not os.path.lexists(folder / RELEASE_FILE)
+        return ([] if known else [Fault(None, RELEASE_FILE, "is missing" if missing else what)]), None
+    except StoreError:  # not an ordinary file, which is found by its checksum, or as a stray
+        return [], None
+    what = misplaced(release, folder)
+    return ([Fault(None, RELEASE_FILE, what)] if what else []), release
 
 
 def _of_store(folder: Path, name: str, sums: dict[str, str]) -> list[Fault]:
     """Return the faults of the store of a release, with the paths of files from the release."""
+    if (folder / name).is_symlink():
+        return [Fault(None, name, "is a link, expected a folder of the release")]
     own = {file.removeprefix(f"{name}/"): digest for file, digest in sums.items() if file.startswith(f"{name}/")}
     try:
         found = verify(folder / name, own.get(MANIFEST))

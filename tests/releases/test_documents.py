@@ -1,5 +1,6 @@
 """What a release says of itself, read by the programs that others read it with."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -150,3 +151,33 @@ def test_titles_cannot_mark_up_the_page():
     from nmcdist.releases.documents.card import _plain
 
     assert _plain("a <script>\nb | [c](d) `e`") == r"a \<script\> b \| \[c\](d) \`e\`"
+
+
+def test_descriptions_cannot_mark_up_the_page_and_keep_their_paragraphs(folder):
+    from nmcdist.releases.documents import card
+
+    text = "One <img src=x onerror=alert(1)>.\n\n# Two"
+    page = card(open_release(folder).model_copy(update={"description": text}))
+    assert "\nOne \\<img src=x onerror=alert(1)\\>.\n\n\\# Two\n" in page
+
+
+def test_the_commands_of_the_page_work_as_they_are_written(root):
+    from nmcdist.releases import pack
+
+    release = root / "tiny/1.0.0"
+    (again,) = re.findall(r"```bash\n(.*?)\n```", (release / "README.md").read_text(), flags=re.DOTALL)
+    assert "`nmcdist verify .`" in (release / "README.md").read_text()
+    packed = pack(release)
+    (run,) = re.findall(r"```bash\n(.*?)\n```", (packed / "README.md").read_text(), flags=re.DOTALL)
+    assert "nmcdist verify" not in (packed / "README.md").read_text()
+    for command, place in (
+        ("nmcdist verify .", release),
+        (f"{again} --workers 0", release),
+        (f"{run} --workers 0", packed),
+    ):
+        words = [sys.executable, "-W", "ignore", "-m", "nmcdist.cli", *command.split()[1:]]
+        done = subprocess.run(words, cwd=place, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (command, done.stderr)
+    manifest = (packed.parent / "again/tiny.zarr/manifest.json").read_bytes()
+    assert hashlib.sha256(manifest).hexdigest() == open_release(release).manifest_sha256
+    assert (root.parent / "again/tiny.zarr/manifest.json").read_bytes() == manifest

@@ -40,6 +40,7 @@ WRONG = [
     ({"creators": []}, "creators"),
     ({"creators": [{"name": "A, B", "orcid": "0000-0002-1825-0098"}]}, "whose last digit does not fit the others"),
     ({"creators": [{"name": "A, B", "orcid": "1234"}]}, "creators[0].orcid: found '1234', expected an ORCID such as"),
+    ({"creators": [{"name": " , 12 "}]}, "creators[0].name: found ' , 12 ', expected a name with letters"),
     ({"description": "too short"}, "description"),
     ({"description": "long " * 1001}, "description"),
     ({"papers": ["doi.org/abc"]}, "papers[0]: found 'doi.org/abc', expected a DOI such as"),
@@ -64,6 +65,15 @@ def test_nobody_is_made_an_author_and_no_licence_is_chosen(missing, tmp_path):
     content = {name: value for name, value in METADATA.items() if name != missing}
     with pytest.raises(ReleaseError, match=f"metadata: {missing}: missing, expected for example: .*license: CC-BY-4.0"):
         read_metadata(content, tmp_path)
+
+
+def test_the_example_of_the_refusal_is_accepted_and_names_are_stripped(tmp_path):
+    with pytest.raises(ReleaseError, match="no such file") as caught:
+        read_metadata(None, tmp_path / "dataset.yaml")
+    example = yaml.safe_load(str(caught.value).partition("for example: ")[2])
+    assert read_metadata(example, tmp_path).creators[0].orcid == "0000-0002-1825-0097"
+    spaced = {**METADATA, "creators": [{"name": " Curie, Marie "}]}
+    assert read_metadata(spaced, tmp_path).creators[0].name == "Curie, Marie"
 
 
 def test_licences_and_dois_are_written_in_one_way(tmp_path):

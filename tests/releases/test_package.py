@@ -17,7 +17,7 @@ from zarr.storage import ZipStore
 
 from nmcdist.datasets.store import open_store
 from nmcdist.errors import ReleaseError
-from nmcdist.releases import open_release, pack
+from nmcdist.releases import open_release, pack, verify_release
 from tests.conftest import flip_a_byte
 from tests.releases.conftest import writable
 
@@ -70,7 +70,7 @@ def test_the_zip_holds_the_files_of_the_store_as_they_are(packed):
 
 def test_the_same_release_gives_the_same_bytes_elsewhere_and_later(packed, tmp_path):
     folder, out = packed
-    other = shutil.copytree(folder, tmp_path / "elsewhere" / folder.name)
+    other = shutil.copytree(folder, tmp_path / "elsewhere" / folder.parent.name / folder.name)
     for path in other.rglob("*"):
         os.utime(path, (1, 1))
     again = pack(other, tmp_path / "out")
@@ -104,17 +104,39 @@ def test_the_lines_of_its_page_open_the_zip(packed):
     assert int(done.stdout) == open_release(folder).sizes.items
 
 
-def test_a_damaged_release_is_not_packed(release):
-    flip_a_byte(writable(release / "tiny.zarr/volume/c/0/0/0/0"))
-    with pytest.raises(ReleaseError, match="volume/c/0/0/0/0: does not match its checksum"):
+def linked(store):
+    writable(store / "zarr.json")  # and its folders
+    store.parent.chmod(0o755)
+    store.rename(store.parents[2] / "away")
+    store.symlink_to(store.parents[2] / "away")
+
+
+def edited(path):
+    path.write_text(path.read_text().replace("{", "{ ", 1))
+
+
+HARMS = {
+    "tiny.zarr/volume/c/0/0/0/0": flip_a_byte,
+    "tiny.zarr/manifest.json": edited,
+    "datacite.json": edited,
+    "README.md": lambda path: path.unlink(),
+    "tiny.zarr": linked,
+}
+
+
+@pytest.mark.parametrize("name", HARMS)
+def test_a_damaged_release_is_not_packed_and_the_file_is_named(release, name):
+    HARMS[name](writable(release / name) if (release / name).is_file() else release / name)
+    assert name in [fault.file for fault in verify_release(release)]
+    with pytest.raises(ReleaseError, match=f"{re.escape(name)}: .*a damaged release is not packed"):
         pack(release)
     assert [path.name for path in release.parent.iterdir()] == ["1.0.0"]
 
 
-def test_an_edited_document_is_not_packed(release):
-    writable(release / "datacite.json").write_text("{}")
-    with pytest.raises(ReleaseError, match=r"datacite\.json: does not match its checksum"):
-        pack(release)
+def test_a_release_is_not_packed_into_itself(release):
+    with pytest.raises(ReleaseError, match="never changes; choose another folder"):
+        pack(release, release / "packed")
+    assert verify_release(release) == []
 
 
 def test_a_full_disk_leaves_nothing_and_packing_can_be_tried_again(release, monkeypatch):
@@ -131,3 +153,18 @@ def test_a_full_disk_leaves_nothing_and_packing_can_be_tried_again(release, monk
     assert pack(release).name == "tiny-1.0.0"
     with pytest.raises(ReleaseError, match="exists, expected a new folder"):
         pack(release)
+
+
+def test_folders_of_others_beside_the_packed_release_are_never_touched(release, tmp_path):
+    others = [tmp_path / name for name in (".mydownload.partial", ".p.partial", f".q.{'0a' * 8}.partial")]
+    for folder in others:
+        folder.mkdir()
+        (folder / "kept").write_text("mine")
+    (tmp_path / f".p.{'0b' * 8}.partial").write_text("a file")
+    (tmp_path / ".x.partial").symlink_to(tmp_path / "nowhere")
+    left = tmp_path / f".p.{'0c' * 8}.partial"  # what a killed process leaves
+    left.mkdir()
+    pack(release, tmp_path / "p")
+    assert [(folder / "kept").read_text() for folder in others] == ["mine"] * 3
+    assert (tmp_path / f".p.{'0b' * 8}.partial").read_text() == "a file"
+    assert not left.exists()

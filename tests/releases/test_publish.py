@@ -1,6 +1,7 @@
 """Publishing: a release appears whole or not at all, never changes, and is only made of a whole store."""
 
 import errno
+import hashlib
 import json
 import os
 import signal
@@ -26,6 +27,15 @@ def run_cli(monkeypatch, capsys, *words):
         main()
     printed = capsys.readouterr()
     return ended.value.code, printed.out, printed.err
+
+
+def rewrite(release: Path, name: str, text: str) -> None:
+    """Edit a document and its checksum."""
+    writable(release / name).write_text(text)
+    sums = writable(release / "SHA256SUMS")
+    lines = [line for line in sums.read_text().splitlines() if not line.endswith(f"  {name}")]
+    digest = hashlib.sha256((release / name).read_bytes()).hexdigest()
+    sums.write_text("\n".join([*lines, f"{digest}  {name}"]) + "\n")
 
 
 def visible(root: Path) -> list[str]:
@@ -163,13 +173,7 @@ def test_verify_of_the_store_of_a_release_knows_the_manifest_of_the_release(rele
 
 def test_checksums_rewritten_with_the_file_are_found_by_the_catalog(release):
     """The catalog of the folder holds the checksum of the checksums."""
-    import hashlib
-
-    writable(release / "README.md").write_text("# Better\n")
-    sums = writable(release / "SHA256SUMS")
-    lines = [line for line in sums.read_text().splitlines() if not line.endswith("  README.md")]
-    digest = hashlib.sha256((release / "README.md").read_bytes()).hexdigest()
-    sums.write_text("\n".join([*lines, f"{digest}  README.md"]) + "\n")
+    rewrite(release, "README.md", "# Better\n")
     assert [fault.file for fault in verify_release(release)] == ["SHA256SUMS"]
 
 
@@ -354,7 +358,7 @@ def test_a_link_in_place_of_the_folder_of_a_name_is_refused(store, tmp_path):
 def test_a_publish_that_died_before_the_catalog_is_listed_by_the_next(store, monkeypatch):
     import nmcdist.releases.publishing as publishing
 
-    monkeypatch.setattr(publishing, "update_catalogs", lambda root: None)
+    monkeypatch.setattr(publishing, "update_catalogs", lambda *_: [])
     publish(store, "tiny", "1.0.0", METADATA)
     publish(store, "other", "1.0.0", METADATA)
     monkeypatch.undo()
@@ -374,6 +378,90 @@ def test_a_release_file_that_no_publisher_writes_is_refused(release, store, chan
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(ReleaseError, match=r"release\.json: damaged"):
         open_release(release)
-    with pytest.raises(ReleaseError, match=r"release\.json: damaged"):
-        publish(store, "other", "1.0.0", METADATA, out=release.parents[1])
-    assert not (release.parents[1] / "other").exists()
+    said = []
+    publish(store, "other", "1.0.0", METADATA, out=release.parents[1], note=said.append)
+    assert len(said) == 1 and "keeps its entry in the catalog, but is damaged" in said[0]
+    assert {"tiny-1.0.0", "tiny", "other-1.0.0"} <= set(open_catalog(release.parents[1]))
+
+
+def test_a_release_that_was_rewritten_with_its_checksums_stays_damaged_after_the_next_publish(release, store):
+    root = release.parents[1]
+    rewrite(release, "README.md", "# Better\n")
+    said = []
+    publish(store, "other", "1.0.0", METADATA, out=root, note=said.append)
+    assert [fault.file for fault in verify_release(release)] == ["SHA256SUMS"]
+    assert said == [f"{release}: SHA256SUMS is not the one that the catalog names"]
+    assert verify_release(root / "other/1.0.0") == []
+
+
+HARMS = {
+    "no checksums": lambda folder: writable(folder / "SHA256SUMS").unlink(),
+    "no release.json": lambda folder: writable(folder / "release.json").unlink(),
+    "no store": lambda folder: (folder.chmod(0o755), (folder / "tiny.zarr").rename(folder.parents[2] / "away")),
+}
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("harm", HARMS)
+def test_another_damaged_release_does_not_stop_publishing_and_is_named(
+    release, store, monkeypatch, capsys, harm, listed
+):
+    """It keeps its entry in the catalog; without one, it is not listed."""
+    root = release.parents[1]
+    HARMS[harm](release)
+    if not listed:
+        (root / "catalog.yaml").unlink()
+    (store.parent / "dataset.yaml").write_text(yaml.safe_dump(METADATA))
+    arguments = ("publish", store, "--name", "other", "--version", "1.0.0", "--out", root)
+    code, _, err = run_cli(monkeypatch, capsys, *arguments)
+    assert code == 0
+    assert err.count("\n") == 1 and f"{release}: {'keeps its entry' if listed else 'is not listed'}" in err
+    assert ("tiny-1.0.0" in open_catalog(root)) == listed
+    assert open_catalog(root)["other"].metadata["version"] == "1.0.0"
+
+
+def test_a_folder_that_takes_no_catalog_is_refused_before_anything_appears(root, store, monkeypatch):
+    real = os.open
+
+    def denied(path, flags, *rest, **options):
+        if flags & os.O_CREAT and Path(path).parent == root:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path, flags, *rest, **options)
+
+    monkeypatch.setattr(os, "open", denied)
+    before = visible(root)
+    with pytest.raises(PermissionError):
+        publish(store, "tiny", "2.0.0", METADATA, out=root)
+    assert visible(root) == before
+
+
+def test_a_release_under_another_name_or_version_is_not_whole(release, store):
+    moved = release.rename(release.with_name("2.0.0"))
+    assert [fault.file for fault in verify_release(moved)] == ["release.json"]
+    said = []
+    publish(store, "other", "1.0.0", METADATA, out=release.parents[1], note=said.append)
+    assert any("2.0.0: is not listed" in line for line in said)
+    assert any("tiny-1.0.0: is no longer listed" in line for line in said)
+    moved.rename(release)
+    release.parent.rename(release.parents[1] / "huge")
+    (fault,) = verify_release(release.parents[1] / "huge/1.0.0")
+    assert fault.what == "describes tiny/1.0.0, but its folder is huge/1.0.0"
+
+
+def test_verify_names_a_missing_release_file(release, monkeypatch, capsys):
+    writable(release / "release.json").unlink()
+    code, out, err = run_cli(monkeypatch, capsys, "verify", release)
+    assert code == 2 and out == f"{release}: store: release.json: is missing\n"
+    assert "catalog materialise" in err
+
+
+def test_verify_names_a_catalog_that_cannot_be_read(release):
+    (release.parents[1] / "catalog.yaml").write_text("[")
+    (fault,) = verify_release(release)
+    assert fault.file == "../../catalog.yaml" and "cannot be read" in fault.what
+
+
+def test_a_release_is_not_put_into_its_store(store):
+    with pytest.raises(ReleaseError, match="is in the store that is published"):
+        publish(store, "tiny", "1.0.0", METADATA, out=store / "releases")
+    assert not (store / "releases").exists()

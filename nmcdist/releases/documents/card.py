@@ -1,10 +1,14 @@
 """The page of a release that people read: what it holds, how to open it, how to cite it, how it was made."""
 
+import re
+
+from nmcdist.bundle import list_bundles
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.releases.documents.text import doi_url, licence_url, orcid_url
 from nmcdist.releases.model import Creator, Release, Variable
 
 _MOST = 200  # rows of the table of variables
+_PARAGRAPHS = re.compile(r"\n\s*\n")
 
 
 def card(release: Release, archive: str = "") -> str:
@@ -15,7 +19,7 @@ def card(release: Release, archive: str = "") -> str:
         f"`{release.name}` version {release.version}, {release.created.isoformat()}: {sizes.items} items, "
         f"{readable_bytes(sizes.bytes)} in {sizes.files} files. Licence: "
         f"[{release.license}]({licence_url(release.license)}).",
-        release.description,
+        "\n\n".join(map(_plain, _PARAGRAPHS.split(release.description))),
     ]
     if release.preview:
         parts.append(f"![{release.preview}](preview.png)\n\n*{release.preview}*")
@@ -99,12 +103,30 @@ def _made(release: Release, archive: str) -> str:
         rows.append(f"- Software: {known}.")
     if origin.hosts:
         rows.append(f"- Machines: {', '.join(f'`{host}`' for host in origin.hosts)}.")
-    again = f"`nmcdist catalog materialise {release.label}` makes it again, and compares the checksums of all files."
-    return "\n".join(rows) + f"\n\n{again}"
+    return "\n\n".join(["\n".join(rows), *_again(release, archive)])
+
+
+def _again(release: Release, archive: str) -> list[str]:
+    """Return how to make the store again, with a command that works in the folder of the page."""
+    if release.virtual:
+        return []
+    if not archive:
+        command = f"nmcdist catalog materialise {release.label} --catalog ../../catalog.yaml --out ../../../again"
+        return [
+            "This command makes it again, and compares the checksums of all files. Run it in this folder, as long as "
+            f"it is `{release.name}/{release.version}` in its folder of releases:\n\n```bash\n{command}\n```"
+        ]
+    if release.provenance.recipe.get("bundle") not in list_bundles():
+        return []
+    return [
+        "This command makes it again; compare the SHA-256 of its `manifest.json` with the one below:\n\n"
+        "```bash\nnmcdist run recipe.yaml --out ../again\n```"
+    ]
 
 
 def _checks(release: Release, archive: str) -> str:
-    store = "" if archive else " `nmcdist verify .` also checks that no chunk is missing."
+    place = f"`{release.name}/{release.version}`"
+    store = "" if archive else f" In a folder {place}, `nmcdist verify .` also checks that no chunk is missing."
     return f"`sha256sum --check SHA256SUMS` checks every file.{store}\n\nSHA-256 of the store's `manifest.json`: " + (
         f"`{release.manifest_sha256}`."
     )
