@@ -1,5 +1,6 @@
 """Run the service until it is interrupted."""
 
+import errno
 import logging
 import os
 import socket
@@ -10,6 +11,7 @@ import uvicorn
 from nmcdist.errors import InputError
 from nmcdist.service.app import build_app
 from nmcdist.service.connection import connection_of
+from nmcdist.service.hosts import check_host_names
 from nmcdist.service.settings import Settings
 from nmcdist.service.shelf import open_shelf
 
@@ -32,8 +34,9 @@ def serve(catalog: str | os.PathLike[str], settings: Settings, note: Callable[[s
     CatalogError, StoreError
         If the catalog, or a release in it, is not as expected.
     InputError
-        If the service cannot listen on the address.
+        If an address or name is impossible, or the service cannot listen on the address.
     """
+    check_host_names(settings.host, settings.allowed_hosts)
     shelf = open_shelf(catalog, settings)
     listener = _listener(settings)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what clients send is no warning
@@ -58,8 +61,10 @@ def _listener(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
-    except (OSError, OverflowError) as error:
-        what = getattr(error, "strerror", None) or error
+    except (OSError, OverflowError, UnicodeError) as error:
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            raise InputError(f"port {settings.port}: in use by another program") from None
+        what = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
         raise InputError(f"{settings.host}, port {settings.port}: cannot listen there ({what})") from None
 
 

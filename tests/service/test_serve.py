@@ -9,6 +9,8 @@ import sys
 import httpx
 import pytest
 
+from nmcdist.errors import InputError
+from nmcdist.service.hosts import check_host_names
 from nmcdist.service.pools import Pool, TooManyError
 from tests.conftest import flip_a_byte
 from tests.service.conftest import ROOT, served
@@ -72,10 +74,24 @@ def test_a_release_that_was_changed_is_refused(own_releases, file):
 def test_it_needs_a_free_port_and_a_sensible_cache(own_releases):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert f"127.0.0.1, port {port}: cannot listen there" in refused(own_releases, "--port", port)
-    assert "cannot listen there" in refused(own_releases, "--host", "192.0.2.1")
+        line = refused(own_releases, "--port", port)
+        assert line == f"nmcdist: error: port {port}: in use by another program"
+    assert refused(own_releases, "--host", "192.0.2.1").endswith("cannot listen there (Cannot assign requested address)")
     assert "--cache-limit" in refused(own_releases, "--cache-limit", "lots")
     assert "--port" in refused(own_releases, "--port", 70_000)
+
+
+@pytest.mark.parametrize("host", ["", "*", " ", "0", "0x0", "0.0", "http://x.org", "x.org:80", "\u00e4.org", "a" * 300])
+def test_an_impossible_host_is_refused_and_never_listens_everywhere(host):
+    with pytest.raises(InputError, match="^--host: found"):
+        check_host_names(host, ())
+    with pytest.raises(InputError, match="^--allow-host: found"):
+        check_host_names("127.0.0.1", ("x.org", host))
+
+
+def test_hosts_that_can_match_are_accepted(own_releases):
+    check_host_names("::1", ("data.example.org", "node01", "[::1]", "10.0.0.1"))
+    assert "--host: found ''" in refused(own_releases, "--host", "")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
