@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from nmcdist.datasets.files import parsed_bytes
 from nmcdist.datasets.store import in_chunks, quiet
 from nmcdist.errors import InputError, StoreError
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 CACHE_VARIABLE = "NMCDIST_CACHE"
 _MAKERS = 2
+_WHOLE_DIMENSION = -1  # as Dask has it
 
 
 def open_virtual(
@@ -60,7 +63,8 @@ def open_virtual(
     RecipeError, BundleError
         If the recipe cannot be read, or describes what a virtual store cannot hold.
     InputError
-        If the limit is no size, or the kind of the recipe has no virtual stores.
+        If the limit is no size, `chunks` names an unknown dimension or an impossible length, or the kind of the
+        recipe has no virtual stores.
     """
     import xarray as xr
 
@@ -77,7 +81,21 @@ def open_virtual(
         data: xr.Dataset = xr.open_zarr(ComputedStore(computed), consolidated=True, zarr_format=3, chunks=None)
     if chunks is None:
         return data
-    return in_chunks(data, None if isinstance(chunks, str) else chunks)
+    if isinstance(chunks, str):
+        return in_chunks(data)
+    _check_chunks(chunks, tuple(map(str, data.dims)))
+    return in_chunks(data, chunks)
+
+
+def _check_chunks(chunks: Mapping[str, int], dims: tuple[str, ...]) -> None:
+    if not isinstance(chunks, Mapping):
+        raise InputError(f"chunks: found {shown(chunks)}, expected a mapping, 'auto' or None")
+    for dim, length in chunks.items():
+        if dim not in dims:
+            raise InputError(f"chunks: no dimension {shown(dim)}, expected one of {', '.join(dims)}")
+        is_whole = isinstance(length, int | np.integer) and not isinstance(length, bool)
+        if not is_whole or (length < 1 and length != _WHOLE_DIMENSION):
+            raise InputError(f"chunks: {dim}: found {shown(length)}, expected a number of items or voxels, -1 for all")
 
 
 def _makers() -> int:

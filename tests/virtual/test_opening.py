@@ -72,6 +72,14 @@ def test_few_chunks_open_with_dask(windows, tmp_path):
     np.testing.assert_array_equal(data.volume[2].values, drawn_volume(2))
     with pytest.raises(InputError, match="chunks: found 'many'"):
         nmcdist.open_virtual(windows, tmp_path, chunks="many")
+    for impossible, line in (
+        ({"sample": -3}, "chunks: sample: found -3, expected a number of items or voxels, -1 for all"),
+        ({"z": 1.5}, "chunks: z: found 1.5, expected a number"),
+        ({"samples": 1}, "chunks: no dimension 'samples', expected one of sample, z, y, x"),
+        (3, "chunks: found 3, expected a mapping"),
+    ):
+        with pytest.raises(InputError, match=line):
+            nmcdist.open_virtual(windows, tmp_path, chunks=impossible)
     coarse = nmcdist.open_virtual(windows, tmp_path, chunks={"z": 75})
     assert coarse.volume.chunksizes["z"] == (75,)
     assert coarse.volume.chunksizes["x"] == (16, 16, 16)
@@ -149,3 +157,10 @@ def test_a_dataset_of_particles_is_drawn_by_its_descriptors(grains, tmp_path):
     assert (large.shell_volume_nm3 > data.shell_volume_nm3.median()).all()
     assert set(data.coords) == {"sample", "axis"}
     assert PARTICLES["particles"]["count"] == data.sizes["sample"]
+
+
+def test_every_coordinate_has_units(grains, tmp_path):
+    data = nmcdist.open_virtual(grains, tmp_path)
+    assert data.axis.attrs["units"] == "1"
+    assert data.axis.attrs["description"].startswith("component of a vector")
+    assert all("units" in variable.attrs for variable in data.variables.values())
