@@ -13,7 +13,8 @@ from nmcdist.service.app import build_app
 from nmcdist.service.connection import connection_of
 from nmcdist.service.hosts import check_host_names
 from nmcdist.service.settings import Settings
-from nmcdist.service.shelf import open_shelf
+from nmcdist.service.shelf import Shelf, open_shelf
+from nmcdist.service.virtual import VirtualSource
 
 _CLOSING_S = 5  # for what is on its way when the service stops
 
@@ -27,7 +28,7 @@ def serve(catalog: str | os.PathLike[str], settings: Settings, note: Callable[[s
         A folder of releases, or its ``catalog.yaml``.
     settings : Settings
     note : callable
-        Takes the line with the address, once the service listens.
+        Takes a line for each cache that is of no use, and the line with the address, once the service listens.
 
     Raises
     ------
@@ -39,6 +40,8 @@ def serve(catalog: str | os.PathLike[str], settings: Settings, note: Callable[[s
     check_host_names(settings.host, settings.allowed_hosts)
     shelf = open_shelf(catalog, settings)
     listener = _listener(settings)
+    for line in _cache_troubles(shelf):
+        note(line)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what clients send is no warning
     config = uvicorn.Config(
         build_app(shelf, settings),
@@ -55,6 +58,13 @@ def serve(catalog: str | os.PathLike[str], settings: Settings, note: Callable[[s
     with listener:
         note(f"serving {len(list(shelf.items_in_order()))} releases at {_address(listener)}")
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _cache_troubles(shelf: Shelf) -> list[str]:
+    """Return why computed chunks are not kept, each reason once."""
+    sources = (item.source for item in shelf.items_in_order())
+    troubles = (source.cache_trouble() for source in sources if isinstance(source, VirtualSource))
+    return list(dict.fromkeys(filter(None, troubles)))
 
 
 def _listener(settings: Settings) -> socket.socket:
