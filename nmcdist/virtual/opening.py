@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -45,7 +46,8 @@ def open_virtual(
         The folder of a virtual store; or a recipe, as a file or its content, for which one is made in the cache.
     cache : str or Path, optional
         Folder of the cache, which several programs may share; default: $NMCDIST_CACHE, else ``nmcdist/virtual`` in
-        the user's cache folder. If it cannot be written, only the last few items are kept, in memory.
+        the user's cache folder. If it cannot be written, a warning says so, and only the last few items
+        are kept, in memory.
     limit : str or int
         Most bytes of the cache, as "10GB".
     chunks : mapping, "auto" or None
@@ -77,6 +79,8 @@ def open_virtual(
         raise InputError(f"limit: {error}") from None
     folder = _store_folder(store, folder_of_cache)
     computed = Computed.open(folder, folder_of_cache, limit_bytes, _makers(), most_waiting=None)
+    if trouble := computed.cache_trouble():
+        warnings.warn(trouble, stacklevel=2)
     with quiet():
         data: xr.Dataset = xr.open_zarr(ComputedStore(computed), consolidated=True, zarr_format=3, chunks=None)
     if chunks is None:

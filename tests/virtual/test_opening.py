@@ -101,7 +101,8 @@ def test_a_recipe_opens_as_a_virtual_store_that_is_frozen_once(tmp_path, monkeyp
 
 def test_a_recipe_opens_where_nothing_can_be_cached(tmp_path):
     (tmp_path / "file").write_text("")
-    data = nmcdist.open_virtual(VOLUMES, tmp_path / "file" / "cache")
+    with pytest.warns(UserWarning, match="cache: .*: cannot be written .*may not be kept on the disk"):
+        data = nmcdist.open_virtual(VOLUMES, tmp_path / "file" / "cache")
     np.testing.assert_array_equal(data.volume[0, :20, :20, :20].values, drawn_volume(0)[:20, :20, :20])
 
 
@@ -164,3 +165,8 @@ def test_every_coordinate_has_units(grains, tmp_path):
     assert data.axis.attrs["units"] == "1"
     assert data.axis.attrs["description"].startswith("component of a vector")
     assert all("units" in variable.attrs for variable in data.variables.values())
+
+
+def test_a_cache_too_small_for_a_chunk_is_pointed_out(windows, tmp_path):
+    with pytest.warns(UserWarning, match="a limit of 10000 bytes is less than the 12288 that a chunk may need"):
+        nmcdist.open_virtual(windows, tmp_path, limit=10_000)
