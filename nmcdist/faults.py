@@ -46,11 +46,26 @@ def spelt(pattern: str, expected: str) -> AfterValidator:
 NAME = spelt(r"[a-z0-9][a-z0-9-]*", "small letters, digits and hyphens, a letter or digit first")
 
 
-def proposal(name: str, known: Iterable[str]) -> str:
-    """Return the end of a message about an unknown name: the likely name, or all known names."""
+def proposal(name: str, known: Iterable[str], most: int | None = None, rest: str = "") -> str:
+    """Return the end of a message about an unknown name: the likely name, or all known names.
+
+    Parameters
+    ----------
+    name : str
+    known : iterable of str
+    most : int, optional
+        Most names to list.
+    rest : str
+        How to see all names, if some are not listed.
+    """
     names = list(known)
     near = _near(name, names)
-    return f"; did you mean {near}?" if near else f", expected one of {', '.join(names)}"
+    if near:
+        return f"; did you mean {near}?"
+    listed = ", ".join(names[:most])
+    if most is None or len(names) <= most:
+        return f", expected one of {listed}"
+    return f", expected one of {listed} and {len(names) - most} more; {rest}"
 
 
 def _near(name: str, known: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ _ROWS = 20
 
 
 @click.command()
-@click.argument("dataset", metavar="NAME_OR_STORE")
+@click.argument("dataset", metavar="NAME_OR_FOLDER")
 @click.argument("where", default="")
 @click.option("--limit", type=Whole(), help=f"Most items to list; default: {_ROWS} on the screen, all in a file.")
 @click.option("--after", metavar="ITEM", type=Whole(), help="List only items with a larger number: the next page.")
@@ -36,21 +36,23 @@ def query(
         _list_columns(dataset, path)
         return
     limit = _ROWS if limit is None and file is None else limit
-    data = find(dataset, where, limit=limit, after=after, columns=columns, catalog=path)
+    more = limit + 1 if limit and limit > 0 else limit  # one more item shows whether there is a next page
+    data = find(dataset, where, limit=more, after=after, columns=columns, catalog=path)
+    has_next = more is not None and data.sizes["sample"] == more
+    data = data.isel(sample=slice(limit))
     if file is None:
         _print(data)
     else:
         write_csv(data, file)
         click.echo(file)
     count, last = data.sizes["sample"], int(data.sample[-1]) if data.sizes["sample"] else None
-    note(f"{count} of {data.attrs['matches']} items" + (f"; next page: --after {last}" if count == limit else ""))
+    note(f"{count} of {data.attrs['matches']} items" + (f"; next page: --after {last}" if has_next else ""))
 
 
 def _list_columns(dataset: str, path: Path | None) -> None:
-    from nmcdist.queries.columns import Columns
-    from nmcdist.queries.query import store_named
+    from nmcdist.queries.query import columns_named
 
-    columns = Columns.of(store_named(dataset, path)).about.values()
+    columns = columns_named(dataset, path).about.values()
     width = max((len(about.name) for about in columns), default=0)
     for about in columns:
         click.echo(f"{about.name:{width}}  {about.long_name}" + (f" ({about.unit})" if about.unit != "1" else ""))

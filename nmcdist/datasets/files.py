@@ -239,6 +239,6 @@ def parsed_bytes(text: str | int) -> int:
         value = float(number) * units[unit]
     except (KeyError, ValueError):
         raise ValueError(f"found {text!r}, expected a size such as 8GiB or 500MB") from None
-    if not 0 < value < 2**60:
-        raise ValueError(f"found {text!r}, expected a positive size")
+    if not 0 < value < 1e18:
+        raise ValueError(f"found {text!r}, expected a size above 0 and below 1,000,000 TB")
     return int(value)

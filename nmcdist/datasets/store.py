@@ -39,6 +39,7 @@ from nmcdist.datasets.metadata import (
     parsed_json,
     strict_json,
 )
+from nmcdist.datasets.published import store_in
 from nmcdist.errors import StoreError
 from nmcdist.inputs import existing_folder, local_path
 from nmcdist.wording import one_line, shown
@@ -313,7 +314,7 @@ def open_store(path: str | os.PathLike[str]) -> "xr.Dataset":
     Parameters
     ----------
     path : str or Path
-        Folder of the store.
+        Folder of the store, or of a release with it.
 
     Returns
     -------
@@ -326,7 +327,7 @@ def open_store(path: str | os.PathLike[str]) -> "xr.Dataset":
     StoreError
         If there is no store, its metadata is damaged, or its format is unsupported.
     """
-    path = local_path(path, StoreError)
+    path = store_in(local_path(path, StoreError))
     return open_lazily(path, dask_chunks(path))
 
 

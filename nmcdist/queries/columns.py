@@ -45,7 +45,7 @@ class Columns:
         self._binned: dict[tuple[str, int], Binned] = {}
 
     @classmethod
-    def of(cls, store: str | Path, cache: str | Path | None = None) -> "Columns":
+    def of(cls, store: str | Path, cache: str | Path | None = None, expected_manifest: str | None = None) -> "Columns":
         """Open the columns of a finished store.
 
         Parameters
@@ -53,17 +53,25 @@ class Columns:
         store : str or Path
         cache : str or Path, optional
             Folder for the columns; default: that of the user's caches. A folder that cannot be written does no harm.
+        expected_manifest : str, optional
+            SHA-256 of the manifest, from a catalog.
 
         Raises
         ------
         StoreError
-            If there is no store, it was never finished, its format is unsupported, or its metadata is damaged.
+            If there is no store, it was never finished, its format is unsupported, its metadata is damaged, or its
+            manifest is not the expected one.
         """
         store = local_path(store, StoreError)
         if (store / _VIRTUAL).exists():
             raise StoreError(f"{store}: computes its items when they are read, expected a store that holds them")
         about = columns_of(store)
-        folder = (local_path(cache) if cache else user_cache()) / _identity(store)
+        manifest = _identity(store)
+        if expected_manifest not in (None, manifest):
+            raise StoreError(
+                f"{store}: {MANIFEST} has the SHA-256 {manifest}, expected {expected_manifest}, as the catalog records"
+            )
+        folder = (local_path(cache) if cache else user_cache()) / manifest
         return cls(store, about, readable_metadata(store, SAMPLE).shape[0], ColumnFiles(folder))
 
     @property

@@ -37,6 +37,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _STRANGE = re.compile(r"[^\s\w()]+|\w[\w.]*|.", re.DOTALL)
 _ORDERS = ("<", "<=", ">", ">=", "==", "!=")
 _KEYWORDS = ("and", "or", "not", "abs")
+_CONSTANTS = ("true", "false")  # of other languages
 _INSTEAD = {
     "=": "==", "&": "and", "&&": "and", "|": "or", "||": "or", "!": "not", "\u2265": ">=", "\u2264": "<=",
     "\u2260": "!=",
@@ -213,6 +214,8 @@ def _as_value(node: Node, at: int) -> Value:
 
 
 def _as_condition(node: Node, at: int) -> Condition:
+    if isinstance(node, Column) and node.name.lower() in _CONSTANTS:
+        raise QueryError(f"query: no column {shown(node.name)}; an empty condition selects every item")
     if isinstance(node, Value):
         raise QueryError(f"query: character {at + 1}: found a number, expected a condition such as d_max_nm > 8000")
     return node

@@ -22,6 +22,7 @@ from nmcdist.wording import shown
 
 PREFIX = "shell_"  # may be left out
 MOST_COLUMNS = 1000  # of one variable
+_LISTED = 10  # columns in a message
 _NUMBER = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)")
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _NOT_IN_NAMES = re.compile(r"\W", re.ASCII)
@@ -92,8 +93,9 @@ def resolved(name: str, columns: Mapping[str, ColumnAbout], what: str = "query")
     below = [known for known in columns if known.startswith(f"{name}.")]
     if below:
         raise QueryError(f"{what}: column {shown(name)}: found no label, expected one of {', '.join(below)}")
-    short = {known.removeprefix(PREFIX): known for known in columns}
-    raise QueryError(f"{what}: no column {shown(name)}{proposal(name, [*columns, *short])}")
+    known_names = dict.fromkeys([*columns, *(known.removeprefix(PREFIX) for known in columns)])
+    proposed = proposal(name, known_names, _LISTED, "a query without a condition lists all columns")
+    raise QueryError(f"{what}: no column {shown(name)}{proposed}")
 
 
 class _Labels:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nmcdist.datasets.catalog import CatalogEntry, open_catalog
+from nmcdist.datasets.catalog import Catalog, CatalogEntry, open_catalog
 from nmcdist.datasets.files import naming, replacing
 from nmcdist.datasets.layout import SAMPLE
+from nmcdist.datasets.published import store_in
+from nmcdist.datasets.recipes_catalog import RecipeCatalog, RecipeEntry
 from nmcdist.errors import CatalogError, InputError
 from nmcdist.inputs import local_path
 from nmcdist.queries.columns import Columns
@@ -34,7 +36,7 @@ def query(
     Parameters
     ----------
     dataset : str or Path
-        Name of a dataset in a catalog, or the folder of a finished store.
+        Name of a dataset in a catalog, or the folder of a finished store or of a release.
     where : str
         For example ``"d_max_nm > 8000 and sphericity > 0.9"``. Columns, numbers, ``+ - * /``, ``abs(...)``,
         ``< <= > >= == !=``, ``and``, ``or``, ``not`` and parentheses, with the precedence of Python. Every comparison
@@ -66,7 +68,7 @@ def query(
     """
     import xarray as xr
 
-    found = Columns.of(store_named(dataset, catalog))
+    found = columns_named(dataset, catalog)
     named = found.named_in(where)
     chosen = found.resolve(_listed(columns)) if columns is not None else named or list(found.names)
     mask = found.mask(where)
@@ -78,8 +80,10 @@ def query(
     return xr.Dataset({name: one for name, one in values.items() if name != SAMPLE}, {SAMPLE: numbers}, attrs)
 
 
-def store_named(dataset: str | os.PathLike[str], catalog: str | os.PathLike[str] | None = None) -> Path:
-    """Return the store of a dataset, given by its folder or by its name in a catalog.
+def columns_named(dataset: str | os.PathLike[str], catalog: str | os.PathLike[str] | None = None) -> Columns:
+    """Return the columns of a dataset, given by its folder or by its name in a catalog.
+
+    A name that the given catalog lists wins over a folder of that name; a path with several parts is always a path.
 
     Raises
     ------
@@ -87,14 +91,29 @@ def store_named(dataset: str | os.PathLike[str], catalog: str | os.PathLike[str]
         If the catalog lacks the dataset, or lists a recipe whose dataset is not made.
     InputError
         If it is neither a path nor a name.
+    StoreError
+        If it is not a finished store, or not the one that the catalog records.
     """
     path = local_path(dataset)
-    if catalog is None and (len(path.parts) != 1 or path.suffix == ".zarr" or path.is_dir()):
-        return path
-    entry = open_catalog(catalog)[os.fspath(dataset)]
+    is_path = len(path.parts) != 1 or path.suffix == ".zarr"
+    if (catalog is None and (is_path or path.is_dir())) or (is_path and path.exists()):
+        return Columns.of(store_in(path))
+    listed, name = open_catalog(catalog), os.fspath(dataset)
+    if name not in listed and path.is_dir():
+        return Columns.of(store_in(path))
+    entry = _entry(listed, name, is_default=catalog is None)
     if isinstance(entry, CatalogEntry):
-        return entry.store
+        return Columns.of(entry.store, expected_manifest=entry.metadata.get("manifest_sha256"))
     raise CatalogError(f"{entry.name}: not made; make it with `{entry.metadata['make']}`")
+
+
+def _entry(listed: Catalog | RecipeCatalog, name: str, *, is_default: bool) -> CatalogEntry | RecipeEntry:
+    try:
+        return listed[name]
+    except CatalogError as error:
+        if is_default:
+            raise CatalogError(f"{error}; --catalog (catalog= in Python) names another catalog") from None
+        raise
 
 
 def write_csv(data: "xr.Dataset", path: Path) -> None:

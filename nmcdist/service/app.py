@@ -22,6 +22,7 @@ from nmcdist.version import __version__
 from nmcdist.wording import shown
 
 _EXAMPLES = {"key": "zarr.json", "document": "README.md"}
+_NO_WHOLE = ("int_parsing", "int_parsing_size", "int_from_float")  # types of faults
 
 
 def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
@@ -77,7 +78,7 @@ def _answer_errors(app: FastAPI) -> None:
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"] if part != "query")
-        what = fault["msg"].removeprefix("Input should be ")
+        what = "a whole number" if fault["type"] in _NO_WHOLE else fault["msg"].removeprefix("Input should be ")
         if fault["type"] == "extra_forbidden":
             return RequestError(422, f"{shown(where)}: unknown parameter").response()
         return RequestError(422, f"{where}: found {shown(fault['input'])}, expected {what}").response()

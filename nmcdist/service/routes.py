@@ -105,7 +105,7 @@ async def document(item: ItemOf, document: str, request: Request) -> Response:
     store, _, key = document.partition("/")
     if key and store == item.release.store:
         return await respond(request, item.source, key, service_of(request).pool_of(item.source, key))
-    return await respond(request, item.documents, document, service_of(request).reads)
+    return await respond(request, item.documents, document, service_of(request).pool_of(item.documents, document))
 
 
 @router.get("/catalog.json", tags=["catalogs"])

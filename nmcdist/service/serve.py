@@ -1,5 +1,6 @@
 """Run the service until it is interrupted."""
 
+import errno
 import logging
 import os
 import socket
@@ -10,8 +11,10 @@ import uvicorn
 from nmcdist.errors import InputError
 from nmcdist.service.app import build_app
 from nmcdist.service.connection import connection_of
+from nmcdist.service.hosts import check_host_names
 from nmcdist.service.settings import Settings
-from nmcdist.service.shelf import open_shelf
+from nmcdist.service.shelf import Shelf, open_shelf
+from nmcdist.service.virtual import VirtualSource
 
 _CLOSING_S = 5  # for what is on its way when the service stops
 
@@ -25,17 +28,20 @@ def serve(catalog: str | os.PathLike[str], settings: Settings, note: Callable[[s
         A folder of releases, or its ``catalog.yaml``.
     settings : Settings
     note : callable
-        Takes the line with the address, once the service listens.
+        Takes a line for each cache that is of no use, and the line with the address, once the service listens.
 
     Raises
     ------
     CatalogError, StoreError
         If the catalog, or a release in it, is not as expected.
     InputError
-        If the service cannot listen on the address.
+        If an address or name is impossible, or the service cannot listen on the address.
     """
+    check_host_names(settings.host, settings.allowed_hosts)
     shelf = open_shelf(catalog, settings)
     listener = _listener(settings)
+    for line in _cache_troubles(shelf):
+        note(line)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what clients send is no warning
     config = uvicorn.Config(
         build_app(shelf, settings),
@@ -54,12 +60,21 @@ def serve(catalog: str | os.PathLike[str], settings: Settings, note: Callable[[s
         uvicorn.Server(config).run(sockets=[listener])
 
 
+def _cache_troubles(shelf: Shelf) -> list[str]:
+    """Return why computed chunks are not kept, each reason once."""
+    sources = (item.source for item in shelf.items_in_order())
+    troubles = (source.cache_trouble() for source in sources if isinstance(source, VirtualSource))
+    return list(dict.fromkeys(filter(None, troubles)))
+
+
 def _listener(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
-    except (OSError, OverflowError) as error:
-        what = getattr(error, "strerror", None) or error
+    except (OSError, OverflowError, UnicodeError) as error:
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            raise InputError(f"port {settings.port}: in use by another program") from None
+        what = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
         raise InputError(f"{settings.host}, port {settings.port}: cannot listen there ({what})") from None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nmcdist.datasets.catalog_file import CatalogFile, read_catalog_file
-from nmcdist.datasets.files import refuse_special
+from nmcdist.datasets.files import file_record, refuse_special
 from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.integrity import manifest_hash, read_manifest
 from nmcdist.datasets.store import MANIFEST
@@ -134,6 +134,7 @@ def _item(catalog: Path, root: Path, store: str, entry: Mapping[str, Any], setti
         raise CatalogError(f"{catalog}: {path}: the release names {shown(release.store)} as its store")
     if (found := manifest_hash(path)) != release.manifest_sha256:
         raise StoreError(f"{path / MANIFEST}: has the SHA-256 {found}, expected {release.manifest_sha256}")
+    _check_against_catalog(path.parent, release, entry["metadata"])
     files = _files(path)
     return Item(
         release=release,
@@ -142,6 +143,16 @@ def _item(catalog: Path, root: Path, store: str, entry: Mapping[str, Any], setti
         documents=_documents(path.parent, release),
         entry=entry,
     )
+
+
+def _check_against_catalog(folder: Path, release: Release, recorded: Mapping[str, Any]) -> None:
+    """Refuse a release whose own checksums agree with its files, but not with the catalog."""
+    own = {"manifest_sha256": release.manifest_sha256, "release_sha256": file_record(folder / CHECKSUMS).sha256}
+    for mark, file in (("manifest_sha256", MANIFEST), ("release_sha256", CHECKSUMS)):
+        if recorded.get(mark) not in (None, own[mark]):
+            raise StoreError(
+                f"{folder}: {file} has the SHA-256 {own[mark]}, expected {recorded[mark]}, as the catalog records"
+            )
 
 
 def _files(store: Path) -> Files:

@@ -4,12 +4,15 @@ A key is looked up in the manifest, or in the layout of a computed store. No pat
 """
 
 import os
+import threading
 from collections.abc import Mapping
 from typing import Protocol
 
-from nmcdist.datasets.files import FileRecord
+from nmcdist.datasets.files import FileRecord, record_of_handle
 from nmcdist.datasets.folder import Folder
 from nmcdist.errors import StoreError
+
+_LOCKS = 64
 
 
 class Content(Protocol):
@@ -30,6 +33,9 @@ class Source(Protocol):
     def computes(self, key: str) -> bool:
         """Return whether opening a key may take long, and its size is unknown before."""
 
+    def is_checked(self, key: str) -> bool:
+        """Return False if opening a key reads the whole file first, to compare it with its checksum."""
+
     def etag(self, key: str) -> str:
         """Return the entity tag of a key, in quotes; KeyError if there is no such key. Nothing is computed."""
 
@@ -46,7 +52,9 @@ class Source(Protocol):
 
 
 class Files:
-    """The files of a folder that its manifest names.
+    """The files of a folder that its manifest names, each compared with its checksum when it is first opened.
+
+    A file is read for that only once, until its size, time or inode changes.
 
     Parameters
     ----------
@@ -57,6 +65,8 @@ class Files:
 
     def __init__(self, folder: Folder, records: Mapping[str, FileRecord]) -> None:
         self._folder, self._records = folder, records
+        self._checked: dict[str, tuple[tuple[int, ...], bool]] = {}  # what the file was, and whether it was whole
+        self._locks = [threading.Lock() for _ in range(_LOCKS)]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -71,18 +81,41 @@ class Files:
         """Return False: files are on the disk."""
         return False
 
+    def is_checked(self, key: str) -> bool:
+        """Return whether a file has been compared with its checksum, or is unknown."""
+        return key in self._checked or key not in self._records
+
     def etag(self, key: str) -> str:
         """Return the SHA-256 that the manifest records, in quotes."""
         return f'"{self._records[key].sha256}"'
 
     def open(self, key: str) -> Content:
-        """Open a file, without following a link."""
+        """Open a file, without following a link, and compare it with its record when it is first opened."""
         handle = self._folder.open(key)
-        size, expected = os.fstat(handle).st_size, self._records[key].size
-        if size != expected:
+        try:
+            size, expected = os.fstat(handle).st_size, self._records[key].size
+            if size != expected:
+                raise StoreError(f"{self._folder / key}: has {size} bytes, expected {expected}")
+            if not self._is_whole(key, handle):
+                raise StoreError(f"{self._folder / key}: does not match its checksum")
+        except BaseException:
             os.close(handle)
-            raise StoreError(f"{self._folder / key}: has {size} bytes, expected {expected}")
+            raise
         return _File(handle, size)
+
+    def _is_whole(self, key: str, handle: int) -> bool:
+        """Return whether an open file matches its checksum; several threads that ask at once read it once."""
+        state = os.fstat(handle)
+        stamp = state.st_size, state.st_mtime_ns, state.st_ino, state.st_dev
+        known = self._checked.get(key)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        with self._locks[hash(key) % _LOCKS]:
+            known = self._checked.get(key)
+            if known is None or known[0] != stamp:
+                known = stamp, record_of_handle(handle) == self._records[key]
+                self._checked[key] = known
+            return known[1]
 
 
 class Made:

@@ -15,6 +15,7 @@ from nmcdist.service.virtual import VirtualSource
 
 WARMING, READY = "warming up", "ready"
 _READERS, _READS_WAITING = 16, 2000
+_CHECKERS, _CHECKS_WAITING = 4, 2000
 _CACHED, _MAKES_WAITING = 8, 256  # threads that read chunks of the cache while others make some
 _QUERIES, _QUERIES_WAITING = 2, 64
 
@@ -28,14 +29,15 @@ class Service:
     settings : Settings
     status : str
         "warming up", "ready", or why it will not be.
-    reads, makes, queries : Pool
-        Threads for files, for computed chunks and for queries.
+    reads, checks, makes, queries : Pool
+        Threads for files, for files that are compared with their checksum first, for computed chunks and for queries.
     """
 
     def __init__(self, shelf: Shelf, settings: Settings) -> None:
         self.shelf, self.settings = shelf, settings
         self.status = WARMING
         self.reads = Pool("read", _READERS, _READS_WAITING)
+        self.checks = Pool("check", _CHECKERS, _CHECKS_WAITING)
         self.makes = Pool("make", settings.makers + _CACHED, _MAKES_WAITING)
         self.queries = Pool("query", _QUERIES, _QUERIES_WAITING)
         self._columns: dict[Path, Columns] = {}
@@ -47,15 +49,17 @@ class Service:
 
     def stop(self) -> None:
         """Drop what waits, and close the caches."""
-        for pool in (self.reads, self.makes, self.queries):
+        for pool in (self.reads, self.checks, self.makes, self.queries):
             pool.close()
         for item in self.shelf.items_in_order():
             if isinstance(item.source, VirtualSource):
                 item.source.close()
 
     def pool_of(self, source: Source, key: str) -> Pool:
-        """Return the threads that give the bytes of a key; those that make chunks never block those that read."""
-        return self.makes if source.computes(key) else self.reads
+        """Return the threads that give the bytes of a key; those with more to do never block those that only read."""
+        if source.computes(key):
+            return self.makes
+        return self.reads if source.is_checked(key) else self.checks
 
     def columns(self, item: Item) -> Columns:
         """Return the columns of a release; slow at the first call.

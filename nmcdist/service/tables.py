@@ -1,6 +1,7 @@
 """Queries on the descriptors of a release: pages of items, and histograms under a filter."""
 
 import math
+from collections import Counter
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,10 +16,12 @@ from nmcdist.service.problems import Problem, RequestError
 from nmcdist.service.routes import BUSY, MOVED, NOT_FOUND, ItemOf, Responses, service_of
 from nmcdist.service.shelf import Item
 from nmcdist.service.state import Service
+from nmcdist.wording import shown
 
 MOST_ITEMS = 10_000
 MOST_VALUES = 200_000  # items times columns of a page
 MOST_HISTOGRAMS = 50
+_QUERY = "query: "
 _FOREVER = {"Cache-Control": "public, max-age=86400"}
 _REFUSED: Responses = {422: {"model": Problem, "description": "A parameter is malformed, or names an unknown column"}}
 
@@ -85,6 +88,7 @@ class Histograms(BaseModel):
 )  # fmt: skip
 async def items(item: ItemOf, query: Annotated[ItemsQuery, Query()], request: Request) -> JSONResponse:
     """Return the items for which a condition holds, by number; `next` is the `after` of the next page."""
+    _refuse_repeated(request)
     service = service_of(request)
     return JSONResponse(await service.queries.run(_guarded, _page, service, item, query), headers=_FOREVER)
 
@@ -95,15 +99,24 @@ async def items(item: ItemOf, query: Annotated[ItemsQuery, Query()], request: Re
 )  # fmt: skip
 async def histograms(item: ItemOf, query: Annotated[HistogramsQuery, Query()], request: Request) -> JSONResponse:
     """Return the histograms of columns over the items for which a condition holds."""
+    _refuse_repeated(request)
     service = service_of(request)
     return JSONResponse(await service.queries.run(_guarded, _histograms, service, item, query), headers=_FOREVER)
+
+
+def _refuse_repeated(request: Request) -> None:
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    for name, count in counts.items():
+        if count > 1:
+            raise RequestError(422, f"{shown(name)}: found {count} times, expected once")
 
 
 def _guarded(function: Any, service: Service, item: Item, query: Any) -> dict[str, Any]:
     try:
         found: dict[str, Any] = function(service.columns(item), query)
     except InputError as error:
-        raise RequestError(422, str(error)) from None
+        text = str(error)  # the package calls a condition "query", the service "where"
+        raise RequestError(422, f"where: {text.removeprefix(_QUERY)}" if text.startswith(_QUERY) else text) from None
     except StoreError as error:
         log.error("%s", error)
         raise RequestError(500, f"{item.path}: the server cannot read its columns") from None

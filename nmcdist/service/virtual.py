@@ -36,6 +36,10 @@ class VirtualSource:
         """Return whether a key is a chunk."""
         return not self._files.has(key)
 
+    def is_checked(self, key: str) -> bool:
+        """Return whether a key is a chunk, or a file that has been compared with its checksum."""
+        return self._files.is_checked(key)
+
     def open(self, key: str) -> Content:
         """Return the bytes of a key, computing them unless they are in the cache."""
         if self._files.has(key):
@@ -44,6 +48,10 @@ class VirtualSource:
             return Made(self._computed.get(key))
         except KeyError:
             raise StoreError(f"{key}: the layout has it, but nothing makes it") from None
+
+    def cache_trouble(self) -> str:
+        """Return in one line why computed chunks are not kept on the disk; empty if they are."""
+        return self._computed.cache_trouble()
 
     def warm(self) -> None:
         """Compile what makes an item."""

@@ -47,6 +47,19 @@ class Cache:
             for name in (_ENTRIES, _WRITING, _LOCKS):
                 (folder / name).mkdir(exist_ok=True, mode=0o700)
 
+    def trouble(self, entry_bytes: int) -> str:
+        """Return in one line why entries of some size cannot be kept; empty if they can."""
+        if entry_bytes > self.limit_bytes - _OWN:
+            return f"a limit of {self.limit_bytes} bytes is less than the {entry_bytes + _OWN} that a chunk may need"
+        try:
+            with self._ledger():
+                partial = self.folder / _WRITING / f"0-{secrets.token_hex(8)}"
+                os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN, 0o600))
+                partial.unlink(missing_ok=True)
+        except OSError as error:
+            return f"{self.folder}: cannot be written ({error.strerror})"
+        return ""
+
     def get(self, name: str, key: str) -> bytes | None:
         """Return one file of an entry, or None if there is no such entry, or it is damaged."""
         with self._entry(name) as handle:

@@ -87,6 +87,11 @@ class Computed:
         """Keys of the files that are not computed: metadata, coordinates, and what the store is computed from."""
         return tuple(sorted(self._static))
 
+    def cache_trouble(self) -> str:
+        """Return in one line why computed chunks are not kept on the disk; empty if they are, or need not be."""
+        found = "" if self._cache is None else self._cache.trouble(self._keys.largest_bytes)
+        return f"cache: {found}; computed chunks may not be kept on the disk" if found else ""
+
     def keys_known(self, key: str) -> bool:
         """Return whether the store has this key; nothing is computed."""
         if key in self._static:

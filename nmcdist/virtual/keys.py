@@ -1,7 +1,10 @@
 """The keys of a virtual store: which chunk of which variable a key names."""
 
+import math
 import re
 from collections.abc import Iterable
+
+import numpy as np
 
 from nmcdist.datasets.layout import Variable
 
@@ -13,6 +16,11 @@ class Keys:
 
     def __init__(self, variables: Iterable[Variable]) -> None:
         self._variables = {v.name: v for v in variables}
+
+    @property
+    def largest_bytes(self) -> int:
+        """Bytes of the largest chunk before compression."""
+        return max((math.prod(v.chunks) * np.dtype(v.dtype).itemsize for v in self._variables.values()), default=0)
 
     def place(self, key: str) -> tuple[Variable, tuple[int, ...]]:
         """Return the variable and the index of the chunk that a key names.

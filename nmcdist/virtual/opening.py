@@ -3,9 +3,12 @@
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from nmcdist.datasets.files import parsed_bytes
 from nmcdist.datasets.store import in_chunks, quiet
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 CACHE_VARIABLE = "NMCDIST_CACHE"
 _MAKERS = 2
+_WHOLE_DIMENSION = -1  # as Dask has it
 
 
 def open_virtual(
@@ -42,7 +46,8 @@ def open_virtual(
         The folder of a virtual store; or a recipe, as a file or its content, for which one is made in the cache.
     cache : str or Path, optional
         Folder of the cache, which several programs may share; default: $NMCDIST_CACHE, else ``nmcdist/virtual`` in
-        the user's cache folder. If it cannot be written, only the last few items are kept, in memory.
+        the user's cache folder. If it cannot be written, a warning says so, and only the last few items
+        are kept, in memory.
     limit : str or int
         Most bytes of the cache, as "10GB".
     chunks : mapping, "auto" or None
@@ -60,7 +65,8 @@ def open_virtual(
     RecipeError, BundleError
         If the recipe cannot be read, or describes what a virtual store cannot hold.
     InputError
-        If the limit is no size, or the kind of the recipe has no virtual stores.
+        If the limit is no size, `chunks` names an unknown dimension or an impossible length, or the kind of the
+        recipe has no virtual stores.
     """
     import xarray as xr
 
@@ -73,11 +79,27 @@ def open_virtual(
         raise InputError(f"limit: {error}") from None
     folder = _store_folder(store, folder_of_cache)
     computed = Computed.open(folder, folder_of_cache, limit_bytes, _makers(), most_waiting=None)
+    if trouble := computed.cache_trouble():
+        warnings.warn(trouble, stacklevel=2)
     with quiet():
         data: xr.Dataset = xr.open_zarr(ComputedStore(computed), consolidated=True, zarr_format=3, chunks=None)
     if chunks is None:
         return data
-    return in_chunks(data, None if isinstance(chunks, str) else chunks)
+    if isinstance(chunks, str):
+        return in_chunks(data)
+    _check_chunks(chunks, tuple(map(str, data.dims)))
+    return in_chunks(data, chunks)
+
+
+def _check_chunks(chunks: Mapping[str, int], dims: tuple[str, ...]) -> None:
+    if not isinstance(chunks, Mapping):
+        raise InputError(f"chunks: found {shown(chunks)}, expected a mapping, 'auto' or None")
+    for dim, length in chunks.items():
+        if dim not in dims:
+            raise InputError(f"chunks: no dimension {shown(dim)}, expected one of {', '.join(dims)}")
+        is_whole = isinstance(length, int | np.integer) and not isinstance(length, bool)
+        if not is_whole or (length < 1 and length != _WHOLE_DIMENSION):
+            raise InputError(f"chunks: {dim}: found {shown(length)}, expected a number of items or voxels, -1 for all")
 
 
 def _makers() -> int:

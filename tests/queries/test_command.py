@@ -1,10 +1,12 @@
 """`nmcdist query`: what it prints and writes is what `nmcdist.query` returns."""
 
 import csv
+import shutil
 import sys
 
 import numpy as np
 import pytest
+import yaml
 
 import nmcdist
 from nmcdist.cli import main
@@ -35,8 +37,12 @@ def test_it_prints_a_page_and_the_way_to_the_next(call, made_particles):
     assert lines[0] == ["sample", "shell_sphericity", "grains"]
     assert [line[0] for line in lines[1:]] == ["0", "1"]
     assert said.err == "2 of 5 items; next page: --after 1\n"
-    said = call(store, "sphericity > 0", "--after", 3, "--catalog", made_particles / "catalog.yaml", status=2)
-    assert "no dataset" in said.err
+    assert call(store, "sphericity > 0", "--limit", 5).err == "5 of 5 items\n"  # there is no next page
+    said = call(store, "sphericity > 0", "--after", 3, "--catalog", made_particles / "catalog.yaml")
+    assert said.err == "1 of 5 items\n"
+    said = call("smaal", "sphericity > 0", "--catalog", made_particles / "catalog.yaml", status=2)
+    assert "no dataset 'smaal'" in said.err
+    assert "--catalog (catalog= in Python) names another catalog" in call("smaal", "sphericity > 0", status=2).err
     said = call("small", "sphericity > 0", "--after", 3, "--catalog", made_particles / "catalog.yaml")
     assert said.out.split()[2] == "4"
     assert said.err == "1 of 5 items\n"
@@ -76,3 +82,24 @@ def test_a_wrong_condition_is_refused_in_one_line(call, made_particles, where, m
     assert said.err.startswith(f"nmcdist: error: {message}")
     assert said.err.count("\n") == 1
     assert said.out == ""
+
+
+def test_the_folder_of_a_release_is_its_store(call, made_particles, tmp_path):
+    release = tmp_path / "1.0.0"
+    shutil.copytree(made_particles / "small.zarr", release / "small.zarr")
+    (release / "release.json").write_text('{"store": "small.zarr"}')
+    expected = nmcdist.open_store(made_particles / "small.zarr")
+    assert nmcdist.open_store(release).identical(expected)
+    assert call(release, "grains > 0").out == call(made_particles / "small.zarr", "grains > 0").out
+    (release / "release.json").write_text('{"store": "../small.zarr"}')
+    assert "expected the name of a folder beside it" in call(release, "grains > 0", status=2).err
+
+
+def test_a_store_that_the_catalog_does_not_record_is_refused(call, made_particles, tmp_path):
+    shutil.copytree(made_particles / "small.zarr", tmp_path / "small.zarr")
+    content = yaml.safe_load((made_particles / "catalog.yaml").read_text())
+    content["entries"]["small"]["metadata"]["manifest_sha256"] = "0" * 64
+    (tmp_path / "catalog.yaml").write_text(yaml.safe_dump(content))
+    said = call("small", "grains > 0", "--catalog", tmp_path, status=2)
+    assert "manifest.json has the SHA-256" in said.err
+    assert said.err.endswith(f"expected {'0' * 64}, as the catalog records\n")

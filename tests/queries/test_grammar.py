@@ -119,6 +119,8 @@ DEEP = "query: character {}: nested more than 20 deep"
         ("a", "query: character 1: found a number, expected a condition such as d_max_nm > 8000"),
         ("a and b > 1", "query: character 1: found a number, expected a condition"),
         ("b > 1 or a + 1", "query: character 10: found a number, expected a condition"),
+        ("True", "query: no column 'True'; an empty condition selects every item"),
+        ("a > 1 and false", "query: no column 'false'; an empty condition"),
         ("not a", "query: character 5: found a number, expected a condition"),
         ("(a > 1) + 1 > 2", "query: character 1: found a condition, expected a number"),
         ("1 < (a > 1)", "query: character 5: found a condition, expected a number"),

@@ -65,13 +65,16 @@ def test_histograms_count_what_numpy_counts(client, values):
 @pytest.mark.parametrize(
     ("path", "complaint"),
     [("items?where=nothing_here > 1", "no column 'nothing_here'"), ("items?where=sample >", "expected a column"),
-     ("items?where=__import__('os')", "query: character"), ("items?where=" + "(" * 100, "nested more than"),
+     ("items?where=__import__('os')", "where: character"), ("items?where=" + "(" * 100, "nested more than"),
      (f"items?where={'x' * 2001}", "where: found"), ("items?limit=0", "limit: found '0'"),
      ("items?limit=10001", "limit: found '10001'"), ("items?limit=x", "limit: found 'x'"),
      ("items?after=-1", "after: found '-1'"), ("items?columns=no", "no column 'no'"),
      ("items?wher=sample", "'wher': unknown parameter"), ("histograms?bins=0", "bins: found '0'"),
      ("histograms?bins=201", "bins: found '201'"), ("items?limit=10000", "limit: found 10000, expected at most"),
-     ("histograms?limit=1", "'limit': unknown parameter"), ("items?where=1;DROP TABLE", "query: character 2")],
+     ("histograms?limit=1", "'limit': unknown parameter"), ("items?where=1;DROP TABLE", "where: character 2"),
+     ("items?after=x", "after: found 'x', expected a whole number"), ("items?where=True", "where: no column 'True'"),
+     ("items?where=sample > 1&where=sample < 3", "'where': found 2 times, expected once"),
+     ("items?where=q > 1", "more; a query without a condition lists all columns")],
 )  # fmt: skip
 def test_what_cannot_be_asked_gets_one_line(client, path, complaint):
     answer = client.get(f"{BASE}/{path}")

@@ -8,8 +8,13 @@ import sys
 
 import httpx
 import pytest
+import yaml
 
+from nmcdist.errors import InputError, StoreError
+from nmcdist.service.hosts import check_host_names
 from nmcdist.service.pools import Pool, TooManyError
+from nmcdist.service.settings import Settings
+from nmcdist.service.shelf import open_shelf
 from tests.conftest import flip_a_byte
 from tests.service.conftest import ROOT, served
 from tests.test_extras import cli_without
@@ -69,13 +74,38 @@ def test_a_release_that_was_changed_is_refused(own_releases, file):
     assert str(path) in refused(own_releases)
 
 
+@pytest.mark.parametrize("mark", ["release_sha256", "manifest_sha256"])
+def test_a_release_that_the_catalog_does_not_record_is_refused(own_releases, mark):
+    catalog = own_releases / "catalog.yaml"
+    content = yaml.safe_load(catalog.read_text())
+    content["entries"]["tiny-1.0.0"]["metadata"][mark] = "0" * 64
+    catalog.write_text(yaml.safe_dump(content))
+    with pytest.raises(StoreError, match=rf"tiny/1\.0\.0: .* has the SHA-256 .*, expected {'0' * 64}, as the catalog"):
+        open_shelf(own_releases, Settings())
+
+
 def test_it_needs_a_free_port_and_a_sensible_cache(own_releases):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert f"127.0.0.1, port {port}: cannot listen there" in refused(own_releases, "--port", port)
-    assert "cannot listen there" in refused(own_releases, "--host", "192.0.2.1")
+        line = refused(own_releases, "--port", port)
+        assert line == f"nmcdist: error: port {port}: in use by another program"
+    elsewhere = refused(own_releases, "--host", "192.0.2.1")
+    assert elsewhere.endswith("cannot listen there (Cannot assign requested address)")
     assert "--cache-limit" in refused(own_releases, "--cache-limit", "lots")
     assert "--port" in refused(own_releases, "--port", 70_000)
+
+
+@pytest.mark.parametrize("host", ["", "*", " ", "0", "0x0", "0.0", "http://x.org", "x.org:80", "\u00e4.org", "a" * 300])
+def test_an_impossible_host_is_refused_and_never_listens_everywhere(host):
+    with pytest.raises(InputError, match="--host: found"):
+        check_host_names(host, ())
+    with pytest.raises(InputError, match="--allow-host: found"):
+        check_host_names("127.0.0.1", ("x.org", host))
+
+
+def test_hosts_that_can_match_are_accepted(own_releases):
+    check_host_names("::1", ("data.example.org", "node01", "[::1]", "10.0.0.1"))
+    assert "--host: found ''" in refused(own_releases, "--host", "")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

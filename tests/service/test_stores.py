@@ -4,11 +4,16 @@ import hashlib
 import json
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
 from nmcdist.datasets.integrity import read_manifest
+from nmcdist.service import sources
+from nmcdist.service.settings import Settings
+from nmcdist.service.shelf import open_shelf
+from tests.conftest import flip_a_byte
 from tests.service.conftest import served
 
 STORE = "tiny/1.0.0"
@@ -153,6 +158,35 @@ def test_a_file_that_is_gone_short_or_replaced_is_500_and_never_404(own_releases
                 assert str(tmp_path) not in answer.text
         assert client.get(f"/v/{STORE}/{whole}").status_code == 200
         assert "2 bytes" in service.log.read_text() or "expected" in service.log.read_text()
+
+
+def test_a_damaged_file_of_the_right_size_is_never_sent(own_releases, tmp_path):
+    store = own_releases / "tiny/1.0.0/tiny.zarr"
+    damaged, whole, later = [f"volume/c/{k}/0/0/0" for k in range(3)]
+    for name in (damaged, later):
+        os.chmod(store / name, 0o644)  # noqa: PTH101
+    flip_a_byte(store / damaged)
+    with served(own_releases, tmp_path / "log") as service, httpx.Client(base_url=service.url) as client:
+        for headers in ({}, {"Range": "bytes=0-9"}):
+            assert client.get(f"/v/{STORE}/{damaged}", headers=headers).status_code == 500
+            assert client.get(f"/files/{STORE}/tiny.zarr/{damaged}", headers=headers).status_code == 500
+        assert client.get(f"/v/{STORE}/{whole}").status_code == 200
+        assert client.get(f"/v/{STORE}/{later}").status_code == 200
+        flip_a_byte(store / later)
+        assert client.get(f"/v/{STORE}/{later}").status_code == 500
+
+
+def test_a_file_is_hashed_once(own_releases, monkeypatch):
+    hashed = []
+    real = sources.record_of_handle
+    monkeypatch.setattr(sources, "record_of_handle", lambda handle: hashed.append(handle) or real(handle))
+    source = open_shelf(own_releases, Settings())["tiny"]["1.0.0"].source
+    assert not source.is_checked("seed/c/0")
+    with ThreadPoolExecutor(8) as pool:
+        for content in pool.map(source.open, ["seed/c/0"] * 40):
+            content.close()
+    assert len(hashed) == 1
+    assert source.is_checked("seed/c/0")
 
 
 def test_curl_reads_ranges_and_resumes(service, shard, tmp_path):

@@ -72,6 +72,14 @@ def test_few_chunks_open_with_dask(windows, tmp_path):
     np.testing.assert_array_equal(data.volume[2].values, drawn_volume(2))
     with pytest.raises(InputError, match="chunks: found 'many'"):
         nmcdist.open_virtual(windows, tmp_path, chunks="many")
+    for impossible, line in (
+        ({"sample": -3}, "chunks: sample: found -3, expected a number of items or voxels, -1 for all"),
+        ({"z": 1.5}, "chunks: z: found 1.5, expected a number"),
+        ({"samples": 1}, "chunks: no dimension 'samples', expected one of sample, z, y, x"),
+        (3, "chunks: found 3, expected a mapping"),
+    ):
+        with pytest.raises(InputError, match=line):
+            nmcdist.open_virtual(windows, tmp_path, chunks=impossible)
     coarse = nmcdist.open_virtual(windows, tmp_path, chunks={"z": 75})
     assert coarse.volume.chunksizes["z"] == (75,)
     assert coarse.volume.chunksizes["x"] == (16, 16, 16)
@@ -93,7 +101,8 @@ def test_a_recipe_opens_as_a_virtual_store_that_is_frozen_once(tmp_path, monkeyp
 
 def test_a_recipe_opens_where_nothing_can_be_cached(tmp_path):
     (tmp_path / "file").write_text("")
-    data = nmcdist.open_virtual(VOLUMES, tmp_path / "file" / "cache")
+    with pytest.warns(UserWarning, match="cache: .*: cannot be written .*may not be kept on the disk"):
+        data = nmcdist.open_virtual(VOLUMES, tmp_path / "file" / "cache")
     np.testing.assert_array_equal(data.volume[0, :20, :20, :20].values, drawn_volume(0)[:20, :20, :20])
 
 
@@ -149,3 +158,15 @@ def test_a_dataset_of_particles_is_drawn_by_its_descriptors(grains, tmp_path):
     assert (large.shell_volume_nm3 > data.shell_volume_nm3.median()).all()
     assert set(data.coords) == {"sample", "axis"}
     assert PARTICLES["particles"]["count"] == data.sizes["sample"]
+
+
+def test_every_coordinate_has_units(grains, tmp_path):
+    data = nmcdist.open_virtual(grains, tmp_path)
+    assert data.axis.attrs["units"] == "1"
+    assert data.axis.attrs["description"].startswith("component of a vector")
+    assert all("units" in variable.attrs for variable in data.variables.values())
+
+
+def test_a_cache_too_small_for_a_chunk_is_pointed_out(windows, tmp_path):
+    with pytest.warns(UserWarning, match="a limit of 10000 bytes is less than the 12288 that a chunk may need"):
+        nmcdist.open_virtual(windows, tmp_path, limit=10_000)

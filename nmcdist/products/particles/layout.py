@@ -165,16 +165,14 @@ def label_variables(recipe: ParticleRecipe, largest_nm: float) -> list[Variable]
 def _coordinates(recipe: ParticleRecipe) -> list[Coordinate]:
     samples = np.arange(recipe.samples, dtype=np.int64)
     text = {"units": "1", "long_name": "number of the particle, which is also the index of its random streams"}
-    return [
-        Coordinate(SAMPLE, (SAMPLE,), samples, text),
-        Coordinate(
-            "axis",
-            ("axis",),
-            np.array(list("zyx")),
-            {
-                "units": "1",
-                "long_name": "coordinate axis",
-                "description": "component of a vector or a point, ordered z, y, x as the axes of the voxels",
-            },
-        ),
-    ]
+    return [Coordinate(SAMPLE, (SAMPLE,), samples, text), axis_coordinate()]
+
+
+def axis_coordinate() -> Coordinate:
+    """Return the coordinate of the components of vectors and points."""
+    attrs = {
+        "units": "1",
+        "long_name": "coordinate axis",
+        "description": "component of a vector or a point, ordered z, y, x as the axes of the voxels",
+    }
+    return Coordinate("axis", ("axis",), np.array(list("zyx")), attrs)

@@ -16,7 +16,6 @@ from nmcdist.datasets.layout import (
     ITEMS_PER_FILE,
     SAMPLE,
     VIRTUAL_ATTRIBUTE,
-    Coordinate,
     Layout,
     Variable,
     batch_variable,
@@ -29,7 +28,7 @@ from nmcdist.descriptors.shell import measure_shells
 from nmcdist.errors import InputError, RecipeError
 from nmcdist.models.particle import ParticleModel
 from nmcdist.products.attributes import store_attrs
-from nmcdist.products.particles.layout import label_variables
+from nmcdist.products.particles.layout import axis_coordinate, label_variables
 from nmcdist.products.particles.make import grain_columns, item_values, write_labels
 from nmcdist.products.particles.recipe import ParticleRecipe, ParticlesSpec
 from nmcdist.products.particles.sizes import sizes_of
@@ -83,7 +82,7 @@ class VirtualParticles(VirtualPlan):
         """Return the layout: variables, and the coordinates of items and axes."""
         coordinates = (
             sample_coordinate(self.recipe.samples),
-            Coordinate("axis", ("axis",), np.array(list("zyx")), {"long_name": "coordinate axis"}),
+            axis_coordinate(),
         )
         summary = (
             f"{self.recipe.samples} virtual cathode particles, drawn from a stochastic model when they are read. "
