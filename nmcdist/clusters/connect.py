@@ -123,6 +123,8 @@ def _own_environment() -> Iterator[None]:
     """Restore, at the end, the driver's environment, which Dask changes for its workers."""
     names = thread_variables(1)
     before = {name: os.environ.get(name) for name in names}
+    for name in names.keys() - {THREADS_VARIABLE}:
+        os.environ.pop(name, None)  # Dask prefers it to the settings; a cluster of the user's own leaves it behind
     try:
         yield
     finally:

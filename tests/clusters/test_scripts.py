@@ -271,9 +271,11 @@ def test_the_pods_workers_have_dasks_options():
         assert (context.params["nthreads"], context.params["memory_limit"]) == (1, "1536MiB")
 
 
-def test_workers_of_this_machine_have_their_threads_and_memory():
+def test_workers_of_this_machine_have_their_threads_and_memory(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as a cluster of the user's own leaves it behind
     deployment = Deployment(workers=1, threads_per_worker=2, memory_per_worker="512MiB", dashboard=False)
     with connected(*both(deployment)) as client:
         (about,) = client.scheduler_info(n_workers=-1)["workers"].values()
         assert (about["nthreads"], about["memory_limit"]) == (1, 512 * 2**20)
         assert set(client.run(lambda: os.environ["OMP_NUM_THREADS"]).values()) == {"2"}
+    assert os.environ["OMP_NUM_THREADS"] == "1"

@@ -140,15 +140,16 @@ def test_every_door_opens_a_virtual_store(windows, tmp_path, monkeypatch):
         np.testing.assert_array_equal(door().volume[1, :16, 20:30].values, drawn_volume(1)[:16, 20:30])
 
 
-def test_opening_draws_nothing(grains, million):
+def test_opening_draws_nothing(grains, million, tmp_path):
     code = (
         "import sys, warnings; warnings.simplefilter('error')\n"
         "from nmcdist.models import streams\n"
         "streams.draws = lambda *args: 1 / 0\n"
         "import nmcdist\n"
-        "for store in sys.argv[1:]: nmcdist.open_virtual(store, '/nowhere', chunks=None)\n"
+        "for store in sys.argv[2:]: nmcdist.open_virtual(store, sys.argv[1], chunks=None)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(grains), str(million)], capture_output=True, text=True)
+    command = [sys.executable, "-c", code, str(tmp_path), str(grains), str(million)]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
