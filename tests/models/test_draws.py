@@ -39,8 +39,10 @@ def test_single_precision_normal_numbers_are_numpys_but_for_rounding():
     assert found.dtype == np.float32
     assert np.count_nonzero(np.abs(expected) > EDGES["normal"]) > 20
     assert found == pytest.approx(expected, rel=2e-7, abs=0)
-    # The half of a word that is left waits for the next.
-    assert ours.normal32(4) == pytest.approx(theirs.standard_normal(4, dtype=np.float32), rel=2e-7, abs=0)
+    # The half of a word that is left waits for the next, however many numbers of whichever law are drawn.
+    for count in [4, 1, 2, 3, 255, 1, 1024, 0, 7] * 50:
+        assert ours.normal32(count) == pytest.approx(theirs.standard_normal(count, dtype=np.float32), rel=2e-7, abs=0)
+        assert np.array_equal(ours.uniform(count % 3), theirs.random(count % 3))
 
 
 @pytest.mark.parametrize("shape", [0.05, 0.7, 1.0, 1.5, 10.25, 197.2])
