@@ -9,7 +9,7 @@ import numpy as np
 
 from nmcdist.datasets.integrity import write_manifest
 from nmcdist.datasets.layout import ITEMS_PER_FILE, SAMPLE, Coordinate, Layout, batch_variable
-from nmcdist.datasets.store import consolidate, create_store, write_coordinates, write_rows
+from nmcdist.datasets.writing import consolidate, create_store, write_coordinates, write_rows
 from nmcdist.queries.columns import Columns
 
 NAMES = ("d_max_nm", "sphericity", "compactness", "aspect_ratio", "volume_nm3", "area_nm2", "grains")

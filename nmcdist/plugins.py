@@ -1,4 +1,4 @@
-"""Modules of the user that extend nmcdist, named by entry points or by an environment variable.
+"""Modules that extend nmcdist, named by entry points or by an environment variable.
 
 Names in recipes, deployment files and stores are never imported.
 """
@@ -7,6 +7,7 @@ import os
 import re
 from importlib import import_module
 from importlib.metadata import entry_points
+from typing import Any
 
 from nmcdist.errors import InputError
 from nmcdist.wording import one_line, shown
@@ -36,6 +37,23 @@ def import_plugins(group: str, variable: str) -> None:
     for module in filter(None, map(str.strip, named.split(","))):
         _import(module, variable)
     _imported.add((group, variable, named))
+
+
+def load_entry(group: str, name: str) -> Any:
+    """Return what an entry point names.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it cannot be imported.
+    """
+    found = entry_points(group=group, name=name)
+    if not found:
+        raise InputError(f"entry point {name!r} of {group}: not installed; install nmcdist again")
+    try:
+        return next(iter(found)).load()
+    except (Exception, SystemExit) as error:
+        raise InputError(f"entry point {name}: cannot be imported ({one_line(error)})") from error
 
 
 def _import(module: str, named_by: str) -> None:

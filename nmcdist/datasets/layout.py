@@ -20,6 +20,7 @@ SAMPLE = "sample"
 ROW = "row"  # dimension of the tables with the grains of all particles, batch after batch
 VOLUME = "volume"
 ITEMS_PER_FILE = "items_per_file"  # attribute of variables owned by batches of items
+_NUMBERS = "_index"
 UNWRITTEN = 255  # not a label, so a missing shard never reads as pore
 
 Shape = tuple[int, int, int]
@@ -111,6 +112,14 @@ class Layout:
         """Every variable but the volumes."""
         return tuple(v for v in self.variables if v.name != VOLUME)
 
+    def stored_dims(self, dims: Sequence[str]) -> tuple[str, ...]:
+        """Return the names on disk of dimensions: of one with a coordinate of its name, another name.
+
+        xarray reads a coordinate with the name of its dimension when it opens a store, by a request for each.
+        """
+        own = {c.name for c in self.coordinates if c.dims == (c.name,)}
+        return tuple(dim + _NUMBERS if dim in own else dim for dim in dims)
+
     @property
     def nodes(self) -> set[str]:
         """Paths of the metadata files of the group and of every array."""
@@ -121,6 +130,11 @@ class Layout:
     def late_nodes(self) -> set[str]:
         """Paths of the metadata files of the coordinates, which are written at the end."""
         return {f"{c.name}/zarr.json" for c in self.coordinates}
+
+
+def own_dim(stored: str) -> str:
+    """Return the name of a dimension from that on disk (:meth:`Layout.stored_dims`): that of its coordinate, if any."""
+    return stored.removesuffix(_NUMBERS)
 
 
 def volume_variable(

@@ -9,7 +9,7 @@ from typing import Any
 
 from nmcdist.bundle.schema import content_hash
 from nmcdist.datasets.files import read_bytes
-from nmcdist.datasets.layout import ITEMS_PER_FILE
+from nmcdist.datasets.layout import ITEMS_PER_FILE, own_dim
 from nmcdist.errors import StoreError
 from nmcdist.wording import one_line, shown
 
@@ -19,7 +19,7 @@ _MOST_ITEMS = 100_000  # per file, as in recipes
 _TEXTS = ("name", "title", "version", "bundle", "bundle_hash", "recipe", "recipe_hash", "fingerprint")
 _TEXTS_OF_LATER = ("kind", "bundle_title", "bundle_calibrated_on", "nmcdist_version")  # absent in older stores
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,99}$")  # as in recipes: part of file names
-_LABELLED = {"sample", "axis", "phase", "conduction", "statistic", "cut_height"}
+_LABELLED = {"axis", "phase", "conduction", "statistic", "cut_height"}
 _ARRAY = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
 
 
@@ -33,6 +33,7 @@ class ArrayMetadata:
     file_shape : tuple of int
         Shape of one file.
     dims : tuple of str
+        Names on disk of the dimensions.
     is_sharded : bool
         Whether a file holds several chunks.
     items_per_file : int or None
@@ -191,7 +192,7 @@ def arrays_of(group: Any, where: Path) -> dict[str, ArrayMetadata]:
         if not _ARRAY.match(name):
             raise StoreError(f"{where}: found an array named {shown(name)}, expected letters, digits and underscores")
     arrays = {name: checked_array(content, f"{where}: {name}") for name, content in found.items()}
-    for dim in sorted({dim for array in arrays.values() for dim in array.dims} - arrays.keys()):
+    for dim in sorted({own_dim(dim) for array in arrays.values() for dim in array.dims} - arrays.keys()):
         if dim in _LABELLED or dim.endswith(("_nm", "_column")):  # otherwise readers would number it from 0
             raise StoreError(f"{where}: holds no coordinate {dim!r}, which the dimension of that name must have")
     return arrays

@@ -7,7 +7,7 @@ from intake.readers import datatypes
 from intake.readers.readers import XArrayDatasetReader
 
 from nmcdist.datasets.layout import VIRTUAL_ATTRIBUTE
-from nmcdist.datasets.store import in_chunks, open_lazily, with_coordinates
+from nmcdist.datasets.store import in_chunks, open_lazily, with_coordinates, with_labels
 
 
 class StoreReader(XArrayDatasetReader):  # type: ignore[misc]  # intake has no types
@@ -25,7 +25,7 @@ class StoreReader(XArrayDatasetReader):  # type: ignore[misc]  # intake has no t
             if options.get("chunks"):
                 return with_coordinates(super()._read(data, **options))
             found = in_chunks(super()._read(data, **options | {"chunks": None}))
-            return found if VIRTUAL_ATTRIBUTE in found.attrs else with_coordinates(found)
+            return with_labels(found) if VIRTUAL_ATTRIBUTE in found.attrs else with_coordinates(found)
         return open_lazily(Path(url), options.get("chunks") or {})
 
     def to_dask(self) -> Any:

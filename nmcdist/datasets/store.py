@@ -1,24 +1,20 @@
-"""Write and open stores: Zarr format 3 groups with the layout of :mod:`nmcdist.datasets.layout`."""
+"""Open and read stores: Zarr format 3 groups with the layout of :mod:`nmcdist.datasets.layout`."""
 
 import asyncio
 import contextlib
-import hashlib
 import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec, ZstdCodec
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore
 
-from nmcdist.datasets.files import FileRecord, refuse_special
-from nmcdist.datasets.folder import Folder
+from nmcdist.datasets.files import refuse_special
 from nmcdist.datasets.layout import (
     FORMAT_ATTRIBUTE,
     FORMATS_READ,
@@ -26,8 +22,7 @@ from nmcdist.datasets.layout import (
     VIRTUAL_ATTRIBUTE,
     VOLUME,
     Box,
-    Layout,
-    Variable,
+    own_dim,
 )
 from nmcdist.datasets.metadata import (
     ArrayMetadata,
@@ -42,6 +37,7 @@ from nmcdist.datasets.metadata import (
 from nmcdist.datasets.published import store_in
 from nmcdist.errors import StoreError
 from nmcdist.inputs import existing_folder, local_path
+from nmcdist.plugins import load_entry
 from nmcdist.wording import one_line, shown
 
 if TYPE_CHECKING:
@@ -49,17 +45,18 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 MOST_PARTITIONS = 10**5  # of Dask, per variable
-_VIRTUAL = "nmcdist.virtual.opening"  # imported by name: what computes stores is built upon this module
+OPENERS = "nmcdist.openers"  # entry points: attribute of a store, and the function that opens such stores
 _LEAST_ENTRY = 90  # least number of bytes per file in the manifest
-_LEVEL = 3  # of Zstandard: label volumes grow by 1 % at level 1 and shrink by 8 % at level 5, for 4 times the time
 
 
-class Written(dict[str, FileRecord]):
-    """Records of a store's files, computed from the written bytes instead of bytes read back."""
+class StoreFiles(LocalStore):
+    """A store on disk with ordinary files only: links, pipes and devices in place of files are refused.
 
-
-class _Files(LocalStore):
-    """A store on disk with ordinary files only: links, pipes and devices in place of files are refused."""
+    Parameters
+    ----------
+    root : Path
+    read_only : bool
+    """
 
     def __init__(self, root: Path, *, read_only: bool = False) -> None:
         super().__init__(root, read_only=read_only)
@@ -69,6 +66,7 @@ class _Files(LocalStore):
         await super(LocalStore, self)._open()  # without creating the folder, so that a removed folder stays removed
 
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Buffer | None:
+        """Return the bytes of a file, or a range of them; None if it is missing."""
         await asyncio.to_thread(refuse_special, self.root, key, self._folders)
         return await super().get(key, prototype, byte_range)
 
@@ -77,7 +75,7 @@ class _MissingError(StoreError):
     """A chunk has no file."""
 
 
-class _Complete(_Files):
+class _Complete(StoreFiles):
     """A store for reading: a missing chunk file is an error, although Zarr would return the fill value.
 
     Chunks missing inside a shard still read as the fill value: according to the metadata, they are the ends of
@@ -89,141 +87,6 @@ class _Complete(_Files):
         if found is None and "c" in key.split("/") and not key.endswith("zarr.json"):
             raise _MissingError(f"{self.root / key}: is missing, so its values are unknown")
         return found
-
-
-class _Recorder(_Files):
-    """A store, or one of its arrays, for writing without following links; written bytes are hashed."""
-
-    def __init__(self, store: Folder, array: str = "", written: Written | None = None) -> None:
-        super().__init__(store.path / array)
-        self._store, self._prefix, self._written = store, f"{array}/" if array else "", written
-
-    async def set(self, key: str, value: Buffer) -> None:
-        view, name = memoryview(value.as_buffer_like()), self._prefix + key
-        record = FileRecord(hashlib.sha256(view).hexdigest(), view.nbytes)
-        await asyncio.to_thread(self._store.write, name, view)
-        if self._written is not None:
-            self._written[name] = record
-
-    async def delete_dir(self, prefix: str) -> None:
-        await asyncio.to_thread(self._store.remove_tree, self._prefix + prefix)
-
-
-def create_store(path: Path | Folder, layout: Layout) -> None:
-    """Write the metadata of a store; existing chunks stay untouched."""
-    store = Folder.of(path)
-    store.path.mkdir(parents=True, exist_ok=True)
-    for name in sorted(layout.nodes):
-        store.remove(name)
-    group = zarr.create_group(store=_Recorder(store), zarr_format=3, attributes=dict(layout.attrs))
-    for variable in (*layout.variables, *layout.totals):
-        _create_array(group, variable)
-
-
-def write_coordinates(path: Path, layout: Layout, *, compact: bool = False) -> None:
-    """Write the coordinates of a store.
-
-    Parameters
-    ----------
-    path : Path
-    layout : Layout
-    compact : bool
-        Whether to compress numbers with Blosc, whose shuffled bits make the numbers of a million items 2 kB instead of
-        1.4 MB.
-    """
-    group = zarr.open_group(store=_Recorder(Folder(path)), mode="r+", zarr_format=3)
-    with _always_write(), quiet():
-        for c in layout.coordinates:
-            text = c.values.dtype.kind in "UTO"
-            array = group.create_array(
-                c.name,
-                shape=c.values.shape,
-                chunks=(c.chunk,) if c.chunk else c.values.shape,
-                dtype="string" if text else c.values.dtype,
-                compressors=_shuffled() if compact and not text else _codec(),
-                fill_value="" if text else _no_value(c.values.dtype),
-                dimension_names=c.dims,
-                attributes=dict(c.attrs),
-                overwrite=True,
-            )
-            array[...] = c.values.astype(object) if text else c.values
-
-
-def consolidate(path: Path) -> None:
-    """Collect the metadata of all arrays in that of the group, so that opening a store reads one file."""
-    with quiet(), zarr.config.set({"json_indent": None}):  # every reader over HTTP loads it, and half would be blanks
-        zarr.consolidate_metadata(_Recorder(Folder(path)), zarr_format=3)
-
-
-def write_block(store: Path | Folder, variable: Variable, sample: int, box: Box, labels: np.ndarray) -> Written:
-    """Write a block of whole shards of one volume; its files must be removed first."""
-    array, written = _writable(store, variable)
-    with _always_write():
-        array[(sample, *_slices(box))] = labels
-    return written
-
-
-def write_descriptors(
-    store: Path | Folder, variables: Sequence[Variable], sample: int, values: Mapping[str, np.ndarray]
-) -> Written:
-    """Write the descriptors of one sample.
-
-    Raises
-    ------
-    StoreError
-        If the values do not match the names and shapes of the layout.
-    """
-    names = {v.name for v in variables}
-    if names != set(values):
-        differing = sorted(names ^ set(values))
-        raise StoreError(f"{Folder.of(store).path}: descriptors differ from the layout in {differing}")
-    records = Written()
-    with _always_write():
-        for variable in variables:
-            value = np.asarray(values[variable.name])
-            if value.shape != variable.shape[1:]:
-                where = f"{Folder.of(store).path}: {variable.name}"
-                raise StoreError(f"{where}: found shape {value.shape}, expected {variable.shape[1:]}")
-            array, written = _writable(store, variable)
-            array[sample] = value.astype(variable.dtype)
-            records |= written
-    return records
-
-
-def write_rows(store: Path | Folder, variable: Variable, place: int, values: np.ndarray) -> Written:
-    """Write a batch's part of a variable; its file must be removed first.
-
-    Parameters
-    ----------
-    store : Path or Folder
-    variable : Variable
-    place : int
-        Number of the file along the first axis.
-    values : ndarray
-        At most as long along the first axis as a file; the rest of the file stays unwritten.
-
-    Raises
-    ------
-    StoreError
-        If there are too many values, or they have another shape.
-    """
-    most = variable.file_shape[0]
-    if len(values) > most or values.shape[1:] != variable.shape[1:]:
-        expected = (f"at most {most}", *map(str, variable.shape[1:]))
-        where = f"{Folder.of(store).path}: {variable.name}"
-        raise StoreError(f"{where}: found shape {values.shape}, expected ({', '.join(expected)})")
-    array, written = _writable(store, variable)
-    with _always_write():
-        array[place * most : place * most + len(values)] = values.astype(variable.dtype)
-    return written
-
-
-def write_total(store: Path | Folder, variable: Variable, values: np.ndarray) -> Written:
-    """Write a variable of the whole run."""
-    array, written = _writable(store, variable)
-    with _always_write():
-        array[...] = values.astype(variable.dtype)
-    return written
 
 
 def read_rows(store: Path, name: str, start: int, stop: int) -> np.ndarray:
@@ -243,17 +106,6 @@ def read_rows(store: Path, name: str, start: int, stop: int) -> np.ndarray:
         raise
     except Exception as error:  # codecs raise any type: RuntimeError, ValueError, their own
         raise StoreError(f"{store}: {name} is damaged ({one_line(error)})") from None
-
-
-def remove_files(store: Path | Folder, files: Sequence[str]) -> None:
-    """Remove chunks before rewriting them, because Zarr reads the old chunks first and may fail."""
-    for name in files:
-        Folder.of(store).remove(name)
-
-
-def limit_threads(count: int) -> None:
-    """Set the number of Zarr's compression threads in this process, which only works before the first write."""
-    zarr.config.set({"threading.max_workers": count})
 
 
 def read_attributes(path: Path) -> dict[str, Any]:
@@ -367,7 +219,7 @@ def dask_chunks(path: Path) -> dict[str, int]:
 def open_lazily(path: Path, chunks: Mapping[str, int]) -> "xr.Dataset":
     """Return a finished store as a lazy xarray.Dataset; coordinates are loaded, because they are small.
 
-    A virtual store is opened by :func:`nmcdist.open_virtual`.
+    A store that computes its chunks is opened by the function that is registered for it (`OPENERS`).
 
     Raises
     ------
@@ -378,7 +230,7 @@ def open_lazily(path: Path, chunks: Mapping[str, int]) -> "xr.Dataset":
 
     read_origin(path)
     if is_virtual(path):
-        return import_module(_VIRTUAL).open_virtual(path)  # type: ignore[no-any-return]
+        return load_entry(OPENERS, VIRTUAL_ATTRIBUTE)(path)  # type: ignore[no-any-return]
     dask_chunks(path)  # refuses metadata that requires more files than there are
     files = _Complete(path, read_only=True)
     with quiet():
@@ -392,7 +244,13 @@ def open_lazily(path: Path, chunks: Mapping[str, int]) -> "xr.Dataset":
 
 def with_coordinates(data: "xr.Dataset") -> "xr.Dataset":
     """Load the coordinates, because lazy ones cannot be used to group or select."""
-    return data.assign_coords({name: values.load() for name, values in data.coords.items()})
+    return with_labels(data.assign_coords({name: values.load() for name, values in data.coords.items()}))
+
+
+def with_labels(data: "xr.Dataset") -> "xr.Dataset":
+    """Give dimensions with a coordinate of their own its name (:meth:`Layout.stored_dims`), to select by its values."""
+    stored = {str(dim): own_dim(str(dim)) for dim in data.dims}
+    return data.swap_dims({dim: own for dim, own in stored.items() if own != dim and own in data.coords})
 
 
 def in_chunks(data: "xr.Dataset", chunks: Mapping[str, int] | None = None) -> "xr.Dataset":
@@ -410,10 +268,15 @@ def in_chunks(data: "xr.Dataset", chunks: Mapping[str, int] | None = None) -> "x
         return data
     given = chunks or {}
     chunked = {
-        name: v.chunk({**v.encoding["preferred_chunks"], **{dim: n for dim, n in given.items() if dim in v.dims}})
+        name: v.chunk({**_own_chunks(v), **{dim: n for dim, n in given.items() if dim in v.dims}})
         for name, v in data.data_vars.items()
     }
     return data.assign(chunked)
+
+
+def _own_chunks(variable: "xr.DataArray") -> dict[str, int]:
+    stored: Mapping[str, int] = variable.encoding["preferred_chunks"]
+    return {dim if dim in variable.dims else own_dim(dim): n for dim, n in stored.items()}
 
 
 def _partitions(variable: "xr.Variable") -> int:
@@ -502,48 +365,9 @@ def _readable(store: Path, name: str) -> zarr.Array[Any]:
         raise StoreError(f"{store}: {name}: cannot be opened ({one_line(error)})") from None
 
 
-def _writable(store: Path | Folder, variable: Variable) -> tuple[zarr.Array[Any], Written]:
-    folder, written = Folder.of(store), Written()
-    folder.check()
-    recorder = _Recorder(folder, variable.name, written)
-    return zarr.open_array(store=recorder, mode="r+", zarr_format=3), written
-
-
-def _create_array(group: zarr.Group, variable: Variable) -> None:
-    with quiet():
-        group.create_array(
-            variable.name,
-            shape=variable.shape,
-            chunks=variable.chunks,
-            shards=variable.shards,
-            dtype=variable.dtype,
-            compressors=_codec(),
-            fill_value=variable.fill_value,
-            dimension_names=variable.dims,
-            attributes=dict(variable.attrs),
-        )
-
-
 def _slices(box: Box) -> tuple[slice, slice, slice]:
     z, y, x = box
     return slice(*z), slice(*y), slice(*x)
-
-
-def _codec() -> ZstdCodec:
-    return ZstdCodec(level=_LEVEL, checksum=True)
-
-
-def _shuffled() -> BloscCodec:
-    return BloscCodec(cname="zstd", clevel=9, shuffle="bitshuffle")
-
-
-def _no_value(dtype: np.dtype) -> Any:
-    return float("nan") if dtype.kind == "f" else 0
-
-
-def _always_write() -> Any:
-    """Also write chunks with only the fill value, because a missing file must mean "not made"."""
-    return zarr.config.set({"array.write_empty_chunks": True})
 
 
 @contextlib.contextmanager

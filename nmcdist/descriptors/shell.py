@@ -226,10 +226,16 @@ def _enclosed(vertices: np.ndarray, faces: np.ndarray) -> float:
 
 @kernel
 def _largest_distance2(points: np.ndarray) -> float:
+    """Return the square of the largest distance between points, the farthest from the origin first."""
+    lengths = np.sqrt(points[:, 0] ** 2 + points[:, 1] ** 2 + points[:, 2] ** 2)
+    order = np.argsort(-lengths)
     largest = 0.0
     for i in range(len(points)):
-        z, y, x = points[i]
+        z, y, x = points[order[i]]
         for j in range(i):
-            dz, dy, dx = points[j, 0] - z, points[j, 1] - y, points[j, 2] - x
+            reach = (lengths[order[i]] + lengths[order[j]]) * (1.0 + 1e-12)  # no distance exceeds it, rounded
+            if reach * reach < largest:
+                break
+            dz, dy, dx = points[order[j], 0] - z, points[order[j], 1] - y, points[order[j], 2] - x
             largest = max(largest, dz * dz + dy * dy + dx * dx)
     return largest

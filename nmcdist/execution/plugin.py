@@ -4,7 +4,7 @@ from typing import Any
 
 from distributed import WorkerPlugin
 
-from nmcdist.datasets.store import limit_threads
+from nmcdist.datasets.writing import limit_threads
 from nmcdist.execution.worker import hold, release
 from nmcdist.kernels import notice, say_on_stderr
 from nmcdist.log import log_to_stderr

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from nmcdist.bundle import Bundle, load_bundle
 from nmcdist.datasets.folder import Folder, SupersededError
-from nmcdist.datasets.store import remove_files
+from nmcdist.datasets.writing import remove_files
 from nmcdist.errors import BundleError, StoreError
 from nmcdist.execution.journal import Journal, Receipt, packed
 from nmcdist.log import log

@@ -14,7 +14,8 @@ CONVENTIONS = "CF-1.11"
 HOW_TO_READ = (
     "ds = xarray.open_zarr(PATH) opens the store without nmcdist, and ds.isel(sample=i) is item i. The attributes of "
     "each variable give its units, long_name, description, estimator (how it was measured) and source (its "
-    "definition). bundle and recipe hold all inputs as JSON: the same inputs give the same bytes"
+    "definition). Values along a dimension X_index are in the coordinate X: ds.set_xindex('X') selects by them, as in "
+    "ds.sel(X=...). bundle and recipe hold all inputs as JSON: the same inputs give the same bytes"
 )
 
 
@@ -60,14 +61,13 @@ def store_attrs(
         "recipe_hash": recipe.content_hash,
         "fingerprint": fingerprint(recipe, bundle.content_hash, by_blocks=by_blocks),
         "nmcdist_version": __version__,
-        # the place where xarray expects them
-        "coordinates": " ".join(c.name for c in coordinates if c.dims != (c.name,)),
+        "coordinates": " ".join(c.name for c in coordinates),  # the place where xarray expects them
     }
 
 
 def _text(content: dict[str, Any]) -> str:
     """Return plain data as JSON text, because other formats accept only text and numbers as attributes."""
-    return json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def fingerprint(recipe: BaseRecipe, bundle_hash: str, *, by_blocks: bool = False) -> str:

@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from nmcdist.bundle import Bundle
-from nmcdist.datasets.layout import SAMPLE, Coordinate, Layout, Variable
+from nmcdist.datasets.layout import Layout, Variable
 from nmcdist.products.plan import Task
 from nmcdist.products.recipe import BaseRecipe
 
@@ -62,9 +60,3 @@ class VirtualPlan(ABC):
         Their values are recorded when the store is published; a program of another version must compute them again.
         They also compile the kernels before the first reader comes.
         """
-
-
-def sample_coordinate(samples: int) -> Coordinate:
-    """Return the numbers of the items, in one chunk."""
-    text = {"units": "1", "long_name": "item, which is also the index of its random streams"}
-    return Coordinate(SAMPLE, (SAMPLE,), np.arange(samples, dtype=np.int64), text)

@@ -16,7 +16,7 @@ from nmcdist.queries.cache import ColumnFiles, user_cache
 from nmcdist.queries.evaluate import holds
 from nmcdist.queries.grammar import parsed
 from nmcdist.queries.histograms import MOST_BINS, Binned, Histogram
-from nmcdist.queries.names import ColumnAbout, columns_of, resolved
+from nmcdist.queries.names import ColumnAbout, columns_of, item_count, resolved
 from nmcdist.queries.tree import columns_in
 from nmcdist.wording import shown
 
@@ -72,7 +72,7 @@ class Columns:
                 f"{store}: {MANIFEST} has the SHA-256 {manifest}, expected {expected_manifest}, as the catalog records"
             )
         folder = (local_path(cache) if cache else user_cache()) / manifest
-        return cls(store, about, readable_metadata(store, SAMPLE).shape[0], ColumnFiles(folder))
+        return cls(store, about, item_count(store), ColumnFiles(folder))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -176,6 +176,8 @@ class Columns:
         return Histogram(name, self.about[name].unit, binned.edges, counts[:-1], int(counts[-1]))
 
     def _loaded(self, variable: str) -> np.ndarray:
+        if variable == SAMPLE:
+            return np.arange(self.count, dtype=np.float64)[None]
         places = math.prod(readable_metadata(self.store, variable).shape[1:])
         found = self._files.get(variable, (places, self.count))
         if found is None:

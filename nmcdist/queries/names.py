@@ -1,7 +1,8 @@
 """The columns of a store: every number that each of its items has, by a name that a query and a URL can hold.
 
-A variable along `sample` alone is a column of the same name. A variable with more dimensions, all of them labelled by
-text (phase, axis, conduction), has a column for each of their labels: ``constrictivity.pore.z``.
+The number of the item is the column ``sample``. A variable along `sample` alone is a column of the same name. One with
+more dimensions, all of them labelled by text (phase, axis, conduction), has a column for each of their labels:
+``constrictivity.pore.z``.
 """
 
 import itertools
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nmcdist.datasets.layout import SAMPLE
+from nmcdist.datasets.layout import SAMPLE, own_dim
 from nmcdist.datasets.metadata import ArrayMetadata
 from nmcdist.datasets.store import gathered_metadata, read_rows, readable_metadata
 from nmcdist.errors import QueryError
@@ -62,7 +63,7 @@ def columns_of(store: Path) -> dict[str, ColumnAbout]:
     StoreError
         If there is no store, it was never finished, or its metadata or labels are damaged.
     """
-    columns: dict[str, ColumnAbout] = {}
+    columns = {SAMPLE: ColumnAbout(SAMPLE, SAMPLE, 0, "1", "number of the item", is_whole=True)}
     contents = gathered_metadata(store)
     labels = _Labels(store, contents)
     for variable, content in sorted(contents.items()):
@@ -73,6 +74,12 @@ def columns_of(store: Path) -> dict[str, ColumnAbout]:
             about = _about(variable, place, ends, array, content["data_type"])
             columns.setdefault(about.name, about)
     return columns
+
+
+def item_count(store: Path) -> int:
+    """Return the number of items of a finished store; raises as :func:`columns_of`."""
+    lengths = (content["shape"][0] for content in gathered_metadata(store).values() if _is_along_items(content))
+    return int(next(lengths, 0))
 
 
 def resolved(name: str, columns: Mapping[str, ColumnAbout], what: str = "query") -> str:
@@ -107,7 +114,7 @@ class _Labels:
 
     def of(self, array: ArrayMetadata) -> Iterator[tuple[str, ...]]:
         """Yield the labels of each column of a variable; none if a dimension has no labels, or there are too many."""
-        dims, lengths = array.dims[1:], array.shape[1:]
+        dims, lengths = [own_dim(dim) for dim in array.dims[1:]], array.shape[1:]
         if math.prod(lengths) > MOST_COLUMNS:
             return
         labels = [self._of_dimension(dim) for dim in dims]
@@ -121,15 +128,18 @@ class _Labels:
 
     def _read(self, dim: str) -> list[str]:
         content = self._contents.get(dim, {})
-        if content.get("data_type") != "string" or content.get("dimension_names") != [dim]:
+        if content.get("data_type") != "string" or [*map(own_dim, content.get("dimension_names", ()))] != [dim]:
             return []
         length = min(readable_metadata(self._store, dim).shape[0], MOST_COLUMNS + 1)
         return [_NOT_IN_NAMES.sub("_", str(label)) for label in read_rows(self._store, dim, 0, length)]
 
 
 def _is_of_items(content: Mapping[str, Any]) -> bool:
-    dims, dtype = content.get("dimension_names"), content.get("data_type")
-    return isinstance(dims, list) and dims[:1] == [SAMPLE] and isinstance(dtype, str) and bool(_NUMBER.fullmatch(dtype))
+    return _is_along_items(content) and bool(_NUMBER.fullmatch(str(content.get("data_type"))))
+
+
+def _is_along_items(content: Mapping[str, Any]) -> bool:
+    return bool(content["dimension_names"][:1] == [SAMPLE])
 
 
 def _about(variable: str, place: int, ends: tuple[str, ...], array: ArrayMetadata, dtype: str) -> ColumnAbout:

@@ -48,7 +48,7 @@ def describe_release(
     """
     attributes, today = read_attributes(store), datetime.now(UTC).date()
     manifest, variables = read_manifest(store), variables_of(store)
-    items = next((v.shape[0] for v in variables if v.name == SAMPLE), 0)
+    items = next((v.shape[0] for v in variables if v.dims[:1] == (SAMPLE,)), 0)
     kind = kind_of_store(store).name
     title = metadata.title or attributes["title"]
     said = metadata.description or _described(title, kind, items, attributes, origin.seed)

@@ -10,7 +10,7 @@ from nmcdist.bundle import Bundle
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.clusters.queue import lifetime
 from nmcdist.datasets.files import readable_bytes
-from nmcdist.datasets.store import create_store
+from nmcdist.datasets.writing import create_store
 from nmcdist.errors import PlanError
 from nmcdist.execution.execute import run_here
 from nmcdist.execution.journal import Journal

@@ -8,8 +8,8 @@ from pathlib import Path
 from nmcdist.datasets.files import FileRecord, entries_below, files_below
 from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.integrity import refuse_links, write_manifest
-from nmcdist.datasets.store import consolidate, write_coordinates
 from nmcdist.datasets.writers import writer_versions
+from nmcdist.datasets.writing import consolidate, write_coordinates
 from nmcdist.errors import StoreError
 from nmcdist.execution.journal import Journal
 from nmcdist.products.plan import Plan

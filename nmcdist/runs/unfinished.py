@@ -10,7 +10,8 @@ from nmcdist.bundle.files import BUNDLE_FILES
 from nmcdist.datasets.files import naming
 from nmcdist.datasets.folder import Folder, mark_of, refuse_all_but_folders
 from nmcdist.datasets.integrity import refuse_links
-from nmcdist.datasets.store import create_store, read_attributes
+from nmcdist.datasets.store import read_attributes
+from nmcdist.datasets.writing import create_store
 from nmcdist.errors import BundleError, StoreError
 from nmcdist.execution.journal import Journal
 from nmcdist.products.plan import Plan

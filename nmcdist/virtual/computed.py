@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nmcdist.datasets.files import read_bytes
 from nmcdist.datasets.integrity import read_manifest
-from nmcdist.datasets.layout import Variable
+from nmcdist.datasets.layout import Variable, own_dim
 from nmcdist.datasets.metadata import METADATA_LIMIT, arrays_of, strict_json
 from nmcdist.datasets.store import MANIFEST
 from nmcdist.errors import NmcdistError, StoreError
@@ -214,6 +214,6 @@ def _check_metadata(folder: Path, static: Files, variables: tuple[Variable, ...]
     arrays = arrays_of(strict_json(static["zarr.json"]), folder)
     for v in variables:
         array = arrays.get(v.name)
-        found = None if array is None else (array.shape, array.file_shape, array.dims)
+        found = None if array is None else (array.shape, array.file_shape, tuple(map(own_dim, array.dims)))
         if found != (v.shape, v.chunks, v.dims):
             raise StoreError(f"{folder}: {v.name}: its metadata describes other chunks than this program computes")

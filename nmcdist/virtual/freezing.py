@@ -5,7 +5,7 @@ from pathlib import Path
 from nmcdist.bundle import Bundle, save_bundle
 from nmcdist.datasets.files import write_text
 from nmcdist.datasets.integrity import write_manifest
-from nmcdist.datasets.store import consolidate, create_store, write_coordinates
+from nmcdist.datasets.writing import consolidate, create_store, write_coordinates
 from nmcdist.errors import StoreError
 from nmcdist.inputs import folder_to_make
 from nmcdist.products.recipe import BaseRecipe

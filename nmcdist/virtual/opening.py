@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from nmcdist.datasets.files import parsed_bytes
-from nmcdist.datasets.store import in_chunks, quiet
+from nmcdist.datasets.store import in_chunks, quiet, with_labels
 from nmcdist.errors import InputError, StoreError
 from nmcdist.inputs import local_path
 from nmcdist.products.recipe import BaseRecipe
@@ -82,7 +82,7 @@ def open_virtual(
     if trouble := computed.cache_trouble():
         warnings.warn(trouble, stacklevel=2)
     with quiet():
-        data: xr.Dataset = xr.open_zarr(ComputedStore(computed), consolidated=True, zarr_format=3, chunks=None)
+        data = with_labels(xr.open_zarr(ComputedStore(computed), consolidated=True, zarr_format=3, chunks=None))
     if chunks is None:
         return data
     if isinstance(chunks, str):

@@ -225,7 +225,7 @@ def test_text_that_is_no_metadata(bare, tmp_path, text, file):
     assert said["verify"]
 
 
-@pytest.mark.parametrize("name", ["volume_fraction", "phase", "lag_nm", "graphite_fraction", "sample"])
+@pytest.mark.parametrize("name", ["volume_fraction", "phase", "lag_nm", "graphite_fraction", "axis"])
 def test_report_of_a_store_without_one_of_its_arrays(store, tmp_path, name):
     shutil.rmtree(store / name)
     edit_group(store, drop("consolidated_metadata", "metadata", name))

@@ -10,7 +10,8 @@ import xarray as xr
 import nmcdist
 from nmcdist.bundle import load_bundle
 from nmcdist.datasets import open_store
-from nmcdist.datasets.store import create_store, read_block, write_block, write_descriptors
+from nmcdist.datasets.store import read_block
+from nmcdist.datasets.writing import create_store, write_block, write_descriptors
 from nmcdist.errors import StoreError
 from nmcdist.products.volumes.additive import Additive
 from nmcdist.products.volumes.layout import store_layout

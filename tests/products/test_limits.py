@@ -28,7 +28,7 @@ MEASURED = """
 import json, sys, tempfile
 from pathlib import Path
 from nmcdist.bundle import load_bundle
-from nmcdist.datasets.store import create_store
+from nmcdist.datasets.writing import create_store
 from nmcdist.execution.execute import run_here
 from nmcdist.execution.journal import Journal
 from nmcdist.products.registry import make_plan

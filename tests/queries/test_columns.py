@@ -45,8 +45,9 @@ def test_every_number_of_the_items_is_a_column_with_the_values_of_the_store(volu
     for store in (volumes, particles):
         data, columns = plain(store), Columns.of(store)
         expected = {}
-        for name, values in data.variables.items():
-            dims = values.dims[1:]
+        numbers = xr.Variable("sample", np.arange(data.sizes["sample"]), {"units": "1"})
+        for name, values in {**data.variables, "sample": numbers}.items():
+            dims = [dim.removesuffix("_index") for dim in values.dims[1:]]
             if (
                 values.dims[:1] == ("sample",)
                 and values.dtype.kind in "fiub"
@@ -58,7 +59,10 @@ def test_every_number_of_the_items_is_a_column_with_the_values_of_the_store(volu
         assert set(columns.names) == set(expected)
         for name, values in expected.items():
             np.testing.assert_array_equal(columns.values(name), values.astype(float), strict=True)
-            assert columns.about[name].unit == data[name.partition(".")[0]].attrs["units"]
+            assert (
+                columns.about[name].unit
+                == (numbers if name == "sample" else data[name.partition(".")[0]]).attrs["units"]
+            )
     assert {"percolates.pore.z", "volume_fraction.solid", "graphite_fraction", "seed"} <= set(Columns.of(volumes).names)
 
 

@@ -60,7 +60,7 @@ def test_a_key_that_the_layout_lacks_is_a_key_error(windows, key):
 def test_keys_and_etags_cost_nothing(windows, monkeypatch):
     computed = opened(windows, None)
     monkeypatch.setattr(computed._maker, "files", lambda task: pytest.fail("made"))
-    keys = [*window_keys(), "zarr.json", "volume/zarr.json", "sample/c/0", "virtual.json", "bundle/bundle.json"]
+    keys = [*window_keys(), "zarr.json", "volume/zarr.json", "z_nm/c/0", "virtual.json", "bundle/bundle.json"]
     assert all(map(computed.keys_known, keys))
     assert len({computed.etag(key) for key in keys}) == len(keys)
     assert computed.etag(keys[0]) == opened(windows, None).etag(keys[0])
@@ -175,7 +175,7 @@ def test_another_bundle_in_its_place_is_refused(copied):
         Computed.open(copied, None, 1 << 20, 1)
 
 
-@pytest.mark.parametrize("file", ["zarr.json", "sample/c/0", "volume/zarr.json", "virtual.json", "manifest.json"])
+@pytest.mark.parametrize("file", ["zarr.json", "z_nm/c/0", "volume/zarr.json", "virtual.json", "manifest.json"])
 def test_a_damaged_file_is_refused(copied, file):
     content = (copied / file).read_bytes()
     (copied / file).write_bytes(content[:-20])
@@ -205,9 +205,9 @@ def test_warming_proves_the_values_of_a_store_of_this_version(windows, grains):
 
 def test_verify_knows_that_chunks_are_computed(copied):
     assert verify(copied) == []
-    content = (copied / "sample/c/0").read_bytes()
-    (copied / "sample/c/0").write_bytes(content[:-1])
-    assert [fault.file for fault in verify(copied)] == ["sample/c/0"]
+    content = (copied / "z_nm/c/0").read_bytes()
+    (copied / "z_nm/c/0").write_bytes(content[:-1])
+    assert [fault.file for fault in verify(copied)] == ["z_nm/c/0"]
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_a_dataset_of_particles_is_drawn_by_its_descriptors(grains, tmp_path):
     data = nmcdist.open_virtual(grains, tmp_path, chunks=None)
     large = data.isel(sample=data.shell_d_max_nm.values.argsort()[-3:])
     assert (large.shell_volume_nm3 > data.shell_volume_nm3.median()).all()
-    assert set(data.coords) == {"sample", "axis"}
+    assert set(data.coords) == {"axis"}
     assert PARTICLES["particles"]["count"] == data.sizes["sample"]
 
 

@@ -55,7 +55,7 @@ def is_label_volume(variable: Variable) -> bool:
 def particle_layout(recipe: ParticleRecipe, bundle: Bundle, sizes: Sizes) -> Layout:
     """Return the layout of the store of a recipe."""
     totals, axes = statistics.total_variables(recipe.descriptors)
-    coordinates = (*_coordinates(recipe), *axes)
+    coordinates = (axis_coordinate(), *axes)
     variables = (
         *_items(recipe),
         *_rows(recipe, sizes),
@@ -115,7 +115,7 @@ def _rows(recipe: ParticleRecipe, sizes: Sizes) -> list[Variable]:
             attrs = {
                 **about.attrs,
                 "voxel_size_nm": recipe.descriptors.voxel_size_nm,
-                "comment": "missing where there is no grain, or it is not kept or holds no voxel",
+                "comment": "missing where no grain is, or one that is not kept or holds no voxel",
             }
             dtype = "float32" if about.dtype == "float64" else about.dtype
             rows.append(_row_variable(recipe, sizes.capacity, about, dtype, attrs))
@@ -160,12 +160,6 @@ def label_variables(recipe: ParticleRecipe, largest_nm: float) -> list[Variable]
         )
         for size in recipe.labels.voxel_sizes_nm
     ]  # fmt: skip
-
-
-def _coordinates(recipe: ParticleRecipe) -> list[Coordinate]:
-    samples = np.arange(recipe.samples, dtype=np.int64)
-    text = {"units": "1", "long_name": "number of the particle, which is also the index of its random streams"}
-    return [Coordinate(SAMPLE, (SAMPLE,), samples, text), axis_coordinate()]
 
 
 def axis_coordinate() -> Coordinate:

@@ -12,7 +12,8 @@ from nmcdist.datasets.files import FileRecord
 from nmcdist.datasets.layout import ROW, SAMPLE, Box, Variable
 from nmcdist.datasets.particles import read_particle
 from nmcdist.datasets.statistics import STATISTICS
-from nmcdist.datasets.store import read_rows, write_block, write_rows, write_total
+from nmcdist.datasets.store import read_rows
+from nmcdist.datasets.writing import write_block, write_rows, write_total
 from nmcdist.descriptors.grains import (
     COLUMNS,
     PACKING,

@@ -21,7 +21,7 @@ from nmcdist.datasets.layout import (
     batch_variable,
 )
 from nmcdist.datasets.particles import GRAIN, ORIENTATION, RECORD_ITEMS, RECORD_ROWS, row_storage, shape_of
-from nmcdist.datasets.store import write_rows
+from nmcdist.datasets.writing import write_rows
 from nmcdist.descriptors.quantity import Quantity
 from nmcdist.descriptors.shell import VARIABLES as SHELL
 from nmcdist.descriptors.shell import measure_shells
@@ -33,7 +33,7 @@ from nmcdist.products.particles.make import grain_columns, item_values, write_la
 from nmcdist.products.particles.recipe import ParticleRecipe, ParticlesSpec
 from nmcdist.products.particles.sizes import sizes_of
 from nmcdist.products.plan import Job, Made, Task
-from nmcdist.products.virtual import Frozen, VirtualPlan, sample_coordinate
+from nmcdist.products.virtual import Frozen, VirtualPlan
 from nmcdist.wording import shown
 
 SHELLS_PER_CHUNK = 16  # to measure one takes 2 ms
@@ -79,11 +79,8 @@ class VirtualParticles(VirtualPlan):
     smallest: int
 
     def layout(self) -> Layout:
-        """Return the layout: variables, and the coordinates of items and axes."""
-        coordinates = (
-            sample_coordinate(self.recipe.samples),
-            axis_coordinate(),
-        )
+        """Return the layout: variables, and the coordinates of axes."""
+        coordinates = (axis_coordinate(),)
         summary = (
             f"{self.recipe.samples} virtual cathode particles, drawn from a stochastic model when they are read. "
             "Shells are variables along sample (shell_...); grains are rows along grain, as many as the largest has."

@@ -102,7 +102,6 @@ def _sample_coordinates(recipe: VolumeRecipe) -> tuple[Coordinate, ...]:
     samples = np.arange(recipe.samples, dtype=np.int64)
     seeds = np.full(recipe.samples, recipe.seed, dtype=np.uint64)
     about = {
-        SAMPLE: (samples, "number of the volume, which is also the index of its random streams"),
         "seed": (seeds, "seed of the random streams"),
         "level": (samples // recipe.realisations, "number of the value that the swept parameter takes"),
         "realisation": (samples % recipe.realisations, "number of the realisation at this level"),

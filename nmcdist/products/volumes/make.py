@@ -11,7 +11,8 @@ from nmcdist.datasets.files import FileRecord
 from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.integrity import read_manifest
 from nmcdist.datasets.layout import VOLUME
-from nmcdist.datasets.store import read_block, remove_files, write_block, write_descriptors
+from nmcdist.datasets.store import read_block
+from nmcdist.datasets.writing import remove_files, write_block, write_descriptors
 from nmcdist.errors import InputError, StoreError
 from nmcdist.products.kind import Partials
 from nmcdist.products.plan import Job, Made, timed
