@@ -13,7 +13,7 @@ from nmcdist.errors import ReleaseError, StoreError
 from nmcdist.releases.checksums import CHECKSUMS
 from nmcdist.releases.documents.catalogs import intake_content, intake_v1_text, one_entry
 from nmcdist.releases.finding import places, release_at
-from nmcdist.releases.versions import precedence
+from nmcdist.releases.versions import is_version, precedence
 
 CATALOG_V1 = "catalog-v1.yaml"
 _MARK = "release_sha256"  # in the metadata of entries of releases, and of no others
@@ -106,8 +106,10 @@ def _entries(
     """Return the entries by name and version, the highest version by name, and a line per fault."""
     entries: dict[str, dict[str, Any]] = {}
     highest: dict[str, str] = {}
-    notes = []
-    for name, version in sorted(places(root), key=lambda place: (place[0], precedence(place[1]))):
+    found_places, closed = places(root)
+    notes = [f"{root / name}: {what}" for name, what in closed.items()]
+    listed = [] if before is None else [place for place in _listed(before) if place[0] in closed]
+    for name, version in sorted([*found_places, *listed], key=lambda place: (place[0], precedence(place[1]))):
         label, folder = f"{name}-{version}", root / name / version
         kept = None if before is None or label == made else _kept(before, label, folder)
         try:
@@ -123,6 +125,16 @@ def _entries(
         entries[label] = found if kept is None else kept
         highest[name] = label
     return entries, highest, notes
+
+
+def _listed(before: CatalogFile) -> list[tuple[str, str]]:
+    """Return name and version of each release in a catalog."""
+    versions = [
+        (label, str(entry.metadata.get("version")))
+        for label, entry in before.entries.items()
+        if _is_release(before, label)
+    ]
+    return [(label.removesuffix(f"-{version}"), version) for label, version in versions if is_version(version)]
 
 
 def _of_disk(folder: Path) -> dict[str, Any]:

@@ -71,10 +71,15 @@ def misplaced(release: Release, folder: Path) -> str:
     return "" if found == expected else f"describes {found}, but its folder is {expected}"
 
 
-def places(root: Path) -> list[tuple[str, str]]:
-    """Return name and version of each folder that may hold a release."""
-    names = sorted(path for path in root.iterdir() if _NAME.fullmatch(path.name) and path.is_dir())
-    return [(p.name, v.name) for p in names for v in sorted(p.iterdir()) if is_version(v.name) and v.is_dir()]
+def places(root: Path) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """Return name and version of each folder that may hold a release, and why the folders of other names are closed."""
+    found, closed = [], {}
+    for path in sorted(path for path in root.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()):
+        try:
+            found += [(path.name, v.name) for v in sorted(path.iterdir()) if is_version(v.name) and v.is_dir()]
+        except OSError as error:  # of another user
+            closed[path.name] = f"cannot be read ({error.strerror or error})"
+    return found, closed
 
 
 def find(root: str | os.PathLike[str]) -> dict[str, list[Release]]:

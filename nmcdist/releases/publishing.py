@@ -22,11 +22,12 @@ from nmcdist.releases import documents
 from nmcdist.releases.catalogs import refuse_other_entry, refuse_unlistable, update_catalogs
 from nmcdist.releases.checksums import CHECKSUMS, checksums_text
 from nmcdist.releases.description import describe_release
+from nmcdist.releases.finding import release_at
 from nmcdist.releases.model import RELEASE_FILE, Metadata, Provenance, Release, read_metadata
 from nmcdist.releases.origin import BUNDLE_FOLDER, bundle_of_store, provenance
 from nmcdist.releases.preview import preview
 from nmcdist.releases.staging import put_in_place, refuse_existing, staged
-from nmcdist.releases.versions import checked_version
+from nmcdist.releases.versions import LATEST, checked_version
 from nmcdist.runs.paths import Paths
 from nmcdist.virtual.freezing import freeze
 from nmcdist.wording import shown
@@ -97,9 +98,9 @@ def publish(
         raise ReleaseError(f"{root}: is in the store that is published; choose another folder of releases")
     check_catalog(root)
     refuse_unlistable(root)
-    if target.exists():
+    if os.path.lexists(target):
         _say(note, update_catalogs(root))  # its publisher may have died before it listed the release
-    refuse_existing(target)
+        _refuse_taken(target)
     refuse_other_entry(root, name)
     written = read_metadata(metadata, beside / METADATA)
     fill = _of_recipe(source) if virtual else _of_store(source)
@@ -114,6 +115,15 @@ def publish(
         put_in_place(stage, target)
     _say(note, update_catalogs(root, release.label))
     return target
+
+
+def _refuse_taken(target: Path) -> None:
+    """Refuse a version that exists, and say if what exists is damaged."""
+    try:
+        release_at(target)
+    except (ReleaseError, OSError) as error:
+        raise ReleaseError(f"{target}: exists, but is damaged; choose a higher version ({error})") from None
+    refuse_existing(target)
 
 
 def _say(note: Callable[[str], None] | None, lines: list[str]) -> None:
@@ -133,6 +143,8 @@ def checked_name(name: Any) -> str:
     try:
         if not isinstance(name, str) or len(name) > _LONGEST_NAME:
             raise ValueError(f"found {shown(name)}, expected a text of at most {_LONGEST_NAME} characters")
+        if name == LATEST:
+            raise ValueError(f"found {name!r}, which stands for the highest version, expected another name")
         return folder_name(NAME.func(name))  # type: ignore[call-arg]  # pydantic types it for itself
     except ValueError as error:
         raise ReleaseError(f"name: {error}") from None

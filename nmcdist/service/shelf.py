@@ -27,7 +27,6 @@ from nmcdist.service.virtual import VirtualSource
 from nmcdist.wording import shown
 
 CATALOG_FILE = "catalog.yaml"
-LATEST = "latest"
 
 
 @dataclass(frozen=True)

@@ -325,7 +325,8 @@ def test_a_catalog_of_strangers_is_refused_before_anything_is_written(store):
         ("tiny", "1.0", "version: found '1.0', expected three numbers"),
         ("tiny", "01.0.0", "version: found '01.0.0'"),
         ("tiny", "1.0.0/..", "version: found '1.0.0/..'"),
-        ("tiny", "latest", "version: found 'latest'"),
+        ("tiny", "latest", "version: found 'latest', which stands for the highest version, expected a number"),
+        ("latest", "1.0.0", "name: found 'latest', which stands for the highest version, expected another name"),
     ],
 )
 def test_names_and_versions_are_checked(store, name, version, line):
@@ -418,6 +419,43 @@ def test_another_damaged_release_does_not_stop_publishing_and_is_named(
     assert err.count("\n") == 1 and f"{release}: {'keeps its entry' if listed else 'is not listed'}" in err
     assert ("tiny-1.0.0" in open_catalog(root)) == listed
     assert open_catalog(root)["other"].metadata["version"] == "1.0.0"
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_damaged_release_of_the_same_name_is_named_and_the_next_version_is_published(release, store, harm):
+    root = release.parents[1]
+    HARMS[harm](release)
+    said = []
+    folder = publish(store, "tiny", "1.1.0", METADATA, out=root, note=said.append)
+    assert verify_release(folder) == []
+    assert [line.startswith(f"{release}: keeps its entry in the catalog, but is damaged") for line in said] == [True]
+    assert open_catalog(root)["tiny"].metadata["version"] == "1.1.0"
+
+
+@pytest.mark.parametrize("harm", ["no release.json", "a link to nothing"])
+def test_a_damaged_release_of_the_same_version_is_said_to_be_damaged(release, store, harm):
+    if harm == "a link to nothing":
+        release.rename(release.with_name("away"))
+        release.symlink_to("nowhere")
+    else:
+        HARMS[harm](release)
+    with pytest.raises(ReleaseError, match=r"1\.0\.0: exists, but is damaged; choose a higher version \(.*1\.0\.0: "):
+        publish(store, "tiny", "1.0.0", METADATA, out=release.parents[1])
+
+
+def test_a_folder_of_another_user_does_not_stop_publishing_and_its_releases_stay_listed(release, store, monkeypatch):
+    root, real = release.parents[1], Path.iterdir
+
+    def closed(path):
+        if path == root / "tiny":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    said = []
+    publish(store, "other", "1.0.0", METADATA, out=root, note=said.append)
+    assert said == [f"{root / 'tiny'}: cannot be read (Permission denied)"]
+    assert set(open_catalog(root)) == {"tiny", "tiny-1.0.0", "other", "other-1.0.0"}
 
 
 def test_a_folder_that_takes_no_catalog_is_refused_before_anything_appears(root, store, monkeypatch):
