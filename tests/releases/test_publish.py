@@ -347,6 +347,33 @@ def test_the_command_line_publishes_packs_and_refuses_in_one_line(store, monkeyp
     assert verify_release(folder) == [] and (packed / "tiny-1.0.0.zarr.zip").exists()
 
 
+@pytest.mark.parametrize(
+    ("source", "options", "line"),
+    [
+        (
+            "recipe.yaml",
+            (),
+            "recipe.yaml: is a file, expected the folder of a finished store; make it with `nmcdist run ",
+        ),
+        ("nowhere.zarr", (), "nowhere.zarr: no such store; make it with `nmcdist run RECIPE`"),
+        ("nowhere.yaml", ("--virtual",), "nowhere.yaml: no such file"),
+        (
+            "tiny.zarr",
+            ("--virtual",),
+            "tiny.zarr: is a folder, expected a recipe file; publish a finished store without",
+        ),
+        ("", (), "has no manifest.json, so it was never finished"),
+    ],
+)
+def test_what_is_no_store_is_refused_with_what_to_do(out, monkeypatch, capsys, source, options, line):
+    (out.parent / "mine.yaml").write_text(yaml.safe_dump(METADATA))
+    (out / "recipe.yaml").write_text("name: tiny\n")
+    arguments = ("publish", out / source, "--name", "tiny", "--version", "1.0.0", "--out", out.parent / "releases")
+    code, _, err = run_cli(monkeypatch, capsys, *arguments, "--metadata", out.parent / "mine.yaml", *options)
+    assert code == 2 and err.count("\n") == 1 and line in err
+    assert visible(out.parent / "releases") == []
+
+
 def test_a_link_in_place_of_the_folder_of_a_name_is_refused(store, tmp_path):
     root, other = store.parent / "releases", tmp_path / "other"
     root.mkdir(), other.mkdir()
