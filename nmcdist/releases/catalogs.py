@@ -7,6 +7,7 @@ from typing import Any
 from nmcdist.datasets.catalog import CATALOG_FILE
 from nmcdist.datasets.catalog_file import HERE, CatalogFile, catalog_text, checked, read_catalog_file
 from nmcdist.datasets.files import file_record, locked_folder, replacing, write_text
+from nmcdist.datasets.final_names import final_names
 from nmcdist.datasets.folder import refuse_all_but_files
 from nmcdist.datasets.store import dask_chunks
 from nmcdist.errors import ReleaseError, StoreError
@@ -52,9 +53,10 @@ def refuse_unlistable(root: Path) -> None:
         refuse_all_but_files(root / CATALOG_FILE, root / CATALOG_V1)
         _planned(root, "")
         probe = root / f".{CATALOG_FILE}.probe"
-        with replacing(probe):
-            pass
-        probe.unlink(missing_ok=True)
+        with final_names(probe, root / CATALOG_FILE):
+            with replacing(probe):
+                pass
+            probe.unlink(missing_ok=True)
 
 
 def update_catalogs(root: Path, made: str = "") -> list[str]:

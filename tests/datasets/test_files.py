@@ -17,6 +17,7 @@ from nmcdist.datasets.files import (
     write_text,
 )  # fmt: skip
 from nmcdist.datasets.folder import Folder
+from nmcdist.errors import StoreError
 
 
 def test_a_failing_writer_leaves_the_file_that_was_there(tmp_path):
@@ -84,6 +85,16 @@ def test_errors_of_a_write_name_the_file(tmp_path):
     ("text", "count"),
     [("8GiB", 8 * 2**30), ("500 MB", 5 * 10**8), ("1.5 GiB", 3 * 2**29), ("64kib", 65536), ("1024", 1024), ("7B", 7)],
 )
+def test_errors_name_the_file_and_not_its_partial(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError) as caught, replacing(tmp_path / "folder"):
+        pass
+    assert caught.value.filename == str(tmp_path / "folder")
+    with pytest.raises(StoreError) as refused, replacing(tmp_path / "a.txt") as partial:
+        raise StoreError(f"{partial}: cannot be written")
+    assert str(refused.value) == f"{tmp_path / 'a.txt'}: cannot be written"
+
+
 def test_sizes_are_read_as_people_write_them(text, count):
     assert parsed_bytes(text) == count
 

@@ -276,6 +276,7 @@ def test_a_full_disk_publishes_nothing_and_says_so_in_one_line(store, monkeypatc
     code, _, err = run_cli(monkeypatch, capsys, "publish", store, "--name", "tiny", "--version", "1.0.0")
     assert code == 2
     assert err.count("\n") == 1 and "No space left on device" in err
+    assert f"{store.parent}/releases/tiny/1.0.0" in err and ".partial" not in err  # the hidden folder is gone
     assert visible(store.parent / "releases") == ["tiny"]
     monkeypatch.setattr(os, "write", real)
     assert verify_release(publish(store, "tiny", "1.0.0")) == []
@@ -495,8 +496,9 @@ def test_a_folder_that_takes_no_catalog_is_refused_before_anything_appears(root,
 
     monkeypatch.setattr(os, "open", denied)
     before = visible(root)
-    with pytest.raises(PermissionError):
+    with pytest.raises(PermissionError) as caught:
         publish(store, "tiny", "2.0.0", METADATA, out=root)
+    assert caught.value.filename == str(root / "catalog.yaml")
     assert visible(root) == before
 
 
@@ -524,6 +526,21 @@ def test_verify_names_a_catalog_that_cannot_be_read(release):
     (release.parents[1] / "catalog.yaml").write_text("[")
     (fault,) = verify_release(release)
     assert fault.file == "../../catalog.yaml" and "cannot be read" in fault.what
+
+
+@pytest.mark.parametrize("kind", [StoreError, OSError])
+def test_an_error_in_the_making_names_the_place_of_the_release(store, monkeypatch, kind):
+    import nmcdist.releases.publishing as publishing
+
+    def fail(inside):
+        path = str(inside / "zarr.json")
+        raise StoreError(f"{path}: is damaged") if kind is StoreError else OSError(errno.EIO, "bad disk", path)
+
+    monkeypatch.setattr(publishing, "preview", fail)
+    with pytest.raises(kind) as caught:
+        publish(store, "tiny", "1.0.0", METADATA)
+    place = str(store.parent / "releases/tiny/1.0.0/tiny.zarr/zarr.json")
+    assert str(caught.value) == {StoreError: f"{place}: is damaged", OSError: f"[Errno 5] bad disk: '{place}'"}[kind]
 
 
 def test_a_release_is_not_put_into_its_store(store):
