@@ -61,7 +61,7 @@ def describe_release(
         creators=metadata.creators,
         citation=metadata.citation or cited(metadata, title, version, today),
         keywords=metadata.keywords or tuple(dict.fromkeys(("microstructure", "stochastic geometry", kind))),
-        papers=tuple(dict.fromkeys((*metadata.papers, *_sources(store, variables)))),
+        papers=_papers(metadata.papers, _sources(store, variables)),
         doi=metadata.doi,
         url=metadata.url,
         publisher=metadata.publisher,
@@ -76,7 +76,7 @@ def describe_release(
             items=items,
         ),
         variables=variables,
-        provenance=origin,
+        provenance=origin if metadata.hosts else origin.model_copy(update={"hosts": ()}),
         preview=preview,
     )
 
@@ -121,6 +121,12 @@ def _described(title: str, kind: str, items: int, attributes: dict[str, Any], se
     named = (("bundle_title", "Model bundle"), ("bundle_calibrated_on", "Calibrated on"))
     parts += [f"{said}: {attributes[name].rstrip('.')}." for name, said in named if attributes.get(name)]
     return " ".join(parts)[:_LONGEST]
+
+
+def _papers(written: tuple[str, ...], named: Iterable[str]) -> tuple[str, ...]:
+    """Return the DOIs that a person wrote and those that a store names, each once; case means nothing in a DOI."""
+    known = {doi.lower() for doi in written}
+    return (*written, *dict.fromkeys(doi for doi in named if doi.lower() not in known))
 
 
 def _sources(store: Path, variables: Iterable[Variable]) -> list[str]:

@@ -64,7 +64,8 @@ def publish(
     virtual : bool
         Publish the recipe, without making its dataset: a chunk of the release is computed when it is first read.
     note : callable, optional
-        Called with a line for each folder of another release that is damaged or that the catalog does not list.
+        Called with a line that says which names of machines are published, and with a line for each folder of another
+        release that is damaged or that the catalog does not list.
 
     Returns
     -------
@@ -108,8 +109,18 @@ def publish(
         release = describe_release(inside, name, version, written, origin, preview=caption)
         write_documents(stage, release, dask_chunks(inside))
         put_in_place(stage, target)
-    _say(note, update_catalogs(root, release.label))
+    _say(note, [*_named_hosts(release), *update_catalogs(root, release.label)])
     return target
+
+
+def _named_hosts(release: Release) -> list[str]:
+    """Return a line that says which names of machines are published, since not everyone wants that."""
+    if not release.provenance.hosts:
+        return []
+    names = ", ".join(release.provenance.hosts)
+    return [
+        f"{release.label}: names the machines that made it ({names}); `hosts: false` in the metadata leaves them out"
+    ]
 
 
 def _refuse_taken(target: Path) -> None:

@@ -81,10 +81,6 @@ def test_errors_of_a_write_name_the_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [("8GiB", 8 * 2**30), ("500 MB", 5 * 10**8), ("1.5 GiB", 3 * 2**29), ("64kib", 65536), ("1024", 1024), ("7B", 7)],
-)
 def test_errors_name_the_file_and_not_its_partial(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(IsADirectoryError) as caught, replacing(tmp_path / "folder"):
@@ -95,6 +91,10 @@ def test_errors_name_the_file_and_not_its_partial(tmp_path):
     assert str(refused.value) == f"{tmp_path / 'a.txt'}: cannot be written"
 
 
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("8GiB", 8 * 2**30), ("500 MB", 5 * 10**8), ("1.5 GiB", 3 * 2**29), ("64kib", 65536), ("1024", 1024), ("7B", 7)],
+)
 def test_sizes_are_read_as_people_write_them(text, count):
     assert parsed_bytes(text) == count
 

@@ -21,6 +21,9 @@ from tests.conftest import flip_a_byte
 from tests.releases.conftest import METADATA, writable
 
 
+QUIET = {**METADATA, "hosts": False}  # without the line that says which names of machines are published
+
+
 def run_cli(monkeypatch, capsys, *words):
     monkeypatch.setattr(sys, "argv", ["nmcdist", *map(str, words)])
     with pytest.raises(SystemExit) as ended:
@@ -408,7 +411,7 @@ def test_a_release_file_that_no_publisher_writes_is_refused(release, store, chan
     with pytest.raises(ReleaseError, match=r"release\.json: damaged"):
         open_release(release)
     said = []
-    publish(store, "other", "1.0.0", METADATA, out=release.parents[1], note=said.append)
+    publish(store, "other", "1.0.0", QUIET, out=release.parents[1], note=said.append)
     assert len(said) == 1 and "keeps its entry in the catalog, but is damaged" in said[0]
     assert {"tiny-1.0.0", "tiny", "other-1.0.0"} <= set(open_catalog(release.parents[1]))
 
@@ -417,7 +420,7 @@ def test_a_release_that_was_rewritten_with_its_checksums_stays_damaged_after_the
     root = release.parents[1]
     rewrite(release, "README.md", "# Better\n")
     said = []
-    publish(store, "other", "1.0.0", METADATA, out=root, note=said.append)
+    publish(store, "other", "1.0.0", QUIET, out=root, note=said.append)
     assert [fault.file for fault in verify_release(release)] == ["SHA256SUMS"]
     assert said == [f"{release}: SHA256SUMS is not the one that the catalog names"]
     assert verify_release(root / "other/1.0.0") == []
@@ -440,7 +443,7 @@ def test_another_damaged_release_does_not_stop_publishing_and_is_named(
     HARMS[harm](release)
     if not listed:
         (root / "catalog.yaml").unlink()
-    (store.parent / "dataset.yaml").write_text(yaml.safe_dump(METADATA))
+    (store.parent / "dataset.yaml").write_text(yaml.safe_dump(QUIET))
     arguments = ("publish", store, "--name", "other", "--version", "1.0.0", "--out", root)
     code, _, err = run_cli(monkeypatch, capsys, *arguments)
     assert code == 0
@@ -454,7 +457,7 @@ def test_a_damaged_release_of_the_same_name_is_named_and_the_next_version_is_pub
     root = release.parents[1]
     HARMS[harm](release)
     said = []
-    folder = publish(store, "tiny", "1.1.0", METADATA, out=root, note=said.append)
+    folder = publish(store, "tiny", "1.1.0", QUIET, out=root, note=said.append)
     assert verify_release(folder) == []
     assert [line.startswith(f"{release}: keeps its entry in the catalog, but is damaged") for line in said] == [True]
     assert open_catalog(root)["tiny"].metadata["version"] == "1.1.0"
@@ -481,7 +484,7 @@ def test_a_folder_of_another_user_does_not_stop_publishing_and_its_releases_stay
 
     monkeypatch.setattr(Path, "iterdir", closed)
     said = []
-    publish(store, "other", "1.0.0", METADATA, out=root, note=said.append)
+    publish(store, "other", "1.0.0", QUIET, out=root, note=said.append)
     assert said == [f"{root / 'tiny'}: cannot be read (Permission denied)"]
     assert set(open_catalog(root)) == {"tiny", "tiny-1.0.0", "other", "other-1.0.0"}
 
@@ -526,6 +529,19 @@ def test_verify_names_a_catalog_that_cannot_be_read(release):
     (release.parents[1] / "catalog.yaml").write_text("[")
     (fault,) = verify_release(release)
     assert fault.file == "../../catalog.yaml" and "cannot be read" in fault.what
+
+
+def test_names_of_machines_are_published_with_a_word_or_left_out(store):
+    name, said = os.uname().nodename, []
+    folder = publish(store, "tiny", "1.0.0", METADATA, note=said.append)
+    assert said == [
+        f"tiny-1.0.0: names the machines that made it ({name}); `hosts: false` in the metadata leaves them out"
+    ]
+    assert f"- Machines: `{name}`." in (folder / "README.md").read_text()
+    said.clear()
+    folder = publish(store, "tiny", "1.0.1", {**METADATA, "hosts": False}, note=said.append)
+    assert said == []
+    assert [path.name for path in folder.iterdir() if path.is_file() and name in path.read_text("latin-1")] == []
 
 
 @pytest.mark.parametrize("kind", [StoreError, OSError])
