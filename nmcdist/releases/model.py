@@ -185,6 +185,11 @@ class Release(_Frozen):
         """Name and version, as in the names of files and of catalog entries."""
         return f"{self.name}-{self.version}"
 
+    @property
+    def archive(self) -> str:
+        """Name of the file that holds the store of a packed release."""
+        return f"{self.label}.zarr.zip"
+
 
 def read_metadata(metadata: str | Path | Mapping[str, Any] | Metadata | None, default: Path) -> Metadata:
     """Return the metadata of a release, from a file, from its content, or from the default file if that exists.

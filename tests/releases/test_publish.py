@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -19,7 +20,6 @@ from nmcdist.errors import CatalogError, ReleaseError, StoreError
 from nmcdist.releases import find, latest, open_release, publish, verify_release
 from tests.conftest import flip_a_byte
 from tests.releases.conftest import METADATA, writable
-
 
 QUIET = {**METADATA, "hosts": False}  # without the line that says which names of machines are published
 
@@ -505,17 +505,45 @@ def test_a_folder_that_takes_no_catalog_is_refused_before_anything_appears(root,
     assert visible(root) == before
 
 
-def test_a_release_under_another_name_or_version_is_not_whole(release, store):
+def test_a_release_under_another_version_is_whole_but_said_to_be_misplaced_and_not_listed(
+    release, store, monkeypatch, capsys
+):
     moved = release.rename(release.with_name("2.0.0"))
-    assert [fault.file for fault in verify_release(moved)] == ["release.json"]
+    assert verify_release(moved) == []
+    code, out, err = run_cli(monkeypatch, capsys, "verify", moved)
+    assert (code, out) == (0, f"{moved}: whole\n")
+    assert err == f"{moved}: describes tiny/1.0.0, but its folder is tiny/2.0.0\n"
     said = []
-    publish(store, "other", "1.0.0", METADATA, out=release.parents[1], note=said.append)
+    publish(store, "other", "1.0.0", QUIET, out=release.parents[1], note=said.append)
     assert any("2.0.0: is not listed" in line for line in said)
     assert any("tiny-1.0.0: is no longer listed" in line for line in said)
-    moved.rename(release)
-    release.parent.rename(release.parents[1] / "huge")
-    (fault,) = verify_release(release.parents[1] / "huge/1.0.0")
-    assert fault.what == "describes tiny/1.0.0, but its folder is huge/1.0.0"
+
+
+def test_a_release_in_the_place_of_another_is_found_by_the_catalog(release, store):
+    other = publish(store, "tiny", "2.0.0", METADATA, out=release.parents[1])
+    other.rename(other.with_name("away"))
+    release.rename(other)
+    assert [(fault.file, fault.what) for fault in verify_release(other)] == [
+        ("SHA256SUMS", "is not the one that the catalog names")
+    ]
+
+
+@pytest.mark.parametrize("place", ["tiny-1.0.0", "Downloads", "3.0.0"])
+def test_a_downloaded_release_is_verified_by_content_wherever_it_lies(release, tmp_path, monkeypatch, capsys, place):
+    (tmp_path / "catalog.yaml").write_text("[")  # of something else
+    copied = Path(shutil.copytree(release, tmp_path / "far" / place))
+    assert run_cli(monkeypatch, capsys, "verify", copied)[:2] == (0, f"{copied}: whole\n")
+    flip_a_byte(writable(copied / "tiny.zarr/volume/c/1/0/0/0"))
+    writable(copied / "README.md").write_text("# Better\n")
+    code, out, err = run_cli(monkeypatch, capsys, "verify", copied)
+    assert code == 2 and "item 1: tiny.zarr/volume/c/1/0/0/0: does not match" in out and "store: README.md" in out
+    assert "damaged items: 1; get another copy of this release" in err
+
+
+def test_a_store_beside_the_release_file_of_another_is_verified_as_itself(out, store, release, monkeypatch, capsys):
+    content = json.loads((release / "release.json").read_text()) | {"name": "other", "store": "other.zarr"}
+    (out / "release.json").write_text(json.dumps(content | {"manifest_sha256": "0" * 64}))
+    assert run_cli(monkeypatch, capsys, "verify", store)[0] == 0
 
 
 def test_verify_names_a_missing_release_file(release, monkeypatch, capsys):
