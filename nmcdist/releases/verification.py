@@ -66,7 +66,9 @@ def manifest_of_release(store: Path) -> str | None:
 
 
 def recorded_checksums(folder: Path) -> str | None:
-    """Return the SHA-256 of a release's checksums in the catalog of its root; None if that does not list it.
+    """Return the SHA-256 of a release's checksums in the catalog of its root; None if it does not list the release.
+
+    It is empty if the catalog lists the release without it, as `nmcdist` never does.
 
     Raises
     ------
@@ -78,8 +80,7 @@ def recorded_checksums(folder: Path) -> str | None:
     if not os.path.lexists(catalog):
         return None
     entry = read_catalog_file(catalog).entries.get(label)
-    digest = entry.metadata.get("release_sha256") if entry is not None else None
-    return None if digest is None else str(digest)
+    return None if entry is None else str(entry.metadata.get("release_sha256") or "")
 
 
 def _against_catalog(folder: Path, release: Release | None) -> list[Fault]:
@@ -90,6 +91,8 @@ def _against_catalog(folder: Path, release: Release | None) -> list[Fault]:
         if release is not None and misplaced(release, folder):  # a copy, beside which any catalog may lie
             return []
         return [Fault(None, f"../../{CATALOG_FILE}", f"cannot be read, so {CHECKSUMS} is not checked ({error})")]
+    if recorded == "":
+        return [Fault(None, f"../../{CATALOG_FILE}", f"gives no release_sha256, so {CHECKSUMS} is not checked")]
     if recorded in (None, file_record(folder / CHECKSUMS).sha256):
         return []
     return [Fault(None, CHECKSUMS, "is not the one that the catalog names")]

@@ -180,6 +180,17 @@ def test_checksums_rewritten_with_the_file_are_found_by_the_catalog(release):
     assert [fault.file for fault in verify_release(release)] == ["SHA256SUMS"]
 
 
+def test_a_catalog_whose_checksum_was_taken_out_is_named_and_the_next_publish_writes_it_again(release, store):
+    path = release.parents[1] / "catalog.yaml"
+    content = yaml.safe_load(path.read_text())
+    del content["entries"]["tiny-1.0.0"]["metadata"]["release_sha256"]
+    path.write_text(yaml.safe_dump(content))
+    (fault,) = verify_release(release)
+    assert (fault.file, fault.what) == ("../../catalog.yaml", "gives no release_sha256, so SHA256SUMS is not checked")
+    publish(store, "other", "1.0.0", METADATA, out=release.parents[1])
+    assert verify_release(release) == []
+
+
 def test_a_file_added_to_a_release_is_named(release):
     release.chmod(0o755)
     (release / "extra.txt").write_text("?")
