@@ -13,6 +13,7 @@ from nmcdist.datasets.metadata import ArrayMetadata, arrays_of, parsed_json
 from nmcdist.datasets.store import MANIFEST, is_virtual, read_attributes, read_origin
 from nmcdist.errors import StoreError
 from nmcdist.products.registry import kind_of_store
+from nmcdist.releases.documents.text import doi_url
 from nmcdist.releases.model import Metadata, Provenance, Release, Sizes, Variable
 
 _DOI = re.compile(r"\b10\.[0-9]{4,9}/[A-Za-z0-9./()_-]*[A-Za-z0-9)]")
@@ -100,7 +101,7 @@ def cited(metadata: Metadata, title: str, version: str, day: date) -> str:
     names = "; ".join(creator.name for creator in metadata.creators)
     parts = [f"{names} ({day.year}). {title} (version {version}) [Data set]."]
     parts += [f"{metadata.publisher}."] if metadata.publisher else []
-    parts += [f"https://doi.org/{metadata.doi}"] if metadata.doi else []
+    parts += [doi_url(metadata.doi)] if metadata.doi else []
     return " ".join(parts)
 
 
