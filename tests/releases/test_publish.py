@@ -191,6 +191,14 @@ def test_a_catalog_whose_checksum_was_taken_out_is_named_and_the_next_publish_wr
     assert verify_release(release) == []
 
 
+@pytest.mark.parametrize("name", ["../../../secret", "/etc/passwd", "bundle/../../x"])
+def test_checksums_of_files_outside_of_the_release_are_refused(release, name):
+    sums = writable(release / "SHA256SUMS")
+    sums.write_text(f"{sums.read_text()}{'0' * 64}  {name}\n")
+    with pytest.raises(ReleaseError, match=rf"SHA256SUMS: names '{name}', expected paths below the release"):
+        verify_release(release)
+
+
 def test_a_file_added_to_a_release_is_named(release):
     release.chmod(0o755)
     (release / "extra.txt").write_text("?")
