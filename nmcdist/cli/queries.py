@@ -1,5 +1,6 @@
 """The command that queries the items of a dataset by their descriptors."""
 
+import io
 from pathlib import Path
 
 import click
@@ -7,6 +8,7 @@ import click
 from nmcdist.cli.options import PATH, Whole, note
 
 _ROWS = 20
+_STANDARD_OUTPUT = Path("-")
 
 
 @click.command()
@@ -15,7 +17,7 @@ _ROWS = 20
 @click.option("--limit", type=Whole(), help=f"Most items to list; default: {_ROWS} on the screen, all in a file.")
 @click.option("--after", metavar="ITEM", type=Whole(), help="List only items with a larger number: the next page.")
 @click.option("--columns", metavar="A,B", help="Columns to list; default: those of the condition.")
-@click.option("--csv", "file", type=PATH, help="File to write, with all digits; it must not exist.")
+@click.option("--csv", "file", type=PATH, help="New file to write, with all digits; - is standard output.")
 @click.option(
     "--catalog", "path", type=PATH,
     help="Catalog file. Default: $NMCDIST_CATALOG, else ./catalog.yaml, else the recipes of the package.",
@@ -30,7 +32,7 @@ def query(
     list the columns that conditions can name.
     """
     from nmcdist.queries.query import query as find
-    from nmcdist.queries.query import write_csv
+    from nmcdist.queries.query import write_csv, write_rows
 
     if not where.strip() and limit is None and after is None and columns is None and file is None:
         _list_columns(dataset, path)
@@ -42,6 +44,10 @@ def query(
     data = data.isel(sample=slice(limit))
     if file is None:
         _print(data)
+    elif file == _STANDARD_OUTPUT:
+        lines = io.StringIO()
+        write_rows(data, lines)
+        click.echo(lines.getvalue(), nl=False)
     else:
         write_csv(data, file)
         click.echo(file)

@@ -24,13 +24,20 @@ class _FormatOption(click.Option):
 @click.command()
 @click.argument("store", type=PATH)
 def verify(store: Path) -> int:
-    """Check that every file of a finished STORE, or of the folder of a release, exists and matches its checksum."""
+    """Check that every file of STORE exists and matches its checksum.
+
+    STORE is a finished store, the folder of a release, or a packed store (.zarr.zip), of which nothing is unpacked.
+    """
     from nmcdist.datasets.catalog import CATALOG_FILE, recorded_manifest
     from nmcdist.datasets.integrity import damaged_samples, verify
+    from nmcdist.releases.archive import verify_archive
     from nmcdist.releases.finding import claims_release, is_release
     from nmcdist.releases.verification import manifest_of_release, verify_release
 
-    if claims_release(store.absolute()):
+    is_packed = store.suffix == ".zip" and not store.is_dir()
+    if is_packed:
+        faults = verify_archive(store, manifest_of_release(store))
+    elif claims_release(store.absolute()):
         faults = verify_release(store.absolute())
     else:
         expected = manifest_of_release(store) or recorded_manifest(store.absolute().parent / CATALOG_FILE, store)
@@ -39,15 +46,26 @@ def verify(store: Path) -> int:
         click.echo(f"{store}: {fault}")
     if not faults:
         click.echo(f"{store}: whole")
+        _note_place(store)
         return 0
     items = damaged_samples(faults)
     what = f"damaged items: {', '.join(map(str, items))}" if items else "damaged, but no item is"
-    if claims_release(store.absolute()) or is_release(store.absolute().parent):
+    if is_packed or claims_release(store.absolute()) or is_release(store.absolute().parent):
         again = "get another copy of this release, or make it again: nmcdist catalog materialise NAME"
     else:
         again = f"repair it with: nmcdist run RECIPE --out {store.parent} --resume"
     complain(f"{store}: {what}; {again}")
     return REFUSED
+
+
+def _note_place(folder: Path) -> None:
+    """Say that a whole release lies where a catalog would list another version."""
+    from nmcdist.releases.finding import is_release, misplaced, open_release
+    from nmcdist.releases.versions import is_version
+
+    place = folder.absolute()
+    if is_version(place.name) and is_release(place) and (what := misplaced(open_release(place), place)):
+        note(f"{folder}: {what}")
 
 
 @click.command()

@@ -151,13 +151,17 @@ def _fault(error: ValidationError) -> str:
             if fault["type"] == "model_type"
             else message
         )
+    is_missing = fault["type"] == "missing"  # its input is all that is around the field
     if where == "version":
-        return f"not an intake catalog of version 2 (version: {shown(fault['input'])})"
-    found = "nothing" if fault["type"] == "missing" else shown(fault["input"])
+        found = "it gives no version" if is_missing else f"version: {shown(fault['input'])}"
+        return f"not an intake catalog of version 2 ({found})"
+    if is_missing:
+        return f"{where}: missing"
     if fault["type"] == "extra_forbidden":
         return f"{where}: unknown field; a catalog holds data only, and runs no code"
     if where.endswith("user_parameters"):
         message = "none, since they can run code"
     elif where.endswith((".reader", ".datatype", ".output_instance")):
         message += "; no other class is imported"
-    return f"{where}: found {found}, {message if message.startswith('expected') else f'expected {message}'}"
+    expected = message if message.startswith("expected") else f"expected {message}"
+    return f"{where}: found {shown(fault['input'])}, {expected}"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nmcdist.datasets.final_names import final_names
 from nmcdist.errors import StoreError
 from nmcdist.inputs import kind_of
 
@@ -144,15 +145,16 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield an empty new file to write to; if the block succeeds, the file is renamed to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(8)}")
-    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
-    try:
-        with naming(path):
-            yield partial
-            flush(partial)
-            partial.replace(path)
-            flush(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
+    with final_names(partial, path):
+        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        try:
+            with naming(path):
+                yield partial
+                flush(partial)
+                partial.replace(path)
+                flush(path.parent)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

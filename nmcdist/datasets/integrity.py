@@ -92,6 +92,11 @@ def read_manifest(store: Path) -> dict[str, FileRecord]:
         raise
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
+    return manifest_records(content, path)
+
+
+def manifest_records(content: Any, path: Path) -> dict[str, FileRecord]:
+    """Return the record of every file that the content of a manifest names; raises as :func:`read_manifest`."""
     files = content.get("files") if isinstance(content, dict) else None
     if not isinstance(files, dict):
         raise StoreError(f"{path}: damaged, expected an object with the files")
@@ -160,7 +165,7 @@ def verify(store: Path, expected_manifest: str | None = None) -> list[Fault]:
     computed = _computed(store, arrays, manifest)
     for name, array in arrays.items():
         if array is not None and name not in computed:
-            faults += _missing_chunks(name, array, manifest)
+            faults += missing_chunks(name, array, manifest)
             if name not in harmed and (what := unreadable(store, name)):
                 faults.append(Fault(None, f"{name}/{GROUP}", f"does not fit its chunks ({what})"))
     faults += damaged
@@ -196,7 +201,7 @@ def _damaged_files(
     for name, record in manifest.items():
         what = _damage(store / name, record, kinds.get(name))
         if what:
-            sample, items = _owner(name, arrays)
+            sample, items = owner(name, arrays)
             faults.append(Fault(sample, name, what, items))
     strays = [name for name in kinds if name not in manifest]
     return faults + [Fault(None, name, _stray(kinds[name])) for name in strays]
@@ -225,7 +230,7 @@ def _stray(kind: str) -> str:
     return f"is {kind}, expected a folder or an ordinary file of the store's own"
 
 
-def _missing_chunks(name: str, array: ArrayMetadata, manifest: Mapping[str, FileRecord]) -> Iterator[Fault]:
+def missing_chunks(name: str, array: ArrayMetadata, manifest: Mapping[str, FileRecord]) -> Iterator[Fault]:
     """Yield the chunks that an array's shape requires and the manifest lacks, up to a limit."""
     what = "is not in the manifest, but the array's shape requires it"
     missing = 0
@@ -237,7 +242,7 @@ def _missing_chunks(name: str, array: ArrayMetadata, manifest: Mapping[str, File
             yield Fault(None, f"{name}/c", f"more than {MOST_MISSING} chunks are missing from the manifest")
             return
         missing += 1
-        sample, items = _owner(file, {name: array})
+        sample, items = owner(file, {name: array})
         yield Fault(sample, file, what, items)
 
 
@@ -289,7 +294,7 @@ def _arrays(
     return arrays, faults
 
 
-def _owner(file: str, arrays: Arrays) -> tuple[int | None, int]:
+def owner(file: str, arrays: Arrays) -> tuple[int | None, int]:
     """Return the first item of a chunk and the number of its items; None if it belongs to all items."""
     name, _, place = file.partition("/c/")
     first, array = place.split("/")[0], arrays.get(name)

@@ -4,7 +4,7 @@ import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
@@ -126,11 +126,16 @@ def write_csv(data: "xr.Dataset", path: Path) -> None:
     """
     if os.path.lexists(path):
         raise InputError(f"{path}: exists; name another file")
-    names = [SAMPLE, *map(str, data.data_vars)]
     with naming(path), replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows(zip(*(texts(data[name].values) for name in names), strict=True))
+        write_rows(data, stream)
+
+
+def write_rows(data: "xr.Dataset", stream: TextIO) -> None:
+    """Write the lines of :func:`write_csv` to an open file."""
+    names = [SAMPLE, *map(str, data.data_vars)]
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(zip(*(texts(data[name].values) for name in names), strict=True))
 
 
 def texts(values: np.ndarray, form: str = "") -> list[str]:

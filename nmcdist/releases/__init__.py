@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for type checkers and editors
+    from nmcdist.releases.archive import verify_archive
     from nmcdist.releases.finding import find, latest, open_release
     from nmcdist.releases.model import Metadata, Release
     from nmcdist.releases.package import pack
@@ -20,6 +21,7 @@ _HOME = {
     "open_release": "nmcdist.releases.finding",
     "pack": "nmcdist.releases.package",
     "publish": "nmcdist.releases.publishing",
+    "verify_archive": "nmcdist.releases.archive",
     "verify_release": "nmcdist.releases.verification",
 }
 
@@ -32,6 +34,7 @@ __all__ = [
     "open_release",
     "pack",
     "publish",
+    "verify_archive",
     "verify_release",
 ]
 

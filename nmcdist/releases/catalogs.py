@@ -7,13 +7,14 @@ from typing import Any
 from nmcdist.datasets.catalog import CATALOG_FILE
 from nmcdist.datasets.catalog_file import HERE, CatalogFile, catalog_text, checked, read_catalog_file
 from nmcdist.datasets.files import file_record, locked_folder, replacing, write_text
+from nmcdist.datasets.final_names import final_names
 from nmcdist.datasets.folder import refuse_all_but_files
 from nmcdist.datasets.store import dask_chunks
 from nmcdist.errors import ReleaseError, StoreError
 from nmcdist.releases.checksums import CHECKSUMS
 from nmcdist.releases.documents.catalogs import intake_content, intake_v1_text, one_entry
 from nmcdist.releases.finding import places, release_at
-from nmcdist.releases.versions import precedence
+from nmcdist.releases.versions import is_version, precedence
 
 CATALOG_V1 = "catalog-v1.yaml"
 _MARK = "release_sha256"  # in the metadata of entries of releases, and of no others
@@ -52,9 +53,10 @@ def refuse_unlistable(root: Path) -> None:
         refuse_all_but_files(root / CATALOG_FILE, root / CATALOG_V1)
         _planned(root, "")
         probe = root / f".{CATALOG_FILE}.probe"
-        with replacing(probe):
-            pass
-        probe.unlink(missing_ok=True)
+        with final_names(probe, root / CATALOG_FILE):
+            with replacing(probe):
+                pass
+            probe.unlink(missing_ok=True)
 
 
 def update_catalogs(root: Path, made: str = "") -> list[str]:
@@ -106,8 +108,10 @@ def _entries(
     """Return the entries by name and version, the highest version by name, and a line per fault."""
     entries: dict[str, dict[str, Any]] = {}
     highest: dict[str, str] = {}
-    notes = []
-    for name, version in sorted(places(root), key=lambda place: (place[0], precedence(place[1]))):
+    found_places, closed = places(root)
+    notes = [f"{root / name}: {what}" for name, what in closed.items()]
+    listed = [] if before is None else [place for place in _listed(before) if place[0] in closed]
+    for name, version in sorted([*found_places, *listed], key=lambda place: (place[0], precedence(place[1]))):
         label, folder = f"{name}-{version}", root / name / version
         kept = None if before is None or label == made else _kept(before, label, folder)
         try:
@@ -123,6 +127,16 @@ def _entries(
         entries[label] = found if kept is None else kept
         highest[name] = label
     return entries, highest, notes
+
+
+def _listed(before: CatalogFile) -> list[tuple[str, str]]:
+    """Return name and version of each release in a catalog."""
+    versions = [
+        (label, str(entry.metadata.get("version")))
+        for label, entry in before.entries.items()
+        if _is_release(before, label)
+    ]
+    return [(label.removesuffix(f"-{version}"), version) for label, version in versions if is_version(version)]
 
 
 def _of_disk(folder: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nmcdist.datasets.files import FileRecord, read_bytes
 from nmcdist.errors import ReleaseError
+from nmcdist.wording import shown
 
 CHECKSUMS = "SHA256SUMS"
 _LIMIT = 1 << 30
@@ -23,7 +24,7 @@ def read_checksums(folder: Path) -> dict[str, str]:
     Raises
     ------
     ReleaseError
-        If they cannot be read.
+        If they cannot be read, or name a path outside of the release.
     """
     path = folder / CHECKSUMS
     try:
@@ -35,4 +36,8 @@ def read_checksums(folder: Path) -> dict[str, str]:
     found = [_LINE.fullmatch(line) for line in lines]
     if not found or None in found:
         raise ReleaseError(f"{path}: damaged, expected lines of a checksum and a path")
-    return {match[2]: match[1] for match in found if match is not None}
+    sums = {match[2]: match[1] for match in found if match is not None}
+    for name in sums:
+        if any(part in ("", ".", "..") for part in name.split("/")):
+            raise ReleaseError(f"{path}: names {shown(name)}, expected paths below the release")
+    return sums

@@ -13,6 +13,7 @@ from nmcdist.datasets.metadata import ArrayMetadata, arrays_of, parsed_json
 from nmcdist.datasets.store import MANIFEST, is_virtual, read_attributes, read_origin
 from nmcdist.errors import StoreError
 from nmcdist.products.registry import kind_of_store
+from nmcdist.releases.documents.text import doi_url
 from nmcdist.releases.model import Metadata, Provenance, Release, Sizes, Variable
 
 _DOI = re.compile(r"\b10\.[0-9]{4,9}/[A-Za-z0-9./()_-]*[A-Za-z0-9)]")
@@ -61,7 +62,7 @@ def describe_release(
         creators=metadata.creators,
         citation=metadata.citation or cited(metadata, title, version, today),
         keywords=metadata.keywords or tuple(dict.fromkeys(("microstructure", "stochastic geometry", kind))),
-        papers=tuple(dict.fromkeys((*metadata.papers, *_sources(store, variables)))),
+        papers=_papers(metadata.papers, _sources(store, variables)),
         doi=metadata.doi,
         url=metadata.url,
         publisher=metadata.publisher,
@@ -76,7 +77,7 @@ def describe_release(
             items=items,
         ),
         variables=variables,
-        provenance=origin,
+        provenance=origin if metadata.hosts else origin.model_copy(update={"hosts": ()}),
         preview=preview,
     )
 
@@ -100,7 +101,7 @@ def cited(metadata: Metadata, title: str, version: str, day: date) -> str:
     names = "; ".join(creator.name for creator in metadata.creators)
     parts = [f"{names} ({day.year}). {title} (version {version}) [Data set]."]
     parts += [f"{metadata.publisher}."] if metadata.publisher else []
-    parts += [f"https://doi.org/{metadata.doi}"] if metadata.doi else []
+    parts += [doi_url(metadata.doi)] if metadata.doi else []
     return " ".join(parts)
 
 
@@ -121,6 +122,12 @@ def _described(title: str, kind: str, items: int, attributes: dict[str, Any], se
     named = (("bundle_title", "Model bundle"), ("bundle_calibrated_on", "Calibrated on"))
     parts += [f"{said}: {attributes[name].rstrip('.')}." for name, said in named if attributes.get(name)]
     return " ".join(parts)[:_LONGEST]
+
+
+def _papers(written: tuple[str, ...], named: Iterable[str]) -> tuple[str, ...]:
+    """Return the DOIs that a person wrote and those that a store names, each once; case means nothing in a DOI."""
+    known = {doi.lower() for doi in written}
+    return (*written, *dict.fromkeys(doi for doi in named if doi.lower() not in known))
 
 
 def _sources(store: Path, variables: Iterable[Variable]) -> list[str]:

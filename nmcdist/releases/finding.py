@@ -18,13 +18,28 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 
 
 def is_release(folder: Path) -> bool:
-    """Return whether a folder is that of a release."""
-    return is_version(folder.name) and (folder / RELEASE_FILE).is_file()
+    """Return whether a folder is that of a release, wherever it lies."""
+    return (folder / RELEASE_FILE).is_file()
 
 
 def claims_release(folder: Path) -> bool:
-    """Return whether a folder is that of a release, even if its ``release.json`` is missing or damaged."""
-    return is_version(folder.name) and any(os.path.lexists(folder / name) for name in (RELEASE_FILE, CHECKSUMS))
+    """Return whether a folder is that of a release, even if its ``release.json`` is damaged or missing."""
+    if is_version(folder.name):
+        return any(os.path.lexists(folder / name) for name in (RELEASE_FILE, CHECKSUMS))
+    return os.path.lexists(folder / RELEASE_FILE) and not os.path.lexists(folder / "zarr.json")  # no store with a stray
+
+
+def release_of(store: Path) -> Release | None:
+    """Return the release in whose folder a store lies, packed or not; None if there is none.
+
+    Raises
+    ------
+    ReleaseError
+        If the folder's ``release.json`` is damaged.
+    """
+    folder = store.absolute().parent
+    release = open_release(folder) if is_release(folder) else None
+    return release if release is not None and store.name in (release.store, release.archive) else None
 
 
 def open_release(folder: str | os.PathLike[str]) -> Release:
@@ -71,10 +86,15 @@ def misplaced(release: Release, folder: Path) -> str:
     return "" if found == expected else f"describes {found}, but its folder is {expected}"
 
 
-def places(root: Path) -> list[tuple[str, str]]:
-    """Return name and version of each folder that may hold a release."""
-    names = sorted(path for path in root.iterdir() if _NAME.fullmatch(path.name) and path.is_dir())
-    return [(p.name, v.name) for p in names for v in sorted(p.iterdir()) if is_version(v.name) and v.is_dir()]
+def places(root: Path) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """Return name and version of each folder that may hold a release, and why the folders of other names are closed."""
+    found, closed = [], {}
+    for path in sorted(path for path in root.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()):
+        try:
+            found += [(path.name, v.name) for v in sorted(path.iterdir()) if is_version(v.name) and v.is_dir()]
+        except OSError as error:  # of another user
+            closed[path.name] = f"cannot be read ({error.strerror or error})"
+    return found, closed
 
 
 def find(root: str | os.PathLike[str]) -> dict[str, list[Release]]:
@@ -90,7 +110,7 @@ def find(root: str | os.PathLike[str]) -> dict[str, list[Release]]:
     folder = existing_folder(root, ReleaseError)
     found: dict[str, list[Release]] = {}
     for place in sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()):
-        releases = [open_release(path) for path in place.iterdir() if is_release(path)]
+        releases = [open_release(path) for path in place.iterdir() if is_version(path.name) and is_release(path)]
         own = [r for r in releases if r.name == place.name and is_release(place / r.version)]
         if own:
             found[place.name] = sorted(own, key=lambda release: precedence(release.version))

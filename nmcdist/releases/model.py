@@ -3,13 +3,11 @@
 Every document of a release is written from :class:`Release`, which ``release.json`` holds.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -21,87 +19,37 @@ from pydantic import (
 )
 
 from nmcdist.errors import ReleaseError
-from nmcdist.faults import NAME, fault_lines, spelt
+from nmcdist.faults import NAME, fault_lines
 from nmcdist.products.recipe import Line, as_tuple, each_once
+from nmcdist.releases.fields import (
+    Description,
+    Doi,
+    Keywords,
+    License,
+    Name,
+    Orcid,
+    Papers,
+    Sha256,
+    Url,
+    each_doi_once,
+    printable,
+)
 from nmcdist.releases.versions import checked_version
 from nmcdist.wording import shown
 from nmcdist.yaml_text import load_yaml
 
 RELEASE_FILE = "release.json"
 EXAMPLE = "{license: CC-BY-4.0, creators: [{name: 'Family, Given', orcid: 0000-0002-1825-0097}]}"
-_ORCID = re.compile(r"(?:https?://orcid\.org/)?([0-9]{4}-[0-9]{4}-[0-9]{4}-[0-9]{3}[0-9X])")
-_DOI = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:)?(10\.[0-9]{4,9}/[!-;=?-~]+)", re.IGNORECASE)  # no < and >
-_WEB = spelt(r"https?://[!-;=?-~]+", "a web address that begins with https:// or http://")
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
-def _orcid(text: str) -> str:
-    found = _ORCID.fullmatch(text)
-    if found is None:
-        raise ValueError(f"found {shown(text)}, expected an ORCID such as 0000-0002-1825-0097")
-    digits = found[1].replace("-", "")
-    if digits[-1] != check_digit(digits[:-1]):
-        raise ValueError(f"found {shown(text)}, whose last digit does not fit the others: a typing error")
-    return found[1]
-
-
-def check_digit(digits: str) -> str:
-    """Return the check digit of an ORCID's first 15 digits (ISO 7064, MOD 11-2)."""
-    total = 0
-    for digit in digits:
-        total = (total + int(digit)) * 2
-    return "0123456789X"[(12 - total % 11) % 11]
-
-
-def _doi(text: str) -> str:
-    found = _DOI.fullmatch(text)
-    if found is None:
-        raise ValueError(f"found {shown(text)}, expected a DOI such as 10.1038/s43246-024-00728-5")
-    return found[1]
-
-
-def _licence(text: str) -> str:
-    """Return the id of one licence in the case of the SPDX list; refuse unknown ids, and terms of several."""
-    expected = "expected the SPDX id of a licence, as CC-BY-4.0, CC0-1.0 or MIT (https://spdx.org/licenses)"
-    try:
-        found = str(canonicalize_license_expression(text))
-    except InvalidLicenseExpression:
-        raise ValueError(f"found {shown(text)}, {expected}") from None
-    if not re.fullmatch(r"[A-Za-z0-9.-]+", found) or found.startswith("LicenseRef-"):
-        raise ValueError(f"found {shown(text)}, {expected}")
-    return found
-
-
-def _text(text: str) -> str:
-    """Return a text without space at its ends; refuse control characters but newlines."""
-    if any(not c.isprintable() and c != "\n" for c in text):
-        raise ValueError(f"found {shown(text)}, expected printable text")
-    return text.strip()
-
-
-def _name(text: str) -> str:
-    if not any(c.isalpha() for c in text):
-        raise ValueError(f"found {shown(text)}, expected a name with letters")
-    return text.strip()
-
-
-Orcid = Annotated[str, AfterValidator(_orcid)]
-Doi = Annotated[str, AfterValidator(_doi)]
-Url = Annotated[str, Field(max_length=500), _WEB]
-License = Annotated[str, Field(max_length=100), AfterValidator(_licence)]
-Description = Annotated[str, AfterValidator(_text), Field(min_length=50, max_length=5000)]
-Sha256 = Annotated[str, spelt("[0-9a-f]{64}", "64 hexadecimal digits")]
-
-
 class Creator(_Frozen):
     """An author: a person, named "Family, Given", or an organisation."""
 
-    name: Annotated[Line, AfterValidator(_name)] = Field(
-        description="Name: `Family, Given` for a person, the plain name for an organisation."
-    )
+    name: Name = Field(description="Name: `Family, Given` for a person, the plain name for an organisation.")
     orcid: Orcid | None = Field(None, description="ORCID of a person; its check digit is checked.")
     affiliation: Line | None = Field(None, description="Institution of a person.")
 
@@ -117,30 +65,36 @@ class Creator(_Frozen):
         return family.strip(), given.strip()
 
 
+def _each_person_once(creators: tuple[Creator, ...]) -> tuple[Creator, ...]:
+    each_once(tuple(creator.orcid for creator in creators if creator.orcid is not None))
+    return creators
+
+
 Creators = Annotated[tuple[Creator, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=1000)]
-Keywords = Annotated[
-    tuple[Line, ...], BeforeValidator(as_tuple), Field(max_length=50), AfterValidator(each_once)
-]  # fmt: skip
-Papers = Annotated[tuple[Doi, ...], BeforeValidator(as_tuple), Field(max_length=100), AfterValidator(each_once)]
 
 
 class Metadata(_Frozen):
     """What a person writes about a dataset. The descriptions are the reference of the keys of `dataset.yaml`."""
 
     license: License = Field(description="SPDX id of the licence, as `CC-BY-4.0`. Required.")
-    creators: Creators = Field(description="Authors, each with `name`, and if known `orcid`, `affiliation`. Required.")
+    creators: Annotated[Creators, AfterValidator(_each_person_once)] = Field(
+        description="Authors, each with `name`, and if known `orcid`, `affiliation`. Required."
+    )
     title: Line | None = Field(None, description="Title. Default: that of the store.")
     description: Description | None = Field(
         None, description="What the dataset holds, 50 to 5000 characters. Default: what the store says."
     )
-    citation: Annotated[str, AfterValidator(_text), Field(min_length=1, max_length=1000)] | None = Field(
+    citation: Annotated[str, AfterValidator(printable), Field(min_length=1, max_length=1000)] | None = Field(
         None, description="How to cite. Default: creators, year, title, version, and the DOI if there is one."
     )
     keywords: Keywords = Field((), description="Keywords. Default: microstructure, stochastic geometry, the kind.")
-    papers: Papers = Field((), description="DOIs of papers, besides those that the store names as its sources.")
+    papers: Annotated[Papers, AfterValidator(each_doi_once)] = Field(
+        (), description="DOIs of papers, besides those that the store names as its sources."
+    )
     doi: Doi | None = Field(None, description="DOI of this release, if one is reserved.")
     url: Url | None = Field(None, description="Web page of the dataset.")
     publisher: Line | None = Field(None, description="Publisher, for example `Zenodo`.")
+    hosts: bool = Field(True, description="Whether to publish the names of the machines that made the dataset.")
 
 
 class Variable(_Frozen):
@@ -230,6 +184,11 @@ class Release(_Frozen):
     def label(self) -> str:
         """Name and version, as in the names of files and of catalog entries."""
         return f"{self.name}-{self.version}"
+
+    @property
+    def archive(self) -> str:
+        """Name of the file that holds the store of a packed release."""
+        return f"{self.label}.zarr.zip"
 
 
 def read_metadata(metadata: str | Path | Mapping[str, Any] | Metadata | None, default: Path) -> Metadata:

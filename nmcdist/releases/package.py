@@ -71,13 +71,8 @@ def pack(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = No
     return target
 
 
-def archive_name(release: Release) -> str:
-    """Return the name of the file that holds the store."""
-    return f"{release.label}.zarr.zip"
-
-
 def _fill(stage: Path, folder: Path, release: Release) -> None:
-    archive = archive_name(release)
+    archive = release.archive
     with (stage / archive).open("wb") as stream:
         _write_zip(stream, folder / release.store)
     sums = read_checksums(folder)

@@ -6,29 +6,25 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nmcdist.bundle import save_bundle
-from nmcdist.datasets.catalog import CATALOG_FILE, check_catalog, recorded_manifest
+from nmcdist.datasets.catalog import check_catalog
 from nmcdist.datasets.catalog_file import catalog_text
 from nmcdist.datasets.files import FileRecord, files_below, naming
 from nmcdist.datasets.folder import Folder
-from nmcdist.datasets.integrity import read_manifest, verify
-from nmcdist.datasets.store import MANIFEST, dask_chunks, read_attributes, read_origin
-from nmcdist.errors import ReleaseError, StoreError
-from nmcdist.execution.journal import Journal
+from nmcdist.datasets.integrity import read_manifest
+from nmcdist.datasets.store import MANIFEST, dask_chunks
+from nmcdist.errors import ReleaseError
 from nmcdist.faults import NAME
-from nmcdist.inputs import folder_name, folder_to_make, named_path
-from nmcdist.products.registry import loaded_recipe
+from nmcdist.inputs import folder_name, folder_to_make
 from nmcdist.releases import documents
 from nmcdist.releases.catalogs import refuse_other_entry, refuse_unlistable, update_catalogs
 from nmcdist.releases.checksums import CHECKSUMS, checksums_text
 from nmcdist.releases.description import describe_release
-from nmcdist.releases.model import RELEASE_FILE, Metadata, Provenance, Release, read_metadata
-from nmcdist.releases.origin import BUNDLE_FOLDER, bundle_of_store, provenance
+from nmcdist.releases.finding import release_at
+from nmcdist.releases.model import RELEASE_FILE, Metadata, Release, read_metadata
 from nmcdist.releases.preview import preview
+from nmcdist.releases.sources import of_recipe, of_store, recipe_at, store_at
 from nmcdist.releases.staging import put_in_place, refuse_existing, staged
-from nmcdist.releases.versions import checked_version
-from nmcdist.runs.paths import Paths
-from nmcdist.virtual.freezing import freeze
+from nmcdist.releases.versions import LATEST, checked_version
 from nmcdist.wording import shown
 
 ROOT = "releases"  # beside the store
@@ -68,7 +64,8 @@ def publish(
     virtual : bool
         Publish the recipe, without making its dataset: a chunk of the release is computed when it is first read.
     note : callable, optional
-        Called with a line for each folder of another release that is damaged or that the catalog does not list.
+        Called with a line that says which names of machines are published, and with a line for each folder of another
+        release that is damaged or that the catalog does not list.
 
     Returns
     -------
@@ -88,7 +85,7 @@ def publish(
     OSError
         If the release cannot be written, for example on a full disk.
     """
-    source = named_path(store, ReleaseError if virtual else StoreError)
+    source = recipe_at(store) if virtual else store_at(store)
     name, version = checked_name(name), checked_version(version)
     beside = source.absolute().parent
     root = folder_to_make(out, ReleaseError) if out is not None else beside / ROOT
@@ -97,12 +94,12 @@ def publish(
         raise ReleaseError(f"{root}: is in the store that is published; choose another folder of releases")
     check_catalog(root)
     refuse_unlistable(root)
-    if target.exists():
+    if os.path.lexists(target):
         _say(note, update_catalogs(root))  # its publisher may have died before it listed the release
-    refuse_existing(target)
+        _refuse_taken(target)
     refuse_other_entry(root, name)
     written = read_metadata(metadata, beside / METADATA)
-    fill = _of_recipe(source) if virtual else _of_store(source)
+    fill = of_recipe(source) if virtual else of_store(source)
     with naming(target), staged(target) as stage:
         inside = stage / f"{name}.zarr"
         origin = fill(inside)
@@ -112,8 +109,27 @@ def publish(
         release = describe_release(inside, name, version, written, origin, preview=caption)
         write_documents(stage, release, dask_chunks(inside))
         put_in_place(stage, target)
-    _say(note, update_catalogs(root, release.label))
+    _say(note, [*_named_hosts(release), *update_catalogs(root, release.label)])
     return target
+
+
+def _named_hosts(release: Release) -> list[str]:
+    """Return a line that says which names of machines are published, since not everyone wants that."""
+    if not release.provenance.hosts:
+        return []
+    names = ", ".join(release.provenance.hosts)
+    return [
+        f"{release.label}: names the machines that made it ({names}); `hosts: false` in the metadata leaves them out"
+    ]
+
+
+def _refuse_taken(target: Path) -> None:
+    """Refuse a version that exists, and say if what exists is damaged."""
+    try:
+        release_at(target)
+    except (ReleaseError, OSError) as error:
+        raise ReleaseError(f"{target}: exists, but is damaged; choose a higher version ({error})") from None
+    refuse_existing(target)
 
 
 def _say(note: Callable[[str], None] | None, lines: list[str]) -> None:
@@ -133,6 +149,8 @@ def checked_name(name: Any) -> str:
     try:
         if not isinstance(name, str) or len(name) > _LONGEST_NAME:
             raise ValueError(f"found {shown(name)}, expected a text of at most {_LONGEST_NAME} characters")
+        if name == LATEST:
+            raise ValueError(f"found {name!r}, which stands for the highest version, expected another name")
         return folder_name(NAME.func(name))  # type: ignore[call-arg]  # pydantic types it for itself
     except ValueError as error:
         raise ReleaseError(f"name: {error}") from None
@@ -162,59 +180,3 @@ def write_documents(stage: Path, release: Release, chunks: Mapping[str, int]) ->
     of_store = {f"{release.store}/{n}": record for n, record in read_manifest(stage / release.store).items()}
     sums = checksums_text(of_store | listed | records)
     Folder(stage).write(CHECKSUMS, sums.encode())
-
-
-def _of_store(store: Path) -> Callable[[Path], Provenance]:
-    """Return what puts a finished store into a staged release, beside a copy of its bundle."""
-    read_manifest(store)  # refuses a store that was never finished before anything is written
-
-    def fill(inside: Path) -> Provenance:
-        take_files(store, inside)
-        _refuse_damage(inside, store)
-        bundle = bundle_of_store(store)
-        if bundle is not None:
-            save_bundle(bundle, inside.parent / BUNDLE_FOLDER)
-        return provenance(inside, BUNDLE_FOLDER if bundle is not None else "", Journal(Paths(store).run))
-
-    return fill
-
-
-def _of_recipe(path: Path) -> Callable[[Path], Provenance]:
-    """Return what freezes a recipe into a staged release; its bundle is in the virtual store."""
-    recipe, bundle, _ = loaded_recipe(path)
-
-    def fill(inside: Path) -> Provenance:
-        freeze(recipe, bundle, inside)
-        return provenance(inside, f"{inside.name}/{BUNDLE_FOLDER}", None)
-
-    return fill
-
-
-def take_files(store: Path, inside: Path) -> None:
-    """Link the files of a store into a new folder; copy what cannot be linked, or is not this user's own.
-
-    Raises
-    ------
-    StoreError
-        If one is missing or not an ordinary file.
-    """
-    inside.mkdir()
-    source, target = Folder(store), Folder(inside)
-    for file in (*read_manifest(store), MANIFEST):
-        try:
-            if (store / file).lstat().st_uid == os.geteuid():
-                target.link(source, file)
-            else:  # whose mode this user cannot change
-                target.write(file, source.read(file))
-        except FileNotFoundError:
-            raise StoreError(f"{store}: cannot be published: {file} is missing") from None
-
-
-def _refuse_damage(inside: Path, store: Path) -> None:
-    """Refuse a store whose staged files differ from its manifest, or its manifest from the one in the catalog."""
-    read_attributes(store)
-    read_origin(store)
-    faults = verify(inside, recorded_manifest(store.absolute().parent / CATALOG_FILE, store))
-    if faults:
-        more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
-        raise StoreError(f"{store}: cannot be published: {faults[0]}{more}; `nmcdist verify {store}` lists its faults")

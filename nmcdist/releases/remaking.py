@@ -17,7 +17,7 @@ from nmcdist.errors import CatalogError, ReleaseError
 from nmcdist.inputs import local_path
 from nmcdist.products.recipe import BaseRecipe
 from nmcdist.products.registry import loaded_recipe, recipe_of_store
-from nmcdist.releases.finding import is_release, open_release
+from nmcdist.releases.finding import release_of
 from nmcdist.releases.origin import bundle_of_store
 from nmcdist.runs.production import Result
 from nmcdist.runs.progress import Progress
@@ -168,7 +168,7 @@ def other_versions(recorded: Mapping[str, str]) -> list[str]:
 
 def _of_store(entry: CatalogEntry) -> Source:
     store, folder = entry.store, entry.store.parent
-    release = open_release(folder) if is_release(folder) else None
+    release = release_of(store)
     if release is not None and release.virtual:
         raise ReleaseError(f"{entry.name}: is virtual: its chunks are made when they are read, so none can be compared")
     digest, recorded = manifest_hash(store), entry.metadata.get("manifest_sha256")

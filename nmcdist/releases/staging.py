@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nmcdist.datasets.files import entries_below, flush, locked_folder, naming
+from nmcdist.datasets.final_names import final_names
 from nmcdist.datasets.folder import refuse_all_but_folders
 from nmcdist.errors import ReleaseError
 
@@ -38,7 +39,7 @@ def staged(target: Path) -> Iterator[Path]:
         stage.mkdir()
         handle = _lock_of(stage)
     try:
-        with naming(stage):
+        with final_names(stage, target), naming(stage):
             yield stage
     finally:
         if stage.exists():

@@ -11,8 +11,9 @@ from nmcdist.datasets.integrity import Fault, verify
 from nmcdist.datasets.store import MANIFEST
 from nmcdist.errors import CatalogError, ReleaseError, StoreError
 from nmcdist.inputs import existing_folder
+from nmcdist.releases.archive import verify_archive
 from nmcdist.releases.checksums import CHECKSUMS, read_checksums
-from nmcdist.releases.finding import is_release, misplaced, open_release
+from nmcdist.releases.finding import misplaced, open_release, release_of
 from nmcdist.releases.model import RELEASE_FILE, Release
 
 
@@ -22,7 +23,8 @@ def verify_release(folder: str | os.PathLike[str]) -> list[Fault]:
     Parameters
     ----------
     folder : str or Path
-        ``ROOT/NAME/VERSION``; ``ROOT/catalog.yaml``, if there is one, gives the checksum of its checksums.
+        A release, or a packed one, wherever it lies. In ``ROOT/NAME/VERSION``, the checksum of its checksums must be
+        the one in ``ROOT/catalog.yaml``, if that lists it.
 
     Returns
     -------
@@ -37,13 +39,10 @@ def verify_release(folder: str | os.PathLike[str]) -> list[Fault]:
     folder = existing_folder(folder, ReleaseError, "no such release")
     sums = read_checksums(folder)
     faults, release = _of_description(folder, sums)
-    try:
-        if recorded_checksums(folder) not in (None, file_record(folder / CHECKSUMS).sha256):
-            faults.append(Fault(None, CHECKSUMS, "is not the one that the catalog names"))
-    except CatalogError as error:
-        faults.append(Fault(None, f"../../{CATALOG_FILE}", f"cannot be read, so {CHECKSUMS} is not checked ({error})"))
+    faults += _against_catalog(folder, release)
     stores = {name.partition("/")[0] for name in sums if name.partition("/")[0].endswith(".zarr")}
-    stores |= {release.store} if release is not None else set()
+    archives = {name for name in sums if name.endswith(".zarr.zip")}
+    stores |= {release.store} if release is not None and release.archive not in archives else set()
     present = {name for name, _ in entries_below(folder)}
     single = [name for name in sums if name.partition("/")[0] not in stores]
     faults += [Fault(None, name, what) for name in single if (what := _damage(folder / name, sums[name]))]
@@ -52,20 +51,24 @@ def verify_release(folder: str | os.PathLike[str]) -> list[Fault]:
     faults += [Fault(None, name, "does not belong to the release") for name in strays]
     for store in sorted(stores):
         faults += _of_store(folder, store, sums)
+    for archive in sorted(archives & present):
+        faults += _of_archive(folder, archive)
     return sorted(faults, key=lambda fault: (fault.file, fault.what))
 
 
 def manifest_of_release(store: Path) -> str | None:
     """Return the manifest's SHA-256 that a release gives for its store; None if the store is not in a release."""
-    folder = store.absolute().parent
     try:
-        return open_release(folder).manifest_sha256 if is_release(folder) else None
+        release = release_of(store)
+        return None if release is None else release.manifest_sha256
     except (ReleaseError, StoreError):  # the release is damaged itself, which its own check reports
         return None
 
 
 def recorded_checksums(folder: Path) -> str | None:
-    """Return the SHA-256 of a release's checksums in the catalog of its root; None if that does not list it.
+    """Return the SHA-256 of a release's checksums in the catalog of its root; None if it does not list the release.
+
+    It is empty if the catalog lists the release without it, as `nmcdist` never does.
 
     Raises
     ------
@@ -77,8 +80,22 @@ def recorded_checksums(folder: Path) -> str | None:
     if not os.path.lexists(catalog):
         return None
     entry = read_catalog_file(catalog).entries.get(label)
-    digest = entry.metadata.get("release_sha256") if entry is not None else None
-    return None if digest is None else str(digest)
+    return None if entry is None else str(entry.metadata.get("release_sha256") or "")
+
+
+def _against_catalog(folder: Path, release: Release | None) -> list[Fault]:
+    """Return the fault of a release whose checksums are not those in the catalog of its folder of releases."""
+    try:
+        recorded = recorded_checksums(folder)
+    except CatalogError as error:
+        if release is not None and misplaced(release, folder):  # a copy, beside which any catalog may lie
+            return []
+        return [Fault(None, f"../../{CATALOG_FILE}", f"cannot be read, so {CHECKSUMS} is not checked ({error})")]
+    if recorded == "":
+        return [Fault(None, f"../../{CATALOG_FILE}", f"gives no release_sha256, so {CHECKSUMS} is not checked")]
+    if recorded in (None, file_record(folder / CHECKSUMS).sha256):
+        return []
+    return [Fault(None, CHECKSUMS, "is not the one that the catalog names")]
 
 
 def _of_description(folder: Path, sums: dict[str, str]) -> tuple[list[Fault], Release | None]:
@@ -92,8 +109,7 @@ def _of_description(folder: Path, sums: dict[str, str]) -> tuple[list[Fault], Re
         return ([] if known else [Fault(None, RELEASE_FILE, "is missing" if missing else what)]), None
     except StoreError:  # not an ordinary file, which is found by its checksum, or as a stray
         return [], None
-    what = misplaced(release, folder)
-    return ([Fault(None, RELEASE_FILE, what)] if what else []), release
+    return [], release
 
 
 def _of_store(folder: Path, name: str, sums: dict[str, str]) -> list[Fault]:
@@ -103,6 +119,15 @@ def _of_store(folder: Path, name: str, sums: dict[str, str]) -> list[Fault]:
     own = {file.removeprefix(f"{name}/"): digest for file, digest in sums.items() if file.startswith(f"{name}/")}
     try:
         found = verify(folder / name, own.get(MANIFEST))
+    except StoreError as error:
+        found = [Fault(None, "", str(error).removeprefix(f"{folder / name}: "))]
+    return [replace(fault, file=f"{name}/{fault.file}".rstrip("/")) for fault in found]
+
+
+def _of_archive(folder: Path, name: str) -> list[Fault]:
+    """Return the faults of the packed store of a release, with the paths of files from the release."""
+    try:
+        found = verify_archive(folder / name, manifest_of_release(folder / name))
     except StoreError as error:
         found = [Fault(None, "", str(error).removeprefix(f"{folder / name}: "))]
     return [replace(fault, file=f"{name}/{fault.file}".rstrip("/")) for fault in found]

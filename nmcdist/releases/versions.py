@@ -6,6 +6,7 @@ from typing import Any
 from nmcdist.errors import ReleaseError
 from nmcdist.wording import shown
 
+LATEST = "latest"  # stands for the highest version, so no release has it as its name or version
 _NUMBER = "(?:0|[1-9][0-9]{0,17})"
 _PART = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
 _FORM = re.compile(rf"({_NUMBER})\.({_NUMBER})\.({_NUMBER})(?:-({_PART}))?(?:\+({_PART}))?")
@@ -20,6 +21,8 @@ def checked_version(text: Any) -> str:
     ReleaseError
         If it has another form.
     """
+    if text == LATEST:
+        raise ReleaseError(f"version: found {text!r}, which stands for the highest version, expected a number as 1.0.0")
     if not is_version(text):
         raise ReleaseError(f"version: found {shown(text)}, expected three numbers with points between, as 1.0.0")
     return str(text)

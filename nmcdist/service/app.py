@@ -11,12 +11,13 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
 from nmcdist.errors import Busy
+from nmcdist.releases.versions import LATEST
 from nmcdist.service import routes, tables
 from nmcdist.service.limits import Guard
 from nmcdist.service.pools import TooManyError
 from nmcdist.service.problems import RequestError, busy
 from nmcdist.service.settings import Settings
-from nmcdist.service.shelf import LATEST, Shelf
+from nmcdist.service.shelf import Shelf
 from nmcdist.service.state import Service
 from nmcdist.version import __version__
 from nmcdist.wording import shown

@@ -12,22 +12,22 @@ from nmcdist.service.shelf import Item, Shelf
 
 def store_path(item: Item) -> str:
     """Return the path of a release's store on the service."""
-    return f"/v/{quote(item.release.name)}/{quote(item.release.version)}"
+    return f"/v/{quote(item.path)}"
 
 
 def page_path(item: Item) -> str:
     """Return the path of a release's page."""
-    return f"/d/{quote(item.release.name)}/{quote(item.release.version)}"
+    return f"/d/{quote(item.path)}"
 
 
 def api_path(item: Item) -> str:
     """Return the path of a release's description as JSON."""
-    return f"/api/datasets/{quote(item.release.name)}/{quote(item.release.version)}"
+    return f"/api/datasets/{quote(item.path)}"
 
 
 def document_path(item: Item, name: str) -> str:
     """Return the path of a document of a release."""
-    return f"/files/{quote(item.release.name)}/{quote(item.release.version)}/{quote(name)}"
+    return f"/files/{quote(item.path)}/{quote(name)}"
 
 
 def summary(item: Item, base: str, *, is_latest: bool) -> dict[str, Any]:

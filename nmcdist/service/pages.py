@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.errors import StoreError
+from nmcdist.releases.documents.text import doi_url, licence_url, orcid_url
 from nmcdist.releases.model import Creator, Release, Variable
 from nmcdist.service.catalogs import api_path, document_path, opening_line, page_path, store_path
 from nmcdist.service.shelf import Item, Shelf
@@ -134,7 +135,7 @@ def _about(release: Release) -> str:
         ["Version", escape(release.version)],
         ["Published", release.created.isoformat()],
         ["Creators", "; ".join(map(_creator, release.creators))],
-        ["Licence", f'<a href="https://spdx.org/licenses/{quote(release.license)}">{escape(release.license)}</a>'],
+        ["Licence", f'<a href="{licence_url(quote(release.license))}">{escape(release.license)}</a>'],
         ["Keywords", escape(", ".join(release.keywords))],
         ["Papers", ", ".join(map(_doi, release.papers))],
         ["DOI", _doi(release.doi) if release.doi else ""],
@@ -149,12 +150,12 @@ def _about(release: Release) -> str:
 def _creator(creator: Creator) -> str:
     name = escape(creator.name)
     if creator.orcid:
-        name = f'<a href="https://orcid.org/{quote(creator.orcid)}">{name}</a>'
+        name = f'<a href="{orcid_url(quote(creator.orcid))}">{name}</a>'
     return f"{name} ({escape(creator.affiliation)})" if creator.affiliation else name
 
 
 def _doi(doi: str) -> str:
-    return f'<a href="https://doi.org/{escape(quote(doi))}">{escape(doi)}</a>'
+    return f'<a href="{escape(doi_url(quote(doi)))}">{escape(doi)}</a>'
 
 
 def _variables(variables: Iterable[Variable]) -> str:

@@ -6,10 +6,11 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
+from nmcdist.releases.versions import LATEST
 from nmcdist.service import catalogs, pages
 from nmcdist.service.files import respond
 from nmcdist.service.problems import Problem, RequestError
-from nmcdist.service.shelf import LATEST, Item
+from nmcdist.service.shelf import Item
 from nmcdist.service.state import READY, Service
 from nmcdist.wording import shown
 

@@ -27,7 +27,6 @@ from nmcdist.service.virtual import VirtualSource
 from nmcdist.wording import shown
 
 CATALOG_FILE = "catalog.yaml"
-LATEST = "latest"
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,12 @@ def _check_against_catalog(folder: Path, release: Release, recorded: Mapping[str
     """Refuse a release whose own checksums agree with its files, but not with the catalog."""
     own = {"manifest_sha256": release.manifest_sha256, "release_sha256": file_record(folder / CHECKSUMS).sha256}
     for mark, file in (("manifest_sha256", MANIFEST), ("release_sha256", CHECKSUMS)):
-        if recorded.get(mark) not in (None, own[mark]):
+        if recorded.get(mark) is None:  # whoever can edit a release could also take its entry's checksums out
+            raise CatalogError(
+                f"{folder}: its entry in the catalog has no {mark}; `nmcdist publish` into this folder of releases "
+                "writes the entry again"
+            )
+        if recorded[mark] != own[mark]:
             raise StoreError(
                 f"{folder}: {file} has the SHA-256 {own[mark]}, expected {recorded[mark]}, as the catalog records"
             )

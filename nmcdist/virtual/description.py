@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nmcdist.bundle import Bundle, load_bundle
 from nmcdist.errors import BundleError, RecipeError, StoreError
+from nmcdist.faults import fault_lines
 from nmcdist.inputs import existing_folder
 from nmcdist.json_text import load_json
 from nmcdist.products.attributes import fingerprint
@@ -18,7 +19,6 @@ from nmcdist.products.recipe import BaseRecipe
 from nmcdist.products.registry import parsed_recipe
 from nmcdist.products.virtual import LAYOUT_VERSION
 from nmcdist.version import __version__
-from nmcdist.wording import one_line
 
 DESCRIPTION = "virtual.json"
 BUNDLE_FOLDER = "bundle"
@@ -98,22 +98,24 @@ def read_description(folder: Path) -> tuple[Description, BaseRecipe, Bundle]:
     try:
         description = Description.model_validate(content)
     except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"]))
-        raise StoreError(f"{path}: {where}: {fault['msg']}") from None
+        raise StoreError(_first(fault_lines(error, str(path), Description))) from None
     if description.layout != LAYOUT_VERSION:
         raise StoreError(f"{path}: found layout {description.layout}, expected {LAYOUT_VERSION}; publish it again")
     try:
-        recipe = parsed_recipe({**description.recipe, "kind": description.kind}, "recipe")
-        bundle = load_bundle(folder / BUNDLE_FOLDER)
-    except (BundleError, RecipeError) as error:
-        raise StoreError(f"{path}: {one_line(error)}") from None
+        recipe = parsed_recipe({**description.recipe, "kind": description.kind}, f"{path}: recipe")
+        bundle = load_bundle(existing_folder(folder / BUNDLE_FOLDER, StoreError, "is missing"))
+    except (BundleError, RecipeError) as error:  # which name the file
+        raise StoreError(_first(str(error).splitlines())) from None
     if bundle.content_hash != description.bundle_hash:
         raise StoreError(
             f"{folder / BUNDLE_FOLDER}: found a bundle with hash {bundle.content_hash[:16]}..., expected "
             f"{description.bundle_hash[:16]}..., of which the store was published"
         )
     return description, recipe, bundle
+
+
+def _first(faults: list[str]) -> str:
+    return faults[0] + (f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else "")
 
 
 def warn_of_versions(folder: Path, description: Description) -> None:

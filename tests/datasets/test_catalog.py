@@ -137,7 +137,8 @@ def test_an_unfinished_store_is_not_entered(out, store):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [("{", "not valid YAML"), ("[]", "expected a mapping"), ("version: 1", "not an intake catalog"),
-     ("{version: 2, aliases: {}, data: {}}", "entries: found nothing"),
+     ("{version: 2, aliases: {}, data: {}}", "entries: missing$"),
+     ("{sources: {}, metadata: {version: 1}}", r"yaml: not an intake catalog of version 2 \(it gives no version\)$"),
      ("{version: 2, aliases: {a: b}, data: {}, entries: {}}", r"aliases: found \['b'\]"),
      ("{version: 2, aliases: {}, data: {}, entries: {}, metadata: {a: !!python/object:os.system {}}}", "no tags")],
 )  # fmt: skip

@@ -17,6 +17,7 @@ from nmcdist.datasets.files import (
     write_text,
 )  # fmt: skip
 from nmcdist.datasets.folder import Folder
+from nmcdist.errors import StoreError
 
 
 def test_a_failing_writer_leaves_the_file_that_was_there(tmp_path):
@@ -78,6 +79,16 @@ def test_errors_of_a_write_name_the_file(tmp_path):
         full()
     assert caught.value.filename == str(tmp_path / "a.txt")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_name_the_file_and_not_its_partial(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError) as caught, replacing(tmp_path / "folder"):
+        pass
+    assert caught.value.filename == str(tmp_path / "folder")
+    with pytest.raises(StoreError) as refused, replacing(tmp_path / "a.txt") as partial:
+        raise StoreError(f"{partial}: cannot be written")
+    assert str(refused.value) == f"{tmp_path / 'a.txt'}: cannot be written"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Columns, pages and histograms of stores, refereed by plain xarray and NumPy."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis.extra import numpy as arrays_of
 import nmcdist
 from nmcdist.datasets.integrity import manifest_hash, write_manifest
 from nmcdist.errors import CatalogError, InputError, QueryError, StoreError
+from nmcdist.queries.cache import ColumnFiles
 from nmcdist.queries.columns import Columns
 from nmcdist.queries.histograms import Binned
 from tests.conftest import flip_a_byte
@@ -268,3 +270,23 @@ def test_histograms_under_a_filter(particles):
 def test_the_name_of_the_cache_is_that_of_the_manifest(store, cache):
     nmcdist.query(store, "level == 1")
     assert [path.parent.name for path in cache.rglob("*.npy")] == [manifest_hash(store)]
+
+
+def aged(path, age):
+    os.utime(path, (1_000_000 - age, 1_000_000 - age))
+    return path
+
+
+def test_the_columns_used_longest_ago_make_room(tmp_path):
+    root, column = tmp_path / "cache", np.arange(1000.0).reshape(1, 1000)
+    size, first, second = column.nbytes + 128, root / ("a" * 64), root / ("b" * 64)
+    for name, age in (("old", 3), ("used", 4), ("new", 2)):
+        ColumnFiles(first).put(name, column)
+        aged(first / f"{name}.npy", age)
+    mapped = ColumnFiles(first).get("used", column.shape)  # is the one used last from now on
+    ColumnFiles(second, 3 * size).put("next", column)
+    assert sorted(path.name for path in root.rglob("*.npy")) == ["new.npy", "next.npy", "used.npy"]
+    ColumnFiles(second, 2 * size).put("last", column)
+    assert sorted(path.name for path in root.rglob("*.npy")) == ["last.npy", "next.npy"]
+    assert not first.exists()  # empty
+    np.testing.assert_array_equal(mapped, column)  # a removed file stays as long as it is mapped

@@ -62,6 +62,16 @@ def test_the_file_holds_all_digits(call, made_particles, tmp_path):
     assert file.read_bytes() == before
 
 
+def test_a_hyphen_writes_the_lines_to_standard_output(call, made_particles, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = made_particles / "small.zarr"
+    said = call(store, "grains > 0", "--columns", "d_max_nm,grains", "--csv", "-")
+    call(store, "grains > 0", "--columns", "d_max_nm,grains", "--csv", "found.csv")
+    assert said.out == (tmp_path / "found.csv").read_text()
+    assert said.err == "5 of 5 items\n"
+    assert [path.name for path in tmp_path.glob("*") if path.is_file()] == ["found.csv"]
+
+
 def test_without_a_condition_it_lists_the_columns(call, made_once):
     lines = call(made_once / "tiny.zarr").out.splitlines()
     names = {line.split()[0] for line in lines}

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from nmcdist.errors import ReleaseError
 from nmcdist.releases import open_release, publish
-from nmcdist.releases.model import check_digit, read_metadata
+from nmcdist.releases.fields import check_digit
+from nmcdist.releases.model import read_metadata
 from nmcdist.releases.versions import is_version, precedence
 from tests.releases.conftest import METADATA
 
@@ -48,6 +49,11 @@ WRONG = [
     ({"keyword": ["a"]}, "did you mean keywords?"),
     ({"title": "two\nlines"}, "title"),
     ({"keywords": ["a", "a"]}, "found 'a' twice"),
+    ({"papers": ["10.1000/Xyz", "https://doi.org/10.1000/xYZ"]}, "papers: found '10.1000/xyz' twice"),
+    (
+        {"creators": [{"name": "A, B", "orcid": f"0000-0002-1694-233{digit}"} for digit in "Xx"]},
+        "creators: found '0000-0002-1694-233X' twice, expected each value once",
+    ),
 ]
 
 
@@ -116,6 +122,12 @@ def test_what_is_written_comes_first(store):
         "10.5281/zenodo.1",
     )
     assert found.description == ("Words of my own. " * 5).strip() and found.papers[0] == "10.1000/xyz"
+
+
+def test_a_paper_that_the_store_names_too_is_listed_once_whatever_its_case(release, store):
+    (named,) = open_release(release).papers[:1]
+    found = open_release(publish(store, "tiny", "1.1.0", {**METADATA, "papers": [named.upper()]}))
+    assert [paper.lower() for paper in found.papers].count(named.lower()) == 1
 
 
 def test_versions_are_ordered_as_semantic_versioning_orders_them():

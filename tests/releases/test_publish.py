@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -19,6 +20,8 @@ from nmcdist.errors import CatalogError, ReleaseError, StoreError
 from nmcdist.releases import find, latest, open_release, publish, verify_release
 from tests.conftest import flip_a_byte
 from tests.releases.conftest import METADATA, writable
+
+QUIET = {**METADATA, "hosts": False}  # without the line that says which names of machines are published
 
 
 def run_cli(monkeypatch, capsys, *words):
@@ -177,6 +180,25 @@ def test_checksums_rewritten_with_the_file_are_found_by_the_catalog(release):
     assert [fault.file for fault in verify_release(release)] == ["SHA256SUMS"]
 
 
+def test_a_catalog_whose_checksum_was_taken_out_is_named_and_the_next_publish_writes_it_again(release, store):
+    path = release.parents[1] / "catalog.yaml"
+    content = yaml.safe_load(path.read_text())
+    del content["entries"]["tiny-1.0.0"]["metadata"]["release_sha256"]
+    path.write_text(yaml.safe_dump(content))
+    (fault,) = verify_release(release)
+    assert (fault.file, fault.what) == ("../../catalog.yaml", "gives no release_sha256, so SHA256SUMS is not checked")
+    publish(store, "other", "1.0.0", METADATA, out=release.parents[1])
+    assert verify_release(release) == []
+
+
+@pytest.mark.parametrize("name", ["../../../secret", "/etc/passwd", "bundle/../../x"])
+def test_checksums_of_files_outside_of_the_release_are_refused(release, name):
+    sums = writable(release / "SHA256SUMS")
+    sums.write_text(f"{sums.read_text()}{'0' * 64}  {name}\n")
+    with pytest.raises(ReleaseError, match=rf"SHA256SUMS: names '{name}', expected paths below the release"):
+        verify_release(release)
+
+
 def test_a_file_added_to_a_release_is_named(release):
     release.chmod(0o755)
     (release / "extra.txt").write_text("?")
@@ -276,6 +298,7 @@ def test_a_full_disk_publishes_nothing_and_says_so_in_one_line(store, monkeypatc
     code, _, err = run_cli(monkeypatch, capsys, "publish", store, "--name", "tiny", "--version", "1.0.0")
     assert code == 2
     assert err.count("\n") == 1 and "No space left on device" in err
+    assert f"{store.parent}/releases/tiny/1.0.0" in err and ".partial" not in err  # the hidden folder is gone
     assert visible(store.parent / "releases") == ["tiny"]
     monkeypatch.setattr(os, "write", real)
     assert verify_release(publish(store, "tiny", "1.0.0")) == []
@@ -325,7 +348,8 @@ def test_a_catalog_of_strangers_is_refused_before_anything_is_written(store):
         ("tiny", "1.0", "version: found '1.0', expected three numbers"),
         ("tiny", "01.0.0", "version: found '01.0.0'"),
         ("tiny", "1.0.0/..", "version: found '1.0.0/..'"),
-        ("tiny", "latest", "version: found 'latest'"),
+        ("tiny", "latest", "version: found 'latest', which stands for the highest version, expected a number"),
+        ("latest", "1.0.0", "name: found 'latest', which stands for the highest version, expected another name"),
     ],
 )
 def test_names_and_versions_are_checked(store, name, version, line):
@@ -344,6 +368,33 @@ def test_the_command_line_publishes_packs_and_refuses_in_one_line(store, monkeyp
     assert code == 0
     folder, packed = map(Path, out.split())
     assert verify_release(folder) == [] and (packed / "tiny-1.0.0.zarr.zip").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "line"),
+    [
+        (
+            "recipe.yaml",
+            (),
+            "recipe.yaml: is a file, expected the folder of a finished store; make it with `nmcdist run ",
+        ),
+        ("nowhere.zarr", (), "nowhere.zarr: no such store; make it with `nmcdist run RECIPE`"),
+        ("nowhere.yaml", ("--virtual",), "nowhere.yaml: no such file"),
+        (
+            "tiny.zarr",
+            ("--virtual",),
+            "tiny.zarr: is a folder, expected a recipe file; publish a finished store without",
+        ),
+        ("", (), "has no manifest.json, so it was never finished"),
+    ],
+)
+def test_what_is_no_store_is_refused_with_what_to_do(out, monkeypatch, capsys, source, options, line):
+    (out.parent / "mine.yaml").write_text(yaml.safe_dump(METADATA))
+    (out / "recipe.yaml").write_text("name: tiny\n")
+    arguments = ("publish", out / source, "--name", "tiny", "--version", "1.0.0", "--out", out.parent / "releases")
+    code, _, err = run_cli(monkeypatch, capsys, *arguments, "--metadata", out.parent / "mine.yaml", *options)
+    assert code == 2 and err.count("\n") == 1 and line in err
+    assert visible(out.parent / "releases") == []
 
 
 def test_a_link_in_place_of_the_folder_of_a_name_is_refused(store, tmp_path):
@@ -379,7 +430,7 @@ def test_a_release_file_that_no_publisher_writes_is_refused(release, store, chan
     with pytest.raises(ReleaseError, match=r"release\.json: damaged"):
         open_release(release)
     said = []
-    publish(store, "other", "1.0.0", METADATA, out=release.parents[1], note=said.append)
+    publish(store, "other", "1.0.0", QUIET, out=release.parents[1], note=said.append)
     assert len(said) == 1 and "keeps its entry in the catalog, but is damaged" in said[0]
     assert {"tiny-1.0.0", "tiny", "other-1.0.0"} <= set(open_catalog(release.parents[1]))
 
@@ -388,7 +439,7 @@ def test_a_release_that_was_rewritten_with_its_checksums_stays_damaged_after_the
     root = release.parents[1]
     rewrite(release, "README.md", "# Better\n")
     said = []
-    publish(store, "other", "1.0.0", METADATA, out=root, note=said.append)
+    publish(store, "other", "1.0.0", QUIET, out=root, note=said.append)
     assert [fault.file for fault in verify_release(release)] == ["SHA256SUMS"]
     assert said == [f"{release}: SHA256SUMS is not the one that the catalog names"]
     assert verify_release(root / "other/1.0.0") == []
@@ -411,13 +462,50 @@ def test_another_damaged_release_does_not_stop_publishing_and_is_named(
     HARMS[harm](release)
     if not listed:
         (root / "catalog.yaml").unlink()
-    (store.parent / "dataset.yaml").write_text(yaml.safe_dump(METADATA))
+    (store.parent / "dataset.yaml").write_text(yaml.safe_dump(QUIET))
     arguments = ("publish", store, "--name", "other", "--version", "1.0.0", "--out", root)
     code, _, err = run_cli(monkeypatch, capsys, *arguments)
     assert code == 0
     assert err.count("\n") == 1 and f"{release}: {'keeps its entry' if listed else 'is not listed'}" in err
     assert ("tiny-1.0.0" in open_catalog(root)) == listed
     assert open_catalog(root)["other"].metadata["version"] == "1.0.0"
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_damaged_release_of_the_same_name_is_named_and_the_next_version_is_published(release, store, harm):
+    root = release.parents[1]
+    HARMS[harm](release)
+    said = []
+    folder = publish(store, "tiny", "1.1.0", QUIET, out=root, note=said.append)
+    assert verify_release(folder) == []
+    assert [line.startswith(f"{release}: keeps its entry in the catalog, but is damaged") for line in said] == [True]
+    assert open_catalog(root)["tiny"].metadata["version"] == "1.1.0"
+
+
+@pytest.mark.parametrize("harm", ["no release.json", "a link to nothing"])
+def test_a_damaged_release_of_the_same_version_is_said_to_be_damaged(release, store, harm):
+    if harm == "a link to nothing":
+        release.rename(release.with_name("away"))
+        release.symlink_to("nowhere")
+    else:
+        HARMS[harm](release)
+    with pytest.raises(ReleaseError, match=r"1\.0\.0: exists, but is damaged; choose a higher version \(.*1\.0\.0: "):
+        publish(store, "tiny", "1.0.0", METADATA, out=release.parents[1])
+
+
+def test_a_folder_of_another_user_does_not_stop_publishing_and_its_releases_stay_listed(release, store, monkeypatch):
+    root, real = release.parents[1], Path.iterdir
+
+    def closed(path):
+        if path == root / "tiny":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    said = []
+    publish(store, "other", "1.0.0", QUIET, out=root, note=said.append)
+    assert said == [f"{root / 'tiny'}: cannot be read (Permission denied)"]
+    assert set(open_catalog(root)) == {"tiny", "tiny-1.0.0", "other", "other-1.0.0"}
 
 
 def test_a_folder_that_takes_no_catalog_is_refused_before_anything_appears(root, store, monkeypatch):
@@ -430,22 +518,51 @@ def test_a_folder_that_takes_no_catalog_is_refused_before_anything_appears(root,
 
     monkeypatch.setattr(os, "open", denied)
     before = visible(root)
-    with pytest.raises(PermissionError):
+    with pytest.raises(PermissionError) as caught:
         publish(store, "tiny", "2.0.0", METADATA, out=root)
+    assert caught.value.filename == str(root / "catalog.yaml")
     assert visible(root) == before
 
 
-def test_a_release_under_another_name_or_version_is_not_whole(release, store):
+def test_a_release_under_another_version_is_whole_but_said_to_be_misplaced_and_not_listed(
+    release, store, monkeypatch, capsys
+):
     moved = release.rename(release.with_name("2.0.0"))
-    assert [fault.file for fault in verify_release(moved)] == ["release.json"]
+    assert verify_release(moved) == []
+    code, out, err = run_cli(monkeypatch, capsys, "verify", moved)
+    assert (code, out) == (0, f"{moved}: whole\n")
+    assert err == f"{moved}: describes tiny/1.0.0, but its folder is tiny/2.0.0\n"
     said = []
-    publish(store, "other", "1.0.0", METADATA, out=release.parents[1], note=said.append)
+    publish(store, "other", "1.0.0", QUIET, out=release.parents[1], note=said.append)
     assert any("2.0.0: is not listed" in line for line in said)
     assert any("tiny-1.0.0: is no longer listed" in line for line in said)
-    moved.rename(release)
-    release.parent.rename(release.parents[1] / "huge")
-    (fault,) = verify_release(release.parents[1] / "huge/1.0.0")
-    assert fault.what == "describes tiny/1.0.0, but its folder is huge/1.0.0"
+
+
+def test_a_release_in_the_place_of_another_is_found_by_the_catalog(release, store):
+    other = publish(store, "tiny", "2.0.0", METADATA, out=release.parents[1])
+    other.rename(other.with_name("away"))
+    release.rename(other)
+    assert [(fault.file, fault.what) for fault in verify_release(other)] == [
+        ("SHA256SUMS", "is not the one that the catalog names")
+    ]
+
+
+@pytest.mark.parametrize("place", ["tiny-1.0.0", "Downloads", "3.0.0"])
+def test_a_downloaded_release_is_verified_by_content_wherever_it_lies(release, tmp_path, monkeypatch, capsys, place):
+    (tmp_path / "catalog.yaml").write_text("[")  # of something else
+    copied = Path(shutil.copytree(release, tmp_path / "far" / place))
+    assert run_cli(monkeypatch, capsys, "verify", copied)[:2] == (0, f"{copied}: whole\n")
+    flip_a_byte(writable(copied / "tiny.zarr/volume/c/1/0/0/0"))
+    writable(copied / "README.md").write_text("# Better\n")
+    code, out, err = run_cli(monkeypatch, capsys, "verify", copied)
+    assert code == 2 and "item 1: tiny.zarr/volume/c/1/0/0/0: does not match" in out and "store: README.md" in out
+    assert "damaged items: 1; get another copy of this release" in err
+
+
+def test_a_store_beside_the_release_file_of_another_is_verified_as_itself(out, store, release, monkeypatch, capsys):
+    content = json.loads((release / "release.json").read_text()) | {"name": "other", "store": "other.zarr"}
+    (out / "release.json").write_text(json.dumps(content | {"manifest_sha256": "0" * 64}))
+    assert run_cli(monkeypatch, capsys, "verify", store)[0] == 0
 
 
 def test_verify_names_a_missing_release_file(release, monkeypatch, capsys):
@@ -459,6 +576,34 @@ def test_verify_names_a_catalog_that_cannot_be_read(release):
     (release.parents[1] / "catalog.yaml").write_text("[")
     (fault,) = verify_release(release)
     assert fault.file == "../../catalog.yaml" and "cannot be read" in fault.what
+
+
+def test_names_of_machines_are_published_with_a_word_or_left_out(store):
+    name, said = os.uname().nodename, []
+    folder = publish(store, "tiny", "1.0.0", METADATA, note=said.append)
+    assert said == [
+        f"tiny-1.0.0: names the machines that made it ({name}); `hosts: false` in the metadata leaves them out"
+    ]
+    assert f"- Machines: `{name}`." in (folder / "README.md").read_text()
+    said.clear()
+    folder = publish(store, "tiny", "1.0.1", {**METADATA, "hosts": False}, note=said.append)
+    assert said == []
+    assert [path.name for path in folder.iterdir() if path.is_file() and name in path.read_text("latin-1")] == []
+
+
+@pytest.mark.parametrize("kind", [StoreError, OSError])
+def test_an_error_in_the_making_names_the_place_of_the_release(store, monkeypatch, kind):
+    import nmcdist.releases.publishing as publishing
+
+    def fail(inside):
+        path = str(inside / "zarr.json")
+        raise StoreError(f"{path}: is damaged") if kind is StoreError else OSError(errno.EIO, "bad disk", path)
+
+    monkeypatch.setattr(publishing, "preview", fail)
+    with pytest.raises(kind) as caught:
+        publish(store, "tiny", "1.0.0", METADATA)
+    place = str(store.parent / "releases/tiny/1.0.0/tiny.zarr/zarr.json")
+    assert str(caught.value) == {StoreError: f"{place}: is damaged", OSError: f"[Errno 5] bad disk: '{place}'"}[kind]
 
 
 def test_a_release_is_not_put_into_its_store(store):

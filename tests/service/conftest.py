@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -113,6 +114,13 @@ def own_releases(tmp_path, made_once):
 def service(releases, tmp_path_factory):
     with served(releases, tmp_path_factory.mktemp("log") / "log.txt") as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def client(service):
+    """A client of the service that all tests share."""
+    with httpx.Client(base_url=service.url) as client:
+        yield client
 
 
 def release(store, root, name, version, **metadata):

@@ -4,7 +4,6 @@ import json
 import re
 from html.parser import HTMLParser
 
-import httpx
 import pytest
 
 from tests.service.conftest import TITLE
@@ -28,12 +27,6 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         (self.data if self._in == "script" else self.text).append(data)
-
-
-@pytest.fixture(scope="module")
-def client(service):
-    with httpx.Client(base_url=service.url) as client:
-        yield client
 
 
 @pytest.fixture(

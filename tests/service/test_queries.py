@@ -2,19 +2,12 @@
 
 import math
 
-import httpx
 import numpy as np
 import pytest
 import xarray as xr
 
 BASE = "/api/datasets/tiny/1.0.0"
 FIRST = "volume_fraction.pore"
-
-
-@pytest.fixture(scope="module")
-def client(service):
-    with httpx.Client(base_url=service.url) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import yaml
 
-from nmcdist.errors import InputError, StoreError
+from nmcdist.errors import CatalogError, InputError, StoreError
 from nmcdist.service.hosts import check_host_names
 from nmcdist.service.pools import Pool, TooManyError
 from nmcdist.service.settings import Settings
@@ -81,6 +81,16 @@ def test_a_release_that_the_catalog_does_not_record_is_refused(own_releases, mar
     content["entries"]["tiny-1.0.0"]["metadata"][mark] = "0" * 64
     catalog.write_text(yaml.safe_dump(content))
     with pytest.raises(StoreError, match=rf"tiny/1\.0\.0: .* has the SHA-256 .*, expected {'0' * 64}, as the catalog"):
+        open_shelf(own_releases, Settings())
+
+
+@pytest.mark.parametrize("mark", ["release_sha256", "manifest_sha256"])
+def test_an_entry_whose_checksum_was_taken_out_is_refused(own_releases, mark):
+    catalog = own_releases / "catalog.yaml"
+    content = yaml.safe_load(catalog.read_text())
+    del content["entries"]["tiny-1.0.0"]["metadata"][mark]
+    catalog.write_text(yaml.safe_dump(content))
+    with pytest.raises(CatalogError, match=rf"tiny/1\.0\.0: its entry in the catalog has no {mark}; `nmcdist publish`"):
         open_shelf(own_releases, Settings())
 
 

@@ -21,12 +21,6 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 
 
 @pytest.fixture(scope="module")
-def client(service):
-    with httpx.Client(base_url=service.url) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def shard(releases):
     """Key and bytes of the largest file of a store."""
     store = releases / "blocks/2.0.0/blocks.zarr"

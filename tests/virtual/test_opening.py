@@ -1,5 +1,7 @@
 """Datasets over virtual stores: lazy, small to open, and within what Dask can handle."""
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from nmcdist.datasets.catalog import open_catalog
 from nmcdist.datasets.catalog_file import DATATYPE, OUTPUT, READER, catalog_text
 from nmcdist.errors import InputError, StoreError
 from nmcdist.virtual import ComputedStore, freeze
+from nmcdist.virtual.description import read_description
 from tests.virtual.conftest import BUNDLE, PARTICLES, VOLUMES, drawn_volume, opened, recipe_of
 
 MILLION = {
@@ -171,3 +174,45 @@ def test_every_coordinate_has_units(grains, tmp_path):
 def test_a_cache_too_small_for_a_chunk_is_pointed_out(windows, tmp_path):
     with pytest.warns(UserWarning, match="a limit of 10000 bytes is less than the 12288 that a chunk may need"):
         nmcdist.open_virtual(windows, tmp_path, limit=10_000)
+
+
+def described(change):
+    def harm(store):
+        content = json.loads((store / "virtual.json").read_text())
+        change(content)
+        (store / "virtual.json").write_text(json.dumps(content))
+
+    return harm
+
+
+FAULTS = {
+    "no file of the bundle": (
+        lambda store: (store / "bundle/bundle.json").unlink(),
+        "bundle/bundle.json: no such file",
+    ),
+    "no bundle": (lambda store: shutil.rmtree(store / "bundle"), "bundle: is missing"),
+    "a damaged bundle": (
+        lambda store: (store / "bundle/bundle.json").write_text("?"),
+        "bundle/bundle.json: not valid JSON (Expecting value: line 1 column 1 (char 0))",
+    ),
+    "no seed": (described(lambda content: content["recipe"].pop("seed")), "virtual.json: recipe: seed: missing"),
+    "two faults": (
+        described(lambda content: content["recipe"].update(seed="x", realisations="x")),
+        "virtual.json: recipe: seed: found 'x', expected an integer (and 1 more faults)",
+    ),
+    "another layout": (
+        described(lambda c: c.update(layout="x")),
+        "virtual.json: layout: found 'x', expected an integer",
+    ),
+    "no kind": (described(lambda content: content.pop("kind")), "virtual.json: kind: missing"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_damaged_store_is_refused_by_the_name_of_the_damaged_file(windows, tmp_path, fault):
+    harm, message = FAULTS[fault]
+    store = Path(shutil.copytree(windows, tmp_path / "windows.zarr"))
+    harm(store)
+    with pytest.raises(StoreError) as caught:
+        read_description(store)
+    assert str(caught.value) == f"{store}/{message}"

@@ -34,7 +34,7 @@ def card(release: Release, archive: str = "") -> str:
     ]
     if release.papers:
         parts += ["Please also cite the papers whose models and estimators it uses:", _papers(release)]
-    parts += ["## How it was made", _made(release, archive), "## Check it", _checks(release, archive)]
+    parts += ["## How it was made", _made(release, archive), "## Check it", _checks(release)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -124,9 +124,8 @@ def _again(release: Release, archive: str) -> list[str]:
     ]
 
 
-def _checks(release: Release, archive: str) -> str:
-    place = f"`{release.name}/{release.version}`"
-    store = "" if archive else f" In a folder {place}, `nmcdist verify .` also checks that no chunk is missing."
-    return f"`sha256sum --check SHA256SUMS` checks every file.{store}\n\nSHA-256 of the store's `manifest.json`: " + (
-        f"`{release.manifest_sha256}`."
+def _checks(release: Release) -> str:
+    return (
+        "`sha256sum --check SHA256SUMS` checks every file. `nmcdist verify .` also checks that no chunk is missing.\n\n"
+        f"SHA-256 of the store's `manifest.json`: `{release.manifest_sha256}`."
     )

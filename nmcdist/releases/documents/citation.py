@@ -4,7 +4,7 @@ from html import escape
 from typing import Any
 
 from nmcdist.datasets.files import readable_bytes
-from nmcdist.releases.documents.text import json_text, licence_url
+from nmcdist.releases.documents.text import json_text, licence_url, orcid_url
 from nmcdist.releases.model import Creator, Release
 
 KERNEL = "http://datacite.org/schema/kernel-4"
@@ -86,7 +86,7 @@ def _creator(creator: Creator) -> dict[str, Any]:
     if creator.orcid:
         found["nameIdentifiers"] = [
             {
-                "nameIdentifier": f"https://orcid.org/{creator.orcid}",
+                "nameIdentifier": orcid_url(creator.orcid),
                 "nameIdentifierScheme": "ORCID",
                 "schemeUri": "https://orcid.org",
             }
