@@ -14,6 +14,7 @@ from nmcdist.errors import InputError
 from nmcdist.geometry import sphere
 from nmcdist.geometry.eigen import eigen_symmetric
 from nmcdist.geometry.elementary import cbrt
+from nmcdist.geometry.hulls import star_hull_volume
 from nmcdist.jit import kernel
 
 LEVEL = 3  # icosphere with the 642 directions of the paper
@@ -115,8 +116,8 @@ def describe_mesh(vertices_nm: np.ndarray, faces: np.ndarray) -> xr.Dataset:
     vertices = finite_array("vertices_nm", vertices_nm, ("n", 3))
     triangles = vertices[_check_faces(faces, len(vertices))]
     volume, area, covariance = _polyhedron(triangles)
-    hull_volume, diameter = _hull(vertices)
-    values = _form(diameter, volume / hull_volume, volume, area, covariance)
+    diameter = float(np.sqrt(_largest_distance2(vertices)))
+    values = _form(diameter, volume / _hull_volume(vertices), volume, area, covariance)
     return xr.Dataset(
         {
             name: ((), np.float64(values[name]), column.attrs | {"estimator": _FROM_MESH})
@@ -155,18 +156,20 @@ def _measure_vertices(row: np.ndarray) -> tuple[float, float]:
     if radii.min() <= 0:
         raise InputError(f"coefficients_nm: found a radius of {radii.min():g} nm, expected positive radii")
     vertices = directions * radii[:, None]
-    hull_volume, diameter = _hull(vertices)
+    hull_volume = star_hull_volume(vertices)
+    if hull_volume < 0:
+        hull_volume = _hull_volume(vertices)
+    diameter = float(np.sqrt(_largest_distance2(vertices)))
     # The hull contains the polyhedron; where they coincide, rounding can make it the smaller one.
     return diameter, min(1.0, _enclosed(vertices, faces) / hull_volume)
 
 
-def _hull(vertices: np.ndarray) -> tuple[float, float]:
-    """Return the volume and the diameter of the convex hull of points."""
+def _hull_volume(vertices: np.ndarray) -> float:
+    """Return the volume of the convex hull of any points."""
     try:
-        hull = ConvexHull(vertices)
+        return float(ConvexHull(vertices).volume)
     except (QhullError, ValueError):
         raise InputError(f"vertices_nm: found {len(vertices)} points in a plane, expected a body") from None
-    return float(hull.volume), float(np.sqrt(_largest_distance2(vertices[hull.vertices])))
 
 
 def _polyhedron(triangles: np.ndarray) -> tuple[float, float, np.ndarray]:
