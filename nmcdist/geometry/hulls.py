@@ -9,6 +9,7 @@ import numpy as np
 
 from nmcdist.jit import kernel
 
+_BEYOND = 1.0 + 1e-13  # a point on a facet must not see it, rounded
 _within = kernel(forceinline=True)  # too short to be worth a call
 
 _AROUND = np.array([[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]])
@@ -112,7 +113,7 @@ def _wait(
     waiting: np.ndarray, after: np.ndarray,
 ) -> None:  # fmt: skip
     """Let a point wait at that of some facets beyond which it lies farthest, if there is any."""
-    best, height = -1, 1.0
+    best, height = -1, _BEYOND
     for k in range(start, stop):
         found = _height(poles[facets[k]], point)
         if found > height:
@@ -143,7 +144,7 @@ def _height(pole: np.ndarray, point: np.ndarray) -> float:
 
 @_within
 def _sees(pole: np.ndarray, point: np.ndarray) -> bool:
-    return _height(pole, point) > 1.0
+    return _height(pole, point) > _BEYOND
 
 
 @kernel

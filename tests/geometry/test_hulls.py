@@ -25,7 +25,7 @@ def test_rough_bodies(roughness, stretch):
 def test_points_in_any_order_twice_and_inside():
     rng = np.random.default_rng(2)
     for count in (100, 2000):
-        points = rng.normal(size=(count, 3)) * 10.0 ** rng.uniform(-0.7, 0.7, size=(count, 1))
+        points = rng.normal(size=(count, 3)) * 10.0 ** rng.uniform(-2, 2, size=(count, 1))
         found = star_hull_volume(points)
         assert found == pytest.approx(ConvexHull(points).volume, rel=1e-12)
         assert star_hull_volume(np.concatenate([points, points, 0.5 * points])) == pytest.approx(found, rel=1e-12)
@@ -42,7 +42,7 @@ def test_shells_of_the_model():
         assert found == pytest.approx(enclosed / ConvexHull(points).volume, rel=1e-12)
 
 
-def test_solids_whose_points_lie_in_few_planes_have_their_volume_or_none():
+def test_solids_whose_points_lie_in_few_planes():
     signs = np.array(np.meshgrid(*[[-1.0, 1.0]] * 3)).reshape(3, -1).T
     cube = DIRECTIONS / np.abs(DIRECTIONS).max(axis=1, keepdims=True)
     octahedron = np.concatenate([np.eye(3), -np.eye(3)])
@@ -53,8 +53,7 @@ def test_solids_whose_points_lie_in_few_planes_have_their_volume_or_none():
         (octahedron, 4 / 3),
         (tetrahedron, 8 / 3),
     ):
-        assert star_hull_volume(points) in (-1.0, pytest.approx(volume, rel=1e-12))
-    assert star_hull_volume(tetrahedron) > 0
+        assert star_hull_volume(points) == pytest.approx(volume, rel=1e-12)
 
 
 def test_points_on_one_side_of_the_origin_have_none():
@@ -62,6 +61,6 @@ def test_points_on_one_side_of_the_origin_have_none():
     assert star_hull_volume(DIRECTIONS * np.array([1.0, 1.0, 0.0]) + np.array([0.0, 0.0, 1e-9])) == -1.0
 
 
-def test_a_shell_that_needs_qhull_has_its_compactness():
+def test_a_ball_is_compact():
     """A ball whose points in 642 directions share planes."""
     assert float(describe_shell(np.array([np.sqrt(4 * np.pi) * 3000.0])).compactness) == pytest.approx(1, rel=1e-12)
