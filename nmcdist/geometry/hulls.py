@@ -30,7 +30,7 @@ def star_hull_volume(points: np.ndarray) -> float:
     Returns
     -------
     float
-        -1 if rounding leaves a surface that is not closed, as it may where many points lie in a plane.
+        -1 if no four of the points were found to surround the origin, or rounding leaves a surface that is not closed.
     """
     most = 3 * len(points) + 64  # a hull has two facets a point, and new ones come before old ones go
     corners, beside = np.empty((most, 3), np.int64), np.empty((most, 3), np.int64)  # beside[f, k] lacks corner k of f
