@@ -22,7 +22,7 @@ from nmcdist.datasets.catalog_file import (
     read_catalog_file,
 )
 from nmcdist.datasets.files import locked_folder, write_text
-from nmcdist.datasets.integrity import manifest_hash, read_manifest, refuse_links
+from nmcdist.datasets.integrity import checked_manifest, manifest_hash, read_manifest, refuse_links
 from nmcdist.datasets.recipes_catalog import RecipeCatalog
 from nmcdist.datasets.store import dask_chunks, open_lazily, read_attributes, read_origin
 from nmcdist.errors import CatalogError
@@ -60,8 +60,10 @@ class CatalogEntry:
         Raises
         ------
         StoreError
-            If it is missing, or its format is unsupported.
+            If it is missing, its format is unsupported, or it is not the one that the catalog records.
         """
+        read_attributes(self.store)  # names a store that is missing
+        checked_manifest(self.store, self.metadata.get("manifest_sha256"))
         return open_lazily(self.store, self.chunks)
 
 

@@ -133,6 +133,23 @@ def manifest_hash(store: Path) -> str:
     return file_record(store / MANIFEST).sha256
 
 
+def checked_manifest(store: Path, expected: str | None) -> str:
+    """Return the SHA-256 (hex) of the manifest of a store that a catalog lists.
+
+    Raises
+    ------
+    StoreError
+        If it is missing, cannot be read, or is not the expected one.
+    """
+    try:
+        found = manifest_hash(store)
+    except OSError as error:
+        raise StoreError(f"{store / MANIFEST}: cannot be read ({error.strerror})") from None
+    if expected not in (None, found):
+        raise StoreError(f"{store}: {MANIFEST} has the SHA-256 {found}, expected {expected}, as the catalog records")
+    return found
+
+
 def verify(store: Path, expected_manifest: str | None = None) -> list[Fault]:
     """Check a store: every file against its checksum, every array for completeness and shape.
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.datasets.integrity import manifest_hash
+from nmcdist.datasets.integrity import checked_manifest
 from nmcdist.datasets.layout import SAMPLE
-from nmcdist.datasets.store import MANIFEST, read_rows, readable_metadata
+from nmcdist.datasets.store import read_rows, readable_metadata
 from nmcdist.errors import QueryError, StoreError
 from nmcdist.inputs import local_path
 from nmcdist.queries.cache import ColumnFiles, user_cache
@@ -66,11 +66,7 @@ class Columns:
         if (store / _VIRTUAL).exists():
             raise StoreError(f"{store}: computes its items when they are read, expected a store that holds them")
         about = columns_of(store)
-        manifest = _identity(store)
-        if expected_manifest not in (None, manifest):
-            raise StoreError(
-                f"{store}: {MANIFEST} has the SHA-256 {manifest}, expected {expected_manifest}, as the catalog records"
-            )
+        manifest = checked_manifest(store, expected_manifest)
         folder = (local_path(cache) if cache else user_cache()) / manifest
         return cls(store, about, item_count(store), ColumnFiles(folder))
 
@@ -194,15 +190,6 @@ class Columns:
         if isinstance(missing, int | float):
             values[values == missing] = np.nan
         return values
-
-
-def _identity(store: Path) -> str:
-    try:
-        return manifest_hash(store)
-    except StoreError:
-        raise
-    except OSError as error:
-        raise StoreError(f"{store / MANIFEST}: cannot be read ({error.strerror})") from None
 
 
 def _whole(name: str, value: Any) -> int:

@@ -50,6 +50,17 @@ def test_the_entry_says_what_the_dataset_is(out, store):
     assert entry["store"] == str(store)
 
 
+def test_another_store_in_the_place_of_the_entered_one_is_refused(out, store):
+    with open_catalog(out)["tiny"].to_dask() as data:
+        assert data.sizes["sample"] == 4
+    (store / "manifest.json").write_bytes((store / "manifest.json").read_bytes() + b" ")
+    with pytest.raises(StoreError, match=r"tiny.zarr: manifest.json has the SHA-256 \w{64}, expected \w{64}, as"):
+        open_catalog(out)["tiny"].to_dask()
+    shutil.rmtree(store)
+    with pytest.raises(StoreError, match=r"tiny.zarr: no such store"):
+        open_catalog(out)["tiny"].to_dask()
+
+
 def test_the_default_catalog_is_that_of_the_environment_then_of_the_folder(out, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NMCDIST_CATALOG", raising=False)
