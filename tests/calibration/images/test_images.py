@@ -1,0 +1,203 @@
+"""Images of users against the arrays that were written, and what is refused."""
+
+import pickle
+import struct
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from nmcdist.calibration.images import open_image, survey
+from nmcdist.errors import ImageError
+
+RNG = np.random.default_rng(3)
+VOXELS = RNG.integers(0, 60000, (5, 6, 7)).astype(np.uint16)  # z, y, x
+BOX = (slice(1, 4), slice(2, 6), slice(0, 5))
+SIZE = (40.0, 20.0, 10.0)
+
+
+def imagej(path):
+    about = {"spacing": 0.04, "unit": "um", "axes": "ZYX"}
+    tifffile.imwrite(path, VOXELS, imagej=True, resolution=(100, 50), metadata=about)  # pixels per um along x, y
+    return {}
+
+
+def ome(path):
+    sizes = {f"PhysicalSize{axis}": length for axis, length in zip("ZYX", SIZE, strict=True)}
+    units = {f"PhysicalSize{axis}Unit": "nm" for axis in "ZYX"}
+    tifffile.imwrite(path, VOXELS, ome=True, metadata={"axes": "ZYX", **sizes, **units})
+    return {}
+
+
+def plain(path):
+    tifffile.imwrite(path, VOXELS, photometric="minisblack", compression="zlib")
+    return {"axes": "zyx", "voxel_size_nm": SIZE}
+
+
+def npy(path):
+    np.save(path, VOXELS)
+    return {"axes": "zyx", "voxel_size_nm": list(SIZE)}
+
+
+def other_order(path):
+    np.save(path, VOXELS.transpose(2, 0, 1))
+    return {"axes": "xzy", "voxel_size_nm": SIZE}
+
+
+def stack(path):
+    path.mkdir()
+    for k, plane in enumerate(VOXELS):
+        tifffile.imwrite(path / f"slice_{8 + 2 * k}.tif", plane)  # 8, 10, ...: text would put 10 before 8
+    return {"voxel_size_nm": SIZE}
+
+
+def zarr_array(path):
+    zarr.save_array(path, VOXELS)
+    return {"axes": "zyx", "voxel_size_nm": SIZE}
+
+
+def ome_zarr(path):
+    group = zarr.create_group(path, zarr_format=3)
+    group.create_array("0", data=VOXELS)
+    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
+    scale = [{"type": "scale", "scale": [0.04, 0.02, 0.01]}]
+    scales = [{"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scale}]}]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": scales}
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("a.tif", imagej), ("a.ome.tif", ome), ("a.TIFF", plain), ("a.npy", npy), ("a.npy", other_order),
+        ("slices", stack), ("a.zarr", zarr_array), ("a.ome.zarr", ome_zarr),
+    ],
+)  # fmt: skip
+def test_every_form_gives_the_voxels_in_order(tmp_path, name, write):
+    image = open_image(tmp_path / name, **write(tmp_path / name))
+    image = pickle.loads(pickle.dumps(image))  # as workers get it
+    assert (image.shape, image.dtype) == (VOXELS.shape, VOXELS.dtype)
+    assert image.voxel_size_nm == pytest.approx(SIZE)
+    np.testing.assert_array_equal(image.read(), VOXELS)
+    np.testing.assert_array_equal(image.read(*BOX), VOXELS[BOX])
+
+
+def test_the_survey_knows_an_image_again(tmp_path):
+    first, second = (
+        open_image(tmp_path / name, **write(tmp_path / name)) for name, write in (("a.tif", plain), ("b", stack))
+    )
+    found = survey(first)
+    assert (found.low, found.high, found.values) == (VOXELS.min(), VOXELS.max(), ())
+    assert found.sha256 == survey(second).sha256
+    labels = RNG.integers(0, 3, (4, 5, 6)).astype(np.uint8)
+    np.save(tmp_path / "labels.npy", labels)
+    of_labels = open_image(tmp_path / "labels.npy", 20, "zyx")
+    assert survey(of_labels).values == (0, 1, 2)
+    assert survey(of_labels).sha256 != survey(open_image(tmp_path / "labels.npy", 30, "zyx")).sha256
+
+
+def test_the_user_overrules_the_file(tmp_path):
+    imagej(tmp_path / "a.tif")
+    assert open_image(tmp_path / "a.tif", voxel_size_nm=25).voxel_size_nm == (25.0, 25.0, 25.0)
+    assert open_image(tmp_path / "a.tif", axes="xyz").shape == (7, 6, 5)
+
+
+def cut(path):
+    plain(path)
+    path.write_bytes(path.read_bytes()[:150])
+
+
+def cut_npy(path):
+    npy(path)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def colours(path):
+    tifffile.imwrite(path, RNG.integers(0, 255, (5, 6, 7, 3)).astype(np.uint8), photometric="rgb")
+
+
+def pixels(path):
+    tifffile.imwrite(
+        path, VOXELS, imagej=True, resolution=(1, 1), metadata={"spacing": 1.0, "unit": "pixel", "axes": "ZYX"}
+    )
+
+
+def without_a_slice(path):
+    stack(path)
+    (path / "slice_12.tif").unlink()
+
+
+def twice_the_same_number(path):
+    stack(path)
+    (path / "again_12.tif").write_bytes((path / "slice_12.tif").read_bytes())
+
+
+def without_numbers(path):
+    stack(path)
+    (path / "slice_12.tif").rename(path / "middle.tif")
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "options", "complaint"),
+    [
+        ("a.tif", lambda path: None, {}, "a.tif: no such image"),
+        ("a.jpg", lambda path: path.write_text("x"), {}, "a.jpg: expected a TIFF file, a folder of TIFF slices"),
+        ("a.tif", lambda path: path.write_text("x"), {}, "a.tif: cannot be read"),
+        ("a.tif", cut, {}, "a.tif: cannot be read"),
+        ("a.npy", cut_npy, {}, "a.npy: cannot be read"),
+        ("a.tif", plain, {"axes": None}, r"a.tif: does not say the order of its axes; give it \(--axes\)"),
+        ("a.npy", npy, {"voxel_size_nm": None}, r"a.npy: says no voxel size; give it in nm \(--voxel-size-nm\)"),
+        ("a.tif", pixels, {"axes": None, "voxel_size_nm": None}, "a.tif: says no voxel size"),
+        ("a.npy", npy, {"axes": "zyy"}, "axes: found 'zyy', expected z, y and x in the order of the image"),
+        ("a.npy", npy, {"voxel_size_nm": 0}, "voxel_size_nm: found 0, expected a voxel size in nm"),
+        ("a.npy", npy, {"voxel_size_nm": (1, 2)}, r"voxel_size_nm: found \(1, 2\), expected a voxel size in nm"),
+        ("a.npy", npy, {"voxel_size_nm": "20"}, "voxel_size_nm: found '20'"),
+        ("a.npy", lambda path: np.save(path, VOXELS[0]), {}, r"a.npy: found shape \(6, 7\), expected three"),
+        ("a.npy", lambda path: np.save(path, np.array([None])), {}, "a.npy: cannot be read"),
+        ("a.npy", lambda path: np.save(path, VOXELS.astype("S5")), {}, r"found values of type \|S5, expected numbers"),
+        ("a.tif", colours, {}, "found 3 colours, expected a grey image"),
+        ("s", without_a_slice, {}, "s: no slice between slice_10.tif and slice_14.tif: one is missing"),
+        ("s", twice_the_same_number, {}, "has the same number as .*: a slice is repeated"),
+        ("s", without_numbers, {}, "middle.tif: expected a number in the name"),
+        ("s", lambda path: path.mkdir(), {}, "s: found 0 TIFF slices, expected a TIFF file"),
+        ("g", lambda path: zarr.create_group(path), {}, "g: a Zarr group without an image of OME-Zarr"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(tmp_path, name, write, options, complaint):
+    write(tmp_path / name)
+    with pytest.raises(ImageError, match=complaint) as caught:
+        open_image(tmp_path / name, **{"axes": "zyx", "voxel_size_nm": 20.0, **options})
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_faults_of_voxels_are_named_with_their_plane(tmp_path):
+    def opened(voxels):
+        np.save(tmp_path / "a.npy", voxels)
+        return open_image(tmp_path / "a.npy", 20.0, "zyx")
+
+    with_nan = VOXELS.astype(np.float32)
+    with_nan[3, 2, 1] = np.nan
+    with pytest.raises(ImageError, match="plane 3 along z: found values that are not finite"):
+        survey(opened(with_nan))
+    with pytest.raises(ImageError, match="planes 2 and 3 along z are equal: one is repeated"):
+        survey(opened(VOXELS[[0, 1, 2, 2, 3]]))
+    with pytest.raises(ImageError, match="all voxels have the value 7, expected an image"):
+        survey(opened(np.full((1, 4, 4), 7)))
+
+
+def test_a_damaged_slice_is_named(tmp_path):
+    stack(tmp_path / "s")
+    tifffile.imwrite(tmp_path / "s/slice_12.tif", VOXELS[0, :3])
+    image = open_image(tmp_path / "s", SIZE)
+    assert image.read(slice(0, 2)).shape == (2, 6, 7)
+    with pytest.raises(ImageError, match=r"slice_12.tif: found uint16 of shape \(3, 7\), expected uint16 of"):
+        image.read()
+
+
+def test_a_header_that_promises_more_than_there_is(tmp_path):
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (99999, 99999, 9999), }"
+    header += b" " * (117 - len(header)) + b"\n"
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+    with pytest.raises(ImageError, match=r"a.npy: cannot be read"):
+        open_image(tmp_path / "a.npy", SIZE, "zyx")
