@@ -4,6 +4,7 @@ import re
 
 from nmcdist.bundle import list_bundles
 from nmcdist.datasets.files import readable_bytes
+from nmcdist.datasets.layout import own_dim
 from nmcdist.releases.documents.text import doi_url, licence_url, orcid_url
 from nmcdist.releases.model import Creator, Release, Variable
 
@@ -56,6 +57,11 @@ ds = nmcdist.open_virtual("{release.store}")
         lines += [f'ds = xr.open_zarr(ZipStore("{archive}", mode="r"))']
     else:
         lines = ["import xarray as xr", "", f'ds = xr.open_zarr("{release.store}")']
+    labelled = [v.name for v in release.variables if len(v.dims) == 1 and own_dim(v.dims[0]) == v.name != v.dims[0]]
+    if labelled:
+        names = ", ".join(f'"{name}"' for name in labelled)
+        lines += [f"for name in [{names}]:  # to select by them, as in ds.sel({labelled[0]}=...)"]
+        lines += ["    ds = ds.set_xindex(name)"]
     return "With xarray and zarr alone:\n\n```python\n" + "\n".join(lines) + "\n```"
 
 
