@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,9 @@ class Fault:
 
     def __str__(self) -> str:
         file = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in self.file)
-        last = "" if self.sample is None or self.items == 1 else f" to {self.sample + self.items - 1}"
-        whose = "store" if self.sample is None else f"item {self.sample}{last}"
+        whose = "store" if self.sample is None else f"item {self.sample}"
+        if self.sample is not None and self.items > 1:
+            whose = f"items {self.sample} to {self.sample + self.items - 1}"
         return f"{whose}: {file}: {self.what}"
 
 
@@ -188,7 +189,16 @@ def verify(store: Path, expected_manifest: str | None = None) -> list[Fault]:
     faults += damaged
     if expected_manifest not in (None, manifest_hash(store)):
         faults.append(Fault(None, MANIFEST, "is not the one that the catalog names"))
-    return sorted(faults, key=lambda f: (f.sample is None, f.sample or 0, f.file, f.what))
+    return sorted(limited(faults, arrays), key=lambda f: (f.sample is None, f.sample or 0, f.file, f.what))
+
+
+def limited(faults: Iterable[Fault], arrays: Arrays) -> list[Fault]:
+    """Return faults without the items beyond the last, which the last file of a table has room for."""
+    along = (a.shape[0] for a in arrays.values() if a is not None and a.dims[:1] == (SAMPLE,))
+    count = max(along, default=None)
+    if count is None:
+        return list(faults)
+    return [f if f.sample is None else replace(f, items=max(1, min(f.items, count - f.sample))) for f in faults]
 
 
 def damaged_samples(faults: Iterable[Fault]) -> list[int]:

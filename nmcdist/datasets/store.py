@@ -248,9 +248,18 @@ def with_coordinates(data: "xr.Dataset") -> "xr.Dataset":
 
 
 def with_labels(data: "xr.Dataset") -> "xr.Dataset":
-    """Give dimensions with a coordinate of their own its name (:meth:`Layout.stored_dims`), to select by its values."""
+    """Give dimensions with a coordinate of their own its name (:meth:`Layout.stored_dims`), to select by its values.
+
+    Items get their numbers, which take no memory, so that a number still names its item in a part of the dataset.
+    """
+    import pandas as pd
+
     stored = {str(dim): own_dim(str(dim)) for dim in data.dims}
-    return data.swap_dims({dim: own for dim, own in stored.items() if own != dim and own in data.coords})
+    data = data.swap_dims({dim: own for dim, own in stored.items() if own != dim and own in data.coords})
+    if SAMPLE not in data.dims or SAMPLE in data.coords:
+        return data
+    about = {"units": "1", "long_name": "number of the item, which is also the index of its random streams"}
+    return data.assign_coords({SAMPLE: (SAMPLE, pd.RangeIndex(data.sizes[SAMPLE]), about)})
 
 
 def in_chunks(data: "xr.Dataset", chunks: Mapping[str, int] | None = None) -> "xr.Dataset":

@@ -12,7 +12,8 @@ from nmcdist.version import __version__
 
 CONVENTIONS = "CF-1.11"
 HOW_TO_READ = (
-    "ds = xarray.open_zarr(PATH) opens the store without nmcdist, and ds.isel(sample=i) is item i. The attributes of "
+    "ds = xarray.open_zarr(PATH) opens the store without nmcdist, and ds.isel(sample=i) is item i; with chunks=None, "
+    "without Dask, coordinates group and plot as they are. The attributes of "
     "each variable give its units, long_name, description, estimator (how it was measured) and source (its "
     "definition). Values along a dimension X_index are in the coordinate X: ds.set_xindex('X') selects by them, as in "
     "ds.sel(X=...). bundle and recipe hold all inputs as JSON: the same inputs give the same bytes"

@@ -11,9 +11,10 @@ import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from nmcdist.datasets.files import FileRecord
-from nmcdist.datasets.integrity import GROUP, MANIFEST_LIMIT, Fault, manifest_records, missing_chunks, owner
+from nmcdist.datasets.integrity import GROUP, MANIFEST_LIMIT, Fault, limited, manifest_records, missing_chunks, owner
 from nmcdist.datasets.metadata import METADATA_LIMIT, ArrayMetadata, checked_array, strict_json
 from nmcdist.datasets.store import MANIFEST
 from nmcdist.errors import StoreError
@@ -23,6 +24,7 @@ from nmcdist.wording import one_line
 _BLOCK = 1 << 20
 _ENCRYPTED = 0x1 | 0x40 | 0x2000  # flags of a member whose content or whose directory is encrypted
 _UNIX = 3
+_END, _END_BYTES = b"PK\x05\x06", 22  # of the directory, the last bytes of a zip file without a comment
 _BROKEN = (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, OverflowError, struct.error)
 
 Members = Mapping[str, zipfile.ZipInfo]
@@ -51,6 +53,7 @@ def verify_archive(path: str | os.PathLike[str], expected_manifest: str | None =
     path = ordinary_file(path, StoreError)
     try:
         with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+            _refuse_more(path, stream, archive)
             return sorted(_faults(path, archive, expected_manifest), key=lambda fault: (fault.file, fault.what))
     except _BROKEN as error:
         raise StoreError(f"{path}: damaged, expected a zip file ({one_line(error)})") from None
@@ -60,6 +63,8 @@ def _faults(path: Path, archive: zipfile.ZipFile, expected_manifest: str | None)
     members, refused = _members(archive)
     if sum(info.file_size for info in members.values()) > path.stat().st_size:
         raise StoreError(f"{path}: its files overlap, expected a packed store")
+    if MANIFEST in refused:
+        raise StoreError(f"{path}: {MANIFEST} {refused[MANIFEST]}")
     if MANIFEST not in members or members[MANIFEST].file_size > MANIFEST_LIMIT:
         raise StoreError(f"{path}: holds no {MANIFEST} that can be read, expected a packed store")
     content = archive.read(members[MANIFEST])
@@ -75,7 +80,14 @@ def _faults(path: Path, archive: zipfile.ZipFile, expected_manifest: str | None)
     faults += [Fault(None, name, "does not belong to the store") for name in strays]
     if expected_manifest not in (None, hashlib.sha256(content).hexdigest()):
         faults.append(Fault(None, MANIFEST, "is not the one that the release names"))
-    return faults + [Fault(None, name, what) for name, what in refused.items()]
+    return limited(faults, arrays) + [Fault(None, name, what) for name, what in refused.items()]
+
+
+def _refuse_more(path: Path, stream: IO[bytes], archive: zipfile.ZipFile) -> None:
+    """Refuse a zip file with bytes before its files or after its directory, which unzipping overlooks."""
+    stream.seek(-_END_BYTES, os.SEEK_END)
+    if stream.read(4) != _END or min((info.header_offset for info in archive.infolist()), default=0) != 0:
+        raise StoreError(f"{path}: holds bytes before or after its files, expected a packed store")
 
 
 def _records(content: bytes, where: Path) -> dict[str, FileRecord]:

@@ -92,6 +92,9 @@ def publish(
     target = root / name / version
     if not virtual and root.resolve().is_relative_to(source.resolve()):
         raise ReleaseError(f"{root}: is in the store that is published; choose another folder of releases")
+    inside = next((folder for folder in (root, *root.absolute().parents) if (folder / RELEASE_FILE).exists()), None)
+    if inside is not None:
+        raise ReleaseError(f"{root}: is in the release {inside}, which never changes; choose another folder with --out")
     check_catalog(root)
     refuse_unlistable(root)
     if os.path.lexists(target):

@@ -24,7 +24,7 @@ def checked_version(text: Any) -> str:
     if text == LATEST:
         raise ReleaseError(f"version: found {text!r}, which stands for the highest version, expected a number as 1.0.0")
     if not is_version(text):
-        raise ReleaseError(f"version: found {shown(text)}, expected three numbers with points between, as 1.0.0")
+        raise ReleaseError(f"version: found {shown(text)}, expected a semantic version, as 1.0.0 or 1.0.0-rc.1")
     return str(text)
 
 

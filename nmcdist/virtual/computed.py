@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from pathlib import Path
+from typing import Any
 
 from nmcdist.datasets.files import read_bytes
 from nmcdist.datasets.integrity import read_manifest
@@ -29,13 +30,15 @@ class Computed:
     Attributes
     ----------
     folder : Path
+    opened_with : tuple
+        Arguments of :meth:`open`.
     """
 
     def __init__(
         self, folder: Path, description: Description, static: Files, keys: Keys, maker: Maker, cache: Cache | None,
-        flights: Flights, own_identity: str,
+        flights: Flights, own_identity: str, opened_with: tuple[Any, ...],
     ) -> None:  # fmt: skip
-        self.folder = folder
+        self.folder, self.opened_with = folder, opened_with
         self._description, self._static, self._keys = description, static, keys
         self._maker, self._cache, self._flights, self._identity = maker, cache, flights, own_identity
         self._recent = Recent(_RECENT_BYTES)
@@ -44,7 +47,7 @@ class Computed:
 
     @classmethod
     def open(
-        cls, folder: Path, cache: Path | None, limit_bytes: int, makers: int, *, most_waiting: int | None = 32
+        cls, folder: Path, cache: Path | None, limit_bytes: int, makers: int, most_waiting: int | None = 32
     ) -> "Computed":
         """Open a virtual store; nothing is drawn.
 
@@ -79,7 +82,7 @@ class Computed:
         return cls(
             folder, description, static, Keys(plan.variables), Maker(folder, recipe, bundle, plan),
             None if cache is None else Cache(Path(cache), limit_bytes), Flights(makers, most_waiting),
-            identity(description, recipe),
+            identity(description, recipe), (folder, cache, limit_bytes, makers, most_waiting),
         )  # fmt: skip
 
     @property

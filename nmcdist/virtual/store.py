@@ -1,6 +1,7 @@
 """The Zarr store over a virtual store, for readers in this process."""
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +21,8 @@ class ComputedStore(Store):
     Parameters
     ----------
     computed : Computed
-        The opened virtual store.
+        The opened virtual store. A pickled copy opens it again, once per process, so its folder and that of the
+        cache must be there on the machine of a worker.
     """
 
     supports_writes = False
@@ -42,6 +44,9 @@ class ComputedStore(Store):
 
     def __hash__(self) -> int:
         return id(self.computed)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _opened_again, self.computed.opened_with
 
     def __str__(self) -> str:
         return f"computed://{self.root}"
@@ -107,6 +112,11 @@ class ComputedStore(Store):
         self._readers.shutdown(wait=False)
         self.computed.close()
         super().close()
+
+
+@functools.cache
+def _opened_again(*how: Any) -> ComputedStore:
+    return ComputedStore(Computed.open(*how))
 
 
 def _cut(content: bytes, part: Any) -> bytes:

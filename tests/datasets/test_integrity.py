@@ -1,8 +1,10 @@
 """Integrity: every kind of damage is found, and blamed on the item that it spoils."""
 
 import json
+import shutil
 
 import pytest
+import zarr
 
 from nmcdist.datasets.integrity import damaged_samples, manifest_hash, read_manifest, verify
 from nmcdist.errors import StoreError
@@ -98,3 +100,17 @@ def test_a_store_of_another_format_is_refused_not_called_damaged(store, monkeypa
 def test_the_manifest_names_every_other_file(store):
     files = {p.relative_to(store).as_posix() for p in store.rglob("*") if p.is_file()}
     assert set(read_manifest(store)) == files - {"manifest.json"}
+
+
+def test_the_items_of_a_damaged_batch_are_those_that_exist(made_particles, tmp_path):
+    """The last file of a table has room for more particles than there are."""
+    store = tmp_path / "small.zarr"
+    shutil.copytree(made_particles / "small.zarr", store)
+    last = sorted((store / "gamma/c").iterdir(), key=lambda path: int(path.name))[-1]
+    flip_a_byte(last)
+    (fault,) = verify(store)
+    count = zarr.open_array(store / "rows", mode="r").shape[0]
+    assert fault.sample + fault.items == count
+    assert damaged_samples([fault]) == list(range(fault.sample, count))
+    if fault.items > 1:
+        assert str(fault).startswith(f"items {fault.sample} to {count - 1}: gamma/c/")

@@ -228,3 +228,23 @@ def test_any_flipped_byte_is_found_or_does_not_matter(packed_once, tmp_path):
         if not faults:
             with zipfile.ZipFile(path) as found:
                 assert {name: hashlib.sha256(found.read(name)).digest() for name in found.namelist()} == sums
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_bytes_that_unzipping_overlooks_are_refused(archive, place):
+    content = archive.read_bytes()
+    archive.write_bytes(b"junk" * 100 + content if place == "before" else content + b"junk" * 100)
+    with zipfile.ZipFile(archive) as found:
+        assert CHUNK in found.namelist()
+    with pytest.raises(StoreError, match=r"zarr.zip: holds bytes before or after its files, expected a packed store"):
+        verify_archive(archive)
+
+
+def test_a_store_zipped_by_another_program_is_refused_with_the_reason(archive):
+    def compress(members):
+        for info, _ in members:
+            info.compress_type = zipfile.ZIP_DEFLATED
+
+    rewritten(archive, compress)
+    with pytest.raises(StoreError, match=r"manifest.json is compressed, expected to be stored as it is"):
+        verify_archive(archive)

@@ -133,6 +133,16 @@ def test_a_store_sealed_again_by_hand_is_refused(store):
         publish(store, "tiny", "1.0.0", METADATA)
 
 
+def test_nothing_is_published_into_a_release(store, tmp_path):
+    folder = publish(store, "tiny", "1.0.0", METADATA)
+    for options in ({}, {"out": folder / "more"}):
+        with pytest.raises(ReleaseError, match=r"is in the release .*tiny/1.0.0, which never changes; choose another"):
+            publish(folder / "tiny.zarr", "again", "1.0.0", METADATA, **options)
+    assert verify_release(folder) == []
+    again = publish(folder / "tiny.zarr", "again", "1.0.0", METADATA, out=tmp_path / "elsewhere")
+    assert verify_release(again) == []
+
+
 def test_an_unfinished_store_is_refused(store):
     (store / "manifest.json").unlink()
     with pytest.raises(StoreError, match="never finished"):

@@ -15,6 +15,7 @@ DATA = bytes(range(10))
         ("bytes=2-4", DATA[2:5]),
         ("bytes=3-", DATA[3:]),
         ("bytes=8-99", DATA[8:]),
+        (f"bytes=8-{'9' * 30}", DATA[8:]),
         ("bytes=-3", DATA[-3:]),
         ("bytes=-10", DATA),
         ("bytes=-99", DATA),

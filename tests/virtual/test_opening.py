@@ -1,6 +1,7 @@
 """Datasets over virtual stores: lazy, small to open, and within what Dask can handle."""
 
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -160,7 +161,7 @@ def test_a_dataset_of_particles_is_drawn_by_its_descriptors(grains, tmp_path):
     data = nmcdist.open_virtual(grains, tmp_path, chunks=None)
     large = data.isel(sample=data.shell_d_max_nm.values.argsort()[-3:])
     assert (large.shell_volume_nm3 > data.shell_volume_nm3.median()).all()
-    assert set(data.coords) == {"axis"}
+    assert set(data.coords) == {"axis", "sample"}
     assert PARTICLES["particles"]["count"] == data.sizes["sample"]
 
 
@@ -216,3 +217,20 @@ def test_a_damaged_store_is_refused_by_the_name_of_the_damaged_file(windows, tmp
     with pytest.raises(StoreError) as caught:
         read_description(store)
     assert str(caught.value) == f"{store}/{message}"
+
+
+def test_a_dataset_is_pickled_and_computed_by_other_processes(windows, tmp_path):
+    data = nmcdist.open_virtual(windows, tmp_path)
+    expected = data.volume[1, :8].values
+    again = pickle.loads(pickle.dumps(data))
+    np.testing.assert_array_equal(again.volume[1, :8].values, expected)
+    computed = data.volume[1, :8].compute(scheduler="processes", num_workers=2)
+    np.testing.assert_array_equal(computed.values, expected)
+
+
+def test_a_number_names_its_item_in_a_part_of_the_dataset(grains, tmp_path):
+    data = nmcdist.open_virtual(grains, tmp_path, chunks=None)
+    part = data.isel(sample=slice(1, 4))
+    assert float(part.shell_volume_nm3.sel(sample=2)) == float(data.shell_volume_nm3[2])
+    with pytest.raises(KeyError):
+        part.sel(sample=0)

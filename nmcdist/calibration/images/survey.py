@@ -50,9 +50,7 @@ def survey(image: Image) -> Survey:
         for number, plane in enumerate(slab, start):
             content = np.ascontiguousarray(plane).tobytes()
             if content == before:
-                raise ImageError(
-                    f"{image.path}: planes {number - 1} and {number} along z are equal: one is repeated"
-                )
+                raise ImageError(f"{image.path}: planes {number - 1} and {number} along z are equal: one is repeated")
             before = content
             digest.update(content)
         low, high = min(low, float(slab.min())), max(high, float(slab.max()))

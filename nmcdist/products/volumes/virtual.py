@@ -71,7 +71,7 @@ def check_virtual(recipe: VolumeRecipe) -> None:
     RecipeError
     """
     if recipe.descriptors is not None:
-        raise RecipeError("descriptors: found options, expected none: a virtual store holds volumes only")
+        raise RecipeError("descriptors: found options, expected none: a virtual store of volumes holds no descriptors")
     if recipe.storage.shard is not None:
         raise RecipeError(
             f"storage.shard: found {recipe.storage.shard}, expected none: each chunk of a virtual store is a file"
