@@ -1,0 +1,286 @@
+"""Three-phase labels to a bundle of the additive: count, fit, bootstrap, correct, write."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmcdist.bundle import Bundle, CbaParameters, save_bundle
+from nmcdist.bundle.schema import Calibration
+from nmcdist.calibration.cba.bootstrap import Bootstrap, bootstrap
+from nmcdist.calibration.cba.counts import PHASE_LABELS, Counts, Spread, count_images
+from nmcdist.calibration.cba.curves import PLANES, Curves, curves_of, middle_of
+from nmcdist.calibration.cba.doubts import doubts
+from nmcdist.calibration.cba.fit import (
+    ABSOLUTE,
+    FIELD_OF,
+    OF_GRAPHITE,
+    UNITS,
+    Fit,
+    corrected,
+    fit_counts,
+    fractions,
+    quantities,
+)  # fmt: skip
+from nmcdist.calibration.cba.graphite import ALPHA_1, fit_graphite
+from nmcdist.calibration.cba.lags import LONGEST_NM
+from nmcdist.calibration.cba.results import RESULTS, Curve, Profile, Quantity, Results
+from nmcdist.calibration.images import Image, survey
+from nmcdist.errors import InputError, StoreError
+from nmcdist.inputs import folder_to_make
+from nmcdist.models.cba import CARBON_BINDER, GRAPHITE, PORE
+
+BUNDLE = "bundle"
+_WIDEST = math.log(4.0)  # of an interval of a parameter that counts as identified
+_DIGITS = 6  # of the values in a bundle: more would differ between machines
+_LARGEST_RADIUS_NM = 1000.0
+_NORMAL = 1.959963984540054
+Progress = Callable[[dict[str, Any]], None]
+
+
+def calibrate_cba(
+    images: Sequence[Image],
+    out: Path,
+    *,
+    phases: Mapping[str, int] = PHASE_LABELS,
+    alpha_1: float = ALPHA_1,
+    longest_nm: float = LONGEST_NM,
+    replicates: int = 20,
+    seed: int = 1,
+    name: str = "cba-fitted",
+    licence: str = "not stated",
+    spread: Spread = map,
+    progress: Progress = lambda facts: None,
+) -> Results:
+    """Fit the additive to images of three-phase labels, which count as one sample.
+
+    Parameters
+    ----------
+    images : sequence of Image
+    out : Path
+        New folder for the bundle and ``results.json``.
+    phases : mapping of str to int
+        Value in the images of "pore", "carbon_binder" and "graphite".
+    alpha_1 : float
+        Shape of the law of half-axis a, which an image does not fix.
+    longest_nm : float
+        Longest lag of the carbon binder's curve.
+    replicates : int
+        Of the bootstrap, at least five; 0 leaves it out, and with it the correction and errors of graphite.
+    seed : int
+        Of the replicates.
+    name, licence : str
+        Of the bundle.
+    spread : callable
+        Like the builtin `map`; counts of pieces of an image and replicates are its items.
+    progress : callable
+        Called with facts about each step.
+
+    Returns
+    -------
+    Results
+        Also in ``results.json``; the bundle is in ``bundle``.
+
+    Raises
+    ------
+    ImageError
+        If an image is unusable, or does not fix the fit.
+    InputError
+        If an option is impossible.
+    StoreError
+        If the folder is not new or empty.
+    """
+    _check_options(out, replicates, alpha_1)
+    if replicates and len(set(images[0].voxel_size_nm)) > 1:
+        raise InputError(
+            f"bootstrap: found voxels of {images[0].voxel_size_nm} nm, expected cubes, the only voxels that are drawn; "
+            "--bootstrap 0 leaves it out"
+        )
+    started = time.process_time()
+    digests = [survey(image).sha256 for image in images]
+    counts = count_images(images, phases, longest_nm, spread)
+    progress({"event": "counted", "blocks": len(counts.voxels), "cpu_s": _since(started)})
+    fit = fit_counts(counts, alpha_1)
+    profile = [_refit(counts, alpha_1 * factor, fit) for factor in (0.5, 1.0, 2.0)]
+    progress({"event": "fitted", "cpu_s": _since(started), **quantities(fit.parameters)})
+    fitted_s = _since(started)
+    radii = np.arange(0.0, _LARGEST_RADIUS_NM, min(counts.voxel_size_nm))
+    boot = None
+    if replicates:
+        boot = bootstrap(fit.parameters, counts, replicates, seed, radii_nm=radii, spread=spread)
+        progress({"event": "bootstrap", "replicates": len(boot.errors), "cpu_s": _since(started)})
+    final = _final(fit, boot)
+    measured = _measured_fractions(counts)
+    errors = _quantities(fit, final, boot)
+    bundle = _bundle(final, errors, counts, boot, name, licence)
+    model = fractions(final)
+    results = Results(
+        images=[str(image.path) for image in images], digests=digests, shapes=list(counts.shapes),
+        voxel_size_nm=counts.voxel_size_nm, volume_um3=counts.volume_nm3 * 1e-9, phases=dict(phases),
+        bundle={"name": bundle.name, "sha256": bundle.content_hash}, quantities=errors, order=list(UNITS),
+        correlations=None if boot is None else boot.correlation.tolist(),
+        bootstrap={"replicates": 0 if boot is None else len(boot.errors), "lost": 0 if boot is None else boot.lost,
+                   "seed": seed},
+        bias={} if boot is None else dict(zip(UNITS, boot.bias.tolist(), strict=True)),
+        starts={"binder": np.exp(fit.binder.solution.ends).tolist(),
+                "graphite": np.exp(fit.graphite.solution.ends).tolist()},
+        chi2={"binder": (fit.binder.solution.chi2, fit.binder.freedom),
+              "graphite": (fit.graphite.solution.chi2, fit.graphite.freedom)},
+        profile=profile, fractions={key: (measured[key], model[key]) for key in model},
+        plates_in_view=final.lambda_X_per_nm3 * counts.volume_nm3,
+        curves=_curves(fit, images[0], counts, phases, radii, boot),
+        warnings=doubts(final, counts, fit, boot),
+        seconds={"labels_to_fit": fitted_s, "all": _since(started)},
+    )  # fmt: skip
+    save_bundle(bundle, out / BUNDLE)
+    results.write(out / RESULTS)
+    progress({"event": "calibrated", "bundle": str(out / BUNDLE), "sha256": bundle.content_hash})
+    return results
+
+
+def _check_options(out: Path, replicates: int, alpha_1: float) -> None:
+    if not 0.5 <= alpha_1 <= 1000:
+        raise InputError(f"alpha_1: found {alpha_1:g}, expected a shape from 0.5 to 1000")
+    if replicates and replicates < 5:
+        raise InputError(f"bootstrap: found {replicates} replicates, expected 0 or at least 5")
+    folder_to_make(out, StoreError)
+    if out.exists() and any(out.iterdir()):
+        raise StoreError(f"{out}: holds files, expected a new or an empty folder")
+
+
+def _since(started: float) -> float:
+    return round(time.process_time() - started, 2)
+
+
+def _refit(counts: Counts, alpha_1: float, fit: Fit) -> Profile:
+    other = fit_graphite(counts, alpha_1, (fit.graphite.mean_a_nm, fit.graphite.mean_c_nm))
+    return Profile(
+        alpha_1=alpha_1, chi2=other.solution.chi2, lambda_X=other.lambda_X_per_nm3, mean_a=other.mean_a_nm,
+        mean_c=other.mean_c_nm,
+    )  # fmt: skip
+
+
+def _final(fit: Fit, boot: Bootstrap | None) -> CbaParameters:
+    found = fit.parameters
+    if boot is not None:
+        found = corrected(found, boot.bias, fit.graphite.volume_fraction, float(fit.binder.measured[0]))
+    return CbaParameters(**{key: float(f"{value:.{_DIGITS}g}") for key, value in found.model_dump().items()})
+
+
+def _quantities(fit: Fit, final: CbaParameters, boot: Bootstrap | None) -> dict[str, Quantity]:
+    found = {}
+    for number, (name, value) in enumerate(quantities(final).items()):
+        error, factor, note = None, 1.0, ""
+        if boot is not None:
+            error, factor = float(boot.standard_error[number]), boot.factor
+            note = f"standard error by parametric bootstrap, {len(boot.errors)} replicates"
+        elif name in OF_GRAPHITE:
+            note = "no standard error without bootstrap: plates are larger than the blocks of the image"
+        else:
+            error, factor = fit.binder.errors[FIELD_OF[name]], _NORMAL
+            note = "standard error from the blocks of the image"
+        found[name] = _quantity(name, value, error, factor, note)
+    found["alpha_1"] = Quantity(
+        value=final.alpha_1, unit="1", relative=True, standard_error=None, interval=None, identified=False,
+        note="kept at the given value: the image does not fix it",
+    )  # fmt: skip
+    return found
+
+
+def _quantity(name: str, value: float, error: float | None, factor: float, note: str) -> Quantity:
+    relative, interval, identified = name not in ABSOLUTE, None, False
+    if error is not None:
+        half = factor * error
+        interval = (value * math.exp(-half), value * math.exp(half)) if relative else (value - half, value + half)
+        identified = 2 * half < (_WIDEST if relative else 1.0)
+        note = note if identified else f"not identified: its interval is too wide; {note}"
+    return Quantity(
+        value=value, unit=UNITS[name], relative=relative, standard_error=error, interval=interval,
+        identified=identified, note=note,
+    )  # fmt: skip
+
+
+def _measured_fractions(counts: Counts) -> dict[str, float]:
+    pore, binder, graphite = (float(n) for n in counts.voxels.sum(axis=0))
+    total = pore + binder + graphite
+    return {
+        "graphite": graphite / total,
+        "carbon_binder_outside_graphite": binder / (pore + binder),
+        "solid": (binder + graphite) / total,
+    }
+
+
+def _bundle(
+    final: CbaParameters, errors: Mapping[str, Quantity], counts: Counts, boot: Bootstrap | None, name: str,
+    licence: str,
+) -> Bundle:  # fmt: skip
+    about = f"{counts.volume_nm3 * 1e-9:.4g} um^3 in {len(counts.shapes)} images, voxels of {counts.voxel_size_nm} nm"
+    calibration = Calibration(
+        data=f"Three-phase labels, {about}",
+        method="C_B(h) of the carbon binder by generalised least squares; V, S, K and variogram of graphite; "
+        + ("not corrected by simulation" if boot is None else f"corrected by {len(boot.errors)} replicates"),
+        date=date.today().isoformat(),
+    )
+    bundle = Bundle.of(
+        name, "Additive phase, fitted to three-phase labels", final, licence=licence, provenance="fitted",
+        calibration=calibration,
+    )  # fmt: skip
+    quantity_of = {field: key for key, field in FIELD_OF.items()} | {"alpha_1": "alpha_1"}
+    records = {
+        field: record.model_copy(update={
+            "source": _source(errors[quantity_of[field]]),
+            "provenance": "assumed" if field == "alpha_1" else "fitted",
+        })
+        for field, record in bundle.values.items()
+    }  # fmt: skip
+    return bundle.model_copy(update={"values": records})
+
+
+def _source(found: Quantity) -> str:
+    if found.standard_error is None:
+        return found.note
+    error = f"{found.standard_error:.2%}" if found.relative else f"{found.standard_error:.3g}"
+    assert found.interval is not None
+    return f"{found.note}: {error}; 95 % interval {found.interval[0]:.4g} to {found.interval[1]:.4g}"
+
+
+def _curves(
+    fit: Fit, image: Image, counts: Counts, phases: Mapping[str, int], radii: np.ndarray, boot: Bootstrap | None
+) -> dict[str, Curve]:
+    b, g = fit.binder, fit.graphite
+    curves = {
+        "binder": Curve(at_nm=b.lag_nm.tolist(), measured=_plain(b.measured), fitted=b.fitted.tolist(),
+                        error=b.measured_error.tolist()),
+        "graphite": Curve(at_nm=g.lag_nm.tolist(), measured=_plain(g.measured), fitted=g.fitted.tolist()),
+    }  # fmt: skip
+    if len(set(counts.voxel_size_nm)) > 1:
+        return curves
+    raw = image.read(*middle_of(image.shape))
+    labels = np.full(raw.shape, PORE, dtype=np.uint8)
+    labels[raw == phases["carbon_binder"]], labels[raw == phases["graphite"]] = CARBON_BINDER, GRAPHITE
+    own = curves_of(counts, labels, counts.voxel_size_nm[0], radii)
+    many = [] if boot is None else boot.curves
+    for number, plane in enumerate(PLANES):
+        for what in ("binder", "graphite"):
+            curves[f"{what} {plane}"] = _enveloped(b.lag_nm, own, many, what, number)
+    curves["pores"] = _enveloped(radii, own, many, "pores", None)
+    return curves
+
+
+def _enveloped(at: np.ndarray, own: Curves, many: Sequence[Curves], what: str, row: int | None) -> Curve:
+    def pick(curves: Curves) -> np.ndarray:
+        return np.asarray(getattr(curves, what) if row is None else getattr(curves, what)[row])
+
+    stack = np.array([pick(curves) for curves in many]) if many else None
+    return Curve(
+        at_nm=at.tolist(), measured=_plain(pick(own)), low=None if stack is None else _plain(stack.min(axis=0)),
+        high=None if stack is None else _plain(stack.max(axis=0)),
+    )  # fmt: skip
+
+
+def _plain(values: np.ndarray) -> list[float | None]:
+    return [float(v) if np.isfinite(v) else None for v in values]
