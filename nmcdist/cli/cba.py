@@ -1,6 +1,7 @@
 """Commands that fit the additive to images of labels, and say how much to image."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +94,13 @@ def calibrate_plan_command(
 
 
 def _amount(volume_nm3: float, voxel_nm: float, field_um: tuple[float, float] | None) -> str:
-    edge = volume_nm3 ** (1 / 3)
+    from nmcdist.calibration.cba.plan import SHORTEST_NM
+
+    edge = max(volume_nm3 ** (1 / 3), SHORTEST_NM)
     width, height = (edge, edge) if field_um is None else (1e3 * field_um[0], 1e3 * field_um[1])
-    slices = -(-volume_nm3 // (width * height * voxel_nm))
+    slices = math.ceil(max(volume_nm3 / (width * height), SHORTEST_NM) / voxel_nm)
     return (
-        f"{volume_nm3 * 1e-9:.3g} um^3: {slices:.0f} slices of {voxel_nm:g} nm, "
+        f"{slices * voxel_nm * width * height * 1e-9:.3g} um^3: {slices:.0f} slices of {voxel_nm:g} nm, "
         f"{width / 1e3:.3g} x {height / 1e3:.3g} um each"
     )
 

@@ -101,8 +101,8 @@ def count_images(
                 f"{image.path}: found voxels of {shown(image.voxel_size_nm)} nm, expected {shown(size)} nm as in "
                 f"{images[0].path}"
             )
-    smallest = tuple(min(image.shape[axis] for image in images) for axis in range(3))
-    lags = lattice_lags(size, smallest, longest_nm)
+    z, y, x = (min(image.shape[axis] for image in images) for axis in range(3))
+    lags = lattice_lags(size, (z, y, x), longest_nm)
     values = tuple(phases[name] for name in PHASE_LABELS)
     jobs = [(image, values, core, lags) for image in images for core in _cores(image.shape)]
     found = list(spread(_count_core, jobs))
@@ -114,7 +114,7 @@ def count_images(
 def count_labels(labels: np.ndarray, voxel_size_nm: float, lags: Lags) -> Counts:
     """Count a realisation of the model, labels 0, 1 and 2, at the lattice vectors of another count."""
     size = (float(voxel_size_nm),) * 3
-    shape: tuple[int, int, int] = labels.shape  # type: ignore[assignment]
+    shape: tuple[int, int, int] = labels.shape
     found = [_count_box(labels, core, lags, size) for core in _cores(shape)]
     return Counts(lags, size, (shape,), *map(np.concatenate, zip(*found, strict=True)))
 

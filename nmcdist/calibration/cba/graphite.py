@@ -85,9 +85,7 @@ def fit_graphite(counts: Counts, alpha_1: float = ALPHA_1, start: tuple[float, f
     share = float(measured[0])
 
     def statistics(values: np.ndarray, share: float) -> np.ndarray:
-        return _model(
-            plates(float(np.exp(values[0])), float(np.exp(values[1])), share, alpha_1), intrinsic, nodes, lengths, mean
-        )
+        return _model(plates(*_half_axes(values), share, alpha_1), intrinsic, nodes, lengths, mean)
 
     starts = _blind_starts(measured, lag_nm, intrinsic) if start is None else [np.log(start)]
     at, step = starts[0], 1e-3 * share
@@ -101,7 +99,7 @@ def fit_graphite(counts: Counts, alpha_1: float = ALPHA_1, start: tuple[float, f
         errors = np.sqrt(np.diag(solution.gain @ matrix @ solution.gain.T))
         check_agreement("graphite", solution, errors, NAMES)
     fitted = statistics(solution.values, share)
-    a, c = (float(v) for v in np.exp(solution.values))
+    a, c = _half_axes(solution.values)
     pairs = list(zip(measured[1:].tolist(), fitted.tolist(), strict=True))
     return GraphiteFit(
         plates(a, c, share, alpha_1).lambda_X_per_nm3, a, c, alpha_1, share, lag_nm, measured[1 + intrinsic :],
@@ -134,6 +132,10 @@ def variogram(counts: Counts, vectors: np.ndarray | None = None) -> tuple[np.nda
     kept = counts.pairs if vectors is None else np.where(vectors, counts.pairs, 0)
     sums = counts.lags.sums(kept[:, 1:]).astype(float)
     return (sums[:, 2] - sums[:, 0] - sums[:, 1]) / 2, sums[:, 2]
+
+
+def _half_axes(values: np.ndarray) -> tuple[float, float]:
+    return float(np.exp(values[0])), float(np.exp(values[1]))
 
 
 def _statistics(counts: Counts) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

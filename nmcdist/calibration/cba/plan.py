@@ -21,6 +21,7 @@ from nmcdist.wording import shown
 NAMES = tuple(REFERENCE_SD)
 _TARGET = re.compile(r"([A-Za-z_0-9]+)=([0-9.eE+-]+)(%?)")
 _NORMAL = 1.959963984540054
+SHORTEST_NM = 4800.0  # edge of an image: lags reach over a quarter of it
 _LOWEST, _HIGHEST = 100.0, 1e8  # edges of a cube in nm
 
 
@@ -60,11 +61,6 @@ class Need:
     name: str
     accuracy: float
     volume_nm3: float
-
-    @property
-    def edge_nm(self) -> float:
-        """Edge of the cube."""
-        return self.volume_nm3 ** (1 / 3)
 
 
 def parsed_targets(texts: Iterable[str]) -> dict[str, float]:

@@ -11,8 +11,8 @@ from nmcdist.report.tables import markdown
 
 _CAPTIONS = {
     "fits.png": "Two-point coverage of the carbon binder outside graphite, which fixes mu, eta, theta and lambda_Y, "
-    "and the variogram of graphite, which with surface and curvature fixes the plates. Below: what the fit leaves. Values "
-    "at neighbouring lags scatter together; error bars are single standard errors from the blocks of the image.",
+    "and the variogram of graphite, which with surface and curvature fixes the plates. Below: what the fit leaves. "
+    "Values at neighbouring lags scatter together; error bars are single standard errors from the blocks of the image.",
     "ellipses.png": "Joint 95 % regions of pairs of parameters, from the standard errors and correlations of the "
     "bootstrap.",
     "planes.png": "By plane of the image, over the envelope (least to largest) of the replicates. The fit averages "
