@@ -163,7 +163,7 @@ def _blind_starts(measured: np.ndarray, lag_nm: np.ndarray) -> list[np.ndarray]:
     """Return four starts around the lag at which the curve has fallen half-way."""
     half = float(lag_nm[np.argmin(np.abs(measured - (measured[0] + measured[-1]) / 2))])
     return [np.log([eta / half, theta / half, pores])
-            for eta, theta, pores in ((0.6, 0.5, 0.1), (1.6, 0.5, 0.4), (0.6, 2.0, 0.4), (1.6, 2.0, 0.1))]  # fmt: skip
+            for eta, theta, pores in ((0.6, 0.3, 0.1), (1.6, 0.3, 0.4), (0.6, 1.0, 0.4), (1.6, 1.0, 0.1))]  # fmt: skip
 
 
 def _errors(

@@ -13,7 +13,7 @@ from nmcdist.bundle import Bundle, CbaParameters, save_bundle
 from nmcdist.bundle.schema import Calibration
 from nmcdist.calibration.cba.bootstrap import Bootstrap, bootstrap
 from nmcdist.calibration.cba.counts import PHASE_LABELS, Counts, Spread, count_images
-from nmcdist.calibration.cba.curves import PLANES, Curves, curves_of, middle_of
+from nmcdist.calibration.cba.curves import PLANES, Curves, curves_of, lags_by_plane, middle_of
 from nmcdist.calibration.cba.doubts import doubts
 from nmcdist.calibration.cba.fit import (
     ABSOLUTE,
@@ -264,9 +264,10 @@ def _curves(
     labels[raw == phases["carbon_binder"]], labels[raw == phases["graphite"]] = CARBON_BINDER, GRAPHITE
     own = curves_of(counts, labels, counts.voxel_size_nm[0], radii)
     many = [] if boot is None else boot.curves
+    by_plane = lags_by_plane(counts.lags)
     for number, plane in enumerate(PLANES):
         for what in ("binder", "graphite"):
-            curves[f"{what} {plane}"] = _enveloped(b.lag_nm, own, many, what, number)
+            curves[f"{what} {plane}"] = _enveloped(by_plane[number], own, many, what, number)
     curves["pores"] = _enveloped(radii, own, many, "pores", None)
     return curves
 

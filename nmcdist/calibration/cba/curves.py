@@ -6,6 +6,7 @@ import numpy as np
 
 from nmcdist.calibration.cba.counts import Counts
 from nmcdist.calibration.cba.graphite import variogram
+from nmcdist.calibration.cba.lags import Lags
 from nmcdist.descriptors.pore_size import pore_size_distribution
 from nmcdist.models.cba import PORE
 
@@ -43,6 +44,16 @@ def curves_of(counts: Counts, labels: np.ndarray, voxel_size_nm: float, radii_nm
     middle = np.ascontiguousarray(labels[middle_of(labels.shape)] == PORE)
     sizes = pore_size_distribution(middle, voxel_size_nm, radii_nm)
     return Curves(np.array(binder), np.array(graphite), np.asarray(sizes.fraction))
+
+
+def lags_by_plane(lags: Lags) -> np.ndarray:
+    """Return the mean length in nm of the vectors of each bin that lie in each plane, or of all where none does."""
+    out = []
+    for axis in PLANES.values():
+        inside = (lags.vectors[:, axis] == 0).astype(float)
+        inside = np.where(lags.sums(inside)[lags.bin] > 0, inside, 1.0)
+        out.append(lags.sums(inside * lags.length_nm) / lags.sums(inside))
+    return np.array(out)
 
 
 def middle_of(shape: tuple[int, ...]) -> tuple[slice, ...]:

@@ -83,7 +83,7 @@ def lattice_lags(
     targets = np.geomspace(shortest, max(longest, shortest), _BINS)
     directions = [d for d in product((-1, 0, 1), repeat=3) if d > (0, 0, 0)]
     found: dict[tuple[int, ...], int] = {}
-    for number, target in enumerate(targets):
+    for target in targets:
         for direction in directions:
             step = float(np.linalg.norm(direction * size))
             times = round(target / step)
@@ -92,7 +92,6 @@ def lattice_lags(
             if fits and all(abs(v) <= n / 4 for v, n in zip(vector, shape, strict=True)):
                 nearest = int(np.argmin(np.abs(np.log(targets / (times * step)))))
                 found.setdefault(vector, nearest)
-                assert abs(nearest - number) <= 1
     used = sorted(set(found.values()))
     if len(used) < _FEWEST_BINS:
         edges = " x ".join(f"{n * s:.0f}" for n, s in zip(shape, voxel_size_nm, strict=True))

@@ -12,7 +12,6 @@ from nmcdist.report.style import CARBON_BINDER, GRAPHITE, PORE, SERIES, figure, 
 _MEASURED: dict[str, Any] = {"marker": "o", "linestyle": "none", "markersize": 5}
 _PAIRS = (("mean_a", "mean_c"), ("lambda_X", "mean_c"), ("mu", "eta"), ("theta", "lambda_Y"))
 _LEAST_SHARE = 0.002  # smallest drawn share of the pores
-_CHI2_95 = 5.991  # of two degrees of freedom
 
 
 def fits(results: Results, path: Path) -> Path:
@@ -41,7 +40,11 @@ def fits(results: Results, path: Path) -> Path:
 
 def ellipses(results: Results, path: Path) -> Path:
     """Draw the joint 95 % regions of pairs of parameters."""
+    from scipy.stats import f
+
     assert results.correlations is not None
+    number = results.bootstrap["replicates"]
+    reach = np.sqrt(2 * (number - 1) / (number - 2) * f.ppf(0.95, 2, number - 2))  # Hotelling's region
     with figure(2, 2, 10, 9) as (drawing, axes):
         for panel, (first, second) in zip(axes.flat, _PAIRS, strict=True):
             x, y = (results.quantities[name] for name in (first, second))
@@ -49,8 +52,8 @@ def ellipses(results: Results, path: Path) -> Path:
             i, j = results.order.index(first), results.order.index(second)
             r = results.correlations[i][j]
             angle = np.linspace(0, 2 * np.pi, 200)
-            u = np.sqrt(_CHI2_95) * np.cos(angle)
-            v = np.sqrt(_CHI2_95) * (r * np.cos(angle) + np.sqrt(max(0.0, 1 - r * r)) * np.sin(angle))
+            u = reach * np.cos(angle)
+            v = reach * (r * np.cos(angle) + np.sqrt(max(0.0, 1 - r * r)) * np.sin(angle))
             panel.plot(_moved(x, u), _moved(y, v), color=SERIES[0][0])
             panel.plot([x.value], [y.value], color=SERIES[1][0], **_MEASURED)
             panel.set(xlabel=f"{first} / {x.unit}", ylabel=f"{second} / {y.unit}")
