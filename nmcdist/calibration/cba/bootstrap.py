@@ -113,7 +113,7 @@ Job = tuple[CbaParameters, Sequence[tuple[int, int, int]], float, Lags, int, np.
 def _replicate(job: tuple[Job, int]) -> tuple[np.ndarray, Curves] | None:
     (parameters, shapes, voxel, lags, seed, radii_nm), index = job
     bundle = Bundle.of("replicate", "Replicate", parameters, licence="none")
-    parts, curves = [], None
+    parts = []
     for number, shape in enumerate(shapes):
         labels = generate_cba(bundle, shape, voxel, seed, index * len(shapes) + number)
         parts.append(count_labels(labels, voxel, lags))

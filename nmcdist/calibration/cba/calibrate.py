@@ -1,24 +1,18 @@
 """Three-phase labels to a bundle of the additive: count, fit, bootstrap, correct, write."""
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nmcdist.bundle import Bundle, CbaParameters, save_bundle
-from nmcdist.bundle.schema import Calibration
+from nmcdist.bundle import CbaParameters, save_bundle
 from nmcdist.calibration.cba.bootstrap import Bootstrap, bootstrap
 from nmcdist.calibration.cba.counts import PHASE_LABELS, Counts, Spread, count_images
 from nmcdist.calibration.cba.curves import PLANES, Curves, curves_of, lags_by_plane, middle_of
 from nmcdist.calibration.cba.doubts import doubts
 from nmcdist.calibration.cba.fit import (
-    ABSOLUTE,
-    FIELD_OF,
-    OF_GRAPHITE,
     UNITS,
     Fit,
     corrected,
@@ -28,17 +22,16 @@ from nmcdist.calibration.cba.fit import (
 )  # fmt: skip
 from nmcdist.calibration.cba.graphite import ALPHA_1, fit_graphite
 from nmcdist.calibration.cba.lags import LONGEST_NM
-from nmcdist.calibration.cba.results import RESULTS, Curve, Profile, Quantity, Results
+from nmcdist.calibration.cba.results import RESULTS, Curve, Profile, Results
+from nmcdist.calibration.cba.stated import fitted_bundle, stated
 from nmcdist.calibration.images import Image, survey
 from nmcdist.errors import InputError, StoreError
 from nmcdist.inputs import folder_to_make
 from nmcdist.models.cba import CARBON_BINDER, GRAPHITE, PORE
 
 BUNDLE = "bundle"
-_WIDEST = math.log(4.0)  # of an interval of a parameter that counts as identified
 _DIGITS = 6  # of the values in a bundle: more would differ between machines
 _LARGEST_RADIUS_NM = 1000.0
-_NORMAL = 1.959963984540054
 Progress = Callable[[dict[str, Any]], None]
 
 
@@ -115,8 +108,8 @@ def calibrate_cba(
         progress({"event": "bootstrap", "replicates": len(boot.errors), "cpu_s": _since(started)})
     final = _final(fit, boot)
     measured = _measured_fractions(counts)
-    errors = _quantities(fit, final, boot)
-    bundle = _bundle(final, errors, counts, boot, name, licence)
+    errors = stated(fit, final, boot)
+    bundle = fitted_bundle(final, errors, counts, boot, name, licence)
     model = fractions(final)
     results = Results(
         images=[str(image.path) for image in images], digests=digests, shapes=list(counts.shapes),
@@ -171,39 +164,6 @@ def _final(fit: Fit, boot: Bootstrap | None) -> CbaParameters:
     return CbaParameters(**{key: float(f"{value:.{_DIGITS}g}") for key, value in found.model_dump().items()})
 
 
-def _quantities(fit: Fit, final: CbaParameters, boot: Bootstrap | None) -> dict[str, Quantity]:
-    found = {}
-    for number, (name, value) in enumerate(quantities(final).items()):
-        error, factor, note = None, 1.0, ""
-        if boot is not None:
-            error, factor = float(boot.standard_error[number]), boot.factor
-            note = f"standard error by parametric bootstrap, {len(boot.errors)} replicates"
-        elif name in OF_GRAPHITE:
-            note = "no standard error without bootstrap: plates are larger than the blocks of the image"
-        else:
-            error, factor = fit.binder.errors[FIELD_OF[name]], _NORMAL
-            note = "standard error from the blocks of the image"
-        found[name] = _quantity(name, value, error, factor, note)
-    found["alpha_1"] = Quantity(
-        value=final.alpha_1, unit="1", relative=True, standard_error=None, interval=None, identified=False,
-        note="kept at the given value: the image does not fix it",
-    )  # fmt: skip
-    return found
-
-
-def _quantity(name: str, value: float, error: float | None, factor: float, note: str) -> Quantity:
-    relative, interval, identified = name not in ABSOLUTE, None, False
-    if error is not None:
-        half = factor * error
-        interval = (value * math.exp(-half), value * math.exp(half)) if relative else (value - half, value + half)
-        identified = 2 * half < (_WIDEST if relative else 1.0)
-        note = note if identified else f"not identified: its interval is too wide; {note}"
-    return Quantity(
-        value=value, unit=UNITS[name], relative=relative, standard_error=error, interval=interval,
-        identified=identified, note=note,
-    )  # fmt: skip
-
-
 def _measured_fractions(counts: Counts) -> dict[str, float]:
     pore, binder, graphite = (float(n) for n in counts.voxels.sum(axis=0))
     total = pore + binder + graphite
@@ -212,40 +172,6 @@ def _measured_fractions(counts: Counts) -> dict[str, float]:
         "carbon_binder_outside_graphite": binder / (pore + binder),
         "solid": (binder + graphite) / total,
     }
-
-
-def _bundle(
-    final: CbaParameters, errors: Mapping[str, Quantity], counts: Counts, boot: Bootstrap | None, name: str,
-    licence: str,
-) -> Bundle:  # fmt: skip
-    about = f"{counts.volume_nm3 * 1e-9:.4g} um^3 in {len(counts.shapes)} images, voxels of {counts.voxel_size_nm} nm"
-    calibration = Calibration(
-        data=f"Three-phase labels, {about}",
-        method="C_B(h) of the carbon binder by generalised least squares; V, S, K and variogram of graphite; "
-        + ("not corrected by simulation" if boot is None else f"corrected by {len(boot.errors)} replicates"),
-        date=date.today().isoformat(),
-    )
-    bundle = Bundle.of(
-        name, "Additive phase, fitted to three-phase labels", final, licence=licence, provenance="fitted",
-        calibration=calibration,
-    )  # fmt: skip
-    quantity_of = {field: key for key, field in FIELD_OF.items()} | {"alpha_1": "alpha_1"}
-    records = {
-        field: record.model_copy(update={
-            "source": _source(errors[quantity_of[field]]),
-            "provenance": "assumed" if field == "alpha_1" else "fitted",
-        })
-        for field, record in bundle.values.items()
-    }  # fmt: skip
-    return bundle.model_copy(update={"values": records})
-
-
-def _source(found: Quantity) -> str:
-    if found.standard_error is None:
-        return found.note
-    error = f"{found.standard_error:.2%}" if found.relative else f"{found.standard_error:.3g}"
-    assert found.interval is not None
-    return f"{found.note}: {error}; 95 % interval {found.interval[0]:.4g} to {found.interval[1]:.4g}"
 
 
 def _curves(
