@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.bundle import CbaParameters, save_bundle
+from nmcdist.bundle import Bundle, CbaParameters, save_bundle
 from nmcdist.calibration.cba.bootstrap import Bootstrap, bootstrap
 from nmcdist.calibration.cba.counts import PHASE_LABELS, Counts, Spread, count_images
 from nmcdist.calibration.cba.curves import PLANES, Curves, curves_of, lags_by_plane, middle_of
@@ -20,7 +20,7 @@ from nmcdist.calibration.cba.fit import (
     fractions,
     quantities,
 )  # fmt: skip
-from nmcdist.calibration.cba.graphite import ALPHA_1, fit_graphite
+from nmcdist.calibration.cba.graphite import ALPHA_1, fit_graphite, plates
 from nmcdist.calibration.cba.lags import LONGEST_NM
 from nmcdist.calibration.cba.results import RESULTS, Curve, Profile, Results
 from nmcdist.calibration.cba.stated import fitted_bundle, stated
@@ -88,6 +88,7 @@ def calibrate_cba(
         If the folder is not new or empty.
     """
     _check_options(out, replicates, alpha_1)
+    Bundle.of(name, "", plates(100.0, 2000.0, 0.1, alpha_1), licence=licence)  # refuses bad names before the work
     if replicates and len(set(images[0].voxel_size_nm)) > 1:
         raise InputError(
             f"bootstrap: found voxels of {images[0].voxel_size_nm} nm, expected cubes, the only voxels that are drawn; "

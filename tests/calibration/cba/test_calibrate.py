@@ -132,6 +132,7 @@ def test_command_writes_bundle_results_and_report(labels, tmp_path, run):
         ("labels.npy", ["--axes", "zyx", "--voxel-size-nm", "20", "--phases", "pore=0"], "phases: found pore=0"),
         ("labels.npy", ["--axes", "zyx", "--voxel-size-nm", "20", "--bootstrap", "2"], "expected 0 or at least 5"),
         ("labels.npy", ["--axes", "zyx", "--voxel-size-nm", "20,20,40"], "expected cubes"),
+        ("labels.npy", ["--axes", "zyx", "--voxel-size-nm", "20", "--name", "My fit"], "expected small letters"),
         ("none.npy", ["--axes", "zyx", "--voxel-size-nm", "20"], "no such image"),
     ],
 )
