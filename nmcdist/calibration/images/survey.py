@@ -37,7 +37,7 @@ def survey(image: Image) -> Survey:
     Raises
     ------
     ImageError
-        If a voxel is not a finite number, two neighbouring planes are the same, or all voxels are.
+        If a voxel is not a finite number, two neighbouring planes are equal and not of one value, or all voxels are equal.
     """
     digest = hashlib.sha256(f"{image.dtype.str} {image.shape} {image.voxel_size_nm}".encode())
     low, high, found, before = np.inf, -np.inf, np.array([], image.dtype), None
@@ -49,7 +49,7 @@ def survey(image: Image) -> Survey:
             raise ImageError(f"{image.path}: plane {z} along z: found values that are not finite numbers")
         for number, plane in enumerate(slab, start):
             content = np.ascontiguousarray(plane).tobytes()
-            if content == before:
+            if content == before and plane.min() != plane.max():  # planes beside what is imaged may be empty
                 raise ImageError(f"{image.path}: planes {number - 1} and {number} along z are equal: one is repeated")
             before = content
             digest.update(content)

@@ -182,6 +182,7 @@ def test_faults_of_voxels_are_named_with_their_plane(tmp_path):
         survey(opened(with_nan))
     with pytest.raises(ImageError, match="planes 2 and 3 along z are equal: one is repeated"):
         survey(opened(VOXELS[[0, 1, 2, 2, 3]]))
+    survey(opened(np.concatenate([0 * VOXELS[:2], VOXELS])))  # with an empty margin
     with pytest.raises(ImageError, match="all voxels have the value 7, expected an image"):
         survey(opened(np.full((1, 4, 4), 7)))
 
