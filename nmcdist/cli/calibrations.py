@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from nmcdist.cli.calibrate_shell import calibrate_shell_command
 from nmcdist.cli.options import INTERRUPTED, PATH, Real, Whole, complain, note
 from nmcdist.extras import need
 from nmcdist.inputs import folder_to_make
@@ -14,6 +15,9 @@ from nmcdist.inputs import folder_to_make
 @click.group()
 def calibrate() -> None:
     """Train bundles on images."""
+
+
+calibrate.add_command(calibrate_shell_command)
 
 
 @calibrate.command("grains")
