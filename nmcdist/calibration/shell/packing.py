@@ -98,7 +98,7 @@ def packed(
         lengths = np.sqrt((points**2).sum(axis=1))
         points[lengths == 0] = (1.0, 0.0, 0.0)
         near = lengths <= sphere.star_bounds(row)[1]
-        ratio = np.full(len(points), np.inf)
+        ratio = np.full(len(points), np.inf, np.float32)
         ratio[near] = lengths[near] / sphere.star_radii(row, points[near])
         deeper = ratio.reshape(depth[box].shape) < depth[box]
         labels[box][deeper] = label
