@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from nmcdist.cli.calibrate_shell import calibrate_shell_command
 from nmcdist.cli.cba import calibrate_cba_command, calibrate_plan_command
 from nmcdist.cli.options import INTERRUPTED, PATH, Real, Whole, complain, note
 from nmcdist.extras import need
@@ -19,6 +20,7 @@ def calibrate() -> None:
 
 calibrate.add_command(calibrate_cba_command)
 calibrate.add_command(calibrate_plan_command)
+calibrate.add_command(calibrate_shell_command)
 
 
 @calibrate.command("grains")

@@ -1,0 +1,1 @@
+"""The outer shell model, fitted to CT images of particles."""

@@ -1,0 +1,198 @@
+"""The whole calibration of shells, from an image to a bundle, its results, and what the report shows."""
+
+import platform
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmcdist.bundle import Bundle, save_bundle
+from nmcdist.calibration.images import Image, Survey, survey
+from nmcdist.calibration.shell.choose import Choice, choose_ratio, judge_rule
+from nmcdist.calibration.shell.correction import Correction, correction
+from nmcdist.calibration.shell.fit import fit_laws
+from nmcdist.calibration.shell.harmonics import random_rotations
+from nmcdist.calibration.shell.laws import window_weights
+from nmcdist.calibration.shell.paper_rule import connected_parts
+from nmcdist.calibration.shell.phase import phase_by_threshold, phase_of_label
+from nmcdist.calibration.shell.results import NUMBERS, SHOWN, Calibrated, SeparatedImage
+from nmcdist.calibration.shell.separate import Separated, Spacing, Watershed
+from nmcdist.calibration.shell.settings import ORDER, ShellSettings
+from nmcdist.calibration.shell.shell_bundle import shell_bundle
+from nmcdist.calibration.shell.stars import Shapes, fit_shapes
+from nmcdist.calibration.shell.validation import validate
+from nmcdist.errors import ImageError, StoreError
+from nmcdist.inputs import folder_to_make
+from nmcdist.version import __version__
+
+BUNDLE = "bundle"
+FEWEST = 20  # whole particles; the laws have up to three parameters each
+_FEW_VALUES = 8
+
+Progress = Callable[[dict[str, Any]], None]
+_PAPER = (
+    "outer shell model of Fuchs et al., Generating multi-scale Li-ion battery cathode particles with radial grain "
+    "architectures using stereological generative adversarial networks, Communications Materials 6 (2025), "
+    "doi:10.1038/s43246-024-00728-5"
+)
+
+
+def calibrate_shells(
+    image: Image, settings: ShellSettings, base: Bundle, out: Path, *, name: str = "shells", title: str = "",
+    description: str = "", licence: str = "not stated", progress: Progress = lambda facts: None,
+) -> Bundle:  # fmt: skip
+    """Calibrate the outer shell model on an image of particles.
+
+    Writes the bundle, `calibration.json` with all numbers, and `shown.npz` with what the report draws.
+
+    Parameters
+    ----------
+    image : Image
+    settings : ShellSettings
+    base : Bundle
+        Particle bundle that supplies the grains.
+    out : Path
+        New or empty folder.
+    name, title, description, licence : str
+        Of the bundle.
+    progress : callable
+        Called after each step with a dictionary that describes it.
+
+    Raises
+    ------
+    BundleError
+        If the base is not a particle bundle, or the name is not possible.
+    ImageError
+        If the image cannot be used, or has fewer than 20 whole particles.
+    StoreError
+        If the folder is not empty or cannot be made.
+    """
+    base.particle()
+    _check_folder(out)
+    seen, start = survey(image), time.process_time()
+    spacing, unit_nm = _spacing(image)
+    regions = _separate(image, settings, seen, spacing, progress)
+    cost, start = {"separation_and_choice_cpu_s": time.process_time() - start}, time.process_time()
+    chosen, shapes = _fit_shapes(regions.found, settings, spacing)
+    cost["shapes_cpu_s"], start = time.process_time() - start, time.process_time()
+    fixed = _correction(regions.choice, settings, spacing)
+    cost["correction_cpu_s"], start = time.process_time() - start, time.process_time()
+    counts = regions.found.regions
+    weights = window_weights(counts.low[chosen], counts.high[chosen], image.shape)
+    fit = fit_laws(shapes.coefficients, weights, unit_nm, fixed.factors, fixed.errors, settings.seed)
+    cost["laws_cpu_s"], start = time.process_time() - start, time.process_time()
+    progress({"event": "fitted", "particles": len(chosen), "order": fit.order})
+    about = {
+        "name": name, "title": title or f"NMC particles with shells fitted to {image.path.name}",
+        "description": description or f"Outer shells fitted to {len(chosen)} whole particles of {image.path.name}; "
+        f"grains of the bundle {base.name}, which that image does not show.",
+        "licence": licence, "date": date.today().isoformat(), "reference": _PAPER, "distances": {},
+        "data": f"{len(chosen)} whole particles of {image.path.name} (sha256 of its voxels {seen.sha256}), voxels of "
+        f"{' x '.join(f'{length:g}' for length in image.voxel_size_nm)} nm; grains: {base.calibration.data}",
+        "method": f"{_method(settings, regions.choice)}; nmcdist {__version__}, numpy {np.__version__}, Python "
+        f"{platform.python_version()} on {platform.machine()}",
+    }  # fmt: skip
+    least_nm3 = settings.least_voxels * unit_nm**3
+    bundle = shell_bundle(fit, base, least_nm3, about)
+    checked = validate(bundle, shapes.coefficients * unit_nm, weights, fixed.factors, settings.seed)
+    cost["validation_cpu_s"] = time.process_time() - start
+    bundle = bundle.model_copy(update={"calibration": bundle.calibration.model_copy(update={
+        "distances": {one: round(value, 4) for one, value in checked.ks.items()}})})  # fmt: skip
+    save_bundle(bundle, out / BUNDLE)
+    found = Calibrated(image, settings, seen, regions, chosen, shapes, weights, fixed, fit, checked, unit_nm)
+    found.write(out / NUMBERS, out / SHOWN, {
+        "cost": cost, "bundle": {"name": bundle.name, "sha256": bundle.content_hash, "base": base.name},
+    })  # fmt: skip
+    progress({"event": "calibrated", "bundle": str(out / BUNDLE), "sha256": bundle.content_hash})
+    return bundle
+
+
+def _separate(
+    image: Image, settings: ShellSettings, seen: Survey, spacing: Spacing, progress: Progress
+) -> SeparatedImage:
+    values = image.read()
+    if settings.is_labelled:
+        return _labelled(image, values, spacing)
+    threshold = None
+    if settings.phase is not None:
+        phase = phase_of_label(values, settings.phase)
+    elif seen.values and len(seen.values) <= _FEW_VALUES:
+        listed = ", ".join(f"{value:g}" for value in seen.values)
+        raise ImageError(
+            f"{image.path}: holds the values {listed} only, so it is not grey; give the value of the particles "
+            "(--phase), or --labels if each particle has its own"
+        )
+    else:
+        phase, threshold = phase_by_threshold(values, settings.sigma, settings.side)
+    start = time.process_time()
+    watershed = Watershed.of(phase, spacing, settings.h)
+    progress({"event": "watershed", "basins": watershed.count, "cpu_seconds": round(time.process_time() - start, 2)})
+    how: dict[str, Any] = {"least_voxels": settings.least_voxels, "h": settings.h}
+    if settings.merging == "paper" or settings.neck_ratio is not None:
+        choice = judge_rule(watershed, settings.neck_ratio, **how)
+    else:
+        choice = choose_ratio(watershed, **how)
+    progress({"event": "separated", "ratio": choice.ratio, **choice.score._asdict()})
+    return SeparatedImage(watershed.separated(choice.ratio), phase, threshold, watershed, choice)
+
+
+def _labelled(image: Image, values: np.ndarray, spacing: Spacing) -> SeparatedImage:
+    if not np.array_equal(values, np.floor(values)) or values.min() < 0:
+        raise ImageError(f"{image.path}: found values that are not whole numbers from 0, expected labels of particles")
+    parts = connected_parts(values)
+    return SeparatedImage(Separated.of(parts, int(parts.max()), spacing), values > 0, None, None, None)
+
+
+def _fit_shapes(found: Separated, settings: ShellSettings, spacing: Spacing) -> tuple[np.ndarray, Shapes]:
+    """Return the rows of the whole particles with a star shape, and the shapes."""
+    chosen = np.flatnonzero(found.kept(settings.least_voxels))
+    rotations = random_rotations(len(chosen), settings.seed)
+    shapes = fit_shapes(
+        found, chosen, rotations, spacing, ORDER, settings.contacts, is_centred=settings.contacts == "mask"
+    )
+    kept = shapes.is_star
+    if kept.sum() < FEWEST:
+        raise ImageError(
+            f"image: found {kept.sum()} whole particles of at least {settings.least_voxels} voxels, expected "
+            f"{FEWEST} or more"
+        )
+    return chosen[kept], Shapes(*(part[kept] for part in shapes))
+
+
+def _correction(choice: Choice | None, settings: ShellSettings, spacing: Spacing) -> Correction:
+    """Return the correction; none for given labels, for which no separation can be repeated, nor for the paper's."""
+    if choice is None or settings.contacts == "keep":
+        return Correction(np.ones(ORDER + 1), np.zeros(ORDER + 1), 0, float("nan"))
+    return correction(choice.packing, spacing, ORDER, settings.least_voxels, settings.contacts)
+
+
+def _method(settings: ShellSettings, choice: Choice | None) -> str:
+    if choice is None:
+        rule = "labelled particles"
+    elif choice.ratio is None:
+        rule = "watershed, merged by the rule of the reference"
+    else:
+        how = "given" if settings.neck_ratio is not None else "chosen by a packing of known shapes"
+        rule = f"watershed, merged above neck ratio {choice.ratio:g} ({how})"
+    contacts = "masked" if settings.contacts == "mask" else "kept"
+    corrected = "; law corrected by the packing" if choice is not None and settings.contacts == "mask" else ""
+    return f"{rule}; contacts {contacts}; weights for particles cut by the border{corrected}; seed {settings.seed}"
+
+
+def _spacing(image: Image) -> tuple[Spacing, float]:
+    unit_nm = float(np.cbrt(np.prod(image.voxel_size_nm)))
+    z, y, x = (length / unit_nm for length in image.voxel_size_nm)
+    return (z, y, x), unit_nm
+
+
+def _check_folder(out: Path) -> None:
+    folder_to_make(out, StoreError)
+    if out.exists() and any(out.iterdir()):
+        raise StoreError(f"{out}: holds other files, expected a new or an empty folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{out}: cannot be made ({error.strerror})") from None

@@ -1,0 +1,137 @@
+"""From fitted coefficients to the laws of the outer shell model: Eqs. (5) and (6), with errors and corrections."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nmcdist.bundle.parameters import HARMONIC_DEGREES
+from nmcdist.calibration.shell.dependence import distance_correlations, rank_correlations
+from nmcdist.calibration.shell.harmonics import NOISE
+from nmcdist.calibration.shell.laws import NORMAL_NU, Law, harmonic_laws, ratio_gain, size_laws
+
+SIGNAL_OVER_NOISE = 2.0
+UNRESOLVED_NM = 1e-6  # scale of degrees that the voxels do not resolve: the schema wants a positive one
+
+
+@dataclass(frozen=True)
+class Degree:
+    """The law of the coefficients of one degree l.
+
+    Attributes
+    ----------
+    degree : int
+    rms_voxels : float
+        Weighted root mean square of the fitted coefficients, in voxels, before the correction.
+    factor, factor_error : float
+        Correction of the scale by the packing.
+    is_resolved : bool
+        Whether the corrected root mean square is above twice the noise of the voxels, and that of all lower degrees
+        from 2 too.
+    laws : list of Law
+        Of a_lm in nm, before the correction, best first.
+    ratio_laws : list of Law
+        Of a_lm / a_00, best first.
+    ratio_gain : float
+        See :func:`nmcdist.calibration.shell.laws.ratio_gain`.
+    spearman : float
+        Rank correlation of |a_lm| with a_00, mean over m.
+    distance_correlation, distance_correlation_shuffled : float
+        Of a_lm with a_00, and with shuffled a_00, means over m.
+    """
+
+    degree: int
+    rms_voxels: float
+    factor: float
+    factor_error: float
+    is_resolved: bool
+    laws: list[Law]
+    ratio_laws: list[Law]
+    ratio_gain: float
+    spearman: float
+    distance_correlation: float
+    distance_correlation_shuffled: float
+
+    @property
+    def nu(self) -> float:
+        """Degrees of freedom for the bundle."""
+        return min(self.laws[0].values.get("nu", NORMAL_NU), NORMAL_NU) if self.is_resolved else NORMAL_NU
+
+    @property
+    def scale_nm(self) -> float:
+        """Corrected scale for the bundle."""
+        return self.laws[0].values["scale"] * self.factor if self.is_resolved else UNRESOLVED_NM
+
+
+@dataclass(frozen=True)
+class ShellFit:
+    """The fitted outer shell model.
+
+    Attributes
+    ----------
+    size_laws : list of Law
+        Of a_00 in nm, before the correction, best first.
+    size_factor, size_factor_error : float
+        Correction of a_00 by the packing.
+    degrees : list of Degree
+        l = 1, 2, ..., 9.
+    edcc : list of list of float
+        Distance correlation of a_00 and a_lm by degree and m (Figure 3a).
+    """
+
+    size_laws: list[Law]
+    size_factor: float
+    size_factor_error: float
+    degrees: list[Degree]
+    edcc: list[list[float]]
+
+    @property
+    def size_law(self) -> Law:
+        """The log-normal law with a location, which the model has; the likelihood may prefer another."""
+        return next(law for law in self.size_laws if law.family == "log-normal with location")
+
+    @property
+    def order(self) -> int:
+        """The highest resolved degree, 0 for none."""
+        return max((one.degree for one in self.degrees if one.is_resolved), default=0)
+
+
+def fit_laws(
+    coefficients: np.ndarray, weights: np.ndarray, unit_nm: float, factors: np.ndarray, factor_errors: np.ndarray,
+    seed: int,
+) -> ShellFit:  # fmt: skip
+    """Fit the laws of the coefficients.
+
+    Parameters
+    ----------
+    coefficients : ndarray of float64, shape (n, 100)
+        In voxels.
+    weights : ndarray of float64, shape (n,)
+        Of the particles, with mean 1.
+    unit_nm : float
+        Edge of a voxel, or of the cube of its volume.
+    factors, factor_errors : ndarray of float64, shape (10,)
+        See :class:`nmcdist.calibration.shell.correction.Correction`.
+    seed : int
+        For shuffling.
+    """
+    size = coefficients[:, 0]
+    shuffled = np.random.Generator(np.random.Philox(seed)).permutation(size)
+    others = coefficients[:, 1:]
+    ranks = rank_correlations(size, np.abs(others))
+    edcc, independent = distance_correlations(size, others), distance_correlations(shuffled, others)
+    degrees, is_resolved = [], True
+    for degree in range(1, HARMONIC_DEGREES + 1):
+        columns = slice(degree**2, (degree + 1) ** 2)
+        of = slice(degree**2 - 1, (degree + 1) ** 2 - 1)
+        values = coefficients[:, columns]
+        rms = float(np.sqrt(np.average((values**2).mean(axis=1), weights=weights)))
+        above = rms * factors[degree] > SIGNAL_OVER_NOISE * NOISE
+        is_resolved = is_resolved and (above or degree == 1)  # degree 1 is small around a centre of mass
+        gain, ratio_laws = ratio_gain(values * unit_nm, size * unit_nm, weights)
+        degrees.append(Degree(
+            degree, rms, float(factors[degree]), float(factor_errors[degree]), bool(is_resolved and above),
+            harmonic_laws(values * unit_nm, weights), ratio_laws, gain, float(ranks[of].mean()),
+            float(edcc[of].mean()), float(independent[of].mean()),
+        ))  # fmt: skip
+    table = [list(map(float, edcc[one.degree**2 - 1 : (one.degree + 1) ** 2 - 1])) for one in degrees]
+    return ShellFit(size_laws(size * unit_nm, weights), float(factors[0]), float(factor_errors[0]), degrees, table)

@@ -1,0 +1,64 @@
+"""The command that fits the outer shell model to an image."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nmcdist.cli.options import PATH, Real, Whole, note
+from nmcdist.extras import need
+from nmcdist.inputs import folder_to_make
+
+
+@click.command("shell")
+@click.argument("image", type=PATH)
+@click.option("--out", type=PATH, required=True, help="New folder for the bundle, the results and the report.")
+@click.option("--voxel-size-nm", type=Real(), multiple=True,
+              help="Voxel size: once, or three times along z, y, x. Needed if the image says none.")  # fmt: skip
+@click.option("--axes", help='Order of the axes, such as "zyx". Needed if the image says none.')
+@click.option("--phase", type=Real(), help="Value of the particles in an image of phases. Default: a grey image.")
+@click.option("--labels", "is_labelled", is_flag=True, help="Each particle has its own label, and 0 is the background.")
+@click.option("--sigma", type=Real(0), default=1.8, show_default=True, help="Smoothing of a grey image, in voxels.")
+@click.option("--side", type=click.Choice(["bright", "dark"]), default="bright", show_default=True,
+              help="Grey values of the particles.")  # fmt: skip
+@click.option("--h", type=Real(0), default=0.25, show_default=True,
+              help="Basins of the watershed that rise less above the next are joined, in voxels.")  # fmt: skip
+@click.option("--merging", type=click.Choice(["neck", "paper"]), default="neck", show_default=True,
+              help="Rule that merges regions: by necks, or the rule of the paper.")  # fmt: skip
+@click.option("--neck-ratio", type=Real(0, 1),
+              help="Regions with a wider neck are merged. Default: chosen by a packing of known shapes.")  # fmt: skip
+@click.option("--contacts", type=click.Choice(["mask", "keep"]), default="mask", show_default=True,
+              help="Leave directions of contact out of the fits, or keep them, as in the paper.")  # fmt: skip
+@click.option("--least-voxels", type=Whole(10), default=200, show_default=True, help="Smallest particle.")
+@click.option("--base", default="nmc811-radial", show_default=True, help="Bundle that supplies the grains.")
+@click.option("--name", default="shells", show_default=True, help="Name of the bundle.")
+@click.option("--licence", default="not stated", show_default=True, help="Licence of the bundle and its data.")
+@click.option("--seed", type=Whole(0, 2**63), default=1, show_default=True)
+def calibrate_shell_command(
+    image: Path, out: Path, voxel_size_nm: tuple[float, ...], axes: str | None, base: str, name: str, licence: str,
+    **choices: Any,
+) -> None:  # fmt: skip
+    """Fit the outer shell model to a CT IMAGE of particles: grey, of phases, or with a label for each particle.
+
+    IMAGE is a TIFF file, a folder of TIFF slices, a .npy file or a Zarr array.
+    """
+    need("report", "the report of a calibration")
+    from nmcdist.bundle import load_bundle
+    from nmcdist.calibration.images import open_image
+    from nmcdist.calibration.shell.calibrate import calibrate_shells
+    from nmcdist.calibration.shell.settings import ShellSettings
+    from nmcdist.datasets.files import naming
+    from nmcdist.report.shell_calibration import headline, report_shell_calibration
+
+    settings = ShellSettings(**choices)
+    size: Any = (voxel_size_nm[0] if len(voxel_size_nm) == 1 else list(voxel_size_nm)) if voxel_size_nm else None
+    opened, grains = open_image(image, size, axes), load_bundle(base)
+    folder_to_make(out)
+    with naming(out):
+        calibrate_shells(
+            opened, settings, grains, out, name=name, licence=licence,
+            progress=lambda facts: note(json.dumps(facts)),
+        )  # fmt: skip
+        page = report_shell_calibration(out, out / "report")
+    click.echo(f"{out / 'bundle'}\n{page}\n{headline(out)}")

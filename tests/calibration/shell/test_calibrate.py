@@ -1,0 +1,199 @@
+"""The whole calibration on known packings, its command, and images that are refused."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from click.testing import CliRunner
+
+from nmcdist.bundle import load_bundle
+from nmcdist.calibration.images import open_image
+from nmcdist.calibration.shell.calibrate import calibrate_shells
+from nmcdist.calibration.shell.packing import packed
+from nmcdist.calibration.shell.phase import otsu, phase_by_threshold
+from nmcdist.calibration.shell.settings import ShellSettings
+from nmcdist.cli.entry import cli
+from nmcdist.errors import ImageError, InputError, StoreError
+from nmcdist.models.particle import ParticleModel
+
+A00 = np.sqrt(4 * np.pi)
+VOXEL = 100.0
+EDGE, STEP = 80, 18.5
+DEVIATIONS = {2: 0.45, 3: 0.25}  # voxels, normal
+
+
+def _rows(count, stream):
+    rows = np.zeros((count, 100))
+    rows[:, 0] = A00 * stream.uniform(6.5, 8.5, count)
+    for degree, deviation in DEVIATIONS.items():
+        rows[:, degree**2 : (degree + 1) ** 2] = deviation * stream.standard_normal((count, 2 * degree + 1))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """Labels and coefficients of 64 shells that do not touch."""
+    stream = np.random.default_rng(1)
+    grid = np.stack(np.meshgrid(*[np.arange(4)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    centres = 12 + STEP * grid + stream.uniform(-0.5, 0.5, (64, 3))
+    rows = _rows(64, stream)
+    return _noisy_planes(packed((EDGE,) * 3, rows, centres, (1.0, 1.0, 1.0))), rows
+
+
+def _calibrated(values, tmp_path, **choices):
+    np.save(tmp_path / "image.npy", values)
+    image = open_image(tmp_path / "image.npy", VOXEL, "zyx")
+    bundle = calibrate_shells(image, ShellSettings(**choices), load_bundle("nmc811-radial"), tmp_path / "out")
+    return bundle, json.loads((tmp_path / "out" / "calibration.json").read_text())
+
+
+def _check_laws(bundle, numbers, rows, tolerance):
+    """Size: the mean of a_00, within 4 standard errors of the fit. Form: rms, relative to 2 l + 1 values of n."""
+    law = numbers["size"]["laws"]
+    normal = next(one for one in law if one["family"] == "normal")
+    mean = normal["values"]["mean"] * numbers["size"]["factor"] / VOXEL
+    assert abs(mean - rows[:, 0].mean()) < 4 * normal["errors"]["mean"] / VOXEL
+    for degree, deviation in DEVIATIONS.items():
+        one = numbers["degrees"][degree - 1]
+        columns = slice(degree**2, (degree + 1) ** 2)
+        own = np.sqrt((rows[:, columns] ** 2).mean())
+        assert one["rms_voxels"] * one["factor"] == pytest.approx(own, rel=tolerance), degree
+        error = deviation / np.sqrt(2 * len(rows) * (2 * degree + 1))
+        assert abs(own - deviation) < 4 * error
+
+
+def test_isolated_shells_come_back_from_labels(truth, tmp_path):
+    bundle, numbers = _calibrated(truth[0], tmp_path, is_labelled=True)
+    assert numbers["particles"]["count"] == 64
+    assert numbers["particles"]["visible_share"]["mean"] > 0.999
+    assert numbers["separation"] is None
+    # l = 4 and higher have no signal, and are left out.
+    assert numbers["order"] == 3
+    _check_laws(bundle, numbers, truth[1], 0.06)
+    p = bundle.particle()
+    assert p.shell_harmonic_scale_nm[3:] == (1e-6,) * 6
+    assert p.shell_nu[3:] == (1e9,) * 6
+    assert bundle.values["shell_sigma"].provenance == "fitted"
+    assert bundle.values["grain_intensity_per_nm3"].provenance == "assumed"
+
+
+def test_touching_shells_come_back_from_a_grey_image(tmp_path):
+    """64 shells that overlap their neighbours, blurred and noisy: contacts masked, law corrected by a packing."""
+    stream = np.random.default_rng(2)
+    grid = np.stack(np.meshgrid(*[np.arange(4)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    centres = 14 + 14.2 * grid + stream.uniform(-0.5, 0.5, (64, 3))
+    rows = _rows(64, stream)
+    labels = packed((72,) * 3, rows, centres, (1.0, 1.0, 1.0))
+    grey = (40 + 120.0 * (labels > 0) + 8 * stream.standard_normal(labels.shape)).astype(np.float32)
+    bundle, numbers = _calibrated(grey, tmp_path, sigma=0.8)
+    assert numbers["particles"]["count"] == 64
+    score = next(
+        s for s in numbers["separation"]["rounds"][-1]["scores"] if s["ratio"] == numbers["separation"]["ratio"]
+    )
+    assert score["share_over_08"] > 0.85
+    assert score["split"] < 0.08
+    assert score["merged"] < 0.08
+    assert numbers["particles"]["contact_share_of_directions"] > 0.05
+    assert numbers["image"]["threshold"] == pytest.approx(100, abs=8)
+    _check_laws(bundle, numbers, rows, 0.15)
+    assert ParticleModel.from_bundle(bundle).shells.draw(1).volume_nm3 > 0
+
+
+def test_the_same_image_gives_the_same_bundle(truth, tmp_path):
+    hashes = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        hashes.append(_calibrated(truth[0], tmp_path / name, is_labelled=True)[0].content_hash)
+    assert hashes[0] == hashes[1]
+
+
+class TestCommand:
+    def run(self, *arguments):
+        return CliRunner().invoke(cli, ["calibrate", "shell", *map(str, arguments)])
+
+    def test_bundle_results_and_report(self, truth, tmp_path):
+        tifffile.imwrite(tmp_path / "phase.tif", (truth[0] > 0).astype(np.uint8), photometric="minisblack")
+        done = self.run(tmp_path / "phase.tif", "--out", tmp_path / "out", "--axes", "zyx", "--voxel-size-nm", "100",
+                        "--phase", "1")  # fmt: skip
+        assert done.exit_code == 0, done.output
+        assert "64 particles" in done.output
+        page = (tmp_path / "out" / "report" / "report.md").read_text()
+        for picture in ("regions", "neck-ratio", "packing", "harmonics", "laws", "dependence", "forms"):
+            assert f"{picture}.png" in page
+            assert (tmp_path / "out" / "report" / f"{picture}.png").stat().st_size > 10_000
+        assert load_bundle(tmp_path / "out" / "bundle").model == "particle-radial"
+
+    def refused(self, tmp_path, values, *arguments):
+        np.save(tmp_path / "image.npy", values)
+        sized = [] if "--voxel-size-nm" in arguments else ["--axes", "zyx", "--voxel-size-nm", "100"]
+        error = self.run(tmp_path / "image.npy", "--out", tmp_path / "new", *sized, *arguments).exception
+        assert isinstance(error, ImageError | InputError | StoreError)
+        assert "\n" not in str(error)
+        return str(error)
+
+    def test_bad_images_get_one_line(self, truth, tmp_path):
+        labels, stream = truth[0], np.random.default_rng(3)
+        grey = stream.uniform(0, 1, (20, 20, 20))
+        holed = grey.copy()
+        holed[3, 4, 5] = np.nan
+        assert "finite" in self.refused(tmp_path, holed)
+        assert "repeated" in self.refused(tmp_path, np.ones((9, 9, 9)))
+        assert "--phase" in self.refused(tmp_path, (labels > 0).astype(np.uint8))
+        assert "no voxel with the value 7" in self.refused(tmp_path, (labels > 0).astype(np.uint8), "--phase", "7")
+        assert "whole numbers" in self.refused(tmp_path, grey, "--labels")
+        assert "axes" in self.refused(tmp_path, grey, "--voxel-size-nm", "100")
+        few = _noisy_planes(np.where(labels <= 5, labels, 0))
+        assert "whole particles" in self.refused(tmp_path, few, "--labels")
+        ball = np.linalg.norm(np.moveaxis(np.indices((20, 20, 20)), 0, -1) - 9.5, axis=-1) + grey < 13
+        assert "border" in self.refused(tmp_path, ball.astype(np.uint8), "--phase", "1")
+
+    def test_impossible_choices_are_refused(self, truth, tmp_path):
+        labels = truth[0]
+        assert "neck_ratio" in self.refused(tmp_path, labels, "--labels", "--merging", "paper", "--neck-ratio", "0.9")
+        assert "phase" in self.refused(tmp_path, labels, "--labels", "--phase", "1")
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new" / "mine").write_text("x")
+        assert "empty folder" in self.refused(tmp_path, labels, "--labels")
+
+
+def _noisy_planes(labels):
+    """Return labels with one voxel per plane of its own, so that no two planes are equal."""
+    labels = labels.copy()
+    for z in range(len(labels)):
+        labels[z, 0, z % labels.shape[2]] = 1000 + z
+    return labels
+
+
+class TestOtsu:
+    def test_two_classes_are_separated(self):
+        stream = np.random.default_rng(4)
+        values = np.concatenate([stream.normal(50, 5, 4000), stream.normal(150, 5, 2000)])
+        assert 65 < otsu(values) < 135
+
+    def test_it_is_that_of_skimage(self):
+        filters = pytest.importorskip("skimage.filters")
+        stream = np.random.default_rng(5)
+        values = np.concatenate([stream.normal(50, 20, 4000), stream.normal(120, 30, 2000)])
+        assert otsu(values) == pytest.approx(filters.threshold_otsu(values), rel=1e-6)
+
+    def test_dark_particles(self, truth):
+        grey = np.where(truth[0] > 0, 10.0, 200.0)
+        found, _ = phase_by_threshold(grey, 0, "dark")
+        assert np.array_equal(found, truth[0] > 0)
+
+
+def test_the_built_in_bundle_draws_particles_with_grains():
+    bundle = load_bundle("nmc-ct-2018")
+    assert "that electrode" in bundle.description
+    assert bundle.values["shell_sigma"].provenance == "fitted"
+    model = ParticleModel.from_bundle(bundle)
+    rows, rejections = model.shells.draw_many(1, range(400))
+    # Diameters of balls of the same volume, measured (medians): 8.2 um; 4 standard errors of a median of 400.
+    volumes = np.array([model.shells.draw(1, k).volume_nm3 for k in range(400)])
+    diameter = np.cbrt(6 * volumes / np.pi) / 1000
+    assert np.median(diameter) == pytest.approx(8.2, abs=4 * 1.25 * diameter.std() / np.sqrt(400))
+    assert rejections.sum() < 4
+    assert rows.shape == (400, 100)
+    particle = model.draw(1)
+    assert len(particle.seeds_nm) > 500

@@ -1,0 +1,186 @@
+"""Separation against brute force, two balls in closed form, and a known packing."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from nmcdist.calibration.shell.basins import find_basins
+from nmcdist.calibration.shell.choose import choose_ratio, judge_rule
+from nmcdist.calibration.shell.graph import RegionGraph, touching
+from nmcdist.calibration.shell.packing import overlap, packed, score
+from nmcdist.calibration.shell.paper_rule import connected_parts, crofton_areas, paper_merged
+from nmcdist.calibration.shell.regions import count_regions
+from nmcdist.calibration.shell.separate import Watershed
+from nmcdist.errors import ImageError
+
+CUBIC = (1.0, 1.0, 1.0)
+SHAPE = (30, 30, 56)
+
+
+def rows_of_balls(radii):
+    rows = np.zeros((len(radii), 100))
+    rows[:, 0] = np.sqrt(4 * np.pi) * np.array(radii)
+    return rows
+
+
+def two_balls(radii=(10.0, 8.0), distance=14.0, spacing=CUBIC):
+    centres = np.array([[15.0, 15.0, 18.0], [15.0, 15.0, 18.0 + distance]]) / spacing
+    shape = tuple(int(n / s) for n, s in zip(SHAPE, spacing, strict=True))
+    return packed(shape, rows_of_balls(radii), centres, spacing)
+
+
+def test_packed_balls_are_divided_where_they_lie_equally_deep():
+    labels = two_balls((10.02, 10.02), 14.2)  # no voxel centre lies on a sphere, or between
+    z, y, x = np.indices(SHAPE)
+    one, two = ((z - 15) ** 2 + (y - 15) ** 2 + (x - c) ** 2 for c in (18, 32.2))
+    assert np.array_equal(labels > 0, np.minimum(one, two) <= 10.02**2)
+    assert np.array_equal(labels == 1, (one <= two) & (one <= 10.02**2))
+
+
+class TestTwoBalls:
+    """Balls of radii 10 and 8 at 14: their spheres meet in a circle of radius sqrt(100 - (116/14 ...)^2)."""
+
+    distance, radii = 14.0, (10.0, 8.0)
+
+    @property
+    def neck(self):
+        plane = (self.distance**2 + self.radii[0] ** 2 - self.radii[1] ** 2) / (2 * self.distance)
+        return np.sqrt(self.radii[0] ** 2 - plane**2)
+
+    @pytest.mark.parametrize("spacing", [CUBIC, (0.5, 1.0, 2.0)])
+    def test_peaks_and_neck_are_those_of_the_spheres(self, spacing):
+        phase = two_balls(self.radii, self.distance, spacing) > 0
+        graph = RegionGraph.of(find_basins(phase, spacing))
+        assert len(graph.peaks) == 3
+        # A distance map of voxels is off by up to a voxel.
+        assert graph.peaks[1:] == pytest.approx(sorted(self.radii, reverse=True), abs=1.0)
+        assert graph.saddles == pytest.approx([self.neck], abs=max(spacing))
+
+    def test_they_are_merged_below_their_ratio_only(self):
+        water = Watershed.of(two_balls(self.radii, self.distance) > 0, CUBIC)
+        ratio = float(water.graph.ratios[0])
+        assert ratio == pytest.approx(self.neck / self.radii[1], abs=0.1)
+        assert water.mapping(ratio + 0.01).tolist() == [0, 1, 2]
+        assert water.mapping(ratio - 0.01).tolist() == [0, 1, 1]
+
+    def test_a_high_h_leaves_one_basin(self):
+        assert len(find_basins(two_balls() > 0, CUBIC, h=6.0).peaks) == 2
+
+    def test_the_basins_are_the_balls(self):
+        true = two_balls()
+        found = find_basins(true > 0, CUBIC)
+        shared = overlap(true, found.labels)
+        sizes = [np.bincount(labels.reshape(-1))[1:] for labels in (true, found.labels)]
+        result = score(1.0, shared, sizes[0], np.ones(2, bool), sizes[1], np.ones(2, bool))
+        assert result.mean_iou > 0.95
+        assert (result.split, result.merged, result.found) == (0.0, 0.0, 2)
+
+
+def test_basins_are_connected_and_cover_the_phase():
+    phase = ndimage.gaussian_filter(np.random.default_rng(2).standard_normal((40, 41, 42)), 2.5) > 0
+    basins = find_basins(phase, CUBIC)
+    assert np.array_equal(basins.labels > 0, phase)
+    for label, box in enumerate(ndimage.find_objects(basins.labels), 1):
+        assert ndimage.label(basins.labels[box] == label, np.ones((3, 3, 3)))[1] == 1
+        assert basins.distance[basins.labels == label].max() == basins.peaks[label]
+
+
+def test_saddles_and_contacts_are_those_of_brute_force():
+    phase = ndimage.gaussian_filter(np.random.default_rng(3).standard_normal((20, 21, 22)), 2.0) > 0
+    basins = find_basins(phase, CUBIC)
+    graph, saddles, faces = RegionGraph.of(basins), {}, {}
+    padded, distance = np.pad(basins.labels, 1), np.pad(basins.distance, 1)
+    for place in np.argwhere(padded > 0):
+        for step in np.argwhere(np.ones((3, 3, 3))) - 1:
+            there = tuple(place + step)
+            pair = padded[tuple(place)], padded[there]
+            if pair[1] > pair[0]:
+                height = min(distance[tuple(place)], distance[there])
+                saddles[pair] = max(saddles.get(pair, 0.0), height)
+                faces[pair] = faces.get(pair, 0) + (np.abs(step).sum() == 1)
+    assert {tuple(pair): value for pair, value in zip(graph.pairs, graph.saddles, strict=True)} == saddles
+    found = touching(basins.labels, len(basins.peaks) - 1)
+    assert {(a, b): n for a, of in found.items() for b, n in of.items() if a < b} == {
+        k: n for k, n in faces.items() if n
+    }
+
+
+def test_counts_of_regions_are_those_of_brute_force():
+    labels = np.random.default_rng(4).integers(0, 4, (6, 7, 8)).astype(np.int32)
+    found = count_regions(labels, 3, (2.0, 3.0, 5.0))
+    padded = np.pad(labels, 1, constant_values=-1)
+    for label in (1, 2, 3):
+        places = np.argwhere(labels == label)
+        assert found.voxels[label - 1] == len(places)
+        assert found.centre[label - 1] == pytest.approx(places.mean(axis=0))
+        assert not found.is_whole[label - 1]
+        area, contact = 0.0, 0.0
+        for axis, face in enumerate((15.0, 10.0, 6.0)):
+            for way in (-1, 1):
+                other = np.roll(padded, way, axis)[1:-1, 1:-1, 1:-1][labels == label]
+                area += face * ((other != label) & (other >= 0)).sum()
+                contact += face * ((other != label) & (other > 0)).sum()
+        assert found.area[label - 1] == pytest.approx(area)
+        assert found.contact_area[label - 1] == pytest.approx(contact)
+
+
+class TestPaperRule:
+    def test_area_of_a_ball(self):
+        """Cauchy and Crofton in 13 directions; a ball of radius 12 is off by its voxels and the 13 directions."""
+        labels = (two_balls((12.0, 1.0), 40.0, CUBIC) == 1).astype(np.int32)
+        assert crofton_areas(labels, 1, CUBIC)[0] == pytest.approx(4 * np.pi * 144, rel=0.03)
+
+    def test_small_regions_join_the_neighbour_with_most_faces(self):
+        labels = np.zeros((12, 12, 30), np.int32)
+        labels[2:10, 2:10, 2:10] = 1
+        labels[2:10, 2:10, 12:20] = 2
+        labels[5, 5, 10], labels[5, 5, 11] = 3, 3  # touches both with one face each: the lower number
+        labels[1, 1, 28] = 4  # alone
+        assert paper_merged(labels, 4, CUBIC).tolist() == [0, 1, 2, 1, 0]
+
+    def test_parts_of_a_label_are_separated(self):
+        labels = np.random.default_rng(5).integers(0, 3, (9, 8, 7))
+        found = connected_parts(labels)
+        assert np.array_equal(found > 0, labels > 0)
+        for label in (1, 2):
+            parts, count = ndimage.label(labels == label)
+            pairs = np.unique(np.stack([parts[labels == label], found[labels == label]]), axis=1)
+            assert pairs.shape[1] == count
+            assert len(np.unique(pairs[1])) == count
+
+
+@pytest.fixture(scope="module")
+def truth():
+    stream = np.random.default_rng(6)
+    grid = np.stack(np.meshgrid(*[np.arange(3)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    centres = 14 + 16.0 * grid + stream.uniform(-1, 1, (27, 3))
+    return packed((60,) * 3, rows_of_balls(stream.uniform(8.5, 9.5, 27)), centres, CUBIC)
+
+
+class TestKnownPacking:
+    """27 balls of radius 9 at 16 on a lattice, moved by up to a voxel: necks of ratio sqrt(81 - 64) / 9 = 0.46."""
+
+    def test_it_is_found_again(self, truth):
+        choice = choose_ratio(Watershed.of(truth > 0, CUBIC))
+        assert choice.is_settled
+        found = Watershed.of(truth > 0, CUBIC).separated(choice.ratio)
+        sizes, kept = np.bincount(truth.reshape(-1))[1:], np.ones(27, bool)
+        result = score(choice.ratio, overlap(truth, found.labels), sizes, kept, found.regions.voxels, found.kept(200))
+        assert (result.found, result.split, result.merged, result.share_over_08) == (27, 0.0, 0.0, 1.0)
+        assert found.regions.is_whole.all()
+
+    def test_too_low_a_ratio_merges_and_the_score_says_so(self, truth):
+        found = Watershed.of(truth > 0, CUBIC).separated(0.3)
+        sizes, kept = np.bincount(truth.reshape(-1))[1:], np.ones(27, bool)
+        low = score(0.3, overlap(truth, found.labels), sizes, kept, found.regions.voxels, found.kept(200))
+        assert low.merged > 0.5
+        assert low.mean_iou < 0.5
+
+    def test_the_paper_rule_finds_it_too(self, truth):
+        assert judge_rule(Watershed.of(truth > 0, CUBIC), None).score.share_over_08 == 1.0
+
+
+@pytest.mark.parametrize("value", [False, True])
+def test_one_phase_is_refused(value):
+    with pytest.raises(ImageError, match="expected two phases"):
+        find_basins(np.full((5, 5, 5), value), CUBIC)
