@@ -37,7 +37,7 @@ def survey(image: Image) -> Survey:
     Raises
     ------
     ImageError
-        If a voxel is not a finite number, two neighbouring planes are equal and not of one value, or all voxels are equal.
+        If a voxel is not a finite number, two neighbouring planes are equal, or all voxels are.
     """
     digest = hashlib.sha256(f"{image.dtype.str} {image.shape} {image.voxel_size_nm}".encode())
     low, high, found, before = np.inf, -np.inf, np.array([], image.dtype), None
