@@ -8,7 +8,7 @@ from nmcdist.errors import MissingPackageError
 EXTRAS = {
     "report": ("matplotlib", "pyvista"),
     "export": ("meshio",),
-    "calibration": ("torch",),
+    "calibration": ("torch", "sklearn"),
     "cluster": ("dask_jobqueue",),
     "kubernetes": ("dask_kubernetes",),
     "dashboard": ("bokeh",),

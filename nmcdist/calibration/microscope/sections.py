@@ -143,6 +143,6 @@ def _seen(grey: np.ndarray, drift_px: np.ndarray, margin: int) -> np.ndarray:
     ny, nx = (n - 2 * margin for n in grey.shape)
     whole = np.floor(drift_px)
     y, x = (int(part) + margin for part in whole)
-    v, u = (drift_px - whole).astype(np.float32)
+    v, u = (np.float32(part) for part in drift_px - whole)
     rows = (1 - v) * grey[y : y + ny] + v * grey[y + 1 : y + 1 + ny] if v else grey[y : y + ny]
     return (1 - u) * rows[:, x : x + nx] + u * rows[:, x + 1 : x + 1 + nx] if u else rows[:, x : x + nx]

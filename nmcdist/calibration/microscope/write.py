@@ -124,6 +124,7 @@ def _write_about(
 ) -> None:
     about = {
         "bundle": {"name": bundle.name, "sha256": bundle.content_hash}, "setting": setting,
-        "settings": dataclasses.asdict(settings), "shape": list(shape), "voxel_size_nm": list(size), "seed": seed, **more,
+        "settings": dataclasses.asdict(settings), "shape": list(shape), "voxel_size_nm": list(size),
+        "seed": seed, **more,
     }  # fmt: skip
     write_text(out / ABOUT, json.dumps(about, indent=1) + "\n")
