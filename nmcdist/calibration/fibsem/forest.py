@@ -116,8 +116,8 @@ def train_forest(
 
     kept = _thinned(labels, seed)
     model = RandomForestClassifier(
-        trees, max_depth=MOST_LEVELS, min_samples_leaf=LEAST_PER_LEAF, max_features="sqrt", class_weight="balanced",
-        random_state=seed, oob_score=True, n_jobs=1,
+        trees, max_depth=MOST_LEVELS, min_samples_leaf=LEAST_PER_LEAF, max_features="sqrt", random_state=seed,
+        oob_score=True, n_jobs=1,
     )  # fmt: skip
     x, y = np.ascontiguousarray(features[kept], np.float32), labels[kept]
     with warnings.catch_warnings():
@@ -125,8 +125,8 @@ def train_forest(
         model.fit(x, y)
     votes = np.nan_to_num(model.oob_decision_function_)
     voted, true = votes.argmax(axis=1), np.searchsorted(model.classes_, y)
-    confusion = np.zeros((len(model.classes_),) * 2, np.int64)
-    np.add.at(confusion, (true, voted), votes.max(axis=1) > 0)  # each tree saw a pixel without votes
+    got, count = votes.max(axis=1) > 0, len(model.classes_)  # without votes: every tree saw the pixel
+    confusion = np.bincount(count * true[got] + voted[got], minlength=count**2).reshape(count, count)
     forest = _plain([tree.tree_ for tree in model.estimators_], model.classes_, names)
     return Trained(forest, confusion, model.feature_importances_)
 

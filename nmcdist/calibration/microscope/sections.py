@@ -109,7 +109,7 @@ def fib_sem_slice(slab: np.ndarray, number: int, drift_px: np.ndarray, settings:
     field = smooth_noise(streams.draws(*_key(seed, number), _CHARGING), grey.shape, settings.charging_px)
     grey = gaussian(grey + np.float32(settings.charging) * pores * field, settings.blur_px)
     grey = _seen(grey, drift_px, settings.margin_px)
-    ny, nx = grey.shape
+    ny, nx = len(grey), len(grey[0])
     own, lasting = (
         smooth_noise(streams.draws(*_key(seed, key), part), (nx,), settings.curtain_px)
         for key, part in ((number, _CURTAIN), (0, _STRIPES))

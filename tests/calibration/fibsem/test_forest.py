@@ -18,7 +18,7 @@ def sklearn_forest(x, y, seed, trees):
     ensemble = pytest.importorskip("sklearn.ensemble")
     return ensemble.RandomForestClassifier(
         trees, max_depth=forests.MOST_LEVELS, min_samples_leaf=forests.LEAST_PER_LEAF, max_features="sqrt",
-        class_weight="balanced", random_state=seed,
+        random_state=seed,
     ).fit(x, y)  # fmt: skip
 
 
