@@ -15,6 +15,13 @@ EXTRAS = {
     "serve": ("fastapi", "uvicorn"),
 }
 
+_PACKAGES = {"sklearn": "scikit-learn"}  # where the name of the module is another
+
+
+def package_of(name: str) -> str:
+    """Return the name under which a module is installed."""
+    return _PACKAGES.get(name, name.replace("_", "-"))
+
 
 def need(extra: str, purpose: str) -> None:
     """Raise an error if the packages for a purpose are not installed; nothing is imported.
@@ -31,7 +38,7 @@ def need(extra: str, purpose: str) -> None:
 
 def missing_error(extra: str, purpose: str, missing: Sequence[str]) -> MissingPackageError:
     """Return the error that names an extra."""
-    names = " and ".join(name.replace("_", "-") for name in missing)
+    names = " and ".join(map(package_of, missing))
     return MissingPackageError(f"{purpose} needs {names}: pip install 'nmcdist[{extra}]'")
 
 
