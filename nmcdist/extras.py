@@ -8,12 +8,19 @@ from nmcdist.errors import MissingPackageError
 EXTRAS = {
     "report": ("matplotlib", "pyvista"),
     "export": ("meshio",),
-    "calibration": ("torch",),
+    "calibration": ("torch", "sklearn"),
     "cluster": ("dask_jobqueue",),
     "kubernetes": ("dask_kubernetes",),
     "dashboard": ("bokeh",),
     "serve": ("fastapi", "uvicorn"),
 }
+
+_PACKAGES = {"sklearn": "scikit-learn"}  # where the name of the module is another
+
+
+def package_of(name: str) -> str:
+    """Return the name under which a module is installed."""
+    return _PACKAGES.get(name, name.replace("_", "-"))
 
 
 def need(extra: str, purpose: str) -> None:
@@ -31,7 +38,7 @@ def need(extra: str, purpose: str) -> None:
 
 def missing_error(extra: str, purpose: str, missing: Sequence[str]) -> MissingPackageError:
     """Return the error that names an extra."""
-    names = " and ".join(name.replace("_", "-") for name in missing)
+    names = " and ".join(map(package_of, missing))
     return MissingPackageError(f"{purpose} needs {names}: pip install 'nmcdist[{extra}]'")
 
 

@@ -93,7 +93,7 @@ def test_every_extra_is_one_of_the_package():
     known = content["project"]["optional-dependencies"]
     for extra, packages in extras.EXTRAS.items():
         named = " ".join(known[extra])
-        assert all(package.replace("_", "-") in named for package in packages)
+        assert all(extras.package_of(package) in named for package in packages)
 
 
 def test_the_error_is_what_a_caller_would_expect():

@@ -9,6 +9,7 @@ import click
 from nmcdist.cli.calibrate_shell import calibrate_shell_command
 from nmcdist.cli.cba import calibrate_cba_command, calibrate_plan_command
 from nmcdist.cli.options import INTERRUPTED, PATH, Real, Whole, complain, note
+from nmcdist.cli.segmentation import calibrate_segment
 from nmcdist.extras import need
 from nmcdist.inputs import folder_to_make
 
@@ -21,6 +22,7 @@ def calibrate() -> None:
 calibrate.add_command(calibrate_cba_command)
 calibrate.add_command(calibrate_plan_command)
 calibrate.add_command(calibrate_shell_command)
+calibrate.add_command(calibrate_segment)
 
 
 @calibrate.command("grains")

@@ -10,6 +10,7 @@ from nmcdist.cli.bundles import bundle
 from nmcdist.cli.calibrations import calibrate
 from nmcdist.cli.catalogs import catalog
 from nmcdist.cli.options import INTERRUPTED, REFUSED, complain, note
+from nmcdist.cli.phantoms import phantom
 from nmcdist.cli.queries import query
 from nmcdist.cli.releases import pack, publish
 from nmcdist.cli.runs import describe, finalise, plan, retry_failed, run, status
@@ -35,7 +36,7 @@ def cli(verbose: int) -> None:
 
 for command in (
     run, plan, status, finalise, retry_failed, describe, verify, report, export, publish, pack, query, serve, catalog,
-    calibrate, bundle,
+    calibrate, phantom, bundle,
 ):  # fmt: skip
     cli.add_command(command)
 

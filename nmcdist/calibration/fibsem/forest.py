@@ -1,0 +1,240 @@
+"""A random forest: trained by scikit-learn, kept as plain arrays, and evaluated by a kernel (Breiman, 2001)."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nmcdist.errors import ImageError
+from nmcdist.jit import kernel
+
+TREES = 50
+LEAST_PER_LEAF = 4  # labelled pixels
+MOST_LEVELS = 12  # more cost time and add no accuracy
+MOST_PIXELS = 8_000  # labelled pixels per class that are used
+
+
+@dataclass(frozen=True, eq=False)
+class Forest:
+    """A forest of binary trees, all in one table of nodes; those of one pair of children are neighbours.
+
+    Attributes
+    ----------
+    classes : tuple of int
+        Label of each class, ascending.
+    features : tuple of str
+        Name of each feature.
+    roots : ndarray of int32, shape (t,)
+        First node of each tree.
+    feature : ndarray of int32, shape (n,)
+        Feature that a node compares; -1 in leaves.
+    threshold : ndarray of float32, shape (n,)
+        Values up to it go to `child`, larger ones to `child + 1`.
+    child : ndarray of int32, shape (n,)
+        In leaves: the row of `shares`.
+    shares : ndarray of float32, shape (m, c)
+        Share of each class among the training pixels of a leaf.
+    """
+
+    classes: tuple[int, ...]
+    features: tuple[str, ...]
+    roots: np.ndarray
+    feature: np.ndarray
+    threshold: np.ndarray
+    child: np.ndarray
+    shares: np.ndarray
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """Return the probability of each class: the mean of the trees' shares.
+
+        Parameters
+        ----------
+        features : ndarray of float32, shape (f, ...)
+
+        Returns
+        -------
+        ndarray of float32, shape (c, ...)
+        """
+        flat = np.ascontiguousarray(features, np.float32).reshape(len(self.features), -1) + np.float32(0)  # no -0
+        out = np.empty((len(self.classes), flat.shape[1]), np.float32)
+        _vote(flat.view(np.int32), self.roots, _levels(self), _words(self), _shares_of_nodes(self), out)
+        return out.reshape(-1, *features.shape[1:])
+
+    def labels(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return the label of the most probable class, the lower one of equals, shape without the first axis."""
+        found: np.ndarray = np.array(self.classes)[probabilities.argmax(axis=0)]
+        return found
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A forest and the votes of the trees that did not see a pixel in training (out of bag).
+
+    Attributes
+    ----------
+    forest : Forest
+    confusion : ndarray of int64, shape (c, c)
+        Pixels by true class (rows) and class of the out-of-bag votes. Optimistic: the neighbours of a labelled pixel
+        were mostly seen.
+    importance : ndarray of float64, shape (f,)
+        Share of the decrease of the Gini impurity that each feature brought.
+    """
+
+    forest: Forest
+    confusion: np.ndarray
+    importance: np.ndarray
+
+
+def train_forest(
+    features: np.ndarray, labels: np.ndarray, names: Sequence[str], seed: int, trees: int = TREES
+) -> Trained:
+    """Train a forest on labelled pixels.
+
+    Parameters
+    ----------
+    features : ndarray of float32, shape (n, f)
+    labels : ndarray of int, shape (n,)
+        Classes with over 8,000 pixels are thinned at random to that number.
+    names : sequence of str
+        Of the features.
+    seed : int
+        Seed in [0, 2^32).
+    trees : int
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    ImageError
+        If there are fewer than two classes, or a class has fewer than ten pixels.
+    """
+    from sklearn.ensemble import RandomForestClassifier
+
+    kept = _thinned(labels, seed)
+    model = RandomForestClassifier(
+        trees, max_depth=MOST_LEVELS, min_samples_leaf=LEAST_PER_LEAF, max_features="sqrt", random_state=seed,
+        oob_score=True, n_jobs=1,
+    )  # fmt: skip
+    x, y = np.ascontiguousarray(features[kept], np.float32), labels[kept]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pixels without out-of-bag votes, which are left out below
+        model.fit(x, y)
+    votes = np.nan_to_num(model.oob_decision_function_)
+    voted, true = votes.argmax(axis=1), np.searchsorted(model.classes_, y)
+    got, count = votes.max(axis=1) > 0, len(model.classes_)  # without votes: every tree saw the pixel
+    confusion = np.bincount(count * true[got] + voted[got], minlength=count**2).reshape(count, count)
+    forest = _plain([tree.tree_ for tree in model.estimators_], model.classes_, names)
+    return Trained(forest, confusion, model.feature_importances_)
+
+
+def _thinned(labels: np.ndarray, seed: int) -> np.ndarray:
+    classes, counts = np.unique(labels, return_counts=True)
+    if len(classes) < 2:
+        raise ImageError(f"scribbles: found labels of {len(classes)} class, expected at least two")
+    if counts.min() < 10:
+        rare = classes[counts.argmin()]
+        raise ImageError(f"scribbles: found {counts.min()} pixels of class {rare}, expected at least 10")
+    rng = np.random.Generator(np.random.Philox(seed))
+    parts = [np.flatnonzero(labels == each) for each in classes]
+    return np.sort(np.concatenate([
+        part if len(part) <= MOST_PIXELS else rng.choice(part, MOST_PIXELS, replace=False) for part in parts
+    ]))  # fmt: skip
+
+
+def _plain(trees: Sequence[Any], classes: np.ndarray, names: Sequence[str]) -> Forest:
+    """Renumber the nodes of trees, level by level, so that children are neighbours."""
+    roots, feature, threshold, child, shares = [], [], [], [], []
+    nodes = leaves = 0
+    for tree in trees:
+        order, place = [0], {}
+        for node in order:  # grows while it is read
+            if tree.children_left[node] >= 0:
+                place[node] = len(order)
+                order += [tree.children_left[node], tree.children_right[node]]
+        old = np.array(order)
+        is_leaf = tree.children_left[old] < 0
+        roots.append(nodes)
+        feature.append(np.where(is_leaf, -1, tree.feature[old]))
+        threshold.append(_rounded_down(tree.threshold[old]))
+        below = np.array([place.get(node, 0) for node in order]) + nodes
+        child.append(np.where(is_leaf, np.cumsum(is_leaf) - 1 + leaves, below))
+        counts = tree.value[old[is_leaf], 0]
+        shares.append(counts / counts.sum(axis=1, keepdims=True))
+        nodes, leaves = nodes + len(old), leaves + int(is_leaf.sum())
+    return Forest(
+        tuple(int(each) for each in classes), tuple(names), np.array(roots, np.int32),
+        np.concatenate(feature).astype(np.int32), np.concatenate(threshold), np.concatenate(child).astype(np.int32),
+        np.concatenate(shares).astype(np.float32),
+    )  # fmt: skip
+
+
+def _rounded_down(thresholds: np.ndarray) -> np.ndarray:
+    """Return the largest float32 up to each threshold: comparisons of float32 values with either are the same."""
+    near = thresholds.astype(np.float32)
+    return np.where(near > thresholds, np.nextafter(near, np.float32(-np.inf)), near) + np.float32(0)  # no -0
+
+
+_LANES = 64  # pixels that go down a tree together: the loop over them becomes vector instructions
+_FEATURE_BITS = 8  # of a word; the child has 23, the key of the threshold 32
+
+
+def _words(forest: Forest) -> np.ndarray:
+    """Return key of the threshold, child and feature of each node in one word; leaves lead to themselves.
+
+    Then all pixels take as many steps as the tree has levels, without asking whether they are there, and each step
+    reads two places of memory.
+    """
+    is_leaf = forest.feature < 0
+    bits = forest.threshold.view(np.int32)
+    key = np.where(is_leaf, np.iinfo(np.int32).max, bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64)
+    child = np.where(is_leaf, np.arange(len(is_leaf)), forest.child).astype(np.int64)
+    return (key << 32) | (child << _FEATURE_BITS) | np.where(is_leaf, 0, forest.feature)
+
+
+def _levels(forest: Forest) -> np.ndarray:
+    """Return the number of steps from the root of each tree to its deepest leaf."""
+    level = np.zeros(len(forest.feature), np.int32)
+    for node in np.flatnonzero(forest.feature >= 0):  # parents come before their children
+        level[forest.child[node] : forest.child[node] + 2] = level[node] + 1
+    return np.maximum.reduceat(level, forest.roots)
+
+
+def _shares_of_nodes(forest: Forest) -> np.ndarray:
+    return np.where((forest.feature < 0)[:, None], forest.shares[np.where(forest.feature < 0, forest.child, 0)], 0)
+
+
+@kernel
+def _vote(
+    bits: np.ndarray, roots: np.ndarray, levels: np.ndarray, words: np.ndarray, shares: np.ndarray, out: np.ndarray
+) -> None:
+    """Take the features as the bits of float32; as keys they are integers in the same order."""
+    classes, count = out.shape
+    keys = np.zeros(bits.shape[0] * _LANES, np.int32)  # feature after feature
+    sums, nodes = np.empty((classes, _LANES)), np.empty(_LANES, np.int64)
+    for start in range(0, count, _LANES):
+        lanes = min(_LANES, count - start)
+        for f in range(bits.shape[0]):
+            for i in range(lanes):
+                bit = bits[f, start + i]
+                keys[f * _LANES + i] = bit ^ ((bit >> 31) & 0x7FFFFFFF)
+        sums[:] = 0.0
+        for t in range(len(roots)):
+            word = words[roots[t]]
+            threshold, first, child = word >> 32, (word & 255) * _LANES, (word & 0x7FFFFFFF) >> _FEATURE_BITS
+            for i in range(_LANES):
+                nodes[i] = child + (keys[first + i] > threshold)
+            for _ in range(1, levels[t]):
+                for i in range(_LANES):  # unsigned indices: without a test for negative ones
+                    word = words[np.uint64(nodes[i])]
+                    key = keys[np.uint64((word & 255) * _LANES + i)]
+                    nodes[i] = ((word & 0x7FFFFFFF) >> _FEATURE_BITS) + (key > (word >> 32))
+            for c in range(classes):
+                for i in range(_LANES):
+                    sums[c, i] += shares[np.uint64(nodes[i]), c]
+        for c in range(classes):
+            for i in range(lanes):
+                out[c, start + i] = sums[c, i] / len(roots)

@@ -1,0 +1,130 @@
+"""Phantoms in files: the image, the truth beside it, and a JSON file that says how they were made."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmcdist.bundle import Bundle
+from nmcdist.calibration.fibsem.tiff import write_stack
+from nmcdist.calibration.microscope.packing import pack
+from nmcdist.calibration.microscope.sections import drifts_px, fib_sem_slice, needed_shape
+from nmcdist.calibration.microscope.settings import FIB_SEM, NANO_CT, FibSem
+from nmcdist.calibration.microscope.tomogram import nano_ct
+from nmcdist.datasets.files import write_text
+from nmcdist.models.cba import generate_cba
+
+IMAGE, TRUTH, ABOUT = "image.tif", "truth.tif", "phantom.json"
+_SLICES = 16  # slices per piece of work
+Shape = tuple[int, int, int]
+Spread = Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]
+
+
+def write_fib_sem(
+    bundle: Bundle, out: Path, setting: str, shape: Shape, pixel_nm: float, seed: int, spread: Spread = map
+) -> None:
+    """Write a virtual FIB-SEM stack of a realisation, its labels without drift, and the drift.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        Of model "cba".
+    out : Path
+        An existing folder.
+    setting : str
+        A name in :data:`FIB_SEM`.
+    shape : tuple of int
+        Slices, rows and columns of the stack.
+    pixel_nm : float
+        Size of a pixel; slices are twice as thick.
+    seed : int
+        Of the realisation and of the image.
+    spread : callable
+        Applies a function to items as `map` does, in order.
+
+    Raises
+    ------
+    BundleError, InputError
+        If the bundle is of another model, or an argument is impossible.
+    """
+    settings = FIB_SEM[setting]
+    drift = drifts_px(shape[0], settings, seed)
+    piece = partial(_fib_sem_piece, bundle, settings, shape, pixel_nm, seed, drift)
+    parts = list(spread(piece, range(0, shape[0], _SLICES)))
+    size = (settings.pixels_per_slice * pixel_nm, pixel_nm, pixel_nm)
+    write_stack(out / IMAGE, np.concatenate([grey for grey, _ in parts]), size)
+    write_stack(out / TRUTH, np.concatenate([labels for _, labels in parts]), size)
+    _write_about(out, bundle, setting, settings, shape, size, seed, drift_px=drift.round(6).tolist())
+
+
+def _fib_sem_piece(
+    bundle: Bundle, settings: FibSem, shape: Shape, pixel_nm: float, seed: int, drift: np.ndarray, first: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return slices [first, first + 16) and their labels."""
+    count, step, rim = min(_SLICES, shape[0] - first), settings.pixels_per_slice, settings.margin_px
+    window = needed_shape((count, *shape[1:]), settings)
+    labels = generate_cba(bundle, window, pixel_nm, seed, origin=(first * step, -rim, -rim))
+    grey = [
+        fib_sem_slice(labels[step * k : step * k + settings.depth_px], first + k, drift[first + k], settings, seed)
+        for k in range(count)
+    ]
+    return np.stack(grey), labels[: step * count : step, rim : rim + shape[1], rim : rim + shape[2]]
+
+
+def write_nano_ct(
+    bundle: Bundle, out: Path, setting: str, shape: Shape, voxel_size_nm: float, seed: int, share: float
+) -> None:
+    """Write a virtual nano-CT image of a packing of shells, the label of each particle, and their list.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        A particle bundle.
+    out : Path
+        An existing folder.
+    setting : str
+        A name in :data:`NANO_CT`.
+    shape : tuple of int
+    voxel_size_nm : float
+    seed : int
+        Of the shells, the packing and the image.
+    share : float
+        Share of the window, see :func:`pack`.
+
+    Raises
+    ------
+    BundleError, InputError
+        If the bundle is of another model, or an argument is impossible.
+    """
+    packing = pack(bundle, shape, voxel_size_nm, seed, share)
+    size = (voxel_size_nm,) * 3
+    write_stack(out / IMAGE, nano_ct(packing.labels, NANO_CT[setting], seed), size)
+    write_stack(out / TRUTH, packing.labels.astype(np.uint16), size)
+    _write_about(
+        out, bundle, setting, NANO_CT[setting], shape, size, seed, dropped=packing.dropped,
+        solid_share=round(float((packing.labels > 0).mean()), 6),
+        particles=[{"label": k + 1, "item": item, "centre_px": centre.round(4).tolist()}
+                   for k, (item, centre) in enumerate(zip(packing.items, packing.centres_px, strict=True))],
+    )  # fmt: skip
+
+
+def _write_about(
+    out: Path,
+    bundle: Bundle,
+    setting: str,
+    settings: Any,
+    shape: Shape,
+    size: tuple[float, ...],
+    seed: int,
+    **more: Any,
+) -> None:
+    about = {
+        "bundle": {"name": bundle.name, "sha256": bundle.content_hash}, "setting": setting,
+        "settings": dataclasses.asdict(settings), "shape": list(shape), "voxel_size_nm": list(size),
+        "seed": seed, **more,
+    }  # fmt: skip
+    write_text(out / ABOUT, json.dumps(about, indent=1) + "\n")

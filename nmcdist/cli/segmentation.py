@@ -1,0 +1,59 @@
+"""The command that segments grey images from scribbles."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nmcdist.cli.options import PATH, Real, Whole
+from nmcdist.errors import ImageError
+from nmcdist.extras import need
+
+
+@click.command("segment")
+@click.argument("image", type=PATH)
+@click.option(
+    "--scribbles",
+    type=PATH,
+    required=True,
+    help="Labels of some pixels, 0 elsewhere: an image like IMAGE, or a folder of numbered slices.",
+)
+@click.option("--out", type=PATH, required=True, help="New folder for classes, probabilities, forest and report.")
+@click.option("--reference", type=PATH, help="The true classes, to state the agreement; 0 is not compared.")
+@click.option("--voxel-size-nm", type=Real(), nargs=3, help="Along z, y, x, if the image does not say it.")
+@click.option("--axes", help="Order of the axes, such as zyx, if the image does not say it.")
+@click.option("--trees", type=Whole(1, 1000), default=50, show_default=True)
+@click.option("--seed", type=Whole(0, 2**32 - 1), default=1, show_default=True)
+def calibrate_segment(
+    image: Path, scribbles: Path, out: Path, reference: Path | None, voxel_size_nm: Any, axes: str | None, **how: Any
+) -> None:  # fmt: skip
+    """Classify the pixels of IMAGE, slice by slice, by a random forest trained on scribbles."""
+    need("calibration", "the segmentation of images")
+    need("report", "the report of a segmentation")
+    from nmcdist.calibration.fibsem.pictures import open_pixels
+    from nmcdist.calibration.fibsem.scribbles import read_scribbles
+    from nmcdist.calibration.fibsem.slicewise import segment, segmented_slice
+    from nmcdist.datasets.files import naming
+    from nmcdist.report.segmentation import report_segmentation
+
+    said: dict[str, Any] = {"voxel_size_nm": list(voxel_size_nm) if voxel_size_nm else None, "axes": axes}
+    pixels = open_pixels(image, **said)
+    like: dict[str, Any] = {"voxel_size_nm": list(pixels.voxel_size_nm) if pixels.voxel_size_nm else None, "axes": axes}
+    known = read_scribbles(scribbles, pixels, **like)
+    truth = None
+    if reference is not None:
+        opened = open_pixels(reference, **like)
+        if opened.shape != pixels.shape:
+            raise ImageError(f"{reference}: found shape {opened.shape}, expected {pixels.shape} as of {image}")
+        truth = opened.read()
+    with naming(out):
+        results = segment(pixels, known, out, reference=truth, **how)
+        z = min(known)
+        labels, confidence = segmented_slice(out, z)
+        page = report_segmentation(
+            out / "report", results, z, pixels.read(slice(z, z + 1))[0], known[z], labels, confidence
+        )
+    found = results["agreement"]
+    click.echo(f"{out / 'labels.tif'}\n{page}\nout-of-bag agreement {results['share_out_of_bag']:.3f} (optimistic)")
+    if found is not None:
+        click.echo(f"agreement with the reference {found['share']:.3f}")

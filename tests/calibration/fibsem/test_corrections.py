@@ -1,0 +1,73 @@
+"""Ramp and drift against known ones."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from nmcdist.calibration.fibsem.drift import estimate_drift
+from nmcdist.calibration.fibsem.ramp import Ramp, fit_ramp
+from nmcdist.errors import ImageError
+
+RNG = np.random.default_rng(11)
+ROWS = np.arange(256)
+
+
+def stack(count, ramp=0.3, noise=0.03):
+    """Blobs of solid (level 0.7) among pores (0.3) under a ramp, the same law in all rows."""
+    field = ndimage.gaussian_filter(RNG.normal(size=(count, 256, 256)), (0, 4, 4))
+    grey = np.where(field > np.quantile(field, 0.7), 0.7, 0.3) * (1 - ramp * ROWS / 255)[:, None]
+    return (grey + noise * RNG.normal(size=grey.shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("ramp", [0.0, 0.3, -0.2])
+def test_a_known_ramp_is_found(in_memory, ramp):
+    """Noise that does not follow the ramp moves the low quantile: by about 1.3 sd of it, smoothed, over the level."""
+    found = fit_ramp(in_memory(stack(24, ramp, noise=0.01)))
+    bias = 1.3 * 0.01 / (2 * np.sqrt(np.pi) * 1.5) / 0.3
+    assert found.loss == pytest.approx(ramp, abs=4 * found.standard_error + bias)
+    assert found.standard_error < 0.01
+
+
+def test_some_rows_of_solid_do_not_turn_the_ramp(in_memory):
+    grey = stack(16, noise=0.01)
+    grey[:, 180:220] = 0.7 * (1 - 0.3 * ROWS[180:220] / 255)[:, None]
+    assert fit_ramp(in_memory(grey)).loss == pytest.approx(0.3, abs=0.03)
+
+
+def test_a_corrected_slice_is_level():
+    plane = np.tile(1 - 0.25 * ROWS[:, None] / 255, (1, 4))
+    assert Ramp(0.25).corrected(plane) == pytest.approx(np.ones_like(plane), abs=1e-6)
+
+
+def test_levels_below_zero_are_refused(in_memory):
+    with pytest.raises(ImageError, match="memory: the dark level goes from"):
+        fit_ramp(in_memory(stack(8) - 1))
+
+
+def shaken(drift, noise=0.05):
+    """One structure in every slice, moved by a drift."""
+    base = ndimage.gaussian_filter(RNG.normal(size=(192, 192)), 2, mode="wrap")
+    base /= base.std()
+    planes = [np.fft.ifft2(ndimage.fourier_shift(np.fft.fft2(base), -d)).real for d in drift]
+    return np.stack([plane + noise * RNG.normal(size=plane.shape) for plane in planes]).astype(np.float32)
+
+
+def test_a_known_drift_is_found_without_its_trend(in_memory):
+    drift = np.cumsum(RNG.normal(0, 0.7, (20, 2)), axis=0)
+    found = estimate_drift(in_memory(shaken(drift)))
+    at = np.arange(20) - 9.5
+    slope = at @ drift / (at @ at)
+    assert found.shear_px == pytest.approx(slope, abs=0.02)
+    assert found.shifts_px == pytest.approx(drift - drift.mean(axis=0) - at[:, None] * slope, abs=0.15)
+    assert found.is_consistent
+
+
+def test_no_drift_gives_none(in_memory):
+    found = estimate_drift(in_memory(shaken(np.zeros((20, 2)))))
+    assert found.rms_px < 0.02
+    assert abs(found.shear_px).max() < 0.005
+
+
+def test_too_few_slices_are_refused(in_memory):
+    with pytest.raises(ImageError, match="expected 8 slices of 64 x 64 pixels"):
+        estimate_drift(in_memory(np.zeros((5, 80, 80))))

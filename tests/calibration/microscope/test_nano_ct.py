@@ -1,0 +1,82 @@
+"""Packings of particles, their virtual CT, and both kinds of phantom in files."""
+
+import json
+
+import numpy as np
+import pytest
+
+from nmcdist.bundle import load_bundle
+from nmcdist.calibration.images import open_image
+from nmcdist.calibration.microscope import FIB_SEM, NANO_CT, fib_sem, nano_ct, pack
+from nmcdist.calibration.microscope.sections import needed_shape
+from nmcdist.calibration.microscope.write import write_fib_sem, write_nano_ct
+from nmcdist.errors import InputError
+from nmcdist.models.cba import generate_cba
+from nmcdist.models.shell import ShellModel
+
+PARTICLES, CBA = load_bundle("nmc811-radial"), load_bundle("cba-cathode-2025")
+SHAPE = (70, 80, 90)
+
+
+@pytest.fixture(scope="module")
+def packing():
+    return pack(PARTICLES, SHAPE, 400.0, seed=3, share=0.3)
+
+
+def test_each_particle_is_its_shell_at_its_centre(packing):
+    model = ShellModel.from_bundle(PARTICLES)
+    assert len(packing.items) > 10
+    assert sorted(np.unique(packing.labels)) == list(range(len(packing.items) + 1))
+    grid = np.indices(SHAPE).reshape(3, -1).T
+    for label, (item, centre) in enumerate(zip(packing.items, packing.centres_px, strict=True), start=1):
+        inside = model.draw(3, item).contains((grid - centre) * 400.0).reshape(SHAPE)
+        assert np.array_equal(inside, packing.labels == label)  # so none overlaps another
+
+
+def test_most_particles_touch(packing):
+    touching = set()
+    for axis in range(3):
+        a, b = packing.labels.take(range(SHAPE[axis] - 1), axis), packing.labels.take(range(1, SHAPE[axis]), axis)
+        meet = (a > 0) & (b > 0) & (a != b)
+        touching |= set(a[meet]) | set(b[meet])
+    assert len(touching) > 0.5 * len(packing.items)
+
+
+def test_an_impossible_share_is_refused():
+    with pytest.raises(InputError, match=r"share: found 0\.9"):
+        pack(PARTICLES, SHAPE, 400.0, 1, share=0.9)
+
+
+def test_grey_values_far_from_edges_are_those_of_the_phases():
+    """Inside of either half: mean over 20 x 60 x 60 voxels, noise correlated over about 4 pi^1.5 sigma^3 voxels."""
+    labels = np.zeros((60, 60, 60), int)
+    labels[30:] = 1
+    settings = NANO_CT["hard"]
+    grey = nano_ct(labels, settings, 1) / 65535
+    error = settings.noise * np.sqrt(8 * np.pi**1.5 * settings.noise_px**3 / (20 * 60 * 60))
+    assert grey[:20].mean() == pytest.approx(settings.background, abs=4 * error + 1e-3)  # clipped at 0
+    assert grey[40:].mean() == pytest.approx(settings.background + settings.contrast, abs=4 * error)
+    assert np.array_equal(nano_ct(labels, settings, 1)[:2], nano_ct(labels, settings, 1)[:2])
+
+
+def test_a_stack_in_files_is_that_of_memory(tmp_path):
+    shape = (20, 48, 40)
+    write_fib_sem(CBA, tmp_path, "hard", shape, 10.0, 6)
+    labels = generate_cba(CBA, needed_shape(shape, FIB_SEM["hard"]), 10.0, 6, origin=(0, -8, -8))
+    expected = fib_sem(labels, FIB_SEM["hard"], 6)
+    image = open_image(tmp_path / "image.tif")
+    assert image.voxel_size_nm == pytest.approx((20, 10, 10))
+    assert np.array_equal(image.read(), expected.grey)
+    assert np.array_equal(open_image(tmp_path / "truth.tif").read(), expected.labels)
+    about = json.loads((tmp_path / "phantom.json").read_text())
+    assert about["drift_px"] == pytest.approx(expected.drift_px, abs=1e-6)
+    assert about["settings"]["shine"] == 0.5
+    assert about["bundle"]["sha256"] == CBA.content_hash
+
+
+def test_a_packing_in_files(tmp_path):
+    write_nano_ct(PARTICLES, tmp_path, "easy", (40, 40, 40), 500.0, 2, 0.3)
+    packing = pack(PARTICLES, (40, 40, 40), 500.0, 2, 0.3)
+    assert np.array_equal(open_image(tmp_path / "truth.tif").read(), packing.labels)
+    about = json.loads((tmp_path / "phantom.json").read_text())
+    assert [each["item"] for each in about["particles"]] == packing.items
