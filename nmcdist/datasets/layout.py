@@ -113,11 +113,11 @@ class Layout:
         return tuple(v for v in self.variables if v.name != VOLUME)
 
     def stored_dims(self, dims: Sequence[str]) -> tuple[str, ...]:
-        """Return the names on disk of dimensions: of one with a coordinate of its name, another name.
+        """Return the names on disk of dimensions: of one with a coordinate of its name, except `sample`, another name.
 
         xarray reads a coordinate with the name of its dimension when it opens a store, by a request for each.
         """
-        own = {c.name for c in self.coordinates if c.dims == (c.name,)}
+        own = {c.name for c in self.coordinates if c.dims == (c.name,)} - {SAMPLE}
         return tuple(dim + _NUMBERS if dim in own else dim for dim in dims)
 
     @property
