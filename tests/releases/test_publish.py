@@ -355,7 +355,7 @@ def test_a_catalog_of_strangers_is_refused_before_anything_is_written(store):
         ("Tiny", "1.0.0", "name: found 'Tiny', expected small letters"),
         ("../tiny", "1.0.0", "name: found '../tiny'"),
         ("con", "1.0.0", "Windows reserves"),
-        ("tiny", "1.0", "version: found '1.0', expected three numbers"),
+        ("tiny", "1.0", "version: found '1.0', expected a semantic version"),
         ("tiny", "01.0.0", "version: found '01.0.0'"),
         ("tiny", "1.0.0/..", "version: found '1.0.0/..'"),
         ("tiny", "latest", "version: found 'latest', which stands for the highest version, expected a number"),

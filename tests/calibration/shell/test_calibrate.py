@@ -138,7 +138,7 @@ class TestCommand:
         holed = grey.copy()
         holed[3, 4, 5] = np.nan
         assert "finite" in self.refused(tmp_path, holed)
-        assert "repeated" in self.refused(tmp_path, np.ones((9, 9, 9)))
+        assert "all voxels have the value 1" in self.refused(tmp_path, np.ones((9, 9, 9)))
         assert "--phase" in self.refused(tmp_path, (labels > 0).astype(np.uint8))
         assert "no voxel with the value 7" in self.refused(tmp_path, (labels > 0).astype(np.uint8), "--phase", "7")
         assert "whole numbers" in self.refused(tmp_path, grey, "--labels")
