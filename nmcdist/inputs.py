@@ -107,6 +107,24 @@ def folder_to_make(path: str | os.PathLike[str], error: type[NmcdistError] = Inp
     return existing_folder(found, error) if os.path.lexists(found) else found
 
 
+def empty_folder(path: str | os.PathLike[str], error: type[NmcdistError] = InputError) -> Path:
+    """Return the path of an empty folder or of nothing; refuse with `error` if it holds or is something else."""
+    found = folder_to_make(path, error)
+    if found.exists() and any(found.iterdir()):
+        raise error(f"{found}: holds other files, expected a new or an empty folder")
+    return found
+
+
+def made_folder(path: str | os.PathLike[str], error: type[NmcdistError] = InputError) -> Path:
+    """Make a folder, unless it exists and is empty, and return its path; refuse with `error` if that is impossible."""
+    found = empty_folder(path, error)
+    try:
+        found.mkdir(parents=True, exist_ok=True)
+    except OSError as failed:
+        raise error(f"{found}: cannot be made ({failed.strerror})") from None
+    return found
+
+
 def ordinary_file(path: str | os.PathLike[str], error: type[NmcdistError] = InputError) -> Path:
     """Return the path of a file that can be read to its end: not a folder, a pipe, a socket or a device.
 

@@ -218,5 +218,5 @@ def _check_metadata(folder: Path, static: Files, variables: tuple[Variable, ...]
     for v in variables:
         array = arrays.get(v.name)
         found = None if array is None else (array.shape, array.file_shape, tuple(map(own_dim, array.dims)))
-        if found != (v.shape, v.chunks, v.dims):
+        if found != (v.shape, v.chunks, tuple(map(own_dim, v.dims))):
             raise StoreError(f"{folder}: {v.name}: its metadata describes other chunks than this program computes")

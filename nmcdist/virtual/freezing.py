@@ -7,7 +7,7 @@ from nmcdist.datasets.files import write_text
 from nmcdist.datasets.integrity import write_manifest
 from nmcdist.datasets.writing import consolidate, create_store, write_coordinates
 from nmcdist.errors import StoreError
-from nmcdist.inputs import folder_to_make
+from nmcdist.inputs import empty_folder
 from nmcdist.products.recipe import BaseRecipe
 from nmcdist.products.registry import kind_of
 from nmcdist.virtual.description import BUNDLE_FOLDER, DESCRIPTION, Description
@@ -36,9 +36,7 @@ def freeze(recipe: BaseRecipe, bundle: Bundle, folder: Path) -> None:
     StoreError
         If the folder holds something, or cannot be written.
     """
-    folder = folder_to_make(folder, StoreError)
-    if folder.is_dir() and any(folder.iterdir()):
-        raise StoreError(f"{folder}: holds files, expected a new or empty folder for a virtual store")
+    folder = empty_folder(folder, StoreError)
     kind = kind_of(recipe)
     description = Description.of(recipe, bundle, kind.freeze(recipe, bundle))
     plan = kind.virtual_plan(recipe, bundle, description.frozen)

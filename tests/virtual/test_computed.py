@@ -238,7 +238,7 @@ def test_a_kind_without_virtual_stores_says_so(tmp_path, monkeypatch):
 
 def test_a_folder_with_files_is_not_frozen_into(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(StoreError, match="holds files, expected a new or empty folder"):
+    with pytest.raises(StoreError, match="holds other files, expected a new or an empty folder"):
         freeze(recipe_of(VOLUMES), load_bundle(BUNDLE), tmp_path)
 
 

@@ -26,7 +26,7 @@ from nmcdist.calibration.cba.results import RESULTS, Curve, Profile, Results
 from nmcdist.calibration.cba.stated import fitted_bundle, stated
 from nmcdist.calibration.images import Image, survey
 from nmcdist.errors import InputError, StoreError
-from nmcdist.inputs import folder_to_make
+from nmcdist.inputs import empty_folder
 from nmcdist.models.cba import CARBON_BINDER, GRAPHITE, PORE
 
 BUNDLE = "bundle"
@@ -141,9 +141,7 @@ def _check_options(out: Path, replicates: int, alpha_1: float) -> None:
         raise InputError(f"alpha_1: found {alpha_1:g}, expected a shape from 0.5 to 1000")
     if replicates and replicates < 5:
         raise InputError(f"bootstrap: found {replicates} replicates, expected 0 or at least 5")
-    folder_to_make(out, StoreError)
-    if out.exists() and any(out.iterdir()):
-        raise StoreError(f"{out}: holds files, expected a new or an empty folder")
+    empty_folder(out, StoreError)
 
 
 def _since(started: float) -> float:

@@ -18,7 +18,7 @@ from nmcdist.calibration.fibsem.scribbles import Scribbles
 from nmcdist.calibration.fibsem.tiff import write_stack
 from nmcdist.datasets.files import write_text
 from nmcdist.errors import ImageError, StoreError
-from nmcdist.inputs import folder_to_make
+from nmcdist.inputs import empty_folder
 
 Spread = Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]
 LABELS, STORE, RESULTS, FOREST = "labels.tif", "segmentation.zarr", "results.json", "forest"
@@ -136,9 +136,7 @@ def segment(
     """
     import zarr
 
-    where = folder_to_make(out, StoreError)
-    if where.exists() and any(where.iterdir()):
-        raise StoreError(f"{out}: holds other files, expected a new or an empty folder")
+    where = empty_folder(out, StoreError)
     start = time.process_time()
     trained = train_on(image, scribbles, seed, trees, spread)
     forest, train_s = trained.forest, time.process_time() - start

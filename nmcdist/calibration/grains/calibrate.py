@@ -41,7 +41,7 @@ from nmcdist.calibration.grains.sections import SAME_SIZE, Section
 from nmcdist.calibration.grains.shown import SECTIONS, ShownSections
 from nmcdist.calibration.grains.training import CHECKPOINT, Training, usable_device
 from nmcdist.errors import ImageError, InputError, StoreError
-from nmcdist.inputs import folder_to_make
+from nmcdist.inputs import empty_folder, folder_to_make
 from nmcdist.models.grains import GrainModel
 from nmcdist.models.intensity import IntensityProfile
 from nmcdist.models.particle import ParticleModel
@@ -262,8 +262,7 @@ def _check_folder(out: Path, resume: bool) -> None:
         raise StoreError(f"{out}: already holds a calibration, expected a new folder")
     if (out / CHECKPOINT).exists():
         raise StoreError(f"{out}: holds an unfinished training, expected a new folder, or to resume it")
-    if out.exists() and any(out.iterdir()):
-        raise StoreError(f"{out}: holds other files, expected a new or an empty folder")
+    empty_folder(out, StoreError)
 
 
 def _make_folder(out: Path) -> None:

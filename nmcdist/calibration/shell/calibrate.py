@@ -25,7 +25,7 @@ from nmcdist.calibration.shell.shell_bundle import shell_bundle
 from nmcdist.calibration.shell.stars import Shapes, fit_shapes
 from nmcdist.calibration.shell.validation import validate
 from nmcdist.errors import ImageError, StoreError
-from nmcdist.inputs import folder_to_make
+from nmcdist.inputs import made_folder
 from nmcdist.version import __version__
 
 BUNDLE = "bundle"
@@ -71,7 +71,7 @@ def calibrate_shells(
         If the folder is not empty or cannot be made.
     """
     base.particle()
-    _check_folder(out)
+    made_folder(out, StoreError)
     seen, start = survey(image), time.process_time()
     spacing, unit_nm = _spacing(image)
     regions = _separate(image, settings, seen, spacing, progress)
@@ -186,13 +186,3 @@ def _spacing(image: Image) -> tuple[Spacing, float]:
     unit_nm = float(np.cbrt(np.prod(image.voxel_size_nm)))
     z, y, x = (length / unit_nm for length in image.voxel_size_nm)
     return (z, y, x), unit_nm
-
-
-def _check_folder(out: Path) -> None:
-    folder_to_make(out, StoreError)
-    if out.exists() and any(out.iterdir()):
-        raise StoreError(f"{out}: holds other files, expected a new or an empty folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"{out}: cannot be made ({error.strerror})") from None

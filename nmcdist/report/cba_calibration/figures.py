@@ -57,12 +57,13 @@ def ellipses(results: Results, path: Path) -> Path:
             panel.plot(_moved(x, u), _moved(y, v), color=SERIES[0][0])
             panel.plot([x.value], [y.value], color=SERIES[1][0], **_MEASURED)
             panel.set(xlabel=f"{first} / {x.unit}", ylabel=f"{second} / {y.unit}")
+            panel.locator_params(axis="x", nbins=5)
             panel.set_title(f"correlation {r:.2f}", loc="left", fontsize=12)
         return save(drawing, path)
 
 
 def planes(results: Results, path: Path) -> Path:
-    """Draw C_B and the variogram in the planes of the image over the envelope of the replicates, as ratios."""
+    """Draw C_B and the variogram in the planes of the image over the envelope of the replicates."""
     with figure(2, len(PLANES), 13, 8) as (drawing, axes):
         for row, (what, colour) in enumerate((("binder", CARBON_BINDER), ("graphite", GRAPHITE))):
             for panel, plane in zip(axes[row], PLANES, strict=True):

@@ -108,8 +108,8 @@ def laws(numbers: Mapping[str, Any], shown: Mapping[str, np.ndarray], path: Path
             reach = np.quantile(np.abs(values), 0.998)
             edges = np.linspace(values.min() if degree == 0 else -reach, values.max() if degree == 0 else reach, 41)
             each = np.repeat(weights, values.shape[1])
-            panel.hist(values.reshape(-1), edges, weights=each / (each.sum() * (edges[1] - edges[0])), color=SOLID,
-                       alpha=0.5)  # fmt: skip
+            density = each / (each.sum() * (edges[1] - edges[0]))
+            heights, *_ = panel.hist(values.reshape(-1), edges, weights=density, color=SOLID, alpha=0.5)
             x = np.linspace(edges[0], edges[-1], 300)
             if degree == 0:
                 y = lognorm.pdf(x, size["sigma"], size["location"] / 1000, size["scale"] / 1000)
@@ -121,7 +121,7 @@ def laws(numbers: Mapping[str, Any], shown: Mapping[str, np.ndarray], path: Path
                 y = norm.pdf(x, 0, scale) if is_normal else t.pdf(x, law["values"]["nu"], 0, scale)
                 label = "normal" if is_normal else f"Student, $ν$ = {law['values']['nu']:.1f}"
             panel.plot(x, y, color=PORE, label=label)
-            panel.set(xlabel=f"$a_{{{degree}m}}$ / µm", ylim=(0, 1.3 * y.max()), yticks=[])
+            panel.set(xlabel=f"$a_{{{degree}m}}$ / µm", ylim=(0, 1.3 * max(y.max(), heights.max())), yticks=[])
             panel.legend(fontsize=10, loc="upper center")
         return save(drawing, path)
 

@@ -146,7 +146,7 @@ def test_bad_input_gets_one_line(labels, tmp_path, run, image, more, message):
 
 def test_a_folder_with_files_is_refused(labels, tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(StoreError, match="holds files"):
+    with pytest.raises(StoreError, match="holds other files"):
         calibrate_cba([open_image(labels / "labels.npy", 20.0, "zyx")], tmp_path, replicates=0)
 
 
