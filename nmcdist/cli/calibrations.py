@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
+from nmcdist.cli.calibrate_cba import calibrate_cba_command, calibrate_plan_command
+from nmcdist.cli.calibrate_segment import calibrate_segment
 from nmcdist.cli.calibrate_shell import calibrate_shell_command
-from nmcdist.cli.cba import calibrate_cba_command, calibrate_plan_command
 from nmcdist.cli.options import INTERRUPTED, PATH, Real, Whole, complain, note
-from nmcdist.cli.segmentation import calibrate_segment
 from nmcdist.extras import need
 from nmcdist.inputs import folder_to_make
 
