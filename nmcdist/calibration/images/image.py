@@ -191,7 +191,7 @@ def _stack(where: Path) -> tuple[Source, _Said]:
         first = tifffile.imread(where / names[0])
     if first.ndim != 2:
         raise ImageError(f"{where / names[0]}: found shape {first.shape}, expected a grey image of two dimensions")
-    return Stack(where, names, (len(names), *first.shape), first.dtype), _Said(AXES)
+    return Stack(where, (len(names), *first.shape), first.dtype, names), _Said(AXES)
 
 
 def _tiff(where: Path) -> tuple[Source, _Said]:

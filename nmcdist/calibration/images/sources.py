@@ -1,11 +1,12 @@
 """Where the voxels of an image lie: a file, a folder of slices, a Zarr array. Each reads boxes, also on a worker."""
 
 import warnings
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -15,28 +16,9 @@ from nmcdist.wording import one_line
 Slices = tuple[slice, slice, slice]
 
 
-class Source(Protocol):
-    """The voxels of an image in the order of its own axes; sent to workers as it is."""
-
-    @property
-    def path(self) -> Path:
-        """Where they lie."""
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Voxels along each axis."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the voxels."""
-
-    def read(self, box: Slices) -> np.ndarray:
-        """Return a box; ImageError if its bytes are damaged."""
-
-
 @dataclass(frozen=True)
-class Pages:
-    """The pages of a TIFF file.
+class Source(ABC):
+    """The voxels of an image in the order of its own axes; sent to workers as it is.
 
     Attributes
     ----------
@@ -48,6 +30,15 @@ class Pages:
     path: Path
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
+
+    @abstractmethod
+    def read(self, box: Slices) -> np.ndarray:
+        """Return a box; ImageError if its bytes are damaged."""
+
+
+@dataclass(frozen=True)
+class Pages(Source):
+    """The pages of a TIFF file."""
 
     def read(self, box: Slices) -> np.ndarray:
         """Return a box; ImageError if its bytes are damaged."""
@@ -61,22 +52,16 @@ class Pages:
 
 
 @dataclass(frozen=True)
-class Stack:
+class Stack(Source):
     """A folder of slices, one TIFF file each.
 
     Attributes
     ----------
-    path : Path
     files : tuple of str
         Names in order.
-    shape : tuple of int
-    dtype : numpy.dtype
     """
 
-    path: Path
     files: tuple[str, ...]
-    shape: tuple[int, int, int]
-    dtype: np.dtype[Any]
 
     def read(self, box: Slices) -> np.ndarray:
         """Return a box; ImageError if a slice is damaged, or of another size or type."""
@@ -95,28 +80,15 @@ class Stack:
 
 
 @dataclass(frozen=True)
-class Array:
-    """An array in a .npy file or a Zarr group.
-
-    Attributes
-    ----------
-    path : Path
-        Of the file, or of the group of the array.
-    shape : tuple of int
-    dtype : numpy.dtype
-    """
-
-    path: Path
-    shape: tuple[int, int, int]
-    dtype: np.dtype[Any]
+class Array(Source):
+    """An array in a .npy file, or in a folder of Zarr."""
 
     def read(self, box: Slices) -> np.ndarray:
         """Return a box; ImageError if its bytes are damaged."""
         with reading(self.path):
-            return np.array(self._array[box])
+            return np.array(self._opened()[box])
 
-    @cached_property
-    def _array(self) -> Any:
+    def _opened(self) -> Any:
         if self.path.is_file():
             return np.load(self.path, mmap_mode="r", allow_pickle=False)
         import zarr
@@ -124,26 +96,17 @@ class Array:
         return zarr.open_array(self.path, mode="r")
 
 
-class reading:  # noqa: N801  (used like a function)
-    """Turn any error of a reader into an ImageError that names the file, in a block."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._silence = path, warnings.catch_warnings()
-
-    def __enter__(self) -> None:
-        self._silence.__enter__()
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn any error of a reader into an ImageError that names the file, and silence what it warns of before."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self._silence.__exit__(kind, error, trace)
-        if isinstance(error, ImageError) or not isinstance(error, Exception):
-            return
-        raise ImageError(f"{self._path}: cannot be read ({one_line(error)})") from error
-
-
-def planes(source: Source, start: int, stop: int) -> np.ndarray:
-    """Return whole planes along the first axis."""
-    return source.read((slice(start, stop), slice(None), slice(None)))
+        try:
+            yield
+        except ImageError:
+            raise
+        except Exception as error:  # damaged bytes raise errors of any type
+            raise ImageError(f"{path}: cannot be read ({one_line(error)})") from error
 
 
 def permuted(box: Sequence[slice], order: Sequence[int]) -> Slices:

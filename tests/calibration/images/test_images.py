@@ -81,6 +81,7 @@ def test_every_form_gives_the_voxels_in_order(tmp_path, name, write):
     assert image.voxel_size_nm == pytest.approx(SIZE)
     np.testing.assert_array_equal(image.read(), VOXELS)
     np.testing.assert_array_equal(image.read(*BOX), VOXELS[BOX])
+    assert len(pickle.dumps(image)) < 1000  # without the voxels, though they were read
 
 
 def test_the_survey_knows_an_image_again(tmp_path):
