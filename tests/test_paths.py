@@ -40,7 +40,7 @@ def path_parameters(command=cli.cli, path=("nmcdist",)):
 @pytest.mark.parametrize("url", URLS)
 def test_every_path_of_the_command_line(parameter, url):
     with pytest.raises(NmcdistError, match="is a URL, expected a path on this machine") as caught:
-        parameter.type_cast_value(click.Context(cli.cli), url)
+        parameter.type_cast_value(click.Context(cli.cli), (url,) if parameter.nargs == -1 else url)
     assert len(str(caught.value).splitlines()) == 1
 
 

@@ -132,7 +132,7 @@ class TestSameBytes:
         flip_a_byte(next((store / "seed_nm/c/1").rglob("*")))
         faults = verify(store)
         assert damaged_samples(faults) == [2, 3]
-        assert "item 2 to 3" in str(faults[0])
+        assert "items 2 to 3" in str(faults[0])
         result = make_particles(out, small_bundle, resume=True)
         assert (result.made, result.kept) == (1, 2)
         assert store_sha256(store) == store_sha256(made_particles / "small.zarr")
