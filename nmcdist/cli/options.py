@@ -1,8 +1,9 @@
 """Shared by the commands: option types, printing, exit statuses."""
 
 import contextlib
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,38 @@ def note(text: str) -> None:
     """Print a line of progress, if standard error is open."""
     with contextlib.suppress(OSError):
         click.echo(text, err=True)
+
+
+_CLUSTER = ("cluster", "workers", "threads", "memory")
+_WORTH_IT = 8  # pieces from which workers are started unasked
+
+
+def taken_cluster(options: dict[str, Any]) -> dict[str, Any]:
+    """Take what :func:`cluster_options` added out of the options of a command."""
+    return {name: options.pop(name) for name in _CLUSTER}
+
+
+@contextlib.contextmanager
+def spreading(cluster: dict[str, Any], piece_bytes: int, pieces: int) -> Iterator[Any]:
+    """Yield a map like the builtin one, over the workers that the options ask for, or in this process for little work.
+
+    Parameters
+    ----------
+    cluster : dict
+        See :func:`taken_cluster`.
+    piece_bytes, pieces : int
+        See :func:`nmcdist.execution.spread.spread_on`.
+    """
+    if pieces < _WORTH_IT and all(value is None for value in cluster.values()):
+        yield map
+        return
+    from nmcdist.execution.spread import spread_on
+    from nmcdist.runs.public import deployment_from
+
+    with spread_on(
+        deployment_from(**cluster), piece_bytes, pieces, announce=lambda name, text: note(json.dumps({name: text}))
+    ) as spread:
+        yield spread
 
 
 def cluster_options(command: Any) -> Any:

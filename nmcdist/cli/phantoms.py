@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from nmcdist.cli.options import PATH, Real, Whole
+from nmcdist.cli.options import PATH, Real, Whole, cluster_options, spreading, taken_cluster
 from nmcdist.inputs import made_folder
 
 _OUT = click.option("--out", type=PATH, required=True, help="New folder for the image, the truth and the settings.")
@@ -40,15 +40,20 @@ def phantom() -> None:
 @_SETTING
 @_shape((60, 384, 384), "Slices, rows, columns.")
 @click.option("--pixel-nm", type=Real(1, 100), default=10.0, show_default=True, help="Slices are twice as thick.")
+@click.option("--bits", type=click.Choice(["8", "16"]), default="8", show_default=True, help="Bits of a grey value.")
 @_SEED
-def phantom_fib_sem(out: Path, bundle: str, **how: Any) -> None:
+@cluster_options
+def phantom_fib_sem(out: Path, bundle: str, bits: str, **options: Any) -> None:
     """Write a virtual FIB-SEM stack of a realisation of the additive phase."""
     from nmcdist.bundle import load_bundle
-    from nmcdist.calibration.microscope.write import write_fib_sem
+    from nmcdist.calibration.microscope.write import pieces_of, write_fib_sem
+    from nmcdist.datasets.files import naming
 
     loaded = load_bundle(bundle)
     loaded.cba()
-    write_fib_sem(loaded, made_folder(out), **how)
+    where, how = made_folder(out), taken_cluster(options)
+    with spreading(how, *pieces_of(options["setting"], options["shape"])) as spread, naming(out):
+        write_fib_sem(loaded, where, bits=int(bits), spread=spread, **options)
     click.echo(f"{out}: image.tif, truth.tif, phantom.json")
 
 

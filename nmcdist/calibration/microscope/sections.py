@@ -85,7 +85,9 @@ def drifts_px(count: int, settings: FibSem, seed: int) -> np.ndarray:
     return np.clip(walk, -most, most)
 
 
-def fib_sem_slice(slab: np.ndarray, number: int, drift_px: np.ndarray, settings: FibSem, seed: int) -> np.ndarray:
+def fib_sem_slice(
+    slab: np.ndarray, number: int, drift_px: np.ndarray, settings: FibSem, seed: int, bits: int = 8
+) -> np.ndarray:
     """Image one slice, from the plane of its surface and those below.
 
     Parameters
@@ -96,10 +98,12 @@ def fib_sem_slice(slab: np.ndarray, number: int, drift_px: np.ndarray, settings:
     drift_px : ndarray of float64, shape (2,)
     settings : FibSem
     seed : int
+    bits : 8 or 16
+        Of a grey value.
 
     Returns
     -------
-    ndarray of uint8, shape (ny - 2 margin, nx - 2 margin)
+    ndarray of uint8 or uint16, shape (ny - 2 margin, nx - 2 margin)
     """
     fade = [settings.shine * exp(-(k - 1) / settings.shine_depth_px) for k in range(1, len(slab))]
     grey = np.empty(slab.shape[1:], np.float32)
@@ -118,7 +122,8 @@ def fib_sem_slice(slab: np.ndarray, number: int, drift_px: np.ndarray, settings:
     ramp = (1 - settings.ramp * np.arange(ny) / max(1, ny - 1)).astype(np.float32)
     grey = counted(streams.draws(*_key(seed, number), _ELECTRONS), grey * curtain * ramp[:, None], settings.dose)
     grey += np.float32(settings.read_noise) * streams.draws(*_key(seed, number), _READ).normal32(ny, nx)
-    return np.rint(255 * np.clip(grey, 0, 1)).astype(np.uint8)
+    full = np.float32(2**bits - 1)
+    return np.rint(full * np.clip(grey, 0, 1)).astype(f"uint{bits}")
 
 
 def _key(seed: int, number: int) -> tuple[int, int, int]:

@@ -2,15 +2,17 @@
 
 import dataclasses
 import json
+import math
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from nmcdist.bundle import Bundle
-from nmcdist.calibration.fibsem.tiff import write_stack
+from nmcdist.calibration.fibsem.tiff import write_planes, write_stack
 from nmcdist.calibration.microscope.packing import pack
 from nmcdist.calibration.microscope.sections import drifts_px, fib_sem_slice, needed_shape
 from nmcdist.calibration.microscope.settings import FIB_SEM, NANO_CT, FibSem
@@ -19,15 +21,18 @@ from nmcdist.datasets.files import write_text
 from nmcdist.models.cba import generate_cba
 
 IMAGE, TRUTH, ABOUT = "image.tif", "truth.tif", "phantom.json"
-_SLICES = 16  # slices per piece of work
+_MOST_SLICES = 16  # of a piece of work
+_PIECE_BYTES = 1_000_000_000
+_BASE_BYTES, _BYTES_PER_VOXEL = 250_000_000, 4  # that a piece needs, by the voxels of its structure, measured
 Shape = tuple[int, int, int]
 Spread = Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]
 
 
 def write_fib_sem(
-    bundle: Bundle, out: Path, setting: str, shape: Shape, pixel_nm: float, seed: int, spread: Spread = map
-) -> None:
-    """Write a virtual FIB-SEM stack of a realisation, its labels without drift, and the drift.
+    bundle: Bundle, out: Path, setting: str, shape: Shape, pixel_nm: float, seed: int, bits: int = 8,
+    spread: Spread = map,
+) -> None:  # fmt: skip
+    """Write a virtual FIB-SEM stack of a realisation, its labels without drift, and the drift, piece by piece.
 
     Parameters
     ----------
@@ -43,6 +48,8 @@ def write_fib_sem(
         Size of a pixel; slices are twice as thick.
     seed : int
         Of the realisation and of the image.
+    bits : 8 or 16
+        Of a grey value.
     spread : callable
         Applies a function to items as `map` does, in order.
 
@@ -53,23 +60,53 @@ def write_fib_sem(
     """
     settings = FIB_SEM[setting]
     drift = drifts_px(shape[0], settings, seed)
-    piece = partial(_fib_sem_piece, bundle, settings, shape, pixel_nm, seed, drift)
-    parts = list(spread(piece, range(0, shape[0], _SLICES)))
+    count = _slices(settings, shape)
+    piece = partial(_fib_sem_piece, bundle, settings, shape, pixel_nm, seed, bits, drift, count)
     size = (settings.pixels_per_slice * pixel_nm, pixel_nm, pixel_nm)
-    write_stack(out / IMAGE, np.concatenate([grey for grey, _ in parts]), size)
-    write_stack(out / TRUTH, np.concatenate([labels for _, labels in parts]), size)
+    with tempfile.TemporaryFile(dir=out) as aside:  # labels wait here: two TIFF files are not written at a time
+        planes = _set_aside(spread(piece, range(0, shape[0], count)), aside)
+        write_planes(out / IMAGE, planes, shape, np.dtype(f"uint{bits}"), size)
+        aside.flush()
+        labels = np.memmap(aside, np.uint8, "r", shape=shape)
+        write_planes(out / TRUTH, labels, shape, labels.dtype, size)
     _write_about(out, bundle, setting, settings, shape, size, seed, drift_px=drift.round(6).tolist())
 
 
+def pieces_of(setting: str, shape: Shape) -> tuple[int, int]:
+    """Return the bytes that a piece of a virtual FIB-SEM stack needs, and the number of pieces."""
+    count = _slices(FIB_SEM[setting], shape)
+    return _bytes(FIB_SEM[setting], shape, count), -(-shape[0] // count)
+
+
+def _bytes(settings: FibSem, shape: Shape, count: int) -> int:
+    return _BASE_BYTES + _BYTES_PER_VOXEL * math.prod(needed_shape((count, *shape[1:]), settings))
+
+
+def _slices(settings: FibSem, shape: Shape) -> int:
+    """Return the slices of a piece: as many as fit in a gigabyte, at least one."""
+    most = min(_MOST_SLICES, shape[0])
+    return next((n for n in range(most, 1, -1) if _bytes(settings, shape, n) <= _PIECE_BYTES), 1)
+
+
+def _set_aside(parts: Iterable[tuple[np.ndarray, np.ndarray]], file: BinaryIO) -> Iterator[np.ndarray]:
+    """Yield grey planes, and write those of the labels to a file."""
+    for grey, labels in parts:
+        file.write(np.ascontiguousarray(labels).data)
+        yield from grey
+
+
 def _fib_sem_piece(
-    bundle: Bundle, settings: FibSem, shape: Shape, pixel_nm: float, seed: int, drift: np.ndarray, first: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return slices [first, first + 16) and their labels."""
-    count, step, rim = min(_SLICES, shape[0] - first), settings.pixels_per_slice, settings.margin_px
+    bundle: Bundle, settings: FibSem, shape: Shape, pixel_nm: float, seed: int, bits: int, drift: np.ndarray,
+    most: int, first: int,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Return slices [first, first + most) of the stack, and their labels."""
+    count, step, rim = min(most, shape[0] - first), settings.pixels_per_slice, settings.margin_px
     window = needed_shape((count, *shape[1:]), settings)
     labels = generate_cba(bundle, window, pixel_nm, seed, origin=(first * step, -rim, -rim))
     grey = [
-        fib_sem_slice(labels[step * k : step * k + settings.depth_px], first + k, drift[first + k], settings, seed)
+        fib_sem_slice(
+            labels[step * k : step * k + settings.depth_px], first + k, drift[first + k], settings, seed, bits
+        )
         for k in range(count)
     ]
     return np.stack(grey), labels[: step * count : step, rim : rim + shape[1], rim : rim + shape[2]]

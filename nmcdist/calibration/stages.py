@@ -1,0 +1,267 @@
+"""Stages of a calibration: each leaves its pieces in a folder with receipts, so that it can be looked at and resumed.
+
+A stage is named, and has a key: the digest of its settings and of the keys of the stages that it needs. A receipt is a
+line of ``NAME.jsonl``, written after the piece, with the digest of what the piece wrote. On a resume, pieces whose key
+and digest agree are kept; the others are made again.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmcdist.calibration.boxes import Box, tiled
+from nmcdist.datasets.files import replacing
+from nmcdist.errors import StoreError
+
+STAGES = "stages"
+Spread = Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]  # like the builtin map: results in order
+Progress = Callable[[dict[str, Any]], None]
+_VERSION = 1  # of what stages write
+_TOLD = 20  # reports of the progress of a stage
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A finished stage.
+
+    Attributes
+    ----------
+    name : str
+    key : str
+        Digest of its settings and of the stages before it.
+    path : Path
+        Of its Zarr array, or of the folder of its pieces.
+    facts : list
+        What each piece returned.
+    """
+
+    name: str
+    key: str
+    path: Path
+    facts: list[Any]
+
+
+class Stages:
+    """The stages of a calibration in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is missing.
+    spread : callable
+        Like the builtin `map`; pieces are its items.
+    progress : callable
+        Called with facts about each stage.
+    """
+
+    def __init__(self, folder: Path, spread: Spread = map, progress: Progress = lambda facts: None) -> None:
+        self.folder, self.spread, self.progress = folder, spread, progress
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes off the folder.
+
+        Raises
+        ------
+        StoreError
+            If one works on it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("a") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise StoreError(f"{self.folder}: another process works on it") from None
+            yield
+
+    def arrays(
+        self, name: str, function: Callable[[Any], Mapping[str, Any]], items: Sequence[Any], after: Any,
+        spread: Spread | None = None,
+    ) -> Stage:  # fmt: skip
+        """Make a stage whose pieces are named arrays, one file each.
+
+        Parameters
+        ----------
+        name : str
+        function : callable
+            Returns the arrays of an item.
+        items : sequence
+        after : object
+            Settings and keys of other stages, which JSON can hold: its digest is the key of the stage.
+        spread : callable, optional
+            Instead of that of all stages.
+
+        Returns
+        -------
+        Stage
+            Its facts are the arrays of each piece.
+        """
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        jobs = [(folder / f"{number:05d}.npz", item) for number, item in enumerate(items)]
+        key = _key(name, len(items), after)
+        self._made(name, key, jobs, partial(_saved, function), _digest_of_file, spread)
+        return Stage(name, key, folder, [_loaded(path) for path, _ in jobs])
+
+    def once(self, name: str, function: Callable[[], Mapping[str, Any]], after: Any) -> Stage:
+        """Make a stage of one piece in this process: named arrays, which the function returns."""
+        return self.arrays(name, lambda _: function(), [None], after, map)
+
+    def boxes(
+        self, name: str, function: Callable[[Box], tuple[np.ndarray, Any]], shape: Sequence[int],
+        edges: Sequence[int], dtype: str, voxel_size_nm: Sequence[float], after: Any,
+    ) -> Stage:  # fmt: skip
+        """Make a stage that is an image, box by box; each box is a chunk of a Zarr array.
+
+        Parameters
+        ----------
+        name : str
+        function : callable
+            Returns the voxels of a box, and facts that JSON can hold.
+        shape, edges : sequence of int
+            Of the image and of a box.
+        dtype : str
+        voxel_size_nm : sequence of float
+        after : object
+            As for :meth:`arrays`.
+        """
+        import zarr
+
+        path, boxes = self.folder / f"{name}.zarr", tiled(shape, edges)
+        key = _key(name, [list(shape), list(edges), dtype], after)
+        if self._journal(name, key) is None or not path.exists():
+            self._forget(name)
+            zarr.create_array(
+                path, shape=tuple(shape), chunks=tuple(min(e, n) for e, n in zip(edges, shape, strict=True)),
+                dtype=dtype, dimension_names=("z", "y", "x"), overwrite=True, zarr_format=3,
+                attributes={"voxel_size_nm": [float(size) for size in voxel_size_nm]},
+            )  # fmt: skip
+        jobs = [(path, box) for box in boxes]
+        facts = self._made(name, key, jobs, partial(_written, function), _digest_of_box)
+        return Stage(name, key, path, facts)
+
+    def _made(
+        self, name: str, key: str, jobs: Sequence[tuple[Path, Any]], make: Callable[[Any], Any],
+        digest: Callable[[Any], str], spread: Spread | None = None,
+    ) -> list[Any]:  # fmt: skip
+        """Make the pieces that are missing or damaged, and return the facts of all."""
+        spread = spread or self.spread
+        kept = self._sound(name, key, jobs, digest)
+        todo = [number for number in range(len(jobs)) if number not in kept]
+        self.progress({"event": "stage", "name": name, "pieces": len(jobs), "kept": len(kept)})
+        self._rewrite(name, key, kept)
+        step = max(1, len(todo) // _TOLD)
+        with (self.folder / f"{name}.jsonl").open("a", encoding="utf-8") as journal:
+            for count, (number, (written, facts)) in enumerate(
+                zip(todo, spread(make, (jobs[number] for number in todo)), strict=True), 1
+            ):
+                kept[number] = {"piece": number, "sha256": written, "facts": facts}
+                journal.write(json.dumps(kept[number]) + "\n")
+                journal.flush()
+                os.fsync(journal.fileno())
+                if len(todo) >= _TOLD and count % step == 0:
+                    self.progress({"event": "pieces", "name": name, "made": count, "of": len(todo)})
+        return [kept[number]["facts"] for number in range(len(jobs))]
+
+    def _sound(
+        self, name: str, key: str, jobs: Sequence[tuple[Path, Any]], digest: Callable[[Any], str]
+    ) -> dict[int, Any]:
+        """Return the receipts of an earlier attempt whose pieces are as they were written."""
+        found = self._journal(name, key) or {}
+        numbers = [number for number in found if number < len(jobs)]
+        now = self.spread(digest, [jobs[number] for number in numbers])
+        return {
+            number: found[number] for number, sha in zip(numbers, now, strict=True) if sha == found[number]["sha256"]
+        }
+
+    def _journal(self, name: str, key: str) -> dict[int, Any] | None:
+        """Return the receipts of a stage by piece; None if there is no journal with this key."""
+        try:
+            lines = (self.folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            return None
+        receipts = list(_objects(lines))
+        if not receipts or receipts[0].get("key") != key:
+            return None
+        return {each["piece"]: each for each in receipts[1:] if {"piece", "sha256", "facts"} <= each.keys()}
+
+    def _forget(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            (self.folder / f"{name}.jsonl").unlink()
+
+    def _rewrite(self, name: str, key: str, kept: Mapping[int, Any]) -> None:
+        with replacing(self.folder / f"{name}.jsonl") as path:
+            lines = [json.dumps({"stage": name, "key": key}), *(json.dumps(kept[number]) for number in sorted(kept))]
+            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Yield the objects of lines, up to one that a crash cut off."""
+    for line in lines:
+        try:
+            found = json.loads(line)
+        except ValueError:
+            return
+        if not isinstance(found, dict):
+            return
+        yield found
+
+
+def _key(name: str, what: Any, after: Any) -> str:
+    text = json.dumps([_VERSION, name, what, after], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _saved(function: Callable[[Any], Mapping[str, Any]], job: tuple[Path, Any]) -> tuple[str, None]:
+    path, item = job
+    with replacing(path) as partial_path:
+        content = io.BytesIO()
+        np.savez(content, **function(item))
+        partial_path.write_bytes(content.getvalue())
+    return hashlib.sha256(content.getvalue()).hexdigest(), None
+
+
+def _loaded(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as found:
+        return {name: found[name] for name in found.files}
+
+
+def _digest_of_file(job: tuple[Path, Any]) -> str:
+    try:
+        return hashlib.sha256(job[0].read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _written(function: Callable[[Box], tuple[np.ndarray, Any]], job: tuple[Path, Box]) -> tuple[str, Any]:
+    import zarr
+
+    path, box = job
+    values, facts = function(box)
+    array = zarr.open_array(path, mode="r+")
+    array[box] = values
+    return _digest(np.asarray(values, array.dtype)), facts
+
+
+def _digest_of_box(job: tuple[Path, Box]) -> str:
+    import zarr
+
+    path, box = job
+    try:
+        return _digest(np.asarray(zarr.open_array(path, mode="r")[box]))
+    except Exception:  # damaged chunks raise errors of any type
+        return ""
+
+
+def _digest(values: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
