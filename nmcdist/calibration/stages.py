@@ -113,6 +113,15 @@ class Stages:
         self._made(name, key, jobs, partial(_saved, function), _digest_of_file, spread)
         return Stage(name, key, folder, [_loaded(path) for path, _ in jobs])
 
+    def recording(self, name: str, after: Any) -> Spread:
+        """Return a map whose results, tuples of arrays, are pieces of a stage; see :meth:`arrays`."""
+
+        def spread(function: Callable[..., Any], items: Iterable[Any]) -> Iterator[Any]:
+            for found in self.arrays(name, partial(_by_number, function), list(items), after).facts:
+                yield tuple(found[str(number)] for number in range(len(found)))
+
+        return spread
+
     def once(self, name: str, function: Callable[[], Mapping[str, Any]], after: Any) -> Stage:
         """Make a stage of one piece in this process: named arrays, which the function returns."""
         return self.arrays(name, lambda _: function(), [None], after, map)
@@ -220,6 +229,10 @@ def _objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
 def _key(name: str, what: Any, after: Any) -> str:
     text = json.dumps([_VERSION, name, what, after], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _by_number(function: Callable[[Any], Sequence[np.ndarray]], item: Any) -> dict[str, np.ndarray]:
+    return {str(number): array for number, array in enumerate(function(item))}
 
 
 def _saved(function: Callable[[Any], Mapping[str, Any]], job: tuple[Path, Any]) -> tuple[str, None]:

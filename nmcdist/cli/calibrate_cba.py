@@ -1,15 +1,30 @@
-"""Commands that fit the additive to images of labels, and say how much to image."""
+"""Commands that fit the additive to images, of labels or grey, and say how much to image."""
 
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from nmcdist.cli.options import PATH, Real, Whole, note
+from nmcdist.cli.options import (
+    INTERRUPTED,
+    PATH,
+    Real,
+    Whole,
+    cluster_options,
+    complain,
+    note,
+    spreading,
+    taken_cluster,
+)  # fmt: skip
 from nmcdist.errors import InputError
 from nmcdist.extras import need
+from nmcdist.inputs import local_path
+
+if TYPE_CHECKING:
+    from nmcdist.calibration.cba.results import Results
+    from nmcdist.calibration.images import Image
 
 
 @click.command("cba")
@@ -32,31 +47,97 @@ from nmcdist.extras import need
 @click.option("--seed", type=Whole(0, 2**63), default=1, show_default=True, help="Seed of the realisations.")
 @click.option("--name", default="cba-fitted", show_default=True, help="Name of the bundle.")
 @click.option("--licence", default="not stated", show_default=True, help="Licence of the bundle.")
+@click.option("--resume", is_flag=True, help="Continue a calibration that was stopped: keep what is whole.")
+@click.option("--scribbles", type=PATH,
+              help="IMAGE is a grey stack: labels of some pixels, 0 elsewhere, an image like IMAGE or a folder of "
+              "numbered slices.")  # fmt: skip
+@click.option("--classes", default="pore=1,carbon_binder=2,graphite=3", show_default=True,
+              help="Label of each phase in the scribbles.")  # fmt: skip
+@click.option("--cubic-nm", type=Real(0.1), help="Edge of the cubic voxels made of a grey stack; default: its longest.")
+@click.option("--no-ramp", is_flag=True, help="Leave the ramp of brightness in a grey stack.")
+@click.option("--drift", default="none", show_default=True,
+              help='Drift of a grey stack: "none", "estimate", or a file with the shift of each slice.')  # fmt: skip
+@click.option("--clean", is_flag=True, help="Close the solid by a voxel, and keep its largest piece, as in the paper.")
+@click.option("--graphite-threshold", "threshold", type=Real(), default=0.5, show_default=True,
+              help="Least probability of graphite.")  # fmt: skip
+@click.option("--graphite-quantile", "quantile", type=Real(),
+              help="Take this quantile of the probability of graphite as threshold: 0.85 in the paper.")  # fmt: skip
+@click.option("--trees", type=Whole(1, 1000), default=50, show_default=True, help="Trees of each forest.")
+@cluster_options
 def calibrate_cba_command(
-    images: tuple[Path, ...], out: Path, phases: str, voxel_size_nm: str | None, axes: str | None, **options: Any
-) -> int:
+    images: tuple[Path, ...], out: Path, phases: str, voxel_size_nm: str | None, axes: str | None, resume: bool,
+    scribbles: Path | None, **options: Any,
+) -> int:  # fmt: skip
     """Fit the additive model to three-phase labels: one IMAGE, or several that count as one sample.
 
-    An IMAGE is a TIFF file, a folder of TIFF slices, a .npy file or a Zarr array.
+    With --scribbles, IMAGE is a grey stack, which is labelled first. An IMAGE is a TIFF file, a folder of TIFF slices,
+    a .npy file or a Zarr array.
     """
     need("report", "the report of a calibration")
-    from nmcdist.calibration.cba.calibrate import BUNDLE, calibrate_cba
+    from nmcdist.calibration.cba.calibrate import BUNDLE
     from nmcdist.calibration.images import open_image
     from nmcdist.datasets.files import naming
     from nmcdist.report.cba_calibration import headline, report_cba_calibration
+    from nmcdist.report.labelling import report_labelling
 
     size = None if voxel_size_nm is None else _numbers(voxel_size_nm)
-    values = _phases(phases)
     opened = [open_image(path, size, axes) for path in images]
-    with naming(out):
-        results = calibrate_cba(
-            opened, out, phases=values, progress=lambda facts: note(json.dumps(facts)), **options
-        )  # fmt: skip
-        page = report_cba_calibration(out, out / "report")
+    cluster, grey = taken_cluster(options), {name: options.pop(name) for name in _OF_GREY}
+    how = {"out": out, "resume": resume, "progress": lambda facts: note(json.dumps(facts)), **options}
+    try:
+        with naming(out):
+            if scribbles is None:
+                results = _from_labels(opened, cluster, phases=_phases(phases), **how)
+            else:
+                results = _from_grey(opened, scribbles, cluster, grey, **how)
+                click.echo(report_labelling(out, out / "report"))
+            page = report_cba_calibration(out, out / "report")
+    except KeyboardInterrupt:
+        complain("interrupted; continue with the same command and --resume")
+        return INTERRUPTED
     for warning in results.warnings:
         note(f"warning: {warning}")
     click.echo(f"{out / BUNDLE}\n{page}\n{headline(results)}")
     return 0
+
+
+_OF_GREY = ("classes", "cubic_nm", "no_ramp", "drift", "clean", "threshold", "quantile", "trees")
+
+
+def _from_labels(images: "list[Image]", cluster: dict[str, Any], *, out: Path, resume: bool, **how: Any) -> "Results":
+    from nmcdist.calibration.cba.calibrate import calibrate_cba
+    from nmcdist.calibration.cba.counts import PIECE_BYTES, pieces_of
+    from nmcdist.calibration.cba.grey import begun
+    from nmcdist.calibration.stages import STAGES, Stages
+
+    folder = begun(out, resume) / STAGES
+    with spreading(cluster, PIECE_BYTES, max(pieces_of(images), how["replicates"])) as spread:
+        stages = Stages(folder, spread, how["progress"])
+        with stages.locked():
+            return calibrate_cba(images, out, stages=stages, spread=spread, **how)
+
+
+def _from_grey(
+    images: "list[Image]", scribbles: Path, cluster: dict[str, Any], grey: dict[str, Any], **how: Any
+) -> "Results":
+    need("calibration", "the labelling of grey images")
+    from nmcdist.calibration.cba.grey import begun, calibrate_grey
+    from nmcdist.calibration.fibsem.drift_files import read_drift
+    from nmcdist.calibration.fibsem.labelling import PIECE_BYTES, HowToLabel, pieces_of
+    from nmcdist.calibration.fibsem.scribbles import read_scribbles
+
+    if len(images) != 1:
+        raise InputError(f"image: found {len(images)}, expected one grey stack with --scribbles")
+    (image,) = images
+    classes, drift = _classes(grey.pop("classes")), grey.pop("drift")
+    if drift not in ("none", "estimate"):
+        drift = read_drift(local_path(drift), image.shape[0])
+    said: dict[str, Any] = {"voxel_size_nm": list(image.voxel_size_nm), "axes": "zyx"}
+    known = read_scribbles(scribbles, image, **said)
+    begun(how["out"], how["resume"])
+    settings = HowToLabel(ramp=not grey.pop("no_ramp"), drift=drift, **grey)
+    with spreading(cluster, PIECE_BYTES, pieces_of(image)) as spread:
+        return calibrate_grey(image, known, how=settings, classes=classes, spread=spread, **how)
 
 
 @click.command("plan")
@@ -113,17 +194,22 @@ def _numbers(text: str) -> float | list[float]:
     return values[0] if len(values) == 1 else values
 
 
-def _phases(text: str) -> dict[str, int]:
+def _classes(text: str) -> dict[str, int]:
+    found = _phases(text, "classes", "pore=1,carbon_binder=2,graphite=3")
+    if min(found.values()) < 1:
+        raise InputError(f"classes: found {text}, expected labels above 0, which is not labelled")
+    return found
+
+
+def _phases(text: str, what: str = "phases", such_as: str = "pore=0,carbon_binder=1,graphite=2") -> dict[str, int]:
     from nmcdist.calibration.cba.counts import PHASE_LABELS
 
-    expected = (
-        "pore, carbon_binder and graphite with different whole numbers, such as pore=0,carbon_binder=1,graphite=2"
-    )
+    expected = f"pore, carbon_binder and graphite with different whole numbers, such as {such_as}"
     pairs = [part.partition("=") for part in text.split(",")]
     try:
         found = {name.strip(): int(value) for name, _, value in pairs}
     except ValueError:
-        raise InputError(f"phases: found {text}, expected {expected}") from None
+        raise InputError(f"{what}: found {text}, expected {expected}") from None
     if set(found) != set(PHASE_LABELS) or len(set(found.values())) < len(PHASE_LABELS) or len(pairs) != len(found):
-        raise InputError(f"phases: found {text}, expected {expected}")
+        raise InputError(f"{what}: found {text}, expected {expected}")
     return found

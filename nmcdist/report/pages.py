@@ -31,13 +31,15 @@ def make_folder(folder: Path) -> None:
         raise InputError(f"{folder}: cannot be made ({error.strerror}), expected a folder for the report") from None
 
 
-def write_page(folder: Path, parts: Sequence[str], pictures: Sequence[Path], captions: Mapping[str, str]) -> Path:
-    """Write ``report.md``: paragraphs, then each picture under a heading, with caption and SVG, if any."""
+def write_page(
+    folder: Path, parts: Sequence[str], pictures: Sequence[Path], captions: Mapping[str, str], name: str = "report.md"
+) -> Path:
+    """Write a page: paragraphs, then each picture under a heading, with caption and SVG, if any."""
     shown = [
         f"## {path.stem.replace('-', ' ').capitalize()}\n\n![{path.stem}]({path.name})\n\n{captions[path.name]}"
         + (f" [SVG]({path.stem}.svg)" if path.with_suffix(".svg").exists() else "")
         for path in pictures
     ]
-    page = folder / "report.md"
+    page = folder / name
     page.write_text("\n\n".join([*parts, *shown]) + "\n", encoding="utf-8")
     return page

@@ -25,6 +25,7 @@ from nmcdist.calibration.cba.lags import LONGEST_NM
 from nmcdist.calibration.cba.results import RESULTS, Curve, Profile, Results
 from nmcdist.calibration.cba.stated import fitted_bundle, stated
 from nmcdist.calibration.images import Image, survey
+from nmcdist.calibration.stages import Stages
 from nmcdist.errors import InputError, StoreError
 from nmcdist.inputs import empty_folder
 from nmcdist.models.cba import CARBON_BINDER, GRAPHITE, PORE
@@ -46,6 +47,7 @@ def calibrate_cba(
     seed: int = 1,
     name: str = "cba-fitted",
     licence: str = "not stated",
+    stages: Stages | None = None,
     spread: Spread = map,
     progress: Progress = lambda facts: None,
 ) -> Results:
@@ -68,6 +70,8 @@ def calibrate_cba(
         Of the replicates.
     name, licence : str
         Of the bundle.
+    stages : Stages, optional
+        Where counts are kept, in a folder within `out`, which then need not be new.
     spread : callable
         Like the builtin `map`; counts of pieces of an image and replicates are its items.
     progress : callable
@@ -87,7 +91,9 @@ def calibrate_cba(
     StoreError
         If the folder is not new or empty.
     """
-    _check_options(out, replicates, alpha_1)
+    _check_options(replicates, alpha_1)
+    if stages is None:
+        empty_folder(out, StoreError)
     Bundle.of(name, "", plates(100.0, 2000.0, 0.1, alpha_1), licence=licence)  # refuses bad names before the work
     if replicates and len(set(images[0].voxel_size_nm)) > 1:
         raise InputError(
@@ -96,7 +102,8 @@ def calibrate_cba(
         )
     started = time.process_time()
     digests = [survey(image).sha256 for image in images]
-    counts = count_images(images, phases, longest_nm, spread)
+    counting = spread if stages is None else stages.recording("counts", [digests, dict(phases), longest_nm])
+    counts = count_images(images, phases, longest_nm, counting)
     progress({"event": "counted", "blocks": len(counts.voxels), "cpu_s": _since(started)})
     fit = fit_counts(counts, alpha_1)
     profile = [_refit(counts, alpha_1 * factor, fit) for factor in (0.5, 1.0, 2.0)]
@@ -136,12 +143,11 @@ def calibrate_cba(
     return results
 
 
-def _check_options(out: Path, replicates: int, alpha_1: float) -> None:
+def _check_options(replicates: int, alpha_1: float) -> None:
     if not 0.5 <= alpha_1 <= 1000:
         raise InputError(f"alpha_1: found {alpha_1:g}, expected a shape from 0.5 to 1000")
     if replicates and replicates < 5:
         raise InputError(f"bootstrap: found {replicates} replicates, expected 0 or at least 5")
-    empty_folder(out, StoreError)
 
 
 def _since(started: float) -> float:

@@ -24,6 +24,7 @@ PHASE_LABELS = {"pore": PORE, "carbon_binder": CARBON_BINDER, "graphite": GRAPHI
 BLOCK_NM = 1000.0  # of a block along z and y; along x it is as long as the piece that is read
 _LARGEST_CORE = 200  # voxels along an edge of the piece that is read at a time, without its surroundings
 _UNKNOWN = 255
+PIECE_BYTES = 600_000_000  # of a piece with its surroundings
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,11 @@ def count_images(
     counts = Counts(lags, size, tuple(image.shape for image in images), *map(np.concatenate, zip(*found, strict=True)))
     _check_phases(images, counts)
     return counts
+
+
+def pieces_of(images: Sequence[Image]) -> int:
+    """Return the number of pieces in which images are counted."""
+    return sum(len(_cores(image.shape)) for image in images)
 
 
 def count_labels(labels: np.ndarray, voxel_size_nm: float, lags: Lags) -> Counts:

@@ -25,7 +25,7 @@ Box = tuple[slice, slice, slice]
 
 
 def train_graphite(
-    solid: np.ndarray, scribbles: Mapping[int, np.ndarray], seed: int, trees: int = TREES, spread: Spread = map
+    solid: Any, scribbles: Mapping[int, np.ndarray], seed: int, trees: int = TREES, spread: Spread = map
 ) -> Trained:
     """Train a forest to tell graphite (1) from the rest (2), pores too, on labelled slices.
 
@@ -91,7 +91,7 @@ def graphite_mask(
     return mask
 
 
-def _labelled(solid: np.ndarray, item: tuple[Box, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _labelled(solid: Any, item: tuple[Box, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     box, labels = item
     labels = labels[box[1:]]
     return _features(solid, box)[:, 0, labels > 0].T, labels[labels > 0]
@@ -101,7 +101,7 @@ def _probability(solid: np.ndarray, forest: Forest, box: Box) -> np.ndarray:
     return forest.probabilities(_features(solid, box))[forest.classes.index(GRAPHITE)]
 
 
-def _features(solid: np.ndarray, box: Box) -> np.ndarray:
+def _features(solid: Any, box: Box) -> np.ndarray:
     """Return the features of a box, from the box and what its filters reach."""
     wide = tuple(slice(max(0, part.start - SHAPE_HALO), part.stop + SHAPE_HALO) for part in box)
     inner = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, wide, strict=True))

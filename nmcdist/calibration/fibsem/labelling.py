@@ -5,6 +5,7 @@ ramp, drift -> forest of pore and solid -> solid in cubic voxels -> forest of gr
 """
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -93,6 +94,11 @@ class Labelled:
     facts: dict[str, Any]
 
 
+def pieces_of(image: Image) -> int:
+    """Return about how many pieces the longest stage of a stack has."""
+    return max(1, math.prod(image.shape) // 2**23)
+
+
 def label_stack(
     image: Image, scribbles: Scribbles, stages: Stages, how: HowToLabel, classes: Mapping[str, int] = CLASSES
 ) -> Labelled:
@@ -176,13 +182,22 @@ def _shares(labels: Stage) -> dict[str, float]:
     return {name: float(counts[k] / counts.sum()) for k, name in enumerate(CLASSES)}
 
 
-def planes_of(labelled: Labelled, z: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the pictures of a slice of the stack at each stage, with their names; probabilities as shares."""
+def planes_of(labelled: Labelled, z: int, window: tuple[slice, slice]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield a part of a slice at each stage, with the name of the stage.
+
+    Parameters
+    ----------
+    labelled : Labelled
+    z : int
+        Slice of the stack.
+    window : (slice, slice)
+        Of cubic voxels along y and x.
+    """
     import zarr
 
-    k = min(z // labelled.factors[0], labelled.labels.shape[0] - 1)
-    yield "grey", labelled.stack.image.read(slice(z, z + 1))[0]
-    yield "corrected", labelled.stack.read(slice(z, z + 1))[0]
+    at, k = slice(z, z + 1), min(z // labelled.factors[0], labelled.labels.shape[0] - 1)
+    y, x = (slice(part.start * f, part.stop * f) for part, f in zip(window, labelled.factors[1:], strict=True))
+    yield "grey", labelled.stack.image.read(at, y, x)[0]
+    yield "corrected", labelled.stack.read(at, y, x)[0]
     for name, stage in labelled.stages.items():
-        plane = np.asarray(zarr.open_array(stage.path, mode="r")[k])
-        yield name, plane / FULL if name in ("solid", "graphite-probability") else plane
+        yield name, np.asarray(zarr.open_array(stage.path, mode="r")[(k, *window)])

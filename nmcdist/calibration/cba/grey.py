@@ -1,0 +1,124 @@
+"""A grey stack and scribbles to a bundle of the additive: labelled in stages, then fitted."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmcdist.calibration.cba.calibrate import calibrate_cba
+from nmcdist.calibration.cba.counts import PHASE_LABELS
+from nmcdist.calibration.cba.results import RESULTS, Results
+from nmcdist.calibration.fibsem.labelling import CLASSES, HowToLabel, Labelled, label_stack, planes_of
+from nmcdist.calibration.fibsem.scribbles import Scribbles
+from nmcdist.calibration.images import Image
+from nmcdist.calibration.stages import STAGES, Spread, Stages
+from nmcdist.datasets.files import replacing, write_text
+from nmcdist.errors import StoreError
+
+LABELLING, PICTURES = "labelling.json", "pictures.npz"
+_MOST_PICTURES = 3  # slices with scribbles that are shown
+_SHOWN = 400  # cubic voxels along an edge of a picture
+
+
+def calibrate_grey(
+    image: Image,
+    scribbles: Scribbles,
+    out: Path,
+    how: HowToLabel,
+    *,
+    classes: Mapping[str, int] = CLASSES,
+    resume: bool = False,
+    spread: Spread = map,
+    progress: Callable[[dict[str, Any]], None] = lambda facts: None,
+    **fit: Any,
+) -> Results:
+    """Label a grey stack, and fit the additive to the labels.
+
+    Parameters
+    ----------
+    image : Image
+        Slices along z.
+    scribbles : dict of int to ndarray of int, shape (ny, nx)
+        Labels of some slices; 0 is not labelled.
+    out : Path
+        New folder for stages, bundle and results.
+    how : HowToLabel
+    classes : mapping of str to int
+        Label of "pore", "carbon_binder" and "graphite" in the scribbles.
+    resume : bool
+        Whether the folder may hold stages of an earlier attempt; those that fit are kept.
+    spread : callable
+        Like the builtin `map`; boxes of an image, counts and replicates are its items.
+    progress : callable
+        Called with facts about each step.
+    **fit
+        For :func:`nmcdist.calibration.cba.calibrate.calibrate_cba`.
+
+    Returns
+    -------
+    Results
+        Also in ``results.json``; ``labelling.json`` says what the stages found.
+
+    Raises
+    ------
+    ImageError
+        If the stack or the scribbles are unusable.
+    InputError
+        If an option is impossible.
+    StoreError
+        If the folder holds something else, or another process works on it.
+    """
+    stages = Stages(begun(out, resume) / STAGES, spread, progress)
+    with stages.locked():
+        labelled = label_stack(image, scribbles, stages, how, classes)
+        _write_pictures(out / PICTURES, labelled, scribbles)
+        settings = {**vars(how), "drift": how.drift if isinstance(how.drift, str) else "given"}
+        facts = {"image": str(image.path), "how": settings, "classes": dict(classes), **labelled.facts}
+        write_text(out / LABELLING, json.dumps(facts, indent=1) + "\n")
+        return calibrate_cba(
+            [labelled.labels], out, phases=PHASE_LABELS, stages=stages, spread=spread, progress=progress, **fit
+        )
+
+
+def begun(out: Path, resume: bool) -> Path:
+    """Return the folder of a calibration that begins or, on a resume, goes on.
+
+    Raises
+    ------
+    StoreError
+        If it is complete, or holds something else.
+    """
+    if resume and (out / RESULTS).exists():
+        raise StoreError(f"{out}: is complete; --resume continues a calibration that was stopped")
+    ours = out.is_dir() and (out / STAGES).is_dir()
+    if ours and not resume:
+        raise StoreError(f"{out}: holds a calibration that was stopped; --resume continues it")
+    if out.exists() and not out.is_dir():
+        raise StoreError(f"{out}: is a file, expected a new or an empty folder")
+    if not ours and out.is_dir() and any(out.iterdir()):
+        raise StoreError(f"{out}: holds other files, expected a new or an empty folder")
+    return out
+
+
+def _write_pictures(path: Path, labelled: Labelled, scribbles: Scribbles) -> None:
+    """Write what is shown of the slices with most scribbles: each stage, in a window around them."""
+    chosen = sorted(sorted(scribbles, key=lambda z: -int((scribbles[z] > 0).sum()))[:_MOST_PICTURES])
+    arrays: dict[str, np.ndarray] = {}
+    for z in chosen:
+        window = _window(scribbles[z], labelled)
+        y, x = (slice(part.start * f, part.stop * f) for part, f in zip(window, labelled.factors[1:], strict=True))
+        arrays[f"{z}/scribbles"] = scribbles[z][y, x]
+        arrays |= {f"{z}/{name}": plane for name, plane in planes_of(labelled, z, window)}
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def _window(labels: np.ndarray, labelled: Labelled) -> tuple[slice, slice]:
+    """Return a window of cubic voxels around the middle of the scribbles of a slice."""
+    parts = []
+    for at, factor, n in zip(np.nonzero(labels), labelled.factors[1:], labelled.labels.shape[1:], strict=True):
+        first = min(max(0, int(at.mean()) // factor - _SHOWN // 2), max(0, n - _SHOWN))
+        parts.append(slice(first, min(n, first + _SHOWN)))
+    return parts[0], parts[1]

@@ -1,0 +1,137 @@
+"""The page on the labelling of a grey stack: every stage before and after, and how far to trust it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmcdist.calibration.cba.grey import LABELLING, PICTURES
+from nmcdist.calibration.fibsem.stored import FULL
+from nmcdist.errors import StoreError
+from nmcdist.report.pages import make_folder, write_page
+from nmcdist.report.style import figure, save
+from nmcdist.report.tables import markdown
+
+_PHASES = ("#1b1b1b", "#8fb4d9", "#f0b429")  # pore, carbon binder, graphite
+_POOR = 0.9  # out-of-bag agreement below which the page warns
+
+
+def report_labelling(folder: Path, out: Path) -> Path:
+    """Write the page ``labelling.md`` on the stages of a labelled stack.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the calibration.
+    out : Path
+        Folder for the figures and the page.
+
+    Raises
+    ------
+    StoreError
+        If the results are missing or damaged.
+    """
+    try:
+        facts = json.loads((folder / LABELLING).read_text(encoding="utf-8"))
+        with np.load(folder / PICTURES, allow_pickle=False) as found:
+            pictures = {name: found[name] for name in found.files}
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{folder}: holds no labelled stack ({error})") from None
+    make_folder(out)
+    numbers = sorted({int(name.split("/")[0]) for name in pictures})
+    made = [_picture(out / f"slice-{z}.png", pictures, z, facts) for z in numbers]
+    captions = {
+        path.name: f"Slice {z}, with scribbles: grey values, without ramp and drift, scribbles, probability of solid "
+        "and of graphite (bright is 1), graphite by the threshold, and the phases that are fitted."
+        for path, z in zip(made, numbers, strict=True)
+    }
+    return write_page(out, list(_text(facts)), made, captions, "labelling.md")
+
+
+def _text(facts: dict[str, Any]) -> Iterator[str]:
+    yield f"# From grey values to phases: {Path(facts['image']).name}"
+    ramp, drift = facts["ramp"], facts["drift"]
+    yield " ".join(
+        [
+            "The ramp was not taken out." if ramp is None else _ramp(ramp["loss"], ramp["standard_error"]),
+            "The drift was not corrected." if drift is None else _drift(drift),
+            f"{facts['factors'][0]} x {facts['factors'][1]} x {facts['factors'][2]} voxels of the stack make one of "
+            f"{facts['cubic_nm']:g} nm.",
+        ]
+    )
+    for title, names, confusion in (
+        ("Pore and solid", ("pore", "solid"), facts["confusion_of_phases"]),
+        ("Graphite and the rest", ("graphite", "rest"), facts["confusion_of_graphite"]),
+    ):
+        total = sum(map(sum, confusion))
+        right = sum(confusion[k][k] for k in range(len(confusion))) / total
+        warning = " **That is low: look at the pictures before you trust the fit.**" if right < _POOR else ""
+        yield f"## {title}"
+        yield (
+            f"Trees that had not seen a labelled pixel vote for its class in {right:.1%} of {total} pixels. This is "
+            f"optimistic: the neighbours of a pixel, which look like it, were mostly seen in training.{warning}"
+        )
+        yield markdown(
+            ["true \\ voted", *names], ([name, *map(str, row)] for name, row in zip(names, confusion, strict=True))
+        )
+    shares = ", ".join(f"{name.replace('_', ' ')} {share:.2%}" for name, share in facts["shares"].items())
+    least = facts["least_probability_of_graphite"]
+    yield f"## Phases\n\n{shares}. Voxels are graphite from a probability of {least:.3f}."
+
+
+def _ramp(loss: float, error: float | None) -> str:
+    by = "" if error is None else f" (standard error {error:.1%}, which does not know of solid that fills one side)"
+    return f"From the first to the last row, {loss:.1%} of the brightness was lost{by}; it was put back."
+
+
+def _drift(drift: dict[str, Any]) -> str:
+    if drift["given"]:
+        return f"The given drift of {drift['rms_px']:.2f} pixels (root mean square) was taken out."
+    y, x = drift["shear_px"]
+    return (
+        f"The estimated drift of {drift['rms_px']:.2f} pixels (root mean square) was taken out; two bands of scales "
+        f"differ by {drift['disagreement_px']:.2f}. A shear of {y:+.3f} and {x:+.3f} pixels a slice along y and x was "
+        "left in: inclined plates look like one."
+    )
+
+
+def _picture(path: Path, pictures: dict[str, np.ndarray], z: int, facts: dict[str, Any]) -> Path:
+    from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
+
+    plane = {name.split("/")[1]: values for name, values in pictures.items() if name.startswith(f"{z}/")}
+    nearest = {"interpolation": "nearest"}
+    phases: dict[str, Any] = {"cmap": ListedColormap(list(_PHASES)), "vmin": -0.5, "vmax": 2.5, **nearest}
+    share = {"cmap": "magma", "vmin": 0, "vmax": FULL}
+    solid = plane.get("solid-clean", plane["solid"] > FULL // 2) > 0
+    likely = plane["graphite-probability"] >= round(FULL * facts["least_probability_of_graphite"])
+    names = [facts["classes"][name] for name in ("pore", "carbon_binder", "graphite")]
+    scribbles = np.full(plane["scribbles"].shape, np.nan)
+    for number, label in enumerate(names):
+        scribbles[plane["scribbles"] == label] = number
+    with figure(2, 4, 18, 9.6) as (drawing, axes):
+        panels: tuple[tuple[str, np.ndarray, dict[str, Any]], ...] = (
+            ("grey", plane["grey"], _grey(plane["grey"])),
+            ("corrected", plane["corrected"], _grey(plane["corrected"])),
+            ("scribbles", plane["corrected"], _grey(plane["corrected"])),
+            ("probability of solid", plane["solid"], share),
+            ("solid", solid, {"cmap": "gray", **nearest}),
+            ("probability of graphite", plane["graphite-probability"], share),
+            ("graphite by the threshold", np.where(solid, np.where(likely, 2, 1), 0), phases),
+            ("phases", plane["labels"], phases),
+        )
+        for axis, (title, values, how) in zip(axes.flat, panels, strict=True):
+            axis.set_title(title, loc="left")
+            axis.set_axis_off()
+            axis.imshow(values, **how)
+        axes[0, 2].imshow(scribbles, **phases)
+        handles = [Patch(color=c, label=n) for c, n in zip(_PHASES, ("pore", "carbon binder", "graphite"), strict=True)]
+        drawing.legend(handles=handles, loc="outside lower center", ncols=3)
+        return save(drawing, path)
+
+
+def _grey(plane: np.ndarray) -> dict[str, Any]:
+    low, high = np.percentile(plane, (1, 99))
+    return {"cmap": "gray", "vmin": low, "vmax": high}
