@@ -148,7 +148,7 @@ class Stages:
 
         path, boxes = self.folder / f"{name}.zarr", tiled(shape, edges)
         key = _key(name, [list(shape), list(edges), dtype], after)
-        if self._journal(name, key) is None or not path.exists():
+        if self._journal(name, key) is None or not (path / "zarr.json").exists():
             self._forget(name)
             zarr.create_array(
                 path, shape=tuple(shape), chunks=tuple(min(e, n) for e, n in zip(edges, shape, strict=True)),
