@@ -17,8 +17,8 @@ from nmcdist.calibration.fibsem.cubes import checked_factors
 from nmcdist.calibration.fibsem.forest import TREES
 from nmcdist.calibration.fibsem.graphite import GRAPHITE as IS_GRAPHITE
 from nmcdist.calibration.fibsem.graphite import OTHER, train_graphite
+from nmcdist.calibration.fibsem.graphite_stages import graphite_stage, label_stage, threshold_of
 from nmcdist.calibration.fibsem.phases import cleaned, coarse_scribbles, solid_probability, train_phases
-from nmcdist.calibration.fibsem.plates import graphite_stage, label_stage, threshold_of
 from nmcdist.calibration.fibsem.scribbles import Scribbles
 from nmcdist.calibration.fibsem.stack import CorrectedStack, corrected_stack
 from nmcdist.calibration.fibsem.stored import FULL, Stored, arrays_of, trained_of

@@ -13,8 +13,8 @@ from nmcdist.calibration.fibsem.clean import closed_by_ball, without_islands
 from nmcdist.calibration.fibsem.components import Grid, without_small_pieces
 from nmcdist.calibration.fibsem.cubes import checked_factors, mean_in_cubes, voted_in_cubes
 from nmcdist.calibration.fibsem.drift_files import read_drift
+from nmcdist.calibration.fibsem.graphite_stages import _phases
 from nmcdist.calibration.fibsem.labelling import CLASSES, HowToLabel, label_stack
-from nmcdist.calibration.fibsem.plates import _phases
 from nmcdist.calibration.fibsem.ramp import Ramp
 from nmcdist.calibration.fibsem.stack import CorrectedStack
 from nmcdist.calibration.images import open_image
