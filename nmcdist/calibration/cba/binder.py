@@ -61,14 +61,24 @@ class BinderFit:
 
 def binder_coverage(mu: float, eta: float, theta: float, lambda_y: float, lag_nm: np.ndarray) -> np.ndarray:
     """Return C_B(h); rates in 1/nm, intensity in 1/nm^3."""
+    return np.asarray(excursion_coverage(mu, eta, lag_nm) * free_of_pores(theta, lambda_y, lag_nm))
+
+
+def free_of_pores(theta: float, lambda_y: float, lag_nm: np.ndarray) -> np.ndarray:
+    """Return the probability that two points at each lag both lie outside the large pores."""
     volume = 8 * np.pi / theta**3
     overlap = volume * np.exp(-theta * lag_nm / 2) * (1 + theta * lag_nm / 4)
-    return np.asarray(excursion_coverage(mu, eta, lag_nm) * np.exp(-lambda_y * (2 * volume - overlap)))
+    return np.asarray(np.exp(-lambda_y * (2 * volume - overlap)))
 
 
 def excursion_coverage(mu: float, eta: float, lag_nm: np.ndarray) -> np.ndarray:
     """Return the two-point coverage of the excursion set of the field as it is drawn, Eq. (21)."""
-    arc = np.arcsin(np.minimum(drawn_covariance(eta * np.asarray(lag_nm, dtype=float)), 1.0))
+    return coverage_at(mu, drawn_covariance(eta * np.asarray(lag_nm, dtype=float)))
+
+
+def coverage_at(mu: float, rho: np.ndarray) -> np.ndarray:
+    """Return the two-point coverage of the excursion set where the field has the covariance rho, Eq. (21)."""
+    arc = np.arcsin(np.minimum(rho, 1.0))
     angle = arc[:, None] * (_X + 1) / 2
     integral = (_W * np.exp(-(mu**2) / (1 + np.sin(angle)))).sum(axis=1) * arc / 2
     return np.asarray(norm.sf(mu) ** 2 + integral / (2 * np.pi))
@@ -94,7 +104,7 @@ def fit_binder(counts: Counts, start: tuple[float, float, float] | None = None) 
         If the starts do not agree, or there are too few blocks.
     """
     measured, influences = binder_statistics(counts)
-    lengths, mean = counts.lags.averages()
+    lengths, mean = counts.lags.averages(counts.pairs[:, 1].sum(axis=0))
     share = float(measured[0])
 
     def curve(values: np.ndarray, share: float) -> np.ndarray:

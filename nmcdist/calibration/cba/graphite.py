@@ -78,7 +78,7 @@ def fit_graphite(counts: Counts, alpha_1: float = ALPHA_1, start: tuple[float, f
     """
     measured, influences, lag_nm, bins = _statistics(counts)
     intrinsic = len(measured) - 1 - len(lag_nm)  # S and K, or none
-    lengths, mean = counts.lags.averages()
+    lengths, mean = counts.lags.averages(counts.pairs[:, 3].sum(axis=0))
     mean = mean[bins]
     nodes = np.concatenate([[0.0], np.geomspace(lengths[1], lengths[-1] * 1.001, _NODES)])
     nodes = nodes[nodes <= max(LONGEST_NM * 1.5, nodes[8])]

@@ -46,12 +46,20 @@ class Lags:
         firsts = np.flatnonzero(np.diff(self.bin, prepend=-1))  # vectors are in the order of their bins
         return np.asarray(np.add.reduceat(values, firsts, axis=-1))
 
-    def averages(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the different lengths in nm, ascending, and the matrix that averages over the vectors of a bin."""
+    def averages(self, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the different lengths in nm, ascending, and the matrix that averages over the pairs of a bin.
+
+        Long diagonal vectors have fewer pairs in a window. With equal weights, the curve of a model would be off by
+        1e-5 in bins of different lengths, more than the contrasts between short lags scatter.
+
+        Parameters
+        ----------
+        pairs : ndarray, shape (n,)
+            Number of pairs that count for each vector.
+        """
         lengths, place = np.unique(self.length_nm.round(6), return_inverse=True)
-        number = np.bincount(self.bin)
-        mean = np.zeros((len(number), len(lengths)))
-        np.add.at(mean, (self.bin, place), 1.0 / number[self.bin])
+        mean = np.zeros((self.bins, len(lengths)))
+        np.add.at(mean, (self.bin, place), pairs / self.sums(pairs)[self.bin])
         return lengths, mean
 
 

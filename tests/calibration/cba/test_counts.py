@@ -72,8 +72,11 @@ def test_pieces_may_be_counted_elsewhere(tmp_path):
 def test_lattice_vectors_have_the_lengths_of_their_bins_and_no_mirror_images():
     lags = lattice_lags((40.0, 20.0, 10.0), (200, 200, 400))
     np.testing.assert_allclose(lags.length_nm, np.linalg.norm(lags.vectors * (40.0, 20.0, 10.0), axis=1))
-    lengths, mean = lags.averages()
+    lengths, mean = lags.averages(np.ones(len(lags.vectors)))
     np.testing.assert_allclose(mean @ lengths, [lags.length_nm[lags.bin == b].mean() for b in range(lags.bins)])
+    pairs = np.arange(1, len(lags.vectors) + 1)
+    expected = [np.average(lags.length_nm[lags.bin == b], weights=pairs[lags.bin == b]) for b in range(lags.bins)]
+    np.testing.assert_allclose(lags.averages(pairs)[1] @ lengths, expected)
     for b in range(1, lags.bins):
         own = lags.length_nm[lags.bin == b]
         assert own.max() < 1.3 * own.min()

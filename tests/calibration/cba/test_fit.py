@@ -97,7 +97,7 @@ def test_errors_of_the_carbon_binder_are_those_of_many_cubes(counts):
 def test_fit_of_exact_statistics_gives_the_parameters_from_every_start(counts, monkeypatch):
     from nmcdist.calibration.cba import binder
 
-    lengths, mean = counts.lags.averages()
+    lengths, mean = counts.lags.averages(counts.pairs[:, 1].sum(axis=0))
     exact = mean @ binder_coverage(Q["mu"], Q["eta"], Q["theta"], Q["lambda_Y"], lengths)
     _, influences = binder.binder_statistics(counts)
     monkeypatch.setattr(binder, "binder_statistics", lambda counts: (exact, influences))
@@ -105,6 +105,20 @@ def test_fit_of_exact_statistics_gives_the_parameters_from_every_start(counts, m
     found = (fit.mu, fit.eta_per_nm, fit.theta_per_nm, fit.lambda_Y_per_nm3)
     assert found == pytest.approx((Q["mu"], Q["eta"], Q["theta"], Q["lambda_Y"]), rel=1e-4)
     assert np.ptp(fit.solution.ends, axis=0).max() < 1e-3
+
+
+def test_model_is_averaged_over_the_pairs_of_the_image(counts):
+    """Pairs that follow the model to the last one give the model's curve: longer diagonals have fewer pairs."""
+    free = counts.pairs[:, 1].sum(axis=0)
+    exact = binder_coverage(Q["mu"], Q["eta"], Q["theta"], Q["lambda_Y"], counts.lags.length_nm)
+    measured = counts.lags.sums(free * exact) / counts.lags.sums(free)
+    lengths, mean = counts.lags.averages(free)
+    model = mean @ binder_coverage(Q["mu"], Q["eta"], Q["theta"], Q["lambda_Y"], lengths)
+    np.testing.assert_allclose(model, measured, rtol=1e-7)
+    _, equal = counts.lags.averages(np.ones(len(free)))
+    assert (
+        np.abs(equal @ binder_coverage(Q["mu"], Q["eta"], Q["theta"], Q["lambda_Y"], lengths) - measured).max() > 1e-5
+    )
 
 
 def test_correction_moves_parameters_and_keeps_the_volume_fractions():
