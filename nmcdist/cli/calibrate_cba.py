@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 @click.option("--alpha-1", type=Real(), default=10.25, show_default=True, help="Shape of the law of half-axis a; kept.")
 @click.option("--max-lag-nm", "longest_nm", type=Real(), default=1200.0, show_default=True, help="Longest lag.")
 @click.option("--seed", type=Whole(0, 2**63), default=1, show_default=True, help="Seed of the realisations.")
+@click.option("--method", type=click.Choice(["weighted", "paper"]), default="weighted", show_default=True,
+              help="paper: fit also by the route of the CBA paper, for comparison.")  # fmt: skip
 @click.option("--name", default="cba-fitted", show_default=True, help="Name of the bundle.")
 @click.option("--licence", default="not stated", show_default=True, help="Licence of the bundle.")
 @click.option("--resume", is_flag=True, help="Continue a calibration that was stopped: keep what is whole.")

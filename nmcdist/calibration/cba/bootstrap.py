@@ -2,6 +2,10 @@
 
 Each replicate gives the error of the fit at a known truth. Their scatter is the standard error, their mean the bias,
 which one step takes out (plates are a few voxels thin), and their curves are the envelopes of the adequacy plots.
+
+Large images are not drawn whole. Standard errors from smaller windows are scaled to the volume of the images. The mean
+error has a part that voxels and blocks make at any volume, and a part that falls with the volume, as errors that enter
+squared do. The fit of all replicates as one sample tells them apart.
 """
 
 from collections.abc import Sequence
@@ -12,12 +16,34 @@ import numpy as np
 from nmcdist.bundle import Bundle, CbaParameters
 from nmcdist.calibration.cba.counts import Counts, Spread, count_labels, joined
 from nmcdist.calibration.cba.curves import Curves, curves_of
-from nmcdist.calibration.cba.fit import coordinates, fit_counts, quantities
+from nmcdist.calibration.cba.fit import UNITS, coordinates, fit_counts, quantities
 from nmcdist.calibration.cba.lags import Lags
+from nmcdist.calibration.cba.levels import middle_of
+from nmcdist.calibration.cba.plan import Known, error_in
+from nmcdist.calibration.cba.windows import Shape, windows
 from nmcdist.errors import ImageError, InputError
 from nmcdist.models.cba import generate_cba
 
 FEWEST = 5
+
+
+@dataclass(frozen=True)
+class Larger:
+    """What turns errors in windows into those of larger images.
+
+    Attributes
+    ----------
+    share : float
+        Volume of a replicate over that of the images.
+    scale : ndarray of float64, shape (quantities,)
+        Standard error of a fit of the images over that of a replicate.
+    pooled : ndarray of float64, shape (quantities,)
+        Error of the fit of all replicates as one sample.
+    """
+
+    share: float
+    scale: np.ndarray
+    pooled: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -29,29 +55,40 @@ class Bootstrap:
     errors : ndarray of float64, shape (replicates, quantities)
         Fitted less true, in :func:`nmcdist.calibration.cba.fit.coordinates`.
     curves : list of Curves
-        Of each replicate.
+        Of each replicate, if they were measured.
     lost : int
         Replicates that could not be fitted.
+    windows : tuple of (int, int, int)
+        Voxels of each replicate.
+    larger : Larger or None
+        None if windows are those of the images.
     """
 
     errors: np.ndarray
     curves: list[Curves]
     lost: int
+    windows: tuple[Shape, ...] = ()
+    larger: Larger | None = None
 
     @property
     def bias(self) -> np.ndarray:
-        """Mean error."""
-        return np.asarray(self.errors.mean(axis=0))
+        """Mean error of a fit of the images: b + c / volume, from replicates and all replicates as one sample."""
+        mean, count = np.asarray(self.errors.mean(axis=0)), len(self.errors)
+        if self.larger is None:
+            return mean
+        towards = (self.larger.share - 1 / count) / (1 - 1 / count)
+        return np.asarray(self.larger.pooled + (mean - self.larger.pooled) * towards)
 
     @property
     def sd(self) -> np.ndarray:
-        """Standard deviation of one fit, of each quantity."""
-        return np.asarray(self.errors.std(axis=0, ddof=1))
+        """Standard deviation of one fit of the images, of each quantity."""
+        spread = np.asarray(self.errors.std(axis=0, ddof=1))
+        return spread if self.larger is None else np.asarray(spread * self.larger.scale)
 
     @property
     def standard_error(self) -> np.ndarray:
         """Standard error of a fit from which the mean error was subtracted, which is itself uncertain."""
-        return np.asarray(self.sd * np.sqrt(1 + 1 / len(self.errors)))
+        return np.asarray(np.hypot(self.sd, self.errors.std(axis=0, ddof=1) / np.sqrt(len(self.errors))))
 
     @property
     def correlation(self) -> np.ndarray:
@@ -67,8 +104,9 @@ class Bootstrap:
 
 
 def bootstrap(
-    parameters: CbaParameters, like: Counts, number: int, seed: int, *, radii_nm: np.ndarray, spread: Spread = map
-) -> Bootstrap:
+    parameters: CbaParameters, like: Counts, number: int, seed: int, *, radii_nm: np.ndarray | None,
+    spread: Spread = map,
+) -> Bootstrap:  # fmt: skip
     """Draw, count and refit replicates.
 
     Parameters
@@ -80,15 +118,15 @@ def bootstrap(
     number : int
         Replicates.
     seed : int
-    radii_nm : ndarray
-        Of the pore size distribution.
+    radii_nm : ndarray or None
+        Of the pore size distribution; None leaves out curves.
     spread : callable
         Like the builtin `map`.
 
     Raises
     ------
     InputError
-        If the number is too small, or voxels are not cubes.
+        If the number is too small, voxels are not cubes, or lags are too long for a window.
     ImageError
         If fewer than five replicates could be fitted.
     """
@@ -98,31 +136,68 @@ def bootstrap(
         raise InputError(
             f"bootstrap: found voxels of {like.voxel_size_nm} nm, expected cubes, the only voxels that are drawn"
         )
-    job = (parameters, like.shapes, like.voxel_size_nm[0], like.lags, seed, radii_nm)
+    voxel = like.voxel_size_nm[0]
+    drawn = windows(like.shapes, voxel, like.lags.reach)
+    is_whole = drawn == tuple(like.shapes)
+    job = _Job(parameters, drawn, voxel, like.lags, seed, radii_nm, not is_whole)
     found = list(spread(_replicate, [(job, index) for index in range(number)]))
     kept = [each for each in found if each is not None]
     if len(kept) < FEWEST:
         raise ImageError(f"bootstrap: {number - len(kept)} of {number} replicates could not be fitted")
     truth = coordinates(quantities(parameters))
-    return Bootstrap(np.array([fit for fit, _ in kept]) - truth, [curves for _, curves in kept], number - len(kept))
+    errors = np.array([each.fit for each in kept]) - truth
+    larger = None
+    if not is_whole:
+        pooled = fit_counts(joined([each.counts for each in kept if each.counts]), parameters.alpha_1, parameters)
+        larger = _larger(errors, coordinates(quantities(pooled.parameters)) - truth, drawn, like, parameters)
+    curves = [each.curves for each in kept if each.curves is not None]
+    return Bootstrap(errors, curves, number - len(kept), drawn, larger)
 
 
-Job = tuple[CbaParameters, Sequence[tuple[int, int, int]], float, Lags, int, np.ndarray]
+def _larger(
+    errors: np.ndarray, pooled: np.ndarray, drawn: Sequence[Shape], like: Counts, parameters: CbaParameters
+) -> Larger:
+    voxel = like.voxel_size_nm[0]
+    edges = [(z * voxel, y * voxel, x * voxel) for z, y, x in drawn]
+    known = Known(dict.fromkeys(UNITS, 1.0), edges, parameters.eta_per_nm, "replicates")
+    scale = np.array([error_in(name, like.edges_nm, known) for name in UNITS])
+    volume = sum(float(np.prod(edge)) for edge in edges)
+    return Larger(volume / sum(float(np.prod(edge)) for edge in like.edges_nm), scale, pooled)
 
 
-def _replicate(job: tuple[Job, int]) -> tuple[np.ndarray, Curves] | None:
-    (parameters, shapes, voxel, lags, seed, radii_nm), index = job
-    bundle = Bundle.of("replicate", "Replicate", parameters, licence="none")
-    parts = []
-    for number, shape in enumerate(shapes):
-        labels = generate_cba(bundle, shape, voxel, seed, index * len(shapes) + number)
-        parts.append(count_labels(labels, voxel, lags))
-        if number == 0:
-            middle = labels
+@dataclass(frozen=True)
+class _Job:
+    parameters: CbaParameters
+    windows: tuple[Shape, ...]
+    voxel_nm: float
+    lags: Lags
+    seed: int
+    radii_nm: np.ndarray | None
+    keep: bool  # the counts
+
+
+@dataclass(frozen=True)
+class _Replicate:
+    fit: np.ndarray
+    curves: Curves | None
+    counts: Counts | None
+
+
+def _replicate(item: tuple[_Job, int]) -> _Replicate | None:
+    job, index = item
+    bundle = Bundle.of("replicate", "Replicate", job.parameters, licence="none")
+    parts, box = [], None
+    for number, shape in enumerate(job.windows):
+        labels = generate_cba(bundle, shape, job.voxel_nm, job.seed, index * len(job.windows) + number)
+        parts.append(count_labels(labels, job.voxel_nm, job.lags))
+        box = labels[middle_of(shape)].copy() if number == 0 else box
+        del labels
     counts = joined(parts)
-    curves = curves_of(counts, middle, voxel, radii_nm)
     try:
-        fit = fit_counts(counts, parameters.alpha_1, parameters)
+        fit = fit_counts(counts, job.parameters.alpha_1, job.parameters)
     except (ImageError, InputError):
         return None
-    return coordinates(quantities(fit.parameters)), curves
+    curves = None
+    if job.radii_nm is not None and box is not None:
+        curves = curves_of(counts, box, job.voxel_nm, job.radii_nm)
+    return _Replicate(coordinates(quantities(fit.parameters)), curves, counts if job.keep else None)

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from nmcdist.arguments import check_one_of
 from nmcdist.bundle import Bundle, CbaParameters, save_bundle
+from nmcdist.calibration.cba.adequacy import compared_levels, curves_of_image, curves_with_envelopes
 from nmcdist.calibration.cba.bootstrap import Bootstrap, bootstrap
 from nmcdist.calibration.cba.counts import PHASE_LABELS, Counts, Spread, count_images
-from nmcdist.calibration.cba.curves import PLANES, Curves, curves_of, lags_by_plane, middle_of
 from nmcdist.calibration.cba.doubts import doubts
 from nmcdist.calibration.cba.fit import (
     UNITS,
@@ -22,15 +23,17 @@ from nmcdist.calibration.cba.fit import (
 )  # fmt: skip
 from nmcdist.calibration.cba.graphite import ALPHA_1, fit_graphite, plates
 from nmcdist.calibration.cba.lags import LONGEST_NM
-from nmcdist.calibration.cba.results import RESULTS, Curve, Profile, Results
-from nmcdist.calibration.cba.stated import fitted_bundle, stated
+from nmcdist.calibration.cba.large_pores import PICTURE, Picture, middle_slice
+from nmcdist.calibration.cba.paper import fit_as_paper
+from nmcdist.calibration.cba.results import RESULTS, Profile, Results
+from nmcdist.calibration.cba.stated import fitted_bundle, paper_bundle, stated
 from nmcdist.calibration.images import Image, survey
 from nmcdist.calibration.stages import Stages
 from nmcdist.errors import InputError, StoreError
 from nmcdist.inputs import empty_folder
-from nmcdist.models.cba import CARBON_BINDER, GRAPHITE, PORE
 
-BUNDLE = "bundle"
+BUNDLE, PAPER_BUNDLE = "bundle", "bundle-paper"
+METHODS = ("weighted", "paper")
 _DIGITS = 6  # of the values in a bundle: more would differ between machines
 _LARGEST_RADIUS_NM = 1000.0
 Progress = Callable[[dict[str, Any]], None]
@@ -45,6 +48,7 @@ def calibrate_cba(
     longest_nm: float = LONGEST_NM,
     replicates: int = 20,
     seed: int = 1,
+    method: str = "weighted",
     name: str = "cba-fitted",
     licence: str = "not stated",
     stages: Stages | None = None,
@@ -68,6 +72,8 @@ def calibrate_cba(
         Of the bootstrap, at least five; 0 leaves it out, and with it the correction and errors of graphite.
     seed : int
         Of the replicates.
+    method : {"weighted", "paper"}
+        "paper" also fits as the CBA paper does, for comparison, into a bundle of its own, ``bundle-paper``.
     name, licence : str
         Of the bundle.
     stages : Stages, optional
@@ -91,15 +97,16 @@ def calibrate_cba(
     StoreError
         If the folder is not new or empty.
     """
-    _check_options(replicates, alpha_1)
+    _check_options(replicates, alpha_1, method)
     if stages is None:
         empty_folder(out, StoreError)
     Bundle.of(name, "", plates(100.0, 2000.0, 0.1, alpha_1), licence=licence)  # refuses bad names before the work
-    if replicates and len(set(images[0].voxel_size_nm)) > 1:
-        raise InputError(
-            f"bootstrap: found voxels of {images[0].voxel_size_nm} nm, expected cubes, the only voxels that are drawn; "
-            "--bootstrap 0 leaves it out"
-        )
+    for option, given in (("bootstrap", replicates), ("method paper", method == "paper")):
+        if given and len(set(images[0].voxel_size_nm)) > 1:
+            raise InputError(
+                f"{option}: found voxels of {images[0].voxel_size_nm} nm, expected cubes, the only voxels that are "
+                "drawn; --bootstrap 0 without --method paper draws none"
+            )
     started = time.process_time()
     digests = [survey(image).sha256 for image in images]
     counting = spread if stages is None else stages.recording("counts", [digests, dict(phases), longest_nm])
@@ -110,10 +117,16 @@ def calibrate_cba(
     progress({"event": "fitted", "cpu_s": _since(started), **quantities(fit.parameters)})
     fitted_s = _since(started)
     radii = np.arange(0.0, _LARGEST_RADIUS_NM, min(counts.voxel_size_nm))
+    paper, picture = None, _picture(images[0], phases, fit)
+    if method == "paper":
+        paper, picture = fit_as_paper(images[0], counts, phases, fit.binder.theta_per_nm, radii, seed, spread)
+        progress({"event": "fitted as in the paper", "cpu_s": _since(started), "cutout": paper.cutout_shape})
     boot = None
     if replicates:
         boot = bootstrap(fit.parameters, counts, replicates, seed, radii_nm=radii, spread=spread)
         progress({"event": "bootstrap", "replicates": len(boot.errors), "cpu_s": _since(started)})
+    own = curves_of_image(images[0], counts, phases, radii)
+    many = [] if boot is None else boot.curves
     final = _final(fit, boot)
     measured = _measured_fractions(counts)
     errors = stated(fit, final, boot)
@@ -133,21 +146,36 @@ def calibrate_cba(
               "graphite": (fit.graphite.solution.chi2, fit.graphite.freedom)},
         profile=profile, fractions={key: (measured[key], model[key]) for key in model},
         plates_in_view=final.lambda_X_per_nm3 * counts.volume_nm3,
-        curves=_curves(fit, images[0], counts, phases, radii, boot),
+        curves=curves_with_envelopes(fit, counts, own, many),
+        levels=[] if own is None else compared_levels(own.levels, many, radii, images[0].shape),
+        windows=[] if boot is None or boot.larger is None else list(boot.windows), paper=paper,
         warnings=doubts(final, counts, fit, boot),
         seconds={"labels_to_fit": fitted_s, "all": _since(started)},
     )  # fmt: skip
     save_bundle(bundle, out / BUNDLE)
+    if paper is not None and paper.parameters is not None:
+        save_bundle(
+            paper_bundle(CbaParameters(**paper.parameters), counts, f"{name}-paper", licence), out / PAPER_BUNDLE
+        )
+    if picture is not None:
+        picture.write(out / PICTURE)
     results.write(out / RESULTS)
     progress({"event": "calibrated", "bundle": str(out / BUNDLE), "sha256": bundle.content_hash})
     return results
 
 
-def _check_options(replicates: int, alpha_1: float) -> None:
+def _check_options(replicates: int, alpha_1: float, method: str) -> None:
+    check_one_of("method", method, METHODS)
     if not 0.5 <= alpha_1 <= 1000:
         raise InputError(f"alpha_1: found {alpha_1:g}, expected a shape from 0.5 to 1000")
     if replicates and replicates < 5:
         raise InputError(f"bootstrap: found {replicates} replicates, expected 0 or at least 5")
+
+
+def _picture(image: Image, phases: Mapping[str, int], fit: Fit) -> Picture | None:
+    if len(set(image.voxel_size_nm)) > 1:
+        return None
+    return middle_slice(image, phases, fit.binder.theta_per_nm)
 
 
 def _since(started: float) -> float:
@@ -177,42 +205,3 @@ def _measured_fractions(counts: Counts) -> dict[str, float]:
         "carbon_binder_outside_graphite": binder / (pore + binder),
         "solid": (binder + graphite) / total,
     }
-
-
-def _curves(
-    fit: Fit, image: Image, counts: Counts, phases: Mapping[str, int], radii: np.ndarray, boot: Bootstrap | None
-) -> dict[str, Curve]:
-    b, g = fit.binder, fit.graphite
-    curves = {
-        "binder": Curve(at_nm=b.lag_nm.tolist(), measured=_plain(b.measured), fitted=b.fitted.tolist(),
-                        error=b.measured_error.tolist()),
-        "graphite": Curve(at_nm=g.lag_nm.tolist(), measured=_plain(g.measured), fitted=g.fitted.tolist()),
-    }  # fmt: skip
-    if len(set(counts.voxel_size_nm)) > 1:
-        return curves
-    raw = image.read(*middle_of(image.shape))
-    labels = np.full(raw.shape, PORE, dtype=np.uint8)
-    labels[raw == phases["carbon_binder"]], labels[raw == phases["graphite"]] = CARBON_BINDER, GRAPHITE
-    own = curves_of(counts, labels, counts.voxel_size_nm[0], radii)
-    many = [] if boot is None else boot.curves
-    by_plane = lags_by_plane(counts.lags)
-    for number, plane in enumerate(PLANES):
-        for what in ("binder", "graphite"):
-            curves[f"{what} {plane}"] = _enveloped(by_plane[number], own, many, what, number)
-    curves["pores"] = _enveloped(radii, own, many, "pores", None)
-    return curves
-
-
-def _enveloped(at: np.ndarray, own: Curves, many: Sequence[Curves], what: str, row: int | None) -> Curve:
-    def pick(curves: Curves) -> np.ndarray:
-        return np.asarray(getattr(curves, what) if row is None else getattr(curves, what)[row])
-
-    stack = np.array([pick(curves) for curves in many]) if many else None
-    return Curve(
-        at_nm=at.tolist(), measured=_plain(pick(own)), low=None if stack is None else _plain(stack.min(axis=0)),
-        high=None if stack is None else _plain(stack.max(axis=0)),
-    )  # fmt: skip
-
-
-def _plain(values: np.ndarray) -> list[float | None]:
-    return [float(v) if np.isfinite(v) else None for v in values]

@@ -1,4 +1,4 @@
-"""Curves that the fit does not use: by plane of the image, and sizes of pores; of an image and of realisations."""
+"""What the fit does not use, of an image and of realisations: curves by plane, and descriptors of the middle."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,9 @@ import numpy as np
 from nmcdist.calibration.cba.counts import Counts
 from nmcdist.calibration.cba.graphite import variogram
 from nmcdist.calibration.cba.lags import Lags
-from nmcdist.descriptors.pore_size import pore_size_distribution
-from nmcdist.models.cba import PORE
+from nmcdist.calibration.cba.levels import Measured, levels_of
 
 PLANES = {"xy": 0, "xz": 1, "yz": 2}  # the axis (z, y, x) that the vectors of a plane do not have
-LARGEST_BOX = 200  # voxels along an edge of the box in which pores are measured
 
 
 @dataclass(frozen=True)
@@ -22,17 +20,17 @@ class Curves:
     ----------
     binder, graphite : ndarray of float64, shape (3, bins)
         C_B(h), and V - C(h) of graphite, in the planes xy, xz and yz; NaN in bins without vectors.
-    pores : ndarray of float64, shape (radii,)
-        Share of the pores covered by balls of at least each radius.
+    levels : list of Measured
+        Of the middle of the sample, at three voxel sizes.
     """
 
     binder: np.ndarray
     graphite: np.ndarray
-    pores: np.ndarray
+    levels: list[Measured]
 
 
-def curves_of(counts: Counts, labels: np.ndarray, voxel_size_nm: float, radii_nm: np.ndarray) -> Curves:
-    """Return the curves; pores are measured in the middle of `labels`, 0 to 2, with cubic voxels."""
+def curves_of(counts: Counts, box: np.ndarray, voxel_size_nm: float, radii_nm: np.ndarray) -> Curves:
+    """Return the curves of a sample, and the descriptors of a box of its labels, 0 to 2, with cubic voxels."""
     binder, graphite = [], []
     for axis in PLANES.values():
         inside = counts.lags.vectors[:, axis] == 0
@@ -41,9 +39,7 @@ def curves_of(counts: Counts, labels: np.ndarray, voxel_size_nm: float, radii_nm
         with np.errstate(invalid="ignore"):
             binder.append(sums[0] / sums[1])
             graphite.append(differ / pairs)
-    middle = np.ascontiguousarray(labels[middle_of(labels.shape)] == PORE)
-    sizes = pore_size_distribution(middle, voxel_size_nm, radii_nm)
-    return Curves(np.array(binder), np.array(graphite), np.asarray(sizes.fraction))
+    return Curves(np.array(binder), np.array(graphite), levels_of(box, voxel_size_nm, radii_nm))
 
 
 def lags_by_plane(lags: Lags) -> np.ndarray:
@@ -54,8 +50,3 @@ def lags_by_plane(lags: Lags) -> np.ndarray:
         inside = np.where(lags.sums(inside)[lags.bin] > 0, inside, 1.0)
         out.append(lags.sums(inside * lags.length_nm) / lags.sums(inside))
     return np.array(out)
-
-
-def middle_of(shape: tuple[int, ...]) -> tuple[slice, ...]:
-    """Return the middle box of a window, at most 200 voxels along an edge."""
-    return tuple(slice((n - min(n, LARGEST_BOX)) // 2, (n + min(n, LARGEST_BOX)) // 2) for n in shape)

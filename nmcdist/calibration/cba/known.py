@@ -35,7 +35,7 @@ def known_errors(bundle: str, voxel_size_nm: float, replicates: int, seed: int) 
     n = round(REFERENCE_EDGE_NM / voxel_size_nm)
     size, none = (voxel_size_nm,) * 3, np.zeros(0, dtype=np.int64)
     like = Counts(lattice_lags(size, (n, n, n)), size, ((n, n, n),), none, none, none)
-    boot = bootstrap(parameters, like, replicates, seed, radii_nm=np.zeros(1))
+    boot = bootstrap(parameters, like, replicates, seed, radii_nm=None)
     found = dict(zip(UNITS, boot.sd.tolist(), strict=True))
     origin = f"{len(boot.errors)} realisations of {bundle} in cubes of {REFERENCE_EDGE_NM / 1e3:g} um"
     return Known({name: found[name] for name in NAMES}, cube, parameters.eta_per_nm, origin)

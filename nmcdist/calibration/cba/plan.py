@@ -101,12 +101,16 @@ def plan(targets: Mapping[str, float], known: Known) -> list[Need]:
 
 def standard_error(name: str, edge_nm: float, known: Known) -> float:
     """Return the standard error of a parameter from a cube: of mu, and of the logarithms of the others."""
-    if name == "mu":
-        return known.sd[name] * math.sqrt(
-            _mean_variance(known.eta_per_nm, [(edge_nm,) * 3]) / _mean_variance(known.eta_per_nm, known.edges_nm)
-        )
-    volume = sum(math.prod(edges) for edges in known.edges_nm)
-    return known.sd[name] * math.sqrt(volume / edge_nm**3)
+    return error_in(name, [(edge_nm,) * 3], known)
+
+
+def error_in(name: str, edges_nm: list[tuple[float, float, float]], known: Known) -> float:
+    """Return the standard error of a parameter from images with these edges."""
+    if name in ABSOLUTE:
+        ratio = _mean_variance(known.eta_per_nm, edges_nm) / _mean_variance(known.eta_per_nm, known.edges_nm)
+    else:
+        ratio = sum(map(math.prod, known.edges_nm)) / sum(map(math.prod, edges_nm))
+    return known.sd[name] * math.sqrt(ratio)
 
 
 def _volume(name: str, accuracy: float, known: Known) -> float:

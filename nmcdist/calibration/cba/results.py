@@ -52,6 +52,37 @@ class Curve(_Record):
     high: list[float | None] | None = None
 
 
+class Compared(_Record):
+    """A descriptor of the image, and its mean, least and largest value over the replicates."""
+
+    image: float | None
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class Level(_Record):
+    """Descriptors of the middle of the first image and of the replicates, at one voxel size.
+
+    Attributes
+    ----------
+    voxel_size_nm : float
+    shape : (int, int, int)
+        Voxels that were measured.
+    scalars : dict of str to Compared
+    pores : Curve
+        Continuous size distribution of the pores by radius.
+    coverage : Curve
+        C(h) - V^2 of the solid by lag.
+    """
+
+    voxel_size_nm: float
+    shape: tuple[int, int, int]
+    scalars: dict[str, Compared]
+    pores: Curve
+    coverage: Curve
+
+
 class Profile(_Record):
     """A refit of graphite with a value of alpha_1, without correction."""
 
@@ -60,6 +91,74 @@ class Profile(_Record):
     lambda_X: float
     mean_a: float
     mean_c: float
+
+
+class PaperStart(_Record):
+    """Where a search of the minimum of Eq. (17) ended that started with alpha_1 at `start`."""
+
+    start: float
+    alpha_1: float
+    lambda_X: float
+    mean_a: float
+    mean_c: float
+    objective: float
+
+
+class PaperTheta(_Record):
+    """A value of theta, lambda_Y by Eq. (25), and distances of pore size distributions from the image's, in nm.
+
+    `distance_nm` is that of the mean curve `pores`, `each_nm` those of the realisations.
+    """
+
+    theta: float
+    lambda_Y: float
+    distance_nm: float
+    each_nm: list[float]
+    pores: list[float]
+
+
+class Paper(_Record):
+    """Results of the paper's route.
+
+    Attributes
+    ----------
+    parameters : dict of str to float or None
+        By the names in a bundle; None if Eq. (25) has no solution.
+    note : str
+        Why it has none.
+    cutout_begin, cutout_shape : (int, int, int)
+        In voxels of the image along z, y, x.
+    graphite_left, large_pores_left : float
+        Their shares of the cutout.
+    binder_share : float
+        Share of carbon binder in the cutout outside graphite, Eq. (18).
+    mu, eta : float
+        Eqs. (19) and (21); eta in 1/nm.
+    correlation : Curve
+        rho(h) by Eq. (21) and the fit of Eq. (2).
+    starts : list of PaperStart
+        The least objective, which is kept, first.
+    grid : list of PaperTheta
+    pores : Curve
+        Size distribution of the pores of the image.
+    shape : (int, int, int)
+        Voxels in which pores were measured and realisations drawn.
+    """
+
+    parameters: dict[str, float] | None
+    note: str
+    cutout_begin: tuple[int, int, int]
+    cutout_shape: tuple[int, int, int]
+    graphite_left: float
+    large_pores_left: float
+    binder_share: float
+    mu: float
+    eta: float
+    correlation: Curve
+    starts: list[PaperStart]
+    grid: list[PaperTheta]
+    pores: Curve
+    shape: tuple[int, int, int]
 
 
 class Results(_Record):
@@ -93,6 +192,12 @@ class Results(_Record):
         Measured and fitted volume fractions.
     plates_in_view : float
     curves : dict of str to Curve
+    levels : list of Level
+        By voxel size; none if voxels are not cubes.
+    windows : list of (int, int, int)
+        Voxels of each replicate, if they are parts of the images only.
+    paper : Paper or None
+        If the paper's route was asked for.
     warnings : list of str
     seconds : dict of str to float
         CPU time of this process.
@@ -116,6 +221,9 @@ class Results(_Record):
     fractions: dict[str, tuple[float, float]]
     plates_in_view: float
     curves: dict[str, Curve]
+    levels: list[Level] = []
+    windows: list[tuple[int, int, int]] = []
+    paper: Paper | None = None
     warnings: list[str]
     seconds: dict[str, float]
 

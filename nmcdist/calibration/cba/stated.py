@@ -31,6 +31,8 @@ def stated(fit: Fit, final: CbaParameters, boot: Bootstrap | None) -> dict[str, 
         if boot is not None:
             error, factor = float(boot.standard_error[number]), boot.factor
             note = f"standard error by parametric bootstrap, {len(boot.errors)} replicates"
+            if boot.larger is not None:
+                note += f" of {boot.larger.share:.2%} of the volume, scaled"
         elif name in OF_GRAPHITE:
             note = "no standard error without bootstrap: plates are larger than the blocks of the image"
         else:
@@ -49,9 +51,8 @@ def fitted_bundle(
     licence: str,
 ) -> Bundle:  # fmt: skip
     """Return the bundle of the final parameters; their standard errors are in the text of their sources."""
-    about = f"{counts.volume_nm3 * 1e-9:.4g} um^3 in {len(counts.shapes)} images, voxels of {counts.voxel_size_nm} nm"
     calibration = Calibration(
-        data=f"Three-phase labels, {about}",
+        data=_about(counts),
         method="C_B(h) of the carbon binder by generalised least squares; V, S, K and variogram of graphite; "
         + ("not corrected by simulation" if boot is None else f"corrected by {len(boot.errors)} replicates"),
         date=date.today().isoformat(),
@@ -69,6 +70,27 @@ def fitted_bundle(
         for field, record in bundle.values.items()
     }  # fmt: skip
     return bundle.model_copy(update={"values": records})
+
+
+def paper_bundle(parameters: CbaParameters, counts: Counts, name: str, licence: str) -> Bundle:
+    """Return the bundle of the paper's route, whose parameters have no standard errors."""
+    calibration = Calibration(
+        data=_about(counts),
+        method="Cutout, Eqs. (17) to (21) and (25), and theta from a grid, as in Sec. 3.2 of the CBA paper",
+        date=date.today().isoformat(),
+    )  # fmt: skip
+    text = "Additive phase, fitted to three-phase labels by the route of the CBA paper"
+    bundle = Bundle.of(name, text, parameters, licence=licence, provenance="fitted", calibration=calibration)
+    records = {field: record.model_copy(update={"source": "route of the CBA paper: no standard error"})
+               for field, record in bundle.values.items()}  # fmt: skip
+    return bundle.model_copy(update={"values": records})
+
+
+def _about(counts: Counts) -> str:
+    return (
+        f"Three-phase labels, {counts.volume_nm3 * 1e-9:.4g} um^3 in {len(counts.shapes)} images, voxels of "
+        f"{counts.voxel_size_nm} nm"
+    )
 
 
 def _quantity(name: str, value: float, error: float | None, factor: float, note: str) -> Quantity:

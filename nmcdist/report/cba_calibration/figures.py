@@ -1,4 +1,4 @@
-"""The figures of a calibration of the additive: fitted curves with residuals, ellipses, and adequacy."""
+"""The figures of a calibration of the additive: fitted curves with residuals, ellipses, and curves by plane."""
 
 from pathlib import Path
 from typing import Any
@@ -7,11 +7,10 @@ import numpy as np
 
 from nmcdist.calibration.cba.curves import PLANES
 from nmcdist.calibration.cba.results import Curve, Results
-from nmcdist.report.style import CARBON_BINDER, GRAPHITE, PORE, SERIES, figure, save
+from nmcdist.report.cba_calibration.adequacy import MARKS, draw_envelope, floats
+from nmcdist.report.style import CARBON_BINDER, GRAPHITE, SERIES, figure, save
 
-_MEASURED: dict[str, Any] = {"marker": "o", "linestyle": "none", "markersize": 5}
 _PAIRS = (("mean_a", "mean_c"), ("lambda_X", "mean_c"), ("mu", "eta"), ("theta", "lambda_Y"))
-_LEAST_SHARE = 0.002  # smallest drawn share of the pores
 
 
 def fits(results: Results, path: Path) -> Path:
@@ -23,17 +22,17 @@ def fits(results: Results, path: Path) -> Path:
         )):  # fmt: skip
             at, measured, fitted = _arrays(curve)
             top, below = axes[0, column], axes[1, column]
-            top.plot(at, measured, color=colour, label="image", **_MEASURED)
+            top.plot(at, measured, color=colour, label="image", **MARKS)
             top.plot(at, fitted, color="black", linewidth=1.2, label="fit")
             top.set(xlabel="lag $h$ / nm", ylabel=label)
             top.legend()
             below.axhline(0, color="black", linewidth=1)
             below.set_xlabel("lag $h$ / nm")
             if curve.error is not None:
-                below.errorbar(at, 1e3 * (measured - fitted), 1e3 * np.array(curve.error), color=colour, **_MEASURED)
+                below.errorbar(at, 1e3 * (measured - fitted), 1e3 * np.array(curve.error), color=colour, **MARKS)
                 below.set_ylabel(r"image $-$ fit / $10^{-3}$")
             else:
-                below.plot(at, 100 * (measured / fitted - 1), color=colour, **_MEASURED)
+                below.plot(at, 100 * (measured / fitted - 1), color=colour, **MARKS)
                 below.set_ylabel(r"image over fit $-$ 1 / %")
         return save(drawing, path)
 
@@ -55,7 +54,7 @@ def ellipses(results: Results, path: Path) -> Path:
             u = reach * np.cos(angle)
             v = reach * (r * np.cos(angle) + np.sqrt(max(0.0, 1 - r * r)) * np.sin(angle))
             panel.plot(_moved(x, u), _moved(y, v), color=SERIES[0][0])
-            panel.plot([x.value], [y.value], color=SERIES[1][0], **_MEASURED)
+            panel.plot([x.value], [y.value], color=SERIES[1][0], **MARKS)
             panel.set(xlabel=f"{first} / {x.unit}", ylabel=f"{second} / {y.unit}")
             panel.locator_params(axis="x", nbins=5)
             panel.set_title(f"correlation {r:.2f}", loc="left", fontsize=12)
@@ -69,8 +68,8 @@ def planes(results: Results, path: Path) -> Path:
             for panel, plane in zip(axes[row], PLANES, strict=True):
                 curve = results.curves[f"{what} {plane}"]
                 at = np.array(curve.at_nm)
-                _envelope(panel, at, curve)
-                panel.plot(at, _floats(curve.measured), color=colour, label="image", **_MEASURED)
+                draw_envelope(panel, curve)
+                panel.plot(at, floats(curve.measured), color=colour, label="image", **MARKS)
                 panel.set_xlabel("lag $h$ / nm")
                 panel.set_title(plane, loc="left", fontweight="bold")
             axes[row, 0].set_ylabel(r"$C_B(h)$" if what == "binder" else r"$V - C(h)$ of graphite")
@@ -78,32 +77,8 @@ def planes(results: Results, path: Path) -> Path:
         return save(drawing, path)
 
 
-def pores(results: Results, path: Path) -> Path:
-    """Draw the continuous pore size distribution (the paper's Figure 6) over the envelope of the replicates."""
-    with figure(1, 1, 7, 5) as (drawing, axes):
-        curve, panel = results.curves["pores"], axes[0, 0]
-        at, measured = np.array(curve.at_nm), _floats(curve.measured)
-        _envelope(panel, at, curve)
-        panel.plot(at, measured, color=PORE, label="image", **_MEASURED)
-        end = at[measured > _LEAST_SHARE].max() if (measured > _LEAST_SHARE).any() else at[-1]
-        panel.set(xlabel="radius $r$ / nm", ylabel="share of pores covered by balls of radius $r$",
-                  xlim=(0, 1.1 * end), ylim=(0, 1.03))  # fmt: skip
-        panel.legend()
-        return save(drawing, path)
-
-
-def _envelope(panel: Any, at: np.ndarray, curve: Curve) -> None:
-    if curve.low is not None and curve.high is not None:
-        low, high = _floats(curve.low), _floats(curve.high)
-        panel.fill_between(at, low, high, color=SERIES[0][0], alpha=0.3, linewidth=0, label="realisations of the fit")
-
-
 def _arrays(curve: Curve) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return np.array(curve.at_nm), _floats(curve.measured), np.array(curve.fitted)
-
-
-def _floats(values: list[float | None]) -> np.ndarray:
-    return np.array([np.nan if value is None else value for value in values])
+    return np.array(curve.at_nm), floats(curve.measured), np.array(curve.fitted)
 
 
 def _moved(quantity: Any, steps: np.ndarray) -> np.ndarray:

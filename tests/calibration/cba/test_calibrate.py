@@ -73,7 +73,7 @@ def test_results_are_read_as_they_were_written(calibrated):
     correlations = np.array(results.correlations)
     np.testing.assert_allclose(np.diag(correlations), 1.0)
     assert np.linalg.eigvalsh(correlations).min() > -1e-9
-    assert set(results.curves) >= {"binder", "graphite", "pores", "binder xy", "graphite yz"}
+    assert set(results.curves) >= {"binder", "graphite", "correlation", "binder xy", "graphite yz"}
     assert not results.quantities["alpha_1"].identified
 
 
@@ -89,7 +89,7 @@ def test_report_shows_the_parameters_and_the_figures(calibrated):
 
     out = calibrated[0]
     page = report_cba_calibration(out, out / "report").read_text()
-    for name in ("fits", "ellipses", "planes", "pores"):
+    for name in ("fits", "ellipses", "planes", "sizes", "coverage", "correlation", "slice"):
         assert (out / "report" / f"{name}.png").stat().st_size > 10_000
         assert f"{name}.png" in page
     assert "`lambda_X`" in page
