@@ -70,8 +70,10 @@ def large_radius(theta_per_nm: float, voxel_size_nm: float) -> int:
 def mark_large_pores(labels: np.ndarray, radius: int) -> np.ndarray:
     """Return labels with the pores that balls of a radius in voxels cover as label 3."""
     distance2 = squared_distance(labels != CARBON_BINDER)
-    covered = cover_by_balls(distance2, radius * radius) >= radius * radius
-    return np.where(covered & (labels == PORE), np.uint8(LARGE_PORE), labels)
+    least = distance2.dtype.type(radius * radius)
+    distance2[distance2 < least] = 0
+    np.minimum(distance2, least, out=distance2)  # balls of the least radius cover what larger ones do
+    return np.where((cover_by_balls(distance2) > 0) & (labels == PORE), np.uint8(LARGE_PORE), labels)
 
 
 def middle_slice(image: Image, phases: Mapping[str, int], theta_per_nm: float) -> Picture:
