@@ -30,7 +30,7 @@ def known_errors(bundle: str, voxel_size_nm: float, replicates: int, seed: int) 
     parameters = load_bundle(bundle).cba()
     cube = [(REFERENCE_EDGE_NM,) * 3]
     if bundle == REFERENCE_BUNDLE:
-        origin = f"recorded for {bundle}, 53 cubes of {REFERENCE_EDGE_NM / 1e3:g} um at 20 nm"
+        origin = f"recorded for {bundle}, 96 cubes of {REFERENCE_EDGE_NM / 1e3:g} um at 20 nm"
         return Known(REFERENCE_SD, cube, parameters.eta_per_nm, origin)
     n = round(REFERENCE_EDGE_NM / voxel_size_nm)
     size, none = (voxel_size_nm,) * 3, np.zeros(0, dtype=np.int64)

@@ -21,7 +21,7 @@ _CAPTIONS = {
     "over directions: a plane that leaves its envelope alone shows an anisotropic or a sheared image.",
     "correlation.png": "Covariance of the field of the carbon binder (the paper's Figure 4): from the measured curve, "
     "less the large pores, by inversion of Eq. (21), and the fit. Error bars are single standard errors at the fitted "
-    "mu and large pores.",
+    "mu and large pores; they move together, as the share of carbon binder is in all.",
     "sizes.png": "Continuous size distribution of the pores (the paper's Figure 6), which the fit does not use, over "
     "the envelope of the replicates. Coarser voxels come from removing every second voxel along each axis.",
     "coverage.png": "Centred two-point coverage of the solid (the paper's Figure 7) at the same voxel sizes.",
@@ -94,7 +94,7 @@ def _text(results: Results) -> Iterator[str]:
     yield (
         f"{len(results.images)} image(s) of {shapes} voxels of {size} nm, {results.volume_um3:.4g} cubic micrometres, "
         f"about {results.plates_in_view:.0f} plates of graphite in view. Bundle sha256 `{results.bundle['sha256']}`. "
-        f"{headline(results).capitalize()}."
+        f"{headline(results)[0].upper()}{headline(results)[1:]}."
     )
     if results.warnings:
         yield "## Warnings\n\n" + "\n".join(f"- {warning}" for warning in results.warnings)
@@ -163,7 +163,8 @@ def _adequacy(results: Results) -> Iterator[str]:
     yield (
         f"Descriptors that the fit does not use, in the middle {box} voxels of the first image and of each replicate, "
         "at the voxel size of the image and with every second voxel removed once and twice (the paper's Figure 5). "
-        "Constrictivity and tortuosity are means over three axes. "
+        "Constrictivity and tortuosity are means over three axes. Values of one box go together: one that is denser than "
+        "the image moves all of them. "
         + (
             f"A value of the image beyond those of all {results.bootstrap['replicates']} replicates is marked; chance "
             f"does that to {2 / (results.bootstrap['replicates'] + 1):.0%} of values."

@@ -72,7 +72,7 @@ def test_plates_meet_the_volume_fraction():
 
 
 def test_fit_recovers_the_parameters_and_meets_the_volume_fractions(counts):
-    """Four cubes of 3.2 um, a quarter of 8 um in volume: within 4 standard errors of 24 larger cubes, scaled."""
+    """Four cubes of 3.2 um, a quarter of 8 um in volume: within 4 standard errors of 96 larger cubes, scaled."""
     fit = fit_counts(counts)
     found = coordinates(quantities(fit.parameters)) - coordinates(Q)
     scale = np.sqrt(8000.0**3 / counts.volume_nm3)
@@ -88,7 +88,7 @@ def test_fit_recovers_the_parameters_and_meets_the_volume_fractions(counts):
 
 
 def test_errors_of_the_carbon_binder_are_those_of_many_cubes(counts):
-    """The scatter between blocks of these cubes predicts that of 24 cubes of 8 um, within a third."""
+    """The scatter between blocks of these cubes predicts that of 96 cubes of 8 um, within a half."""
     errors, scale = fit_binder(counts).errors, np.sqrt(8000.0**3 / counts.volume_nm3)
     for name, field in (("eta", "eta_per_nm"), ("theta", "theta_per_nm"), ("lambda_Y", "lambda_Y_per_nm3")):
         assert errors[field] == pytest.approx(scale * REFERENCE_SD[name], rel=0.5), name
