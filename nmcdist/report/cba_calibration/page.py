@@ -163,8 +163,8 @@ def _adequacy(results: Results) -> Iterator[str]:
     yield (
         f"Descriptors that the fit does not use, in the middle {box} voxels of the first image and of each replicate, "
         "at the voxel size of the image and with every second voxel removed once and twice (the paper's Figure 5). "
-        "Constrictivity and tortuosity are means over three axes. Values of one box go together: one that is denser than "
-        "the image moves all of them. "
+        "Constrictivity and tortuosity are means over three axes. Values of one box go together: one that is denser "
+        "than the image moves all of them. "
         + (
             f"A value of the image beyond those of all {results.bootstrap['replicates']} replicates is marked; chance "
             f"does that to {2 / (results.bootstrap['replicates'] + 1):.0%} of values."

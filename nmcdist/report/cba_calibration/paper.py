@@ -64,9 +64,9 @@ def text(results: Results, paper: Paper) -> Iterator[str]:
         (_row(results, name, value) for name, value in found.items()),
     )
     yield (
-        "The paper's route has no standard errors. It rests on the cutout: the mean of the field over a small box scatters, "
-        "the choice of the freest box favours much carbon binder, and large pores that are left in it lower its share. "
-        "All this goes into mu and eta, and by Eq. (25) into the large pores."
+        "The paper's route has no standard errors. It rests on the cutout: the mean of the field over a small box "
+        "scatters, the choice of the freest box favours much carbon binder, and large pores that are left in it lower "
+        "its share. All this goes into mu and eta, and by Eq. (25) into the large pores."
     )
     yield (
         "Graphite by Eq. (17), from four starts of alpha_1. Where objectives are alike but alpha_1 is not, Eq. (17) "
