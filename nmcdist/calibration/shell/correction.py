@@ -4,14 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nmcdist.calibration.shell.blocks import Spread
+from nmcdist.calibration.shell.centring import about_centre_of_mass
 from nmcdist.calibration.shell.choose import Packing
-from nmcdist.calibration.shell.harmonics import LEVEL, fit_series
 from nmcdist.calibration.shell.separate import Spacing
 from nmcdist.calibration.shell.stars import Contacts, fit_shapes
-from nmcdist.geometry import sphere
 
 _LEAST_IOU = 0.5  # a worse match is another particle
-_TURNS = 12  # of the search for radii around another star point; each shrinks the error by |centre| / radius
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +34,24 @@ class Correction:
     true_contact_share: float
 
 
-def correction(packing: Packing, spacing: Spacing, order: int, least_voxels: int, contacts: Contacts) -> Correction:
+def correction(
+    packing: Packing, spacing: Spacing, order: int, least_voxels: int, contacts: Contacts, spread: Spread = map
+) -> Correction:
     """Fit the found particles of a packing like measured ones, and compare with the known shapes."""
     true = packing.true.kept(least_voxels)
     found_kept = np.append(packing.found.kept(least_voxels), False)  # the last answers for match 0
     chosen = np.flatnonzero(true & (packing.iou > _LEAST_IOU) & found_kept[packing.match - 1])
     own = np.broadcast_to(np.eye(3), (len(chosen), 3, 3))
     fitted = fit_shapes(
-        packing.found, packing.match[chosen] - 1, own, spacing, order, contacts, is_centred=contacts == "mask"
+        packing.found,
+        packing.match[chosen] - 1,
+        own,
+        spacing,
+        order,
+        contacts,
+        is_centred=contacts == "mask",
+        spread=spread,
+        sees=False,
     )
     chosen, rows = chosen[fitted.is_star], fitted.coefficients[fitted.is_star]
     known = about_centre_of_mass(packing.coefficients[chosen])[:, : rows.shape[1]]
@@ -56,16 +65,3 @@ def correction(packing: Packing, spacing: Spacing, order: int, least_voxels: int
         errors[degree] = factors[degree] * power * np.sqrt((share**2).sum())
     share = float(packing.true.regions.contact_share[true].mean())
     return Correction(factors, errors, len(chosen), share)
-
-
-def about_centre_of_mass(coefficients: np.ndarray) -> np.ndarray:
-    """Return the coefficients of star shapes around their centres of mass."""
-    order, directions = sphere.order_of(coefficients), sphere.icosphere(LEVEL)[0]
-    centres = sphere.star_moments(coefficients).centre_nm
-    radii = np.empty((len(coefficients), len(directions)))
-    for row, centre, own in zip(coefficients, centres, radii, strict=True):
-        own[:] = sphere.star_radii(row, directions)
-        for _ in range(_TURNS):
-            points = centre + own[:, None] * directions
-            own *= sphere.star_radii(row, points) / np.sqrt((points**2).sum(axis=1))
-    return fit_series(radii, order).coefficients

@@ -124,7 +124,7 @@ def _shown(of: Calibrated) -> dict[str, np.ndarray]:
     middle = image.shape[0] // 2
     shown = {
         "slice": image.read(slice(middle, middle + 1))[0], "phase": regions.phase[middle],
-        "regions": regions.found.labels[middle], "fitted": np.isin(regions.found.labels[middle], chosen + 1),
+        "regions": regions.found.plane(middle), "fitted": np.isin(regions.found.plane(middle), chosen + 1),
         "coefficients_nm": shapes.coefficients * of.unit_nm, "weights": of.weights,
         "visible": shapes.visible, "contact_share": shapes.contact_share,
     }  # fmt: skip
@@ -134,7 +134,7 @@ def _shown(of: Calibrated) -> dict[str, np.ndarray]:
         packing = regions.choice.packing
         shown |= {
             "basins": regions.watershed.basins.labels[middle], "necks": regions.watershed.graph.ratios,
-            "packing_true": packing.true.labels[middle], "packing_found": packing.found.labels[middle],
+            "packing_true": packing.true.plane(middle), "packing_found": packing.found.plane(middle),
         }  # fmt: skip
     return shown
 
