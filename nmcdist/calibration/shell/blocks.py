@@ -2,14 +2,26 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 EDGE = 128  # voxels along the edge of a core
+_SLAB_BYTES = 64 << 20
 Place = tuple[int, int, int]
 Spread = Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]
 Arrays = Callable[[str, Place, Any], Any]  # name, shape, dtype -> array of zeros that is read and written in boxes
+
+
+class Readable(Protocol):
+    """What is read in boxes: an array of NumPy or Zarr, or an image."""
+
+    @property
+    def shape(self) -> Place:
+        """Voxels along each axis."""
+
+    def __getitem__(self, box: Any, /) -> Any:
+        """Return a box."""
 
 
 class Box(NamedTuple):
@@ -45,6 +57,16 @@ class Box(NamedTuple):
         """Return the box in indices relative to another box."""
         low, high = (_place(a - o for a, o in zip(end, other.low, strict=True)) for end in self)
         return Box(low, high)
+
+
+def copied(read: Callable[..., np.ndarray], name: str, shape: Place, dtype: Any, arrays: Arrays) -> Any:
+    """Return an array that is filled slab by slab: files of slices are read once, though blocks cut them often."""
+    array = arrays(name, shape, dtype)
+    planes = max(1, _SLAB_BYTES // max(1, np.dtype(dtype).itemsize * shape[1] * shape[2]))
+    for start in range(0, shape[0], planes):
+        slab = slice(start, min(start + planes, shape[0]))
+        array[slab] = read(slab)
+    return array
 
 
 def blocks(shape: Place, edge: int = EDGE) -> list[Box]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmcdist.calibration.images import Image, Survey
+from nmcdist.calibration.shell.blur import Edges
 from nmcdist.calibration.shell.choose import Choice
 from nmcdist.calibration.shell.correction import Correction
 from nmcdist.calibration.shell.fit import ShellFit
@@ -26,8 +27,10 @@ class SeparatedImage(NamedTuple):
     """Separated particles, with the watershed and the choice of the rule, unless the image has labels."""
 
     found: Separated
-    phase: np.ndarray
+    phase: Any
+    phase_share: float
     threshold: float | None
+    edges: Edges | None
     watershed: Watershed | None
     choice: Choice | None
 
@@ -71,7 +74,8 @@ def _numbers(of: Calibrated) -> dict[str, Any]:
     return {
         "image": {"path": str(image.path), "sha256": seen.sha256, "shape": image.shape,
                   "voxel_size_nm": image.voxel_size_nm, "threshold": regions.threshold,
-                  "phase_share": float(regions.phase.mean())},
+                  "phase_share": regions.phase_share,
+                  "edges": None if regions.edges is None else regions.edges._asdict()},
         "settings": asdict(settings),
         "separation": None if choice is None else {
             "ratio": choice.ratio, "is_settled": choice.is_settled, "basins": 0 if regions.watershed is None else

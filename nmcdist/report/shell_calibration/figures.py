@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.calibration.shell.harmonics import NOISE
 from nmcdist.report.style import CARBON_BINDER, GRAPHITE, PORE, SERIES, SOLID, figure, save
 
 _LONGEST = 400  # voxels of a shown slice along an edge
@@ -82,7 +81,8 @@ def harmonics(numbers: Mapping[str, Any], path: Path) -> Path:
         left, right = axes[0]
         left.plot(at, [one["rms_voxels"] for one in degrees], "o-", color=SOLID, label="fitted")
         left.plot(at, [one["rms_voxels"] * one["factor"] for one in degrees], "s--", color=PORE, label="corrected")
-        left.axhline(2 * NOISE, color="black", linestyle=":", label="twice the noise of the voxels")
+        left.plot(at, [2 * one["noise_voxels"] for one in degrees], ":", color="black",
+                  label="twice the noise of the voxels")  # fmt: skip
         left.set(yscale="log", ylabel="rms of $a_{lm}$ / voxels")
         right.errorbar(at, [one["factor"] for one in degrees], [2 * one["factor_error"] for one in degrees], fmt="o",
                        color=SOLID, capsize=4, label="known / fitted in the packing, ± 2 standard errors")  # fmt: skip
