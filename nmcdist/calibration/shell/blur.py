@@ -23,6 +23,7 @@ from nmcdist.calibration.shell.phase import GreyPhase, Side
 
 _QUARTERS = 1.3489795  # standard deviations between the levels 1/4 and 3/4 of a blurred plane
 _WINDOW = 2  # bins on both sides, over which counts are summed to find a mode
+_NARROWEST = 0.1  # voxels, so that nothing is divided by 0
 _LEAST = 0.2  # forms that fade more are noise
 _TURNS = 50  # of bisection
 
@@ -36,10 +37,13 @@ class Edges(NamedTuple):
         Standard deviation of all blur, of the microscope and of the smoothing, in voxels.
     level : float
         Of the threshold: 0 outside, 1 inside.
+    contrast : float
+        Grey value inside over that outside.
     """
 
     sigma: float
     level: float
+    contrast: float = 1.0
 
 
 def measured_edges(
@@ -71,7 +75,10 @@ def measured_edges(
     sums = np.sum(list(spread(work, blocks(grey.smooth.shape, edge))), axis=0)
     level = (grey.threshold - below) / (above - below)
     variance = (sums[0] / (2 * _QUARTERS * sums[1])) ** 2 - np.mean(np.square(spacing)) / 5
-    return Edges(float(np.sqrt(max(variance, 0.0))), float(level if side == "bright" else 1 - level))
+    sigma = float(np.sqrt(max(variance, _NARROWEST**2)))
+    if side == "bright":
+        return Edges(sigma, level, above - below)
+    return Edges(sigma, 1 - level, below - above)
 
 
 def sharpened(coefficients: np.ndarray, edges: Edges) -> np.ndarray:

@@ -14,10 +14,11 @@ from nmcdist.calibration.images import Image, Survey, survey
 from nmcdist.calibration.shell.blocks import Arrays, Spread, copied, in_memory
 from nmcdist.calibration.shell.blur import left_by_blur, measured_edges, sharpened
 from nmcdist.calibration.shell.centring import about_centre_of_mass
-from nmcdist.calibration.shell.choose import Choice, choose_ratio, judge_rule
+from nmcdist.calibration.shell.choose import Choice, choose_ratio, judge_rule, seen_again
 from nmcdist.calibration.shell.correction import Correction, correction
 from nmcdist.calibration.shell.fit import fit_laws
 from nmcdist.calibration.shell.harmonics import random_rotations
+from nmcdist.calibration.shell.imaging import measured_noise
 from nmcdist.calibration.shell.laws import window_weights
 from nmcdist.calibration.shell.paper_rule import connected_parts
 from nmcdist.calibration.shell.phase import phase_by_threshold, phase_of_label
@@ -86,7 +87,7 @@ def calibrate_shells(
     cost, start = {"separation_and_choice_cpu_s": time.process_time() - start}, time.process_time()
     chosen, shapes, left = _fit_shapes(regions, settings, spacing, spread)
     cost["shapes_cpu_s"], start = time.process_time() - start, time.process_time()
-    fixed = _correction(regions.choice, settings, spacing, spread)
+    fixed = _correction(regions, settings, spacing, spread, arrays)
     cost["correction_cpu_s"], start = time.process_time() - start, time.process_time()
     counts = regions.found.regions
     weights = window_weights(counts.low[chosen], counts.high[chosen], image.shape)
@@ -125,7 +126,7 @@ def _separate(
     if settings.is_labelled:
         return _labelled(image, image.read(), spacing, spread)
     values = copied(image.read, "image", image.shape, image.dtype, arrays)
-    threshold = edges = None
+    threshold = edges = noise = None
     if settings.phase is not None:
         phase = phase_of_label(values, settings.phase, spread=spread, arrays=arrays)
     elif seen.values and len(seen.values) <= _FEW_VALUES:
@@ -138,6 +139,7 @@ def _separate(
         grey = phase_by_threshold(values, settings.sigma, settings.side, spread=spread, arrays=arrays)
         phase, threshold = grey.phase, grey.threshold
         edges = measured_edges(grey, spacing, settings.side, spread)
+        noise = measured_noise(grey, edges, spread)
     start = time.process_time()
     watershed = Watershed.of(phase, spacing, settings.h, spread=spread, arrays=arrays)
     progress({"event": "watershed", "basins": watershed.count, "cpu_seconds": round(time.process_time() - start, 2)})
@@ -148,7 +150,7 @@ def _separate(
         choice = choose_ratio(watershed, **how)
     progress({"event": "separated", "ratio": choice.ratio, **choice.score._asdict()})
     share = float(watershed.basins.counts.voxels.sum() / np.prod(image.shape))
-    return SeparatedImage(watershed.separated(choice.ratio), phase, share, threshold, edges, watershed, choice)
+    return SeparatedImage(watershed.separated(choice.ratio), phase, share, threshold, edges, noise, watershed, choice)
 
 
 def _labelled(image: Image, values: np.ndarray, spacing: Spacing, spread: Spread) -> SeparatedImage:
@@ -156,7 +158,7 @@ def _labelled(image: Image, values: np.ndarray, spacing: Spacing, spread: Spread
         raise ImageError(f"{image.path}: found values that are not whole numbers from 0, expected labels of particles")
     parts = connected_parts(values)
     found = Separated.of(parts, int(parts.max()), spacing, spread)
-    return SeparatedImage(found, values > 0, float((values > 0).mean()), None, None, None, None)
+    return SeparatedImage(found, values > 0, float((values > 0).mean()), None, None, None, None, None)
 
 
 def _fit_shapes(
@@ -183,11 +185,19 @@ def _fit_shapes(
     return chosen[kept], shapes._replace(coefficients=clear), np.median(left, axis=0)
 
 
-def _correction(choice: Choice | None, settings: ShellSettings, spacing: Spacing, spread: Spread) -> Correction:
+def _correction(
+    image: SeparatedImage, settings: ShellSettings, spacing: Spacing, spread: Spread, arrays: Arrays
+) -> Correction:
     """Return the correction; none for given labels, for which no separation can be repeated, nor for the paper's."""
-    if choice is None or settings.contacts == "keep":
+    choice, water, edges = image.choice, image.watershed, image.edges
+    if choice is None or water is None or settings.contacts == "keep":
         return Correction(np.ones(ORDER + 1), np.zeros(ORDER + 1), 0, float("nan"))
-    return correction(choice.packing, spacing, ORDER, settings.least_voxels, settings.contacts, spread)
+    packing = choice.packing
+    if edges is not None:
+        packing = seen_again(
+            packing, water, choice.ratio, edges, image.noise, settings.seed, h=settings.h, arrays=arrays
+        )
+    return correction(packing, spacing, ORDER, settings.least_voxels, settings.contacts, spread, edges)
 
 
 def _method(settings: ShellSettings, choice: Choice | None) -> str:

@@ -7,7 +7,9 @@ import numpy as np
 
 from nmcdist.calibration.shell.basins import LOW_H
 from nmcdist.calibration.shell.blocks import Arrays, Spread, in_memory
+from nmcdist.calibration.shell.blur import Edges, sharpened
 from nmcdist.calibration.shell.harmonics import random_rotations
+from nmcdist.calibration.shell.imaging import Noise, imaged
 from nmcdist.calibration.shell.packing import Overlap, Score, best_matches, overlap, packed, score
 from nmcdist.calibration.shell.regions import Regions
 from nmcdist.calibration.shell.separate import Ratio, Separated, Spacing, Watershed
@@ -48,6 +50,8 @@ class Packing:
     ----------
     coefficients : ndarray of float64, shape (n, 100)
         Of the known shapes in their places, in voxels.
+    centres : ndarray of float64, shape (n, 3)
+        Their star points in voxel indices.
     true, found : Separated
     match : ndarray of int64, shape (n,)
         Found label that fits each known shape best, 0 for none.
@@ -56,6 +60,7 @@ class Packing:
     """
 
     coefficients: np.ndarray
+    centres: np.ndarray
     true: Separated
     found: Separated
     match: np.ndarray
@@ -147,6 +152,25 @@ def repacked(
     return _Packed.of(image, ratio, least_voxels, h, arrays, seed).separated(ratio)
 
 
+def seen_again(
+    packing: Packing, image: Watershed, ratio: Ratio, edges: Edges, noise: Noise | None, seed: int, *,
+    h: float = LOW_H, arrays: Arrays = in_memory,
+) -> Packing:  # fmt: skip
+    """Return a packing of the same shapes without their blur, seen through the blur and the noise of a grey image."""
+    spread, spacing = image.spread, image.spacing
+    own: Arrays = lambda name, shape, dtype: arrays(f"seen-{name}", shape, dtype)  # noqa: E731
+    shapes = sharpened(packing.coefficients, edges)
+    is_lost = sphere.star_bounds_of_many(shapes)[:, 0] <= 0
+    shapes[is_lost] = packing.coefficients[is_lost]
+    labels = packed(image.basins.labels.shape, shapes, packing.centres, spacing, spread=spread, arrays=own)
+    phase = imaged(labels, edges, noise, seed, spread=spread, arrays=own)
+    found = Watershed.of(phase, spacing, h, spread=spread, arrays=own).separated(ratio)
+    true = Separated.of(labels, len(shapes), spacing, spread)
+    shared = overlap(labels, found.labels, spread).joined(found.numbers)
+    iou, match = best_matches(shared, true.regions.voxels, found.regions.voxels)
+    return Packing(shapes, packing.centres, true, found, match, iou)
+
+
 def known_shapes(
     image: Separated, spacing: Spacing, least_voxels: int, seed: int | None = None, spread: Spread = map
 ) -> np.ndarray:
@@ -174,6 +198,7 @@ class _Packed:
     """A packing with its watershed and what its basins share with the known particles."""
 
     shapes: np.ndarray
+    centres: np.ndarray
     true: Separated
     least_voxels: int
     watershed: Watershed
@@ -192,12 +217,13 @@ class _Packed:
             )
         shapes = known_shapes(regions, spacing, least_voxels, seed, spread)
         own: Arrays = lambda name, shape, dtype: arrays(f"packed-{name}", shape, dtype)  # noqa: E731
-        labels = packed(regions.shape, shapes, regions.regions.centre, spacing, spread=spread, arrays=own)
+        centres = regions.regions.centre
+        labels = packed(regions.shape, shapes, centres, spacing, spread=spread, arrays=own)
         watershed = Watershed.of(labels, spacing, h, spread=spread, arrays=own)
         basins = watershed.separated(1.0).regions
         true = Separated.of(labels, len(shapes), spacing, spread)
         shared = overlap(labels, watershed.basins.labels, spread)
-        return cls(shapes, true, least_voxels, watershed, basins, shared)
+        return cls(shapes, centres, true, least_voxels, watershed, basins, shared)
 
     def scores(self, rules: Sequence[Ratio]) -> tuple[Score, ...]:
         return tuple(self._score(rule) for rule in rules)
@@ -206,7 +232,7 @@ class _Packed:
         found = self.watershed.separated(rule)
         shared = self.shared.joined(self.watershed.mapping(rule))
         iou, match = best_matches(shared, self.true.regions.voxels, found.regions.voxels)
-        return Packing(self.shapes, self.true, found, match, iou)
+        return Packing(self.shapes, self.centres, self.true, found, match, iou)
 
     def _score(self, rule: Ratio) -> Score:
         mapping = self.watershed.mapping(rule)

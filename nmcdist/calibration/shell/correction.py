@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmcdist.calibration.shell.blocks import Spread
+from nmcdist.calibration.shell.blur import Edges, sharpened
 from nmcdist.calibration.shell.centring import about_centre_of_mass
 from nmcdist.calibration.shell.choose import Packing
 from nmcdist.calibration.shell.separate import Spacing
@@ -35,9 +36,28 @@ class Correction:
 
 
 def correction(
-    packing: Packing, spacing: Spacing, order: int, least_voxels: int, contacts: Contacts, spread: Spread = map
+    packing: Packing,
+    spacing: Spacing,
+    order: int,
+    least_voxels: int,
+    contacts: Contacts,
+    spread: Spread = map,
+    edges: Edges | None = None,
 ) -> Correction:
-    """Fit the found particles of a packing like measured ones, and compare with the known shapes."""
+    """Fit the found particles of a packing like measured ones, and compare with the known shapes.
+
+    Parameters
+    ----------
+    packing : Packing
+    spacing : tuple of float
+    order : int
+    least_voxels : int
+    contacts : {"mask", "keep"}
+    spread : callable
+        Applies a function to items as `map` does, in order.
+    edges : Edges or None
+        Blur of the packing, which is taken out of fitted shapes.
+    """
     true = packing.true.kept(least_voxels)
     found_kept = np.append(packing.found.kept(least_voxels), False)  # the last answers for match 0
     chosen = np.flatnonzero(true & (packing.iou > _LEAST_IOU) & found_kept[packing.match - 1])
@@ -54,6 +74,8 @@ def correction(
         sees=False,
     )
     chosen, rows = chosen[fitted.is_star], fitted.coefficients[fitted.is_star]
+    if edges is not None:
+        rows = about_centre_of_mass(sharpened(rows, edges))
     known = about_centre_of_mass(packing.coefficients[chosen])[:, : rows.shape[1]]
     factors, errors = np.ones(order + 1), np.zeros(order + 1)
     for degree in range(order + 1):

@@ -12,6 +12,7 @@ from nmcdist.calibration.shell.blur import Edges
 from nmcdist.calibration.shell.choose import Choice
 from nmcdist.calibration.shell.correction import Correction
 from nmcdist.calibration.shell.fit import ShellFit
+from nmcdist.calibration.shell.imaging import Noise
 from nmcdist.calibration.shell.separate import Separated, Watershed
 from nmcdist.calibration.shell.settings import ShellSettings
 from nmcdist.calibration.shell.stars import Shapes
@@ -31,6 +32,7 @@ class SeparatedImage(NamedTuple):
     phase_share: float
     threshold: float | None
     edges: Edges | None
+    noise: Noise | None
     watershed: Watershed | None
     choice: Choice | None
 
@@ -75,7 +77,8 @@ def _numbers(of: Calibrated) -> dict[str, Any]:
         "image": {"path": str(image.path), "sha256": seen.sha256, "shape": image.shape,
                   "voxel_size_nm": image.voxel_size_nm, "threshold": regions.threshold,
                   "phase_share": regions.phase_share,
-                  "edges": None if regions.edges is None else regions.edges._asdict()},
+                  "edges": None if regions.edges is None else regions.edges._asdict(),
+                  "noise": None if regions.noise is None else regions.noise._asdict()},
         "settings": asdict(settings),
         "separation": None if choice is None else {
             "ratio": choice.ratio, "is_settled": choice.is_settled, "basins": 0 if regions.watershed is None else
