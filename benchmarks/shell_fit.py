@@ -3,8 +3,7 @@
 Isolated particles of nmc-ct-2018, at its own voxel size (mean radius 10 voxels), imaged with the setting "easy", then
 smoothed, divided by Otsu's threshold, separated and fitted as any grey image. Beside each parameter of the law are its
 standard error and the difference from the bundle in standard errors. Degree 1 is compared with drawn shells around
-their centres of mass, since the bundle's own are around the star point. Blurred radii are those without the blur taken
-out.
+their centres of mass, since the bundle's own are around the star point.
 """
 
 import json
@@ -76,9 +75,10 @@ def main() -> None:
             start = time.process_time()
             numbers = calibrated(bundle, seed, Path(folder))
             cost = time.process_time() - start
-        image = numbers["image"]
-        print(f"seed {seed}: {numbers['particles']['count']} particles, order {numbers['order']}, blur "
-              f"{image['edges']['sigma']:.3f} voxels, level {image['edges']['level']:.3f}, {cost:.0f} CPU s")  # fmt: skip
+        edges, noise = numbers["image"]["edges"], numbers["image"]["noise"]
+        print(f"seed {seed}: {numbers['particles']['count']} particles, order {numbers['order']}, "
+              f"blur {edges['sigma']:.3f} voxels, level {edges['level']:.3f}, "
+              f"noise {noise['deviation']:.4f} of the contrast, {cost:.0f} CPU s")  # fmt: skip
         for name, truth, fitted, error in compared(bundle, numbers):
             print(
                 f"  {name:14} {truth:10.4g} {fitted:10.4g} +- {error:8.3g}  {(fitted - truth) / error:+.2f}", flush=True

@@ -14,7 +14,7 @@ from nmcdist.calibration.images import Image, Survey, survey
 from nmcdist.calibration.shell.blocks import Arrays, Spread, copied, in_memory
 from nmcdist.calibration.shell.blur import left_by_blur, measured_edges, sharpened
 from nmcdist.calibration.shell.centring import about_centre_of_mass
-from nmcdist.calibration.shell.choose import Choice, choose_ratio, judge_rule, seen_again
+from nmcdist.calibration.shell.choose import Choice, Packing, choose_ratio, judge_rule, repacked, seen_again
 from nmcdist.calibration.shell.correction import Correction, correction
 from nmcdist.calibration.shell.fit import fit_laws
 from nmcdist.calibration.shell.harmonics import random_rotations
@@ -87,7 +87,7 @@ def calibrate_shells(
     cost, start = {"separation_and_choice_cpu_s": time.process_time() - start}, time.process_time()
     chosen, shapes, left = _fit_shapes(regions, settings, spacing, spread)
     cost["shapes_cpu_s"], start = time.process_time() - start, time.process_time()
-    fixed = _correction(regions, settings, spacing, spread, arrays)
+    fixed, judged = _corrections(regions, settings, spacing, spread, arrays)
     cost["correction_cpu_s"], start = time.process_time() - start, time.process_time()
     counts = regions.found.regions
     weights = window_weights(counts.low[chosen], counts.high[chosen], image.shape)
@@ -111,7 +111,7 @@ def calibrate_shells(
     bundle = bundle.model_copy(update={"calibration": bundle.calibration.model_copy(update={
         "distances": {one: round(value, 4) for one, value in checked.ks.items()}})})  # fmt: skip
     save_bundle(bundle, out / BUNDLE)
-    found = Calibrated(image, settings, seen, regions, chosen, shapes, weights, fixed, fit, checked, unit_nm)
+    found = Calibrated(image, settings, seen, regions, chosen, shapes, weights, fixed, judged, fit, checked, unit_nm)
     found.write(out / NUMBERS, out / SHOWN, {
         "cost": cost, "bundle": {"name": bundle.name, "sha256": bundle.content_hash, "base": base.name},
     })  # fmt: skip
@@ -185,19 +185,25 @@ def _fit_shapes(
     return chosen[kept], shapes._replace(coefficients=clear), np.median(left, axis=0)
 
 
-def _correction(
+def _corrections(
     image: SeparatedImage, settings: ShellSettings, spacing: Spacing, spread: Spread, arrays: Arrays
-) -> Correction:
-    """Return the correction; none for given labels, for which no separation can be repeated, nor for the paper's."""
+) -> tuple[Correction, Correction | None]:
+    """Return the correction, and that of a packing of shapes turned at random, which judges it.
+
+    None for given labels, for which no separation can be repeated, nor for the paper's fit.
+    """
     choice, water, edges = image.choice, image.watershed, image.edges
     if choice is None or water is None or settings.contacts == "keep":
-        return Correction(np.ones(ORDER + 1), np.zeros(ORDER + 1), 0, float("nan"))
-    packing = choice.packing
-    if edges is not None:
-        packing = seen_again(
-            packing, water, choice.ratio, edges, image.noise, settings.seed, h=settings.h, arrays=arrays
-        )
-    return correction(packing, spacing, ORDER, settings.least_voxels, settings.contacts, spread, edges)
+        return Correction(np.ones(ORDER + 1), np.zeros(ORDER + 1), 0, float("nan")), None
+
+    def of(packing: Packing, seed: int) -> Correction:
+        if edges is not None:
+            packing = seen_again(packing, water, choice.ratio, edges, image.noise, seed, h=settings.h, arrays=arrays)
+        return correction(packing, spacing, ORDER, settings.least_voxels, settings.contacts, spread, edges)
+
+    first, seed = of(choice.packing, settings.seed), settings.seed + 1
+    turned = repacked(water, choice.ratio, seed, least_voxels=settings.least_voxels, h=settings.h, arrays=arrays)
+    return first, of(turned, seed)
 
 
 def _method(settings: ShellSettings, choice: Choice | None) -> str:

@@ -95,15 +95,18 @@ def _deep(phase: Any, smooth: Any, sigma: float, core: Box) -> np.ndarray:
     """Return number, sum, sum of squares and squared slopes of deep voxels, outside (row 0) and inside (row 1)."""
     import edt
 
-    window = core.grown(math.ceil(_DEEP * sigma) + 1, phase.shape)
+    reach = math.ceil(_DEEP * sigma)
+    window = core.grown(reach + 1, phase.shape)
     inside = np.ascontiguousarray(phase[window.slices], np.bool_)
     rim = core.grown(1, phase.shape)
     values = np.asarray(smooth[rim.slices], np.float64)
     own, place = core.within(rim).slices, core.within(window).slices
     slopes = np.mean([np.gradient(values, axis=axis)[own] ** 2 for axis in range(3)], axis=0)
-    found = np.zeros((2, 4))
+    found, middle = np.zeros((2, 4)), np.zeros(core.shape, np.bool_)
+    # Near the border, where smoothing meets its mirror image, noise is larger.
+    middle[tuple(slice(max(0, reach - a), n - reach - a) for a, n in zip(core.low, phase.shape, strict=True))] = True
     for row, side in enumerate((~inside, inside)):
-        deep = side[place] & (edt.edt(side, black_border=False, parallel=1)[place] > _DEEP * sigma)
+        deep = middle & side[place] & (edt.edt(side, black_border=False, parallel=1)[place] > _DEEP * sigma)
         chosen = values[own][deep]
         found[row] = deep.sum(), chosen.sum(), (chosen**2).sum(), slopes[deep].sum()
     return found

@@ -48,6 +48,7 @@ class Calibrated(NamedTuple):
     shapes: Shapes
     weights: np.ndarray
     fixed: Correction
+    judged: Correction | None
     fit: ShellFit
     checked: Validation
     unit_nm: float
@@ -70,7 +71,7 @@ def read_calibrated(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]
 
 
 def _numbers(of: Calibrated) -> dict[str, Any]:
-    image, settings, seen, regions, chosen, shapes, weights, fixed, fit, checked, unit_nm = of
+    image, settings, seen, regions, chosen, shapes, weights, fixed, judged, fit, checked, unit_nm = of
     counts, choice = regions.found.regions, regions.choice
     diameter = np.cbrt(6 * counts.voxels[chosen] / np.pi) * unit_nm
     return {
@@ -98,6 +99,10 @@ def _numbers(of: Calibrated) -> dict[str, Any]:
             "effective_count": float(weights.sum() ** 2 / (weights**2).sum()),
         },
         "order": fit.order,
+        "judged": None if judged is None else {
+            "factors": judged.factors.tolist(), "errors": judged.errors.tolist(), "compared": judged.count,
+            "known_over_corrected": (judged.factors / fixed.factors).tolist(),
+        },
         "size": {"laws": [asdict(law) for law in fit.size_laws], "factor": fit.size_factor,
                  "factor_error": fit.size_factor_error, "compared": fixed.count},
         "degrees": [asdict(one) | {"nu": one.nu, "scale_nm": one.scale_nm} for one in fit.degrees],
