@@ -16,13 +16,13 @@ _LEAST_IOU = 0.5  # a worse match is another particle
 
 @dataclass(frozen=True, eq=False)
 class Correction:
-    """Known over fitted spread of the coefficients, by degree.
+    """Known over fitted size of the coefficients, by degree.
 
     Attributes
     ----------
     factors, errors : ndarray of float64, shape (L + 1,)
-        Root mean square of the known coefficients over that of the fitted ones, and standard errors; for degree 0 the
-        ratio of the means.
+        Mean of |a_lm| of the known shapes over that of the fitted ones, and standard errors. A root mean square would
+        hang on a few particles: degree 1 has a Student law with about 2 degrees of freedom.
     count : int
         Particles compared.
     true_contact_share : float
@@ -80,10 +80,8 @@ def correction(
     factors, errors = np.ones(order + 1), np.zeros(order + 1)
     for degree in range(order + 1):
         columns = slice(degree**2, (degree + 1) ** 2)
-        sums = [(part[:, columns] ** (1 if degree == 0 else 2)).sum(axis=1) for part in (known, rows)]
-        ratio, share = sums[0].sum() / sums[1].sum(), sums[0] / sums[0].sum() - sums[1] / sums[1].sum()
-        power = 1.0 if degree == 0 else 0.5
-        factors[degree] = ratio**power
-        errors[degree] = factors[degree] * power * np.sqrt((share**2).sum())
+        sums = [np.abs(part[:, columns]).sum(axis=1) for part in (known, rows)]
+        factors[degree] = sums[0].sum() / sums[1].sum()
+        errors[degree] = factors[degree] * np.sqrt(((sums[0] / sums[0].sum() - sums[1] / sums[1].sum()) ** 2).sum())
     share = float(packing.true.regions.contact_share[true].mean())
     return Correction(factors, errors, len(chosen), share)
