@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases_fit import ITERATIONS, ours_fit, pyapd_fit, section_image
+from benchmarks.cases_shell import EDGE, ours_separation, snow_separation, touching_shells
 from benchmarks.cases_tessellation import PYAPD, ours_grains, pyapd_grains
 
 VOXEL_NM = 20.0
@@ -242,6 +243,7 @@ def _quantimpy_intrinsic(volume: np.ndarray) -> Callable[[], Any]:
 
 
 CUBE_200, CUBE_128 = _composite(200), _composite(128)
+SHELLS = Input(f"{EDGE}^3, 350 particles that touch", touching_shells)
 SECTION = Input("section of some 270 grains", section_image)
 
 CASES = {
@@ -277,5 +279,9 @@ CASES = {
     "fit": Case(
         "2D tessellation fitted, a tenth missing, one thread", ours_fit, pyapd_fit, f"PyAPD, {ITERATIONS} iterations",
         "matched share", None, SECTION, PYAPD, threads=1, scored=True,
+    ),
+    "separation": Case(
+        "separation of touching particles", ours_separation, snow_separation, "porespy SNOW",
+        "share of particles found, IoU > 0.8", None, SHELLS, threads=1, scored=True,
     ),
 }  # fmt: skip

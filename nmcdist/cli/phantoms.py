@@ -66,6 +66,8 @@ def phantom_fib_sem(out: Path, bundle: str, bits: str, **options: Any) -> None:
 @click.option(
     "--share", type=Real(0.01, 0.5), default=0.4, show_default=True, help="Share of the window of all shells."
 )
+@click.option("--gap", type=Real(0, 64), default=0.0, show_default=True,
+              help="Particles lie further apart than this, in voxels; 0 lets them touch.")  # fmt: skip
 @_SEED
 def phantom_nano_ct(out: Path, bundle: str, **how: Any) -> None:
     """Write a virtual nano-CT image of a packing of particles."""

@@ -1,4 +1,4 @@
-"""A packing of particles in voxels: shells of a bundle, largest first, each moved until it touches another."""
+"""A packing of particles in voxels: shells of a bundle, largest first, each moved until it is close to another."""
 
 import math
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from nmcdist.models.shell import Shell, ShellModel
 _STREAM = 802
 _TRIALS = 200  # positions that are tried for a particle
 _MOST = 20_000  # particles
+_WIDEST_GAP = 64.0  # voxels
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,10 @@ class Packing:
     dropped: int
 
 
-def pack(bundle: Bundle, shape: tuple[int, int, int], voxel_size_nm: float, seed: int, share: float = 0.35) -> Packing:
-    """Fill a window with particles that do not overlap, and mostly touch.
+def pack(
+    bundle: Bundle, shape: tuple[int, int, int], voxel_size_nm: float, seed: int, share: float = 0.35, gap: float = 0.0
+) -> Packing:
+    """Fill a window with particles that do not overlap, and mostly touch, or mostly lie a gap apart.
 
     Shells 0, 1, ... of the seed are taken until their volumes reach the share of the window. The largest is placed
     first. Each goes to a random free position, and from there in a random direction until it would overlap another.
@@ -57,6 +60,8 @@ def pack(bundle: Bundle, shape: tuple[int, int, int], voxel_size_nm: float, seed
         Seed in [0, 2^64).
     share : float
         Share of the window, up to 0.5, of all shells, of which some lie partly outside.
+    gap : float
+        Voxels of two particles are further apart than this, in voxels; 0 lets them touch.
 
     Returns
     -------
@@ -65,18 +70,21 @@ def pack(bundle: Bundle, shape: tuple[int, int, int], voxel_size_nm: float, seed
     Raises
     ------
     InputError
-        If the share is not in (0, 0.5], or more than 20,000 particles are needed.
+        If the share is not in (0, 0.5], the gap not in [0, 64], or more than 20,000 particles are needed.
     """
     if not 0 < share <= 0.5:
         raise InputError(f"share: found {share}, expected a number above 0, at most 0.5")
     shells = _enough(
         ShellModel.from_bundle(bundle), seed, share * math.prod(shape) * check_length("voxel", voxel_size_nm) ** 3
     )
-    labels = np.zeros(shape, np.int32)
+    if not 0 <= gap <= _WIDEST_GAP:
+        raise InputError(f"gap: found {gap}, expected a number from 0 to {_WIDEST_GAP:g} voxels")
+    labels, taken = np.zeros(shape, np.int32), np.zeros(shape, np.uint8)
     items: list[int] = []
     centres: list[np.ndarray] = []
     for item in sorted(range(len(shells)), key=lambda k: -shells[k].volume_nm3):
-        centre = _placed(labels, shells[item], voxel_size_nm, streams.draws(seed, _STREAM, item), len(items) + 1)
+        stream = streams.draws(seed, _STREAM, item)
+        centre = _placed(labels, taken, shells[item], voxel_size_nm, stream, len(items) + 1, gap)
         if centre is not None:
             items.append(item)
             centres.append(centre)
@@ -93,19 +101,31 @@ def _enough(model: ShellModel, seed: int, volume_nm3: float) -> list[Shell]:
     return shells
 
 
-def _placed(labels: np.ndarray, shell: Shell, voxel_size_nm: float, stream: Stream, label: int) -> np.ndarray | None:
-    """Write one particle, and return its star point; None if there is no room."""
+def _placed(
+    labels: np.ndarray, taken: np.ndarray, shell: Shell, voxel_size_nm: float, stream: Stream, label: int, gap: float
+) -> np.ndarray | None:
+    """Write one particle, and the voxels that it takes from others; return its star point, None without room."""
     half = math.ceil(shell.largest_radius_nm / voxel_size_nm) + 1
     part = stream.uniform(3)  # position of the star point within its voxel
     first = tuple(float(v) for v in (-half - part + 0.5) * voxel_size_nm)
     inside = shell.contains_grid((2 * half + 1,) * 3, voxel_size_nm, (first[0], first[1], first[2]))
     for _ in range(_TRIALS):
         corner = np.floor(stream.uniform(3) * labels.shape).astype(np.int64) - half
-        if _is_free(labels, inside, corner):
-            corner = _moved(labels, inside, corner, _direction(stream))
+        if _is_free(taken, inside, corner):
+            corner = _moved(taken, inside, corner, _direction(stream))
             _write(labels, inside, corner, label)
+            width = math.ceil(gap)
+            _write(taken, _widened(inside, gap, width), corner - width, 1)
             return np.asarray(corner + half + part - 0.5)
     return None
+
+
+def _widened(inside: np.ndarray, gap: float, width: int) -> np.ndarray:
+    """Return the voxels within a gap of a particle, with a margin of `width` voxels."""
+    import edt
+
+    padded = np.pad(inside, width)
+    return padded if gap == 0 else np.asarray(edt.edt(~padded, black_border=False, parallel=1) <= gap)
 
 
 def _direction(stream: Stream) -> np.ndarray:
@@ -115,11 +135,11 @@ def _direction(stream: Stream) -> np.ndarray:
     return np.array([height, flat * sine, flat * cosine])
 
 
-def _moved(labels: np.ndarray, inside: np.ndarray, corner: np.ndarray, direction: np.ndarray) -> np.ndarray:
+def _moved(taken: np.ndarray, inside: np.ndarray, corner: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """Return the last free position along a direction, before an overlap or at the latest after its own size."""
     for step in range(1, len(inside)):
         there = corner + np.rint(step * direction).astype(np.int64)
-        if not _is_free(labels, inside, there):
+        if not _is_free(taken, inside, there):
             break
         last = there
     else:
@@ -128,11 +148,11 @@ def _moved(labels: np.ndarray, inside: np.ndarray, corner: np.ndarray, direction
 
 
 @kernel
-def _is_free(labels: np.ndarray, inside: np.ndarray, corner: np.ndarray) -> bool:
-    for z in range(max(0, -corner[0]), min(inside.shape[0], labels.shape[0] - corner[0])):
-        for y in range(max(0, -corner[1]), min(inside.shape[1], labels.shape[1] - corner[1])):
-            for x in range(max(0, -corner[2]), min(inside.shape[2], labels.shape[2] - corner[2])):
-                if inside[z, y, x] and labels[z + corner[0], y + corner[1], x + corner[2]] != 0:
+def _is_free(taken: np.ndarray, inside: np.ndarray, corner: np.ndarray) -> bool:
+    for z in range(max(0, -corner[0]), min(inside.shape[0], taken.shape[0] - corner[0])):
+        for y in range(max(0, -corner[1]), min(inside.shape[1], taken.shape[1] - corner[1])):
+            for x in range(max(0, -corner[2]), min(inside.shape[2], taken.shape[2] - corner[2])):
+                if inside[z, y, x] and taken[z + corner[0], y + corner[1], x + corner[2]] != 0:
                     return False
     return True
 

@@ -113,8 +113,9 @@ def _fib_sem_piece(
 
 
 def write_nano_ct(
-    bundle: Bundle, out: Path, setting: str, shape: Shape, voxel_size_nm: float, seed: int, share: float
-) -> None:
+    bundle: Bundle, out: Path, setting: str, shape: Shape, voxel_size_nm: float, seed: int, share: float,
+    gap: float = 0.0,
+) -> None:  # fmt: skip
     """Write a virtual nano-CT image of a packing of shells, the label of each particle, and their list.
 
     Parameters
@@ -131,18 +132,20 @@ def write_nano_ct(
         Of the shells, the packing and the image.
     share : float
         Share of the window, see :func:`pack`.
+    gap : float
+        Between particles in voxels, see :func:`pack`.
 
     Raises
     ------
     BundleError, InputError
         If the bundle is of another model, or an argument is impossible.
     """
-    packing = pack(bundle, shape, voxel_size_nm, seed, share)
+    packing = pack(bundle, shape, voxel_size_nm, seed, share, gap)
     size = (voxel_size_nm,) * 3
     write_stack(out / IMAGE, nano_ct(packing.labels, NANO_CT[setting], seed), size)
     write_stack(out / TRUTH, packing.labels.astype(np.uint16), size)
     _write_about(
-        out, bundle, setting, NANO_CT[setting], shape, size, seed, dropped=packing.dropped,
+        out, bundle, setting, NANO_CT[setting], shape, size, seed, gap_px=gap, dropped=packing.dropped,
         solid_share=round(float((packing.labels > 0).mean()), 6),
         particles=[{"label": k + 1, "item": item, "centre_px": centre.round(4).tolist()}
                    for k, (item, centre) in enumerate(zip(packing.items, packing.centres_px, strict=True))],

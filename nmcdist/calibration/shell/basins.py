@@ -1,22 +1,29 @@
 """One watershed of the distance map: basins of the deepest places of the phase, each with its peak.
 
-Voxels are flooded from the deepest to the shallowest. A voxel without a flooded neighbour starts a basin; another
-joins the neighbour towards which the distance rises most steeply. Where two basins meet, the shallower one is joined
-to the other if its peak rises less than h above the meeting place.
+A voxel follows the neighbour towards which the distance rises most steeply, until it reaches a peak. Of equal
+distances, the voxel that comes first in the image counts as the deeper one. Blocks need no stitching: each follows its
+voxels through a halo up to the peak, which gives the basin its name, its place in the image. A halo that is left by a
+path is doubled.
 """
 
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from nmcdist.calibration.shell.blocks import EDGE, Arrays, Box, Place, Spread, blocks, in_memory
+from nmcdist.calibration.shell.counts import Counts, Touching, counted, joined, summed
+from nmcdist.calibration.shell.distance import write_distances
+from nmcdist.calibration.shell.graph import without_low
 from nmcdist.errors import ImageError
-from nmcdist.geometry.union_find import root
 from nmcdist.jit import Int, kernel
 
 LOW_H = 0.25  # voxels
+FIRST_HALO, WIDEST_HALO = 32, 128  # voxels; a block of 128 with the widest halo takes 0.9 GB
 _NEIGHBOURS = np.array(
     [(z, y, x) for z in (-1, 0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1) if (z, y, x) != (0, 0, 0)]
 )
+_UNKNOWN = np.float32(-1.0)
 
 
 class Basins(NamedTuple):
@@ -24,29 +31,51 @@ class Basins(NamedTuple):
 
     Attributes
     ----------
-    labels : ndarray of int32, shape (nz, ny, nx)
-        1 to n; 0 outside of the phase.
+    labels : array of int32, shape (nz, ny, nx)
+        1 to n, from the highest peak to the lowest; 0 outside of the phase. Read in boxes.
     peaks : ndarray of float32, shape (n + 1,)
-        Largest distance in each basin, in voxels; peaks[0] is 0.
-    distance : ndarray of float32, shape (nz, ny, nx)
-        Distance to the nearest voxel outside, in voxels; beyond the image nothing is outside.
+        Largest distance in each basin to the nearest voxel outside of the phase, in voxels; beyond the image nothing
+        is outside. peaks[0] is 0.
+    counts : Counts
+    touching : Touching
+        Pairs of neighbours, with the largest distance on the border between them.
     """
 
-    labels: np.ndarray
+    labels: Any
     peaks: np.ndarray
-    distance: np.ndarray
+    counts: Counts
+    touching: Touching
 
 
-def find_basins(phase: np.ndarray, spacing: tuple[float, float, float], h: float = LOW_H) -> Basins:
+class _Block(NamedTuple):
+    """What a block found; its labels 1, 2, ... stand for the places of peaks in the image, `names`."""
+
+    names: np.ndarray
+    peaks: np.ndarray
+    counts: Counts
+    touching: Touching
+
+
+def find_basins(
+    phase: Any, spacing: tuple[float, float, float], h: float = LOW_H, *, spread: Spread = map,
+    arrays: Arrays = in_memory, edge: int = EDGE,
+) -> Basins:  # fmt: skip
     """Divide a phase into the basins of its distance map.
 
     Parameters
     ----------
-    phase : ndarray of bool, shape (nz, ny, nx)
+    phase : array of bool, shape (nz, ny, nx)
+        Read in boxes.
     spacing : tuple of float
         Edges of a voxel along z, y, x over the cube root of its volume, which is the unit of length here ("voxel").
     h : float
         Basins that rise less than this above the saddle to a deeper one are joined to it.
+    spread : callable
+        Applies a function to items as `map` does, in order.
+    arrays : callable
+        Makes the array of the labels.
+    edge : int
+        Of the blocks, in voxels.
 
     Returns
     -------
@@ -55,72 +84,126 @@ def find_basins(phase: np.ndarray, spacing: tuple[float, float, float], h: float
     Raises
     ------
     ImageError
-        If the phase is empty or fills the image.
+        If the phase is empty or fills the image, or holds a particle that the widest halo does not hold.
     """
-    import edt
+    shape, cores = phase.shape, blocks(phase.shape, edge)
+    labels = arrays("basins", shape, np.int32)
+    distances = arrays("distances", shape, np.float32)
+    write_distances(phase, distances, spacing, spread, edge)
+    found = list(spread(partial(_divided, distances, labels, spacing), cores))
+    names, first = np.unique(np.concatenate([one.names for one in found]), return_index=True)
+    heights = np.concatenate([one.peaks for one in found])[first]
+    order = np.lexsort((names, -heights))
+    rank = np.empty(len(names), np.int32)
+    rank[order] = np.arange(1, len(names) + 1, dtype=np.int32)
+    numbers = [np.append(np.int32(0), rank[np.searchsorted(names, one.names)]) for one in found]
+    counts = summed([one.counts for one in found], numbers, len(names))
+    touching = joined([one.touching for one in found], numbers)
+    peaks = np.append(np.float32(0), heights[order])
+    merged = without_low(peaks, touching, h)
+    list(spread(partial(_renumber, labels), zip(cores, (merged[of] for of in numbers), strict=True)))
+    deepest = np.unique(merged, return_index=True)[1]
+    return Basins(labels, peaks[deepest], counts.merged(merged), touching.merged(merged))
 
-    phase = np.ascontiguousarray(phase, np.bool_)
-    if not phase.any() or phase.all():
-        share = "no voxel" if not phase.any() else "every voxel"
-        raise ImageError(f"phase: {share} belongs to the particles, expected two phases")
-    distance = edt.edt(phase, anisotropy=spacing, black_border=False, parallel=1)
-    padded = np.pad(distance, 1)  # so that every voxel has all its neighbours
-    places = np.flatnonzero(padded).astype(np.int64)
-    order = places[np.argsort(-padded.reshape(-1)[places], kind="stable")]
-    steps = _NEIGHBOURS @ np.array([padded.shape[1] * padded.shape[2], padded.shape[2], 1])
+
+def _divided(distances: Any, labels: Any, spacing: tuple[float, float, float], core: Box) -> _Block:
+    """Write the labels of a core, numbers of this block, and return what they stand for."""
+    shape = labels.shape
+    rim, halo = core.grown(1, shape), FIRST_HALO
+    while True:
+        window = core.grown(halo, shape)
+        near = rim.within(window)
+        distance = _with_margin(distances[window.slices], window, shape)
+        owners, starts = _followed(distance, near, spacing)
+        if starts is not None:
+            break
+        if halo >= WIDEST_HALO:
+            raise ImageError(
+                f"phase: the way from a voxel near {core.low} to the middle of its particle leads over {halo} voxels "
+                "away, expected smaller particles or larger voxels"
+            )
+        halo *= 2
+    corner = np.array(window.low) - 1
+    z, y, x = (part + first for part, first in zip(np.unravel_index(starts, distance.shape), corner, strict=True))
+    names = (z.astype(np.int64) * shape[1] + y) * shape[2] + x
+    box = tuple(slice(a + 1, b + 1) for a, b in zip(near.low, near.high, strict=True))
+    counts, touching = counted(owners[box], core.within(rim), core, len(names), distance[box])
+    labels[core.slices] = owners[box][core.within(rim).slices]
+    return _Block(names, distance.reshape(-1)[starts], counts, touching)
+
+
+def _with_margin(distances: np.ndarray, window: Box, shape: Place) -> np.ndarray:
+    """Return distances with a margin of one voxel: 0 beyond the image, unknown beyond the window."""
+    padded = np.zeros(tuple(n + 2 for n in window.shape), np.float32)
+    for axis, (low, high, n) in enumerate(zip(window.low, window.high, shape, strict=True)):
+        for is_open, end in ((low > 0, 0), (high < n, -1)):
+            if is_open:
+                np.moveaxis(padded, axis, 0)[end] = _UNKNOWN
+    padded[1:-1, 1:-1, 1:-1] = distances
+    return padded
+
+
+def _followed(
+    distance: np.ndarray, near: Box, spacing: tuple[float, float, float]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return numbers of basins, also beyond the box, and the places of their peaks; None if a path is lost."""
+    steps = _NEIGHBOURS @ np.array([distance.shape[1] * distance.shape[2], distance.shape[2], 1])
     lengths = np.sqrt(((_NEIGHBOURS * np.asarray(spacing)) ** 2).sum(axis=1)).astype(np.float32)
-    most = int(np.prod([(n + 1) // 2 for n in phase.shape]))  # no two starts are neighbours
-    labels, peaks = np.zeros(padded.size, np.int32), np.zeros(most + 1, np.float32)
-    parent = np.arange(most + 1, dtype=np.int32)
-    count = _flood(padded.reshape(-1), order, steps, lengths, np.float32(h), labels, peaks, parent)
-    kept = _number(order, labels, parent[: count + 1])
-    inside = labels.reshape(padded.shape)[1:-1, 1:-1, 1:-1]
-    return Basins(np.ascontiguousarray(inside), np.concatenate([[0], peaks[kept]]).astype(np.float32), distance)
+    owners = np.zeros(distance.shape, np.int32)
+    starts = _follow(distance.reshape(-1), owners.reshape(-1), np.array(distance.shape), np.array(near) + 1, steps,
+                     lengths)  # fmt: skip
+    return owners, starts
+
+
+def _renumber(labels: Any, item: tuple[Box, np.ndarray]) -> None:
+    core, numbers = item
+    labels[core.slices] = numbers[labels[core.slices]]
 
 
 @kernel
-def _flood(
-    distance: np.ndarray, order: np.ndarray, steps: np.ndarray, lengths: np.ndarray, h: np.float32,
-    labels: np.ndarray, peaks: np.ndarray, parent: np.ndarray,
-) -> Int:  # fmt: skip
-    """Label voxels in the given order; return the number of basins that were started."""
+def _follow(
+    distance: np.ndarray, owners: np.ndarray, shape: np.ndarray, corners: np.ndarray, steps: np.ndarray,
+    lengths: np.ndarray,
+) -> np.ndarray | None:  # fmt: skip
+    """Enter basins of the voxels between two corners; return the places of the peaks; None if a path is lost."""
+    trail = np.empty(len(distance), np.int64)
+    peaks = np.empty(len(distance) // 4 + 1, np.int64)
     count = 0
-    for place in order:
-        here, steepest, chosen = distance[place], np.float32(-1.0), 0
-        for k in range(len(steps)):
-            label = labels[place + steps[k]]
-            if label == 0:
-                continue
-            label = root(parent, label)
-            slope = (distance[place + steps[k]] - here) / lengths[k]
-            if slope > steepest:
-                steepest, chosen = slope, label
-        if chosen == 0:
-            count += 1
-            labels[place], peaks[count] = count, here
-            continue
-        labels[place] = chosen
-        for k in range(len(steps)):
-            label = labels[place + steps[k]]
-            if label == 0:
-                continue
-            one, two = root(parent, chosen), root(parent, label)
-            if one != two and min(peaks[one], peaks[two]) - here < h:
-                # Starts are numbered from the deepest, so the lower root is the deeper one.
-                parent[max(one, two)] = min(one, two)
-    return count
+    for z in range(corners[0, 0], corners[1, 0]):
+        for y in range(corners[0, 1], corners[1, 1]):
+            for x in range(corners[0, 2], corners[1, 2]):
+                place, walked = (z * shape[1] + y) * shape[2] + x, 0
+                if distance[place] == 0.0:
+                    continue
+                while owners[place] == 0:
+                    following = _steepest(distance, place, steps, lengths)
+                    if following < 0:
+                        return None
+                    trail[walked] = place
+                    walked += 1
+                    if following == place:
+                        peaks[count] = place
+                        count += 1
+                        owners[place] = count
+                    place = following
+                owner = owners[place]
+                for k in range(walked):
+                    owners[trail[k]] = owner
+    return peaks[:count].copy()
 
 
 @kernel
-def _number(order: np.ndarray, labels: np.ndarray, parent: np.ndarray) -> np.ndarray:
-    """Replace labels by the numbers of their roots, 1, 2, ...; return the roots."""
-    numbers, kept = np.zeros(len(parent), np.int32), np.empty(len(parent), np.int64)
-    count = 0
-    for label in range(1, len(parent)):
-        if root(parent, label) == label:
-            kept[count] = label
-            count += 1
-            numbers[label] = count
-    for place in order:
-        labels[place] = numbers[root(parent, labels[place])]
-    return kept[:count]
+def _steepest(distance: np.ndarray, place: int, steps: np.ndarray, lengths: np.ndarray) -> Int:
+    """Return the deeper neighbour in the direction of steepest rise, or the voxel itself; -1 if it is not known."""
+    here, rise, chosen = distance[place], np.float32(-1.0), place
+    if here < 0.0:
+        return -1
+    for k in range(len(steps)):
+        other = distance[place + steps[k]]
+        if other < 0.0:
+            return -1
+        if other > here or (other == here and steps[k] < 0):
+            slope = (other - here) / lengths[k]
+            if slope > rise:
+                rise, chosen = slope, place + steps[k]
+    return chosen

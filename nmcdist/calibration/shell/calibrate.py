@@ -11,10 +11,14 @@ import numpy as np
 
 from nmcdist.bundle import Bundle, save_bundle
 from nmcdist.calibration.images import Image, Survey, survey
-from nmcdist.calibration.shell.choose import Choice, choose_ratio, judge_rule
+from nmcdist.calibration.shell.blocks import Arrays, Spread, copied, in_memory
+from nmcdist.calibration.shell.blur import left_by_blur, measured_edges, sharpened
+from nmcdist.calibration.shell.centring import about_centre_of_mass
+from nmcdist.calibration.shell.choose import Choice, Packing, choose_ratio, judge_rule, repacked, seen_again
 from nmcdist.calibration.shell.correction import Correction, correction
 from nmcdist.calibration.shell.fit import fit_laws
 from nmcdist.calibration.shell.harmonics import random_rotations
+from nmcdist.calibration.shell.imaging import measured_noise
 from nmcdist.calibration.shell.laws import window_weights
 from nmcdist.calibration.shell.paper_rule import connected_parts
 from nmcdist.calibration.shell.phase import phase_by_threshold, phase_of_label
@@ -43,6 +47,7 @@ _PAPER = (
 def calibrate_shells(
     image: Image, settings: ShellSettings, base: Bundle, out: Path, *, name: str = "shells", title: str = "",
     description: str = "", licence: str = "not stated", progress: Progress = lambda facts: None,
+    spread: Spread = map, arrays: Arrays = in_memory,
 ) -> Bundle:  # fmt: skip
     """Calibrate the outer shell model on an image of particles.
 
@@ -60,6 +65,10 @@ def calibrate_shells(
         Of the bundle.
     progress : callable
         Called after each step with a dictionary that describes it.
+    spread : callable
+        Applies a function to items as `map` does, in order.
+    arrays : callable
+        Makes the arrays of the stages; in files, all but an image of labelled particles is read in blocks.
 
     Raises
     ------
@@ -74,15 +83,15 @@ def calibrate_shells(
     made_folder(out, StoreError)
     seen, start = survey(image), time.process_time()
     spacing, unit_nm = _spacing(image)
-    regions = _separate(image, settings, seen, spacing, progress)
+    regions = _separate(image, settings, seen, spacing, progress, spread, arrays)
     cost, start = {"separation_and_choice_cpu_s": time.process_time() - start}, time.process_time()
-    chosen, shapes = _fit_shapes(regions.found, settings, spacing)
+    chosen, shapes, left = _fit_shapes(regions, settings, spacing, spread)
     cost["shapes_cpu_s"], start = time.process_time() - start, time.process_time()
-    fixed = _correction(regions.choice, settings, spacing)
+    fixed, judged = _corrections(regions, settings, spacing, spread, arrays)
     cost["correction_cpu_s"], start = time.process_time() - start, time.process_time()
     counts = regions.found.regions
     weights = window_weights(counts.low[chosen], counts.high[chosen], image.shape)
-    fit = fit_laws(shapes.coefficients, weights, unit_nm, fixed.factors, fixed.errors, settings.seed)
+    fit = fit_laws(shapes.coefficients, weights, unit_nm, fixed.factors, fixed.errors, left, settings.seed)
     cost["laws_cpu_s"], start = time.process_time() - start, time.process_time()
     progress({"event": "fitted", "particles": len(chosen), "order": fit.order})
     about = {
@@ -102,7 +111,7 @@ def calibrate_shells(
     bundle = bundle.model_copy(update={"calibration": bundle.calibration.model_copy(update={
         "distances": {one: round(value, 4) for one, value in checked.ks.items()}})})  # fmt: skip
     save_bundle(bundle, out / BUNDLE)
-    found = Calibrated(image, settings, seen, regions, chosen, shapes, weights, fixed, fit, checked, unit_nm)
+    found = Calibrated(image, settings, seen, regions, chosen, shapes, weights, fixed, judged, fit, checked, unit_nm)
     found.write(out / NUMBERS, out / SHOWN, {
         "cost": cost, "bundle": {"name": bundle.name, "sha256": bundle.content_hash, "base": base.name},
     })  # fmt: skip
@@ -111,14 +120,15 @@ def calibrate_shells(
 
 
 def _separate(
-    image: Image, settings: ShellSettings, seen: Survey, spacing: Spacing, progress: Progress
-) -> SeparatedImage:
-    values = image.read()
+    image: Image, settings: ShellSettings, seen: Survey, spacing: Spacing, progress: Progress, spread: Spread,
+    arrays: Arrays,
+) -> SeparatedImage:  # fmt: skip
     if settings.is_labelled:
-        return _labelled(image, values, spacing)
-    threshold = None
+        return _labelled(image, image.read(), spacing, spread)
+    values = copied(image.read, "image", image.shape, image.dtype, arrays)
+    threshold = edges = noise = None
     if settings.phase is not None:
-        phase = phase_of_label(values, settings.phase)
+        phase = phase_of_label(values, settings.phase, spread=spread, arrays=arrays)
     elif seen.values and len(seen.values) <= _FEW_VALUES:
         listed = ", ".join(f"{value:g}" for value in seen.values)
         raise ImageError(
@@ -126,32 +136,39 @@ def _separate(
             "(--phase), or --labels if each particle has its own"
         )
     else:
-        phase, threshold = phase_by_threshold(values, settings.sigma, settings.side)
+        grey = phase_by_threshold(values, settings.sigma, settings.side, spread=spread, arrays=arrays)
+        phase, threshold = grey.phase, grey.threshold
+        edges = measured_edges(grey, spacing, settings.side, spread)
+        noise = measured_noise(grey, edges, spread)
     start = time.process_time()
-    watershed = Watershed.of(phase, spacing, settings.h)
+    watershed = Watershed.of(phase, spacing, settings.h, spread=spread, arrays=arrays)
     progress({"event": "watershed", "basins": watershed.count, "cpu_seconds": round(time.process_time() - start, 2)})
-    how: dict[str, Any] = {"least_voxels": settings.least_voxels, "h": settings.h}
+    how: dict[str, Any] = {"least_voxels": settings.least_voxels, "h": settings.h, "arrays": arrays}
     if settings.merging == "paper" or settings.neck_ratio is not None:
         choice = judge_rule(watershed, settings.neck_ratio, **how)
     else:
         choice = choose_ratio(watershed, **how)
     progress({"event": "separated", "ratio": choice.ratio, **choice.score._asdict()})
-    return SeparatedImage(watershed.separated(choice.ratio), phase, threshold, watershed, choice)
+    share = float(watershed.basins.counts.voxels.sum() / np.prod(image.shape))
+    return SeparatedImage(watershed.separated(choice.ratio), phase, share, threshold, edges, noise, watershed, choice)
 
 
-def _labelled(image: Image, values: np.ndarray, spacing: Spacing) -> SeparatedImage:
+def _labelled(image: Image, values: np.ndarray, spacing: Spacing, spread: Spread) -> SeparatedImage:
     if not np.array_equal(values, np.floor(values)) or values.min() < 0:
         raise ImageError(f"{image.path}: found values that are not whole numbers from 0, expected labels of particles")
     parts = connected_parts(values)
-    return SeparatedImage(Separated.of(parts, int(parts.max()), spacing), values > 0, None, None, None)
+    found = Separated.of(parts, int(parts.max()), spacing, spread)
+    return SeparatedImage(found, values > 0, float((values > 0).mean()), None, None, None, None, None)
 
 
-def _fit_shapes(found: Separated, settings: ShellSettings, spacing: Spacing) -> tuple[np.ndarray, Shapes]:
-    """Return the rows of the whole particles with a star shape, and the shapes."""
-    chosen = np.flatnonzero(found.kept(settings.least_voxels))
-    rotations = random_rotations(len(chosen), settings.seed)
+def _fit_shapes(
+    image: SeparatedImage, settings: ShellSettings, spacing: Spacing, spread: Spread
+) -> tuple[np.ndarray, Shapes, np.ndarray]:
+    """Return the rows of the whole particles with a star shape, the shapes, and what a blur leaves of each degree."""
+    chosen = np.flatnonzero(image.found.kept(settings.least_voxels))
+    rotations, is_masked = random_rotations(len(chosen), settings.seed), settings.contacts == "mask"
     shapes = fit_shapes(
-        found, chosen, rotations, spacing, ORDER, settings.contacts, is_centred=settings.contacts == "mask"
+        image.found, chosen, rotations, spacing, ORDER, settings.contacts, is_centred=is_masked, spread=spread
     )
     kept = shapes.is_star
     if kept.sum() < FEWEST:
@@ -159,14 +176,34 @@ def _fit_shapes(found: Separated, settings: ShellSettings, spacing: Spacing) -> 
             f"image: found {kept.sum()} whole particles of at least {settings.least_voxels} voxels, expected "
             f"{FEWEST} or more"
         )
-    return chosen[kept], Shapes(*(part[kept] for part in shapes))
+    shapes = Shapes(*(part[kept] for part in shapes))
+    if image.edges is None or not is_masked:
+        return chosen[kept], shapes, np.ones(ORDER + 1)
+    rows = shapes.coefficients
+    left = left_by_blur(rows[:, 0] / np.sqrt(4 * np.pi), image.edges, ORDER)
+    clear = about_centre_of_mass(sharpened(rows, image.edges))
+    return chosen[kept], shapes._replace(coefficients=clear), np.median(left, axis=0)
 
 
-def _correction(choice: Choice | None, settings: ShellSettings, spacing: Spacing) -> Correction:
-    """Return the correction; none for given labels, for which no separation can be repeated, nor for the paper's."""
-    if choice is None or settings.contacts == "keep":
-        return Correction(np.ones(ORDER + 1), np.zeros(ORDER + 1), 0, float("nan"))
-    return correction(choice.packing, spacing, ORDER, settings.least_voxels, settings.contacts)
+def _corrections(
+    image: SeparatedImage, settings: ShellSettings, spacing: Spacing, spread: Spread, arrays: Arrays
+) -> tuple[Correction, Correction | None]:
+    """Return the correction, and that of a packing of shapes turned at random, which judges it.
+
+    None for given labels, for which no separation can be repeated, nor for the paper's fit.
+    """
+    choice, water, edges = image.choice, image.watershed, image.edges
+    if choice is None or water is None or settings.contacts == "keep":
+        return Correction(np.ones(ORDER + 1), np.zeros(ORDER + 1), 0, float("nan")), None
+
+    def of(packing: Packing, seed: int) -> Correction:
+        if edges is not None:
+            packing = seen_again(packing, water, choice.ratio, edges, image.noise, seed, h=settings.h, arrays=arrays)
+        return correction(packing, spacing, ORDER, settings.least_voxels, settings.contacts, spread, edges)
+
+    first, seed = of(choice.packing, settings.seed), settings.seed + 1
+    turned = repacked(water, choice.ratio, seed, least_voxels=settings.least_voxels, h=settings.h, arrays=arrays)
+    return first, of(turned, seed)
 
 
 def _method(settings: ShellSettings, choice: Choice | None) -> str:

@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nmcdist.calibration.shell.basins import LOW_H
+from nmcdist.calibration.shell.blocks import Arrays, Spread, in_memory
+from nmcdist.calibration.shell.blur import Edges, sharpened
+from nmcdist.calibration.shell.harmonics import random_rotations
+from nmcdist.calibration.shell.imaging import Noise, imaged
 from nmcdist.calibration.shell.packing import Overlap, Score, best_matches, overlap, packed, score
+from nmcdist.calibration.shell.regions import Regions
 from nmcdist.calibration.shell.separate import Ratio, Separated, Spacing, Watershed
 from nmcdist.calibration.shell.stars import ball_coefficient, fit_shapes
 from nmcdist.errors import ImageError
@@ -45,6 +50,8 @@ class Packing:
     ----------
     coefficients : ndarray of float64, shape (n, 100)
         Of the known shapes in their places, in voxels.
+    centres : ndarray of float64, shape (n, 3)
+        Their star points in voxel indices.
     true, found : Separated
     match : ndarray of int64, shape (n,)
         Found label that fits each known shape best, 0 for none.
@@ -53,6 +60,7 @@ class Packing:
     """
 
     coefficients: np.ndarray
+    centres: np.ndarray
     true: Separated
     found: Separated
     match: np.ndarray
@@ -87,7 +95,7 @@ class Choice:
 
 def choose_ratio(
     image: Watershed, *, first: float = FIRST_RATIO, ratios: Sequence[float] = RATIOS, least_voxels: int = 200,
-    h: float = LOW_H,
+    h: float = LOW_H, arrays: Arrays = in_memory,
 ) -> Choice:  # fmt: skip
     """Choose the neck ratio: separate, re-populate, separate with each ratio, take the one of largest mean IoU.
 
@@ -103,6 +111,8 @@ def choose_ratio(
         Smaller particles do not count.
     h : float
         Of the watershed of the packing.
+    arrays : callable
+        Makes the arrays of the packing.
 
     Returns
     -------
@@ -116,7 +126,7 @@ def choose_ratio(
     rounds: list[Round] = []
     ratio = first
     while True:
-        packing = _Packed.of(image, ratio, least_voxels, h)
+        packing = _Packed.of(image, ratio, least_voxels, h, arrays)
         rounds.append(Round(ratio, packing.scores(ratios)))
         best = rounds[-1].best.ratio
         assert best is not None
@@ -125,25 +135,57 @@ def choose_ratio(
         ratio = best
 
 
-def judge_rule(image: Watershed, ratio: Ratio, *, least_voxels: int = 200, h: float = LOW_H) -> Choice:
+def judge_rule(
+    image: Watershed, ratio: Ratio, *, least_voxels: int = 200, h: float = LOW_H, arrays: Arrays = in_memory
+) -> Choice:
     """Judge a given rule by one packing, beside the other ratios; ImageError if there is no whole particle."""
-    packing = _Packed.of(image, ratio, least_voxels, h)
+    packing = _Packed.of(image, ratio, least_voxels, h, arrays)
     rules = list(dict.fromkeys([ratio, *RATIOS]))
     one = Round(ratio, packing.scores(rules))
     return Choice(ratio, (one,), one.best.ratio == ratio, packing.separated(ratio))
 
 
-def known_shapes(image: Separated, spacing: Spacing, least_voxels: int) -> np.ndarray:
+def repacked(
+    image: Watershed, ratio: Ratio, seed: int, *, least_voxels: int = 200, h: float = LOW_H, arrays: Arrays = in_memory
+) -> Packing:
+    """Return a packing whose known shapes are turned at random, separated by a rule; ImageError as `choose_ratio`."""
+    return _Packed.of(image, ratio, least_voxels, h, arrays, seed).separated(ratio)
+
+
+def seen_again(
+    packing: Packing, image: Watershed, ratio: Ratio, edges: Edges, noise: Noise | None, seed: int, *,
+    h: float = LOW_H, arrays: Arrays = in_memory,
+) -> Packing:  # fmt: skip
+    """Return a packing of the same shapes without their blur, seen through the blur and the noise of a grey image."""
+    spread, spacing = image.spread, image.spacing
+    own: Arrays = lambda name, shape, dtype: arrays(f"seen-{name}", shape, dtype)  # noqa: E731
+    shapes = sharpened(packing.coefficients, edges)
+    is_lost = sphere.star_bounds_of_many(shapes)[:, 0] <= 0
+    shapes[is_lost] = packing.coefficients[is_lost]
+    labels = packed(image.basins.labels.shape, shapes, packing.centres, spacing, spread=spread, arrays=own)
+    phase = imaged(labels, edges, noise, seed, spread=spread, arrays=own)
+    found = Watershed.of(phase, spacing, h, spread=spread, arrays=own).separated(ratio)
+    true = Separated.of(labels, len(shapes), spacing, spread)
+    shared = overlap(labels, found.labels, spread).joined(found.numbers)
+    iou, match = best_matches(shared, true.regions.voxels, found.regions.voxels)
+    return Packing(shapes, packing.centres, true, found, match, iou)
+
+
+def known_shapes(
+    image: Separated, spacing: Spacing, least_voxels: int, seed: int | None = None, spread: Spread = map
+) -> np.ndarray:
     """Return coefficients of star shapes of all regions around their centres, shape (n, 100), in voxels.
 
-    Regions that are small, cut to a third by contacts, or without their centre, get a ball of their volume.
+    Regions that are small, cut to a third by contacts, or without their centre, get a ball of their volume. With a
+    seed, shapes are turned at random.
     """
     regions = image.regions
     chosen = np.flatnonzero(regions.voxels >= least_voxels)
     shapes = np.zeros((len(regions.voxels), (_ORDER + 1) ** 2))
     shapes[:, 0] = ball_coefficient(regions.voxels)
-    ways = np.broadcast_to(np.eye(3), (len(chosen), 3, 3))
-    fitted = fit_shapes(image, chosen, ways, spacing, _ORDER)
+    count = len(chosen)
+    ways = np.broadcast_to(np.eye(3), (count, 3, 3)) if seed is None else random_rotations(count, seed)
+    fitted = fit_shapes(image, chosen, ways, spacing, _ORDER, spread=spread, sees=False)
     rows = fitted.coefficients
     is_sound = fitted.is_star & (fitted.free_share > 1 / 3)
     is_sound[is_sound] = sphere.star_bounds_of_many(rows[is_sound])[:, 0] > 0 if is_sound.any() else False
@@ -156,26 +198,32 @@ class _Packed:
     """A packing with its watershed and what its basins share with the known particles."""
 
     shapes: np.ndarray
+    centres: np.ndarray
     true: Separated
     least_voxels: int
     watershed: Watershed
-    basins: Separated
+    basins: Regions
     shared: Overlap
 
     @classmethod
-    def of(cls, image: Watershed, ratio: Ratio, least_voxels: int, h: float) -> "_Packed":
-        regions = image.separated(ratio)
+    def of(
+        cls, image: Watershed, ratio: Ratio, least_voxels: int, h: float, arrays: Arrays, seed: int | None = None
+    ) -> "_Packed":
+        regions, spread, spacing = image.separated(ratio), image.spread, image.spacing
         if not regions.kept(least_voxels).any():
             raise ImageError(
                 f"image: found no particle of at least {least_voxels} voxels that its border does not cut; "
                 "expected a larger image or smaller voxels"
             )
-        shapes = known_shapes(regions, image.spacing, least_voxels)
-        labels = packed(regions.labels.shape, shapes, regions.regions.centre, image.spacing)
-        watershed = Watershed.of(labels > 0, image.spacing, h)
-        basins = Separated.of(watershed.basins.labels, watershed.count, image.spacing)
-        true = Separated.of(labels, len(shapes), image.spacing)
-        return cls(shapes, true, least_voxels, watershed, basins, overlap(labels, watershed.basins.labels))
+        shapes = known_shapes(regions, spacing, least_voxels, seed, spread)
+        own: Arrays = lambda name, shape, dtype: arrays(f"packed-{name}", shape, dtype)  # noqa: E731
+        centres = regions.regions.centre
+        labels = packed(regions.shape, shapes, centres, spacing, spread=spread, arrays=own)
+        watershed = Watershed.of(labels, spacing, h, spread=spread, arrays=own)
+        basins = watershed.separated(1.0).regions
+        true = Separated.of(labels, len(shapes), spacing, spread)
+        shared = overlap(labels, watershed.basins.labels, spread)
+        return cls(shapes, centres, true, least_voxels, watershed, basins, shared)
 
     def scores(self, rules: Sequence[Ratio]) -> tuple[Score, ...]:
         return tuple(self._score(rule) for rule in rules)
@@ -184,13 +232,13 @@ class _Packed:
         found = self.watershed.separated(rule)
         shared = self.shared.joined(self.watershed.mapping(rule))
         iou, match = best_matches(shared, self.true.regions.voxels, found.regions.voxels)
-        return Packing(self.shapes, self.true, found, match, iou)
+        return Packing(self.shapes, self.centres, self.true, found, match, iou)
 
     def _score(self, rule: Ratio) -> Score:
         mapping = self.watershed.mapping(rule)
         of = mapping[1:]
-        voxels = np.bincount(of, self.basins.regions.voxels, minlength=mapping.max() + 1)[1:].astype(np.int64)
-        cut = np.bincount(of, ~self.basins.regions.is_whole, minlength=mapping.max() + 1)[1:]
+        voxels = np.bincount(of, self.basins.voxels, minlength=mapping.max() + 1)[1:].astype(np.int64)
+        cut = np.bincount(of, ~self.basins.is_whole, minlength=mapping.max() + 1)[1:]
         kept = (cut == 0) & (voxels >= self.least_voxels)
         true_kept = self.true.kept(self.least_voxels)
         return score(rule, self.shared.joined(mapping), self.true.regions.voxels, true_kept, voxels, kept)

@@ -4,25 +4,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nmcdist.calibration.shell.blocks import Spread
+from nmcdist.calibration.shell.blur import Edges, sharpened
+from nmcdist.calibration.shell.centring import about_centre_of_mass
 from nmcdist.calibration.shell.choose import Packing
-from nmcdist.calibration.shell.harmonics import LEVEL, fit_series
 from nmcdist.calibration.shell.separate import Spacing
 from nmcdist.calibration.shell.stars import Contacts, fit_shapes
-from nmcdist.geometry import sphere
 
 _LEAST_IOU = 0.5  # a worse match is another particle
-_TURNS = 12  # of the search for radii around another star point; each shrinks the error by |centre| / radius
 
 
 @dataclass(frozen=True, eq=False)
 class Correction:
-    """Known over fitted spread of the coefficients, by degree.
+    """Known over fitted size of the coefficients, by degree.
 
     Attributes
     ----------
     factors, errors : ndarray of float64, shape (L + 1,)
-        Root mean square of the known coefficients over that of the fitted ones, and standard errors; for degree 0 the
-        ratio of the means.
+        Mean of |a_lm| of the known shapes over that of the fitted ones, and standard errors. A root mean square would
+        hang on a few particles: degree 1 has a Student law with about 2 degrees of freedom.
     count : int
         Particles compared.
     true_contact_share : float
@@ -35,37 +35,53 @@ class Correction:
     true_contact_share: float
 
 
-def correction(packing: Packing, spacing: Spacing, order: int, least_voxels: int, contacts: Contacts) -> Correction:
-    """Fit the found particles of a packing like measured ones, and compare with the known shapes."""
+def correction(
+    packing: Packing,
+    spacing: Spacing,
+    order: int,
+    least_voxels: int,
+    contacts: Contacts,
+    spread: Spread = map,
+    edges: Edges | None = None,
+) -> Correction:
+    """Fit the found particles of a packing like measured ones, and compare with the known shapes.
+
+    Parameters
+    ----------
+    packing : Packing
+    spacing : tuple of float
+    order : int
+    least_voxels : int
+    contacts : {"mask", "keep"}
+    spread : callable
+        Applies a function to items as `map` does, in order.
+    edges : Edges or None
+        Blur of the packing, which is taken out of fitted shapes.
+    """
     true = packing.true.kept(least_voxels)
     found_kept = np.append(packing.found.kept(least_voxels), False)  # the last answers for match 0
     chosen = np.flatnonzero(true & (packing.iou > _LEAST_IOU) & found_kept[packing.match - 1])
     own = np.broadcast_to(np.eye(3), (len(chosen), 3, 3))
     fitted = fit_shapes(
-        packing.found, packing.match[chosen] - 1, own, spacing, order, contacts, is_centred=contacts == "mask"
+        packing.found,
+        packing.match[chosen] - 1,
+        own,
+        spacing,
+        order,
+        contacts,
+        is_centred=contacts == "mask",
+        spread=spread,
+        sees=False,
     )
     chosen, rows = chosen[fitted.is_star], fitted.coefficients[fitted.is_star]
+    if edges is not None:
+        rows = about_centre_of_mass(sharpened(rows, edges))
     known = about_centre_of_mass(packing.coefficients[chosen])[:, : rows.shape[1]]
     factors, errors = np.ones(order + 1), np.zeros(order + 1)
     for degree in range(order + 1):
         columns = slice(degree**2, (degree + 1) ** 2)
-        sums = [(part[:, columns] ** (1 if degree == 0 else 2)).sum(axis=1) for part in (known, rows)]
-        ratio, share = sums[0].sum() / sums[1].sum(), sums[0] / sums[0].sum() - sums[1] / sums[1].sum()
-        power = 1.0 if degree == 0 else 0.5
-        factors[degree] = ratio**power
-        errors[degree] = factors[degree] * power * np.sqrt((share**2).sum())
+        sums = [np.abs(part[:, columns]).sum(axis=1) for part in (known, rows)]
+        factors[degree] = sums[0].sum() / sums[1].sum()
+        errors[degree] = factors[degree] * np.sqrt(((sums[0] / sums[0].sum() - sums[1] / sums[1].sum()) ** 2).sum())
     share = float(packing.true.regions.contact_share[true].mean())
     return Correction(factors, errors, len(chosen), share)
-
-
-def about_centre_of_mass(coefficients: np.ndarray) -> np.ndarray:
-    """Return the coefficients of star shapes around their centres of mass."""
-    order, directions = sphere.order_of(coefficients), sphere.icosphere(LEVEL)[0]
-    centres = sphere.star_moments(coefficients).centre_nm
-    radii = np.empty((len(coefficients), len(directions)))
-    for row, centre, own in zip(coefficients, centres, radii, strict=True):
-        own[:] = sphere.star_radii(row, directions)
-        for _ in range(_TURNS):
-            points = centre + own[:, None] * directions
-            own *= sphere.star_radii(row, points) / np.sqrt((points**2).sum(axis=1))
-    return fit_series(radii, order).coefficients

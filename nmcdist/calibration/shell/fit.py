@@ -20,8 +20,10 @@ class Degree:
     Attributes
     ----------
     degree : int
-    rms_voxels : float
-        Weighted root mean square of the fitted coefficients, in voxels, before the correction.
+    rms_voxels, rms_error_voxels : float
+        Weighted root mean square of the fitted coefficients, in voxels, before the correction, and its standard error.
+    noise_voxels : float
+        Standard error of a coefficient of a voxelised shell, in voxels.
     factor, factor_error : float
         Correction of the scale by the packing.
     is_resolved : bool
@@ -41,6 +43,8 @@ class Degree:
 
     degree: int
     rms_voxels: float
+    rms_error_voxels: float
+    noise_voxels: float
     factor: float
     factor_error: float
     is_resolved: bool
@@ -97,7 +101,7 @@ class ShellFit:
 
 def fit_laws(
     coefficients: np.ndarray, weights: np.ndarray, unit_nm: float, factors: np.ndarray, factor_errors: np.ndarray,
-    seed: int,
+    left: np.ndarray, seed: int,
 ) -> ShellFit:  # fmt: skip
     """Fit the laws of the coefficients.
 
@@ -111,6 +115,8 @@ def fit_laws(
         Edge of a voxel, or of the cube of its volume.
     factors, factor_errors : ndarray of float64, shape (10,)
         See :class:`nmcdist.calibration.shell.correction.Correction`.
+    left : ndarray of float64, shape (10,)
+        What a blur that was taken out had left of each degree, 0 to 1; noise is larger by its inverse.
     seed : int
         For shuffling.
     """
@@ -124,14 +130,16 @@ def fit_laws(
         columns = slice(degree**2, (degree + 1) ** 2)
         of = slice(degree**2 - 1, (degree + 1) ** 2 - 1)
         values = coefficients[:, columns]
-        rms = float(np.sqrt(np.average((values**2).mean(axis=1), weights=weights)))
-        above = rms * factors[degree] > SIGNAL_OVER_NOISE * NOISE
+        squares = (values**2).mean(axis=1)
+        rms = float(np.sqrt(np.average(squares, weights=weights)))
+        rms_error = float(np.sqrt(((weights * (squares - rms**2)) ** 2).sum()) / (2 * rms * weights.sum()))
+        above = rms * factors[degree] * left[degree] > SIGNAL_OVER_NOISE * NOISE
         is_resolved = is_resolved and (above or degree == 1)  # degree 1 is small around a centre of mass
         gain, ratio_laws = ratio_gain(values * unit_nm, size * unit_nm, weights)
         degrees.append(Degree(
-            degree, rms, float(factors[degree]), float(factor_errors[degree]), bool(is_resolved and above),
-            harmonic_laws(values * unit_nm, weights), ratio_laws, gain, float(ranks[of].mean()),
-            float(edcc[of].mean()), float(independent[of].mean()),
+            degree, rms, rms_error, float(NOISE / left[degree]), float(factors[degree]), float(factor_errors[degree]),
+            bool(is_resolved and above), harmonic_laws(values * unit_nm, weights), ratio_laws, gain,
+            float(ranks[of].mean()), float(edcc[of].mean()), float(independent[of].mean()),
         ))  # fmt: skip
     table = [list(map(float, edcc[one.degree**2 - 1 : (one.degree + 1) ** 2 - 1])) for one in degrees]
     return ShellFit(size_laws(size * unit_nm, weights), float(factors[0]), float(factor_errors[0]), degrees, table)

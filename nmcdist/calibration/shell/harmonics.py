@@ -15,6 +15,7 @@ from nmcdist.jit import kernel
 LEVEL = 3  # icosphere with the 642 directions of the paper
 NOISE = 0.05  # voxels, standard error of a coefficient of a voxelised shell, nearly the same in all degrees
 RADIUS_NOISE = 0.35  # voxels, of one radius: NOISE, as 4 pi / 642 per direction gives it
+_MOST = 400  # particles whose spread is the prior
 
 
 class Series(NamedTuple):
@@ -29,6 +30,14 @@ class Series(NamedTuple):
 
     coefficients: np.ndarray
     residual: np.ndarray
+
+
+class FreeSeries(NamedTuple):
+    """Coefficients and residuals as of :class:`Series`, and the variance of the coefficients in each degree."""
+
+    coefficients: np.ndarray
+    residual: np.ndarray
+    variance: np.ndarray
 
 
 def random_rotations(count: int, seed: int) -> np.ndarray:
@@ -59,7 +68,9 @@ def fit_series(radii: np.ndarray, order: int) -> Series:
     return Series(np.ascontiguousarray(solved), residual)
 
 
-def fit_free_series(radii: np.ndarray, is_free: np.ndarray, order: int, steps: int = 6) -> Series:
+def fit_free_series(
+    radii: np.ndarray, is_free: np.ndarray, order: int, steps: int = 6, variance: np.ndarray | None = None
+) -> FreeSeries:
     """Fit the coefficients to free directions only, with the particles' own spread as the prior.
 
     Parameters
@@ -70,34 +81,48 @@ def fit_free_series(radii: np.ndarray, is_free: np.ndarray, order: int, steps: i
         False for directions of contact.
     order : int
     steps : int
-        Of expectation and maximisation.
+        Of expectation and maximisation, on at most 400 particles, evenly spread over the given ones.
+    variance : ndarray of float64, shape (order + 1,), optional
+        First guess of the variance in each degree, such as that of an earlier fit.
 
     Returns
     -------
-    Series
+    FreeSeries
     """
     table = np.ascontiguousarray(icosphere_harmonics(LEVEL, order))
     degrees = np.repeat(np.arange(order + 1), 2 * np.arange(order + 1) + 1)
-    start = fit_series(radii, order).coefficients
-    variance = np.array([max((start[:, degrees == degree] ** 2).mean(), NOISE**2) for degree in range(order + 1)])
-    size = start.shape[1]
-    grams, sides = np.empty((len(radii), size, size)), np.empty((len(radii), size))
-    for i, free in enumerate(is_free):
-        part = table[:, free]
-        grams[i], sides[i] = part @ part.T, part @ radii[i, free]
-    coefficients = start
+    if variance is None:
+        start = fit_series(radii, order).coefficients
+        variance = np.array([max((start[:, degrees == degree] ** 2).mean(), NOISE**2) for degree in range(order + 1)])
+    grams, sides = _normal_equations(table, radii, is_free)
+    some = np.unique(np.linspace(0, len(radii) - 1, _MOST).round().astype(int))
     for _ in range(steps):
-        prior = np.where(degrees == 0, 0.0, RADIUS_NOISE**2 / variance[degrees])
-        second = np.zeros(size)
-        coefficients = np.empty_like(start)
-        for i in range(len(radii)):
-            inverse = np.linalg.inv(grams[i] + np.diag(prior))
-            coefficients[i] = inverse @ sides[i]
-            second += coefficients[i] ** 2 + RADIUS_NOISE**2 * np.diag(inverse)
-        found = np.bincount(degrees, second) / (len(radii) * np.bincount(degrees))
+        second = np.zeros(len(degrees))
+        prior = np.diag(_precision(variance, degrees))
+        for i in some:
+            inverse = np.linalg.inv(grams[i] + prior)
+            second += (inverse @ sides[i]) ** 2 + RADIUS_NOISE**2 * np.diag(inverse)
+        found = np.bincount(degrees, second) / (len(some) * np.bincount(degrees))
         variance = np.where(np.arange(order + 1) > 0, np.maximum(found, NOISE**2), 1.0)
+    grams[:, range(len(degrees)), range(len(degrees))] += _precision(variance, degrees)
+    coefficients = np.linalg.solve(grams, sides[:, :, None])[:, :, 0]
     residual = np.array([_residual(row, table, radii[i], is_free[i]) for i, row in enumerate(coefficients)])
-    return Series(coefficients, residual)
+    return FreeSeries(coefficients, residual, variance)
+
+
+def _normal_equations(table: np.ndarray, radii: np.ndarray, is_free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the matrices and right sides of least squares; directions in contact are taken out of the sums of all."""
+    whole = table @ table.T
+    grams, sides = np.empty((len(radii), *whole.shape)), np.where(is_free, radii, 0.0) @ table.T
+    for gram, free in zip(grams, is_free, strict=True):
+        contact = table[:, ~free]
+        gram[:] = whole - contact @ contact.T
+    return grams, sides
+
+
+def _precision(variance: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+    """Return the diagonal of the ridge: noise over the spread of each coefficient, none for the mean radius."""
+    return np.asarray(np.where(degrees == 0, 0.0, RADIUS_NOISE**2 / variance[degrees]))
 
 
 @kernel

@@ -5,12 +5,15 @@ other where the regions touch; a contested voxel goes to the shape in which it l
 packing has contacts like those of the image, and its particles are known.
 """
 
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from nmcdist.calibration.shell.blocks import EDGE, Arrays, Box, Place, Spread, blocks, in_memory
+from nmcdist.calibration.shell.tally import FREE, by_pair, empty_keys, slot
 from nmcdist.geometry import sphere
-from nmcdist.jit import kernel
+from nmcdist.jit import Int, kernel
 
 _PART = 0.05  # least share of a particle that a region holds to count as a part of it
 
@@ -67,9 +70,10 @@ class Overlap(NamedTuple):
 
 
 def packed(
-    shape: tuple[int, int, int], coefficients: np.ndarray, centres: np.ndarray, spacing: tuple[float, float, float]
-) -> np.ndarray:
-    """Fill an image with star shapes.
+    shape: Place, coefficients: np.ndarray, centres: np.ndarray, spacing: tuple[float, float, float], *,
+    spread: Spread = map, arrays: Arrays = in_memory, edge: int = EDGE,
+) -> Any:  # fmt: skip
+    """Fill an image with star shapes, block by block.
 
     Parameters
     ----------
@@ -79,21 +83,38 @@ def packed(
     centres : ndarray of float64, shape (n, 3)
         In voxel indices.
     spacing : tuple of float
+    spread : callable
+        Applies a function to items as `map` does, in order.
+    arrays : callable
+        Makes the array.
+    edge : int
+        Of the blocks, in voxels.
 
     Returns
     -------
-    ndarray of int32
+    array of int32
         Labels 1 to n, 0 outside.
     """
-    labels, depth = np.zeros(shape, np.int32), np.ones(shape, np.float32)
-    for label, (row, centre) in enumerate(zip(coefficients, centres, strict=True), 1):
-        reach = sphere.star_bounds(row)[1] / np.asarray(spacing)
-        low = np.clip(np.ceil(centre - reach).astype(int), 0, shape)
-        high = np.clip(np.floor(centre + reach).astype(int) + 1, 0, shape)
-        if (high <= low).any():
-            continue
-        box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        axes = [(np.arange(a, b) - c) * s for a, b, c, s in zip(low, high, centre, spacing, strict=True)]
+    labels = arrays("packing", shape, np.int32)
+    reach = sphere.star_bounds_of_many(coefficients)[:, 1, None] / np.asarray(spacing)
+    low = np.ceil(centres - reach).astype(np.int64)
+    high = np.floor(centres + reach).astype(np.int64) + 1
+    items = []
+    for core in blocks(shape, edge):
+        near = np.flatnonzero(((high > core.low) & (low < core.high)).all(axis=1))
+        items.append((core, near + 1, coefficients[near], centres[near], low[near], high[near]))
+    list(spread(partial(_pack, labels, spacing), items))
+    return labels
+
+
+def _pack(labels: Any, spacing: tuple[float, float, float], item: Any) -> None:
+    """Write the shapes that reach into one core."""
+    core, *shapes = item
+    found, depth = np.zeros(core.shape, np.int32), np.ones(core.shape, np.float32)
+    for label, row, centre, low, high in zip(*shapes, strict=True):
+        first, last = np.maximum(low, core.low), np.minimum(high, core.high)
+        box = tuple(slice(a - o, b - o) for a, b, o in zip(first, last, core.low, strict=True))
+        axes = [(np.arange(a, b) - c) * s for a, b, c, s in zip(first, last, centre, spacing, strict=True)]
         points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
         lengths = np.sqrt((points**2).sum(axis=1))
         points[lengths == 0] = (1.0, 0.0, 0.0)
@@ -101,17 +122,47 @@ def packed(
         ratio = np.full(len(points), np.inf, np.float32)
         ratio[near] = lengths[near] / sphere.star_radii(row, points[near])
         deeper = ratio.reshape(depth[box].shape) < depth[box]
-        labels[box][deeper] = label
+        found[box][deeper] = label
         depth[box][deeper] = ratio.reshape(deeper.shape)[deeper]
-    return labels
+    labels[core.slices] = found
 
 
-def overlap(true: np.ndarray, found: np.ndarray) -> Overlap:
-    """Return the voxels that each pair of true and found regions shares."""
-    both = (true > 0) & (found > 0)
-    width = int(found.max()) + 1
-    keys, voxels = np.unique(true[both].astype(np.int64) * width + found[both], return_counts=True)
-    return Overlap(np.stack([keys // width, keys % width], axis=1), voxels.astype(np.int64))
+def overlap(true: Any, found: Any, spread: Spread = map, edge: int = EDGE) -> Overlap:
+    """Return the voxels that each pair of true and found regions shares; both are read in boxes."""
+    parts = list(spread(partial(_shared, true, found), blocks(true.shape, edge)))
+    pairs, voxels = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Overlap(pairs, voxels).joined(np.arange(int(pairs[:, 1].max(initial=0)) + 1))
+
+
+def _shared(true: Any, found: Any, core: Box) -> Overlap:
+    one, two = (np.ascontiguousarray(labels[core.slices]).reshape(-1) for labels in (true, found))
+    width, size = int(two.max()) + 1, 1 << 14
+    while True:
+        keys = empty_keys(size)
+        voxels = np.zeros(len(keys), np.int64)
+        if _share(one, two, width, keys, voxels):
+            pairs, used = by_pair(keys, width)
+            return Overlap(pairs, voxels[used])
+        size *= 4
+
+
+@kernel
+def _share(true: np.ndarray, found: np.ndarray, width: Int, keys: np.ndarray, voxels: np.ndarray) -> bool:
+    """Count the pairs of labels above 0; return whether the table had room."""
+    at: Int = 0
+    used, last = 0, np.int64(-2)
+    for k in range(len(true)):
+        if true[k] > 0 and found[k] > 0:
+            key = np.int64(true[k]) * width + found[k]
+            if key != last:
+                at, last = slot(keys, key), key
+                if keys[at] == FREE:
+                    used += 1
+                    if 2 * used > len(keys):
+                        return False
+                    keys[at] = key
+            voxels[at] += 1
+    return True
 
 
 def best_matches(shared: Overlap, true_voxels: np.ndarray, found_voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,45 +5,56 @@ shares most faces with them, and neglected if they have none.
 """
 
 import math
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from nmcdist.calibration.shell.graph import touching
+from nmcdist.calibration.shell.basins import Basins
+from nmcdist.calibration.shell.blocks import EDGE, Box, Spread, blocks
 from nmcdist.geometry.sphere import icosphere
 from nmcdist.geometry.union_find import join, root
 from nmcdist.jit import Int, kernel
 
 LEAST_VOXELS, LEAST_SPHERICITY = 10, 0.5
 _LEVEL = 5  # icosphere on which the share of each lattice direction is counted
+_STEPS = np.array([
+    (z, y, x) for z in (0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1) if (z, y, x) > (0, 0, 0)
+], np.int64)  # fmt: skip
 
 
-def paper_merged(labels: np.ndarray, count: int, spacing: tuple[float, float, float]) -> np.ndarray:
-    """Return the number of the merged region for each region, from 1; 0 for neglected ones.
+def paper_merged(basins: Basins, spacing: tuple[float, float, float], spread: Spread = map) -> np.ndarray:
+    """Return the number of the merged region for each basin, from 1; 0 for neglected ones.
 
     Parameters
     ----------
-    labels : ndarray of int32
-        Regions 1 to `count`, each connected.
-    count : int
+    basins : Basins
     spacing : tuple of float
         Edges of a voxel over the cube root of its volume.
+    spread : callable
+        Applies a function to items as `map` does, in order.
 
     Returns
     -------
-    ndarray of int32, shape (count + 1,)
+    ndarray of int32, shape (n + 1,)
     """
-    voxels = np.bincount(labels.reshape(-1), minlength=count + 1)[1:]
-    sphericity = math.pi ** (1 / 3) * (6.0 * voxels) ** (2 / 3) / crofton_areas(labels, count, spacing)
-    neighbours = touching(labels, count)
+    voxels, count = basins.counts.voxels, len(basins.peaks) - 1
+    areas = crofton_areas(basins.labels, count, spacing, spread)
+    sphericity = math.pi ** (1 / 3) * (6.0 * voxels) ** (2 / 3) / areas
+    neighbours: list[dict[int, int]] = [{} for _ in range(count + 1)]
+    faces = basins.touching.faces.sum(axis=1)
+    for (one, two), number in zip(basins.touching.pairs.tolist(), faces.tolist(), strict=True):
+        if number:
+            neighbours[one][two] = neighbours[two][one] = number
     parent = np.arange(count + 1, dtype=np.int32)
     neglected = np.zeros(count + 1, np.bool_)
     neglected[0] = True
     for index in np.argsort(voxels, kind="stable"):
         if voxels[index] >= LEAST_VOXELS and sphericity[index] >= LEAST_SPHERICITY:
             continue
-        faces = neighbours[int(index) + 1]
-        if faces:
-            join(parent, int(index) + 1, max(sorted(faces), key=faces.__getitem__))
+        around = neighbours[int(index) + 1]
+        if around:
+            join(parent, int(index) + 1, max(sorted(around), key=around.__getitem__))
         else:
             neglected[index + 1] = True
     roots = np.array([root(parent, label) for label in range(count + 1)])
@@ -53,32 +64,50 @@ def paper_merged(labels: np.ndarray, count: int, spacing: tuple[float, float, fl
     return np.asarray(np.where(neglected, 0, numbers[roots]).astype(np.int32))
 
 
-def crofton_areas(labels: np.ndarray, count: int, spacing: tuple[float, float, float]) -> np.ndarray:
+def crofton_areas(
+    labels: Any, count: int, spacing: tuple[float, float, float], spread: Spread = map, edge: int = EDGE
+) -> np.ndarray:
     """Return the surface areas of regions from the crossings of lines in 13 directions (Cauchy and Crofton).
 
     A direction weighs as much as the directions of space that lie nearest to it.
 
     Parameters
     ----------
-    labels : ndarray of int32
+    labels : array of int32
+        Read in boxes.
     count : int
     spacing : tuple of float
+    spread : callable
+        Applies a function to items as `map` does, in order.
+    edge : int
+        Of the blocks, in voxels.
 
     Returns
     -------
     ndarray of float64, shape (count,)
         In the unit of `spacing`, squared.
     """
-    steps = np.array([
-        (z, y, x) for z in (0, 1) for y in (-1, 0, 1) for x in (-1, 0, 1) if (z, y, x) > (0, 0, 0)
-    ], np.int64)  # fmt: skip
-    vectors = steps * np.asarray(spacing)
+    vectors = _STEPS * np.asarray(spacing)
     lengths = np.sqrt((vectors**2).sum(axis=1))
     nearest = np.abs(icosphere(_LEVEL)[0] @ (vectors / lengths[:, None]).T).argmax(axis=1)
-    shares = np.bincount(nearest, minlength=len(steps)) / len(nearest)
-    areas = np.zeros(count + 1)
-    _cross(np.pad(labels, 1), steps, 2.0 * shares * np.prod(spacing) / lengths, areas)
-    return areas[1:]
+    shares = np.bincount(nearest, minlength=len(_STEPS)) / len(nearest)
+    crossings = np.zeros((count + 1, len(_STEPS)), np.int64)
+    for own, found in spread(partial(_crossings, labels), blocks(labels.shape, edge)):
+        crossings[own] += found
+    return np.asarray((crossings[1:] * (2.0 * shares * np.prod(spacing) / lengths)).sum(axis=1))
+
+
+def _crossings(labels: Any, core: Box) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labels of a core and how often lines leave them, by direction; beyond the image all is outside."""
+    rim = core.grown(1, labels.shape)
+    missing = [(1 - (a - c), 1 - (d - b)) for a, b, c, d in zip(*core, *rim, strict=True)]
+    values = np.pad(labels[rim.slices], missing)
+    own = np.flatnonzero(np.bincount(values.reshape(-1)))
+    local = np.zeros(int(values.max()) + 1, np.int32)
+    local[own] = np.arange(len(own))
+    found = np.zeros((len(own), len(_STEPS)), np.int64)
+    _cross(local[values], _STEPS, found)
+    return own, found
 
 
 def connected_parts(labels: np.ndarray) -> np.ndarray:
@@ -90,21 +119,17 @@ def connected_parts(labels: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def _cross(labels: np.ndarray, steps: np.ndarray, weights: np.ndarray, areas: np.ndarray) -> None:
-    """Add the weight of a direction to both regions at each change of label along it; `labels` has a margin of 1."""
+def _cross(labels: np.ndarray, steps: np.ndarray, found: np.ndarray) -> None:
+    """Count the changes of label along each direction, both ways; `labels` has a margin of 1."""
     nz, ny, nx = labels.shape
-    for z in range(nz - 1):
-        for y in range(ny):
-            for x in range(nx):
+    for z in range(1, nz - 1):
+        for y in range(1, ny - 1):
+            for x in range(1, nx - 1):
                 one = labels[z, y, x]
                 for k in range(len(steps)):
-                    b, c = y + steps[k, 1], x + steps[k, 2]
-                    if not (0 <= b < ny and 0 <= c < nx):
-                        continue
-                    two = labels[z + steps[k, 0], b, c]
-                    if one != two:
-                        areas[one] += weights[k]
-                        areas[two] += weights[k]
+                    a, b, c = steps[k, 0], steps[k, 1], steps[k, 2]
+                    found[one, k] += labels[z + a, y + b, x + c] != one
+                    found[one, k] += labels[z - a, y - b, x - c] != one
 
 
 @kernel

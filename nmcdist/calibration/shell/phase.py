@@ -1,70 +1,103 @@
-"""From voxels to the phase of the particles: smoothing and Otsu's threshold, or a label."""
+"""From voxels to the phase of the particles, block by block: smoothing and Otsu's threshold, or a label."""
 
-from typing import Literal
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from nmcdist.calibration.shell.blocks import EDGE, Arrays, Box, Readable, Spread, blocks, in_memory
 from nmcdist.errors import ImageError
 
 PAPER_SIGMA = 1.8  # voxels; "Preprocessing of nano-CT data" of the NMC811 paper
 _BINS = 256
+_TRUNCATE = 4.0  # reach of the Gaussian kernel in standard deviations, of scipy
 Side = Literal["bright", "dark"]
 
 
-def phase_by_threshold(grey: np.ndarray, sigma: float = PAPER_SIGMA, side: Side = "bright") -> tuple[np.ndarray, float]:
-    """Return the voxels of the particles in a grey image, and the threshold ("Preprocessing of nano-CT data").
+class GreyPhase(NamedTuple):
+    """The phase of the particles in a grey image.
+
+    Attributes
+    ----------
+    phase : array of bool, shape (nz, ny, nx)
+    smooth : array of float32, shape (nz, ny, nx)
+        The smoothed image.
+    threshold : float
+        In grey values.
+    counts : ndarray of int64, shape (256,)
+        Voxels of the smoothed image in bins of equal width.
+    low, high : float
+        Ends of the first and the last bin.
+    """
+
+    phase: Any
+    smooth: Any
+    threshold: float
+    counts: np.ndarray
+    low: float
+    high: float
+
+
+def phase_by_threshold(
+    grey: Readable, sigma: float = PAPER_SIGMA, side: Side = "bright", *, spread: Spread = map,
+    arrays: Arrays = in_memory, edge: int = EDGE,
+) -> GreyPhase:  # fmt: skip
+    """Find the voxels of the particles in a grey image ("Preprocessing of nano-CT data").
 
     Parameters
     ----------
-    grey : ndarray, shape (nz, ny, nx)
+    grey : array, shape (nz, ny, nx)
+        Read in boxes.
     sigma : float
         Standard deviation of the Gaussian kernel in voxels; 0 smooths nothing.
     side : {"bright", "dark"}
         Whether particles are brighter or darker than the rest.
+    spread : callable
+        Applies a function to items as `map` does, in order.
+    arrays : callable
+        Makes the arrays of the smoothed image and of the phase.
+    edge : int
+        Of the blocks, in voxels.
 
     Returns
     -------
-    phase : ndarray of bool
-    threshold : float
-        In grey values.
-    """
-    smooth = np.asarray(grey, np.float32)
-    if sigma > 0:
-        smooth = gaussian_filter(smooth, sigma)
-    threshold = otsu(smooth)
-    return (smooth > threshold if side == "bright" else smooth <= threshold), threshold
-
-
-def phase_of_label(values: np.ndarray, label: float) -> np.ndarray:
-    """Return the voxels with one value.
-
-    Raises
-    ------
-    ImageError
-        If no voxel has it.
-    """
-    phase: np.ndarray = values == label
-    if not phase.any():
-        found = ", ".join(f"{value:g}" for value in np.unique(values)[:8])
-        raise ImageError(f"phase: found no voxel with the value {label:g}; the image holds {found}")
-    return phase
-
-
-def otsu(values: np.ndarray) -> float:
-    """Return the threshold that separates grey values into two classes with the largest variance between them.
-
-    Otsu (1979), on a histogram of 256 bins; the threshold is the middle of the last bin of the lower class.
+    GreyPhase
 
     Raises
     ------
     ImageError
         If all values are equal.
     """
-    low, high = float(values.min()), float(values.max())
+    cores = blocks(grey.shape, edge)
+    smooth, phase = arrays("smooth", grey.shape, np.float32), arrays("phase", grey.shape, np.bool_)
+    ends = np.array(list(spread(partial(_smooth, grey, smooth, sigma), cores)))
+    low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
     if not low < high:
         raise ImageError(f"image: all voxels have the value {low:g}, expected two phases")
-    counts, edges = np.histogram(values, _BINS, range=(low, high))
+    counts = np.sum(list(spread(partial(_binned, smooth, low, high), cores)), axis=0)
+    threshold = otsu(counts, low, high)
+    list(spread(partial(_compare, smooth, phase, threshold, side), cores))
+    return GreyPhase(phase, smooth, threshold, counts, low, high)
+
+
+def phase_of_label(
+    values: Readable, label: float, *, spread: Spread = map, arrays: Arrays = in_memory, edge: int = EDGE
+) -> Any:
+    """Return the voxels with one value, an array of bool; ImageError if no voxel has it."""
+    phase = arrays("phase", values.shape, np.bool_)
+    if not any(list(spread(partial(_select, values, phase, label), blocks(values.shape, edge)))):
+        raise ImageError(f"phase: found no voxel with the value {label:g} in the image")
+    return phase
+
+
+def otsu(counts: np.ndarray, low: float, high: float) -> float:
+    """Return the threshold that separates grey values into two classes with the largest variance between them.
+
+    Otsu (1979), on a histogram of bins of equal width from `low` to `high`; the threshold is the middle of the last
+    bin of the lower class.
+    """
+    edges = np.linspace(low, high, len(counts) + 1)
     middles = (edges[1:] + edges[:-1]) / 2
     below = np.cumsum(counts).astype(np.float64)
     above = below[-1] - below
@@ -72,3 +105,29 @@ def otsu(values: np.ndarray) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
     return float(middles[int(np.nanargmax(np.where(above > 0, between, np.nan)))])
+
+
+def _smooth(grey: Readable, smooth: Any, sigma: float, core: Box) -> tuple[float, float]:
+    """Write the smoothed image of a core; return its extremes."""
+    window = core.grown(int(_TRUNCATE * sigma + 0.5), grey.shape)
+    values = np.asarray(grey[window.slices], np.float32)
+    if sigma > 0:
+        values = gaussian_filter(values, sigma, truncate=_TRUNCATE)
+    own = values[core.within(window).slices]
+    smooth[core.slices] = own
+    return float(own.min()), float(own.max())
+
+
+def _binned(smooth: Any, low: float, high: float, core: Box) -> np.ndarray:
+    return np.histogram(smooth[core.slices], _BINS, range=(low, high))[0]
+
+
+def _compare(smooth: Any, phase: Any, threshold: float, side: Side, core: Box) -> None:
+    values = np.asarray(smooth[core.slices])
+    phase[core.slices] = values > threshold if side == "bright" else values <= threshold
+
+
+def _select(values: Readable, phase: Any, label: float, core: Box) -> bool:
+    found = np.asarray(values[core.slices]) == label
+    phase[core.slices] = found
+    return bool(found.any())

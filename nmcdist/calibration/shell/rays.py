@@ -4,13 +4,19 @@ A ray is followed from voxel to voxel. It ends where it enters a voxel of anothe
 grid point lies in the particle" means for all points before.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmcdist.jit import kernel
+from nmcdist.calibration.shell.blocks import Box, Spread
+from nmcdist.calibration.shell.separate import Separated, Spacing
+from nmcdist.jit import Int, kernel
 
 FREE, CONTACT, BORDER = 0, 1, 2  # what a ray meets at its end: background, another region, the border of the image
+_GROUP = 32  # regions in a piece of work
+_Item = tuple[int, Box, np.ndarray, np.ndarray]  # label, box, star point, directions
 
 
 class Stars(NamedTuple):
@@ -32,57 +38,77 @@ class Stars(NamedTuple):
 
 
 def star_views(
-    labels: np.ndarray, chosen: np.ndarray, centres: np.ndarray, low: np.ndarray, high: np.ndarray,
-    directions: np.ndarray, spacing: tuple[float, float, float],
+    image: Separated, chosen: np.ndarray, centres: np.ndarray, directions: np.ndarray, spacing: Spacing,
+    spread: Spread = map, *, sees: bool = True,
 ) -> Stars:  # fmt: skip
-    """Measure star radii of regions around given points.
+    """Measure star radii of regions around given points; each region is read in its own box.
 
     Parameters
     ----------
-    labels : ndarray of int32, shape (nz, ny, nx)
+    image : Separated
     chosen : ndarray of int, shape (n,)
-        Labels to measure.
+        Rows of `image.regions`.
     centres : ndarray of float64, shape (n, 3)
         Star points in voxel indices: the centres of mass, in the paper.
-    low, high : ndarray of int, shape (n, 3)
-        Boxes around the regions.
     directions : ndarray of float64, shape (n, directions, 3)
         Unit vectors z, y, x in space, of each region.
     spacing : tuple of float
         Edges of a voxel along z, y, x.
+    spread : callable
+        Applies a function to items as `map` does, in order.
+    sees : bool
+        Whether to count the voxels that a star point sees; else their share is 0.
     """
-    radii = np.zeros(directions.shape[:2])
-    ends, visible = np.zeros(radii.shape, np.uint8), np.zeros(len(chosen))
-    _views(labels, chosen, centres, low, high, directions, np.asarray(spacing, np.float64), radii, ends, visible)
+    low, high = image.regions.low[chosen].tolist(), image.regions.high[chosen].tolist()
+    own = [Box(*(_place(end) for end in ends)).grown(1, image.shape) for ends in zip(low, high, strict=True)]
+    items = list(zip((chosen + 1).tolist(), own, centres, directions, strict=True))
+    groups = [items[k : k + _GROUP] for k in range(0, len(items), _GROUP)]
+    found = list(spread(partial(_views, image.labels, image.numbers, np.asarray(spacing, np.float64), sees), groups))
+    if not found:
+        empty = np.zeros(directions.shape[:2])
+        return Stars(empty, empty.astype(np.uint8), np.zeros(0))
+    return Stars(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def _views(labels: Any, numbers: np.ndarray, spacing: np.ndarray, sees: bool, items: Sequence[_Item]) -> Stars:
+    radii = np.zeros((len(items), len(items[0][3])))
+    ends, visible = np.zeros(radii.shape, np.uint8), np.zeros(len(items))
+    for k, (label, box, centre, directions) in enumerate(items):
+        inside = np.ascontiguousarray(numbers[labels[box.slices]])
+        visible[k] = _view(inside, label, centre - np.array(box.low), directions, spacing, sees, radii[k], ends[k])
     return Stars(radii, ends, visible)
 
 
+def _place(numbers: Sequence[int]) -> tuple[int, int, int]:
+    z, y, x = numbers
+    return z, y, x
+
+
 @kernel
-def _views(
-    labels: np.ndarray, chosen: np.ndarray, centres: np.ndarray, low: np.ndarray, high: np.ndarray,
-    directions: np.ndarray, spacing: np.ndarray, radii: np.ndarray, ends: np.ndarray, visible: np.ndarray,
-) -> None:  # fmt: skip
+def _view(
+    labels: np.ndarray, label: Int, centre: np.ndarray, directions: np.ndarray, spacing: np.ndarray, sees: bool,
+    radii: np.ndarray, ends: np.ndarray,
+) -> float:  # fmt: skip
+    """Write the radii and ends of one region; return the share of its voxels that the star point sees."""
     step = np.empty(3)
-    for i in range(len(chosen)):
-        label, centre = chosen[i], centres[i]
-        for k in range(directions.shape[1]):
-            for axis in range(3):
-                step[axis] = directions[i, k, axis] / spacing[axis]  # voxel indices per unit of length
-            radii[i, k], ends[i, k] = _follow(labels, label, centre, step, np.inf)
-        seen, total = 0, 0
-        for z in range(low[i, 0], high[i, 0]):
-            for y in range(low[i, 1], high[i, 1]):
-                for x in range(low[i, 2], high[i, 2]):
-                    if labels[z, y, x] != label:
-                        continue
-                    total += 1
-                    step[0], step[1], step[2] = z - centre[0], y - centre[1], x - centre[2]
-                    seen += _follow(labels, label, centre, step, 1.0)[0] >= 1.0
-        visible[i] = seen / max(total, 1)
+    for k in range(len(directions)):
+        for axis in range(3):
+            step[axis] = directions[k, axis] / spacing[axis]  # voxel indices per unit of length
+        radii[k], ends[k] = _follow(labels, label, centre, step, np.inf)
+    seen, total = 0, 0
+    if sees:
+        for z in range(labels.shape[0]):
+            for y in range(labels.shape[1]):
+                for x in range(labels.shape[2]):
+                    if labels[z, y, x] == label:
+                        total += 1
+                        step[0], step[1], step[2] = z - centre[0], y - centre[1], x - centre[2]
+                        seen += _follow(labels, label, centre, step, 1.0)[0] >= 1.0
+    return seen / max(total, 1)
 
 
 @kernel
-def _follow(labels: np.ndarray, label: int, centre: np.ndarray, step: np.ndarray, furthest: float) -> tuple[float, int]:
+def _follow(labels: np.ndarray, label: Int, centre: np.ndarray, step: np.ndarray, furthest: float) -> tuple[float, int]:
     """Return how far the ray centre + t step stays in a label, at most `furthest`, and what it meets."""
     at, way = np.empty(3, np.int64), np.empty(3, np.int64)
     cross, per = np.empty(3), np.empty(3)

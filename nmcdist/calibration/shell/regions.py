@@ -1,15 +1,16 @@
-"""What is counted of every region in one pass: volume, centre, box, faces, contacts."""
+"""Counts of regions that are merged labels: volume, centre, box, faces, contacts."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from nmcdist.jit import kernel
+from nmcdist.calibration.shell.blocks import Place
+from nmcdist.calibration.shell.counts import Counts, Touching
 
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """Counts of labelled regions; row k is label k + 1.
+    """Counts of regions; row k is label k + 1.
 
     Attributes
     ----------
@@ -22,7 +23,7 @@ class Regions:
         Whether no voxel lies at the border of the image.
     area, contact_area : ndarray of float64, shape (n,)
         Area of the faces of voxels between the region and anything else, and between it and other regions, in the
-        unit of `spacing`, squared.
+        unit of the spacing, squared.
     """
 
     voxels: np.ndarray
@@ -39,43 +40,34 @@ class Regions:
         return np.asarray(self.contact_area / np.maximum(self.area, 1e-30))
 
 
-def count_regions(labels: np.ndarray, count: int, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Regions:
-    """Count the regions of an image of labels 1 to `count`; 0 is the background."""
-    voxels, sums = np.zeros(count + 1, np.int64), np.zeros((count + 1, 3))
-    low, high = np.full((count + 1, 3), np.iinfo(np.int32).max, np.int32), np.zeros((count + 1, 3), np.int32)
-    areas = np.zeros((count + 1, 2))
+def regions_of(
+    counts: Counts, touching: Touching, numbers: np.ndarray, shape: Place, spacing: tuple[float, float, float]
+) -> Regions:
+    """Return the counts of regions.
+
+    Parameters
+    ----------
+    counts : Counts
+    touching : Touching
+    numbers : ndarray of int32, shape (n + 1,)
+        Region of each label from 0; 0 for the background, to which labels may be given.
+    shape : tuple of int
+        Of the image.
+    spacing : tuple of float
+        Edges of a voxel along z, y, x.
+    """
+    own = counts.merged(numbers)
     dz, dy, dx = spacing
-    _count(labels, np.array([dy * dx, dz * dx, dz * dy]), voxels, sums, low, high, areas)
-    inside = np.asarray((low > 0).all(axis=1) & (high < np.array(labels.shape)).all(axis=1))
-    centre = sums / np.maximum(voxels, 1)[:, None]
-    return Regions(voxels[1:], centre[1:], low[1:], high[1:], inside[1:], areas[1:, 0], areas[1:, 1])
-
-
-@kernel
-def _count(
-    labels: np.ndarray, face: np.ndarray, voxels: np.ndarray, sums: np.ndarray, low: np.ndarray, high: np.ndarray,
-    areas: np.ndarray,
-) -> None:  # fmt: skip
-    shape = labels.shape
-    for z in range(shape[0]):
-        for y in range(shape[1]):
-            for x in range(shape[2]):
-                label = labels[z, y, x]
-                place = (z, y, x)
-                if label > 0:
-                    voxels[label] += 1
-                for axis in range(3):
-                    if label > 0:
-                        sums[label, axis] += place[axis]
-                        low[label, axis] = min(low[label, axis], place[axis])
-                        high[label, axis] = max(high[label, axis], place[axis] + 1)
-                    if place[axis] + 1 == shape[axis]:
-                        continue
-                    other = labels[z + (axis == 0), y + (axis == 1), x + (axis == 2)]
-                    if other == label:
-                        continue
-                    for one, two in ((label, other), (other, label)):
-                        if one > 0:
-                            areas[one, 0] += face[axis]
-                            if two > 0:
-                                areas[one, 1] += face[axis]
+    faces = np.array([dy * dx, dz * dx, dz * dy])
+    areas = (touching.faces * faces).sum(axis=1)
+    one, two = numbers[touching.pairs].T
+    lost = own.outer.astype(np.float64)
+    area, contact = (lost * faces).sum(axis=1), np.zeros(len(lost))
+    for a, b in ((one, two), (two, one)):
+        is_seen = (a > 0) & (a != b)
+        np.add.at(area, a[is_seen] - 1, areas[is_seen])
+        is_contact = is_seen & (b > 0)
+        np.add.at(contact, a[is_contact] - 1, areas[is_contact])
+    whole = np.asarray((own.low > 0).all(axis=1) & (own.high < np.array(shape)).all(axis=1))
+    centre = own.sums / np.maximum(own.voxels, 1)[:, None]
+    return Regions(own.voxels, centre, own.low, own.high, whole, area, contact)

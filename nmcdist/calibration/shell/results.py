@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmcdist.calibration.images import Image, Survey
+from nmcdist.calibration.shell.blur import Edges
 from nmcdist.calibration.shell.choose import Choice
 from nmcdist.calibration.shell.correction import Correction
 from nmcdist.calibration.shell.fit import ShellFit
+from nmcdist.calibration.shell.imaging import Noise
 from nmcdist.calibration.shell.separate import Separated, Watershed
 from nmcdist.calibration.shell.settings import ShellSettings
 from nmcdist.calibration.shell.stars import Shapes
@@ -26,8 +28,11 @@ class SeparatedImage(NamedTuple):
     """Separated particles, with the watershed and the choice of the rule, unless the image has labels."""
 
     found: Separated
-    phase: np.ndarray
+    phase: Any
+    phase_share: float
     threshold: float | None
+    edges: Edges | None
+    noise: Noise | None
     watershed: Watershed | None
     choice: Choice | None
 
@@ -43,6 +48,7 @@ class Calibrated(NamedTuple):
     shapes: Shapes
     weights: np.ndarray
     fixed: Correction
+    judged: Correction | None
     fit: ShellFit
     checked: Validation
     unit_nm: float
@@ -65,13 +71,15 @@ def read_calibrated(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]
 
 
 def _numbers(of: Calibrated) -> dict[str, Any]:
-    image, settings, seen, regions, chosen, shapes, weights, fixed, fit, checked, unit_nm = of
+    image, settings, seen, regions, chosen, shapes, weights, fixed, judged, fit, checked, unit_nm = of
     counts, choice = regions.found.regions, regions.choice
     diameter = np.cbrt(6 * counts.voxels[chosen] / np.pi) * unit_nm
     return {
         "image": {"path": str(image.path), "sha256": seen.sha256, "shape": image.shape,
                   "voxel_size_nm": image.voxel_size_nm, "threshold": regions.threshold,
-                  "phase_share": float(regions.phase.mean())},
+                  "phase_share": regions.phase_share,
+                  "edges": None if regions.edges is None else regions.edges._asdict(),
+                  "noise": None if regions.noise is None else regions.noise._asdict()},
         "settings": asdict(settings),
         "separation": None if choice is None else {
             "ratio": choice.ratio, "is_settled": choice.is_settled, "basins": 0 if regions.watershed is None else
@@ -91,6 +99,10 @@ def _numbers(of: Calibrated) -> dict[str, Any]:
             "effective_count": float(weights.sum() ** 2 / (weights**2).sum()),
         },
         "order": fit.order,
+        "judged": None if judged is None else {
+            "factors": judged.factors.tolist(), "errors": judged.errors.tolist(), "compared": judged.count,
+            "known_over_corrected": (judged.factors / fixed.factors).tolist(),
+        },
         "size": {"laws": [asdict(law) for law in fit.size_laws], "factor": fit.size_factor,
                  "factor_error": fit.size_factor_error, "compared": fixed.count},
         "degrees": [asdict(one) | {"nu": one.nu, "scale_nm": one.scale_nm} for one in fit.degrees],
@@ -124,7 +136,7 @@ def _shown(of: Calibrated) -> dict[str, np.ndarray]:
     middle = image.shape[0] // 2
     shown = {
         "slice": image.read(slice(middle, middle + 1))[0], "phase": regions.phase[middle],
-        "regions": regions.found.labels[middle], "fitted": np.isin(regions.found.labels[middle], chosen + 1),
+        "regions": regions.found.plane(middle), "fitted": np.isin(regions.found.plane(middle), chosen + 1),
         "coefficients_nm": shapes.coefficients * of.unit_nm, "weights": of.weights,
         "visible": shapes.visible, "contact_share": shapes.contact_share,
     }  # fmt: skip
@@ -134,7 +146,7 @@ def _shown(of: Calibrated) -> dict[str, np.ndarray]:
         packing = regions.choice.packing
         shown |= {
             "basins": regions.watershed.basins.labels[middle], "necks": regions.watershed.graph.ratios,
-            "packing_true": packing.true.labels[middle], "packing_found": packing.found.labels[middle],
+            "packing_true": packing.true.plane(middle), "packing_found": packing.found.plane(middle),
         }  # fmt: skip
     return shown
 

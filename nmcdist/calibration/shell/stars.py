@@ -4,7 +4,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from nmcdist.calibration.shell.harmonics import fit_free_series, fit_series, rotated_directions
+from nmcdist.calibration.shell.blocks import Spread
+from nmcdist.calibration.shell.centring import about_centre_of_mass
+from nmcdist.calibration.shell.harmonics import FreeSeries, Series, fit_free_series, fit_series, rotated_directions
 from nmcdist.calibration.shell.rays import CONTACT, FREE, star_views
 from nmcdist.calibration.shell.separate import Separated, Spacing
 from nmcdist.geometry import sphere
@@ -45,7 +47,7 @@ def ball_coefficient(voxels: np.ndarray) -> np.ndarray:
 
 def fit_shapes(
     image: Separated, chosen: np.ndarray, rotations: np.ndarray, spacing: Spacing, order: int,
-    contacts: Contacts = "mask", *, is_centred: bool = False,
+    contacts: Contacts = "mask", *, is_centred: bool = False, spread: Spread = map, sees: bool = True,
 ) -> Shapes:  # fmt: skip
     """Fit star shapes to regions, P(R u) against u, around their centres of mass.
 
@@ -61,28 +63,37 @@ def fit_shapes(
         Whether directions that end at another region have weight 0, or all directions weight 1, as in the paper.
     is_centred : bool
         Whether to move the star point to the centre of mass of the shape that was fitted with masked contacts, and
-        to fit again. The region alone is cut at its contacts, which moves its centre of mass.
+        to fit again. The region alone is cut at its contacts, which moves its centre of mass. At last the fitted
+        shape is expanded around its exact centre of mass.
+    spread : callable
+        Applies a function to items as `map` does, in order.
+    sees : bool
+        Whether to count the voxels that the star points see; else their share is 0.
 
     Returns
     -------
     Shapes
     """
-    regions, ways = image.regions, rotated_directions(rotations)
-    centres, boxes = regions.centre[chosen], (regions.low[chosen], regions.high[chosen])
+    ways, centres = rotated_directions(rotations), image.regions.centre[chosen]
+    variance = None
     if is_centred and contacts == "mask" and len(chosen):
-        views = star_views(image.labels, chosen + 1, centres, boxes[0], boxes[0], ways, spacing)  # no box: no share
+        views = star_views(image, chosen, centres, ways, spacing, spread, sees=False)
         is_star = np.asarray((views.radii > 0).all(axis=1))
-        rows = fit_free_series(views.radii[is_star], views.ends[is_star] == FREE, order, _FIRST_STEPS).coefficients
-        moved = (rotations[is_star] * sphere.star_moments(rows).centre_nm[:, None, :]).sum(axis=2) / spacing
+        first = fit_free_series(views.radii[is_star], views.ends[is_star] == FREE, order, _FIRST_STEPS)
+        middles, variance = sphere.star_moments(first.coefficients).centre_nm, first.variance
         centres = centres.copy()
-        centres[is_star] += moved
-    views = star_views(image.labels, chosen + 1, centres, *boxes, ways, spacing)
+        centres[is_star] += (rotations[is_star] * middles[:, None, :]).sum(axis=2) / spacing
+    views = star_views(image, chosen, centres, ways, spacing, spread, sees=sees)
     is_star = np.asarray((views.radii > 0).all(axis=1))
     coefficients = np.full((len(chosen), (order + 1) ** 2), np.nan)
     residual = np.full(len(chosen), np.nan)
     if is_star.any():
         radii, is_free = views.radii[is_star], views.ends[is_star] == FREE
-        fit = fit_series(radii, order) if contacts == "keep" else fit_free_series(radii, is_free, order, _STEPS)
-        coefficients[is_star], residual[is_star] = fit
+        fit: Series | FreeSeries = (
+            fit_series(radii, order) if contacts == "keep"
+            else fit_free_series(radii, is_free, order, _STEPS, variance)
+        )  # fmt: skip
+        rows = about_centre_of_mass(fit.coefficients) if is_centred and contacts == "mask" else fit.coefficients
+        coefficients[is_star], residual[is_star] = rows, fit.residual
     shares = ((views.ends == end).mean(axis=1) for end in (CONTACT, FREE))
     return Shapes(coefficients, residual, is_star, views.visible, *shares)

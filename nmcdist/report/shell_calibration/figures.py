@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.calibration.shell.harmonics import NOISE
 from nmcdist.report.style import CARBON_BINDER, GRAPHITE, PORE, SERIES, SOLID, figure, save
 
 _LONGEST = 400  # voxels of a shown slice along an edge
@@ -82,10 +81,15 @@ def harmonics(numbers: Mapping[str, Any], path: Path) -> Path:
         left, right = axes[0]
         left.plot(at, [one["rms_voxels"] for one in degrees], "o-", color=SOLID, label="fitted")
         left.plot(at, [one["rms_voxels"] * one["factor"] for one in degrees], "s--", color=PORE, label="corrected")
-        left.axhline(2 * NOISE, color="black", linestyle=":", label="twice the noise of the voxels")
+        left.plot(at, [2 * one["noise_voxels"] for one in degrees], ":", color="black",
+                  label="twice the noise of the voxels")  # fmt: skip
         left.set(yscale="log", ylabel="rms of $a_{lm}$ / voxels")
         right.errorbar(at, [one["factor"] for one in degrees], [2 * one["factor_error"] for one in degrees], fmt="o",
                        color=SOLID, capsize=4, label="known / fitted in the packing, ± 2 standard errors")  # fmt: skip
+        judged = numbers["judged"]
+        if judged is not None:
+            right.errorbar([one + 0.2 for one in at], judged["factors"][1:], [2 * one for one in judged["errors"][1:]],
+                           fmt="s", color=PORE, capsize=4, label="in a packing of shapes turned at random")  # fmt: skip
         right.axhline(1.0, color="black", linestyle=":")
         right.set(ylabel="correction of the scale")
         for tag, panel in zip("ab", (left, right), strict=True):
@@ -121,8 +125,13 @@ def laws(numbers: Mapping[str, Any], shown: Mapping[str, np.ndarray], path: Path
                 y = norm.pdf(x, 0, scale) if is_normal else t.pdf(x, law["values"]["nu"], 0, scale)
                 label = "normal" if is_normal else f"Student, $ν$ = {law['values']['nu']:.1f}"
             panel.plot(x, y, color=PORE, label=label)
-            panel.set(xlabel=f"$a_{{{degree}m}}$ / µm", ylim=(0, 1.3 * max(y.max(), heights.max())), yticks=[])
+            name = "00" if degree == 0 else f"{degree}m"
+            panel.set(xlabel=f"$a_{{{name}}}$ / µm", ylim=(0, 1.3 * max(y.max(), heights.max())))
+            panel.locator_params(nbins=5)
             panel.legend(fontsize=10, loc="upper center")
+            panel.set_title("abcdefghij"[degree], loc="left", fontweight="bold")
+            if degree % 5 == 0:
+                panel.set_ylabel("density / µm$^{-1}$")
         return save(drawing, path)
 
 
@@ -136,10 +145,10 @@ def dependence(numbers: Mapping[str, Any], shown: Mapping[str, np.ndarray], path
     at = [one["degree"] for one in degrees]
     with figure(1, 3, 17, 4.8) as (drawing, axes):
         left, middle_panel, right = axes[0]
-        picture = left.imshow(table, cmap="viridis", vmin=0, vmax=max(0.3, np.nanmax(table)), aspect="auto",
+        picture = left.imshow(table, cmap="viridis", vmin=0, vmax=max(0.2, np.nanmax(table)), aspect="auto",
                               extent=(-len(edcc) - 0.5, len(edcc) + 0.5, len(edcc) + 0.5, 0.5))  # fmt: skip
         left.grid(False)
-        left.set(xlabel="$m$", ylabel="degree $l$", yticks=at)
+        left.set(xlabel="$m$", ylabel="degree $l$", yticks=at, xticks=range(-len(edcc), len(edcc) + 1, 3))
         drawing.colorbar(picture, ax=left, label="EDCC of $a_{00}$ and $a_{lm}$")
         middle_panel.plot(at, [one["distance_correlation"] for one in degrees], "o-", color=SOLID, label="EDCC")
         middle_panel.plot(at, [one["distance_correlation_shuffled"] for one in degrees], "s--", color=CARBON_BINDER,

@@ -22,7 +22,8 @@ _CAPTIONS = {
     "neck-ratio.png": "(a) Neck ratios of neighbouring basins. (b, c) Separations of the packing with each ratio, "
     "against the known particles.",
     "harmonics.png": "(a) Spread of the coefficients by degree. Degrees below twice the noise of the voxels are not "
-    "in the law. (b) What separation, contacts and voxels change, measured on the packing.",
+    "in the law. (b) What separation, contacts and voxels change, measured on the packing, and on a second one that "
+    "did not give the correction: where both differ, so may the truth.",
     "laws.png": "The coefficients of each degree with the fitted densities, before the correction (the paper's Figure "
     "4). Particles are weighted for those that the border cuts.",
     "dependence.png": "(a) Empirical distance correlation of size and form (the paper's Figure 3a). (b) Its mean over "

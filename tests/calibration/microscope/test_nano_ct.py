@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
 from nmcdist.bundle import load_bundle
 from nmcdist.calibration.images import open_image
@@ -40,6 +41,23 @@ def test_most_particles_touch(packing):
         meet = (a > 0) & (b > 0) & (a != b)
         touching |= set(a[meet]) | set(b[meet])
     assert len(touching) > 0.5 * len(packing.items)
+
+
+@pytest.mark.parametrize("gap", [1.0, 3.5])
+def test_particles_are_further_apart_than_the_gap(gap):
+    """Distance of every particle's voxels to the others by a distance transform of scipy."""
+    labels = pack(PARTICLES, SHAPE, 400.0, seed=3, share=0.15, gap=gap).labels
+    assert labels.max() > 5
+    nearest = []
+    for label in range(1, labels.max() + 1):
+        others = distance_transform_edt((labels == 0) | (labels == label))
+        nearest.append(others[labels == label].min())
+    assert gap < min(nearest) < gap + 3  # moved close to each other
+
+
+def test_an_impossible_gap_is_refused():
+    with pytest.raises(InputError, match=r"gap: found -1"):
+        pack(PARTICLES, SHAPE, 400.0, 1, gap=-1)
 
 
 def test_an_impossible_share_is_refused():

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from nmcdist.calibration.shell.basins import find_basins
+from nmcdist.calibration.shell.basins import Basins, find_basins
 from nmcdist.calibration.shell.choose import choose_ratio, judge_rule
-from nmcdist.calibration.shell.graph import RegionGraph, touching
+from nmcdist.calibration.shell.counts import count_labels
 from nmcdist.calibration.shell.packing import overlap, packed, score
 from nmcdist.calibration.shell.paper_rule import connected_parts, crofton_areas, paper_merged
-from nmcdist.calibration.shell.regions import count_regions
-from nmcdist.calibration.shell.separate import Watershed
+from nmcdist.calibration.shell.separate import Separated, Watershed
 from nmcdist.errors import ImageError
 
 CUBIC = (1.0, 1.0, 1.0)
@@ -50,7 +49,7 @@ class TestTwoBalls:
     @pytest.mark.parametrize("spacing", [CUBIC, (0.5, 1.0, 2.0)])
     def test_peaks_and_neck_are_those_of_the_spheres(self, spacing):
         phase = two_balls(self.radii, self.distance, spacing) > 0
-        graph = RegionGraph.of(find_basins(phase, spacing))
+        graph = Watershed.of(phase, spacing).graph
         assert len(graph.peaks) == 3
         # A distance map of voxels is off by up to a voxel.
         assert graph.peaks[1:] == pytest.approx(sorted(self.radii, reverse=True), abs=1.0)
@@ -82,32 +81,62 @@ def test_basins_are_connected_and_cover_the_phase():
     assert np.array_equal(basins.labels > 0, phase)
     for label, box in enumerate(ndimage.find_objects(basins.labels), 1):
         assert ndimage.label(basins.labels[box] == label, np.ones((3, 3, 3)))[1] == 1
-        assert basins.distance[basins.labels == label].max() == basins.peaks[label]
 
 
-def test_saddles_and_contacts_are_those_of_brute_force():
+def test_peaks_saddles_and_contacts_are_those_of_brute_force():
+    """Beside a distance transform of scipy, for which nothing is outside beyond the image either."""
     phase = ndimage.gaussian_filter(np.random.default_rng(3).standard_normal((20, 21, 22)), 2.0) > 0
-    basins = find_basins(phase, CUBIC)
-    graph, saddles, faces = RegionGraph.of(basins), {}, {}
-    padded, distance = np.pad(basins.labels, 1), np.pad(basins.distance, 1)
+    basins, saddles, faces = find_basins(phase, CUBIC), {}, {}
+    distance = np.pad(ndimage.distance_transform_edt(phase), 1)
+    padded = np.pad(basins.labels, 1)
     for place in np.argwhere(padded > 0):
         for step in np.argwhere(np.ones((3, 3, 3))) - 1:
             there = tuple(place + step)
-            pair = padded[tuple(place)], padded[there]
+            pair = int(padded[tuple(place)]), int(padded[there])
             if pair[1] > pair[0]:
-                height = min(distance[tuple(place)], distance[there])
-                saddles[pair] = max(saddles.get(pair, 0.0), height)
+                saddles[pair] = max(saddles.get(pair, 0.0), min(distance[tuple(place)], distance[there]))
                 faces[pair] = faces.get(pair, 0) + (np.abs(step).sum() == 1)
-    assert {tuple(pair): value for pair, value in zip(graph.pairs, graph.saddles, strict=True)} == saddles
-    found = touching(basins.labels, len(basins.peaks) - 1)
-    assert {(a, b): n for a, of in found.items() for b, n in of.items() if a < b} == {
-        k: n for k, n in faces.items() if n
-    }
+    assert basins.peaks[1:] == pytest.approx(ndimage.maximum(distance, padded, range(1, len(basins.peaks))), rel=1e-6)
+    pairs = [tuple(pair) for pair in basins.touching.pairs.tolist()]
+    assert dict(zip(pairs, basins.touching.saddles.tolist(), strict=True)) == pytest.approx(saddles, rel=1e-6)
+    assert dict(zip(pairs, basins.touching.faces.sum(axis=1).tolist(), strict=True)) == faces
+
+
+def test_basins_are_those_of_a_flood_from_the_deepest_voxel():
+    """Brute force: voxels in the order of their depth join the flooded neighbour of the steepest rise."""
+    phase = ndimage.gaussian_filter(np.random.default_rng(7).standard_normal((18, 19, 20)), 1.5) > -0.3
+    distance = ndimage.distance_transform_edt(phase).astype(np.float32)
+    flooded, count = {}, 0
+    for place in sorted(map(tuple, np.argwhere(phase).tolist()), key=lambda p: (-distance[p], p)):
+        rises = {}
+        for step in np.argwhere(np.ones((3, 3, 3))) - 1:
+            there = tuple((np.array(place) + step).tolist())
+            if there in flooded:
+                rises[there] = (distance[there] - distance[place]) / np.sqrt(np.float32((step**2).sum()))
+        if rises:
+            flooded[place] = flooded[max(rises, key=rises.get)]
+        else:
+            count += 1
+            flooded[place] = count
+    found = find_basins(phase, CUBIC, h=0.0)
+    pairs = {(found.labels[place], label) for place, label in flooded.items()}
+    assert len(pairs) == count == len(found.peaks) - 1
+
+
+def test_no_basin_rises_less_than_h_above_a_neighbour():
+    phase = ndimage.gaussian_filter(np.random.default_rng(3).standard_normal((40, 41, 42)), 2.0) > 0
+    counts = []
+    for h in (0.0, 0.25, 0.7):
+        basins = find_basins(phase, CUBIC, h)
+        rises = basins.peaks[basins.touching.pairs].min(axis=1) - basins.touching.saddles
+        assert (rises >= h).all()
+        counts.append(len(basins.peaks))
+    assert counts[0] > counts[1] > counts[2]
 
 
 def test_counts_of_regions_are_those_of_brute_force():
     labels = np.random.default_rng(4).integers(0, 4, (6, 7, 8)).astype(np.int32)
-    found = count_regions(labels, 3, (2.0, 3.0, 5.0))
+    found = Separated.of(labels, 3, (2.0, 3.0, 5.0), edge=4).regions
     padded = np.pad(labels, 1, constant_values=-1)
     for label in (1, 2, 3):
         places = np.argwhere(labels == label)
@@ -136,7 +165,9 @@ class TestPaperRule:
         labels[2:10, 2:10, 12:20] = 2
         labels[5, 5, 10], labels[5, 5, 11] = 3, 3  # touches both with one face each: the lower number
         labels[1, 1, 28] = 4  # alone
-        assert paper_merged(labels, 4, CUBIC).tolist() == [0, 1, 2, 1, 0]
+        counts, touching = count_labels(labels, 4)
+        basins = Basins(labels, np.zeros(5, np.float32), counts, touching)
+        assert paper_merged(basins, CUBIC).tolist() == [0, 1, 2, 1, 0]
 
     def test_parts_of_a_label_are_separated(self):
         labels = np.random.default_rng(5).integers(0, 3, (9, 8, 7))
@@ -157,6 +188,10 @@ def truth():
     return packed((60,) * 3, rows_of_balls(stream.uniform(8.5, 9.5, 27)), centres, CUBIC)
 
 
+def shared_with(true, found):
+    return overlap(true, found.labels).joined(found.numbers)
+
+
 class TestKnownPacking:
     """27 balls of radius 9 at 16 on a lattice, moved by up to a voxel: necks of ratio sqrt(81 - 64) / 9 = 0.46."""
 
@@ -165,14 +200,14 @@ class TestKnownPacking:
         assert choice.is_settled
         found = Watershed.of(truth > 0, CUBIC).separated(choice.ratio)
         sizes, kept = np.bincount(truth.reshape(-1))[1:], np.ones(27, bool)
-        result = score(choice.ratio, overlap(truth, found.labels), sizes, kept, found.regions.voxels, found.kept(200))
+        result = score(choice.ratio, shared_with(truth, found), sizes, kept, found.regions.voxels, found.kept(200))
         assert (result.found, result.split, result.merged, result.share_over_08) == (27, 0.0, 0.0, 1.0)
         assert found.regions.is_whole.all()
 
     def test_too_low_a_ratio_merges_and_the_score_says_so(self, truth):
         found = Watershed.of(truth > 0, CUBIC).separated(0.3)
         sizes, kept = np.bincount(truth.reshape(-1))[1:], np.ones(27, bool)
-        low = score(0.3, overlap(truth, found.labels), sizes, kept, found.regions.voxels, found.kept(200))
+        low = score(0.3, shared_with(truth, found), sizes, kept, found.regions.voxels, found.kept(200))
         assert low.merged > 0.5
         assert low.mean_iou < 0.5
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nmcdist.calibration.shell.correction import about_centre_of_mass
+from nmcdist.calibration.shell.centring import about_centre_of_mass
 from nmcdist.calibration.shell.harmonics import NOISE, fit_free_series, fit_series, random_rotations, rotated_directions
 from nmcdist.calibration.shell.rays import BORDER, CONTACT, FREE, star_views
 from nmcdist.calibration.shell.separate import Separated
@@ -31,8 +31,8 @@ def voxelised(row, spacing=CUBIC, shift=(0.0, 0.0, 0.0)):
 
 
 def views(labels, centre, directions=DIRECTIONS, spacing=CUBIC):
-    box = np.zeros((1, 3), int), np.array([labels.shape])
-    return star_views(labels, np.array([1]), np.asarray(centre, float)[None], *box, directions[None], spacing)
+    image = Separated.of(labels, int(labels.max()), spacing)
+    return star_views(image, np.array([0]), np.asarray(centre, float)[None], directions[None], spacing)
 
 
 class TestRays:
