@@ -9,11 +9,16 @@ both lie outside graphite, estimate the two-point coverage of the excursion set 
 where C_2 is that of the excursion set, Eq. (21) of the CBA paper with its factor 1 / (2 pi), and o(h) the mean overlap
 of a ball of radius ~ Exp(theta) with its copy at h. No cutout free of large pores is needed, and no simulation.
 
+Labels that come from a segmentation follow this within about 1 % only, while the curves of a cube are a thousand times
+as precise. So where chi2 is far too large, an error of that size is allowed at each lag: phantoms of the virtual
+FIB-SEM, segmented, differ from their truth by 0.3 to 2 %.
+
 C_2 uses the covariance that is drawn (:mod:`nmcdist.models.fields`), within 3.2e-4 of 1 / (1 + (eta h)^2). The
 difference matters: the curves of one 8 um cube are so precise that the exact form shifts lambda_Y by a third.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtri, roots_legendre
@@ -25,6 +30,8 @@ from nmcdist.models.fields import SCALES, WEIGHTS
 
 NAMES = ("eta_per_nm", "theta_per_nm", "large pores")
 SHRINKAGE = 1e-4
+MISFIT = 0.01  # of labels that do not follow the model within their scatter
+_POOR = 10.0  # chi2 per degree of freedom that only faults of the labels explain
 _LOW, _HIGH = np.log([1e-5, 1e-5, 1e-3]), np.log([1.0, 1.0, 3.0])  # eta, theta in 1/nm, and lambda_Y v
 _X, _W = roots_legendre(32)
 
@@ -44,6 +51,12 @@ class BinderFit:
         Of log eta, log theta and log(lambda_Y v).
     freedom : int
         Statistics less parameters.
+    misfit : float
+        Relative error of the curve that was allowed at each lag beside its scatter.
+    chi2_without : float
+        Of the fit without it.
+    misfit_errors : dict of str to float
+        The parts of `errors` that come from it.
     """
 
     mu: float
@@ -57,6 +70,9 @@ class BinderFit:
     measured_error: np.ndarray
     solution: Solution
     freedom: int
+    misfit: float
+    chi2_without: float
+    misfit_errors: dict[str, float]
 
 
 def binder_coverage(mu: float, eta: float, theta: float, lambda_y: float, lag_nm: np.ndarray) -> np.ndarray:
@@ -89,7 +105,9 @@ def drawn_covariance(distance: np.ndarray) -> np.ndarray:
     return np.asarray((WEIGHTS * np.exp(-SCALES * np.asarray(distance)[..., None] ** 2)).sum(axis=-1))
 
 
-def fit_binder(counts: Counts, start: tuple[float, float, float] | None = None) -> BinderFit:
+def fit_binder(
+    counts: Counts, start: tuple[float, float, float] | None = None, misfit: float | None = None
+) -> BinderFit:
     """Fit C_B; its value at lag 0, the share of carbon binder outside graphite, is met exactly.
 
     Parameters
@@ -97,12 +115,27 @@ def fit_binder(counts: Counts, start: tuple[float, float, float] | None = None) 
     counts : Counts
     start : (float, float, float), optional
         eta, theta and lambda_Y to start from, for replicates. Default: four blind starts, which must agree.
+    misfit : float, optional
+        Relative error of the curve to allow at each lag. Default: none, or 1 % if chi2 is too large without it.
 
     Raises
     ------
     ImageError
         If the starts do not agree, or there are too few blocks.
     """
+    if misfit is not None:
+        return _fitted(counts, start, misfit, math.nan)
+    exact = _fitted(counts, start, 0.0, math.nan, check=False)
+    chi2, freedom = exact.solution.chi2, exact.freedom
+    if chi2 > _POOR * freedom:
+        return _fitted(counts, start, MISFIT, chi2)
+    _check(exact, start)
+    return replace(exact, chi2_without=chi2)
+
+
+def _fitted(
+    counts: Counts, start: tuple[float, float, float] | None, misfit: float, chi2_without: float, check: bool = True
+) -> BinderFit:
     measured, influences = binder_statistics(counts)
     lengths, mean = counts.lags.averages(counts.pairs[:, 1].sum(axis=0))
     share = float(measured[0])
@@ -117,18 +150,26 @@ def fit_binder(counts: Counts, start: tuple[float, float, float] | None = None) 
     slope = (curve(starts[0], share + step) - curve(starts[0], share - step))[1:] / (2 * step)
     for _ in range(2):
         rest = influences[:, 1:] - influences[:, :1] * slope
-        matrix = covariance(rest, SHRINKAGE)
+        matrix = covariance(rest, SHRINKAGE) + np.diag((misfit * measured[1:]) ** 2)
         solution = solve(measured[1:], lambda v: curve(v, share)[1:], matrix, starts, _LOW, high)
         slope = (curve(solution.values, share + step) - curve(solution.values, share - step))[1:] / (2 * step)
     mu, eta, theta, lambda_y = _parameters(solution.values, share)
-    errors = _errors(solution, rest @ solution.gain.T, influences[:, 0], share, counts, eta)
-    if start is None:
-        by_value = [errors["eta_per_nm"], errors["theta_per_nm"], errors["large pores"]]
-        check_agreement("carbon binder", solution, np.array(by_value), NAMES)
-    return BinderFit(
+    scatter = _errors(solution, rest @ solution.gain.T, influences[:, 0], share, counts, eta)
+    of_misfit = _misfit_errors(solution, misfit, measured, share)
+    errors = {name: math.hypot(error, of_misfit[name]) for name, error in scatter.items()}
+    found = BinderFit(
         mu, eta, theta, lambda_y, errors, mean @ lengths, measured, curve(solution.values, share),
-        np.sqrt((influences**2).sum(axis=0)), solution, len(measured) - 1 - len(solution.values),
+        np.sqrt((influences**2).sum(axis=0)), solution, len(measured) - 1 - len(solution.values), misfit,
+        chi2_without, of_misfit,
     )  # fmt: skip
+    if check:
+        _check(found, start)
+    return found
+
+
+def _check(found: BinderFit, start: tuple[float, float, float] | None) -> None:
+    if start is None:
+        check_agreement("carbon binder", found.solution, np.array([found.errors[name] for name in NAMES]), NAMES)
 
 
 def binder_statistics(counts: Counts) -> tuple[np.ndarray, np.ndarray]:
@@ -194,6 +235,19 @@ def _errors(
         "large pores": spread[2],
         "lambda_Y_per_nm3": spread[3],
     }
+
+
+def _misfit_errors(solution: Solution, misfit: float, measured: np.ndarray, share: float) -> dict[str, float]:
+    """Return the errors that a relative error of the curve makes; at lag 0 it moves mu alone."""
+    eta, theta, pores = solution.gain * (misfit * measured[1:])
+    free = float(np.exp(solution.values[2]))
+    at = share * free
+    slope = float(norm.pdf(ndtri(at)))
+    of_mu = math.hypot(at * misfit, at * math.log(free) * float(np.linalg.norm(pores))) / slope
+    return {
+        "mu": of_mu, "eta_per_nm": float(np.linalg.norm(eta)), "theta_per_nm": float(np.linalg.norm(theta)),
+        "large pores": float(np.linalg.norm(pores)), "lambda_Y_per_nm3": float(np.linalg.norm(pores + 3 * theta)),
+    }  # fmt: skip
 
 
 def _beyond_blocks(counts: Counts, eta: float) -> float:

@@ -105,7 +105,7 @@ class Bootstrap:
 
 def bootstrap(
     parameters: CbaParameters, like: Counts, number: int, seed: int, *, radii_nm: np.ndarray | None,
-    spread: Spread = map,
+    misfit: float = 0.0, spread: Spread = map,
 ) -> Bootstrap:  # fmt: skip
     """Draw, count and refit replicates.
 
@@ -120,6 +120,8 @@ def bootstrap(
     seed : int
     radii_nm : ndarray or None
         Of the pore size distribution; None leaves out curves.
+    misfit : float
+        Of the fit whose errors are wanted, see :func:`nmcdist.calibration.cba.binder.fit_binder`.
     spread : callable
         Like the builtin `map`.
 
@@ -139,7 +141,7 @@ def bootstrap(
     voxel = like.voxel_size_nm[0]
     drawn = windows(like.shapes, voxel, like.lags.reach)
     is_whole = drawn == tuple(like.shapes)
-    job = _Job(parameters, drawn, voxel, like.lags, seed, radii_nm, not is_whole)
+    job = _Job(parameters, drawn, voxel, like.lags, seed, radii_nm, misfit, not is_whole)
     found = list(spread(_replicate, [(job, index) for index in range(number)]))
     kept = [each for each in found if each is not None]
     if len(kept) < FEWEST:
@@ -148,7 +150,8 @@ def bootstrap(
     errors = np.array([each.fit for each in kept]) - truth
     larger = None
     if not is_whole:
-        pooled = fit_counts(joined([each.counts for each in kept if each.counts]), parameters.alpha_1, parameters)
+        all_counts = joined([each.counts for each in kept if each.counts])
+        pooled = fit_counts(all_counts, parameters.alpha_1, parameters, misfit)
         larger = _larger(errors, coordinates(quantities(pooled.parameters)) - truth, drawn, like, parameters)
     curves = [each.curves for each in kept if each.curves is not None]
     return Bootstrap(errors, curves, number - len(kept), drawn, larger)
@@ -173,6 +176,7 @@ class _Job:
     lags: Lags
     seed: int
     radii_nm: np.ndarray | None
+    misfit: float
     keep: bool  # the counts
 
 
@@ -194,7 +198,7 @@ def _replicate(item: tuple[_Job, int]) -> _Replicate | None:
         del labels
     counts = joined(parts)
     try:
-        fit = fit_counts(counts, job.parameters.alpha_1, job.parameters)
+        fit = fit_counts(counts, job.parameters.alpha_1, job.parameters, job.misfit)
     except (ImageError, InputError):
         return None
     curves = None

@@ -123,7 +123,9 @@ def calibrate_cba(
         progress({"event": "fitted as in the paper", "cpu_s": _since(started), "cutout": paper.cutout_shape})
     boot = None
     if replicates:
-        boot = bootstrap(fit.parameters, counts, replicates, seed, radii_nm=radii, spread=spread)
+        boot = bootstrap(
+            fit.parameters, counts, replicates, seed, radii_nm=radii, misfit=fit.binder.misfit, spread=spread
+        )
         progress({"event": "bootstrap", "replicates": len(boot.errors), "cpu_s": _since(started)})
     own = curves_of_image(images[0], counts, phases, radii)
     many = [] if boot is None else boot.curves

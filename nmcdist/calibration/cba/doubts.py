@@ -33,6 +33,12 @@ def doubts(final: CbaParameters, counts: Counts, fit: Fit, boot: Bootstrap | Non
     if len(set(counts.voxel_size_nm)) > 1:
         found.append("voxels are not cubes: graphite is fitted without surface and curvature, so lambda_X and mean_c "
                      "are hardly fixed")  # fmt: skip
+    if fit.binder.misfit:
+        found.append(
+            f"the carbon binder does not follow the model within its scatter (chi2 {fit.binder.chi2_without:.0f} with "
+            f"{fit.binder.freedom} degrees of freedom), as is usual for labels from a segmentation: an error of "
+            f"{fit.binder.misfit:.0%} was allowed at each lag, and is part of the standard errors"
+        )
     for what, chi2, freedom in (
         ("carbon binder", fit.binder.solution.chi2, fit.binder.freedom),
         ("graphite", fit.graphite.solution.chi2, fit.graphite.freedom),

@@ -42,7 +42,9 @@ class Fit:
         )  # fmt: skip
 
 
-def fit_counts(counts: Counts, alpha_1: float = ALPHA_1, start: CbaParameters | None = None) -> Fit:
+def fit_counts(
+    counts: Counts, alpha_1: float = ALPHA_1, start: CbaParameters | None = None, misfit: float | None = None
+) -> Fit:
     """Fit the model; see :func:`fit_binder` and :func:`fit_graphite`.
 
     Parameters
@@ -52,6 +54,8 @@ def fit_counts(counts: Counts, alpha_1: float = ALPHA_1, start: CbaParameters | 
         Kept.
     start : CbaParameters, optional
         For replicates of known parameters; default: blind starts, which must agree.
+    misfit : float, optional
+        See :func:`fit_binder`.
 
     Raises
     ------
@@ -59,9 +63,9 @@ def fit_counts(counts: Counts, alpha_1: float = ALPHA_1, start: CbaParameters | 
         If the image does not fix the fit.
     """
     if start is None:
-        return Fit(fit_binder(counts), fit_graphite(counts, alpha_1))
+        return Fit(fit_binder(counts, None, misfit), fit_graphite(counts, alpha_1))
     near = quantities(start)
-    binder = fit_binder(counts, (near["eta"], near["theta"], near["lambda_Y"]))
+    binder = fit_binder(counts, (near["eta"], near["theta"], near["lambda_Y"]), misfit)
     return Fit(binder, fit_graphite(counts, alpha_1, (near["mean_a"], near["mean_c"])))
 
 

@@ -31,6 +31,9 @@ def stated(fit: Fit, final: CbaParameters, boot: Bootstrap | None) -> dict[str, 
         if boot is not None:
             error, factor = float(boot.standard_error[number]), boot.factor
             note = f"standard error by parametric bootstrap, {len(boot.errors)} replicates"
+            if fit.binder.misfit and name not in OF_GRAPHITE:
+                error = math.hypot(error, fit.binder.misfit_errors[FIELD_OF[name]])
+                note += f", and of the curve, {fit.binder.misfit:.0%} at each lag"
             if boot.larger is not None:
                 note += f" of {boot.larger.share:.2%} of the volume, scaled"
         elif name in OF_GRAPHITE:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from nmcdist.bundle import load_bundle
+from nmcdist.calibration.cba import binder
 from nmcdist.calibration.cba.binder import (
+    MISFIT,
     binder_coverage,
     drawn_covariance,
     excursion_coverage,
@@ -155,3 +157,35 @@ def test_a_fit_says_when_blind_starts_disagree():
 def test_too_few_blocks_are_refused():
     with pytest.raises(ImageError, match="found 8 blocks, expected at least 25 for 20 statistics"):
         covariance(np.ones((8, 20)), 1e-3)
+
+
+def test_labels_with_the_faults_of_a_segmentation_get_an_allowance():
+    labels = generate_cba("cba-cathode-2025", (200,) * 3, 20.0, 12)
+    rng = np.random.default_rng(3)
+    noisy = np.where((rng.random(labels.shape) < 0.01) & (labels < 2), 1 - labels, labels).astype(np.uint8)
+    lags = lattice_lags((20.0,) * 3, labels.shape)
+    clean, faulty = (fit_counts(count_labels(each, 20.0, lags)).binder for each in (labels, noisy))
+    assert (clean.misfit, faulty.misfit) == (0.0, MISFIT)
+    assert faulty.chi2_without > 10 * faulty.freedom
+    for name, value in faulty.misfit_errors.items():
+        assert 0 < value < faulty.errors[name]
+        assert clean.misfit_errors[name] == 0
+    assert faulty.eta_per_nm == pytest.approx(clean.eta_per_nm, rel=4 * faulty.errors["eta_per_nm"])
+
+
+def test_the_errors_of_the_allowance_are_those_of_moved_curves(monkeypatch):
+    """By brute force: the curve is moved at one lag after the other, and fitted again with the same weights."""
+    labels = generate_cba("cba-cathode-2025", (200,) * 3, 20.0, 12)
+    counts = count_labels(labels, 20.0, lattice_lags((20.0,) * 3, labels.shape))
+    measured, influences = binder.binder_statistics(counts)
+    base = binder.fit_binder(counts, misfit=MISFIT)
+    start, moved = (base.eta_per_nm, base.theta_per_nm, base.lambda_Y_per_nm3), []
+    for k in range(1, len(measured)):
+        other = measured.copy()
+        other[k] *= 1 + 0.1 * MISFIT
+        monkeypatch.setattr(binder, "binder_statistics", lambda _, other=other: (other, influences))
+        found = binder.fit_binder(counts, start, MISFIT)
+        moved.append([np.log(found.eta_per_nm / base.eta_per_nm), np.log(found.theta_per_nm / base.theta_per_nm)])
+    eta, theta = 10 * np.linalg.norm(moved, axis=0)
+    assert base.misfit_errors["eta_per_nm"] == pytest.approx(eta, rel=0.05)
+    assert base.misfit_errors["theta_per_nm"] == pytest.approx(theta, rel=0.05)
