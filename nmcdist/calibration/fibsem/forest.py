@@ -80,11 +80,16 @@ class Trained:
         were mostly seen.
     importance : ndarray of float64, shape (f,)
         Share of the decrease of the Gini impurity that each feature brought.
+    threshold : float or None
+        Of two classes: the probability of the second above which as many labelled pixels lie, by out-of-bag votes, as
+        belong to it. Training weighs the classes alike, so 1/2 favours the rare one; this threshold does not, if the
+        labelled pixels hold the classes in the shares of the image, as whole areas do and single strokes may not.
     """
 
     forest: Forest
     confusion: np.ndarray
     importance: np.ndarray
+    threshold: float | None = None
 
 
 def train_forest(
@@ -128,7 +133,17 @@ def train_forest(
     got, count = votes.max(axis=1) > 0, len(model.classes_)  # without votes: every tree saw the pixel
     confusion = np.bincount(count * true[got] + voted[got], minlength=count**2).reshape(count, count)
     forest = _plain([tree.tree_ for tree in model.estimators_], model.classes_, names)
-    return Trained(forest, confusion, model.feature_importances_)
+    threshold = _even_threshold(votes[got, 1], true[got], labels == model.classes_[1]) if count == 2 else None
+    return Trained(forest, confusion, model.feature_importances_, threshold)
+
+
+def _even_threshold(votes: np.ndarray, true: np.ndarray, labelled: np.ndarray) -> float:
+    """Return the vote that the share `labelled` of pixels exceeds, each class weighed by its share before thinning."""
+    share = np.array([1 - labelled.mean(), labelled.mean()])
+    weight = (share / np.bincount(true, minlength=2))[true]
+    order = np.argsort(votes, kind="stable")
+    place = np.searchsorted(np.cumsum(weight[order]), share[0])
+    return float(votes[order[min(int(place), len(order) - 1)]])
 
 
 def _thinned(labels: np.ndarray, seed: int) -> np.ndarray:

@@ -1,4 +1,6 @@
-"""Graphite among the solid, by its coarse shape: the paper's features, a forest, a probability (Sec. 2.3.2).
+"""Graphite among the solid, by its shape: features of 3D neighbourhoods, a forest, a probability (Sec. 2.3.2).
+
+To the paper's features, those of thin plates are added unless only the paper's are asked for.
 
 The paper takes the 85 % quantile of the probability as threshold, which fixes the share of graphite before the image
 is seen. Here a probability of 1/2 decides unless the quantile is asked for.
@@ -12,22 +14,23 @@ from typing import Any
 import numpy as np
 
 from nmcdist.calibration.fibsem.clean import closed_by_ball, without_islands
-from nmcdist.calibration.fibsem.features import SHAPE_HALO, SHAPE_NAMES, shape_features
+from nmcdist.calibration.fibsem.features import HALO_OF, NAMES_OF, shape_features
+from nmcdist.calibration.fibsem.filters import Box, widened
 from nmcdist.calibration.fibsem.forest import TREES, Forest, Trained, train_forest
 from nmcdist.errors import ImageError, InputError
 
 GRAPHITE, OTHER = 1, 2  # labels of the scribbles
 SMALLEST_VOXELS, CLOSING_VOXELS = 5000, 10.0  # of the paper, for voxels of 20 nm
 PAPER_QUANTILE = 0.85
-_BOX = 96  # edge of a box of work: with its halo and features 0.8 GB
+_BOX = 112  # largest edge of a box of work: with its halo and features 0.8 GB
 Spread = Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]
-Box = tuple[slice, slice, slice]
 
 
 def train_graphite(
-    solid: Any, scribbles: Mapping[int, np.ndarray], seed: int, trees: int = TREES, spread: Spread = map
-) -> Trained:
-    """Train a forest to tell graphite (1) from the rest (2), pores too, on labelled slices.
+    solid: Any, scribbles: Mapping[int, np.ndarray], seed: int, trees: int = TREES, spread: Spread = map,
+    features: str = "extended",
+) -> Trained:  # fmt: skip
+    """Train a forest to tell graphite (1) from the rest (2) on labelled slices.
 
     Parameters
     ----------
@@ -39,23 +42,32 @@ def train_graphite(
     trees : int
     spread : callable
         Applies a function to items as `map` does, in order.
+    features : str
+        "extended", which looks at solid voxels only, or "paper", where pores belong to the rest.
 
     Raises
     ------
     ImageError
         If the labels are not 1 and 2.
+    InputError
+        If there are no such features.
     """
+    if features not in NAMES_OF:
+        raise InputError(f"features: found {features!r}, expected one of {', '.join(NAMES_OF)}")
     found = sorted({int(v) for labels in scribbles.values() for v in np.unique(labels)} - {0})
     if found != [GRAPHITE, OTHER]:
         raise ImageError(f"scribbles of graphite: found labels {found}, expected 1 (graphite) and 2 (the rest)")
     boxes = [(box, labels) for z, labels in scribbles.items() for box in _boxes((1, *solid.shape[1:]), z)]
-    parts = list(spread(partial(_labelled, solid), boxes))
-    features, labels = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return train_forest(features, labels, SHAPE_NAMES, seed, trees)
+    parts = list(spread(partial(_labelled, solid, features), boxes))
+    values, labels = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return train_forest(values, labels, NAMES_OF[features], seed, trees)
 
 
 def graphite_probability(solid: np.ndarray, forest: Forest, spread: Spread = map) -> np.ndarray:
-    """Return the probability of graphite of each voxel, box by box, as float32 of the shape of `solid`."""
+    """Return the probability of graphite of each voxel, box by box, as float32 of the shape of `solid`.
+
+    Without the paper's features alone, pores have 0.
+    """
     out = np.empty(solid.shape, np.float32)
     boxes = list(_boxes(solid.shape))
     for box, part in zip(boxes, spread(partial(_probability, solid, forest), boxes), strict=True):
@@ -91,28 +103,32 @@ def graphite_mask(
     return mask
 
 
-def _labelled(solid: Any, item: tuple[Box, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _labelled(solid: Any, kind: str, item: tuple[Box, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     box, labels = item
-    labels = labels[box[1:]]
-    return _features(solid, box)[:, 0, labels > 0].T, labels[labels > 0]
+    known = labels[box[1:]] > 0
+    if kind == "extended":
+        known &= solid[box][0]
+    return _features(solid, kind, box)[:, 0, known].T, labels[box[1:]][known]
 
 
 def _probability(solid: np.ndarray, forest: Forest, box: Box) -> np.ndarray:
-    return forest.probabilities(_features(solid, box))[forest.classes.index(GRAPHITE)]
+    kind = next(kind for kind, names in NAMES_OF.items() if names == forest.features)
+    which = forest.classes.index(GRAPHITE)
+    features = _features(solid, kind, box)
+    if kind == "paper":
+        return forest.probabilities(features)[which]
+    out = np.zeros(solid[box].shape, np.float32)
+    out[solid[box]] = forest.probabilities(features[:, solid[box]])[which]
+    return out
 
 
-def _features(solid: Any, box: Box) -> np.ndarray:
-    """Return the features of a box, from the box and what its filters reach."""
-    wide = tuple(slice(max(0, part.start - SHAPE_HALO), part.stop + SHAPE_HALO) for part in box)
-    inner = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, wide, strict=True))
-    return shape_features(solid[wide])[(slice(None), *inner)]
+def _features(solid: Any, kind: str, box: Box) -> np.ndarray:
+    wide, inside = widened(box, solid.shape, HALO_OF[kind])
+    return shape_features(solid[wide], inside, kind)
 
 
 def _boxes(shape: tuple[int, ...], first: int = 0) -> Iterator[Box]:
-    starts = (range(0, length, _BOX) for length in shape)
-    for z, y, x in itertools.product(*starts):
-        yield (
-            slice(first + z, first + min(z + _BOX, shape[0])),
-            slice(y, min(y + _BOX, shape[1])),
-            slice(x, min(x + _BOX, shape[2])),
-        )
+    """Return boxes of like size that fill a shape, from a first slice on."""
+    edges = [np.linspace(0, length, -(-length // _BOX) + 1).astype(int).tolist() for length in shape]
+    for z, y, x in itertools.product(*(itertools.pairwise(each) for each in edges)):
+        yield slice(first + z[0], first + z[1]), slice(*y), slice(*x)
