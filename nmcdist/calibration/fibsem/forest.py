@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nmcdist.errors import ImageError
-from nmcdist.jit import kernel
+from nmcdist.jit import Int, kernel
 
 TREES = 50
 LEAST_PER_LEAF = 4  # labelled pixels
@@ -193,7 +193,9 @@ def _rounded_down(thresholds: np.ndarray) -> np.ndarray:
     return np.where(near > thresholds, np.nextafter(near, np.float32(-np.inf)), near) + np.float32(0)  # no -0
 
 
-_LANES = 64  # pixels that go down a tree together: the loop over them becomes vector instructions
+_PIXELS = 64  # that go through one tree after another: their keys and the tree stay in the fastest memory
+_FLIGHT = 8  # pixels that go down a tree together, so that none waits for the memory of another
+MOST_FEATURES = 64  # a power of two that the compiler knows: addresses are sums of constants
 _FEATURE_BITS = 8  # of a word; the child has 23, the key of the threshold 32
 
 
@@ -205,9 +207,11 @@ def _words(forest: Forest) -> np.ndarray:
     """
     is_leaf = forest.feature < 0
     bits = forest.threshold.view(np.int32)
-    key = np.where(is_leaf, np.iinfo(np.int32).max, bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64)
+    key = np.where(is_leaf, np.iinfo(np.int32).max, bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64) + 2**31
     child = np.where(is_leaf, np.arange(len(is_leaf)), forest.child).astype(np.int64)
-    return (key << 32) | (child << _FEATURE_BITS) | np.where(is_leaf, 0, forest.feature)
+    low = (child << _FEATURE_BITS) | np.where(is_leaf, 0, forest.feature)
+    words: np.ndarray = (key.astype(np.uint64) << np.uint64(32)) | low.astype(np.uint64)
+    return words
 
 
 def _levels(forest: Forest) -> np.ndarray:
@@ -219,37 +223,59 @@ def _levels(forest: Forest) -> np.ndarray:
 
 
 def _shares_of_nodes(forest: Forest) -> np.ndarray:
-    return np.where((forest.feature < 0)[:, None], forest.shares[np.where(forest.feature < 0, forest.child, 0)], 0)
+    is_leaf = forest.feature < 0
+    shares = np.where(is_leaf[:, None], forest.shares[np.where(is_leaf, forest.child, 0)], 0)
+    return np.ascontiguousarray(shares.T)
+
+
+@kernel
+def _step(words: np.ndarray, node: np.uint64, keys: np.ndarray, pixel: np.uint64) -> np.uint64:
+    """Return the next node of a pixel; all is unsigned, so no index is tested for being negative."""
+    word = words[node]
+    key = keys[pixel + (word & np.uint64(255))]
+    return ((word >> np.uint64(_FEATURE_BITS)) & np.uint64(0x7FFFFF)) + np.uint64(key > (word >> np.uint64(32)))
 
 
 @kernel
 def _vote(
     bits: np.ndarray, roots: np.ndarray, levels: np.ndarray, words: np.ndarray, shares: np.ndarray, out: np.ndarray
 ) -> None:
-    """Take the features as the bits of float32; as keys they are integers in the same order."""
+    """Take the features as the bits of float32; as keys they are unsigned integers in the same order."""
     classes, count = out.shape
-    keys = np.zeros(bits.shape[0] * _LANES, np.int32)  # feature after feature
-    sums, nodes = np.empty((classes, _LANES)), np.empty(_LANES, np.int64)
-    for start in range(0, count, _LANES):
-        lanes = min(_LANES, count - start)
+    keys = np.zeros(_PIXELS * MOST_FEATURES, np.uint32)  # pixel after pixel
+    nodes, sums = np.empty(_PIXELS, np.uint64), np.empty((classes, _PIXELS))
+    for start in range(0, count, _PIXELS):
+        pixels = min(_PIXELS, count - start)
         for f in range(bits.shape[0]):
-            for i in range(lanes):
+            for i in range(pixels):
                 bit = bits[f, start + i]
-                keys[f * _LANES + i] = bit ^ ((bit >> 31) & 0x7FFFFFFF)
+                keys[i * MOST_FEATURES + f] = np.uint32(bit ^ ((bit >> 31) & 0x7FFFFFFF)) ^ np.uint32(0x80000000)
         sums[:] = 0.0
         for t in range(len(roots)):
-            word = words[roots[t]]
-            threshold, first, child = word >> 32, (word & 255) * _LANES, (word & 0x7FFFFFFF) >> _FEATURE_BITS
-            for i in range(_LANES):
-                nodes[i] = child + (keys[first + i] > threshold)
-            for _ in range(1, levels[t]):
-                for i in range(_LANES):  # unsigned indices: without a test for negative ones
-                    word = words[np.uint64(nodes[i])]
-                    key = keys[np.uint64((word & 255) * _LANES + i)]
-                    nodes[i] = ((word & 0x7FFFFFFF) >> _FEATURE_BITS) + (key > (word >> 32))
+            for i in range(0, _PIXELS, _FLIGHT):
+                _descend(words, np.uint64(roots[t]), levels[t], keys, np.uint64(i * MOST_FEATURES), nodes[i:])
             for c in range(classes):
-                for i in range(_LANES):
-                    sums[c, i] += shares[np.uint64(nodes[i]), c]
+                for i in range(_PIXELS):
+                    sums[c, i] += shares[c, nodes[i]]
         for c in range(classes):
-            for i in range(lanes):
+            for i in range(pixels):
                 out[c, start + i] = sums[c, i] / len(roots)
+
+
+@kernel
+def _descend(
+    words: np.ndarray, root: np.uint64, steps: Int, keys: np.ndarray, pixel: np.uint64, nodes: np.ndarray
+) -> None:
+    """Write the leaves of eight pixels."""
+    next_one = np.uint64(MOST_FEATURES)
+    a = b = c = d = e = f = g = h = root
+    for _ in range(steps):
+        a = _step(words, a, keys, pixel)
+        b = _step(words, b, keys, pixel + next_one)
+        c = _step(words, c, keys, pixel + np.uint64(2) * next_one)
+        d = _step(words, d, keys, pixel + np.uint64(3) * next_one)
+        e = _step(words, e, keys, pixel + np.uint64(4) * next_one)
+        f = _step(words, f, keys, pixel + np.uint64(5) * next_one)
+        g = _step(words, g, keys, pixel + np.uint64(6) * next_one)
+        h = _step(words, h, keys, pixel + np.uint64(7) * next_one)
+    nodes[0], nodes[1], nodes[2], nodes[3], nodes[4], nodes[5], nodes[6], nodes[7] = a, b, c, d, e, f, g, h

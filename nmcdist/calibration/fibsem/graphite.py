@@ -15,12 +15,13 @@ import numpy as np
 
 from nmcdist.calibration.fibsem.clean import closed_by_ball, without_islands
 from nmcdist.calibration.fibsem.features import HALO_OF, NAMES_OF, shape_features
-from nmcdist.calibration.fibsem.filters import Box, widened
+from nmcdist.calibration.fibsem.filters import Box, gaussian, widened
 from nmcdist.calibration.fibsem.forest import TREES, Forest, Trained, train_forest
 from nmcdist.errors import ImageError, InputError
 
 GRAPHITE, OTHER = 1, 2  # labels of the scribbles
 SMALLEST_VOXELS, CLOSING_VOXELS = 5000, 10.0  # of the paper, for voxels of 20 nm
+SMOOTHING_VOXELS = 1.0  # of the probability, over the solid
 PAPER_QUANTILE = 0.85
 _BOX = 112  # largest edge of a box of work: with its halo and features 0.8 GB
 Spread = Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]
@@ -76,9 +77,12 @@ def graphite_probability(solid: np.ndarray, forest: Forest, spread: Spread = map
 
 
 def graphite_mask(
-    solid: np.ndarray, probability: np.ndarray, threshold: float = 0.5, quantile: float | None = None
-) -> np.ndarray:
-    """Return the graphite: probable, without pieces under 5,000 voxels, closed with a ball of 10 voxels, and solid.
+    solid: np.ndarray, probability: np.ndarray, threshold: float = 0.5, quantile: float | None = None,
+    smoothing: float = SMOOTHING_VOXELS, closing: float = 0.0,
+) -> np.ndarray:  # fmt: skip
+    """Return the graphite: solid and probable, without pieces under 5,000 voxels.
+
+    The paper does not smooth, and closes with a ball of :data:`CLOSING_VOXELS`, which adds binder beside the plates.
 
     Parameters
     ----------
@@ -88,19 +92,35 @@ def graphite_mask(
         Least probability.
     quantile : float, optional
         Take this quantile of the probability as threshold instead: 0.85 in the paper.
+    smoothing : float
+        Standard deviation, in voxels, of a Gaussian mean of the probability over the solid; 0 for none.
+    closing : float
+        Radius in voxels of the ball of a closing; 0 for none.
 
     Raises
     ------
     InputError
-        If the threshold or the quantile is not in (0, 1).
+        If the threshold or the quantile is not in (0, 1), or a length is negative.
     """
     for name, value in (("threshold", threshold), ("quantile", 0.5 if quantile is None else quantile)):
         if not 0 < value < 1:
             raise InputError(f"{name}: found {value}, expected a number between 0 and 1")
-    least = threshold if quantile is None else float(np.quantile(probability, quantile))
-    found = without_islands(probability > least, SMALLEST_VOXELS)
-    mask: np.ndarray = closed_by_ball(found, CLOSING_VOXELS) & solid
-    return mask
+    for name, value in (("smoothing", smoothing), ("closing", closing)):
+        if not 0 <= value < np.inf:
+            raise InputError(f"{name}: found {value}, expected a number of voxels, 0 or more")
+    probable = _smoothed(solid, probability, smoothing) if smoothing else probability
+    least = threshold if quantile is None else float(np.quantile(probable, quantile))
+    if closing:
+        found = without_islands(probable > least, SMALLEST_VOXELS)
+        return np.asarray(closed_by_ball(found, closing) & solid)
+    return without_islands((probable > least) & solid, SMALLEST_VOXELS)
+
+
+def _smoothed(solid: np.ndarray, probability: np.ndarray, sigma: float) -> np.ndarray:
+    """Return the weighted mean of the probability of the solid about each solid voxel, 0 in pores."""
+    inside = solid.astype(np.float32)
+    weight = gaussian(inside, sigma)
+    return np.divide(gaussian(probability * inside, sigma), weight, out=np.zeros_like(weight), where=solid)
 
 
 def _labelled(solid: Any, kind: str, item: tuple[Box, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -51,8 +51,8 @@ def plate_features(solid: np.ndarray, inner: Box) -> np.ndarray:
     steps = np.array([padded.shape[1] * padded.shape[2], padded.shape[2], 1])
     places = (np.argwhere(box) + PLATE_HALO) @ steps
     found = np.empty((len(PLATE_NAMES), len(places)), np.float32)
-    disks = tuple((points @ steps).astype(np.int32) for points in _points())
-    _measure(padded.reshape(-1), places, *disks, *_neighbours(), found)
+    coarse, middle, fine, across, small, large = ((points @ steps).astype(np.int32) for points in _points())
+    _measure(padded.reshape(-1), places, coarse, middle, fine, across, small, large, *_neighbours(), found)
     out = np.zeros((len(PLATE_NAMES), *box.shape), np.float32)
     out[:, box] = found
     return out
@@ -113,8 +113,8 @@ def _sum(volume: np.ndarray, place: Int, offsets: np.ndarray) -> Int:
 
 @kernel
 def _fullest(volume: np.ndarray, place: Int, disks: np.ndarray, tried: np.ndarray) -> Int:
-    best, most = tried[0], -1
-    for k in tried:
+    best, most = tried[0], _sum(volume, place, disks[tried[0]])
+    for k in tried[1:]:
         total = _sum(volume, place, disks[k])
         if total > most:
             best, most = k, total
