@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nmcdist.errors import ImageError
-from nmcdist.jit import Int, kernel
+from nmcdist.jit import kernel
 
 TREES = 50
 LEAST_PER_LEAF = 4  # labelled pixels
@@ -115,10 +115,12 @@ def train_forest(
     Raises
     ------
     ImageError
-        If there are fewer than two classes, or a class has fewer than ten pixels.
+        If there are fewer than two classes, a class has fewer than ten pixels, or there are over 32 features.
     """
     from sklearn.ensemble import RandomForestClassifier
 
+    if len(names) > MOST_FEATURES:
+        raise ImageError(f"features: found {len(names)}, expected at most {MOST_FEATURES}")
     kept = _thinned(labels, seed)
     model = RandomForestClassifier(
         trees, max_depth=MOST_LEVELS, min_samples_leaf=LEAST_PER_LEAF, max_features="sqrt", random_state=seed,
@@ -195,7 +197,7 @@ def _rounded_down(thresholds: np.ndarray) -> np.ndarray:
 
 _PIXELS = 64  # that go through one tree after another: their keys and the tree stay in the fastest memory
 _FLIGHT = 8  # pixels that go down a tree together, so that none waits for the memory of another
-MOST_FEATURES = 64  # a power of two that the compiler knows: addresses are sums of constants
+MOST_FEATURES = 32  # a power of two that the compiler knows: addresses are sums of constants
 _FEATURE_BITS = 8  # of a word; the child has 23, the key of the threshold 32
 
 
@@ -253,29 +255,22 @@ def _vote(
         sums[:] = 0.0
         for t in range(len(roots)):
             for i in range(0, _PIXELS, _FLIGHT):
-                _descend(words, np.uint64(roots[t]), levels[t], keys, np.uint64(i * MOST_FEATURES), nodes[i:])
+                pixel = np.uint64(i * MOST_FEATURES)
+                a = b = d = e = g = h = k = m = np.uint64(roots[t])
+                for _ in range(levels[t]):
+                    a = _step(words, a, keys, pixel)
+                    b = _step(words, b, keys, pixel + np.uint64(MOST_FEATURES))
+                    d = _step(words, d, keys, pixel + np.uint64(2 * MOST_FEATURES))
+                    e = _step(words, e, keys, pixel + np.uint64(3 * MOST_FEATURES))
+                    g = _step(words, g, keys, pixel + np.uint64(4 * MOST_FEATURES))
+                    h = _step(words, h, keys, pixel + np.uint64(5 * MOST_FEATURES))
+                    k = _step(words, k, keys, pixel + np.uint64(6 * MOST_FEATURES))
+                    m = _step(words, m, keys, pixel + np.uint64(7 * MOST_FEATURES))
+                nodes[i], nodes[i + 1], nodes[i + 2], nodes[i + 3] = a, b, d, e
+                nodes[i + 4], nodes[i + 5], nodes[i + 6], nodes[i + 7] = g, h, k, m
             for c in range(classes):
                 for i in range(_PIXELS):
                     sums[c, i] += shares[c, nodes[i]]
         for c in range(classes):
             for i in range(pixels):
                 out[c, start + i] = sums[c, i] / len(roots)
-
-
-@kernel
-def _descend(
-    words: np.ndarray, root: np.uint64, steps: Int, keys: np.ndarray, pixel: np.uint64, nodes: np.ndarray
-) -> None:
-    """Write the leaves of eight pixels."""
-    next_one = np.uint64(MOST_FEATURES)
-    a = b = c = d = e = f = g = h = root
-    for _ in range(steps):
-        a = _step(words, a, keys, pixel)
-        b = _step(words, b, keys, pixel + next_one)
-        c = _step(words, c, keys, pixel + np.uint64(2) * next_one)
-        d = _step(words, d, keys, pixel + np.uint64(3) * next_one)
-        e = _step(words, e, keys, pixel + np.uint64(4) * next_one)
-        f = _step(words, f, keys, pixel + np.uint64(5) * next_one)
-        g = _step(words, g, keys, pixel + np.uint64(6) * next_one)
-        h = _step(words, h, keys, pixel + np.uint64(7) * next_one)
-    nodes[0], nodes[1], nodes[2], nodes[3], nodes[4], nodes[5], nodes[6], nodes[7] = a, b, c, d, e, f, g, h
