@@ -71,7 +71,7 @@ def graphite_probability(solid: np.ndarray, forest: Forest, spread: Spread = map
     """
     out = np.empty(solid.shape, np.float32)
     boxes = list(_boxes(solid.shape))
-    for box, part in zip(boxes, spread(partial(_probability, solid, forest), boxes), strict=True):
+    for box, part in zip(boxes, spread(partial(box_probability, solid, forest), boxes), strict=True):
         out[box] = part
     return out
 
@@ -131,14 +131,16 @@ def _labelled(solid: Any, kind: str, item: tuple[Box, np.ndarray]) -> tuple[np.n
     return _features(solid, kind, box)[:, 0, known].T, labels[box[1:]][known]
 
 
-def _probability(solid: np.ndarray, forest: Forest, box: Box) -> np.ndarray:
+def box_probability(solid: Any, forest: Forest, box: Box) -> np.ndarray:
+    """Return the probability of graphite in a box, by the features that the forest was trained on, as float32."""
     kind = next(kind for kind, names in NAMES_OF.items() if names == forest.features)
     which = forest.classes.index(GRAPHITE)
     features = _features(solid, kind, box)
     if kind == "paper":
         return forest.probabilities(features)[which]
-    out = np.zeros(solid[box].shape, np.float32)
-    out[solid[box]] = forest.probabilities(features[:, solid[box]])[which]
+    inside = solid[box]
+    out = np.zeros(inside.shape, np.float32)
+    out[inside] = forest.probabilities(features[:, inside])[which]
     return out
 
 
