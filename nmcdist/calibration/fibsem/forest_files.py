@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.calibration.fibsem.forest import MOST_FEATURES, Forest
+from nmcdist.calibration.fibsem.forest import Forest
+from nmcdist.calibration.fibsem.votes import MOST_FEATURES
 from nmcdist.errors import ImageError
 from nmcdist.inputs import ordinary_file
 from nmcdist.json_text import load_json
