@@ -9,7 +9,6 @@ import numpy as np
 
 from nmcdist.jit import kernel
 
-
 _PIXELS = 64  # that go through one tree after another: their keys and the tree stay in the fastest memory
 _FLIGHT = 8  # pixels that go down a tree together, so that none waits for the memory of another
 MOST_FEATURES = 32  # a power of two that the compiler knows: addresses are sums of constants
