@@ -1,13 +1,16 @@
 """Gaussian filters and their derivatives along the axes of an image, in float32, the same on every machine."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from nmcdist.geometry.elementary import exp
 from nmcdist.jit import Int, kernel
 
+Orders = tuple[int, ...]
+Box = tuple[slice, ...]
 TRUNCATE = 4.0  # reach of a filter in standard deviations
 
 
@@ -16,6 +19,7 @@ def reach(sigma: float) -> int:
     return int(TRUNCATE * sigma + 0.5)
 
 
+@lru_cache(maxsize=64)
 def gaussian_weights(sigma: float, order: int) -> np.ndarray:
     """Return the taps of a Gaussian (order 0), or of its first or second derivative, as of `scipy.ndimage`.
 
@@ -29,7 +33,7 @@ def gaussian_weights(sigma: float, order: int) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape (2 r + 1,)
-        For a correlation: the tap of offset -r first.
+        For a correlation: the tap of offset -r first. Read-only.
     """
     x = np.arange(-reach(sigma), reach(sigma) + 1, dtype=np.float64)
     taps = np.array([exp(-0.5 * (step / sigma) ** 2) for step in x])
@@ -38,7 +42,9 @@ def gaussian_weights(sigma: float, order: int) -> np.ndarray:
         taps *= x / sigma**2
     elif order == 2:
         taps *= (x * x / sigma**2 - 1) / sigma**2
-    return taps.astype(np.float32)
+    weights = taps.astype(np.float32)
+    weights.setflags(write=False)
+    return weights
 
 
 def gaussian(
@@ -64,6 +70,44 @@ def gaussian(
         if width > 0:
             array = along(array, axis, gaussian_weights(width, order))
     return array
+
+
+def derivatives(
+    array: np.ndarray, sigma: float, orders: Iterable[Orders], inner: Box | None = None
+) -> list[np.ndarray]:
+    """Return several derivatives of a smoothed image; passes that they share are made once.
+
+    Parameters
+    ----------
+    array : ndarray of float32
+    sigma : float
+        Standard deviation in pixels.
+    orders : iterable of tuple of int
+        Derivative along each axis, for each result.
+    inner : tuple of slice, optional
+        The box that is wanted, from a start to a stop along each axis; all unless given. Pixels beyond what the filter
+        reaches are not looked at.
+
+    Returns
+    -------
+    list of ndarray of float32, shape of the box
+    """
+    box = inner or tuple(slice(0, length) for length in array.shape)
+    wide, inside = widened(box, array.shape, reach(sigma))
+    made: dict[Orders, np.ndarray] = {(): array[wide]}
+    wanted = [tuple(int(order) for order in each) for each in orders]
+    for axis, part in enumerate(inside):
+        for key in dict.fromkeys(each[: axis + 1] for each in wanted):
+            passed = along(made[key[:-1]], axis, gaussian_weights(sigma, key[-1]))
+            made[key] = passed[(slice(None),) * axis + (part,)]
+    return [np.ascontiguousarray(made[each]) for each in wanted]
+
+
+def widened(box: Box, shape: tuple[int, ...], by: int) -> tuple[Box, Box]:
+    """Return a box with a rim that stays within a shape, and where the box lies in it."""
+    wide = tuple(slice(max(0, part.start - by), min(n, part.stop + by)) for part, n in zip(box, shape, strict=True))
+    inside = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, wide, strict=True))
+    return wide, inside
 
 
 def along(array: np.ndarray, axis: int, weights: np.ndarray) -> np.ndarray:
@@ -94,15 +138,17 @@ def _mirrored(i: Int, n: int) -> Int:
 
 @kernel
 def _along_middle(source: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
-    n, inner, r = source.shape[1], source.shape[2], len(weights) // 2
+    n, r = source.shape[1], len(weights) // 2
     for a in range(source.shape[0]):
         for i in range(n):
-            for b in range(inner):
-                out[a, i, b] = 0.0
-            for k in range(len(weights)):
-                j, weight = _mirrored(i + k - r, n), weights[k]
-                for b in range(inner):
-                    out[a, i, b] += weight * source[a, j, b]
+            row = out[a, i]
+            row[:] = 0.0
+            for k in range(0, len(weights) - 3, 4):
+                p, q = source[a, _mirrored(i + k - r, n)], source[a, _mirrored(i + k + 1 - r, n)]
+                s, t = source[a, _mirrored(i + k + 2 - r, n)], source[a, _mirrored(i + k + 3 - r, n)]
+                _add_four(row, p, q, s, t, weights[k : k + 4])
+            for k in range(len(weights) // 4 * 4, len(weights)):
+                _add_one(row, source[a, _mirrored(i + k - r, n)], weights[k])
 
 
 @kernel
@@ -110,11 +156,26 @@ def _along_last(source: np.ndarray, weights: np.ndarray, out: np.ndarray) -> Non
     n, r = source.shape[1], len(weights) // 2
     line = np.empty(n + 2 * r, np.float32)
     for a in range(source.shape[0]):
-        for i in range(n + 2 * r):
-            line[i] = source[a, _mirrored(i - r, n)]
-        for i in range(n):
-            out[a, i] = 0.0
-        for k in range(len(weights)):
-            weight = weights[k]
-            for i in range(n):
-                out[a, i] += weight * line[i + k]
+        row = out[a]
+        line[r : r + n] = source[a]
+        for i in range(r):
+            line[i], line[r + n + i] = source[a, _mirrored(i - r, n)], source[a, _mirrored(n + i, n)]
+        row[:] = 0.0
+        for k in range(0, len(weights) - 3, 4):
+            _add_four(row, line[k:], line[k + 1 :], line[k + 2 :], line[k + 3 :], weights[k : k + 4])
+        for k in range(len(weights) // 4 * 4, len(weights)):
+            _add_one(row, line[k:], weights[k])
+
+
+@kernel
+def _add_four(row: np.ndarray, p: np.ndarray, q: np.ndarray, s: np.ndarray, t: np.ndarray, weights: np.ndarray) -> None:
+    """Add four weighted lines to a row, one after the other: memory is read and written once for all."""
+    a, b, c, d = weights[0], weights[1], weights[2], weights[3]
+    for i in range(len(row)):
+        row[i] = row[i] + a * p[i] + b * q[i] + c * s[i] + d * t[i]
+
+
+@kernel
+def _add_one(row: np.ndarray, line: np.ndarray, weight: np.float32) -> None:
+    for i in range(len(row)):
+        row[i] += weight * line[i]

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from nmcdist.calibration.fibsem.votes import MOST_FEATURES, levels_of, shares_of_nodes, vote, words_of
 from nmcdist.errors import ImageError
-from nmcdist.jit import kernel
 
 TREES = 50
 LEAST_PER_LEAF = 4  # labelled pixels
@@ -59,7 +59,7 @@ class Forest:
         """
         flat = np.ascontiguousarray(features, np.float32).reshape(len(self.features), -1) + np.float32(0)  # no -0
         out = np.empty((len(self.classes), flat.shape[1]), np.float32)
-        _vote(flat.view(np.int32), self.roots, _levels(self), _words(self), _shares_of_nodes(self), out)
+        vote(flat.view(np.int32), self.roots, levels_of(self), words_of(self), shares_of_nodes(self), out)
         return out.reshape(-1, *features.shape[1:])
 
     def labels(self, probabilities: np.ndarray) -> np.ndarray:
@@ -80,11 +80,16 @@ class Trained:
         were mostly seen.
     importance : ndarray of float64, shape (f,)
         Share of the decrease of the Gini impurity that each feature brought.
+    threshold : float or None
+        Of two classes: the probability of the second above which as many labelled pixels lie, by out-of-bag votes, as
+        belong to it. Training weighs the classes alike, so 1/2 favours the rare one; this threshold does not, if the
+        labelled pixels hold the classes in the shares of the image, as whole areas do and single strokes may not.
     """
 
     forest: Forest
     confusion: np.ndarray
     importance: np.ndarray
+    threshold: float | None = None
 
 
 def train_forest(
@@ -110,10 +115,12 @@ def train_forest(
     Raises
     ------
     ImageError
-        If there are fewer than two classes, or a class has fewer than ten pixels.
+        If there are fewer than two classes, a class has fewer than ten pixels, or there are over 32 features.
     """
     from sklearn.ensemble import RandomForestClassifier
 
+    if len(names) > MOST_FEATURES:
+        raise ImageError(f"features: found {len(names)}, expected at most {MOST_FEATURES}")
     kept = _thinned(labels, seed)
     model = RandomForestClassifier(
         trees, max_depth=MOST_LEVELS, min_samples_leaf=LEAST_PER_LEAF, max_features="sqrt", random_state=seed,
@@ -128,7 +135,17 @@ def train_forest(
     got, count = votes.max(axis=1) > 0, len(model.classes_)  # without votes: every tree saw the pixel
     confusion = np.bincount(count * true[got] + voted[got], minlength=count**2).reshape(count, count)
     forest = _plain([tree.tree_ for tree in model.estimators_], model.classes_, names)
-    return Trained(forest, confusion, model.feature_importances_)
+    threshold = _even_threshold(votes[got, 1], true[got], labels == model.classes_[1]) if count == 2 else None
+    return Trained(forest, confusion, model.feature_importances_, threshold)
+
+
+def _even_threshold(votes: np.ndarray, true: np.ndarray, labelled: np.ndarray) -> float:
+    """Return the vote that the share `labelled` of pixels exceeds, each class weighed by its share before thinning."""
+    share = np.array([1 - labelled.mean(), labelled.mean()])
+    weight = (share / np.bincount(true, minlength=2))[true]
+    order = np.argsort(votes, kind="stable")
+    place = np.searchsorted(np.cumsum(weight[order]), share[0])
+    return float(votes[order[min(int(place), len(order) - 1)]])
 
 
 def _thinned(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -176,65 +193,3 @@ def _rounded_down(thresholds: np.ndarray) -> np.ndarray:
     """Return the largest float32 up to each threshold: comparisons of float32 values with either are the same."""
     near = thresholds.astype(np.float32)
     return np.where(near > thresholds, np.nextafter(near, np.float32(-np.inf)), near) + np.float32(0)  # no -0
-
-
-_LANES = 64  # pixels that go down a tree together: the loop over them becomes vector instructions
-_FEATURE_BITS = 8  # of a word; the child has 23, the key of the threshold 32
-
-
-def _words(forest: Forest) -> np.ndarray:
-    """Return key of the threshold, child and feature of each node in one word; leaves lead to themselves.
-
-    Then all pixels take as many steps as the tree has levels, without asking whether they are there, and each step
-    reads two places of memory.
-    """
-    is_leaf = forest.feature < 0
-    bits = forest.threshold.view(np.int32)
-    key = np.where(is_leaf, np.iinfo(np.int32).max, bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64)
-    child = np.where(is_leaf, np.arange(len(is_leaf)), forest.child).astype(np.int64)
-    return (key << 32) | (child << _FEATURE_BITS) | np.where(is_leaf, 0, forest.feature)
-
-
-def _levels(forest: Forest) -> np.ndarray:
-    """Return the number of steps from the root of each tree to its deepest leaf."""
-    level = np.zeros(len(forest.feature), np.int32)
-    for node in np.flatnonzero(forest.feature >= 0):  # parents come before their children
-        level[forest.child[node] : forest.child[node] + 2] = level[node] + 1
-    return np.maximum.reduceat(level, forest.roots)
-
-
-def _shares_of_nodes(forest: Forest) -> np.ndarray:
-    return np.where((forest.feature < 0)[:, None], forest.shares[np.where(forest.feature < 0, forest.child, 0)], 0)
-
-
-@kernel
-def _vote(
-    bits: np.ndarray, roots: np.ndarray, levels: np.ndarray, words: np.ndarray, shares: np.ndarray, out: np.ndarray
-) -> None:
-    """Take the features as the bits of float32; as keys they are integers in the same order."""
-    classes, count = out.shape
-    keys = np.zeros(bits.shape[0] * _LANES, np.int32)  # feature after feature
-    sums, nodes = np.empty((classes, _LANES)), np.empty(_LANES, np.int64)
-    for start in range(0, count, _LANES):
-        lanes = min(_LANES, count - start)
-        for f in range(bits.shape[0]):
-            for i in range(lanes):
-                bit = bits[f, start + i]
-                keys[f * _LANES + i] = bit ^ ((bit >> 31) & 0x7FFFFFFF)
-        sums[:] = 0.0
-        for t in range(len(roots)):
-            word = words[roots[t]]
-            threshold, first, child = word >> 32, (word & 255) * _LANES, (word & 0x7FFFFFFF) >> _FEATURE_BITS
-            for i in range(_LANES):
-                nodes[i] = child + (keys[first + i] > threshold)
-            for _ in range(1, levels[t]):
-                for i in range(_LANES):  # unsigned indices: without a test for negative ones
-                    word = words[np.uint64(nodes[i])]
-                    key = keys[np.uint64((word & 255) * _LANES + i)]
-                    nodes[i] = ((word & 0x7FFFFFFF) >> _FEATURE_BITS) + (key > (word >> 32))
-            for c in range(classes):
-                for i in range(_LANES):
-                    sums[c, i] += shares[np.uint64(nodes[i]), c]
-        for c in range(classes):
-            for i in range(lanes):
-                out[c, start + i] = sums[c, i] / len(roots)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nmcdist.calibration.fibsem.forest import Forest
+from nmcdist.calibration.fibsem.votes import MOST_FEATURES
 from nmcdist.errors import ImageError
 from nmcdist.inputs import ordinary_file
 from nmcdist.json_text import load_json
@@ -63,7 +64,8 @@ def _is_sound(forest: Forest) -> bool:
         forest.roots[0] == 0
         and (np.diff(forest.roots) > 0).all()
         and forest.roots[-1] < nodes < 2**23
-        and (forest.feature < min(len(forest.features), 256)).all()
+        and (forest.feature < len(forest.features)).all()
+        and len(forest.features) <= MOST_FEATURES
         and (child > np.flatnonzero(inner)).all()
         and (child < nodes - 1).all()
         and (leaf >= 0).all()

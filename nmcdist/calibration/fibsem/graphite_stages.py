@@ -7,9 +7,8 @@ import numpy as np
 from nmcdist.calibration.boxes import Box, widened
 from nmcdist.calibration.fibsem.clean import closed_by_ball
 from nmcdist.calibration.fibsem.components import Grid, without_small_pieces
-from nmcdist.calibration.fibsem.features import SHAPE_HALO, shape_features
 from nmcdist.calibration.fibsem.forest import Forest
-from nmcdist.calibration.fibsem.graphite import GRAPHITE as IS_GRAPHITE
+from nmcdist.calibration.fibsem.graphite import box_probability
 from nmcdist.calibration.fibsem.stored import FULL, Stored
 from nmcdist.calibration.stages import Stage, Stages
 from nmcdist.models.cba import CARBON_BINDER, GRAPHITE, PORE
@@ -56,9 +55,7 @@ def label_stage(
 
 
 def _probability(solid: Stored, forest: Forest, box: Box) -> tuple[np.ndarray, list[int]]:
-    wide, inner = widened(box, (SHAPE_HALO,) * 3, solid.shape)
-    features = shape_features(solid[wide])[(slice(None), *inner)]
-    found = np.rint(FULL * forest.probabilities(features)[forest.classes.index(IS_GRAPHITE)]).astype(np.uint8)
+    found = np.rint(FULL * box_probability(solid, forest, box)).astype(np.uint8)
     return found, np.bincount(found.reshape(-1), minlength=FULL + 1).tolist()
 
 

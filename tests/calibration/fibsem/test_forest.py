@@ -51,6 +51,22 @@ def test_out_of_bag_votes_of_noise_are_chance():
     assert np.trace(confusion) / confusion.sum() == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(COUNT))
 
 
+def test_the_threshold_gives_a_rare_class_its_share(monkeypatch):
+    """One feature, sd 1, means 1.5 apart, shares 0.8 and 0.2; 3,000 pixels of each train.
+
+    Above the threshold lies 0.2 of new pixels, with sd 0.8 sqrt(0.15 * 0.85 / 3000) = 0.005 from training and 0.003
+    from their own number; votes are steps of 0.01. Above 1/2 lies 0.8 Q(0.75) + 0.2 Q(-0.75) = 0.336.
+    """
+    monkeypatch.setattr(forests, "MOST_PIXELS", 3000)
+    rng = np.random.default_rng(8)
+    labels = np.where(rng.random(20_000) < 0.2, 2, 1)
+    one, two = (1.5 * (labels == 2) + rng.normal(size=len(labels)) for _ in range(2))
+    trained = train_forest(one[:, None].astype(np.float32), labels, ["f"], seed=1)
+    found = trained.forest.probabilities(two[None].astype(np.float32))[1]
+    assert (found > trained.threshold).mean() == pytest.approx((labels == 2).mean(), abs=4 * 0.006 + 0.01)
+    assert (found > 0.5).mean() > 0.3
+
+
 def test_large_classes_are_thinned(monkeypatch):
     monkeypatch.setattr(forests, "MOST_PIXELS", 50)
     confusion = train_forest(X, np.where(X[:, 0] > 0, 2, 1), NAMES, seed=1, trees=20).confusion
