@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 from itertools import pairwise, product
 
-Box = tuple[slice, slice, slice]
+Box = tuple[slice, ...]
 
 
 def tiled(shape: Sequence[int], edges: Sequence[int]) -> list[Box]:
     """Return the boxes with given edges that tile an image, those at the far faces smaller."""
     cuts = [list(pairwise([*range(0, n, edge), n])) for n, edge in zip(shape, edges, strict=True)]
-    return [(slice(*z), slice(*y), slice(*x)) for z, y, x in product(*cuts)]
+    return [tuple(slice(*ends) for ends in box) for box in product(*cuts)]
 
 
-def widened(box: Box, reach: Sequence[int], shape: Sequence[int]) -> tuple[Box, Box]:
-    """Return a box with its surroundings in an image, and the place of the box in that."""
-    wide = [slice(max(0, b.start - r), min(n, b.stop + r)) for b, r, n in zip(box, reach, shape, strict=True)]
-    inner = [slice(b.start - w.start, b.stop - w.start) for b, w in zip(box, wide, strict=True)]
-    return (wide[0], wide[1], wide[2]), (inner[0], inner[1], inner[2])
+def widened(box: Box, shape: Sequence[int], reach: int | Sequence[int]) -> tuple[Box, Box]:
+    """Return a box with a rim that stays within a shape, and where the box lies in it."""
+    widths = [reach] * len(box) if isinstance(reach, int) else reach
+    wide = tuple(
+        slice(max(0, part.start - by), min(n, part.stop + by)) for part, n, by in zip(box, shape, widths, strict=True)
+    )
+    inside = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, wide, strict=True))
+    return wide, inside

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from nmcdist.calibration.boxes import Box, tiled
+from nmcdist.calibration.spread import Spread
 from nmcdist.datasets.files import replacing
 from nmcdist.errors import StoreError
 
 STAGES = "stages"
-Spread = Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]  # like the builtin map: results in order
 Progress = Callable[[dict[str, Any]], None]
 _VERSION = 1  # of what stages write
 _TOLD = 20  # reports of the progress of a stage

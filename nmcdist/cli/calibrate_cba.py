@@ -60,8 +60,11 @@ if TYPE_CHECKING:
 @click.option("--drift", default="none", show_default=True,
               help='Drift of a grey stack: "none", "estimate", or a file with the shift of each slice.')  # fmt: skip
 @click.option("--clean", is_flag=True, help="Close the solid by a voxel, and keep its largest piece, as in the paper.")
-@click.option("--graphite-threshold", "threshold", type=Real(), default=0.5, show_default=True,
-              help="Least probability of graphite.")  # fmt: skip
+@click.option("--solid-threshold", type=Real(), help="Least probability of solid; default: the one that out-of-bag "
+              "votes show to be unbiased.")  # fmt: skip
+@click.option("--graphite", type=click.Choice(["plates", "paper"]), default="plates", show_default=True,
+              help="Features and clean-up of graphite: with those of thin plates, or as in the paper.")  # fmt: skip
+@click.option("--graphite-threshold", "threshold", type=Real(), help="Least probability of graphite; default as above.")
 @click.option("--graphite-quantile", "quantile", type=Real(),
               help="Take this quantile of the probability of graphite as threshold: 0.85 in the paper.")  # fmt: skip
 @click.option("--trees", type=Whole(1, 1000), default=50, show_default=True, help="Trees of each forest.")
@@ -103,7 +106,18 @@ def calibrate_cba_command(
     return 0
 
 
-_OF_GREY = ("classes", "cubic_nm", "no_ramp", "drift", "clean", "threshold", "quantile", "trees")
+_OF_GREY = (
+    "classes",
+    "cubic_nm",
+    "no_ramp",
+    "drift",
+    "clean",
+    "solid_threshold",
+    "graphite",
+    "threshold",
+    "quantile",
+    "trees",
+)
 
 
 def _from_labels(images: "list[Image]", cluster: dict[str, Any], *, out: Path, resume: bool, **how: Any) -> "Results":

@@ -77,8 +77,11 @@ def _text(facts: dict[str, Any]) -> Iterator[str]:
             ["true \\ voted", *names], ([name, *map(str, row)] for name, row in zip(names, confusion, strict=True))
         )
     shares = ", ".join(f"{name.replace('_', ' ')} {share:.2%}" for name, share in facts["shares"].items())
-    least = facts["least_probability_of_graphite"]
-    yield f"## Phases\n\n{shares}. Voxels are graphite from a probability of {least:.3f}."
+    solid, graphite = facts["least_probability_of_solid"], facts["least_probability_of_graphite"]
+    yield (
+        f"## Phases\n\n{shares}. Voxels are solid from a probability of {solid:.3f}, and graphite from one of "
+        f"{graphite:.3f}."
+    )
 
 
 def _ramp(loss: float, error: float | None) -> str:
@@ -105,7 +108,7 @@ def _picture(path: Path, pictures: dict[str, np.ndarray], z: int, facts: dict[st
     nearest = {"interpolation": "nearest"}
     phases: dict[str, Any] = {"cmap": ListedColormap(list(_PHASES)), "vmin": -0.5, "vmax": 2.5, **nearest}
     share = {"cmap": "magma", "vmin": 0, "vmax": FULL}
-    solid = plane.get("solid-clean", plane["solid"] > FULL // 2) > 0
+    solid = plane.get("solid-clean", plane["solid"] >= round(FULL * facts["least_probability_of_solid"])) > 0
     likely = plane["graphite-probability"] >= round(FULL * facts["least_probability_of_graphite"])
     names = [facts["classes"][name] for name in ("pore", "carbon_binder", "graphite")]
     scribbles = np.full(plane["scribbles"].shape, np.nan)

@@ -48,7 +48,7 @@ def test_boxes_tile_an_image_once():
 def test_a_widened_box_holds_the_box():
     image = np.arange(np.prod(SHAPE)).reshape(SHAPE)
     for box in tiled(SHAPE, EDGES):
-        wide, inner = widened(box, (1, 2, 3), SHAPE)
+        wide, inner = widened(box, SHAPE, (1, 2, 3))
         assert (image[wide][inner] == image[box]).all()
         assert all(w.start == max(0, b.start - r) for w, b, r in zip(wide, box, (1, 2, 3), strict=True))
 

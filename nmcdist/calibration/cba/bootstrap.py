@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmcdist.bundle import Bundle, CbaParameters
-from nmcdist.calibration.cba.counts import Counts, Spread, count_labels, joined
+from nmcdist.calibration.cba.counts import Counts, count_labels, joined
 from nmcdist.calibration.cba.curves import Curves, curves_of
 from nmcdist.calibration.cba.fit import UNITS, coordinates, fit_counts, quantities
 from nmcdist.calibration.cba.lags import Lags
 from nmcdist.calibration.cba.levels import middle_of
 from nmcdist.calibration.cba.plan import Known, error_in
 from nmcdist.calibration.cba.windows import Shape, windows
+from nmcdist.calibration.spread import Spread
 from nmcdist.errors import ImageError, InputError
 from nmcdist.models.cba import generate_cba
 

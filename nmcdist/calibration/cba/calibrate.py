@@ -11,7 +11,7 @@ from nmcdist.arguments import check_one_of
 from nmcdist.bundle import Bundle, CbaParameters, save_bundle
 from nmcdist.calibration.cba.adequacy import compared_levels, curves_of_image, curves_with_envelopes
 from nmcdist.calibration.cba.bootstrap import Bootstrap, bootstrap
-from nmcdist.calibration.cba.counts import PHASE_LABELS, Counts, Spread, count_images
+from nmcdist.calibration.cba.counts import PHASE_LABELS, Counts, count_images
 from nmcdist.calibration.cba.doubts import doubts
 from nmcdist.calibration.cba.fit import (
     UNITS,
@@ -28,6 +28,7 @@ from nmcdist.calibration.cba.paper import fit_as_paper
 from nmcdist.calibration.cba.results import RESULTS, Profile, Results
 from nmcdist.calibration.cba.stated import fitted_bundle, paper_bundle, stated
 from nmcdist.calibration.images import Image, survey
+from nmcdist.calibration.spread import Spread
 from nmcdist.calibration.stages import Stages
 from nmcdist.errors import InputError, StoreError
 from nmcdist.inputs import empty_folder

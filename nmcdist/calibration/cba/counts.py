@@ -4,22 +4,22 @@ Everything that is fitted is a ratio of sums of these whole numbers over the blo
 never needs to be whole in memory, and the blocks say how much the sums scatter.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
-from typing import Any
 
 import numpy as np
 
+from nmcdist.calibration.boxes import Box, widened
 from nmcdist.calibration.cba.bits import all_pairs, pair_counts
 from nmcdist.calibration.cba.lags import LONGEST_NM, Lags, lattice_lags
 from nmcdist.calibration.images import Image
+from nmcdist.calibration.spread import Spread
 from nmcdist.descriptors.intrinsic import counts_of_block
 from nmcdist.errors import ImageError
 from nmcdist.models.cba import CARBON_BINDER, GRAPHITE, PORE
 from nmcdist.wording import shown
 
-Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]  # like the builtin map: results in order
 PHASE_LABELS = {"pore": PORE, "carbon_binder": CARBON_BINDER, "graphite": GRAPHITE}
 BLOCK_NM = 1000.0  # of a block along z and y; along x it is as long as the piece that is read
 _LARGEST_CORE = 200  # voxels along an edge of the piece that is read at a time, without its surroundings
@@ -132,7 +132,6 @@ def joined(parts: Sequence[Counts]) -> Counts:
     return Counts(parts[0].lags, parts[0].voxel_size_nm, shapes, *map(np.concatenate, blocks))
 
 
-Box = tuple[slice, slice, slice]
 Counted = tuple[np.ndarray, np.ndarray, np.ndarray]  # voxels, pairs, configurations, by block
 
 
@@ -154,7 +153,7 @@ def _cut(core: slice, edge_nm: float) -> list[tuple[int, int]]:
 
 def _count_core(job: tuple[Image, tuple[int, ...], Box, Lags]) -> Counted:
     image, values, core, lags = job
-    box, inside = _around(core, lags.reach, image.shape)
+    box, inside = widened(core, image.shape, lags.reach)
     labels = image.read(*box)
     phase = np.full(labels.shape, _UNKNOWN, dtype=np.uint8)
     for number, value in enumerate(values):
@@ -169,15 +168,8 @@ def _count_core(job: tuple[Image, tuple[int, ...], Box, Lags]) -> Counted:
 
 
 def _count_box(labels: np.ndarray, core: Box, lags: Lags, size: tuple[float, float, float]) -> Counted:
-    box, inside = _around(core, lags.reach, labels.shape)
+    box, inside = widened(core, labels.shape, lags.reach)
     return _counted(labels[box], inside, lags, size)
-
-
-def _around(core: Box, reach: Sequence[int], shape: Sequence[int]) -> tuple[Box, Box]:
-    """Return a core with its surroundings in an image, and the core in that box."""
-    box = [slice(max(0, c.start - r), min(n, c.stop + r)) for c, r, n in zip(core, reach, shape, strict=True)]
-    inside = [slice(c.start - o.start, c.stop - o.start) for c, o in zip(core, box, strict=True)]
-    return (box[0], box[1], box[2]), (inside[0], inside[1], inside[2])
 
 
 def _counted(labels: np.ndarray, core: Box, lags: Lags, size: tuple[float, float, float]) -> Counted:

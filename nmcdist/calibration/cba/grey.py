@@ -13,7 +13,8 @@ from nmcdist.calibration.cba.results import RESULTS, Results
 from nmcdist.calibration.fibsem.labelling import CLASSES, HowToLabel, Labelled, label_stack, planes_of
 from nmcdist.calibration.fibsem.scribbles import Scribbles
 from nmcdist.calibration.images import Image
-from nmcdist.calibration.stages import STAGES, Spread, Stages
+from nmcdist.calibration.spread import Spread
+from nmcdist.calibration.stages import STAGES, Stages
 from nmcdist.datasets.files import replacing, write_text
 from nmcdist.errors import StoreError
 

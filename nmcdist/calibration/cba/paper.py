@@ -11,13 +11,14 @@ from scipy.special import ndtri
 from nmcdist.bundle import Bundle, CbaParameters
 from nmcdist.calibration.cba.adequacy import labels_in, plain
 from nmcdist.calibration.cba.correlation import correlation_of
-from nmcdist.calibration.cba.counts import Counts, Spread
+from nmcdist.calibration.cba.counts import Counts
 from nmcdist.calibration.cba.cutout import freest_box
 from nmcdist.calibration.cba.intrinsic_fit import fit_intrinsic, measured_densities
 from nmcdist.calibration.cba.large_pores import LARGE_PORE, SEEN, Picture, large_radius, mark_large_pores, shares
 from nmcdist.calibration.cba.levels import middle_of
 from nmcdist.calibration.cba.results import Curve, Paper, PaperStart, PaperTheta
 from nmcdist.calibration.images import Image
+from nmcdist.calibration.spread import Spread
 from nmcdist.descriptors.pore_size import pore_size_distribution
 from nmcdist.descriptors.two_point import two_point_coverage
 from nmcdist.models.cba import CARBON_BINDER, GRAPHITE, PORE, generate_cba

@@ -5,15 +5,14 @@ the linear trend (the shear) is never applied but reported, and two bands of sca
 disagree, the estimate is not to be used. Correction is for the user to choose.
 """
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from nmcdist.calibration.fibsem.filters import gaussian
 from nmcdist.calibration.fibsem.pictures import Pixels
+from nmcdist.calibration.spread import Spread
 from nmcdist.errors import ImageError
 
 LAGS = (1, 2, 3)
@@ -22,7 +21,6 @@ _PLATE_PX = 6.0  # structure that stays bright after this smoothing is a plate
 _MOST_PX = 16  # shift between slices
 _ROUNDS = 20
 _FEWEST = 8  # slices
-Spread = Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]
 
 
 @dataclass(frozen=True)

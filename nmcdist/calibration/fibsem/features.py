@@ -7,7 +7,8 @@ import itertools
 
 import numpy as np
 
-from nmcdist.calibration.fibsem.filters import Box, derivatives, reach, widened
+from nmcdist.calibration.boxes import Box, widened
+from nmcdist.calibration.fibsem.filters import derivatives, reach
 from nmcdist.calibration.fibsem.plates import PLATE_HALO, PLATE_NAMES, plate_features
 from nmcdist.calibration.fibsem.tensors import eigenvalues, norm
 

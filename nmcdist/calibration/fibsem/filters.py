@@ -6,11 +6,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from nmcdist.calibration.boxes import Box, widened
 from nmcdist.geometry.elementary import exp
 from nmcdist.jit import Int, kernel
 
 Orders = tuple[int, ...]
-Box = tuple[slice, ...]
 TRUNCATE = 4.0  # reach of a filter in standard deviations
 
 
@@ -101,13 +101,6 @@ def derivatives(
             passed = along(made[key[:-1]], axis, gaussian_weights(sigma, key[-1]))
             made[key] = passed[(slice(None),) * axis + (part,)]
     return [np.ascontiguousarray(made[each]) for each in wanted]
-
-
-def widened(box: Box, shape: tuple[int, ...], by: int) -> tuple[Box, Box]:
-    """Return a box with a rim that stays within a shape, and where the box lies in it."""
-    wide = tuple(slice(max(0, part.start - by), min(n, part.stop + by)) for part, n in zip(box, shape, strict=True))
-    inside = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, wide, strict=True))
-    return wide, inside
 
 
 def along(array: np.ndarray, axis: int, weights: np.ndarray) -> np.ndarray:

@@ -7,16 +7,18 @@ is seen. Here a probability of 1/2 decides unless the quantile is asked for.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from nmcdist.calibration.boxes import Box, widened
 from nmcdist.calibration.fibsem.clean import closed_by_ball, without_islands
 from nmcdist.calibration.fibsem.features import HALO_OF, NAMES_OF, shape_features
-from nmcdist.calibration.fibsem.filters import Box, gaussian, widened
+from nmcdist.calibration.fibsem.filters import gaussian
 from nmcdist.calibration.fibsem.forest import TREES, Forest, Trained, train_forest
+from nmcdist.calibration.spread import Spread
 from nmcdist.errors import ImageError, InputError
 
 GRAPHITE, OTHER = 1, 2  # labels of the scribbles
@@ -24,7 +26,6 @@ SMALLEST_VOXELS, CLOSING_VOXELS = 5000, 10.0  # of the paper, for voxels of 20 n
 SMOOTHING_VOXELS = 1.0  # of the probability, over the solid
 PAPER_QUANTILE = 0.85
 _BOX = 112  # largest edge of a box of work: with its halo and features 0.8 GB
-Spread = Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]
 
 
 def train_graphite(
@@ -108,7 +109,7 @@ def graphite_mask(
     for name, value in (("smoothing", smoothing), ("closing", closing)):
         if not 0 <= value < np.inf:
             raise InputError(f"{name}: found {value}, expected a number of voxels, 0 or more")
-    probable = _smoothed(solid, probability, smoothing) if smoothing else probability
+    probable = smoothed_over(solid, probability, smoothing) if smoothing else probability
     least = threshold if quantile is None else float(np.quantile(probable, quantile))
     if closing:
         found = without_islands(probable > least, SMALLEST_VOXELS)
@@ -116,7 +117,7 @@ def graphite_mask(
     return without_islands((probable > least) & solid, SMALLEST_VOXELS)
 
 
-def _smoothed(solid: np.ndarray, probability: np.ndarray, sigma: float) -> np.ndarray:
+def smoothed_over(solid: np.ndarray, probability: np.ndarray, sigma: float) -> np.ndarray:
     """Return the weighted mean of the probability of the solid about each solid voxel, 0 in pores."""
     inside = solid.astype(np.float32)
     weight = gaussian(inside, sigma)

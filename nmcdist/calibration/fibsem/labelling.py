@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from nmcdist.arguments import check_one_of
 from nmcdist.calibration.fibsem.components import Grid
 from nmcdist.calibration.fibsem.cubes import checked_factors
 from nmcdist.calibration.fibsem.forest import TREES
 from nmcdist.calibration.fibsem.graphite import GRAPHITE as IS_GRAPHITE
-from nmcdist.calibration.fibsem.graphite import OTHER, train_graphite
+from nmcdist.calibration.fibsem.graphite import OTHER, SMOOTHING_VOXELS, train_graphite
 from nmcdist.calibration.fibsem.graphite_stages import graphite_stage, label_stage, threshold_of
 from nmcdist.calibration.fibsem.phases import cleaned, coarse_scribbles, solid_probability, train_phases
 from nmcdist.calibration.fibsem.scribbles import Scribbles
@@ -28,6 +29,8 @@ from nmcdist.calibration.stages import Stage, Stages
 from nmcdist.errors import ImageError, InputError
 
 CLASSES = {"pore": 1, "carbon_binder": 2, "graphite": 3}  # labels of the scribbles
+# Features, smoothing of the probability in voxels, radius of the closing in nm.
+_GRAPHITE = {"plates": ("extended", SMOOTHING_VOXELS, 0.0), "paper": ("paper", 0.0, 200.0)}
 PIECE_BYTES = 1_400_000_000  # of a box with its surroundings and their features
 
 
@@ -49,8 +52,14 @@ class HowToLabel:
         What is known of the drift; an array holds the shift of each slice in pixels along y and x.
     clean : bool
         Whether the solid is closed by a voxel, and all but its largest piece is removed, as in the paper.
-    threshold : float
-        Least probability of graphite.
+    solid_threshold : float, optional
+        Least probability of solid; by default that at which the votes of trees that did not see a pixel give the
+        share of solid among the labelled pixels.
+    graphite : {"plates", "paper"}
+        "plates" adds features of thin plates to those of the paper, and takes the mean of the probability over the
+        solid within a voxel or so; "paper" has the paper's features and closes graphite with a ball of 200 nm.
+    threshold : float, optional
+        Least probability of graphite; by default as of `solid_threshold`.
     quantile : float, optional
         Take this quantile of the probability of graphite as threshold: 0.85 in the paper.
     """
@@ -61,13 +70,19 @@ class HowToLabel:
     ramp: bool = True
     drift: str | np.ndarray = "none"
     clean: bool = False
-    threshold: float = 0.5
+    solid_threshold: float | None = None
+    graphite: str = "plates"
+    threshold: float | None = None
     quantile: float | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("threshold", self.threshold), ("quantile", self.quantile)):
+        check_one_of("graphite", self.graphite, tuple(_GRAPHITE))
+        for name in ("solid_threshold", "threshold", "quantile"):
+            value = getattr(self, name)
             if value is not None and not 0 < value < 1:
                 raise InputError(f"{name}: found {value:g}, expected a number between 0 and 1")
+        if self.threshold is not None and self.quantile is not None:
+            raise InputError("quantile: found beside a threshold, expected one of them")
 
 
 @dataclass(frozen=True)
@@ -133,30 +148,35 @@ def label_stack(
         return arrays_of(train_phases(stack, scribbles, classes["pore"], how.seed, how.trees, stages.spread))
 
     first = stages.once("forest-phases", phase_forest, [keys, forests])
-    found = {"solid": solid_probability(stages, stack, trained_of(first).forest, factors, grid, first.key)}
-    solid, before = Stored(found["solid"].path, grid.shape, FULL // 2), found["solid"].key
+    phases = trained_of(first)
+    found = {"solid": solid_probability(stages, stack, phases.forest, factors, grid, first.key)}
+    above_pore = int(FULL * (how.solid_threshold or phases.threshold or 0.5))
+    solid, before = Stored(found["solid"].path, grid.shape, above_pore), f"{found['solid'].key} {above_pore}"
     if how.clean:
         found["solid-clean"] = cleaned(stages, solid, grid, before)
         solid, before = Stored(found["solid-clean"].path, grid.shape), found["solid-clean"].key
+    features, smoothing, closing_nm = _GRAPHITE[how.graphite]
 
     def graphite_forest() -> dict[str, Any]:
         names = {label: IS_GRAPHITE if name == "graphite" else OTHER for name, label in classes.items()}
         coarse = coarse_scribbles(scribbles, names, factors, grid.shape)
-        return arrays_of(train_graphite(solid, coarse, how.seed, how.trees, stages.spread))
+        return arrays_of(train_graphite(solid, coarse, how.seed, how.trees, stages.spread, features))
 
-    second = stages.once("forest-graphite", graphite_forest, [before, forests])
-    probability = graphite_stage(stages, solid, trained_of(second).forest, grid, second.key)
-    above = threshold_of(probability, how.threshold, how.quantile)
-    kept, labels = label_stage(stages, solid, probability, above, grid, before)
+    second = stages.once("forest-graphite", graphite_forest, [before, forests, features])
+    plates = trained_of(second)
+    probability = graphite_stage(stages, solid, plates.forest, smoothing, grid, second.key)
+    even = 0.5 if plates.threshold is None else 1 - plates.threshold  # of the second class, which is the rest
+    above = threshold_of(probability, how.threshold or even, how.quantile)
+    kept, labels = label_stage(stages, solid, probability, above, closing_nm, grid, before)
     found |= {"graphite-probability": probability, "graphite": kept, "labels": labels}
     facts |= {
         "digest": digest, "slices_with_scribbles": sorted(scribbles), "cubic_nm": voxel, "factors": list(factors),
-        "confusion_of_phases": trained_of(first).confusion.tolist(),
-        "confusion_of_graphite": trained_of(second).confusion.tolist(),
-        "least_probability_of_graphite": (above + 1) / FULL, "shares": _shares(labels),
+        "confusion_of_phases": phases.confusion.tolist(), "confusion_of_graphite": plates.confusion.tolist(),
+        "least_probability_of_solid": (above_pore + 1) / FULL, "least_probability_of_graphite": (above + 1) / FULL,
+        "shares": _shares(labels),
     }  # fmt: skip
-    phases = Image(Array(labels.path, grid.shape, np.dtype(np.uint8)), (0, 1, 2), grid.voxel_size_nm)
-    return Labelled(phases, stack, found, factors, facts)
+    image_of = Image(Array(labels.path, grid.shape, np.dtype(np.uint8)), (0, 1, 2), grid.voxel_size_nm)
+    return Labelled(image_of, stack, found, factors, facts)
 
 
 def _check_classes(scribbles: Scribbles, classes: Mapping[str, int]) -> None:

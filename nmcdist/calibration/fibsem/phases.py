@@ -15,7 +15,8 @@ from nmcdist.calibration.fibsem.forest import Forest, Trained, train_forest
 from nmcdist.calibration.fibsem.scribbles import Scribbles
 from nmcdist.calibration.fibsem.stack import CorrectedStack
 from nmcdist.calibration.fibsem.stored import FULL, Stored
-from nmcdist.calibration.stages import Spread, Stage, Stages
+from nmcdist.calibration.spread import Spread
+from nmcdist.calibration.stages import Stage, Stages
 
 IS_PORE, IS_SOLID = 1, 2  # classes of the forest
 _HALO = reach(max(SCALES_PX)) + reach(max(SCALES_PX) / 2)  # the structure tensor smooths what was smoothed
@@ -73,7 +74,7 @@ def _examples(stack: CorrectedStack, job: tuple[int, Box, np.ndarray]) -> tuple[
 
 def _features(stack: CorrectedStack, box: Box) -> np.ndarray:
     """Return the features of a part of one slice."""
-    wide, inner = widened(box, (0, _HALO, _HALO), stack.shape)
+    wide, inner = widened(box, stack.shape, (0, _HALO, _HALO))
     return slice_features(stack.read(*wide)[0])[:, inner[1], inner[2]]
 
 
@@ -87,7 +88,7 @@ def _solid(stack: CorrectedStack, forest: Forest, factors: tuple[int, int, int],
 
 
 def _closed(solid: Stored, box: Box) -> tuple[np.ndarray, None]:
-    wide, inner = widened(box, (2, 2, 2), solid.shape)
+    wide, inner = widened(box, solid.shape, 2)
     return closed_by_box(solid[wide])[inner].astype(np.uint8), None
 
 

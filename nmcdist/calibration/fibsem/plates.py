@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from nmcdist.calibration.fibsem.filters import Box, widened
+from nmcdist.calibration.boxes import Box, widened
 from nmcdist.geometry.sphere import icosphere
 from nmcdist.jit import Int, kernel
 

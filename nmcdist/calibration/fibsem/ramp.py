@@ -5,22 +5,20 @@ by a few pixels, and a line goes through a low quantile of each band of rows ove
 It is that of Theil and Sen, so a few bands that solid fills do not turn it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from nmcdist.calibration.fibsem.filters import gaussian
 from nmcdist.calibration.fibsem.pictures import Pixels
+from nmcdist.calibration.spread import Spread
 from nmcdist.errors import ImageError
 
 SMOOTHED_PX, QUANTILE = 1.5, 0.1
 _SLICES = 64  # spread over the stack, that are looked at
 _BANDS = 32  # of rows
 _PARTS = 8  # groups of slices for the standard error
-Spread = Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]
 
 
 @dataclass(frozen=True)

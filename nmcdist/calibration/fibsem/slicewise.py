@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,11 +15,11 @@ from nmcdist.calibration.fibsem.forest_files import save_forest
 from nmcdist.calibration.fibsem.pictures import Pixels
 from nmcdist.calibration.fibsem.scribbles import Scribbles
 from nmcdist.calibration.fibsem.tiff import write_stack
+from nmcdist.calibration.spread import Spread
 from nmcdist.datasets.files import write_text
 from nmcdist.errors import ImageError, StoreError
 from nmcdist.inputs import empty_folder
 
-Spread = Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]
 LABELS, STORE, RESULTS, FOREST = "labels.tif", "segmentation.zarr", "results.json", "forest"
 FULL = 255  # probability 1 in the stored integers
 

@@ -11,41 +11,55 @@ from nmcdist.calibration.fibsem.forest import Forest, Trained
 from nmcdist.calibration.stages import Stage
 
 FULL = 255  # probability 1 in stored integers
-_OF_TRAINING = ("confusion", "importance")
+_OF_TRAINING = {"confusion": "confusion", "importance": "importance", "even": "threshold"}  # the forest has thresholds
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A stored image of probabilities or of a mask, read in boxes as bool, also on a worker.
+class Grey:
+    """A stored image that is read in boxes, also on a worker.
 
     Attributes
     ----------
     path : Path
     shape : tuple of int
-    least : int
-        Values above it are true.
     """
 
     path: Path
     shape: tuple[int, int, int]
+
+    def __getitem__(self, box: Box) -> np.ndarray:
+        """Return a box."""
+        import zarr
+
+        return np.asarray(zarr.open_array(self.path, mode="r")[box])
+
+
+@dataclass(frozen=True)
+class Stored(Grey):
+    """A stored image of probabilities or of a mask, read as bool.
+
+    Attributes
+    ----------
+    least : int
+        Values above it are true.
+    """
+
     least: int = 0
 
     def __getitem__(self, box: Box) -> np.ndarray:
         """Return a box as bool."""
-        import zarr
-
-        found: np.ndarray = np.asarray(zarr.open_array(self.path, mode="r")[box]) > self.least
+        found: np.ndarray = super().__getitem__(box) > self.least
         return found
 
 
 def arrays_of(trained: Trained) -> dict[str, Any]:
     """Return a trained forest as named arrays."""
-    return {**vars(trained.forest), **{name: getattr(trained, name) for name in _OF_TRAINING}}
+    return {**vars(trained.forest), **{name: getattr(trained, field) for name, field in _OF_TRAINING.items()}}
 
 
 def trained_of(stage: Stage) -> Trained:
     """Return the trained forest that a stage of one piece holds."""
     found = dict(stage.facts[0])
-    confusion, importance = (found.pop(name) for name in _OF_TRAINING)
+    confusion, importance, threshold = (found.pop(name) for name in _OF_TRAINING)
     classes, features = tuple(map(int, found.pop("classes"))), tuple(map(str, found.pop("features")))
-    return Trained(Forest(classes, features, **found), confusion, importance)
+    return Trained(Forest(classes, features, **found), confusion, importance, float(threshold))

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,6 +17,7 @@ from nmcdist.calibration.microscope.packing import pack
 from nmcdist.calibration.microscope.sections import drifts_px, fib_sem_slice, needed_shape
 from nmcdist.calibration.microscope.settings import FIB_SEM, NANO_CT, FibSem
 from nmcdist.calibration.microscope.tomogram import nano_ct
+from nmcdist.calibration.spread import Spread
 from nmcdist.datasets.files import write_text
 from nmcdist.models.cba import generate_cba
 
@@ -25,7 +26,6 @@ _MOST_SLICES = 16  # of a piece of work
 _PIECE_BYTES = 1_000_000_000
 _BASE_BYTES, _BYTES_PER_VOXEL = 250_000_000, 4  # that a piece needs, by the voxels of its structure, measured
 Shape = tuple[int, int, int]
-Spread = Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]
 
 
 def write_fib_sem(

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmcdist.calibration.shell.blocks import EDGE, Arrays, Box, Place, Spread, blocks, in_memory
+from nmcdist.calibration.shell.blocks import EDGE, Arrays, Box, Place, blocks, in_memory
 from nmcdist.calibration.shell.counts import Counts, Touching, counted, joined, summed
 from nmcdist.calibration.shell.distance import write_distances
 from nmcdist.calibration.shell.graph import without_low
+from nmcdist.calibration.spread import Spread
 from nmcdist.errors import ImageError
 from nmcdist.jit import Int, kernel
 

@@ -1,7 +1,7 @@
 """Work on an image in blocks: each reads its core with a halo around it, and writes its core only."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -9,7 +9,6 @@ import numpy as np
 EDGE = 128  # voxels along the edge of a core
 _SLAB_BYTES = 64 << 20
 Place = tuple[int, int, int]
-Spread = Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]
 Arrays = Callable[[str, Place, Any], Any]  # name, shape, dtype -> array of zeros that is read and written in boxes
 
 

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import erf, ive
 
-from nmcdist.calibration.shell.blocks import EDGE, Box, Spread, blocks
+from nmcdist.calibration.shell.blocks import EDGE, Box, blocks
 from nmcdist.calibration.shell.phase import GreyPhase, Side
+from nmcdist.calibration.spread import Spread
 
 _QUARTERS = 1.3489795  # standard deviations between the levels 1/4 and 3/4 of a blurred plane
 _WINDOW = 2  # bins on both sides, over which counts are summed to find a mode

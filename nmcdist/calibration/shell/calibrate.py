@@ -11,7 +11,7 @@ import numpy as np
 
 from nmcdist.bundle import Bundle, save_bundle
 from nmcdist.calibration.images import Image, Survey, survey
-from nmcdist.calibration.shell.blocks import Arrays, Spread, copied, in_memory
+from nmcdist.calibration.shell.blocks import Arrays, copied, in_memory
 from nmcdist.calibration.shell.blur import left_by_blur, measured_edges, sharpened
 from nmcdist.calibration.shell.centring import about_centre_of_mass
 from nmcdist.calibration.shell.choose import Choice, Packing, choose_ratio, judge_rule, repacked, seen_again
@@ -28,6 +28,7 @@ from nmcdist.calibration.shell.settings import ORDER, ShellSettings
 from nmcdist.calibration.shell.shell_bundle import shell_bundle
 from nmcdist.calibration.shell.stars import Shapes, fit_shapes
 from nmcdist.calibration.shell.validation import validate
+from nmcdist.calibration.spread import Spread
 from nmcdist.errors import ImageError, StoreError
 from nmcdist.inputs import made_folder
 from nmcdist.version import __version__

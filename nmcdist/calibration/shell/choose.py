@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nmcdist.calibration.shell.basins import LOW_H
-from nmcdist.calibration.shell.blocks import Arrays, Spread, in_memory
+from nmcdist.calibration.shell.blocks import Arrays, in_memory
 from nmcdist.calibration.shell.blur import Edges, sharpened
 from nmcdist.calibration.shell.harmonics import random_rotations
 from nmcdist.calibration.shell.imaging import Noise, imaged
@@ -14,6 +14,7 @@ from nmcdist.calibration.shell.packing import Overlap, Score, best_matches, over
 from nmcdist.calibration.shell.regions import Regions
 from nmcdist.calibration.shell.separate import Ratio, Separated, Spacing, Watershed
 from nmcdist.calibration.shell.stars import ball_coefficient, fit_shapes
+from nmcdist.calibration.spread import Spread
 from nmcdist.errors import ImageError
 from nmcdist.geometry import sphere
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nmcdist.calibration.shell.blocks import Spread
 from nmcdist.calibration.shell.blur import Edges, sharpened
 from nmcdist.calibration.shell.centring import about_centre_of_mass
 from nmcdist.calibration.shell.choose import Packing
 from nmcdist.calibration.shell.separate import Spacing
 from nmcdist.calibration.shell.stars import Contacts, fit_shapes
+from nmcdist.calibration.spread import Spread
 
 _LEAST_IOU = 0.5  # a worse match is another particle
 

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmcdist.calibration.shell.blocks import EDGE, Box, Spread, blocks
+from nmcdist.calibration.shell.blocks import EDGE, Box, blocks
 from nmcdist.calibration.shell.tally import FREE, by_pair, empty_keys, slot
+from nmcdist.calibration.spread import Spread
 from nmcdist.jit import Int, kernel
 
 _PAIRS_PER_LABEL = 16  # expected; more make the table grow

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.calibration.shell.blocks import Box, Spread, blocks
+from nmcdist.calibration.shell.blocks import Box, blocks
+from nmcdist.calibration.spread import Spread
 from nmcdist.errors import ImageError
 
 FIRST_HALO, WIDEST_HALO = 16, 128  # voxels; a block of 128 with the widest halo takes 0.5 GB

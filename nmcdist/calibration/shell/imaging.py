@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from nmcdist.calibration.shell.blocks import EDGE, Arrays, Box, Spread, blocks, in_memory
+from nmcdist.calibration.shell.blocks import EDGE, Arrays, Box, blocks, in_memory
 from nmcdist.calibration.shell.blur import Edges
 from nmcdist.calibration.shell.phase import GreyPhase
+from nmcdist.calibration.spread import Spread
 
 _DEEP = 3.5  # standard deviations of the blur: beyond, grey values vary by noise only
 _FEWEST = 2000  # voxels

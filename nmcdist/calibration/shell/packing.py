@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmcdist.calibration.shell.blocks import EDGE, Arrays, Box, Place, Spread, blocks, in_memory
+from nmcdist.calibration.shell.blocks import EDGE, Arrays, Box, Place, blocks, in_memory
 from nmcdist.calibration.shell.tally import FREE, by_pair, empty_keys, slot
+from nmcdist.calibration.spread import Spread
 from nmcdist.geometry import sphere
 from nmcdist.jit import Int, kernel
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from nmcdist.calibration.shell.basins import Basins
-from nmcdist.calibration.shell.blocks import EDGE, Box, Spread, blocks
+from nmcdist.calibration.shell.blocks import EDGE, Box, blocks
+from nmcdist.calibration.spread import Spread
 from nmcdist.geometry.sphere import icosphere
 from nmcdist.geometry.union_find import join, root
 from nmcdist.jit import Int, kernel

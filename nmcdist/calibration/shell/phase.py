@@ -6,7 +6,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from nmcdist.calibration.shell.blocks import EDGE, Arrays, Box, Readable, Spread, blocks, in_memory
+from nmcdist.calibration.shell.blocks import EDGE, Arrays, Box, Readable, blocks, in_memory
+from nmcdist.calibration.spread import Spread
 from nmcdist.errors import ImageError
 
 PAPER_SIGMA = 1.8  # voxels; "Preprocessing of nano-CT data" of the NMC811 paper

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmcdist.calibration.shell.blocks import Box, Spread
+from nmcdist.calibration.shell.blocks import Box
 from nmcdist.calibration.shell.separate import Separated, Spacing
+from nmcdist.calibration.spread import Spread
 from nmcdist.jit import Int, kernel
 
 FREE, CONTACT, BORDER = 0, 1, 2  # what a ray meets at its end: background, another region, the border of the image

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from nmcdist.calibration.shell.basins import LOW_H, Basins, find_basins
-from nmcdist.calibration.shell.blocks import EDGE, Arrays, Box, Spread, in_memory
+from nmcdist.calibration.shell.blocks import EDGE, Arrays, Box, in_memory
 from nmcdist.calibration.shell.counts import count_labels
 from nmcdist.calibration.shell.graph import RegionGraph
 from nmcdist.calibration.shell.paper_rule import paper_merged
 from nmcdist.calibration.shell.regions import Regions, regions_of
+from nmcdist.calibration.spread import Spread
 
 Spacing = tuple[float, float, float]
 Ratio = float | None  # neck ratio above which regions are merged; None for the paper's rule

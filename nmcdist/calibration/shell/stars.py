@@ -4,11 +4,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from nmcdist.calibration.shell.blocks import Spread
 from nmcdist.calibration.shell.centring import about_centre_of_mass
 from nmcdist.calibration.shell.harmonics import FreeSeries, Series, fit_free_series, fit_series, rotated_directions
 from nmcdist.calibration.shell.rays import CONTACT, FREE, star_views
 from nmcdist.calibration.shell.separate import Separated, Spacing
+from nmcdist.calibration.spread import Spread
 from nmcdist.geometry import sphere
 
 Contacts = Literal["mask", "keep"]

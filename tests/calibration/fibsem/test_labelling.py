@@ -175,7 +175,10 @@ def test_a_resume_makes_nothing_again_and_other_thresholds_only_the_last(phantom
 def test_the_papers_quantile_fixes_the_share_before_the_clean_up(phantom, tmp_path):
     image, _, scribbles, drift = phantom
     found = label_stack(
-        image, scribbles, Stages(tmp_path), HowToLabel(drift=drift, trees=10, quantile=0.85, clean=True)
+        image,
+        scribbles,
+        Stages(tmp_path),
+        HowToLabel(drift=drift, trees=10, graphite="paper", quantile=0.85, clean=True),
     )
     likely = zarr.open_array(found.stages["graphite-probability"].path)[:]
     above = likely > round(255 * found.facts["least_probability_of_graphite"]) - 1
@@ -204,6 +207,10 @@ def test_scribbles_without_a_phase_or_with_another_are_refused(phantom, tmp_path
 def test_impossible_settings_are_refused(phantom, tmp_path):
     with pytest.raises(InputError, match="threshold: found 1\\.5, expected a number between 0 and 1"):
         HowToLabel(threshold=1.5)
+    with pytest.raises(InputError, match="found beside a threshold, expected one of them"):
+        HowToLabel(threshold=0.4, quantile=0.85)
+    with pytest.raises(InputError, match="graphite: found 'flakes', expected 'plates' or 'paper'"):
+        HowToLabel(graphite="flakes")
     with pytest.raises(InputError, match="expected \\(20, 2\\): finite shifts"):
         label_stack(phantom[0], phantom[2], Stages(tmp_path), HowToLabel(drift=np.zeros((3, 2))))
     assert CLASSES == {"pore": 1, "carbon_binder": 2, "graphite": 3}
