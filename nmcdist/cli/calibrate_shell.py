@@ -1,14 +1,18 @@
 """The command that fits the outer shell model to an image."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import click
 
-from nmcdist.cli.options import PATH, Real, Whole, note
+from nmcdist.cli.options import PATH, Real, Whole, cluster_options, note, spreading, taken_cluster
+from nmcdist.errors import StoreError
 from nmcdist.extras import need
-from nmcdist.inputs import folder_to_make
+from nmcdist.inputs import empty_folder
+
+_IN_MEMORY = 200  # blocks up to which an image is fitted in this process, unless workers are asked for: 24 GB
 
 
 @click.command("shell")
@@ -35,6 +39,7 @@ from nmcdist.inputs import folder_to_make
 @click.option("--name", default="shells", show_default=True, help="Name of the bundle.")
 @click.option("--licence", default="not stated", show_default=True, help="Licence of the bundle and its data.")
 @click.option("--seed", type=Whole(0, 2**63), default=1, show_default=True)
+@cluster_options
 def calibrate_shell_command(
     image: Path, out: Path, voxel_size_nm: tuple[float, ...], axes: str | None, base: str, name: str, licence: str,
     **choices: Any,
@@ -46,18 +51,22 @@ def calibrate_shell_command(
     need("report", "the report of a calibration")
     from nmcdist.bundle import load_bundle
     from nmcdist.calibration.images import open_image
+    from nmcdist.calibration.shell.blocks import EDGE, PIECE_BYTES, in_files, in_memory
     from nmcdist.calibration.shell.calibrate import calibrate_shells
     from nmcdist.calibration.shell.settings import ShellSettings
     from nmcdist.datasets.files import naming
     from nmcdist.report.shell_calibration import headline, report_shell_calibration
 
+    cluster = taken_cluster(choices)
     settings = ShellSettings(**choices)
     size: Any = (voxel_size_nm[0] if len(voxel_size_nm) == 1 else list(voxel_size_nm)) if voxel_size_nm else None
     opened, grains = open_image(image, size, axes), load_bundle(base)
-    folder_to_make(out)
-    with naming(out):
+    empty_folder(out, StoreError)
+    blocks = math.prod(opened.shape) // EDGE**3
+    with spreading(cluster, PIECE_BYTES, blocks if blocks > _IN_MEMORY else 1) as spread, naming(out):
         calibrate_shells(
-            opened, settings, grains, out, name=name, licence=licence,
+            opened, settings, grains, out, name=name, licence=licence, spread=spread,
+            arrays=in_memory if spread is map else in_files(out / "stages"),
             progress=lambda facts: note(json.dumps(facts)),
         )  # fmt: skip
         page = report_shell_calibration(out, out / "report")

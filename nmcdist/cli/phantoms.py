@@ -40,7 +40,13 @@ def phantom() -> None:
 @_SETTING
 @_shape((60, 384, 384), "Slices, rows, columns.")
 @click.option("--pixel-nm", type=Real(1, 100), default=10.0, show_default=True, help="Slices are twice as thick.")
-@click.option("--bits", type=click.Choice(["8", "16"]), default="8", show_default=True, help="Bits of a grey value.")
+@click.option(
+    "--bits",
+    type=click.Choice(["8", "16", "32"]),
+    default="8",
+    show_default=True,
+    help="Bits of a grey value; 32: float32, as after a normalisation.",
+)
 @_SEED
 @cluster_options
 def phantom_fib_sem(out: Path, bundle: str, bits: str, **options: Any) -> None:

@@ -4,10 +4,11 @@ Unlike the tasks of a plan, pieces return what the caller needs, and the caller 
 """
 
 import contextlib
+import itertools
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
+from dataclasses import dataclass
 from typing import Any
 
 from nmcdist.clusters.cluster import Cluster, cluster_of
@@ -25,6 +26,7 @@ Announce = Callable[[str, str], None]
 ATTEMPTS = 3  # per piece whose worker dies
 _AHEAD = 3  # pieces per worker that are with the scheduler
 _POLL_S = 1.0
+_ANSWER_TIMEOUT_S = 20.0
 _GONE = "the Dask scheduler is gone; continue with --resume"
 
 
@@ -87,39 +89,58 @@ class _Spread:
     def __call__(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         """Yield the result of a function for each item, in order."""
         held = self._client.submit(_itself, function, pure=False)  # sent once, and recomputed if its holders die
-        waiting, flying = iter(items), deque[tuple[Any, Any]]()
+        waiting, most = enumerate(items), _AHEAD * self._resources.processes
+        flying, ended, number = dict[Any, _Piece](), dict[int, Any](), 0
         try:
             while True:
-                for item in _first(waiting, _AHEAD * self._resources.processes - len(flying)):
-                    flying.append((item, self._client.submit(_call, held, item, pure=False)))
-                if not flying:
+                for place, item in _first(waiting, most - len(flying) - len(ended)):
+                    flying[self._submitted(held, item)] = _Piece(place, item)
+                if not flying and not ended:
                     return
-                item, future = flying.popleft()
-                yield self._result(held, item, future)
+                while number not in ended:
+                    # Results are taken as they come: workers would run out of memory if they had to keep them.
+                    for future in self._finished(flying):
+                        self._take(held, future, flying, ended)
+                yield ended.pop(number)
+                number += 1
         finally:
-            for future in (held, *(future for _, future in flying)):
+            for future in (held, *flying):
                 with contextlib.suppress(Exception):  # the scheduler may be gone
                     future.cancel()
 
-    def _result(self, held: Any, item: Any, future: Any) -> Any:
+    def _submitted(self, held: Any, item: Any) -> Any:
+        return self._client.submit(_call, held, item, pure=False)
+
+    def _take(self, held: Any, future: Any, flying: dict[Any, "_Piece"], ended: dict[int, Any]) -> None:
+        """Take the result of a finished piece, or submit it again if its worker died.
+
+        Raises
+        ------
+        StoreError
+            If workers died on it too often, or the scheduler is gone; or the error of the piece itself.
+        """
         from distributed import KilledWorker
+        from distributed import TimeoutError as DaskTimeoutError
 
-        why = ""
-        for _ in range(ATTEMPTS):
-            self._wait(future)
-            try:
-                return future.result(timeout=self._patience_s)
-            except KilledWorker as error:
+        piece = flying[future]
+        try:
+            ended[piece.place] = future.result(timeout=_ANSWER_TIMEOUT_S)
+        except KilledWorker as error:
+            piece.deaths += 1
+            if piece.deaths == ATTEMPTS:
                 why = self._watch.why_lost(error.last_worker.address)
-                future = self._client.submit(_call, held, item, pure=False)
-            except CancelledError:
-                raise StoreError(_GONE) from None
-        raise StoreError(
-            f"workers died {ATTEMPTS} times on one piece, {why}; a worker has {readable_bytes(self._resources.memory)}"
-        )
+                memory = readable_bytes(self._resources.memory)
+                raise StoreError(f"workers died {ATTEMPTS} times on one piece, {why}; a worker has {memory}") from None
+            flying[self._submitted(held, piece.item)] = piece
+        except DaskTimeoutError:  # its worker died with the result; Dask makes it again
+            return
+        except CancelledError:
+            raise StoreError(_GONE) from None
+        del flying[future]
+        future.release()
 
-    def _wait(self, future: Any) -> None:
-        """Wait for the end of a piece.
+    def _finished(self, flying: Iterable[Any]) -> list[Any]:
+        """Return the pieces that have ended, once there is one.
 
         Raises
         ------
@@ -130,10 +151,12 @@ class _Spread:
         from distributed import wait
 
         seen = time.monotonic()
-        while not future.done():
+        while True:
+            if found := [future for future in flying if future.done()]:
+                return found
             try:
                 with contextlib.suppress(DaskTimeoutError):
-                    wait([future], timeout=_POLL_S)
+                    wait(list(flying), timeout=_POLL_S, return_when="FIRST_COMPLETED")
                 if self._client.status != "running":
                     raise StoreError(_GONE)
                 if self._watch.look(self._client):
@@ -147,6 +170,15 @@ class _Spread:
                 raise StoreError(f"no worker for {self._patience_s:.0f} s{says}; continue with --resume")
 
 
+@dataclass
+class _Piece:
+    """A piece under way: its place in the order, and how many workers died on it."""
+
+    place: int
+    item: Any
+    deaths: int = 0
+
+
 def _itself(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return function
 
@@ -156,5 +188,4 @@ def _call(function: Callable[[Any], Any], item: Any) -> Any:
 
 
 def _first(items: Iterator[Any], number: int) -> Iterator[Any]:
-    for _, item in zip(range(number), items, strict=False):
-        yield item
+    yield from itertools.islice(items, max(0, number))

@@ -98,12 +98,12 @@ def fib_sem_slice(
     drift_px : ndarray of float64, shape (2,)
     settings : FibSem
     seed : int
-    bits : 8 or 16
-        Of a grey value.
+    bits : 8, 16 or 32
+        Of a grey value; 32 are those of float32.
 
     Returns
     -------
-    ndarray of uint8 or uint16, shape (ny - 2 margin, nx - 2 margin)
+    ndarray of uint8, uint16 or float32, shape (ny - 2 margin, nx - 2 margin)
     """
     fade = [settings.shine * exp(-(k - 1) / settings.shine_depth_px) for k in range(1, len(slab))]
     grey = np.empty(slab.shape[1:], np.float32)
@@ -122,8 +122,8 @@ def fib_sem_slice(
     ramp = (1 - settings.ramp * np.arange(ny) / max(1, ny - 1)).astype(np.float32)
     grey = counted(streams.draws(*_key(seed, number), _ELECTRONS), grey * curtain * ramp[:, None], settings.dose)
     grey += np.float32(settings.read_noise) * streams.draws(*_key(seed, number), _READ).normal32(ny, nx)
-    full = np.float32(2**bits - 1)
-    return np.rint(full * np.clip(grey, 0, 1)).astype(f"uint{bits}")
+    clipped: np.ndarray = np.clip(grey, 0, 1)
+    return clipped if bits == 32 else np.rint(np.float32(2**bits - 1) * clipped).astype(f"uint{bits}")
 
 
 def _key(seed: int, number: int) -> tuple[int, int, int]:

@@ -23,7 +23,7 @@ from nmcdist.models.cba import generate_cba
 
 IMAGE, TRUTH, ABOUT = "image.tif", "truth.tif", "phantom.json"
 _MOST_SLICES = 16  # of a piece of work
-_PIECE_BYTES = 1_000_000_000
+_PIECE_BYTES = 800_000_000
 _BASE_BYTES, _BYTES_PER_VOXEL = 250_000_000, 4  # that a piece needs, by the voxels of its structure, measured
 Shape = tuple[int, int, int]
 
@@ -48,8 +48,8 @@ def write_fib_sem(
         Size of a pixel; slices are twice as thick.
     seed : int
         Of the realisation and of the image.
-    bits : 8 or 16
-        Of a grey value.
+    bits : 8, 16 or 32
+        Of a grey value; 32 are those of float32.
     spread : callable
         Applies a function to items as `map` does, in order.
 
@@ -65,7 +65,7 @@ def write_fib_sem(
     size = (settings.pixels_per_slice * pixel_nm, pixel_nm, pixel_nm)
     with tempfile.TemporaryFile(dir=out) as aside:  # labels wait here: two TIFF files are not written at a time
         planes = _set_aside(spread(piece, range(0, shape[0], count)), aside)
-        write_planes(out / IMAGE, planes, shape, np.dtype(f"uint{bits}"), size)
+        write_planes(out / IMAGE, planes, shape, np.dtype("float32" if bits == 32 else f"uint{bits}"), size)
         aside.flush()
         labels = np.memmap(aside, np.uint8, "r", shape=shape)
         write_planes(out / TRUTH, labels, shape, labels.dtype, size)
@@ -83,7 +83,7 @@ def _bytes(settings: FibSem, shape: Shape, count: int) -> int:
 
 
 def _slices(settings: FibSem, shape: Shape) -> int:
-    """Return the slices of a piece: as many as fit in a gigabyte, at least one."""
+    """Return the slices of a piece: as many as fit, at least one."""
     most = min(_MOST_SLICES, shape[0])
     return next((n for n in range(most, 1, -1) if _bytes(settings, shape, n) <= _PIECE_BYTES), 1)
 

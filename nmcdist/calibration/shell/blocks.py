@@ -2,11 +2,13 @@
 
 import itertools
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 EDGE = 128  # voxels along the edge of a core
+PIECE_BYTES = 1_000_000_000  # of a core with the widest halo
 _SLAB_BYTES = 64 << 20
 Place = tuple[int, int, int]
 Arrays = Callable[[str, Place, Any], Any]  # name, shape, dtype -> array of zeros that is read and written in boxes
@@ -77,6 +79,20 @@ def blocks(shape: Place, edge: int = EDGE) -> list[Box]:
 def in_memory(name: str, shape: Place, dtype: Any) -> np.ndarray:
     """Return an array of zeros in memory: the arrays of a calibration, unless files are asked for."""
     return np.zeros(shape, dtype)
+
+
+def in_files(folder: Path) -> Arrays:
+    """Return what makes arrays of zeros in files of Zarr, a new one for each call, which workers can write too."""
+    numbers = itertools.count()
+
+    def arrays(name: str, shape: Place, dtype: Any) -> Any:
+        import zarr
+
+        chunk = tuple(min(EDGE, n) for n in shape)
+        path = folder / f"{next(numbers):02d}-{name}.zarr"
+        return zarr.create_array(path, shape=shape, chunks=chunk, dtype=np.dtype(dtype), overwrite=True)
+
+    return arrays
 
 
 def _place(numbers: Iterable[int]) -> Place:
