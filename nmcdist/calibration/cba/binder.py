@@ -31,7 +31,7 @@ from nmcdist.models.fields import SCALES, WEIGHTS
 NAMES = ("eta_per_nm", "theta_per_nm", "large pores")
 SHRINKAGE = 1e-4
 MISFIT = 0.01  # of labels that do not follow the model within their scatter
-_POOR = 10.0  # chi2 per degree of freedom that only faults of the labels explain
+_POOR = 5.0  # chi2 per degree of freedom that only faults of the labels explain
 _LOW, _HIGH = np.log([1e-5, 1e-5, 1e-3]), np.log([1.0, 1.0, 3.0])  # eta, theta in 1/nm, and lambda_Y v
 _X, _W = roots_legendre(32)
 
