@@ -7,6 +7,7 @@ import numpy as np
 
 from nmcdist.report.pages import make_folder, write_page
 from nmcdist.report.style import figure, save
+from nmcdist.report.tables import markdown
 
 _SHOWN = 768  # pixels along an edge of a picture
 
@@ -41,17 +42,10 @@ def report_segmentation(
 
 
 def _text(results: dict[str, Any]) -> str:
-    classes, confusion = results["classes"], results["confusion_out_of_bag"]
-    head = "| true \\ voted | " + " | ".join(map(str, classes)) + " |\n|" + "---|" * (len(classes) + 1)
-    rows = [f"| {c} | " + " | ".join(map(str, row)) + " |" for c, row in zip(classes, confusion, strict=True)]
-    lines = [
-        f"# Segmentation of {Path(results['image']).name}",
-        f"{results['trees']} trees, scribbles in slices {', '.join(map(str, results['labelled_slices']))}.",
-        f"Out-of-bag votes agree with the scribbles in {results['share_out_of_bag']:.1%} of the pixels. This is "
-        "optimistic: the neighbours of a pixel, which look like it, were mostly seen in training.",
-        "\n".join([head, *rows]),
-        "Shares: " + ", ".join(f"class {c}: {share:.1%}" for c, share in results["class_shares"].items()) + ".",
-    ]
+    lines = [f"# Segmentation of {Path(results['image']).name}", *_training(results)]
+    lines.append(
+        "Shares: " + ", ".join(f"class {c}: {share:.1%}" for c, share in results["class_shares"].items()) + "."
+    )
     found = results["agreement"]
     if found is not None:
         error = found["standard_error"]
@@ -62,9 +56,22 @@ def _text(results: dict[str, Any]) -> str:
             + ", ".join(f"class {c}: {value:.3f}" for c, value in found["dice"].items())
             + "."
         )
-    best = sorted(results["importance"].items(), key=lambda pair: -pair[1])[:5]
-    lines.append("Most used features: " + ", ".join(f"{name} ({value:.0%})" for name, value in best) + ".")
     return "\n\n".join(lines)
+
+
+def _training(results: dict[str, Any]) -> list[str]:
+    if "confusion_out_of_bag" not in results:
+        return [f"{results['trees']} trees of a forest that was trained before, on another image."]
+    classes, confusion = results["classes"], results["confusion_out_of_bag"]
+    best = sorted(results["importance"].items(), key=lambda pair: -pair[1])[:5]
+    return [
+        f"{results['trees']} trees, scribbles in slices {', '.join(map(str, results['labelled_slices']))}.",
+        f"Out-of-bag votes agree with the scribbles in {results['share_out_of_bag']:.1%} of the pixels. This is "
+        "optimistic: the neighbours of a pixel, which look like it, were mostly seen in training.",
+        markdown(["true \\ voted", *map(str, classes)],
+                 ([str(c), *map(str, row)] for c, row in zip(classes, confusion, strict=True))),
+        "Most used features: " + ", ".join(f"{name} ({value:.0%})" for name, value in best) + ".",
+    ]  # fmt: skip
 
 
 def _picture(

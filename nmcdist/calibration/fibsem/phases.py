@@ -5,22 +5,20 @@ from functools import partial
 
 import numpy as np
 
-from nmcdist.calibration.boxes import Box, tiled, widened
+from nmcdist.calibration.boxes import Box, widened
 from nmcdist.calibration.fibsem.clean import closed_by_box
 from nmcdist.calibration.fibsem.components import Grid, without_small_pieces
 from nmcdist.calibration.fibsem.cubes import mean_in_cubes, voted_in_cubes
-from nmcdist.calibration.fibsem.features import NAMES, SCALES_PX, slice_features
-from nmcdist.calibration.fibsem.filters import reach
+from nmcdist.calibration.fibsem.features import NAMES
 from nmcdist.calibration.fibsem.forest import Forest, Trained, train_forest
 from nmcdist.calibration.fibsem.scribbles import Scribbles
 from nmcdist.calibration.fibsem.stack import CorrectedStack
 from nmcdist.calibration.fibsem.stored import FULL, Stored
+from nmcdist.calibration.fibsem.tiles import examples, tile_features
 from nmcdist.calibration.spread import Spread
 from nmcdist.calibration.stages import Stage, Stages
 
 IS_PORE, IS_SOLID = 1, 2  # classes of the forest
-_HALO = reach(max(SCALES_PX)) + reach(max(SCALES_PX) / 2)  # the structure tensor smooths what was smoothed
-_TILE_PX = 1024
 _SLICES, _EDGE = 16, 512  # of a piece of work, in cubic voxels
 
 
@@ -40,13 +38,7 @@ def train_phases(
     spread : callable
         Like the builtin `map`.
     """
-    jobs = [
-        (z, box, labels[box[1:]])
-        for z, labels in sorted(scribbles.items())
-        for box in tiled((1, *labels.shape), (1, _TILE_PX, _TILE_PX))
-        if labels[box[1:]].any()
-    ]
-    features, labels = (np.concatenate(part) for part in zip(*spread(partial(_examples, stack), jobs), strict=True))
+    features, labels = examples(stack, scribbles, spread)
     return train_forest(features, np.where(labels == pore, IS_PORE, IS_SOLID), NAMES, seed, trees)
 
 
@@ -66,24 +58,11 @@ def cleaned(stages: Stages, solid: Stored, grid: Grid, after: str) -> Stage:
     return without_small_pieces(stages, "solid-clean", Stored(closed.path, grid.shape), grid, None, closed.key)
 
 
-def _examples(stack: CorrectedStack, job: tuple[int, Box, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    z, box, labels = job
-    known = labels > 0
-    return _features(stack, (slice(z, z + 1), box[1], box[2]))[:, known].T, labels[known]
-
-
-def _features(stack: CorrectedStack, box: Box) -> np.ndarray:
-    """Return the features of a part of one slice."""
-    wide, inner = widened(box, stack.shape, (0, _HALO, _HALO))
-    return slice_features(stack.read(*wide)[0])[:, inner[1], inner[2]]
-
-
 def _solid(stack: CorrectedStack, forest: Forest, factors: tuple[int, int, int], box: Box) -> tuple[np.ndarray, None]:
     z, y, x = (slice(part.start * f, part.stop * f) for part, f in zip(box, factors, strict=True))
     fine = np.empty((z.stop - z.start, y.stop - y.start, x.stop - x.start), np.uint8)
     for k in range(len(fine)):
-        at = slice(z.start + k, z.start + k + 1)
-        fine[k] = np.rint(FULL * forest.probabilities(_features(stack, (at, y, x)))[IS_SOLID - 1])
+        fine[k] = np.rint(FULL * forest.probabilities(tile_features(stack, z.start + k, (y, x)))[IS_SOLID - 1])
     return mean_in_cubes(fine, factors), None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nmcdist.calibration.fibsem.drift import Drift, estimate_drift
+from nmcdist.calibration.fibsem.pictures import Pixels
 from nmcdist.calibration.fibsem.ramp import Ramp, fit_ramp
 from nmcdist.calibration.images import Image
 from nmcdist.calibration.stages import Stages
@@ -19,13 +20,13 @@ class CorrectedStack:
 
     Attributes
     ----------
-    image : Image
+    image : Pixels
     ramp : Ramp
     shifts_px : ndarray of float64, shape (nz, 2), optional
         Pixel (y, x) of a slice of the image shows the structure at (y, x) + shift.
     """
 
-    image: Image
+    image: Pixels
     ramp: Ramp
     shifts_px: np.ndarray | None = None
 

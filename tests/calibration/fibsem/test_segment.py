@@ -9,12 +9,13 @@ import tifffile
 import zarr
 from click.testing import CliRunner
 
+from nmcdist.calibration.fibsem.agreement import agreement
 from nmcdist.calibration.fibsem.forest_files import load_forest
 from nmcdist.calibration.fibsem.pictures import open_pixels
 from nmcdist.calibration.fibsem.scribbles import read_scribbles
-from nmcdist.calibration.fibsem.slicewise import agreement, segment, segment_slice, train_on
+from nmcdist.calibration.fibsem.slicewise import segment, segment_slice, train_on
 from nmcdist.cli.entry import cli
-from nmcdist.errors import ImageError, StoreError
+from nmcdist.errors import ImageError, InputError, StoreError
 
 DATA = Path(__file__).parents[2] / "data" / "micrographs"
 RNG = np.random.default_rng(4)
@@ -60,6 +61,28 @@ def test_the_command_writes_classes_probabilities_forest_and_report(files):
     assert np.array_equal(again, store["probability"][:, 2])
     assert (files / "out/report/before-and-after.png").exists()
     assert "optimistic" in (files / "out/report/report.md").read_text()
+
+
+def test_a_forest_of_before_segments_another_image(files):
+    whole = ["calibrate", "segment", str(files / "image.tif"), "--out"]
+    first = CliRunner().invoke(cli, [*whole, str(files / "a"), "--scribbles", str(files / "scribbles"), "--trees", "5"])
+    assert first.exit_code == 0, first.output
+    again = CliRunner().invoke(cli, [*whole, str(files / "b"), "--forest", str(files / "a" / "forest")])
+    assert again.exit_code == 0, again.output
+    assert (files / "a" / "labels.tif").read_bytes() == (files / "b" / "labels.tif").read_bytes()
+    assert "trained before" in (files / "b" / "report" / "report.md").read_text()
+    both = [*whole, str(files / "c"), "--forest", str(files / "a" / "forest"), "--scribbles", str(files / "scribbles")]
+    for arguments in (both, [*whole, str(files / "c")]):
+        with pytest.raises(InputError, match="expected either --scribbles or --forest"):
+            CliRunner().invoke(cli, arguments, catch_exceptions=False)
+
+
+def test_tiles_give_the_classes_of_whole_slices(files, monkeypatch):
+    image = open_pixels(files / "image.tif")
+    forest = train_on(image, read_scribbles(files / "scribbles", image), 1, 5).forest
+    whole = segment_slice(image, forest, 1)
+    monkeypatch.setattr("nmcdist.calibration.fibsem.tiles.TILE_PX", 16)
+    assert (abs(segment_slice(image, forest, 1).astype(int) - whole) > 1).mean() < 0.01  # sums of another length
 
 
 def test_slices_may_be_spread(files):
