@@ -1,12 +1,10 @@
 """The commands: labels to a bundle with errors, warnings, refusals; and how much to image."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from nmcdist import cli
 from nmcdist.bundle import load_bundle
 from nmcdist.calibration.cba.bootstrap import Bootstrap
 from nmcdist.calibration.cba.calibrate import calibrate_cba
@@ -18,19 +16,6 @@ from nmcdist.errors import InputError, StoreError
 from nmcdist.models.cba import generate_cba
 
 EDGE = 160
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Call the command line in this process; returns exit status, and standard output and error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["nmcdist", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code, capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture(scope="module")

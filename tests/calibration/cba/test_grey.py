@@ -12,7 +12,6 @@ import pytest
 import tifffile
 from scipy import ndimage
 
-from nmcdist import cli
 from nmcdist.bundle import load_bundle
 from nmcdist.calibration.cba.results import read_results
 from nmcdist.calibration.fibsem.tiff import write_planes
@@ -35,19 +34,6 @@ def with_scribbles(folder, setting, shape, slices, seed):
 def command(folder, out, *more):
     return ["calibrate", "cba", folder / "image.tif", "--scribbles", folder / "scribbles", "--out", out,
             "--drift", folder / "phantom.json", "--trees", 20, "--workers", 0, *more]  # fmt: skip
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Call the command line in this process; returns exit status, and standard output and error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["nmcdist", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code, capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture(scope="module")
