@@ -1,24 +1,18 @@
-"""Clean-up against scipy, plates among fine structure, and boxes against the whole."""
+"""Closings against scipy, plates among fine structure, and boxes against the whole."""
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from nmcdist.calibration.fibsem import graphite as module
-from nmcdist.calibration.fibsem.clean import closed_by_ball, closed_by_box, coarsened, without_islands
-from nmcdist.calibration.fibsem.graphite import graphite_mask, graphite_probability, train_graphite
+from nmcdist.calibration.fibsem.clean import closed_by_ball, closed_by_box
+from nmcdist.calibration.fibsem.graphite import box_probability, smoothed_over, train_graphite
 from nmcdist.errors import ImageError, InputError
 
 RNG = np.random.default_rng(2)
 
 
-def test_small_pieces_go():
-    phase = np.zeros((6, 7, 8), bool)
-    phase[0, 0, :3] = phase[3:5, 3:5, 3:5] = True
-    phase[5, 6, 7] = True
-    assert without_islands(phase, 3).sum() == 11
-    assert without_islands(phase).sum() == 8
-    assert not without_islands(np.zeros((3, 3, 3), bool)).any()
+def whole(array):
+    return tuple(slice(0, n) for n in array.shape)
 
 
 def test_closing_by_a_ball_is_that_of_scipy():
@@ -37,14 +31,6 @@ def test_closing_by_a_box_fills_a_pore_of_a_voxel():
     assert closed_by_box(phase).all()
 
 
-def test_coarse_voxels_are_means():
-    values = np.arange(2 * 5 * 4).reshape(2, 5, 4)
-    assert coarsened(values, (1, 2, 2))[1, 1, 1] == values[1, 2:4, 2:4].mean()
-    assert coarsened(values, (1, 2, 2)).shape == (2, 2, 2)
-    with pytest.raises(InputError, match="factors"):
-        coarsened(values, (3, 1, 1))
-
-
 @pytest.fixture(scope="module")
 def plates():
     """Two plates 12 voxels thick among blobs of 3 voxels."""
@@ -60,27 +46,17 @@ def plates():
 def test_plates_are_found_among_fine_structure(plates, features):
     solid, plate, scribbles = plates
     forest = train_graphite(solid, scribbles, 1, trees=20, features=features).forest
-    found = graphite_mask(solid, graphite_probability(solid, forest))
-    assert 2 * (found & plate).sum() / (found.sum() + plate.sum()) > 0.95
-    assert not (found & ~solid).any()
+    found = (box_probability(solid, forest, whole(solid)) > 0.5) & solid
+    assert 2 * (found & plate).sum() / (found.sum() + plate.sum()) > 0.9
 
 
-def test_boxes_give_what_the_whole_gives(plates, monkeypatch):
+@pytest.mark.parametrize("features", ["paper", "extended"])
+def test_boxes_give_what_the_whole_gives(plates, features):
     solid, _, scribbles = plates
-    forest = train_graphite(solid, scribbles, 1, trees=5).forest
-    whole = graphite_probability(solid, forest)
-    monkeypatch.setattr(module, "_BOX", 64)
-    assert np.array_equal(graphite_probability(solid, forest), whole)
-
-
-def test_the_quantile_of_the_paper_fixes_the_share():
-    probability = RNG.random((30, 40, 50)).astype(np.float32)
-    probability[:, :20] += 1
-    solid = np.ones(probability.shape, bool)
-    share = graphite_mask(solid, probability, quantile=0.5, smoothing=0, closing=10).mean()
-    assert share == pytest.approx(0.5, abs=0.02)
-    with pytest.raises(InputError, match=r"quantile: found 1\.5"):
-        graphite_mask(solid, probability, quantile=1.5)
+    forest = train_graphite(solid, scribbles, 1, trees=5, features=features).forest
+    found, box = box_probability(solid, forest, whole(solid)), (slice(8, 30), slice(40, 90), slice(0, 64))
+    part = box_probability(solid, forest, box)
+    assert (abs(part - found[box]) > 1e-6).mean() < 1e-3  # sums of another length at thresholds
 
 
 def test_noise_of_the_probability_is_averaged_over_the_solid():
@@ -88,16 +64,9 @@ def test_noise_of_the_probability_is_averaged_over_the_solid():
     solid = np.zeros((30, 30, 30), bool)
     solid[:, 5:20] = True
     probability = np.where(solid, 0.6, 0).astype(np.float32)
-    assert np.array_equal(graphite_mask(solid, probability, threshold=0.599), solid)
-    assert not graphite_mask(solid, probability, threshold=0.601).any()
-
-
-@pytest.mark.parametrize(
-    ("options", "line"), [({"smoothing": -1}, "smoothing: found -1"), ({"closing": -2}, "closing: found -2")]
-)
-def test_negative_lengths_are_refused(options, line):
-    with pytest.raises(InputError, match=line):
-        graphite_mask(np.ones((2, 2, 2), bool), np.ones((2, 2, 2), np.float32), **options)
+    assert smoothed_over(solid, probability, 1.0) == pytest.approx(probability, rel=1e-6)
+    noisy = probability + np.where(solid, RNG.normal(0, 0.1, solid.shape), 0).astype(np.float32)
+    assert smoothed_over(solid, noisy, 1.0)[solid].std() < 0.03
 
 
 def test_unknown_features_are_refused():

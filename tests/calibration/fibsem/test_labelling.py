@@ -9,7 +9,7 @@ import zarr
 from scipy import ndimage
 
 from nmcdist.bundle import load_bundle
-from nmcdist.calibration.fibsem.clean import closed_by_ball, without_islands
+from nmcdist.calibration.fibsem.clean import closed_by_ball
 from nmcdist.calibration.fibsem.components import Grid, without_small_pieces
 from nmcdist.calibration.fibsem.cubes import checked_factors, mean_in_cubes, voted_in_cubes
 from nmcdist.calibration.fibsem.drift_files import read_drift
@@ -23,6 +23,14 @@ from nmcdist.calibration.stages import Stages
 from nmcdist.errors import ImageError, InputError
 
 LABELLED = (6, 14)
+
+
+def without_islands(phase, least):
+    """The same for a whole image; only the largest piece stays if `least` is None."""
+    pieces, _ = ndimage.label(phase)
+    sizes = np.bincount(pieces.reshape(-1))
+    sizes[0] = 0
+    return (sizes >= (sizes.max() if least is None else least))[pieces] & phase
 
 
 def smooth(shape, width, seed):
