@@ -1,5 +1,6 @@
 """A grey stack and scribbles to a bundle of the additive: labelled in stages, then fitted."""
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.calibration.cba.calibrate import calibrate_cba
+from nmcdist.calibration.cba.calibrate import BUNDLE, PAPER_BUNDLE, calibrate_cba
 from nmcdist.calibration.cba.counts import PHASE_LABELS
 from nmcdist.calibration.cba.results import RESULTS, Results
 from nmcdist.calibration.fibsem.labelling import CLASSES, HowToLabel, Labelled, label_stack, planes_of
@@ -100,7 +101,17 @@ def begun(out: Path, resume: bool) -> Path:
         raise StoreError(f"{out}: is a file, expected a new or an empty folder")
     if not ours and out.is_dir() and any(out.iterdir()):
         raise StoreError(f"{out}: holds other files, expected a new or an empty folder")
+    for name in (BUNDLE, PAPER_BUNDLE):
+        _remove_unfinished(out / name)
     return out
+
+
+def _remove_unfinished(bundle: Path) -> None:
+    """Remove a bundle that was written just before a stop: results are written after it."""
+    if bundle.is_dir() and not bundle.is_symlink():
+        (bundle / "bundle.json").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # somebody's own files stay, and the new bundle is refused
+            bundle.rmdir()
 
 
 def _write_pictures(path: Path, labelled: Labelled, scribbles: Scribbles) -> None:

@@ -13,10 +13,12 @@ import tifffile
 from scipy import ndimage
 
 from nmcdist.bundle import load_bundle
+from nmcdist.calibration.cba.grey import begun
 from nmcdist.calibration.cba.results import read_results
 from nmcdist.calibration.fibsem.tiff import write_planes
 from nmcdist.calibration.images import open_image
 from nmcdist.calibration.microscope.write import write_fib_sem
+from nmcdist.errors import StoreError
 from nmcdist.report.labelling import report_labelling
 
 
@@ -93,6 +95,20 @@ def test_a_folder_with_other_files_is_left_alone(small, tmp_path, run):
         f"nmcdist: error: {tmp_path}: holds other files, expected a new or an empty folder\n",
     )
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_bundle_without_results_is_written_again(tmp_path):
+    (tmp_path / "stages").mkdir()
+    for name, files in (("bundle", ["bundle.json"]), ("bundle-paper", ["bundle.json", "mine"])):
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / file).write_text("{}")
+    assert begun(tmp_path, resume=True) == tmp_path
+    assert not (tmp_path / "bundle").exists()
+    assert (tmp_path / "bundle-paper" / "mine").exists()
+    (tmp_path / "results.json").write_text("{}")
+    with pytest.raises(StoreError, match="is complete; --resume continues a calibration that was stopped"):
+        begun(tmp_path, resume=True)
 
 
 def test_large_stacks_are_written_as_ome(tmp_path, monkeypatch):
