@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from nmcdist.calibration.boxes import Box, tiled
 from nmcdist.calibration.spread import Spread
 from nmcdist.datasets.files import replacing
 from nmcdist.errors import StoreError
+from nmcdist.inputs import kind_of
 
 STAGES = "stages"
 Progress = Callable[[dict[str, Any]], None]
@@ -74,9 +76,11 @@ class Stages:
         Raises
         ------
         StoreError
-            If one works on it.
+            If one works on it, or it holds anything but ordinary files and folders: what is written through a link
+            would land elsewhere.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        _refuse_links(self.folder)
         with (self.folder / "lock").open("a") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -148,12 +152,12 @@ class Stages:
 
         path, boxes = self.folder / f"{name}.zarr", tiled(shape, edges)
         key = _key(name, [list(shape), list(edges), dtype], after)
-        if self._journal(name, key) is None or not (path / "zarr.json").exists():
+        chunks = tuple(min(e, n) for e, n in zip(edges, shape, strict=True))
+        if self._journal(name, key) is None or not _is_array(path, tuple(shape), chunks, dtype):
             self._forget(name)
             zarr.create_array(
-                path, shape=tuple(shape), chunks=tuple(min(e, n) for e, n in zip(edges, shape, strict=True)),
-                dtype=dtype, dimension_names=("z", "y", "x"), overwrite=True, zarr_format=3,
-                attributes={"voxel_size_nm": [float(size) for size in voxel_size_nm]},
+                path, shape=tuple(shape), chunks=chunks, dtype=dtype, dimension_names=("z", "y", "x"), overwrite=True,
+                zarr_format=3, attributes={"voxel_size_nm": [float(size) for size in voxel_size_nm]},
             )  # fmt: skip
         jobs = [(path, box) for box in boxes]
         facts = self._made(name, key, jobs, partial(_written, function), _digest_of_box)
@@ -174,7 +178,7 @@ class Stages:
             for count, (number, (written, facts)) in enumerate(
                 zip(todo, spread(make, (jobs[number] for number in todo)), strict=True), 1
             ):
-                kept[number] = {"piece": number, "sha256": written, "facts": facts}
+                kept[number] = {"piece": number, "sha256": _sealed(written, facts), "facts": facts}
                 journal.write(json.dumps(kept[number]) + "\n")
                 journal.flush()
                 os.fsync(journal.fileno())
@@ -187,10 +191,12 @@ class Stages:
     ) -> dict[int, Any]:
         """Return the receipts of an earlier attempt whose pieces are as they were written."""
         found = self._journal(name, key) or {}
-        numbers = [number for number in found if number < len(jobs)]
+        numbers = [number for number in found if 0 <= number < len(jobs)]
         now = self.spread(digest, [jobs[number] for number in numbers])
         return {
-            number: found[number] for number, sha in zip(numbers, now, strict=True) if sha == found[number]["sha256"]
+            number: found[number]
+            for number, written in zip(numbers, now, strict=True)
+            if _sealed(written, found[number]["facts"]) == found[number]["sha256"]
         }
 
     def _journal(self, name: str, key: str) -> dict[int, Any] | None:
@@ -202,7 +208,8 @@ class Stages:
         receipts = list(_objects(lines))
         if not receipts or receipts[0].get("key") != key:
             return None
-        return {each["piece"]: each for each in receipts[1:] if {"piece", "sha256", "facts"} <= each.keys()}
+        sound = (each for each in receipts[1:] if {"piece", "sha256", "facts"} <= each.keys())
+        return {each["piece"]: each for each in sound if type(each["piece"]) is int}
 
     def _forget(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -226,6 +233,30 @@ def _objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
         yield found
 
 
+def _sealed(written: str, facts: Any) -> str:
+    """Return the digest of a receipt: of what was written, and of the facts."""
+    return hashlib.sha256(f"{written} {json.dumps(facts, sort_keys=True)}".encode()).hexdigest()
+
+
+def _refuse_links(folder: Path) -> None:
+    for root, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            mode = (Path(root) / name).lstat().st_mode
+            if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+                raise StoreError(f"{Path(root) / name}: is {kind_of(mode)}, expected an ordinary file or folder")
+
+
+def _is_array(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str) -> bool:
+    """Return whether a stage's array is as it was made."""
+    import zarr
+
+    try:
+        found = zarr.open_array(path, mode="r")
+    except Exception:  # damaged metadata raises errors of any type
+        return False
+    return found.shape == shape and found.chunks == chunks and found.dtype == np.dtype(dtype)
+
+
 def _key(name: str, what: Any, after: Any) -> str:
     text = json.dumps([_VERSION, name, what, after], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -245,8 +276,11 @@ def _saved(function: Callable[[Any], Mapping[str, Any]], job: tuple[Path, Any]) 
 
 
 def _loaded(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as found:
-        return {name: found[name] for name in found.files}
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            return {name: found[name] for name in found.files}
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: cannot be read ({error}); remove it, and continue with --resume") from None
 
 
 def _digest_of_file(job: tuple[Path, Any]) -> str:

@@ -80,6 +80,7 @@ def calibrate_cba_command(
     """
     need("report", "the report of a calibration")
     from nmcdist.calibration.cba.calibrate import BUNDLE
+    from nmcdist.calibration.cba.results import RESULTS, read_results
     from nmcdist.calibration.images import open_image
     from nmcdist.datasets.files import naming
     from nmcdist.report.cba_calibration import headline, report_cba_calibration
@@ -89,12 +90,17 @@ def calibrate_cba_command(
     opened = [open_image(path, size, axes) for path in images]
     cluster, grey = taken_cluster(options), {name: options.pop(name) for name in _OF_GREY}
     how = {"out": out, "resume": resume, "progress": lambda facts: note(json.dumps(facts)), **options}
+    if scribbles is None:
+        _refuse_options_of_grey()
     try:
         with naming(out):
-            if scribbles is None:
+            if resume and (out / RESULTS).exists() and not (out / "report" / "report.md").exists():
+                results = read_results(out)  # it was stopped before the report
+            elif scribbles is None:
                 results = _from_labels(opened, cluster, phases=_phases(phases), **how)
             else:
                 results = _from_grey(opened, scribbles, cluster, grey, **how)
+            if scribbles is not None:
                 click.echo(report_labelling(out, out / "report"))
             page = report_cba_calibration(out, out / "report")
     except KeyboardInterrupt:
@@ -120,24 +126,34 @@ _OF_GREY = (
 )
 
 
-def _from_labels(images: "list[Image]", cluster: dict[str, Any], *, out: Path, resume: bool, **how: Any) -> "Results":
-    from nmcdist.calibration.cba.calibrate import calibrate_cba
-    from nmcdist.calibration.cba.counts import PIECE_BYTES, pieces_of
-    from nmcdist.calibration.cba.grey import begun
-    from nmcdist.calibration.stages import STAGES, Stages
+def _refuse_options_of_grey() -> None:
+    context = click.get_current_context()
+    for name in _OF_GREY:
+        if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
+            option = next(p.opts[0] for p in context.command.params if p.name == name)
+            raise InputError(f"{option}: is for grey stacks, expected --scribbles beside it")
 
-    folder = begun(out, resume) / STAGES
-    with spreading(cluster, PIECE_BYTES, max(pieces_of(images), how["replicates"])) as spread:
-        stages = Stages(folder, spread, how["progress"])
-        with stages.locked():
-            return calibrate_cba(images, out, stages=stages, spread=spread, **how)
+
+def _from_labels(images: "list[Image]", cluster: dict[str, Any], *, out: Path, resume: bool, **how: Any) -> "Results":
+    from nmcdist.calibration.cba.calibrate import calibrate_cba, check_options
+    from nmcdist.calibration.cba.counts import PIECE_BYTES, pieces_of
+    from nmcdist.calibration.cba.grey import begun, check_folder
+
+    check_options(**how)
+    check_folder(out, resume, "labels")
+    with (
+        spreading(cluster, PIECE_BYTES, max(pieces_of(images), how["replicates"])) as spread,
+        begun(out, resume, "labels", spread, how["progress"]) as stages,
+    ):
+        return calibrate_cba(images, out, stages=stages, spread=spread, **how)
 
 
 def _from_grey(
     images: "list[Image]", scribbles: Path, cluster: dict[str, Any], grey: dict[str, Any], **how: Any
 ) -> "Results":
     need("calibration", "the labelling of grey images")
-    from nmcdist.calibration.cba.grey import begun, calibrate_grey
+    from nmcdist.calibration.cba.calibrate import check_options
+    from nmcdist.calibration.cba.grey import calibrate_grey, check_folder
     from nmcdist.calibration.fibsem.drift_files import read_drift
     from nmcdist.calibration.fibsem.labelling import PIECE_BYTES, HowToLabel, pieces_of
     from nmcdist.calibration.fibsem.scribbles import read_scribbles
@@ -150,7 +166,8 @@ def _from_grey(
         drift = read_drift(local_path(drift), image.shape[0])
     said: dict[str, Any] = {"voxel_size_nm": list(image.voxel_size_nm), "axes": "zyx"}
     known = read_scribbles(scribbles, image, **said)
-    begun(how["out"], how["resume"])
+    check_options(**how)
+    check_folder(how["out"], how["resume"], "grey")
     settings = HowToLabel(ramp=not grey.pop("no_ramp"), drift=drift, **grey)
     with spreading(cluster, PIECE_BYTES, pieces_of(image)) as spread:
         return calibrate_grey(image, known, how=settings, classes=classes, spread=spread, **how)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,10 +56,17 @@ class Whole(_PlainDigits, click.IntRange):
 
 
 class Real(_PlainDigits, click.FloatRange):
-    """A number."""
+    """A finite number."""
 
     name = "number"
     read, expected = float, "a number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            raise click.BadParameter(f"found {shown(value)}, expected a finite number", ctx, param)
+        return found
 
 
 PATH = LocalPath()

@@ -93,6 +93,46 @@ def test_what_was_removed_is_made_again(tmp_path, lost):
     assert (content(made(tmp_path, Work())) == EXPECTED).all()
 
 
+@pytest.mark.parametrize("text", ["junk", "{}", "[]", '{"zarr_format": 3, "node_type": "group", "attributes": {}}'])
+def test_damaged_metadata_makes_the_stage_again(tmp_path, text):
+    stage = made(tmp_path, Work())
+    (stage.path / "zarr.json").write_text(text)
+    assert (content(made(tmp_path, Work())) == EXPECTED).all()
+
+
+@pytest.mark.parametrize("line", ['{"piece": "x"}', '{"piece": null}', '{"piece": [1]}', '{"piece": -1}', "[]", "nan"])
+def test_a_strange_receipt_counts_as_none(tmp_path, line):
+    made(tmp_path, Work())
+    journal = tmp_path / "numbers.jsonl"
+    first, second, *rest = journal.read_text().splitlines()
+    strange = line.replace("}", ', "sha256": "0", "facts": null}') if line.startswith("{") else line
+    journal.write_text("\n".join([first, strange, second, *rest]) + "\n")
+    assert (content(made(tmp_path, Work())) == EXPECTED).all()
+
+
+def test_edited_facts_make_the_piece_again(tmp_path):
+    made(tmp_path, Work())
+    journal = tmp_path / "numbers.jsonl"
+    journal.write_text(journal.read_text().replace('"facts": 24', '"facts": 25', 1))
+    again = Work()
+    assert sum(made(tmp_path, again).facts) == EXPECTED.size
+    assert len(again.boxes) == 1
+
+
+@pytest.mark.parametrize("name", ["numbers.zarr/c/0/0", "numbers.zarr", "numbers.jsonl", "lock"])
+def test_links_are_refused_before_anything_is_written(tmp_path, name):
+    folder, elsewhere = tmp_path / "stages", tmp_path / "elsewhere"
+    made(folder, Work())
+    (folder / "lock").touch()
+    elsewhere.mkdir()
+    path = folder / name
+    path.rename(tmp_path / "moved")
+    path.symlink_to(elsewhere)
+    with pytest.raises(StoreError, match=f"{path}: is a link, expected an ordinary file or folder"):
+        Stages(folder).locked().__enter__()
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_other_settings_make_the_stage_again(tmp_path):
     made(tmp_path, Work())
     again = Work()

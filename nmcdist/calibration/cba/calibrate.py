@@ -1,5 +1,6 @@
 """Three-phase labels to a bundle of the additive: count, fit, bootstrap, correct, write."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -98,10 +99,11 @@ def calibrate_cba(
     StoreError
         If the folder is not new or empty.
     """
-    _check_options(replicates, alpha_1, method)
+    check_options(
+        alpha_1=alpha_1, longest_nm=longest_nm, replicates=replicates, method=method, name=name, licence=licence
+    )
     if stages is None:
         empty_folder(out, StoreError)
-    Bundle.of(name, "", plates(100.0, 2000.0, 0.1, alpha_1), licence=licence)  # refuses bad names before the work
     for option, given in (("bootstrap", replicates), ("method paper", method == "paper")):
         if given and len(set(images[0].voxel_size_nm)) > 1:
             raise InputError(
@@ -167,12 +169,24 @@ def calibrate_cba(
     return results
 
 
-def _check_options(replicates: int, alpha_1: float, method: str) -> None:
+def check_options(
+    *, alpha_1: float = ALPHA_1, longest_nm: float = LONGEST_NM, replicates: int = 20, method: str = METHODS[0],
+    name: str = "cba-fitted", licence: str = "not stated", **others: Any,
+) -> None:  # fmt: skip
+    """Refuse impossible options of :func:`calibrate_cba` before the work.
+
+    Raises
+    ------
+    InputError, BundleError
+    """
     check_one_of("method", method, METHODS)
+    if not 0 < longest_nm < math.inf:
+        raise InputError(f"max-lag-nm: found {longest_nm:g}, expected a length in nm")
     if not 0.5 <= alpha_1 <= 1000:
         raise InputError(f"alpha_1: found {alpha_1:g}, expected a shape from 0.5 to 1000")
     if replicates and replicates < 5:
         raise InputError(f"bootstrap: found {replicates} replicates, expected 0 or at least 5")
+    Bundle.of(name, "", plates(100.0, 2000.0, 0.1, alpha_1), licence=licence)
 
 
 def _picture(image: Image, phases: Mapping[str, int], fit: Fit) -> Picture | None:

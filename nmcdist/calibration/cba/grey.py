@@ -2,25 +2,26 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nmcdist.calibration.cba.calibrate import BUNDLE, PAPER_BUNDLE, calibrate_cba
+from nmcdist.calibration.cba.calibrate import BUNDLE, PAPER_BUNDLE, calibrate_cba, check_options
 from nmcdist.calibration.cba.counts import PHASE_LABELS
 from nmcdist.calibration.cba.results import RESULTS, Results
 from nmcdist.calibration.fibsem.labelling import CLASSES, HowToLabel, Labelled, label_stack, planes_of
 from nmcdist.calibration.fibsem.scribbles import Scribbles
 from nmcdist.calibration.images import Image
 from nmcdist.calibration.spread import Spread
-from nmcdist.calibration.stages import STAGES, Stages
+from nmcdist.calibration.stages import STAGES, Progress, Stages
 from nmcdist.datasets.files import replacing, write_text
 from nmcdist.errors import StoreError
 
 LABELLING, PICTURES = "labelling.json", "pictures.npz"
 _MOST_PICTURES = 3  # slices with scribbles that are shown
+_MARK = "begun"
 _SHOWN = 400  # cubic voxels along an edge of a picture
 
 
@@ -33,7 +34,7 @@ def calibrate_grey(
     classes: Mapping[str, int] = CLASSES,
     resume: bool = False,
     spread: Spread = map,
-    progress: Callable[[dict[str, Any]], None] = lambda facts: None,
+    progress: Progress = lambda facts: None,
     **fit: Any,
 ) -> Results:
     """Label a grey stack, and fit the additive to the labels.
@@ -72,8 +73,8 @@ def calibrate_grey(
     StoreError
         If the folder holds something else, or another process works on it.
     """
-    stages = Stages(begun(out, resume) / STAGES, spread, progress)
-    with stages.locked():
+    check_options(**fit)
+    with begun(out, resume, "grey", spread, progress) as stages:
         labelled = label_stack(image, scribbles, stages, how, classes)
         _write_pictures(out / PICTURES, labelled, scribbles)
         settings = {**vars(how), "drift": how.drift if isinstance(how.drift, str) else "given"}
@@ -84,26 +85,61 @@ def calibrate_grey(
         )
 
 
-def begun(out: Path, resume: bool) -> Path:
-    """Return the folder of a calibration that begins or, on a resume, goes on.
+def check_folder(out: Path, resume: bool, what: str) -> None:
+    """Check that a calibration can begin in a folder or, on a resume, go on.
+
+    Parameters
+    ----------
+    out : Path
+    resume : bool
+    what : {"grey", "labels"}
+        What it starts from.
 
     Raises
     ------
     StoreError
-        If it is complete, or holds something else.
+        If it is complete, starts from something else, or holds other files.
     """
-    if resume and (out / RESULTS).exists():
-        raise StoreError(f"{out}: is complete; --resume continues a calibration that was stopped")
-    ours = out.is_dir() and (out / STAGES).is_dir()
-    if ours and not resume:
-        raise StoreError(f"{out}: holds a calibration that was stopped; --resume continues it")
     if out.exists() and not out.is_dir():
         raise StoreError(f"{out}: is a file, expected a new or an empty folder")
-    if not ours and out.is_dir() and any(out.iterdir()):
+    if (out / RESULTS).exists() and (out / STAGES).exists():
+        raise StoreError(f"{out}: holds a complete calibration, expected a new or an empty folder")
+    mark = out / STAGES / _MARK
+    if mark.is_file() and not mark.is_symlink():
+        found = mark.read_text(encoding="utf-8", errors="replace").strip()
+        if not resume:
+            raise StoreError(f"{out}: holds a calibration that was stopped; --resume continues it")
+        if found != what:
+            raise StoreError(f"{out}: holds a calibration from {found[:20]}, expected one from {what}")
+    elif out.is_dir() and any(out.iterdir()):
         raise StoreError(f"{out}: holds other files, expected a new or an empty folder")
-    for name in (BUNDLE, PAPER_BUNDLE):
-        _remove_unfinished(out / name)
-    return out
+
+
+@contextlib.contextmanager
+def begun(out: Path, resume: bool, what: str, spread: Spread, progress: Progress) -> Iterator[Stages]:
+    """Yield the stages of a calibration in a folder, which no other process may use meanwhile.
+
+    Parameters
+    ----------
+    out : Path
+    resume : bool
+    what : {"grey", "labels"}
+        What it starts from.
+    spread, progress : callable
+        See :class:`Stages`.
+
+    Raises
+    ------
+    StoreError
+        As :func:`check_folder`, or if another process works on it.
+    """
+    check_folder(out, resume, what)
+    stages = Stages(out / STAGES, spread, progress)
+    with stages.locked():
+        (stages.folder / _MARK).write_text(f"{what}\n", encoding="utf-8")
+        for name in (BUNDLE, PAPER_BUNDLE):
+            _remove_unfinished(out / name)
+        yield stages
 
 
 def _remove_unfinished(bundle: Path) -> None:

@@ -40,7 +40,7 @@ def load_forest(folder: Path) -> Forest:
 
     content = load_json(folder / JSON, ImageError)
     path = ordinary_file(folder / ARRAYS, ImageError)
-    if content.get("format") != _FORMAT:
+    if type(content.get("format")) is not int or content["format"] != _FORMAT:
         raise ImageError(f"{folder / JSON}: found format {content.get('format')!r}, expected {_FORMAT}")
     try:
         found = load(path.read_bytes())
@@ -49,15 +49,22 @@ def load_forest(folder: Path) -> Forest:
     except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
         raise ImageError(f"{path}: cannot be read as a forest ({error})") from None
     if not _is_sound(forest):
-        raise ImageError(f"{path}: holds nodes that lead nowhere, expected a forest")
+        raise ImageError(f"{path}: holds nodes, shares or classes that are impossible, expected a forest")
     return forest
 
 
 def _is_sound(forest: Forest) -> bool:
-    """Return whether each step of each tree stays within the arrays, and ends."""
+    """Return whether each step of each tree stays within the arrays and ends, at shares of known classes."""
+    if any(array.ndim != 1 for array in (forest.feature, forest.threshold, forest.child, forest.roots)):
+        return False
     nodes, inner = len(forest.feature), forest.feature >= 0
-    same = forest.threshold.shape == forest.child.shape == forest.feature.shape == (nodes,)
+    same = forest.threshold.shape == forest.child.shape == (nodes,)
     if not same or forest.shares.ndim != 2 or forest.shares.shape[1] != len(forest.classes) or not len(forest.roots):
+        return False
+    labels, shares = forest.classes, forest.shares
+    if list(labels) != sorted(set(labels)) or not labels or labels[0] < 1 or labels[-1] > 65535:
+        return False
+    if not (np.isfinite(forest.threshold).all() and (shares >= 0).all() and (abs(shares.sum(axis=1) - 1) < 1e-3).all()):
         return False
     child, leaf = forest.child[inner], forest.child[~inner]
     return bool(

@@ -58,7 +58,7 @@ def _of_stack(where: Path, image: Pixels, how: dict[str, Any]) -> Scribbles:
     labels = open_pixels(where, **how)
     if labels.shape != image.shape:
         raise ImageError(f"{where}: found shape {labels.shape}, expected {image.shape} as of {image.path}")
-    return {z: _whole(labels.read(slice(z, z + 1))[0], where) for z in range(labels.shape[0])}
+    return {z: whole_numbers(labels.read(slice(z, z + 1))[0], where) for z in range(labels.shape[0])}
 
 
 def _of_folder(where: Path, image: Pixels) -> Scribbles:
@@ -72,13 +72,14 @@ def _of_folder(where: Path, image: Pixels) -> Scribbles:
         plane = open_pixels(file)
         if plane.shape != (1, *image.shape[1:]):
             raise ImageError(f"{file}: found shape {plane.shape[1:]}, expected {image.shape[1:]} as of {image.path}")
-        found[int(number[1])] = _whole(plane.read()[0], file)
+        found[int(number[1])] = whole_numbers(plane.read()[0], file)
     if not found:
         raise ImageError(f"{where}: found no TIFF file, expected scribbles of some slices")
     return found
 
 
-def _whole(labels: np.ndarray, where: Path) -> np.ndarray:
+def whole_numbers(labels: np.ndarray, where: Path) -> np.ndarray:
+    """Return labels as int32; ImageError, which names the file, if one is not a whole number from 0 to 65535."""
     if labels.dtype.kind not in "ui" and not (labels == np.rint(labels)).all():
         raise ImageError(f"{where}: found labels of type {labels.dtype}, expected whole numbers")
     if labels.min() < 0 or labels.max() > 65535:

@@ -15,7 +15,7 @@ from nmcdist.calibration.fibsem.forest import TREES, Forest, Trained, train_fore
 from nmcdist.calibration.fibsem.forest_files import save_forest
 from nmcdist.calibration.fibsem.pictures import Pixels
 from nmcdist.calibration.fibsem.ramp import Ramp
-from nmcdist.calibration.fibsem.scribbles import Scribbles
+from nmcdist.calibration.fibsem.scribbles import Scribbles, whole_numbers
 from nmcdist.calibration.fibsem.stack import CorrectedStack
 from nmcdist.calibration.fibsem.stored import FULL
 from nmcdist.calibration.fibsem.tiff import write_planes
@@ -134,7 +134,7 @@ def _write_store(
         shares[:, z], names[z] = part, labels
         counts.update(dict(zip(*(each.tolist() for each in np.unique(labels, return_counts=True)), strict=True)))
         if reference is not None:
-            tally.add(labels, reference.read(slice(z, z + 1))[0])
+            tally.add(labels, whole_numbers(reference.read(slice(z, z + 1))[0], reference.path))
     found = {str(c): counts[c] / (nz * ny * nx) for c in forest.classes}
     return found, None if reference is None else tally.agreement()
 

@@ -114,6 +114,11 @@ def corrected_stack(
                 f"drift: found an array of shape {drift.shape}, expected {(image.shape[0], 2)}: finite shifts along y "
                 "and x of each slice"
             )
+        if abs(drift).max() > min(image.shape[1:]) / 2:
+            raise InputError(
+                f"drift: found a shift of {abs(drift).max():g} pixels, expected at most half of a slice of "
+                f"{image.shape[1]} x {image.shape[2]}"
+            )
         keys.append(repr(drift.round(6).tolist()))
         facts["drift"] = {"given": True, "rms_px": _rms(drift)}
         return CorrectedStack(image, loss, drift), keys, facts

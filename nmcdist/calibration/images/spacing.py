@@ -14,7 +14,7 @@ _NM_PER_UNIT = {
     "um": 1e3, "µm": 1e3, "μm": 1e3, "micron": 1e3, "microns": 1e3, "micrometer": 1e3, "micrometre": 1e3,
     "mm": 1e6, "millimeter": 1e6, "cm": 1e7, "centimeter": 1e7, "m": 1e9, "meter": 1e9, "inch": 2.54e7,
 }  # fmt: skip
-_MOST_NM = 1e9
+_LEAST_NM, _MOST_NM = 1e-3, 1e9
 
 
 def in_nm(lengths: Sequence[float], units: Sequence[str]) -> Size | None:
@@ -32,14 +32,14 @@ def checked_size(given: Any, where: str) -> Size:
     Raises
     ------
     ImageError
-        If it is something else, not positive, or longer than a metre.
+        If it is something else, shorter than a picometre or longer than a metre.
     """
     values = [given] * 3 if isinstance(given, int | float) and not isinstance(given, bool) else given
     is_sound = (
         isinstance(values, Sequence)
         and not isinstance(values, str)
         and len(values) == 3
-        and all(isinstance(v, int | float) and not isinstance(v, bool) and 0 < v < _MOST_NM for v in values)
+        and all(isinstance(v, int | float) and not isinstance(v, bool) and _LEAST_NM <= v < _MOST_NM for v in values)
     )
     if not is_sound:
         raise ImageError(f"{where}: found {shown(given)}, expected a voxel size in nm, or three along z, y, x")

@@ -13,7 +13,7 @@ import tifffile
 from scipy import ndimage
 
 from nmcdist.bundle import load_bundle
-from nmcdist.calibration.cba.grey import begun
+from nmcdist.calibration.cba.grey import begun, check_folder
 from nmcdist.calibration.cba.results import read_results
 from nmcdist.calibration.fibsem.tiff import write_planes
 from nmcdist.calibration.images import open_image
@@ -77,6 +77,11 @@ def test_a_stack_that_is_too_small_is_labelled_and_a_resume_labels_nothing_again
         (["--cubic-nm", "25"], "expected a whole multiple of each edge"),
         (["--graphite-quantile", "1.5"], "quantile: found 1.5, expected a number between 0 and 1"),
         (["--scribbles", "absent"], "absent"),
+        (["--cubic-nm", "nan"], "expected a finite number"),
+        (["--alpha-1", "1e300"], "expected a shape from 0.5 to 1000"),
+        (["--bootstrap", "3"], "expected 0 or at least 5"),
+        (["--max-lag-nm", "-1"], "max-lag-nm: found -1, expected a length in nm"),
+        (["--name", "../evil"], "evil"),
     ],
 )
 def test_bad_options_get_one_line(small, tmp_path, run, more, message):
@@ -85,6 +90,7 @@ def test_bad_options_get_one_line(small, tmp_path, run, more, message):
     lines = [line for line in said.err.splitlines() if not line.startswith("{")]
     assert len(lines) == 1
     assert message in lines[0]
+    assert not (tmp_path / "out" / "stages" / "solid.zarr").exists()
 
 
 def test_a_folder_with_other_files_is_left_alone(small, tmp_path, run):
@@ -98,17 +104,42 @@ def test_a_folder_with_other_files_is_left_alone(small, tmp_path, run):
 
 
 def test_a_bundle_without_results_is_written_again(tmp_path):
-    (tmp_path / "stages").mkdir()
+    how = {"spread": map, "progress": print}
+    with begun(tmp_path, False, "labels", **how):
+        pass
     for name, files in (("bundle", ["bundle.json"]), ("bundle-paper", ["bundle.json", "mine"])):
         (tmp_path / name).mkdir()
         for file in files:
             (tmp_path / name / file).write_text("{}")
-    assert begun(tmp_path, resume=True) == tmp_path
+    with begun(tmp_path, True, "labels", **how):
+        pass
     assert not (tmp_path / "bundle").exists()
     assert (tmp_path / "bundle-paper" / "mine").exists()
+    for resume, what, message in (
+        (False, "labels", "holds a calibration that was stopped; --resume continues it"),
+        (True, "grey", "holds a calibration from labels, expected one from grey"),
+    ):
+        with pytest.raises(StoreError, match=message):
+            check_folder(tmp_path, resume, what)
     (tmp_path / "results.json").write_text("{}")
-    with pytest.raises(StoreError, match="is complete; --resume continues a calibration that was stopped"):
-        begun(tmp_path, resume=True)
+    with pytest.raises(StoreError, match="holds a complete calibration, expected a new or an empty folder"):
+        check_folder(tmp_path, True, "labels")
+
+
+def test_a_folder_with_stages_of_ones_own_is_left_alone(small, tmp_path, run):
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages" / "thesis.txt").write_text("kept")
+    code, said = run(*command(small, tmp_path, "--resume"))
+    assert (code, said.err) == (
+        2,
+        f"nmcdist: error: {tmp_path}: holds other files, expected a new or an empty folder\n",
+    )
+    assert [path.name for path in (tmp_path / "stages").iterdir()] == ["thesis.txt"]
+
+
+def test_options_of_grey_stacks_need_scribbles(small, tmp_path, run):
+    code, said = run("calibrate", "cba", small / "truth.tif", "--out", tmp_path / "out", "--drift", "estimate")
+    assert (code, said.err) == (2, "nmcdist: error: --drift: is for grey stacks, expected --scribbles beside it\n")
 
 
 def test_large_stacks_are_written_as_ome(tmp_path, monkeypatch):
