@@ -69,7 +69,7 @@ def parsed_targets(texts: Iterable[str]) -> dict[str, float]:
     Raises
     ------
     InputError
-        If a text is something else, or none is given.
+        If a text is something else, a parameter is given twice, or none is given.
     """
     found = {}
     for text in texts:
@@ -88,6 +88,8 @@ def parsed_targets(texts: Iterable[str]) -> dict[str, float]:
             value = math.nan
         if not 0 < value < 10:
             raise InputError(f"accuracy: found {shown(text)}, expected a positive number")
+        if name in found:
+            raise InputError(f"accuracy: found {name} twice, expected it once")
         found[name] = value
     if not found:
         raise InputError("accuracy: found none, expected one or more, such as eta=1% lambda_X=20%")

@@ -182,11 +182,11 @@ def label_stack(
 def _check_classes(scribbles: Scribbles, classes: Mapping[str, int]) -> None:
     labels = {int(v) for plane in scribbles.values() for v in np.unique(plane)} - {0}
     wanted = ", ".join(f"{name}={classes[name]}" for name in CLASSES)
+    if strange := sorted(labels - set(classes.values())):
+        raise ImageError(f"scribbles: found the label {strange[0]}, expected {wanted}")
     for name in CLASSES:
         if classes[name] not in labels:
             raise ImageError(f"scribbles: found labels {sorted(labels)}, expected {wanted}; there is none of {name}")
-    if strange := sorted(labels - set(classes.values())):
-        raise ImageError(f"scribbles: found the label {strange[0]}, expected {wanted}")
 
 
 def _digest_of(scribbles: Scribbles) -> str:

@@ -9,6 +9,7 @@ from nmcdist.calibration.images.image import Image
 from nmcdist.errors import ImageError
 
 _SLAB_BYTES = 64 << 20
+_LARGEST = 1e30  # beyond it, products of grey values are not finite in single precision
 _MOST_LABELS = 64  # values up to which an image counts as labelled
 
 
@@ -47,6 +48,8 @@ def survey(image: Image) -> Survey:
         if slab.dtype.kind == "f" and not np.isfinite(slab).all():
             z = start + int(np.argmin(np.isfinite(slab).all(axis=(1, 2))))
             raise ImageError(f"{image.path}: plane {z} along z: found values that are not finite numbers")
+        if slab.dtype.kind == "f" and abs(slab).max() > _LARGEST:
+            raise ImageError(f"{image.path}: found the value {abs(slab).max():g}, expected at most {_LARGEST:g}")
         for number, plane in enumerate(slab, start):
             content = np.ascontiguousarray(plane).tobytes()
             if content == before and plane.min() != plane.max():  # planes beside what is imaged may be empty
