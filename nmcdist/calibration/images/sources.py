@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,42 @@ class Pages(Source):
         import tifffile
 
         pages, y, x = box
+        numbers = range(*pages.indices(self.shape[0]))
+        with reading(self.path):
+            state = self.path.stat()
+            plain = _plain_pages(self.path, state.st_size, state.st_mtime_ns)
+            if plain is not None and len(plain.offsets) == self.shape[0] and plain.shape == self.shape[1:]:
+                return np.stack([plain.read(self.path, k)[y, x] for k in numbers])
         with reading(self.path), tifffile.TiffFile(self.path) as file:
             if len(file.pages) == 1:  # one page that holds the whole stack, as ImageJ writes large ones
                 return np.asarray(file.series[0].asarray()[box])
-            return np.stack([file.pages[k].asarray()[y, x] for k in range(*pages.indices(self.shape[0]))])
+            return np.stack([file.pages[k].asarray()[y, x] for k in numbers])
+
+
+@dataclass(frozen=True)
+class _PlainPages:
+    """Where the pages of a TIFF file lie that are not compressed, so that parts of them are read alone."""
+
+    offsets: tuple[int, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def read(self, path: Path, number: int) -> np.ndarray:
+        return np.memmap(path, self.dtype, "r", self.offsets[number], self.shape)
+
+
+@lru_cache(maxsize=8)
+def _plain_pages(path: Path, size: int, changed_ns: int) -> _PlainPages | None:
+    """Return the places of the pages of a file in its present state; None if they are compressed or differ."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        first = file.pages[0]
+        dtype = np.dtype(first.dtype).newbyteorder(file.byteorder)
+        pages = list(file.pages)
+        if any(page.shape != first.shape or page.dtype != first.dtype or not page.is_contiguous for page in pages):
+            return None
+        return _PlainPages(tuple(int(page.dataoffsets[0]) for page in pages), tuple(first.shape), dtype)
 
 
 @dataclass(frozen=True)

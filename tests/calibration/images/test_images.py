@@ -203,3 +203,16 @@ def test_a_header_that_promises_more_than_there_is(tmp_path):
     (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
     with pytest.raises(ImageError, match=r"a.npy: cannot be read"):
         open_image(tmp_path / "a.npy", SIZE, "zyx")
+
+
+@pytest.mark.parametrize("how", [{}, {"byteorder": ">"}, {"compression": "zlib"}, {"imagej": True}, {"ome": True}])
+def test_a_part_of_pages_is_that_of_the_whole(tmp_path, how):
+    """Pages that are not compressed are read in part, wherever they lie; the others whole."""
+    whole = np.arange(5 * 30 * 40, dtype=np.uint16).reshape(5, 30, 40)
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, iter(whole), shape=whole.shape, dtype=whole.dtype, metadata={"axes": "ZYX"}, **how)
+    image = open_image(path, 20.0, "zyx")
+    box = (slice(1, 4), slice(3, 17), slice(0, 40, 1))
+    assert np.array_equal(image.read(*box), whole[box])
+    tifffile.imwrite(path, whole[::-1], metadata={"axes": "ZYX"}, **how)  # another file of the same name
+    assert np.array_equal(open_image(path, 20.0, "zyx").read(*box), whole[::-1][box])
