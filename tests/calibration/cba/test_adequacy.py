@@ -20,7 +20,7 @@ RADII = np.arange(0.0, 400.0, 20.0)
 def fit_of(measured, at, error):
     whole = np.concatenate([[binder_coverage(MU, ETA, THETA, LAMBDA_Y, np.zeros(1))[0]], measured])
     return BinderFit(MU, ETA, THETA, LAMBDA_Y, {}, np.concatenate([[0.0], at]), whole, whole,
-                     np.full(len(whole), error), None, 0)  # fmt: skip
+                     np.full(len(whole), error), None, 0, 0.0, 0.0, {})  # fmt: skip
 
 
 def test_covariance_is_that_of_two_correlated_normal_numbers():
