@@ -72,7 +72,7 @@ def test_a_stack_that_is_too_small_is_labelled_and_a_resume_labels_nothing_again
     ("more", "message"),
     [
         (["--classes", "pore=0,carbon_binder=2,graphite=3"], "expected labels above 0"),
-        (["--classes", "pore=1,carbon_binder=2,graphite=4"], "there is none of graphite"),
+        (["--classes", "pore=1,carbon_binder=2,graphite=4"], "found the label 3, expected pore=1"),
         (["--drift", "absent.csv"], "absent.csv"),
         (["--cubic-nm", "25"], "expected a whole multiple of each edge"),
         (["--graphite-quantile", "1.5"], "quantile: found 1.5, expected a number between 0 and 1"),
