@@ -39,12 +39,12 @@ def dice(found: np.ndarray, truth: np.ndarray) -> float:
 
 
 def in_cubes(plane: np.ndarray) -> np.ndarray:
-    """Return the phases of cubic voxels: solid if half of it is, and graphite if half of the solid is."""
+    """Return the phases of cubic voxels: solid if more than half of it is, graphite if half of that is."""
     parts = [
         (plane == phase).reshape(plane.shape[0] // CUBE, CUBE, -1, CUBE).sum(axis=(1, 3))
         for phase in (CARBON_BINDER, GRAPHITE)
     ]
-    solid, graphite = parts[0] + parts[1] >= CUBE, parts[1] >= parts[0]
+    solid, graphite = parts[0] + parts[1] > CUBE, parts[1] >= parts[0]
     return np.where(solid, np.where(graphite, GRAPHITE, CARBON_BINDER), PORE).astype(np.uint8)
 
 
