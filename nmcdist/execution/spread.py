@@ -101,7 +101,10 @@ class _Spread:
                     # Results are taken as they come: workers would run out of memory if they had to keep them.
                     for future in self._finished(flying):
                         self._take(held, future, flying, ended)
-                yield ended.pop(number)
+                result = ended.pop(number)
+                if isinstance(result, _Failed):
+                    raise result.error
+                yield result
                 number += 1
         finally:
             for future in (held, *flying):
@@ -117,7 +120,7 @@ class _Spread:
         Raises
         ------
         StoreError
-            If workers died on it too often, or the scheduler is gone; or the error of the piece itself.
+            If workers died on it too often, or the scheduler is gone.
         """
         from distributed import KilledWorker
         from distributed import TimeoutError as DaskTimeoutError
@@ -136,6 +139,10 @@ class _Spread:
             return
         except CancelledError:
             raise StoreError(_GONE) from None
+        except Exception as error:  # of the piece: raised in its turn, after the results before it
+            if isinstance(error, OSError) and future.status != "error":  # of the transfer: it is taken again
+                return
+            ended[piece.place] = _Failed(error)
         del flying[future]
         future.release()
 
@@ -168,6 +175,13 @@ class _Spread:
             if time.monotonic() - seen > self._patience_s:
                 says = f" ({state})" if (state := self._cluster.state(self._client)) else ""
                 raise StoreError(f"no worker for {self._patience_s:.0f} s{says}; continue with --resume")
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """A piece that raised an error."""
+
+    error: Exception
 
 
 @dataclass
