@@ -37,11 +37,10 @@ class Ramp:
     loss: float
     standard_error: float | None = None
 
-    def corrected(self, plane: np.ndarray) -> np.ndarray:
-        """Return a slice, shape (ny, nx), divided by the ramp, as float32."""
-        rows = 1 - self.loss * np.arange(len(plane), dtype=np.float32) / np.float32(max(1, len(plane) - 1))
-        divided: np.ndarray = plane / rows.astype(np.float32)[:, None]
-        return divided
+    def brightness(self, rows: slice, height: int) -> np.ndarray:
+        """Return the brightness of rows of a slice of a height, of which the first row has 1, as float32."""
+        at = np.arange(rows.start, rows.stop, dtype=np.float64)
+        return (1 - self.loss * at / max(1, height - 1)).astype(np.float32)
 
 
 def fit_ramp(image: Pixels, spread: Spread = map) -> Ramp:

@@ -54,8 +54,7 @@ class CorrectedStack:
         if grey.dtype.kind == "f" and not np.isfinite(grey).all():
             bad = z.start + int(np.argmin(np.isfinite(grey).all(axis=(1, 2))))
             raise ImageError(f"{self.image.path}: slice {bad}: found values that are not finite numbers")
-        brightness = 1 - self.ramp.loss * np.arange(y.start, y.stop) / max(1, self.shape[1] - 1)
-        flat: np.ndarray = grey.astype(np.float32) / brightness.astype(np.float32)[:, None]
+        flat: np.ndarray = grey.astype(np.float32) / self.ramp.brightness(y, self.shape[1])[:, None]
         return flat
 
     def _shifted(self, z: int, y: slice, x: slice, shift: np.ndarray) -> np.ndarray:
