@@ -2,8 +2,10 @@
 
 Isolated particles of nmc-ct-2018, at its own voxel size (mean radius 10 voxels), imaged with the setting "easy", then
 smoothed, divided by Otsu's threshold, separated and fitted as any grey image. Beside each parameter of the law are its
-standard error and the difference from the bundle in standard errors. Degree 1 is compared with drawn shells around
-their centres of mass, since the bundle's own are around the star point.
+standard error and the difference from the truth in standard errors.
+
+The truth is the law of drawn shells as a fit without error would see it: around their centres of mass, and turned at
+random, as the paper does. A turn mixes the coefficients of a degree, so their law has lighter tails than the bundle's.
 """
 
 import json
@@ -16,19 +18,22 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.bundle import load_bundle
+from nmcdist.bundle import Bundle, load_bundle
 from nmcdist.calibration.images import open_image
 from nmcdist.calibration.microscope.write import write_nano_ct
 from nmcdist.calibration.shell.calibrate import calibrate_shells
 from nmcdist.calibration.shell.centring import about_centre_of_mass
+from nmcdist.calibration.shell.harmonics import fit_series, random_rotations, rotated_directions
+from nmcdist.calibration.shell.laws import harmonic_laws
 from nmcdist.calibration.shell.settings import ShellSettings
+from nmcdist.geometry.sphere import star_radii
 from nmcdist.models.shell import ShellModel
 
 SHAPE, VOXEL_NM, SHARE, GAP, SETTING = (256, 256, 256), 398.0, 0.12, 6.0, "easy"
-NORMAL_NU = 1e6  # and above
+DRAWN = 4000  # shells
 
 
-def calibrated(bundle: Any, seed: int, folder: Path, setting: str = SETTING, **choices: Any) -> dict[str, Any]:
+def calibrated(bundle: Bundle, seed: int, folder: Path, setting: str = SETTING, **choices: Any) -> dict[str, Any]:
     """Return the numbers of a calibration of one phantom."""
     write_nano_ct(bundle, folder, setting, SHAPE, VOXEL_NM, seed, SHARE, GAP)
     image = open_image(folder / "image.tif")
@@ -37,35 +42,47 @@ def calibrated(bundle: Any, seed: int, folder: Path, setting: str = SETTING, **c
     return numbers
 
 
-def compared(bundle: Any, numbers: dict[str, Any]) -> Iterator[tuple[str, float, float, float]]:
+def truth_of(bundle: Bundle) -> tuple[np.ndarray, list[dict[str, float]]]:
+    """Return root mean square, and scale and nu of Student's law, of each degree of the bundle's shells."""
+    drawn = about_centre_of_mass(ShellModel.from_bundle(bundle).draw_many(1, range(DRAWN))[0])
+    ways = rotated_directions(random_rotations(DRAWN, 1))
+    turned = fit_series(np.stack([star_radii(*pair) for pair in zip(drawn, ways, strict=True)]), 9).coefficients
+    parts = [turned[:, degree**2 : (degree + 1) ** 2] for degree in range(1, 10)]
+    laws = [next(law for law in harmonic_laws(part, np.ones(DRAWN)) if law.family == "student") for part in parts]
+    return np.array([np.sqrt((part**2).mean()) for part in parts]), [law.values for law in laws]
+
+
+def compared(bundle: Bundle, numbers: dict[str, Any]) -> Iterator[tuple[str, float, float, float]]:
     """Yield name, truth, fitted value and standard error of every parameter of a resolved degree, lengths in nm."""
     p, size = bundle.particle(), numbers["size"]
     law = next(one for one in size["laws"] if one["family"] == "log-normal with location")
     for name, truth in (("location", p.shell_location_nm), ("scale", p.shell_scale_nm), ("sigma", p.shell_sigma)):
         factor = 1.0 if name == "sigma" else size["factor"]
         yield f"a_00 {name}", truth, law["values"][name] * factor, law["errors"][name] * factor
-    drawn = about_centre_of_mass(ShellModel.from_bundle(bundle).draw_many(1, range(4000))[0])
-    for one, nu, scale in zip(numbers["degrees"], p.shell_nu, p.shell_harmonic_scale_nm, strict=True):
-        degree = one["degree"]
+    for one, rms, student in zip(numbers["degrees"], *truth_of(bundle), strict=True):
+        degree, factor = one["degree"], one["factor"]
         if not one["is_resolved"]:
             continue
-        if degree == 1:
-            truth = float(np.sqrt((drawn[:, 1:4] ** 2).mean()))
-            rms = one["rms_voxels"] * VOXEL_NM * one["factor"]
-            yield (
-                "l = 1 rms",
-                truth,
-                rms,
-                float(np.hypot(one["rms_error_voxels"] * VOXEL_NM, truth * one["factor_error"])),
-            )
+        of_factor = one["factor_error"] / factor
+        fitted = one["rms_voxels"] * VOXEL_NM * factor
+        yield (
+            f"l = {degree} rms",
+            rms,
+            fitted,
+            fitted * float(np.hypot(one["rms_error_voxels"] / one["rms_voxels"], of_factor)),
+        )
+        laws = [law for law in one["laws"] if law["family"] == "student"]
+        if not laws or degree == 1:  # degree 1 is made of the others, and has no such law
             continue
-        family = "normal" if nu > NORMAL_NU else "student"
-        law = next(law for law in one["laws"] if law["family"] == family)
-        errors = law["errors"]["scale"] / law["values"]["scale"], one["factor_error"] / one["factor"]
-        fitted = law["values"]["scale"] * one["factor"]
-        yield f"l = {degree} scale", scale, fitted, float(fitted * np.hypot(*errors))
-        if family == "student":
-            yield f"l = {degree} nu", nu, law["values"]["nu"], law["errors"]["nu"]
+        values, errors = laws[0]["values"], laws[0]["errors"]
+        scale = values["scale"] * factor
+        yield (
+            f"l = {degree} scale",
+            student["scale"],
+            scale,
+            scale * float(np.hypot(errors["scale"] / values["scale"], of_factor)),
+        )
+        yield f"l = {degree} 1 / nu", 1 / student["nu"], 1 / values["nu"], errors["nu"] / values["nu"] ** 2
 
 
 def main() -> None:

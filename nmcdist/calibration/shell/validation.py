@@ -51,11 +51,12 @@ def validate(
 ) -> Validation:
     """Draw 1,200 shells and compare them with measured ones; shells without a positive radius are left out."""
     table = sphere.icosphere_harmonics(_LEVEL, sphere.order_of(coefficients_nm))
-    kept = (table.T @ coefficients_nm.T > 0).all(axis=0)
+    kept = _have_radii(coefficients_nm, table)
     rows, rejections = ShellModel.from_bundle(bundle).draw_many(seed, range(_DRAWN))
     degrees = np.repeat(np.arange(len(factors)), 2 * np.arange(len(factors)) + 1)
     measured, plain = measure_shells(coefficients_nm[kept]), measure_shells(rows)
-    drawn = measure_shells(rows / factors[degrees])
+    seen = rows / factors[degrees]
+    drawn = measure_shells(seen[_have_radii(seen, table)])
     weights = weights[kept]
     shuffled = measure_shells(_shuffled(coefficients_nm[kept], table, seed))
     effective = weights.sum() ** 2 / (weights**2).sum()
@@ -68,11 +69,16 @@ def validate(
     return Validation(shown[0], shown[1], ks, uncorrected, independent, float(critical), _DRAWN, int(rejections.sum()))
 
 
+def _have_radii(rows: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Return which shells have a positive radius everywhere."""
+    return np.asarray((table.T @ rows.T > 0).all(axis=0))
+
+
 def _shuffled(rows: np.ndarray, table: np.ndarray, seed: int) -> np.ndarray:
     """Return shells with each coefficient of a particle chosen at random, those with a positive radius everywhere."""
     stream = np.random.Generator(np.random.Philox(seed))
     mixed = np.stack([stream.permutation(column) for column in rows.T], axis=1)
-    return np.asarray(mixed[(table.T @ mixed.T > 0).all(axis=0)])
+    return np.asarray(mixed[_have_radii(mixed, table)])
 
 
 def weighted_ks(values: np.ndarray, weights: np.ndarray, others: np.ndarray) -> float:
