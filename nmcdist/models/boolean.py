@@ -1,17 +1,19 @@
 """Boolean models: Poisson germs, drawn by tiles of space, and grains, painted into a window.
 
-Germs are drawn tile by tile, each tile from a separate stream. A window collects every germ whose grain may reach it,
-so germs are not thinned at the faces, and all windows see the same grains.
+Germs are drawn tile by tile, each tile from separate streams. A window collects every germ whose grain may reach it,
+so germs are not thinned at the faces, and all windows see the same grains. The germs of a lower intensity are the first
+of those of a higher one, with the same marks: what a realisation covers grows with the intensity.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
 from nmcdist.bundle import CbaParameters
+from nmcdist.errors import InputError
 from nmcdist.geometry.elementary import log
 from nmcdist.geometry.frames import lengths
 from nmcdist.jit import Int, kernel
@@ -19,7 +21,11 @@ from nmcdist.models import streams
 from nmcdist.models.draws import Stream
 
 SPHEROID_TILE_NM, BALL_TILE_NM = 4000.0, 2000.0
+_POSITIONS, _MARKS = 0, 1  # further parts of the keys of the streams of a tile
+_MOST_GERMS = 1e9  # in a tile: more do not fit in memory
 _TAIL = 1e-12  # sizes are clipped at this share of the tail of their law, so that the reach of a grain is bounded
+
+Marks = Callable[[int], Stream]  # number of a mark -> the stream of its values, one per germ of a tile
 
 
 @dataclass(frozen=True)
@@ -60,10 +66,10 @@ def oblate_spheroids(
     scale = 1.0 / parameters.gamma_per_nm
     cap_a, cap_c = (_gamma_bound(shape) * scale for shape in (parameters.alpha_1, parameters.alpha_2))
 
-    def grains(draws: Stream, n: int) -> np.ndarray:
-        a = np.minimum(scale * draws.gamma(parameters.alpha_1, n), cap_a)
-        c = np.minimum(scale * draws.gamma(parameters.alpha_2, n), cap_c)
-        direction = draws.normal(n, 3)
+    def grains(marks: Marks, n: int) -> np.ndarray:
+        a = np.minimum(scale * marks(0).gamma(parameters.alpha_1, n), cap_a)
+        c = np.minimum(scale * marks(1).gamma(parameters.alpha_2, n), cap_c)
+        direction = marks(2).normal(n, 3)
         direction /= lengths(direction)[:, None]
         return np.column_stack([direction, np.minimum(a, c), np.maximum(a, c)])
 
@@ -82,8 +88,8 @@ def balls(
     mean = 1.0 / parameters.theta_per_nm
     cap = -log(_TAIL) * mean
 
-    def grains(draws: Stream, n: int) -> np.ndarray:
-        return np.minimum(mean * draws.exponential(n), cap)[:, None]
+    def grains(marks: Marks, n: int) -> np.ndarray:
+        return np.minimum(mean * marks(0).exponential(n), cap)[:, None]
 
     table = _marked_germs(
         parameters.lambda_Y_per_nm3, grains, 1, cap, low_nm, high_nm,
@@ -139,7 +145,7 @@ def paint(mask: np.ndarray, grains: Spheroids, label: int, voxel_size_nm: float,
 
 def _marked_germs(
     intensity: float,
-    grains: Callable[[Stream, int], np.ndarray],
+    grains: Callable[[Marks, int], np.ndarray],
     marks: int,
     reach_nm: float,
     low_nm: np.ndarray,
@@ -149,12 +155,18 @@ def _marked_germs(
     index: int,
     tile_nm: float,
 ) -> np.ndarray:
-    rows = [np.empty((0, 3 + marks))]
+    rows, mean = [np.empty((0, 3 + marks))], intensity * tile_nm * tile_nm * tile_nm
+    if mean > _MOST_GERMS:
+        raise InputError(
+            f"intensity: found {intensity:g} nm^-3, which is {mean:.2g} germs in a cube of {tile_nm:g} nm, expected at "
+            f"most {_MOST_GERMS:.0e} (are lengths in nm and intensities in nm^-3?)"
+        )
     for tile in streams.tiles_covering(low_nm - reach_nm, high_nm + reach_nm, tile_nm):
-        draws = streams.draws(seed, stream, index, *tile)
-        n = draws.poisson(intensity * tile_nm * tile_nm * tile_nm)
-        germs = (np.array(tile) + draws.uniform(n, 3)) * tile_nm
-        rows.append(np.column_stack([germs, grains(draws, n)]))
+        own = partial(streams.draws, seed, stream, index, *tile)
+        n = own().arrivals(mean)
+        if n:
+            germs = (np.array(tile) + own(_POSITIONS).uniform(n, 3)) * tile_nm
+            rows.append(np.column_stack([germs, grains(lambda mark: own(_MARKS + mark), n)]))  # noqa: B023
     return np.concatenate(rows)
 
 

@@ -88,6 +88,10 @@ class Stream:
         """Return a number with Poisson's law."""
         return int(_poisson(self._state, float(mean)))
 
+    def arrivals(self, mean: float) -> int:
+        """Return a number with Poisson's law that never falls as the mean grows: arrivals of a process up to it."""
+        return int(_arrivals(self._state, _exponential_table(), float(mean)))
+
 
 # ---- Tables of the ziggurats, in decimal arithmetic, which rounds correctly everywhere ---------------------------
 
@@ -335,6 +339,16 @@ def _poisson(state: np.ndarray, mean: float) -> Int:
             continue
         if log(v) + log(inverse) - log(a / (room * room) + b) <= -mean + count * log(mean) - _log_factorial(count):
             return count
+
+
+@kernel
+def _arrivals(state: np.ndarray, exponentials: np.ndarray, mean: float) -> Int:
+    """Count the arrivals of a Poisson process of rate 1 up to a time."""
+    count, time = 0, _exponential(state, exponentials)
+    while time <= mean:
+        count += 1
+        time += _exponential(state, exponentials)
+    return count
 
 
 @kernel

@@ -20,6 +20,8 @@ SHELL = 4
 SEEDS = 5
 MARKERS = 6
 ORIENTATIONS = 7
+POINTS = 8  # scrambling of a Sobol sequence
+PARTNERS = 9  # realisations that are drawn at several voxel sizes
 
 _TILE_ZERO = 2**31  # spawn keys are unsigned words: tile coordinates are stored with this offset
 

@@ -120,7 +120,22 @@ def excursion_densities(parameters: CbaParameters) -> Densities:
 
 def large_pore_fraction(parameters: CbaParameters) -> float:
     """Return V3, the volume fraction of the large pores, Eq. (24)."""
-    return float(-np.expm1(-parameters.lambda_Y_per_nm3 * 8 * np.pi / parameters.theta_per_nm**3))
+    theta = float(parameters.theta_per_nm)
+    return float(1 - exp(-parameters.lambda_Y_per_nm3 * 8 * np.pi / (theta * theta * theta)))
+
+
+def intensity_for_large_pore_fraction(parameters: CbaParameters, fraction: float) -> float:
+    """Return the intensity lambda_Y in nm^-3 at which the large pores have the volume fraction V3, Eq. (24).
+
+    Raises
+    ------
+    InputError
+        If the fraction is not in (0, 1).
+    """
+    if not 0 < fraction < 1:
+        raise InputError(f"large pore fraction: found {fraction}, expected a number in (0, 1)")
+    theta = float(parameters.theta_per_nm)
+    return float(-log1p(-float(fraction)) * theta * theta * theta / (8 * np.pi))
 
 
 def large_pore_surface(parameters: CbaParameters) -> float:

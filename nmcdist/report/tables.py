@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 
 from nmcdist.report.intervals import mean_of
 from nmcdist.report.resolution import Resolution
@@ -18,9 +19,8 @@ _SCALARS = (
 _CURVES = {"two_point_coverage": "lag_nm", "pore_size_distribution": "radius_nm"}
 
 
-def write_samples(sweep: Sweep, path: Path) -> Path:
+def write_samples(data: xr.Dataset, path: Path) -> Path:
     """Write all scalar descriptors as CSV, one row per volume; units are in the header if the name lacks them."""
-    data = sweep.data
     columns: dict[str, np.ndarray] = {"sample": np.arange(data.sizes["sample"])}
     for name, coordinate in data.coords.items():
         if coordinate.dims == ("sample",) and name != "sample":

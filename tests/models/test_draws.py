@@ -88,3 +88,14 @@ def test_the_counter_carries():
     state["state"]["counter"] = np.array([full, full, 5, 0], dtype=np.uint64)
     theirs.bit_generator.state = state
     assert [Fraction(x) for x in ours.uniform(9)] == [Fraction(x) for x in theirs.random(9)]
+
+
+def test_arrivals_have_poissons_law_and_never_fall_with_the_mean():
+    keys = [np.random.SeedSequence(entropy=7, spawn_key=(k,)) for k in range(4000)]
+    for mean in (0.3, 4.0, 60.0):
+        counts = np.array([Stream(key).arrivals(mean) for key in keys])
+        assert abs(counts.mean() - mean) < 4 * np.sqrt(mean / 4000)
+        # The variance of a Poisson variance: (mean + 2 mean^2) / n.
+        assert abs(counts.var() - mean) < 4 * np.sqrt((mean + 2 * mean**2) / 4000)
+    few, many = (np.array([Stream(key).arrivals(mean) for key in keys[:500]]) for mean in (3.0, 5.0))
+    assert (few <= many).all() and (few < many).any()

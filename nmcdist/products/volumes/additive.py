@@ -11,10 +11,10 @@ from nmcdist.datasets.layout import Box, Coordinate, Shape
 from nmcdist.errors import RecipeError
 from nmcdist.products.kind import Site
 from nmcdist.products.registry import register
-from nmcdist.products.volumes.additive_recipe import GRAPHITE_FRACTION, AdditiveRecipe
+from nmcdist.products.volumes.additive_recipe import DERIVED, GRAPHITE_FRACTION, LARGE_PORE_FRACTION, AdditiveRecipe
 from nmcdist.products.volumes.kind import VolumeKind
 from nmcdist.products.volumes.plan import VolumePlan
-from nmcdist.products.volumes.sweep import by_level, parameter_coordinate, swept_parameters
+from nmcdist.products.volumes.points import by_point, changes_at_points, parameter_coordinate
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -102,26 +102,29 @@ class Additive(VolumeKind):
         return max(DESCRIBE_TRANSPORT, DESCRIBE_WHOLE) if recipe.descriptors.transport else DESCRIBE_WHOLE
 
     def changes(self, recipe: AdditiveRecipe, bundle: Bundle) -> list[dict[str, float]]:
-        """Return, for each level of the sweep, the bundle parameters that it sets."""
-        from nmcdist.models.theory import intensity_for_graphite_fraction
+        """Return, for each point of the sweep or the design, the bundle parameters that it sets."""
+        return changes_at_points(recipe, bundle, _DERIVED)
 
-        parameters = bundle.cba()
-        of_fraction = {
-            GRAPHITE_FRACTION: lambda value: {"lambda_X_per_nm3": intensity_for_graphite_fraction(parameters, value)}
-        }
-        return swept_parameters(recipe, bundle, of_fraction)
+    def grain_diameter_nm(self, bundle: Bundle) -> float:
+        """Return twice the largest mean half-axis, of graphite plates or large pores."""
+        p = bundle.cba()
+        return 2 * max(p.alpha_1 / p.gamma_per_nm, p.alpha_2 / p.gamma_per_nm, 1 / p.theta_per_nm)
 
     def coordinates(self, recipe: AdditiveRecipe, levels: Sequence[Bundle]) -> tuple[Coordinate, ...]:
-        """Return graphite intensity and fraction, and the swept parameter."""
-        from nmcdist.models.theory import graphite_fraction
+        """Return graphite intensity and fraction, and the varied parameters with what they set."""
+        from nmcdist.models import theory
 
-        names = {"lambda_X_per_nm3"} | ({recipe.swept} if recipe.swept else set()) - {GRAPHITE_FRACTION}
-        fractions = [graphite_fraction(level.cba()) for level in levels]
+        sets = {"lambda_Y_per_nm3"} if LARGE_PORE_FRACTION in recipe.varied else set[str]()
+        names = {"lambda_X_per_nm3", *recipe.varied, *sets} - set(DERIVED)
+        found = [parameter_coordinate(name, recipe, levels) for name in sorted(names)]
+        parameters = [level.cba() for level in levels]
         attrs = {"units": "1", "long_name": "volume fraction of graphite by theory, V1"}
-        return (
-            *(parameter_coordinate(name, recipe, levels) for name in sorted(names)),
-            by_level(GRAPHITE_FRACTION, fractions, recipe, attrs),
-        )
+        found.append(by_point(GRAPHITE_FRACTION, [theory.graphite_fraction(p) for p in parameters], recipe, attrs))
+        if LARGE_PORE_FRACTION in recipe.varied:
+            attrs = {"units": "1", "long_name": "volume fraction of the large pores by theory, V3"}
+            values = [theory.large_pore_fraction(p) for p in parameters]
+            found.append(by_point(LARGE_PORE_FRACTION, values, recipe, attrs))
+        return tuple(found)
 
     def report(
         self, store: Path, recipe: AdditiveRecipe, folder: Path, *, voxel_sizes_nm: tuple[float, ...] = (),
@@ -131,6 +134,21 @@ class Additive(VolumeKind):
         from nmcdist.products.volumes.report import report_volumes
 
         return report_volumes(store, recipe, folder, voxel_sizes_nm, progress)
+
+
+def _graphite_intensity(bundle: Bundle, fraction: float) -> dict[str, float]:
+    from nmcdist.models.theory import intensity_for_graphite_fraction
+
+    return {"lambda_X_per_nm3": intensity_for_graphite_fraction(bundle.cba(), fraction)}
+
+
+def _large_pore_intensity(bundle: Bundle, fraction: float) -> dict[str, float]:
+    from nmcdist.models.theory import intensity_for_large_pore_fraction
+
+    return {"lambda_Y_per_nm3": intensity_for_large_pore_fraction(bundle.cba(), fraction)}
+
+
+_DERIVED = {GRAPHITE_FRACTION: _graphite_intensity, LARGE_PORE_FRACTION: _large_pore_intensity}
 
 
 def _options(recipe: AdditiveRecipe) -> dict[str, Any]:

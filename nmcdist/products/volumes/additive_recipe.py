@@ -2,14 +2,15 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, model_validator
 
 from nmcdist.bundle import CbaParameters
 from nmcdist.faults import KEYS
 from nmcdist.products.recipe import Axes, Frozen, Nanometres
 from nmcdist.products.volumes.recipe import Levels, VolumeRecipe
 
-GRAPHITE_FRACTION = "graphite_fraction"
+GRAPHITE_FRACTION, LARGE_PORE_FRACTION = "graphite_fraction", "large_pore_fraction"
+DERIVED = (GRAPHITE_FRACTION, LARGE_PORE_FRACTION)
 
 
 class DescriptorSpec(Frozen):
@@ -27,16 +28,17 @@ class AdditiveRecipe(VolumeRecipe):
     kind: Literal["volumes"] = "volumes"
     sweep: dict[str, Levels] = Field(
         default={},
-        description=f"One bundle parameter, or `{GRAPHITE_FRACTION}`, with the list of its values; empty for the "
-        "unchanged bundle.",
-        json_schema_extra={KEYS: [GRAPHITE_FRACTION, *CbaParameters.model_fields]},
+        description=f"One bundle parameter, `{GRAPHITE_FRACTION}` or `{LARGE_PORE_FRACTION}`, with the list of its "
+        "values; empty for the unchanged bundle.",
+        json_schema_extra={KEYS: [*DERIVED, *CbaParameters.model_fields]},
     )
     descriptors: DescriptorSpec | None = DescriptorSpec()
 
-    @field_validator("sweep")
-    @classmethod
-    def _fractions_are_possible(cls, sweep: dict[str, Levels]) -> dict[str, Levels]:
-        outside = [v for v in sweep.get(GRAPHITE_FRACTION, ()) if not 0 < v < 1]
-        if outside:
-            raise ValueError(f"{GRAPHITE_FRACTION}: found {outside}, expected numbers in (0, 1)")
-        return sweep
+    @model_validator(mode="after")
+    def _fractions_are_possible(self) -> "AdditiveRecipe":
+        design = {} if self.design is None else self.design.parameters
+        for where, parameters in (("sweep", self.sweep), ("design.parameters", design)):
+            for name in DERIVED:
+                if outside := [value for value in parameters.get(name, ()) if not 0 < value < 1]:
+                    raise ValueError(f"{where}.{name}: found {outside}, expected numbers in (0, 1)")
+        return self

@@ -8,8 +8,10 @@ from nmcdist.bundle import Bundle
 from nmcdist.datasets.layout import SAMPLE, Coordinate, Layout, Variable, descriptor_variable, volume_variable
 from nmcdist.products.attributes import store_attrs
 from nmcdist.products.volumes.model import VolumeModel
+from nmcdist.products.volumes.points import by_point
 from nmcdist.products.volumes.recipe import VolumeRecipe
 
+WINDOW_RATIO = "window_ratio"
 READ_SLICE = 'image = ds.volume.isel(sample=i, z=ds.sizes["z"] // 2)  # image.plot(x="x_nm", y="y_nm") draws it'
 
 
@@ -38,7 +40,7 @@ def store_layout(
     recipe : VolumeRecipe
     bundle : Bundle
     levels : sequence of Bundle
-        The bundle at each value of the swept parameter.
+        The bundle at each point of the sweep or the design.
     by_blocks : bool
         Whether volumes are made in blocks, and so lack the descriptors that need a whole volume.
     """
@@ -47,15 +49,17 @@ def store_layout(
     coordinates = (
         *_sample_coordinates(recipe),
         *model.coordinates(recipe, levels),
+        *_window_ratio(model, recipe, levels),
         *(_voxel_centres(recipe, volumes[0]) if volumes else ()),
         *axes,
     )
     summary = model.summary(recipe)
     attrs = store_attrs(recipe, bundle, coordinates, summary, _reading(recipe), by_blocks=by_blocks)
-    if by_blocks:
-        whole, _ = descriptor_variables(model, recipe, by_blocks=False)
+    if by_blocks or recipe.fidelities:
         kept = {v.name for v in descriptors}
-        attrs["descriptors_left_out"] = [v.name for v in whole if v.name not in kept]
+        attrs["descriptors_left_out"] = [
+            str(name) for name in model.empty(recipe, by_blocks=False).data_vars if name not in kept
+        ]
     return Layout(recipe.samples, (*volumes, *descriptors), coordinates, attrs)
 
 
@@ -63,6 +67,8 @@ def descriptor_variables(
     model: VolumeModel, recipe: VolumeRecipe, *, by_blocks: bool
 ) -> tuple[tuple[Variable, ...], tuple[Coordinate, ...]]:
     """Return the descriptor variables of a store and the coordinates of their dimensions.
+
+    With fidelities, curves are left out: their lags and radii depend on the voxel size.
 
     Raises
     ------
@@ -72,6 +78,9 @@ def descriptor_variables(
     if recipe.descriptors is None:
         return (), ()
     empty = model.empty(recipe, by_blocks=by_blocks)
+    for fidelity in range(1, len(recipe.fidelities) + 1):
+        other = model.empty(recipe.at_fidelity(fidelity), by_blocks=by_blocks)
+        empty = empty.drop_dims([d for d in empty.dims if not empty[d].equals(other[d])])
     variables = tuple(
         descriptor_variable(str(name), recipe.samples, [str(d) for d in v.dims], v.shape, v.dtype, v.attrs)
         for name, v in empty.data_vars.items()
@@ -88,6 +97,17 @@ def descriptor_variables(
     return variables, coordinates
 
 
+def _window_ratio(model: VolumeModel, recipe: VolumeRecipe, levels: Sequence[Bundle]) -> tuple[Coordinate, ...]:
+    """Return how often the largest grains fit into the window, by sample: smaller windows bias transport."""
+    edge = min(recipe.volume.shape) * recipe.volume.voxel_size_nm
+    diameters = [model.grain_diameter_nm(level) for level in levels]
+    known = [diameter for diameter in diameters if diameter is not None]
+    if len(known) < len(levels):
+        return ()
+    attrs = {"units": "1", "long_name": "shortest edge of the window over the mean diameter of the largest grains"}
+    return (by_point(WINDOW_RATIO, [edge / diameter for diameter in known], recipe, attrs),)
+
+
 def _reading(recipe: VolumeRecipe) -> dict[str, str]:
     """Return attributes that show how to read the volumes with xarray alone."""
     if not recipe.storage.volumes:
@@ -99,15 +119,24 @@ def _reading(recipe: VolumeRecipe) -> dict[str, str]:
 
 
 def _sample_coordinates(recipe: VolumeRecipe) -> tuple[Coordinate, ...]:
-    samples = np.arange(recipe.samples, dtype=np.int64)
+    point, realisation, fidelity, partner = recipe.items().T.astype(np.int64)
     seeds = np.full(recipe.samples, recipe.seed, dtype=np.uint64)
+    what = "point of the design" if recipe.design else "value that the swept parameter takes"
     about = {
-        "seed": (seeds, "seed of the random streams"),
-        "level": (samples // recipe.realisations, "number of the value that the swept parameter takes"),
-        "realisation": (samples % recipe.realisations, "number of the realisation at this level"),
+        "seed": (seeds, "1", "seed of the random streams"),
+        "level": (point, "1", f"number of the {what}"),
+        "realisation": (realisation, "1", f"number of the realisation at this {'point' if recipe.design else 'level'}"),
     }
+    if recipe.fidelities:
+        sizes = [recipe.at_fidelity(number).volume.voxel_size_nm for number in range(len(recipe.fidelities) + 1)]
+        about |= {
+            "fidelity": (fidelity, "1", "number of the voxel size; 0 is that of the recipe"),
+            "voxel_size_nm": (np.array(sizes)[fidelity], "nm", "edge of a voxel"),
+            "partner": (partner, "1", "sample with the same realisation and the voxels of the recipe"),
+        }
     return tuple(
-        Coordinate(name, (SAMPLE,), values, {"units": "1", "long_name": text}) for name, (values, text) in about.items()
+        Coordinate(name, (SAMPLE,), values, {"units": units, "long_name": text})
+        for name, (values, units, text) in about.items()
     )
 
 

@@ -25,8 +25,8 @@ def make_volume(
     model: VolumeModel, job: Job, bundle: Bundle | None, task: VolumeTask, seconds: dict[str, float]
 ) -> Made:
     """Make and write the files of a task; arguments as in :meth:`nmcdist.products.kind.Kind.make`."""
-    recipe = job.recipe
-    assert isinstance(recipe, VolumeRecipe)
+    assert isinstance(job.recipe, VolumeRecipe)
+    recipe = job.recipe.at_fidelity(task.fidelity)
     files: dict[str, FileRecord] = {}
     if job.source is not None:
         with timed(seconds, "read"):
@@ -35,7 +35,8 @@ def make_volume(
     else:
         assert bundle is not None  # every job without a source holds it
         with timed(seconds, "draw"):
-            window = model.draw(bundle.with_parameters(**task.changes), recipe, task.sample, task.window)
+            changed = bundle.with_parameters(**task.changes)
+            window = model.draw(changed, recipe, task.stream, task.window)
             _check_labels(model, window, tuple(stop - start for start, stop in task.window))
     core = tuple(slice(a - w, b - w) for (a, b), (w, _) in zip(task.box, task.window, strict=True))
     volume = next((v for v in job.variables if v.name == VOLUME), None)
@@ -49,6 +50,8 @@ def make_volume(
             return Made(files, model.describe_block(recipe, window, core))
         values = model.describe(recipe, window)
         descriptors = [v for v in job.variables if v.name != VOLUME]
+        if job.recipe.fidelities:  # the store leaves out what depends on the voxel size
+            values = {v.name: values[v.name] for v in descriptors}
         return Made(files | write_descriptors(job.store, descriptors, task.sample, values))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from nmcdist.bundle import Bundle
 from nmcdist.datasets.layout import Box, Coordinate, Shape
 from nmcdist.descriptors.quantity import Quantity
-from nmcdist.products.volumes.sweep import parameter_coordinate, swept_parameters
+from nmcdist.products.volumes.points import changes_at_points, parameter_coordinate
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -63,7 +63,7 @@ class VolumeModel(ABC):
             Bundle with the parameters set by the sweep.
         recipe : VolumeRecipe
         item : int
-            Index of the random streams.
+            Index of the random streams, the same for all values of a sweep.
         window : Box
             Voxels along z, y, x; for a kind that is not divisible always the whole volume.
 
@@ -100,9 +100,17 @@ class VolumeModel(ABC):
             f"{recipe.samples} {what}, drawn from a stochastic model: {voxels} voxels of {size:g} nm along z, y, x."
         ]
         parts.append(f"The voxels of volume hold phases: {labels}." if recipe.storage.volumes else f"Phases: {labels}.")
-        if recipe.swept:
-            counts = f"{len(recipe.levels)} values, with {recipe.realisations} realisations of each"
-            parts.append(f"The model parameter {recipe.swept} takes {counts}.")
+        if recipe.varied:
+            several = "model parameters" if len(recipe.varied) > 1 else "model parameter"
+            takes = "are varied over" if len(recipe.varied) > 1 else "takes"
+            what = "points" if recipe.design else "values"
+            counts = f"{recipe.points} {what}, with {recipe.realisations} realisations of each"
+            parts.append(f"The {several} {', '.join(recipe.varied)} {takes} {counts}.")
+        parts += [
+            f"Every {fidelity.every} volumes, one is drawn again with voxels of {fidelity.voxel_size_nm:g} nm: the "
+            "same realisation in the same window."
+            for fidelity in recipe.fidelities
+        ]
         if recipe.descriptors is not None:
             parts.append("Each volume has descriptors.")
         return " ".join(parts)
@@ -128,16 +136,19 @@ class VolumeModel(ABC):
         return 0.0
 
     def changes(self, recipe: Any, bundle: Bundle) -> list[dict[str, float]]:
-        """Return, for each level of the sweep, the bundle parameters that it sets.
+        """Return, for each point of the sweep or the design, the bundle parameters that it sets.
 
         Raises
         ------
         RecipeError
-            If the swept parameter is unknown or has an impossible value.
+            If a varied parameter is unknown or has an impossible value.
         """
-        return swept_parameters(recipe, bundle)
+        return changes_at_points(recipe, bundle)
+
+    def grain_diameter_nm(self, bundle: Bundle) -> float | None:
+        """Return the mean diameter of the largest grains, which a window should hold several times; None without."""
+        return None
 
     def coordinates(self, recipe: Any, levels: Sequence[Bundle]) -> tuple[Coordinate, ...]:
-        """Return the coordinates of the samples that are known in advance: by default the swept parameter."""
-        names = [recipe.swept] if recipe.swept else []
-        return tuple(parameter_coordinate(name, recipe, levels) for name in names)
+        """Return the coordinates of the samples that are known in advance: by default the varied parameters."""
+        return tuple(parameter_coordinate(name, recipe, levels) for name in recipe.varied)

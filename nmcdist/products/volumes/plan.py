@@ -32,7 +32,11 @@ class VolumeTask(Task):
     Attributes
     ----------
     changes : Mapping of str to float
-        Bundle parameters that the sweep sets.
+        Bundle parameters that the sweep or the design sets.
+    stream : int
+        Index of the random streams.
+    fidelity : int
+        Number of the voxel size, 0 for that of the recipe.
     box : Box
         Voxels that it writes: whole shards.
     window : Box
@@ -42,6 +46,8 @@ class VolumeTask(Task):
     """
 
     changes: Mapping[str, float]
+    stream: int
+    fidelity: int
     box: Box
     window: Box
     is_block: bool
@@ -106,9 +112,12 @@ class VolumePlan(Plan):
         """Return the summary's lines about volumes, by heading."""
         recipe, volume = self.recipe, self.layout.variable(VOLUME)
         how = f"in blocks of {_x(self.block)} voxels" if self.by_blocks else "whole"
-        levels = f"{len(recipe.levels)} values of {recipe.swept}" if recipe.swept else "no sweep"
+        what = "points of" if recipe.design else "values of"
+        points = f"{recipe.points} {what} {', '.join(recipe.varied)}" if recipe.varied else "no sweep"
+        again = "".join(f", and {sum(recipe.items()[:, 2] == number)} with voxels of {fidelity.voxel_size_nm:g} nm"
+                        for number, fidelity in enumerate(recipe.fidelities, 1))  # fmt: skip
         facts = {
-            "items": f"{recipe.samples} = {levels} x {recipe.realisations} realisations",
+            "items": f"{recipe.samples} = {points} x {recipe.realisations} realisations{again}",
             "volumes": f"{_x(recipe.volume.shape)} voxels of {recipe.volume.voxel_size_nm:g} nm, made {how}",
             "volume files": "none (storage.volumes is false)"
             if volume is None
@@ -119,7 +128,8 @@ class VolumePlan(Plan):
             "descriptors": ", ".join(v.name for v in self.layout.descriptors) or "none",
         }
         if self.left_out:
-            facts["left out"] = f"{', '.join(self.left_out)} (they need a whole volume in memory)"
+            why = "they need a whole volume in memory" if self.by_blocks else "they depend on the voxel size"
+            facts["left out"] = f"{', '.join(self.left_out)} ({why})"
         return facts
 
 
@@ -131,7 +141,7 @@ def plan_volumes(model: VolumeModel, recipe: VolumeRecipe, bundle: Bundle, site:
     shape = recipe.volume.shape
     changes = model.changes(recipe, bundle)
     levels = [bundle.with_parameters(**change) for change in changes]
-    volume, halo = volume_of(model, recipe), model.halo(recipe)
+    volume, halo, further = volume_of(model, recipe), model.halo(recipe), len(recipe.fidelities)
 
     def drawn(block: Shape, threads: int) -> float:
         window = _window_of(block, halo, shape)
@@ -139,14 +149,17 @@ def plan_volumes(model: VolumeModel, recipe: VolumeRecipe, bundle: Bundle, site:
 
     def need(block: Shape, threads: int) -> int:
         described = model.describe_bytes(recipe, by_blocks=block != shape)
-        return task_need(block, _window_of(block, halo, shape), described=described, drawn=drawn(block, threads))
+        least = task_need(block, _window_of(block, halo, shape), described=described, drawn=drawn(block, threads))
+        return max([least, *(_need_again(model, recipe, n + 1, levels, threads) for n in range(further))])
 
     resources = resources_for(
         site.deployment, site.machine, recipe.samples, lambda threads: need(shape, threads) / USABLE
     )  # fmt: skip
     usable = USABLE * resources.memory
     block = _recorded_block(site.settings)
-    if block is None or need(block, resources.threads) > usable:
+    if further:
+        block = shape  # what differs between voxel sizes is measured on whole volumes
+    elif block is None or need(block, resources.threads) > usable:
         block = _fitting_block(shape, volume, lambda b: not model.divisible or need(b, resources.threads) <= usable)
     _check_tasks(recipe, block)
     by_blocks = block != shape
@@ -168,6 +181,14 @@ def plan_volumes(model: VolumeModel, recipe: VolumeRecipe, bundle: Bundle, site:
         stored_bytes=_stored_bytes(recipe, layout.descriptors) + metadata_bytes(layout),
         fingerprint=fingerprint(recipe, bundle.content_hash, by_blocks=by_blocks),
     )
+
+
+def _need_again(model: VolumeModel, recipe: VolumeRecipe, fidelity: int, levels: Sequence[Bundle], threads: int) -> int:
+    """Return the bytes that a volume of a further voxel size needs."""
+    seen = recipe.at_fidelity(fidelity)
+    shape = seen.volume.shape
+    drawn = max(model.draw_bytes(seen, level, shape, threads) for level in levels)
+    return task_need(shape, shape, described=model.describe_bytes(seen, by_blocks=False), drawn=drawn)
 
 
 def _check_tasks(recipe: VolumeRecipe, block: Shape) -> None:
@@ -223,13 +244,20 @@ def _tasks(
 
     def task(place: int) -> VolumeTask:
         sample, number = divmod(place, len(boxes))
+        item = recipe.item(sample)
+        box, window = boxes[number], windows[number]
+        if item.fidelity:
+            z, y, x = recipe.at_fidelity(item.fidelity).volume.shape
+            box = window = ((0, z), (0, y), (0, x))
         return VolumeTask(
             name=f"item-{sample:06d}" + (f"-block-{number:04d}" if len(boxes) > 1 else ""),
             sample=sample,
             files=tuple(_owned_files(variables, sample, boxes[number], is_block=len(boxes) > 1)),
-            changes=changes[recipe.level_of(sample)],
-            box=boxes[number],
-            window=windows[number],
+            changes=changes[item.point],
+            stream=recipe.stream_of(sample),
+            fidelity=item.fidelity,
+            box=box,
+            window=window,
             is_block=len(boxes) > 1,
         )
 

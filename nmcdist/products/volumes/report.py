@@ -12,12 +12,15 @@ from nmcdist.errors import InputError, StoreError
 from nmcdist.models import theory
 from nmcdist.products.volumes.additive_recipe import AdditiveRecipe
 from nmcdist.report import comparison, figures, tables
+from nmcdist.report.design import first_fidelity, report_design
+from nmcdist.report.fidelity import ABOUT, coupled, fidelity_table
 from nmcdist.report.fits import LinearFit, PowerLaw, fit_linear, fit_power_law
 from nmcdist.report.notes import captions, notes
 from nmcdist.report.pages import bundle_of, make_folder, write_page
 from nmcdist.report.render import render_volume
 from nmcdist.report.resolution import Resolution, resolve
 from nmcdist.report.sweep import GRAPHITE, Sweep
+from nmcdist.report.window import about_window
 
 _LONGEST_EDGE_NM = 6400.0  # of the box in a resolution study, which takes a minute at 20 nm
 _STUDIED = 2  # realisations
@@ -36,7 +39,12 @@ def report_volumes(
         raise InputError(f"{store}: holds no M-factors, which a resolution study needs")
     bundle = bundle_of(store)
     make_folder(folder)
-    sweep = _load(data, bundle, recipe)
+    small = data.drop_vars("volume", errors="ignore").load()
+    if recipe.design is not None:
+        if voxel_sizes_nm:
+            raise InputError(f"{store}: has a design, which has no resolution study; its recipe takes `fidelities`")
+        return report_design(small, recipe.title, _intro(recipe), recipe.varied, folder)
+    sweep = _load(first_fidelity(small), bundle, recipe)
     linear, power = _fits(sweep)
     made = _figures(sweep, linear, power, folder)
     if "volume" in data:
@@ -48,24 +56,24 @@ def report_volumes(
         tables.write_resolution(studies, folder / "resolution.csv")
     rows = comparison.comparison(sweep, linear, power)
     comparison.write_comparison(rows, folder / "comparison.csv")
-    tables.write_samples(sweep, folder / "samples.csv")
+    tables.write_samples(small, folder / "samples.csv")
     tables.write_levels(sweep, folder / "levels.csv")
     tables.write_curves(sweep, folder / "curves.csv")
-    text = _text(
-        sweep, recipe, rows, notes(sweep, recipe.volume.shape, linear, power, is_studied=bool(studies)), studies
-    )
+    said = [*notes(sweep, recipe.volume.shape, linear, power, is_studied=bool(studies)), *about_window(sweep.data)]
+    text = _text(sweep, recipe, rows, said, studies)
+    if recipe.fidelities:
+        text += ["## Voxel sizes", ABOUT, fidelity_table(coupled(small))]
     return write_page(folder, text, made, captions(sweep))
 
 
 def _load(data: xr.Dataset, bundle: Bundle, recipe: AdditiveRecipe) -> Sweep:
     swept = recipe.swept or GRAPHITE
     coordinate = GRAPHITE if swept == "lambda_X_per_nm3" else swept
-    small = data.drop_vars("volume", errors="ignore").load()
     return Sweep(
-        small,
+        data,
         recipe.volume.voxel_size_nm,
         recipe.name,
-        _parameters(small, coordinate, bundle, recipe),
+        _parameters(data, coordinate, bundle, recipe),
         coordinate,
         is_swept=bool(recipe.sweep),
         by_intensity=swept == "lambda_X_per_nm3",
@@ -75,7 +83,8 @@ def _load(data: xr.Dataset, bundle: Bundle, recipe: AdditiveRecipe) -> Sweep:
 def _parameters(
     data: xr.Dataset, coordinate: str, bundle: Bundle, recipe: AdditiveRecipe
 ) -> dict[float, CbaParameters]:
-    names = {"lambda_X_per_nm3", *recipe.sweep} - {GRAPHITE}
+    sets = {"lambda_Y_per_nm3"} if "large_pore_fraction" in recipe.sweep else set[str]()
+    names = {"lambda_X_per_nm3", *recipe.sweep, *sets} - {GRAPHITE, "large_pore_fraction"}
     levels, first = np.unique(data[coordinate].values, return_index=True)
     return {
         float(level): bundle.with_parameters(**{name: float(data[name].values[sample]) for name in names}).cba()
@@ -98,8 +107,10 @@ def _figures(sweep: Sweep, linear: dict[str, LinearFit | None], power: PowerLaw 
     made = []
     if sweep.has("constrictivity_mean"):
         made.append(figures.structure_property(sweep, linear, power, folder / "structure-property.png"))
+    if sweep.has("pore_size_distribution"):
         made.append(figures.size_distributions(sweep, folder / "size-distributions.png"))
-    made.append(figures.coverage(sweep, folder / "coverage.png"))
+    if sweep.has("two_point_coverage"):
+        made.append(figures.coverage(sweep, folder / "coverage.png"))
     return made
 
 
@@ -132,19 +143,16 @@ def _resolution(
     studies = []
     for number, (item, size) in enumerate(wanted, 1):
         progress(f"resolution study {number} of {len(wanted)}: item {item}, voxels of {size:g} nm")
-        studies.append(resolve(changed, fraction, edges, size, recipe.seed, item))
+        studies.append(resolve(changed, fraction, edges, size, recipe.seed, recipe.stream_of(item)))
     return sorted(studies, key=lambda s: (s.item, -s.voxel_size_nm))
 
 
 def _text(
     sweep: Sweep, recipe: AdditiveRecipe, rows: list[comparison.Row], said: list[str], studies: list[Resolution]
 ) -> list[str]:
-    count = sweep.data.sizes["sample"]
     parts = [
         f"# {recipe.title}",
-        f"Dataset `{recipe.name}` {recipe.version}: {comparison.volumes_text(count)} of "
-        f"{' x '.join(map(str, recipe.volume.shape))} voxels of {sweep.voxel_size_nm:g} nm, "
-        f"bundle `{recipe.bundle}`, seed {recipe.seed}.",
+        _intro(recipe),
         "## Theory, this run and the paper" if sweep.is_published else "## Theory and this run",
         comparison.comparison_table(rows),
         *said,
@@ -155,6 +163,14 @@ def _text(
     if studies:
         parts += ["## M-factor and voxel size", _about_resolution(studies), _resolution_table(studies)]
     return parts
+
+
+def _intro(recipe: AdditiveRecipe) -> str:
+    return (
+        f"Dataset `{recipe.name}` {recipe.version}: {comparison.volumes_text(recipe.first_fidelity_samples)} of "
+        f"{' x '.join(map(str, recipe.volume.shape))} voxels of {recipe.volume.voxel_size_nm:g} nm, "
+        f"bundle `{recipe.bundle}`, seed {recipe.seed}."
+    )
 
 
 def _about_resolution(studies: list[Resolution]) -> str:

@@ -23,7 +23,7 @@ class VirtualVolumes(VirtualPlan):
     ----------
     model : VolumeModel
     changes : sequence of Mapping
-        For each level of the sweep, the bundle parameters that it sets.
+        For each point of the sweep or the design, the bundle parameters that it sets.
     """
 
     recipe: VolumeRecipe
@@ -52,8 +52,8 @@ class VirtualVolumes(VirtualPlan):
             box, files = (z, y, x), (variable.file(index),)
             name += "-chunk-" + "-".join(map(str, index[1:]))
         return VolumeTask(
-            name=name, sample=sample, files=files, changes=self.changes[self.recipe.level_of(sample)], box=box,
-            window=box, is_block=self.model.divisible,
+            name=name, sample=sample, files=files, changes=self.changes[self.recipe.item(sample).point], box=box,
+            window=box, is_block=self.model.divisible, stream=self.recipe.stream_of(sample), fidelity=0,
         )  # fmt: skip
 
     def witnesses(self) -> tuple[VolumeTask, ...]:
