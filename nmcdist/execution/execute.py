@@ -1,6 +1,7 @@
 """Executors: run tasks in this process or on the workers of a Dask client, and yield their outcomes."""
 
 import contextlib
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,14 +35,16 @@ _TAKE_BACK_TIMEOUT_S = 10.0
 _GONE = "the Dask scheduler is gone; continue the run with --resume"
 
 
-def run_here(job: Job, tasks: Iterable[Task]) -> Iterator[Outcome]:
-    """Run tasks in this process, one after another."""
+def run_here(job: Job, tasks: Iterable[Task | None]) -> Iterator[Outcome]:
+    """Run tasks in this process, one after another, until none is left or the next one must wait (None)."""
     from nmcdist.threads import set_thread_count, thread_count
 
     threads = thread_count()
     hold(job)
     try:
         for task in tasks:
+            if task is None:  # for a result that no task of this run gives
+                return
             yield run_task(job.key, task)
     finally:
         release(job.key)
@@ -50,7 +53,7 @@ def run_here(job: Job, tasks: Iterable[Task]) -> Iterator[Outcome]:
 
 def run_on_dask(
     job: Job,
-    tasks: Iterable[Task],
+    tasks: Iterable[Task | None],
     resources: Resources,
     task_bytes: int,
     deployment: Deployment,
@@ -63,8 +66,8 @@ def run_on_dask(
     Parameters
     ----------
     job : Job
-    tasks : iterable of Task
-        Consumed as needed: a bounded number is with the scheduler at any time.
+    tasks : iterable of Task or None
+        Consumed as needed: a bounded number is with the scheduler at any time. None: the next one waits for outcomes.
     resources : Resources
     task_bytes : int
         Memory that a task needs, for the message when a worker dies.
@@ -164,7 +167,16 @@ class _Handed:
 
 
 def _outcomes(
-    handed: _Handed, workers: "_Workers", tasks: Iterable[Task], resources: Resources, task_bytes: int
+    handed: _Handed, workers: "_Workers", tasks: Iterable[Task | None], resources: Resources, task_bytes: int
+) -> Iterator[Outcome]:
+    """Run tasks; those that had to wait until a task whose worker died was repeated come after it."""
+    waiting = iter(tasks)
+    while (first := next(waiting, None)) is not None:
+        yield from _outcomes_of_ready(handed, workers, itertools.chain([first], waiting), resources, task_bytes)
+
+
+def _outcomes_of_ready(
+    handed: _Handed, workers: "_Workers", tasks: Iterator[Task | None], resources: Resources, task_bytes: int
 ) -> Iterator[Outcome]:
     """Run tasks in groups; repeat those whose worker died one by one, and finally alone, to find the guilty one.
 
@@ -173,7 +185,7 @@ def _outcomes(
     suspects: list[tuple[Task, str]] = []
     for sizes, at_once in ((GroupSize(), 2 * resources.workers), (None, resources.workers), (None, 1)):
         before, suspects = suspects, []
-        todo = tasks if sizes is not None else [task for task, _ in before]
+        todo: Iterable[Task | None] = tasks if sizes is not None else [task for task, _ in before]
         for task, outcome, why in _rounds(handed, workers, todo, at_once, sizes):
             if outcome is None:
                 suspects.append((task, why))
@@ -190,7 +202,7 @@ def _outcomes(
 
 
 def _rounds(
-    handed: _Handed, workers: "_Workers", tasks: Iterable[Task], at_once: int, sizes: GroupSize | None
+    handed: _Handed, workers: "_Workers", tasks: Iterable[Task | None], at_once: int, sizes: GroupSize | None
 ) -> Iterator[tuple[Task, Outcome | None, str]]:
     """Keep a bounded number of groups with the scheduler; yield outcomes as they come, None if a worker died."""
     client, waiting, again = handed.client, iter(tasks), list[Task]()

@@ -1,6 +1,5 @@
 """Groups of tasks that go to the scheduler together, to keep the overhead of tiny tasks small."""
 
-import itertools
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -39,7 +38,9 @@ class GroupSize:
         self.seconds = mean if self.seconds is None else (1 - _WEIGHT) * self.seconds + _WEIGHT * mean
 
 
-def next_group(again: list[T], tasks: Iterator[T], size: int) -> list[T]:
-    """Return the next group: retries come first; empty when no task is left."""
+def next_group(again: list[T], tasks: Iterator[T | None], size: int) -> list[T]:
+    """Return the next group: retries come first; empty when no task is left, or the next one must wait (None)."""
     group = [again.pop() for _ in range(min(size, len(again)))]
-    return group + list(itertools.islice(tasks, size - len(group)))
+    while len(group) < size and (task := next(tasks, None)) is not None:
+        group.append(task)
+    return group

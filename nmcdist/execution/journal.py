@@ -26,6 +26,7 @@ from nmcdist.errors import StoreError
 from nmcdist.products.plan import Task
 
 _RECEIPTS, _FAILURES, _STARTS, _TRASH = "receipts", "failures", "started", "trash"
+_PROPOSALS = "proposals"
 _SETTINGS, _SEAL, _SWAP = "run.json", "sealed.json", "swap.json"
 
 
@@ -88,7 +89,7 @@ class Journal:
         StoreError
             If one is a link, a device, or a file in place of a folder or the reverse.
         """
-        refuse_all_but_folders(*(self.folder / name for name in (_RECEIPTS, _FAILURES, _STARTS)))
+        refuse_all_but_folders(*(self.folder / name for name in (_RECEIPTS, _FAILURES, _STARTS, _PROPOSALS)))
         refuse_all_but_files(*(self.folder / name for name in (_SETTINGS, _SEAL, _SWAP)))
 
     def write_settings(self, settings: dict[str, Any]) -> None:
@@ -147,6 +148,27 @@ class Journal:
         """Return the partial results of a finished task; StoreError if its receipt is missing."""
         return unpacked(self.required_receipt(task.name).partials or {})
 
+    def result(self, task: str, fingerprint: str) -> dict[str, np.ndarray] | None:
+        """Return the partial results of a task; None if it has no receipt of this run."""
+        receipt = self.receipt(task)
+        return None if receipt is None or receipt.fingerprint != fingerprint else unpacked(receipt.partials or {})
+
+    def has_failed(self, task: str) -> bool:
+        """Return whether a task was given up."""
+        return (self.folder / f"{_FAILURES}/{task}.txt").is_file()
+
+    def proposal(self, name: str) -> dict[str, Any] | None:
+        """Return what was chosen for tasks under a name; None if nothing was, or the record is damaged."""
+        try:
+            content = json.loads(self._files.read(f"{_PROPOSALS}/{name}.json"))
+        except (OSError, ValueError, RecursionError):
+            return None
+        return content if isinstance(content, dict) else None
+
+    def keep_proposal(self, name: str, content: dict[str, Any]) -> None:
+        """Record what was chosen for tasks under a name, so that it is never chosen again."""
+        self._write(f"{_PROPOSALS}/{name}.json", json.dumps(content) + "\n")
+
     def drop_receipt(self, task: str) -> None:
         """Delete a task's receipt, before its files are touched."""
         self._files.remove(f"{_RECEIPTS}/{task}.json")
@@ -185,7 +207,7 @@ class Journal:
 
     def clear(self) -> None:
         """Delete the records of all tasks."""
-        for name in (_RECEIPTS, _FAILURES, _STARTS):
+        for name in (_RECEIPTS, _FAILURES, _STARTS, _PROPOSALS):
             self.discard(self.folder / name)
         if self.folder.exists():
             self._files.remove(_SEAL)

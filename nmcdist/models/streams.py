@@ -22,6 +22,7 @@ MARKERS = 6
 ORIENTATIONS = 7
 POINTS = 8  # scrambling of a Sobol sequence
 PARTNERS = 9  # realisations that are drawn at several voxel sizes
+PROPOSALS = 10  # of a campaign
 
 _TILE_ZERO = 2**31  # spawn keys are unsigned words: tile coordinates are stored with this offset
 

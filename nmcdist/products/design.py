@@ -4,11 +4,9 @@ import itertools
 from math import prod
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from nmcdist.geometry.elementary import exp, log
-from nmcdist.models import streams
+from nmcdist.design.space import between, unit_points
 from nmcdist.products.recipe import Frozen, as_tuple, each_once
 
 MOST_POINTS = 100_000
@@ -95,24 +93,6 @@ class DesignSpec(Frozen):
         """Return the point of the ranges at a place of the unit cube."""
         ends = self.parameters.items()
         return {
-            name: _between(low, high, u, is_logarithmic=name in self.logarithmic)
+            name: between(low, high, u, is_logarithmic=name in self.logarithmic)
             for u, (name, (low, high)) in zip(row, ends, strict=True)
         }
-
-
-def unit_points(dimensions: int, count: int, seed: int) -> np.ndarray:
-    """Return points of a scrambled Sobol sequence in the unit cube, shape (count, dimensions).
-
-    Point k does not depend on `count`. The numbers are binary fractions, the same on every machine.
-    """
-    from scipy.stats.qmc import Sobol
-
-    key = np.random.SeedSequence(entropy=seed, spawn_key=(streams.POINTS,))
-    engine = Sobol(dimensions, scramble=True, bits=30, rng=np.random.Generator(np.random.Philox(key)))
-    return np.asarray(engine.random_base2(max(count - 1, 0).bit_length())[:count])
-
-
-def _between(low: float, high: float, share: float, *, is_logarithmic: bool) -> float:
-    if is_logarithmic:
-        return float(exp(log(low) + share * (log(high) - log(low))))
-    return low + share * (high - low)

@@ -4,11 +4,11 @@ import os
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -139,6 +139,10 @@ class Plan(ABC):
         """Whether the layout is final, not an estimate."""
         return True
 
+    def readied(self, tasks: Sequence[Task], history: "History") -> Iterable[Task | None]:
+        """Yield the tasks as they can start, and None while the next one waits for results; by default all can."""
+        return tasks
+
     def share(self, number: int) -> float:
         """Return a task's share of the run's work."""
         return 1 / len(self.tasks)
@@ -217,6 +221,22 @@ class Plan(ABC):
         }
         width = max(map(len, lines))
         return "\n".join(f"{name:<{width}}  {text}" for name, text in lines.items())
+
+
+class History(Protocol):
+    """What a run remembers of its tasks, for those that depend on others."""
+
+    def result(self, task: str, fingerprint: str) -> dict[str, np.ndarray] | None:
+        """Return the partial results of a finished task; None if it has not ended well."""
+
+    def has_failed(self, task: str) -> bool:
+        """Return whether a task was given up."""
+
+    def proposal(self, name: str) -> dict[str, Any] | None:
+        """Return what was recorded under a name; None if there is nothing, or it is damaged."""
+
+    def keep_proposal(self, name: str, content: dict[str, Any]) -> None:
+        """Record plain data under a name."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,11 @@ from nmcdist.yaml_text import load_yaml
 
 KINDS_VARIABLE = "NMCDIST_KINDS"
 ENTRY_POINTS = "nmcdist.kinds"
-_BUILT_IN = ("nmcdist.products.particles.kind", "nmcdist.products.volumes.additive")
+_BUILT_IN = (
+    "nmcdist.products.particles.kind",
+    "nmcdist.products.volumes.additive",
+    "nmcdist.products.campaigns.kind",
+)
 _COMMON = "volumes"  # kind of recipes without a deciding field
 
 RecipeLike = str | Path | Mapping[str, Any] | BaseRecipe

@@ -255,7 +255,7 @@ class Production:
         with contextlib.ExitStack() as stack:
             crew.progress.start(total, done)
             stack.callback(crew.progress.finish)
-            outcomes = outcomes_of(self.plan, job, todo, crew.deployment, crew.progress, crew.client)
+            outcomes = outcomes_of(self.plan, job, todo, crew.deployment, crew.progress, crew.client, self.journal)
             for outcome in stack.enter_context(contextlib.closing(outcomes)):
                 if outcome.hopeless:
                     raise StoreError(f"item {outcome.sample}: {outcome.error}; once that is fixed, use --resume")

@@ -69,18 +69,25 @@ def job_of(
 
 
 def outcomes_of(
-    plan: Plan, job: Job, todo: Sequence[Task], deployment: Deployment, progress: Progress, client: "Client | None"
+    plan: Plan,
+    job: Job,
+    todo: Sequence[Task],
+    deployment: Deployment,
+    progress: Progress,
+    client: "Client | None",
+    journal: Journal,
 ) -> Generator[Outcome, None, None]:
     """Do tasks in this process or on Dask, as planned, and yield their outcomes."""
     if not todo:
         return
+    ready = plan.readied(todo, journal)
     if client is None and plan.resources.workers == 0:
         with compilation_said_by(lambda text: progress.event("compiling", text=text)):
-            yield from run_here(job, todo)
+            yield from run_here(job, ready)
         return
     yield from run_on_dask(
         job,
-        todo,
+        ready,
         plan.resources,
         plan.task_bytes,
         deployment,

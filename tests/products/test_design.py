@@ -9,10 +9,11 @@ from scipy.stats import qmc
 from nmcdist.bundle import load_bundle
 from nmcdist.datasets.store import open_store
 from nmcdist.descriptors.cba import describe_cba
+from nmcdist.design.space import unit_points
 from nmcdist.errors import RecipeError
 from nmcdist.models import theory
 from nmcdist.models.cba import generate_cba
-from nmcdist.products.design import DesignSpec, unit_points
+from nmcdist.products.design import DesignSpec
 from nmcdist.products.registry import parsed_recipe
 from nmcdist.products.volumes.additive import Additive
 from nmcdist.report.fidelity import control_variate

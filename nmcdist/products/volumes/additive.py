@@ -32,7 +32,7 @@ class Additive(VolumeKind):
     """The additive phase, drawn window by window from one infinite realisation."""
 
     name = "volumes"
-    recipe = AdditiveRecipe
+    recipe: ClassVar[type[AdditiveRecipe]] = AdditiveRecipe
     own_field = "volume"
     phases = ("pore", "carbon_binder", "graphite")
     divisible: ClassVar[bool] = True
@@ -103,9 +103,9 @@ class Additive(VolumeKind):
 
     def changes(self, recipe: AdditiveRecipe, bundle: Bundle) -> list[dict[str, float]]:
         """Return, for each point of the sweep or the design, the bundle parameters that it sets."""
-        return changes_at_points(recipe, bundle, _DERIVED)
+        return changes_at_points(recipe, bundle, DERIVED_CHANGES)
 
-    def grain_diameter_nm(self, bundle: Bundle) -> float:
+    def grain_diameter_nm(self, bundle: Bundle) -> float | None:
         """Return twice the largest mean half-axis, of graphite plates or large pores."""
         p = bundle.cba()
         return 2 * max(p.alpha_1 / p.gamma_per_nm, p.alpha_2 / p.gamma_per_nm, 1 / p.theta_per_nm)
@@ -148,7 +148,7 @@ def _large_pore_intensity(bundle: Bundle, fraction: float) -> dict[str, float]:
     return {"lambda_Y_per_nm3": intensity_for_large_pore_fraction(bundle.cba(), fraction)}
 
 
-_DERIVED = {GRAPHITE_FRACTION: _graphite_intensity, LARGE_PORE_FRACTION: _large_pore_intensity}
+DERIVED_CHANGES = {GRAPHITE_FRACTION: _graphite_intensity, LARGE_PORE_FRACTION: _large_pore_intensity}
 
 
 def _options(recipe: AdditiveRecipe) -> dict[str, Any]:

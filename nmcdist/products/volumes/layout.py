@@ -55,7 +55,7 @@ def store_layout(
     )
     summary = model.summary(recipe)
     attrs = store_attrs(recipe, bundle, coordinates, summary, _reading(recipe), by_blocks=by_blocks)
-    if by_blocks or recipe.fidelities:
+    if by_blocks or len(recipe.specs) > 1:
         kept = {v.name for v in descriptors}
         attrs["descriptors_left_out"] = [
             str(name) for name in model.empty(recipe, by_blocks=False).data_vars if name not in kept
@@ -78,7 +78,7 @@ def descriptor_variables(
     if recipe.descriptors is None:
         return (), ()
     empty = model.empty(recipe, by_blocks=by_blocks)
-    for fidelity in range(1, len(recipe.fidelities) + 1):
+    for fidelity in range(1, len(recipe.specs)):
         other = model.empty(recipe.at_fidelity(fidelity), by_blocks=by_blocks)
         empty = empty.drop_dims([d for d in empty.dims if not empty[d].equals(other[d])])
     variables = tuple(
@@ -127,13 +127,14 @@ def _sample_coordinates(recipe: VolumeRecipe) -> tuple[Coordinate, ...]:
         "level": (point, "1", f"number of the {what}"),
         "realisation": (realisation, "1", f"number of the realisation at this {'point' if recipe.design else 'level'}"),
     }
-    if recipe.fidelities:
-        sizes = [recipe.at_fidelity(number).volume.voxel_size_nm for number in range(len(recipe.fidelities) + 1)]
+    if len(recipe.specs) > 1:
+        sizes = np.array([spec.voxel_size_nm for spec in recipe.specs])
         about |= {
-            "fidelity": (fidelity, "1", "number of the voxel size; 0 is that of the recipe"),
-            "voxel_size_nm": (np.array(sizes)[fidelity], "nm", "edge of a voxel"),
-            "partner": (partner, "1", "sample with the same realisation and the voxels of the recipe"),
+            "fidelity": (fidelity, "1", "number of the size of the volume; 0 is that of the recipe"),
+            "voxel_size_nm": (sizes[fidelity], "nm", "edge of a voxel"),
         }
+    if recipe.fidelities:
+        about["partner"] = (partner, "1", "sample with the same realisation and the voxels of the recipe")
     return tuple(
         Coordinate(name, (SAMPLE,), values, {"units": units, "long_name": text})
         for name, (values, units, text) in about.items()

@@ -50,9 +50,11 @@ def make_volume(
             return Made(files, model.describe_block(recipe, window, core))
         values = model.describe(recipe, window)
         descriptors = [v for v in job.variables if v.name != VOLUME]
-        if job.recipe.fidelities:  # the store leaves out what depends on the voxel size
-            values = {v.name: values[v.name] for v in descriptors}
-        return Made(files | write_descriptors(job.store, descriptors, task.sample, values))
+        if len(job.recipe.specs) > 1:  # the store leaves out what depends on the voxel size
+            values = {v.name: values[v.name] for v in descriptors if v.name in values}
+        values = {**values, **model.recorded(recipe, task.point)}
+        written = write_descriptors(job.store, descriptors, task.sample, values)
+        return Made(files | written, model.results(job.recipe, values))
 
 
 def _check_labels(model: VolumeModel, labels: Any, shape: tuple[int, ...]) -> None:

@@ -91,6 +91,14 @@ class VolumeModel(ABC):
         labels = Labels(volume, recipe.volume.voxel_size_nm)
         return {row.name: np.asarray(row.measure(labels), row.dtype) for row in self.quantities if row.measure}
 
+    def recorded(self, recipe: Any, point: Mapping[str, float]) -> Mapping[str, np.ndarray]:
+        """Return further values of an item, by name: what its task was given; by default none."""
+        return {}
+
+    def results(self, recipe: Any, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+        """Return what the receipt of an item says of its descriptors; by default nothing."""
+        return None
+
     def summary(self, recipe: Any) -> str:
         """Return what a store of a recipe holds, in a few sentences for its readers."""
         voxels, size = " x ".join(map(str, recipe.volume.shape)), recipe.volume.voxel_size_nm

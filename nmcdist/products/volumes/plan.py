@@ -36,7 +36,9 @@ class VolumeTask(Task):
     stream : int
         Index of the random streams.
     fidelity : int
-        Number of the voxel size, 0 for that of the recipe.
+        Number of the size of the volume, 0 for that of the recipe.
+    point : Mapping of str to float
+        What is recorded with the item of the point that was chosen for it.
     box : Box
         Voxels that it writes: whole shards.
     window : Box
@@ -51,6 +53,7 @@ class VolumeTask(Task):
     box: Box
     window: Box
     is_block: bool
+    point: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +144,7 @@ def plan_volumes(model: VolumeModel, recipe: VolumeRecipe, bundle: Bundle, site:
     shape = recipe.volume.shape
     changes = model.changes(recipe, bundle)
     levels = [bundle.with_parameters(**change) for change in changes]
-    volume, halo, further = volume_of(model, recipe), model.halo(recipe), len(recipe.fidelities)
+    volume, halo, further = volume_of(model, recipe), model.halo(recipe), len(recipe.specs) - 1
 
     def drawn(block: Shape, threads: int) -> float:
         window = _window_of(block, halo, shape)

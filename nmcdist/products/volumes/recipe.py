@@ -213,10 +213,16 @@ class VolumeRecipe(BaseRecipe):
         is_coupled = self.design is None or self.design.is_coupled
         return item.realisation if is_coupled else item.partner
 
+    @property
+    def specs(self) -> tuple[VolumeSpec, ...]:
+        """Voxels of the volumes, and of those of each fidelity, in the same window."""
+        found = [self.volume]
+        for fidelity in self.fidelities:
+            size = fidelity.voxel_size_nm
+            z, y, x = (round(n * self.volume.voxel_size_nm / size) for n in self.volume.shape)
+            found.append(VolumeSpec(shape=(z, y, x), voxel_size_nm=size))
+        return tuple(found)
+
     def at_fidelity(self, fidelity: int) -> Self:
         """Return the recipe with the voxels of a fidelity."""
-        if fidelity == 0:
-            return self
-        size = self.fidelities[fidelity - 1].voxel_size_nm
-        z, y, x = (round(n * self.volume.voxel_size_nm / size) for n in self.volume.shape)
-        return self.model_copy(update={"volume": VolumeSpec(shape=(z, y, x), voxel_size_nm=size)})
+        return self if fidelity == 0 else self.model_copy(update={"volume": self.specs[fidelity]})

@@ -1,0 +1,151 @@
+"""Plans of campaigns: the point of an evaluation is chosen from earlier results when its task is about to start."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nmcdist.bundle import Bundle
+from nmcdist.design.answers import Answer, answers, nearest
+from nmcdist.design.emulator import FEWEST, Emulator
+from nmcdist.design.goal import Target
+from nmcdist.errors import InputError
+from nmcdist.products.campaigns.recipe import CampaignRecipe
+from nmcdist.products.plan import History, Task
+from nmcdist.products.volumes.additive import DERIVED_CHANGES
+from nmcdist.products.volumes.plan import VolumePlan, VolumeTask
+from nmcdist.products.volumes.points import changes_of
+
+RESULTS = "results"  # of a receipt: the quantities of the goal
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignPlan(VolumePlan):
+    """A campaign.
+
+    Attributes
+    ----------
+    bundle : Bundle
+        Its parameters are those that the space does not hold.
+    """
+
+    recipe: CampaignRecipe
+    bundle: Bundle
+
+    def readied(self, tasks: Sequence[Task], history: History) -> Iterator[VolumeTask | None]:
+        """Yield each task with the point that was chosen for it, and None while that hangs on results to come."""
+        chosen = _Chosen(self, history)
+        for task in tasks:
+            assert isinstance(task, VolumeTask)
+            while (place := chosen.place(self.recipe.item(task.sample).point)) is None:
+                yield None
+            point = self.recipe.space.space.point(place)
+            changes = changes_of(self.bundle, point, DERIVED_CHANGES, "space.parameters")
+            yield dataclasses.replace(task, changes=changes, point=point)
+
+
+class _Chosen:
+    """The points that were chosen so far; each is recorded, and never chosen again."""
+
+    def __init__(self, plan: CampaignPlan, history: History) -> None:
+        self._plan, self._recipe, self._history = plan, plan.recipe, history
+        self._proposer = plan.recipe.proposer_of_points
+        self._places: dict[int, np.ndarray] = {}
+        self._results: dict[int, np.ndarray] = {}
+        self._answers: list[Answer] = []
+        self._is_checked = False
+
+    def place(self, number: int) -> np.ndarray | None:
+        """Return the place of a point in the unit cube; None while it hangs on results to come."""
+        if number not in self._places:
+            found = self._recorded(number)
+            if found is None and (found := self._proposed(number)) is not None:
+                self._history.keep_proposal(f"point-{number:06d}", {
+                    "fingerprint": self._plan.fingerprint, "place": found.tolist()})  # fmt: skip
+            if found is None:
+                return None
+            self._places[number] = found
+        return self._places[number]
+
+    def _recorded(self, number: int) -> np.ndarray | None:
+        kept = self._history.proposal(f"point-{number:06d}")
+        if kept is None or kept.get("fingerprint") != self._plan.fingerprint:
+            return None
+        place = np.array(kept.get("place"), dtype=float)
+        is_sound = place.shape == (len(self._recipe.varied),) and bool(((place >= 0) & (place <= 1)).all())
+        return place if is_sound else None
+
+    def _proposed(self, number: int) -> np.ndarray | None:
+        is_answer = number >= self._recipe.evaluations
+        needed = self._recipe.evaluations if is_answer else self._proposer.needs(number)
+        table = self._table(needed)
+        if table is None:
+            return None
+        places, results = table
+        if needed >= self._proposer.initial:
+            self._check_reachable(places, results)
+        if not is_answer:
+            return self._proposer.propose(number, places, results)
+        if not self._answers:
+            emulator = self._emulator(places, results)
+            space, goal, count = self._proposer.space, self._proposer.goal, self._recipe.confirm.answers
+            self._answers = answers(space, goal, emulator, count, self._recipe.seed)
+        return self._answers[number - self._recipe.evaluations].place
+
+    def _table(self, needed: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return places and results of the first evaluations; None if one has not ended."""
+        for number in range(needed):
+            if number not in self._results and (found := self._result(number)) is not None:
+                self._results[number] = found
+            if number not in self._results or self.place(number) is None:
+                return None
+        width = len(self._recipe.varied), len(self._recipe.goal.names)
+        places = np.array([self._places[k] for k in range(needed)]).reshape(-1, width[0])
+        return places, np.array([self._results[k] for k in range(needed)]).reshape(-1, width[1])
+
+    def _result(self, number: int) -> np.ndarray | None:
+        """Return the mean of an evaluation over its realisations, NaN if all failed; None if one has not ended."""
+        first, rows = number * self._recipe.realisations, []
+        for sample in range(first, first + self._recipe.realisations):
+            name = self._plan.tasks[sample].name
+            row = self._history.result(name, self._plan.fingerprint)
+            if row is None and not self._history.has_failed(name):
+                return None
+            if row is not None:
+                rows.append(row[RESULTS])
+        return np.mean(rows, axis=0) if rows else np.full(len(self._recipe.goal.names), np.nan)
+
+    def _emulator(self, places: np.ndarray, results: np.ndarray) -> Emulator:
+        if np.isfinite(results).all(axis=1).sum() < FEWEST:
+            raise InputError(f"campaign {self._recipe.name!r}: found fewer than {FEWEST} evaluations with a result")
+        return Emulator.fit(self._proposer.quantities, places, results)
+
+    def _check_reachable(self, places: np.ndarray, results: np.ndarray) -> None:
+        """Refuse targets that the first design shows to be out of reach; with the nearest point.
+
+        Raises
+        ------
+        InputError
+        """
+        targets = tuple(each for each in self._proposer.goal if isinstance(each, Target))
+        if self._is_checked or not targets:
+            return
+        first = self._proposer.initial
+        emulator = self._emulator(places[:first], results[:first])
+        near = nearest(self._proposer.space, targets, emulator, self._recipe.seed)
+        if not near.is_reachable:
+            raise InputError(f"goal.targets: out of reach: {_nearest_text(self._recipe, targets, near.answer)}")
+        self._is_checked = True
+
+
+def _nearest_text(recipe: CampaignRecipe, targets: tuple[Target, ...], answer: Answer) -> str:
+    found = []
+    for target, mean, deviation in zip(targets, answer.mean, answer.deviation, strict=True):
+        low, value, high = target.quantity.physical(np.array([mean - 2 * deviation, mean, mean + 2 * deviation]))
+        found.append(f"{target.quantity.name} {value:.3g} ({low:.3g} to {high:.3g}) instead of {target.value:g}")
+    point = ", ".join(f"{name} {value:.4g}" for name, value in recipe.space.space.point(answer.place).items())
+    return (
+        f"after {recipe.proposer.initial} evaluations the nearest point is {point}, with {'; '.join(found)}; expected "
+        "targets within reach, or a wider space"
+    )
