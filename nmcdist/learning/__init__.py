@@ -1,0 +1,1 @@
+"""Surrogates: from the structure of a volume to its properties, learned from finished stores."""
