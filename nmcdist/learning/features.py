@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
 SETS = ("parameters", "cheap", "all")
-_PHASES = ("pore", "carbon_binder", "graphite")
+_PHASES = ("pore", "carbon_binder", "graphite")  # what the solid adds up to is known from them, but not its paths
 _LAGS_NM = (160.0, 320.0, 640.0, 1280.0)
 _CHEAP = ("volume_fraction", "surface_area")
-_MORE = ("mean_curvature_6", "euler_number_6", "1/geodesic_tortuosity", "constrictivity", "percolates")
+_MORE = ("mean_curvature_6", "euler_number_6")
+_PATHS = ("1/geodesic_tortuosity", "constrictivity", "percolates")
 # A number per volume, or variable[phase], or that at a lag; "1/" is 0 where the variable is unknown: a path that does
 # not exist is infinitely long.
 _NAME = re.compile(r"(?P<inverse>1/)?(?P<variable>\w+)(?:\[(?P<phase>\w+)(?:, (?P<lag>[0-9.]+) nm)?\])?")
@@ -34,7 +35,9 @@ def feature_names(data: "xr.Dataset", which: str) -> tuple[str, ...]:
     if which == "parameters":
         return tuple(parameter_names(data))
     rows = _CHEAP if which == "cheap" else _CHEAP + _MORE
-    names = [f"{row}[{phase}]" for row in rows for phase in _PHASES if row.removeprefix("1/") in data]
+    pairs = [(row, phase) for row in rows for phase in _PHASES]
+    pairs += [(row, phase) for row in (() if which == "cheap" else _PATHS) for phase in (*_PHASES, "solid")]
+    names = [f"{row}[{phase}]" for row, phase in pairs if row.removeprefix("1/") in data]
     if "two_point_coverage" in data:
         last = float(data["lag_nm"][-1])
         names += [f"two_point_coverage[{phase}, {lag:g} nm]" for phase in _PHASES for lag in _LAGS_NM if lag <= last]

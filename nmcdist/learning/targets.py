@@ -48,7 +48,8 @@ class Target:
         """Return values on the scale on which they are learned; NaN for those that are not positive, if it is log."""
         if not self.is_log:
             return values
-        return np.log10(values, out=np.full(values.shape, np.nan), where=values > 0)
+        learned: np.ndarray = np.log10(values, out=np.full(values.shape, np.nan), where=values > 0)
+        return learned
 
     def physical(self, learned: np.ndarray) -> np.ndarray:
         """Return values from the scale on which they are learned."""
