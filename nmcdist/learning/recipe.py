@@ -90,7 +90,7 @@ class SurrogateRecipe(_Frozen):
     def _model_suits_the_features(self) -> "SurrogateRecipe":
         if (self.model == "cnn") != (self.features == "volume"):
             raise ValueError(
-                f"features: found {self.features!r} with model: {self.model}, expected 'volume' for cnn, and for no other"
+                f"features: found {self.features!r} with model: {self.model}, expected 'volume' for cnn alone"
             )
         return self
 

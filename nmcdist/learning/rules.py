@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmcdist.arguments import finite_array
+from nmcdist.descriptors.cba import CONDUCTIONS
 from nmcdist.errors import InputError
 from nmcdist.learning.rows import Rows
+from nmcdist.models.cba import CARBON_BINDER, GRAPHITE
 
-SOLID = (1.0, 0.01, 0.0)  # conductivities of graphite, carbon black with binder, and pores
+_SOLID = (*(CONDUCTIONS["solid"][label] for label in (GRAPHITE, CARBON_BINDER)), 0.0)  # and the pores
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,8 @@ def rules_of(target: str, train: Rows, values: np.ndarray) -> dict[str, Callable
         return rules if np.isfinite(pore).all() else {}
     if target == "conductivity_solid" and np.isfinite(train.morphology[:, [0, 2, 3]]).all():
         return {
-            "Hashin-Shtrikman, upper bound": lambda m: hashin_shtrikman_bounds(m[:, [2, 3, 0]], SOLID)[1],
-            "Wiener, upper bound": lambda m: wiener_bounds(m[:, [2, 3, 0]], SOLID)[1],
+            "Hashin-Shtrikman, upper bound": lambda m: hashin_shtrikman_bounds(m[:, [2, 3, 0]], _SOLID)[1],
+            "Wiener, upper bound": lambda m: wiener_bounds(m[:, [2, 3, 0]], _SOLID)[1],
         }
     return {}
 
