@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nmcdist.learning.cnn import Net
 
 FEWEST = 5  # values of a target to learn from
+_FOLDS = 5  # trainings without a part of the points, for the intervals
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Surrogate:
         Raises
         ------
         InputError
-            If a target has fewer than 5 values.
+            If a target has fewer than 5 values, or all are of one point.
         """
         learned = np.column_stack([TARGETS[t].learned(rows.y[:, k]) for k, t in enumerate(targets)])
         counts = np.isfinite(learned).sum(axis=0)
@@ -97,6 +98,8 @@ class Surrogate:
             raise InputError(
                 f"target {poorest!r}: found {counts.min()} values to learn from, expected {FEWEST} or more"
             )
+        if len(np.unique(rows.groups[np.isfinite(learned).all(axis=1)])) < 2:
+            raise InputError("targets: found values at fewer than two points of parameters, expected two or more")
         table = _table(rows.x)
         parts, factors = _fitted(rows, learned, model, seed)
         chances = tuple(_chance(table, rows.y[:, k], TARGETS[t].is_log) for k, t in enumerate(targets))
@@ -107,8 +110,8 @@ class Surrogate:
 
     def predict_rows(self, x: np.ndarray) -> Prediction:
         """Return the predictions of rows of features, or of phase fractions."""
-        means, variances = zip(*(self._of_part(part, x) for part in self.parts), strict=True)
-        mean, variance = np.concatenate(means, axis=1), np.concatenate(variances, axis=1)
+        found = [_observed(part, x) for part in self.parts]
+        mean, variance = (np.column_stack([each[k] for each in found]) for k in range(2))
         reach = np.array(self.factors) * np.sqrt(variance)
         table = _table(x)
         positive = [np.ones(len(x)) if c is None else c.probability(table) for c in self.chances]
@@ -161,12 +164,6 @@ class Surrogate:
         )  # fmt: skip
         return result.isel(sample=0) if alone else result
 
-    def _of_part(self, part: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        mean, variance = part.predict(x)
-        if isinstance(part, GaussianProcess):
-            variance = variance + part.noise
-        return mean.reshape(len(x), -1), variance.reshape(len(x), -1)
-
     def _physical(self, learned: np.ndarray) -> np.ndarray:
         return np.column_stack([TARGETS[name].physical(learned[:, k]) for k, name in enumerate(self.targets)])
 
@@ -214,16 +211,44 @@ def _fitted(rows: Rows, learned: np.ndarray, model: str, seed: int) -> tuple[Any
     if rows.features == (VOLUME,):
         from nmcdist.learning.cnn import Net
 
-        parts: tuple[Any, ...] = (Net.fit(rows.x, learned, rows.groups, seed),)
-        left = [parts[0].left_out]
-    else:
-        known = np.isfinite(learned)
-        kind: Any = GaussianProcess if model == "gp" else Ridge
-        parts = tuple(kind.fit(rows.x[k], y[k]) for k, y in zip(known.T, learned.T, strict=True))
-        left = [(r[:, None], v[:, None]) for r, v in (part.left_out for part in parts)]
-    factors = []
-    for residuals, variances in left:
-        for r, v in zip(residuals.T, variances.T, strict=True):
-            keep = np.isfinite(r)
-            factors.append(interval_factor(r[keep], v[keep]))
-    return parts, tuple(factors)
+        net = Net.fit(rows.x, learned, rows.groups, seed)
+        return (net,), tuple(_factor(r, v) for r, v in zip(*(a.T for a in net.left_out), strict=True))
+    parts, factors = [], []
+    for y in learned.T:
+        known = np.isfinite(y)
+        x, values = rows.x[known], y[known]
+        parts.append(_regression(model, x, values))
+        factors.append(_factor(*_residuals(model, x, values, rows.groups[known], seed)))
+    return tuple(parts), tuple(factors)
+
+
+def _residuals(
+    model: str, x: np.ndarray, y: np.ndarray, groups: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Return the residuals of points that a regression was not trained on, and their predicted variances.
+
+    Residuals left out one by one, with the length scales fitted to all, would be too small for few points.
+    """
+    names = np.random.Generator(np.random.Philox(seed)).permutation(np.unique(groups))
+    residuals, variances = np.full(len(y), np.nan), np.full(len(y), np.nan)
+    for part in np.array_split(names, min(_FOLDS, len(names))):
+        held = np.isin(groups, part)
+        if (~held).sum() >= FEWEST - 2:
+            mean, variances[held] = _observed(_regression(model, x[~held], y[~held]), x[held])
+            residuals[held] = y[held] - mean
+    return residuals, variances
+
+
+def _factor(residuals: np.ndarray, variances: np.ndarray) -> float:
+    known = np.isfinite(residuals)
+    return interval_factor(residuals[known], variances[known])
+
+
+def _regression(model: str, x: np.ndarray, y: np.ndarray) -> GaussianProcess | Ridge:
+    return GaussianProcess.fit(x, y) if model == "gp" else Ridge.fit(x, y)
+
+
+def _observed(part: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and variance of new values, noise included."""
+    mean, variance = part.predict(x)
+    return mean, variance + part.noise if isinstance(part, GaussianProcess) else variance
