@@ -4,7 +4,8 @@ Layers share what they learn from all properties (hard parameter sharing). The m
 comes before the ends along the axis are compared, because slabs conduct in series.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -82,9 +83,11 @@ class Net:
         order = np.random.Generator(np.random.Philox(seed)).permutation(np.unique(groups))
         held = np.isin(groups, order[: max(1, len(order) // _HELD_OUT)])
         residuals = np.full(y.shape, np.nan)
-        trial = cls(_trained(fractions[~held], scaled[~held], seed, epochs), centre, spread, residuals)
+        with _reproducible(seed):
+            trial = cls(_trained(fractions[~held], scaled[~held], seed, epochs), centre, spread, residuals)
         residuals[held] = y[held] - trial._mean(fractions[held])
-        return cls(_trained(fractions, scaled, seed, epochs), centre, spread, residuals)
+        with _reproducible(seed):
+            return cls(_trained(fractions, scaled, seed, epochs), centre, spread, residuals)
 
     def predict(self, fractions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the predictions, and the mean square of the residuals as variance, each of shape (m, t)."""
@@ -115,11 +118,25 @@ class Net:
         return cls(weights, centre, spread, residuals)
 
     def _mean(self, fractions: np.ndarray) -> np.ndarray:
-        net = _Net(fractions.shape[1], len(self.centre))
+        with torch.random.fork_rng(devices=[]):  # drawing the first weights would change the caller's stream
+            net = _Net(fractions.shape[1], len(self.centre))
         net.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in self.weights.items()})
         with torch.no_grad():
             found = [net(torch.from_numpy(part)) for part in _parts(fractions)]
         return np.asarray(self.centre + self.spread * torch.cat(found).numpy().astype(float))
+
+
+@contextlib.contextmanager
+def _reproducible(seed: int) -> Iterator[None]:
+    """Seed PyTorch and use one thread in a block: sums in parallel differ in their last digits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _parts(fractions: np.ndarray) -> list[np.ndarray]:
@@ -133,9 +150,7 @@ def _trained(fractions: np.ndarray, y: np.ndarray, seed: int, epochs: int) -> di
     values = torch.from_numpy(np.nan_to_num(y).astype(np.float32))
     items = torch.from_numpy(np.ascontiguousarray(fractions))
     batches = -(-len(y) // _BATCH)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = _Net(fractions.shape[1], y.shape[1])
+    net = _Net(fractions.shape[1], y.shape[1])
     optimiser = torch.optim.AdamW(net.parameters(), lr=_RATE, weight_decay=_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=epochs * batches)
     for _ in range(epochs):

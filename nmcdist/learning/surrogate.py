@@ -217,13 +217,14 @@ def _fitted(rows: Rows, learned: np.ndarray, model: str, seed: int) -> tuple[Any
     for y in learned.T:
         known = np.isfinite(y)
         x, values = rows.x[known], y[known]
-        parts.append(_regression(model, x, values))
-        factors.append(_factor(*_residuals(model, x, values, rows.groups[known], seed)))
+        whole = GaussianProcess.fit(x, values) if model == "gp" else Ridge.fit(x, values)
+        parts.append(whole)
+        factors.append(_factor(*_residuals(whole, x, values, rows.groups[known], seed)))
     return tuple(parts), tuple(factors)
 
 
 def _residuals(
-    model: str, x: np.ndarray, y: np.ndarray, groups: np.ndarray, seed: int
+    whole: GaussianProcess | Ridge, x: np.ndarray, y: np.ndarray, groups: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Return the residuals of points that a regression was not trained on, and their predicted variances.
 
@@ -231,10 +232,12 @@ def _residuals(
     """
     names = np.random.Generator(np.random.Philox(seed)).permutation(np.unique(groups))
     residuals, variances = np.full(len(y), np.nan), np.full(len(y), np.nan)
-    for part in np.array_split(names, min(_FOLDS, len(names))):
-        held = np.isin(groups, part)
+    for left_out in np.array_split(names, min(_FOLDS, len(names))):
+        held = np.isin(groups, left_out)
         if (~held).sum() >= FEWEST - 2:
-            mean, variances[held] = _observed(_regression(model, x[~held], y[~held]), x[held])
+            rest = x[~held], y[~held]
+            part = GaussianProcess.fit(*rest, like=whole) if isinstance(whole, GaussianProcess) else Ridge.fit(*rest)
+            mean, variances[held] = _observed(part, x[held])
             residuals[held] = y[held] - mean
     return residuals, variances
 
@@ -242,10 +245,6 @@ def _residuals(
 def _factor(residuals: np.ndarray, variances: np.ndarray) -> float:
     known = np.isfinite(residuals)
     return interval_factor(residuals[known], variances[known])
-
-
-def _regression(model: str, x: np.ndarray, y: np.ndarray) -> GaussianProcess | Ridge:
-    return GaussianProcess.fit(x, y) if model == "gp" else Ridge.fit(x, y)
 
 
 def _observed(part: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

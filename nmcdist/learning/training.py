@@ -61,7 +61,7 @@ def train_surrogate(
     }  # fmt: skip
     for name, parts in folds.items():
         fitted = [_fit(recipe, rows.part(fold.train)) for fold in parts]
-        results["splits"][name] = tested(recipe, rows, parts, fitted)
+        results["splits"][name] = evaluated(recipe, rows, parts, fitted)
         progress({"event": "tested", "split": name, "folds": len(parts)})
         if name == RANDOM:
             results["importance"] = importance(recipe, rows, parts, fitted)
@@ -85,7 +85,7 @@ def folds_of(recipe: SurrogateRecipe, rows: Rows) -> dict[str, list[Fold]]:
     return folds
 
 
-def tested(
+def evaluated(
     recipe: SurrogateRecipe, rows: Rows, folds: Sequence[Fold], fitted: Sequence[Surrogate]
 ) -> dict[str, Any]:  # fmt: skip
     """Return, by target, the scores of surrogates on rows that they were not trained on, of rules, and the values."""

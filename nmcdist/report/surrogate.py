@@ -154,7 +154,11 @@ def _pairs(panel: Any, name: str, content: Mapping[str, Any], floor: float | Non
     spaced = np.geomspace if TARGETS[name].is_log else np.linspace
     along = spaced(float(both.min()), float(both.max()), 50)
     if floor is not None:
-        band = (along / 10**floor, along * 10**floor) if TARGETS[name].is_log else (along - floor, along + floor)
+        band = (
+            (along / 10**floor, along * 10**floor)
+            if TARGETS[name].is_log
+            else (np.maximum(along - floor, 0), along + floor)
+        )
         panel.fill_between(along, *band, color="black", alpha=0.1, linewidth=0)
     panel.plot(along, along, color="black", linewidth=1)
     panel.plot(true, predicted, SERIES[0][1], color=SERIES[0][0], markersize=4, alpha=0.6)
