@@ -13,6 +13,7 @@ from nmcdist.clusters.cluster import cluster_named
 from nmcdist.clusters.cluster import kinds as cluster_kinds
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.datasets.export.formats import markdown_table
+from nmcdist.learning.recipe import SurrogateRecipe
 from nmcdist.products.kind import Kind
 from nmcdist.products.registry import kinds
 
@@ -50,8 +51,14 @@ def deployments() -> str:
     return _table(("key", "type", "default", "bounds", "meaning", "taken by", "needed by"), rows)
 
 
+def surrogates() -> str:
+    """Return every key of the recipe of a surrogate."""
+    rows = [(f"`{key}`", *cells) for key, *cells in _keys(_schema(SurrogateRecipe))]
+    return _table(("key", "type", "default", "bounds", "meaning"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
-    "recipes": recipes, "deployments": deployments, "formats": markdown_table,
+    "recipes": recipes, "deployments": deployments, "formats": markdown_table, "surrogates": surrogates,
 }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # for type checkers and editors
     from nmcdist.datasets.integrity import verify
     from nmcdist.datasets.store import open_store
     from nmcdist.descriptors.cba import describe_cba
+    from nmcdist.learning.bundles import load_surrogate
     from nmcdist.models.cba import generate_cba
     from nmcdist.models.particle import generate_particle
     from nmcdist.products.registry import register as register_kind
@@ -43,6 +44,7 @@ _HOME = {  # name -> module, and the name there if it differs
     "generate_cba": "nmcdist.models.cba",
     "generate_particle": "nmcdist.models.particle",
     "load_bundle": "nmcdist.bundle",
+    "load_surrogate": "nmcdist.learning.bundles",
     "open_catalog": "nmcdist.datasets.catalog",
     "open_store": "nmcdist.datasets.store",
     "open_virtual": "nmcdist.virtual.opening",
@@ -67,6 +69,7 @@ __all__ = [
     "generate_cba",
     "generate_particle",
     "load_bundle",
+    "load_surrogate",
     "open_catalog",
     "open_store",
     "open_virtual",

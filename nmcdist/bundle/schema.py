@@ -15,7 +15,9 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
@@ -126,6 +128,9 @@ class Bundle(_Frozen):
         The parameters with unit and provenance.
     array_records : dict of str to ArrayRecord
         Records of the arrays in ``arrays.safetensors``; "arrays" in the file.
+    texts : dict of str to tuple of str
+        Lists of names of models that have any, such as the features of a surrogate. The file has them only if there
+        are some, and so has the hash.
     calibration : Calibration
         Origin of the values as a whole.
     """
@@ -138,6 +143,7 @@ class Bundle(_Frozen):
     model: Annotated[str, AfterValidator(_known_model)]
     values: dict[str, ParameterRecord] = Field(alias="parameters")
     array_records: dict[str, ArrayRecord] = Field(default={}, alias="arrays")
+    texts: dict[Text, Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)]] = Field(default={})
     calibration: Calibration
     _arrays: dict[str, np.ndarray] = PrivateAttr(default_factory=dict)
 
@@ -177,6 +183,13 @@ class Bundle(_Frozen):
             "parameters": records, "calibration": calibrated.model_dump(),
         }  # fmt: skip
         return validated(content, f"bundle {name!r}")
+
+    @model_serializer(mode="wrap")
+    def _without_empty_texts(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = plain(self)
+        if not self.texts:
+            content.pop("texts", None)
+        return content
 
     @model_validator(mode="after")
     def _parameters_fit_the_model(self) -> "Bundle":
@@ -226,9 +239,10 @@ class Bundle(_Frozen):
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 (hex) of the content that determines an item: model, parameter values, and digests of the arrays."""
+        """SHA-256 (hex) of the content that determines an item: model, parameter values, texts, digests of arrays."""
         values = {name: record.value for name, record in self.values.items()}
-        return content_hash(self.model, values, {name: record.sha256 for name, record in self.array_records.items()})
+        digests = {name: record.sha256 for name, record in self.array_records.items()}
+        return content_hash(self.model, values, digests, self.texts)
 
     def cba(self) -> CbaParameters:
         """Return the parameters of the additive; BundleError if the bundle is of another model."""
@@ -288,9 +302,12 @@ def validated(content: Mapping[str, Any], where: str) -> Bundle:
         raise BundleError(f"{where}: " + "; ".join(faults[:MOST_FAULTS] + more)) from None
 
 
-def content_hash(model: Any, values: Mapping[str, Any], digests: Mapping[str, Any]) -> str:
-    """Return the SHA-256 (hex) of a bundle's model, the values of its parameters and the digests of its arrays."""
+def content_hash(
+    model: Any, values: Mapping[str, Any], digests: Mapping[str, Any], texts: Mapping[str, Any] = MappingProxyType({})
+) -> str:
+    """Return the SHA-256 (hex) of a bundle's model, its parameters, the digests of its arrays, and texts if any."""
     content = {"model": model, "parameters": dict(values), "arrays": dict(digests)}
+    content |= {"texts": dict(texts)} if texts else {}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -135,7 +135,7 @@ def checked_bundle(bundle: Any, expected_hash: str, where: Path) -> dict[str, An
         raise StoreError(f"{where}: its attributes do not say how it was made (the bundle is no object with a name)")
     values = _each(bundle.get("parameters"), "value", f"{where}: bundle: parameters")
     digests = _each(bundle.get("arrays", {}), "sha256", f"{where}: bundle: arrays")
-    found = content_hash(bundle.get("model"), values, digests)
+    found = content_hash(bundle.get("model"), values, digests, bundle.get("texts") or {})
     if found != expected_hash:
         raise StoreError(f"{where}: attribute 'bundle_hash': found {shown(expected_hash)}, but the bundle has {found}")
     return bundle

@@ -4,7 +4,7 @@ The equations are those of Rasmussen and Williams, *Gaussian Processes for Machi
 Results come from LAPACK, so their last digits may differ between machines.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -53,8 +53,9 @@ class GaussianProcess:
 
     @classmethod
     def fit(
-        cls, x: np.ndarray, y: np.ndarray, noise_variance: np.ndarray | None = None, *, kernel: str = KERNELS[0]
-    ) -> "GaussianProcess":
+        cls, x: np.ndarray, y: np.ndarray, noise_variance: np.ndarray | None = None, *, kernel: str = KERNELS[0],
+        like: "GaussianProcess | None" = None,
+    ) -> "GaussianProcess":  # fmt: skip
         """Return the process of greatest likelihood, found from several fixed starts.
 
         Parameters
@@ -65,6 +66,8 @@ class GaussianProcess:
             Variance of each value, for example of the mean of its replicates. A noise that is the same everywhere is
             fitted in addition. Default: 0.
         kernel : {"squared-exponential", "matern-5/2"}
+        like : GaussianProcess, optional
+            Start from its hyperparameters alone, which is faster if its points are nearly these.
 
         Raises
         ------
@@ -81,7 +84,10 @@ class GaussianProcess:
             raise InputError(f"noise_variance: found {known.min():g}, expected variances from 0")
         spread, scale = _spread(x), float(_spread(y))
         units = (x - x.mean(axis=0)) / spread, (y - y.mean()) / scale, known / scale**2
-        lengths, variance, noise = _most_likely(*units, kernel)
+        starts = _starts(x.shape[1])
+        if like is not None:
+            starts = [np.array([*like.length_scales / spread, like.variance / scale**2, like.noise / scale**2])]
+        lengths, variance, noise = _most_likely(*units, kernel, starts)
         fitted = cls(x, y, known, lengths * spread, variance * scale**2, noise * scale**2, 0.0, kernel)
         return cls(**{**fitted.__dict__, "mean": _mean(fitted)})
 
@@ -201,16 +207,20 @@ def _mean(process: GaussianProcess) -> float:
     return float(ones @ process.y / ones.sum())
 
 
-def _most_likely(x: np.ndarray, y: np.ndarray, known: np.ndarray, kernel: str) -> tuple[np.ndarray, float, float]:
+def _starts(inputs: int) -> list[np.ndarray]:
+    return [np.array([length * np.sqrt(inputs)] * inputs + [1.0, noise]) for length, noise in _STARTS]
+
+
+def _most_likely(
+    x: np.ndarray, y: np.ndarray, known: np.ndarray, kernel: str, starts: Sequence[np.ndarray]
+) -> tuple[np.ndarray, float, float]:  # fmt: skip
     """Return the length scales, the variance and the noise of greatest likelihood, for standardised data."""
-    inputs = x.shape[1]
-    bounds = np.log([_LENGTHS] * inputs + [_VARIANCES, _NOISES])
+    bounds = np.log([_LENGTHS] * x.shape[1] + [_VARIANCES, _NOISES])
     best = None
-    for length, noise in _STARTS:
-        start = np.log([length * np.sqrt(inputs)] * inputs + [1.0, noise])
-        start = np.clip(start, bounds[:, 0], bounds[:, 1])
+    for start in starts:
+        logs = np.clip(np.log(np.maximum(start, 1e-300)), bounds[:, 0], bounds[:, 1])
         found = minimize(
-            loss, start, args=(x, y, known, kernel), jac=True, method="L-BFGS-B", bounds=bounds,
+            loss, logs, args=(x, y, known, kernel), jac=True, method="L-BFGS-B", bounds=bounds,
             options={"maxiter": 200},
         )  # fmt: skip
         if best is None or found.fun < best.fun:

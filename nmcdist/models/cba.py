@@ -1,5 +1,6 @@
 """The binder-conductive additive: graphite, carbon black with binder, and large pores, combined by Eq. (4)."""
 
+from collections.abc import Collection
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from nmcdist.wording import shown
 Place = tuple[int, int, int]
 
 PORE, CARBON_BINDER, GRAPHITE = 0, 1, 2
+PARTS = ("graphite", "large_pores", "field")
 _BLOCK_NM = 4000.0  # edge of a block of work: much longer than the taps of the noise, small in memory
 _GERM_BYTES = 220.0  # per germ: in the tables of tiles, in the joined table, and as a grain
 _TILE_BYTES = 400.0  # per empty table
@@ -70,7 +72,27 @@ def generate_cba(
     """
     shape, origin, voxel_size_nm = check_window(shape, origin, voxel_size_nm)
     parameters = _parameters(resolved(bundle), voxel_size_nm, gamma_law)
-    seed, index = streams.check_key(seed, index)
+    return draw_parts(parameters, shape, voxel_size_nm, *streams.check_key(seed, index), origin, PARTS)
+
+
+def draw_parts(
+    parameters: CbaParameters, shape: Place, voxel_size_nm: float, seed: int, index: int, origin: Place,
+    parts: Collection[str],
+) -> np.ndarray:  # fmt: skip
+    """Draw a window of a realisation from some of its parts; each part is the same with and without the others.
+
+    Parameters
+    ----------
+    parameters : CbaParameters
+    shape, voxel_size_nm, seed, index, origin
+        See :func:`generate_cba`.
+    parts : collection of {"graphite", "large_pores", "field"}
+        Without "field" there is no carbon black and binder.
+
+    Returns
+    -------
+    ndarray of uint8, shape `shape`
+    """
     low = (np.array(origin) + 0.5) * voxel_size_nm
     high = low + (np.array(shape) - 1) * voxel_size_nm
     graphite = boolean.oblate_spheroids(parameters, low, high, seed, index)
@@ -82,7 +104,7 @@ def generate_cba(
         start = (origin[0] + z.start, origin[1] + y.start, origin[2] + x.start)
         size = (z.stop - z.start, y.stop - y.start, x.stop - x.start)
         volume[block] = _draw_block(
-            parameters, graphite, large_pores, size, voxel_size_nm, seed, index, start
+            parameters, graphite, large_pores, size, voxel_size_nm, seed, index, start, parts
         )  # fmt: skip
 
     thread_map(draw, _blocks(shape, voxel_size_nm))
@@ -138,15 +160,19 @@ def voxel_rescaled(
 
 def _draw_block(
     parameters: CbaParameters, graphite: boolean.Spheroids, large_pores: boolean.Spheroids, shape: Place,
-    voxel_size_nm: float, seed: int, index: int, origin: Place,
+    voxel_size_nm: float, seed: int, index: int, origin: Place, parts: Collection[str],
 ) -> np.ndarray:  # fmt: skip
-    field = fields.gaussian_field(parameters.eta_per_nm, shape, voxel_size_nm, seed, index, origin)
     low = (np.array(origin) + 0.5) * voxel_size_nm
     high = low + (np.array(shape) - 1) * voxel_size_nm
-    covered = np.zeros(shape, dtype=np.uint8)
-    boolean.paint(covered, large_pores.near(low, high), _BALL, voxel_size_nm, origin)
-    labels: np.ndarray = ((field >= np.float32(parameters.mu)) & (covered != _BALL)).astype(np.uint8)
-    boolean.paint(labels, graphite.near(low, high), GRAPHITE, voxel_size_nm, origin)
+    labels: np.ndarray = np.zeros(shape, dtype=np.uint8)
+    if "field" in parts:
+        field = fields.gaussian_field(parameters.eta_per_nm, shape, voxel_size_nm, seed, index, origin)
+        covered = np.zeros(shape, dtype=np.uint8)
+        if "large_pores" in parts:
+            boolean.paint(covered, large_pores.near(low, high), _BALL, voxel_size_nm, origin)
+        labels = ((field >= np.float32(parameters.mu)) & (covered != _BALL)).astype(np.uint8)
+    if "graphite" in parts:
+        boolean.paint(labels, graphite.near(low, high), GRAPHITE, voxel_size_nm, origin)
     return labels
 
 

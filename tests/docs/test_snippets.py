@@ -16,6 +16,7 @@ import pytest
 from nmcdist.cli import cli, main
 from nmcdist.clusters.cluster import kinds as cluster_kinds
 from nmcdist.clusters.deployment import load_deployment
+from nmcdist.learning.recipe import load_surrogate_recipe
 from nmcdist.products import registry
 from nmcdist.releases.model import read_metadata
 from nmcdist.yaml_text import load_yaml
@@ -79,6 +80,8 @@ def check_yaml(block, path):
         read_metadata(path, path)
     elif content.get("kind") in cluster_kinds():
         load_deployment(path)
+    elif content.get("kind") == "surrogate":
+        load_surrogate_recipe(path)
     else:
         registry.load_recipe(path)
 

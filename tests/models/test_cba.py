@@ -96,6 +96,17 @@ class TestEquation4:
         assert np.array_equal(labels == 2, graphite)
         assert np.array_equal(labels > 0, graphite | (excursion & ~pores))
 
+    def test_each_part_is_the_same_without_the_others(self):
+        def drawn(*parts):
+            return cba.draw_parts(BUNDLE.cba(), (24, 20, 28), 80.0, 4, 2, (3, -5, 7), parts)
+
+        whole = nmcdist.generate_cba(BUNDLE, (24, 20, 28), 80.0, seed=4, index=2, origin=(3, -5, 7))
+        graphite, matrix = drawn("graphite"), drawn("field", "large_pores")
+        assert set(np.unique(graphite)) == {0, 2}
+        np.testing.assert_array_equal(whole, np.where(graphite == 2, 2, matrix))
+        without_large_pores = drawn("field")
+        assert (without_large_pores >= matrix).all() and (without_large_pores > matrix).any()
+
     def test_coarser_voxels_see_the_same_structure(self):
         fine = nmcdist.generate_cba(BUNDLE, (90, 90, 90), 20.0, seed=25)
         coarse = nmcdist.generate_cba(BUNDLE, (30, 30, 30), 60.0, seed=25)

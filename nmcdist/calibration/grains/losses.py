@@ -1,6 +1,6 @@
 """The losses of the training: distances between laws of grains, and the least squares of the adversarial game."""
 
-from nmcdist.calibration.pytorch import torch
+from nmcdist.pytorch import torch
 
 
 def energy_distance(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

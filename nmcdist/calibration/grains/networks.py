@@ -8,7 +8,7 @@ import numpy as np
 
 from nmcdist.bundle.schema import NET_INPUTS, NET_NEIGHBOURS, NET_OUTPUTS
 from nmcdist.calibration.grains.soft import CHANNELS
-from nmcdist.calibration.pytorch import nn, torch
+from nmcdist.pytorch import nn, torch
 
 # Scale of a grain's own two noises, which would otherwise hardly matter at first beside its neighbours' 24.
 _OWN_WEIGHT = 3.0

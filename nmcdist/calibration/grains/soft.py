@@ -7,7 +7,7 @@ of others are negligible. All lengths are in pixels. The code uses torch and run
 import numpy as np
 
 from nmcdist.calibration.grains.windows import ENTRIES, Places, Seeds, complete_grains, ranked
-from nmcdist.calibration.pytorch import torch
+from nmcdist.pytorch import torch
 
 CHANNELS = 12  # grains per image: the paper keeps the 12 largest
 _LEAST_PIXELS = 4  # grains smaller than this have no shape

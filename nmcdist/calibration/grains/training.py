@@ -24,9 +24,9 @@ from nmcdist.calibration.grains.recipe import GrainRecipe
 from nmcdist.calibration.grains.results import Epoch
 from nmcdist.calibration.grains.soft import SoftWindows, matrix_entries, measured_features, visible_grains
 from nmcdist.calibration.grains.windows import Measured, Places, seeds_around
-from nmcdist.calibration.pytorch import torch
 from nmcdist.errors import ImageError, InputError, StoreError
 from nmcdist.models.intensity import IntensityProfile
+from nmcdist.pytorch import torch
 
 CHECKPOINT = "checkpoint.pt"
 _SHELLS = 6  # shells about the centre, within which the mean shape is subtracted from the noise

@@ -1,4 +1,4 @@
-"""Import PyTorch, or raise an error that names its installation; only the training of grains needs it."""
+"""Import PyTorch, or raise an error that names its installation; only the training of nets needs it."""
 
 from nmcdist.extras import of_import
 

@@ -1,0 +1,55 @@
+"""Commands that train surrogates on finished stores, and predict with them."""
+
+import json
+from pathlib import Path
+
+import click
+
+from nmcdist.cli.options import PATH, note
+from nmcdist.extras import need
+from nmcdist.inputs import empty_folder
+
+
+@click.group()
+def train() -> None:
+    """Train models on finished stores."""
+
+
+@train.command("surrogate")
+@click.argument("recipe", type=PATH)
+@click.option("--out", type=PATH, required=True, help="New folder for the bundle, the results and the report.")
+def train_surrogate_command(recipe: Path, out: Path) -> None:
+    """Train the surrogate of RECIPE, from the structure of volumes to their properties."""
+    need("report", "the report of a training")
+    from nmcdist.datasets.files import naming
+    from nmcdist.learning.recipe import load_surrogate_recipe
+
+    settings = load_surrogate_recipe(recipe)
+    if settings.model == "cnn":
+        need("calibration", "the training of a net")
+    empty_folder(out)
+    from nmcdist.learning.training import train_surrogate
+    from nmcdist.report.surrogate import headline, report_surrogate
+
+    with naming(out):
+        train_surrogate(settings, recipe.parent, out, lambda facts: note(json.dumps(facts)))
+        page = report_surrogate(out, out / "report")
+    click.echo(f"{out / 'bundle'}\n{page}\n{headline(out)}")
+
+
+@click.command()
+@click.argument("store", type=PATH)
+@click.option("--with", "bundle", type=PATH, required=True, help="Folder of the bundle of a surrogate.")
+@click.option("--out", type=PATH, required=True, help="New file: .csv or .zarr.")
+def predict(store: Path, bundle: Path, out: Path) -> None:
+    """Predict properties of the items of STORE with a surrogate."""
+    from nmcdist.datasets.store import open_store
+    from nmcdist.learning.bundles import load_surrogate
+    from nmcdist.learning.tables import check_target, write_predictions
+
+    check_target(out)
+    found = load_surrogate(bundle).predict(open_store(store))
+    click.echo(write_predictions(found, out))
+    flagged, rows = int(found["out_of_design"].sum()), found["out_of_design"].size
+    if flagged:
+        note(f"{flagged} of {rows} rows are out of the design of the training: do not trust their intervals")
