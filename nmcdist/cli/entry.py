@@ -9,6 +9,7 @@ from nmcdist import __version__
 from nmcdist.cli.bundles import bundle
 from nmcdist.cli.calibrations import calibrate
 from nmcdist.cli.catalogs import catalog
+from nmcdist.cli.designs import design
 from nmcdist.cli.learning import predict, train
 from nmcdist.cli.options import INTERRUPTED, REFUSED, complain, note
 from nmcdist.cli.phantoms import phantom
@@ -37,7 +38,7 @@ def cli(verbose: int) -> None:
 
 for command in (
     run, plan, status, finalise, retry_failed, describe, verify, report, export, publish, pack, query, serve, catalog,
-    calibrate, phantom, bundle, train, predict,
+    calibrate, phantom, bundle, design, train, predict,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -33,7 +33,7 @@ def run(recipe: Path, out: Path, resume: bool, partition: str | None, **how: Any
     except KeyboardInterrupt:
         complain(f"interrupted; continue with: {again}")
         return INTERRUPTED
-    return _end_of(result, again)
+    return end_of(result, again)
 
 
 @click.command()
@@ -43,7 +43,7 @@ def finalise(store: Path) -> int:
     from nmcdist.runs.partition import finalise_store
     from nmcdist.runs.progress import progress_on
 
-    return _end_of(finalise_store(store, progress=progress_on()), f"nmcdist finalise {store}")
+    return end_of(finalise_store(store, progress=progress_on()), f"nmcdist finalise {store}")
 
 
 @click.command()
@@ -71,7 +71,7 @@ def retry_failed(store: Path, retries: int, **options: Any) -> int:
     except KeyboardInterrupt:
         complain(f"interrupted; continue with: nmcdist retry-failed {store}")
         return INTERRUPTED
-    return _end_of(result, f"nmcdist retry-failed {store}")
+    return end_of(result, f"nmcdist retry-failed {store}")
 
 
 @click.command()
@@ -140,10 +140,11 @@ def describe(store: Path, **options: Any) -> int:
     except KeyboardInterrupt:
         complain(f"interrupted; continue with: nmcdist describe {store}")
         return INTERRUPTED
-    return _end_of(result, f"nmcdist describe {store}")
+    return end_of(result, f"nmcdist describe {store}")
 
 
-def _end_of(result: "Result", again: str) -> int:
+def end_of(result: "Result", again: str) -> int:
+    """Print how a run ended, and return the exit status; `again` is the command that continues it."""
     if result.failed:
         reasons = [f"{item}: {reason}" for item, reason in sorted(result.failed.items())]
         more = len(reasons) - _MOST_FAILED

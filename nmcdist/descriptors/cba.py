@@ -1,40 +1,26 @@
 """Measure a volume of the additive phase; the result is one labelled dataset."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from nmcdist.arguments import check_length, plain_array
-from nmcdist.descriptors import cba_quantities, intrinsic, two_point
-from nmcdist.descriptors.cba_quantities import Current, PhaseSums, PhaseVolume, quantities
-from nmcdist.descriptors.quantity import Quantity
-from nmcdist.errors import InputError
-from nmcdist.wording import shown
+from nmcdist.descriptors import labelled
+from nmcdist.descriptors.labelled import AXES, Scheme
 
-PHASES = ("pore", "carbon_binder", "graphite", "solid")
-AXES = ("z", "y", "x")
-COORDINATES = {
-    "phase": {
-        "units": "1",
-        "long_name": "phase",
-        "description": "carbon_binder is carbon black with binder; solid is graphite and carbon_binder together",
-    },
-    "conduction": {
-        "units": "1",
-        "long_name": "conduction problem",
-        "description": "pore: only pores conduct, with conductivity 1; solid: graphite conducts with 1, carbon_binder "
+SCHEME = Scheme(
+    3,
+    {"pore": (0,), "carbon_binder": (1,), "graphite": (2,), "solid": (1, 2)},
+    {"pore": {0: 1.0}, "solid": {2: 1.0, 1: 0.01}},
+    {
+        "phase": "carbon_binder is carbon black with binder; solid is graphite and carbon_binder together",
+        "conduction": "pore: only pores conduct, with conductivity 1; solid: graphite conducts with 1, carbon_binder "
         "with 0.01",
     },
-    "axis": {
-        "units": "1",
-        "long_name": "axis of the volume along which the value was measured",
-    },
-    "lag_nm": {"units": "nm", "long_name": "distance between two points"},
-    "radius_nm": {"units": "nm", "long_name": "radius of the balls"},
-}
-CONDUCTIONS: dict[str, dict[int, float]] = {"pore": {0: 1.0}, "solid": {2: 1.0, 1: 0.01}}
+    "the pore fluid (pore) or to graphite (solid; carbon binder 0.01)",
+)
+PHASES, CONDUCTIONS = tuple(SCHEME.phases), dict(SCHEME.conductions)
+COORDINATES = SCHEME.coordinates()
 
 
 def describe_cba(
@@ -73,22 +59,10 @@ def describe_cba(
     InputError
         If the volume is not three-dimensional, is empty or holds other labels, or an option is impossible.
     """
-    volume = _check_labels(volume)
-    layout = descriptor_layout(
-        volume.shape, voxel_size_nm, max_lag_nm=max_lag_nm, max_radius_nm=max_radius_nm, axes=axes,
+    return labelled.describe(
+        SCHEME, volume, voxel_size_nm, max_lag_nm=max_lag_nm, max_radius_nm=max_radius_nm, axes=axes,
         transport=transport,
     )  # fmt: skip
-    result = layout.copy(deep=True)
-    _fill_blockwise(result, block_partials(volume, _all(volume), layout), voxel_size_nm)
-    axis_numbers = tuple(AXES.index(name) for name in result["axis"].values)
-    radii_nm = result["radius_nm"].values
-    for phase in PHASES:
-        whole = PhaseVolume(phase_mask(volume, phase), voxel_size_nm, axis_numbers, radii_nm)
-        _fill(result, cba_quantities.OF_PHASES, {"phase": phase}, whole)
-        del whole  # frees its distances before the next phase computes others
-    for name, conductivities in CONDUCTIONS.items() if transport else ():
-        _fill(result, cba_quantities.OF_CONDUCTION, {"conduction": name}, Current(volume, conductivities, axis_numbers))
-    return result
 
 
 def descriptor_layout(
@@ -108,118 +82,22 @@ def descriptor_layout(
     InputError
         If an option is impossible.
     """
-    axes = _check_axes(axes)
-    voxel_size_nm = check_length("voxel_size_nm", voxel_size_nm)
-    max_lag_nm, max_radius_nm = check_length("max_lag_nm", max_lag_nm), check_length("max_radius_nm", max_radius_nm)
-    if not isinstance(transport, bool):
-        raise InputError(f"transport: found {shown(transport)}, expected True or False")
-    half = min(shape) * voxel_size_nm / 2
-    coords: dict[str, Any] = {
-        "phase": list(PHASES),
-        "conduction": list(CONDUCTIONS),
-        "axis": list(axes),
-        "lag_nm": two_point.lag_lengths(len(_grid(min(max_lag_nm, half), voxel_size_nm)) - 1, voxel_size_nm),
-        "radius_nm": _grid(min(max_radius_nm, half), voxel_size_nm),
-    }
-    variables = quantities(blockwise_only=blockwise_only, transport=transport)
-    used = {dim for v in variables.values() for dim in v.dims}
-    missing = {"float64": np.nan, "int8": 0}
-    return xr.Dataset(
-        {
-            name: (
-                v.dims,
-                np.full([len(coords[d]) for d in v.dims], missing[v.dtype], dtype=v.dtype),
-                v.attrs,
-            )
-            for name, v in variables.items()
-        },
-        {name: (name, values, COORDINATES[name]) for name, values in coords.items() if name in used},
-    )
+    return labelled.layout_of(
+        SCHEME, shape, voxel_size_nm, max_lag_nm=max_lag_nm, max_radius_nm=max_radius_nm, axes=axes,
+        transport=transport, blockwise_only=blockwise_only,
+    )  # fmt: skip
 
 
 def block_partials(window: np.ndarray, core: tuple[slice, ...], layout: xr.Dataset) -> dict[str, np.ndarray]:
-    """Return the contribution of a block to the descriptors that work block by block.
-
-    Add up the contributions of all blocks of a volume, and pass the sum to :func:`describe_from_partials`.
-
-    Parameters
-    ----------
-    window : ndarray of uint8
-        The block with a halo of :func:`halo_voxels` voxels, cut off where the volume ends.
-    core : tuple of slice
-        Position of the block in the window.
-    layout : xarray.Dataset
-        Result of :func:`descriptor_layout` for the volume.
-
-    Returns
-    -------
-    dict of str to ndarray
-        "voxels" (phase, 2), "configurations" (phase, 256) and "pairs" (phase, 2, lag).
-    """
-    lags = layout.sizes["lag_nm"] - 1
-    upper = tuple(slice(c.start, min(c.stop + 1, n)) for c, n in zip(core, window.shape, strict=True))
-    masks = [phase_mask(window, phase) for phase in PHASES]
-    voxels = [[np.count_nonzero(mask[core]), mask[core].size] for mask in masks]
-    return {
-        "voxels": np.array(voxels, dtype=np.int64),
-        "configurations": np.array([intrinsic.counts_of_block(mask[upper]) for mask in masks]),
-        "pairs": np.array([two_point.pair_counts(mask, core, lags) for mask in masks]),
-    }
+    """Return the contribution of a block; see :func:`nmcdist.descriptors.labelled.partials_of`."""
+    return labelled.partials_of(SCHEME, window, core, layout)
 
 
 def halo_voxels(layout: xr.Dataset) -> int:
     """Return the width in voxels of the halo around a block that :func:`block_partials` needs."""
-    return layout.sizes["lag_nm"] - 1
+    return labelled.halo_voxels(layout)
 
 
 def describe_from_partials(partials: Mapping[str, np.ndarray], layout: xr.Dataset, voxel_size_nm: float) -> xr.Dataset:
     """Return the descriptors that work block by block, from the sum of the blocks' partials."""
-    result = layout.copy(deep=True)
-    _fill_blockwise(result, partials, voxel_size_nm)
-    return result
-
-
-def phase_mask(volume: np.ndarray, phase: str) -> np.ndarray:
-    """Return the voxels of a phase as a boolean array; "solid" is graphite with carbon binder."""
-    return volume > 0 if phase == "solid" else volume == PHASES.index(phase)
-
-
-def _fill_blockwise(result: xr.Dataset, partials: Mapping[str, np.ndarray], voxel_size_nm: float) -> None:
-    sums = zip(partials["voxels"], partials["configurations"], partials["pairs"], strict=True)
-    for phase, ((inside, total), configurations, pairs) in zip(PHASES, sums, strict=True):
-        measured = PhaseSums(inside, total, configurations, pairs, voxel_size_nm)
-        _fill(result, cba_quantities.OF_SUMS, {"phase": phase}, measured)
-
-
-def _fill(result: xr.Dataset, rows: Iterable[Quantity], place: dict[str, str], measured: Any) -> None:
-    """Set each quantity at one place to the value of its function."""
-    for row in rows:
-        assert row.measure is not None
-        result[row.name].loc[place] = row.measure(measured)
-
-
-def _check_axes(axes: Any) -> tuple[str, ...]:
-    names = tuple(axes) if isinstance(axes, Iterable) else ()
-    known = all(isinstance(name, str) and name in AXES for name in names)
-    if not names or not known or len(set(names)) != len(names):
-        raise InputError(f"axes: found {shown(axes)}, expected some of {AXES}, each once")
-    return names
-
-
-def _check_labels(volume: Any) -> np.ndarray:
-    volume = plain_array("volume", volume, work=5)
-    if volume.ndim != 3 or volume.size == 0:
-        raise InputError(f"volume: found shape {volume.shape}, expected three dimensions, none of them empty")
-    if volume.dtype.kind not in "ui":
-        raise InputError(f"volume: found dtype {volume.dtype}, expected integer labels 0, 1, 2")
-    if volume.min() < 0 or volume.max() > 2:
-        raise InputError(f"volume: found labels {volume.min()} to {volume.max()}, expected 0, 1, 2")
-    return np.ascontiguousarray(volume, dtype=np.uint8)
-
-
-def _all(volume: np.ndarray) -> tuple[slice, ...]:
-    return tuple(slice(0, n) for n in volume.shape)
-
-
-def _grid(end: float, step: float) -> np.ndarray:
-    return np.arange(int(np.floor(end / step + 1e-9)) + 1) * step
+    return labelled.from_partials(SCHEME, partials, layout, voxel_size_nm)

@@ -1,11 +1,11 @@
-"""The quantities of :func:`nmcdist.descriptors.cba.describe_cba`: one row each, with the function that measures it.
+"""The quantities of :func:`nmcdist.descriptors.labelled.describe`: one row each, with the function that measures it.
 
 The function of a row takes a :class:`PhaseSums`, a :class:`PhaseVolume` or a :class:`Current`, depending on the
 table. These compute shared intermediate results once, when the first row needs them.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -214,7 +214,7 @@ OF_PHASES: tuple[Quantity, ...] = (
 OF_CONDUCTION: tuple[Quantity, ...] = (
     Quantity(
         "effective_conductivity", ("conduction", "axis"), "1",
-        "effective conductivity relative to the pore fluid (pore) or to graphite (solid; carbon binder 0.01)", _SOLVER,
+        "effective conductivity", _SOLVER,
         f"{_PAPER}, Eq. (27)", measure=lambda current: current.along_axes("effective_conductivity"),
     ),
     Quantity(
@@ -242,7 +242,16 @@ OF_CONDUCTION: tuple[Quantity, ...] = (
 )  # fmt: skip
 
 
-def quantities(*, blockwise_only: bool = False, transport: bool = True) -> dict[str, Quantity]:
-    """Return the measured rows by name: all, or only those of volumes in blocks, or without conduction."""
+def quantities(
+    *, blockwise_only: bool = False, transport: bool = True, reference: str = "the conducting phase"
+) -> dict[str, Quantity]:
+    """Return the measured rows by name: all, or only those of volumes in blocks, or without conduction.
+
+    `reference` is what the effective conductivity is relative to, in words.
+    """
     whole = () if blockwise_only else (*OF_PHASES, *(OF_CONDUCTION if transport else ()))
-    return {row.name: row for row in (*OF_SUMS, *whole)}
+    rows = {row.name: row for row in (*OF_SUMS, *whole)}
+    if "effective_conductivity" in rows:
+        relative = rows["effective_conductivity"]
+        rows[relative.name] = replace(relative, long_name=f"{relative.long_name} relative to {reference}")
+    return rows

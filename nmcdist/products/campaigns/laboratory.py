@@ -169,7 +169,7 @@ class Laboratory:
 
 
 def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    text = read_text(path, InputError, most_bytes=_MOST_BYTES)
+    text = read_text(path, InputError, _MOST_BYTES)
     reader = csv.DictReader(text.splitlines())
     missing = [name for name in columns if name not in (reader.fieldnames or [])]
     if missing:

@@ -1,0 +1,198 @@
+"""Campaigns: the same proposals however they run, answers that hold, targets that are out of reach."""
+
+import json
+
+import numpy as np
+import pytest
+
+from nmcdist.bundle import load_bundle
+from nmcdist.datasets.integrity import manifest_hash, verify
+from nmcdist.datasets.store import open_store
+from nmcdist.errors import InputError, RecipeError
+from nmcdist.models import theory
+from nmcdist.models.cba import generate_cba
+from nmcdist.products.campaigns.laboratory import Laboratory
+from nmcdist.products.registry import parsed_recipe
+from nmcdist.products.stores import build_report
+from nmcdist.products.volumes.additive import Additive
+from nmcdist.runs.progress import Silent
+from nmcdist.runs.public import run
+
+RECIPE = {
+    "kind": "campaign", "name": "campaign-test", "version": "1.0.0", "title": "A campaign",
+    "bundle": "cba-cathode-2025", "seed": 7,
+    "volume": {"shape": [32, 32, 32], "voxel_size_nm": 160.0},
+    "space": {"parameters": {"graphite_fraction": [0.02, 0.2], "mu": [0.0, 1.2]}},
+    "goal": {"targets": {"volume_fraction_solid": {"value": 0.4, "tolerance": 0.02},
+                         "volume_fraction_graphite": {"value": 0.1, "tolerance": 0.02}}},
+    "proposer": {"kind": "thompson", "initial": 12, "lag": 4},
+    "evaluations": 24, "confirm": {"answers": 1, "realisations": 6},
+    "descriptors": {"transport": False, "axes": ["z"]},
+}  # fmt: skip
+
+
+def parsed(**changes):
+    return parsed_recipe({**RECIPE, **changes}, "recipe")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    out = tmp_path_factory.mktemp("campaign")
+    return run(parsed(), out, workers=0).store
+
+
+class Interrupting(Silent):
+    """Interrupts a run after some tasks."""
+
+    def __init__(self, after):
+        self.after = after
+
+    def advance(self, done):
+        if done >= self.after:
+            raise KeyboardInterrupt
+
+
+def test_a_campaign_that_was_interrupted_proposes_the_same_points(made, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(parsed(), tmp_path, workers=0, progress=Interrupting(17))
+    again = run(parsed(), tmp_path, workers=0, resume=True)
+    assert again.kept == 17
+    assert manifest_hash(again.store) == manifest_hash(made)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_any_number_of_workers_proposes_the_same_points(made, tmp_path, workers):
+    again = run(parsed(), tmp_path, workers=workers, memory="1GiB")
+    assert manifest_hash(again.store) == manifest_hash(made)
+
+
+def test_two_workers_propose_the_same_points(made, tmp_path):
+    again = run(parsed(), tmp_path, workers=2, memory="1GiB")
+    assert manifest_hash(again.store) == manifest_hash(made)
+
+
+def test_the_store_records_the_points_and_what_was_measured_there(made):
+    assert not verify(made)
+    data = open_store(made).load()
+    assert data.sizes["sample"] == 30
+    assert data["fidelity"].values.tolist() == [0] * 24 + [1] * 6
+    for sample in (3, 20, 29):
+        point = {name: float(data[name][sample]) for name in ("graphite_fraction", "mu")}
+        bundle = load_bundle("cba-cathode-2025")
+        intensity = theory.intensity_for_graphite_fraction(bundle.cba(), point["graphite_fraction"])
+        labels = generate_cba(
+            bundle.with_parameters(lambda_X_per_nm3=intensity, mu=point["mu"]), (32, 32, 32), 160.0, 7, sample
+        )
+        measured = float(data["volume_fraction"].sel(phase="solid")[sample])
+        assert measured == (labels > 0).mean()
+
+
+def test_the_answer_is_a_bundle_that_meets_the_targets(made, tmp_path):
+    build_report(made, tmp_path / "answers")
+    facts = json.loads((tmp_path / "answers" / "answer.json").read_text())
+    (answer,) = facts["answers"]
+    assert all(quantity["is_met"] for quantity in answer["quantities"].values())
+    bundle = load_bundle(tmp_path / "answers" / "designed-campaign-test-1")
+    fractions = theory.volume_fractions(bundle.cba())
+    # The emulator of 24 windows is off by the noise of a few of them; the tolerance is 0.02.
+    assert abs(fractions["solid"] - 0.4) < 0.03
+    assert abs(fractions["graphite"] - 0.1) < 0.03
+    assert len(facts["posterior"]["mu"]) == 1000
+    build_report(made, tmp_path / "answers")  # and again, over the same bundles
+
+
+def test_a_laboratory_that_tells_the_same_results_is_asked_for_the_same_points(made, tmp_path):
+    data, record = open_store(made).load(), tmp_path / "record.csv"
+    asked = 0
+    while asked < 24:
+        lab = Laboratory.of(parsed(), record)
+        lab.ask(4)
+        rows = [
+            f"{k},{float(data['volume_fraction'].sel(phase='solid')[k])!r},"
+            f"{float(data['volume_fraction'].sel(phase='graphite')[k])!r}"
+            for k in range(asked, len(lab.places))
+        ]
+        told = tmp_path / "told.csv"
+        told.write_text("point,volume_fraction_solid,volume_fraction_graphite\n" + "\n".join(rows) + "\n")
+        assert Laboratory.of(parsed(), record).tell(told) == len(rows)
+        asked = len(lab.places)
+    lab = Laboratory.of(parsed(), record)
+    points = np.array([list(lab.recipe.space.space.point(place).values()) for place in lab.places])
+    stored = np.column_stack([data[name].values[:24] for name in ("graphite_fraction", "mu")])
+    np.testing.assert_array_equal(points, stored)
+    with pytest.raises(InputError, match="all 24 points"):
+        lab.ask(1)
+
+
+def test_a_proposal_waits_for_the_results_it_needs(tmp_path):
+    lab = Laboratory.of(parsed(), tmp_path / "record.csv")
+    assert len(lab.ask(20)) == 12
+    with pytest.raises(InputError, match="point 0 has no result"):
+        lab.ask(1)
+
+
+@pytest.mark.parametrize("text, said", [
+    ("point,volume_fraction_solid\n0,0.3\n", "found no column 'volume_fraction_graphite'"),
+    ("point,volume_fraction_solid,volume_fraction_graphite\n99,0.3,0.1\n", "found point '99'"),
+    ("point,volume_fraction_solid,volume_fraction_graphite\n0,many,0.1\n", "expected numbers, or nan"),
+    ("point,volume_fraction_solid,volume_fraction_graphite\n0,0.3,\n", "expected numbers, or nan"),
+])  # fmt: skip
+def test_impossible_results_are_refused(tmp_path, text, said):
+    lab = Laboratory.of(parsed(), tmp_path / "record.csv")
+    lab.ask(2)
+    (tmp_path / "told.csv").write_text(text)
+    with pytest.raises(InputError) as caught:
+        lab.tell(tmp_path / "told.csv")
+    assert said in str(caught.value)
+
+
+def test_a_record_of_another_campaign_is_refused(tmp_path):
+    Laboratory.of(parsed(), tmp_path / "record.csv").ask(3)
+    with pytest.raises(InputError, match="is not point 0"):
+        Laboratory.of(parsed(seed=8), tmp_path / "record.csv")
+
+
+def test_a_target_out_of_reach_is_refused_after_the_first_design(tmp_path):
+    goal = {"targets": {"volume_fraction_solid": {"value": 0.95, "tolerance": 0.01}}}
+    with pytest.raises(InputError, match=r"out of reach: after 12 evaluations the nearest point is .* instead of 0.95"):
+        run(parsed(goal=goal), tmp_path, workers=0)
+    done = list((tmp_path / "campaign-test.run" / "receipts").iterdir())
+    assert 12 <= len(done) <= 16
+
+
+def test_a_failed_evaluation_does_not_stop_the_others(tmp_path, monkeypatch):
+    drawn = Additive.draw
+
+    def draw(self, bundle, recipe, item, window):
+        if item == 5:
+            raise InputError("no such material")
+        return drawn(self, bundle, recipe, item, window)
+
+    monkeypatch.setattr(Additive, "draw", draw)
+    result = run(parsed(), tmp_path, workers=0)
+    assert list(result.failed) == [5]
+    monkeypatch.undo()
+    assert not run(parsed(), tmp_path, workers=0, resume=True).failed
+
+
+@pytest.mark.parametrize("change, said", [
+    ({"goal": {}}, "expected targets or a pareto goal"),
+    ({"goal": {"targets": {"colour": {"value": 1.0}}}}, "targets.colour: unknown quantity"),
+    ({"goal": {"pareto": {"m_factor_pore": "maximise"}}}, "expected at least two"),
+    ({"goal": {"targets": {"m_factor_pore": {"value": 0.3}}}}, "transport: found false, expected true"),
+    ({"space": {"parameters": {"mu": [1.0, 0.0]}}}, "expected [lowest, highest]"),
+    ({"space": {"parameters": {"graphite_fraction": [0.0, 0.5]}}}, "numbers in (0, 1)"),
+    ({"sweep": {"mu": [1.0]}}, "sweep: found one, expected none"),
+    ({"evaluations": 9}, "proposer.initial: found 12"),
+    ({"storage": {"volumes": True}}, "storage.volumes: found true"),
+])  # fmt: skip
+def test_impossible_campaigns_are_refused(change, said):
+    with pytest.raises(RecipeError) as caught:
+        parsed(**change)
+    assert said in str(caught.value)
+
+
+def test_a_space_of_unknown_parameters_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match=r"space.parameters.nu"):
+        run(parsed(space={"parameters": {"nu": [0.0, 1.0]}}), tmp_path, workers=0)
