@@ -20,6 +20,12 @@ SHELL = 4
 SEEDS = 5
 MARKERS = 6
 ORIENTATIONS = 7
+FIBRES = 11
+SPHERES = 12
+PACKING = 13
+ELECTRODE = 14
+ELECTRODE_SHELLS = 15
+ELECTRODE_TURNS = 16
 
 _TILE_ZERO = 2**31  # spawn keys are unsigned words: tile coordinates are stored with this offset
 
