@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from nmcdist.bundle.parameters import (
     AdditiveParameters,
+    CbaParameters,
     Finite,
     NotNegative,
     Parameters,
@@ -109,6 +110,10 @@ class ElectrodeParameters(ShellParameters, AdditiveParameters):
     """NMC particles, packed in a periodic box with the additive between them."""
 
     nmc_fraction: Fraction = quantity("1", "volume of all particles over the volume of the box")
+
+    def additive(self) -> CbaParameters:
+        """Return the parameters of the additive."""
+        return CbaParameters(**{name: getattr(self, name) for name in CbaParameters.model_fields})
 
 
 register_model("fibres", FibreParameters)

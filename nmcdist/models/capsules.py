@@ -45,21 +45,21 @@ def _paint(
         r = radius[s]
         az, ay, ax = start[s, 0], start[s, 1], start[s, 2]
         dz, dy, dx = end[s, 0] - az, end[s, 1] - ay, end[s, 2] - ax
-        z0 = max(origin[0], int(math.floor((min(az, az + dz) - r) / voxel - 0.5)))
-        z1 = min(origin[0] + nz, int(math.ceil((max(az, az + dz) + r) / voxel - 0.5)) + 1)
+        z0 = max(origin[0], math.floor((min(az, az + dz) - r) / voxel - 0.5))
+        z1 = min(origin[0] + nz, math.ceil((max(az, az + dz) + r) / voxel - 0.5) + 1)
         for iz in range(z0, z1):
             wz = (iz + 0.5) * voxel - az
             first, last = _within(wz, dz, r)
             y_low = ay + min(first * dy, last * dy) - r
             y_high = ay + max(first * dy, last * dy) + r
-            y0 = max(origin[1], int(math.floor(y_low / voxel - 0.5)))
-            y1 = min(origin[1] + ny, int(math.ceil(y_high / voxel - 0.5)) + 1)
+            y0 = max(origin[1], math.floor(y_low / voxel - 0.5))
+            y1 = min(origin[1] + ny, math.ceil(y_high / voxel - 0.5) + 1)
             for iy in range(y0, y1):
                 low, high = _run(wz, (iy + 0.5) * voxel - ay, dz, dy, dx, r)
                 if low > high:
                     continue
-                x0 = max(origin[2], int(math.ceil((ax + low) / voxel - 0.5)))
-                x1 = min(origin[2] + nx - 1, int(math.floor((ax + high) / voxel - 0.5)))
+                x0 = max(origin[2], math.ceil((ax + low) / voxel - 0.5))
+                x1 = min(origin[2] + nx - 1, math.floor((ax + high) / voxel - 0.5))
                 for ix in range(x0, x1 + 1):
                     labels[iz - origin[0], iy - origin[1], ix - origin[2]] = label
 

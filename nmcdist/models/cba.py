@@ -71,6 +71,13 @@ def generate_cba(
     shape, origin, voxel_size_nm = check_window(shape, origin, voxel_size_nm)
     parameters = _parameters(resolved(bundle), voxel_size_nm, gamma_law)
     seed, index = streams.check_key(seed, index)
+    return draw_cba(parameters, shape, voxel_size_nm, seed, index, origin)
+
+
+def draw_cba(
+    parameters: CbaParameters, shape: Place, voxel_size_nm: float, seed: int, index: int, origin: Place
+) -> np.ndarray:
+    """Draw a window like :func:`generate_cba`, of parameters and checked arguments."""
     low = (np.array(origin) + 0.5) * voxel_size_nm
     high = low + (np.array(shape) - 1) * voxel_size_nm
     graphite = boolean.oblate_spheroids(parameters, low, high, seed, index)
