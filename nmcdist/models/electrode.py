@@ -137,8 +137,8 @@ def pack_particles(parameters: ElectrodeParameters, edges_nm: np.ndarray, seed: 
         if depth <= TOLERANCE:
             return Particles(rows, centres, scale, depth, trial)
     raise InputError(
-        f"electrode-packed: found shells {depth:.2g} radii deep in each other in the last of {TRIALS} trials, "
-        f"expected at most {TOLERANCE:g}: take a smaller nmc_fraction"
+        f"electrode-packed: found shells deeper in each other in each of {TRIALS} trials, expected at most "
+        f"{TOLERANCE:g} radii: take a smaller nmc_fraction"
     )
 
 

@@ -124,8 +124,8 @@ def pack_balls(parameters: PackingParameters, edges_nm: np.ndarray, seed: int, i
         if overlap <= TOLERANCE:
             return Packing(centres, radii, overlap, trial)
     raise InputError(
-        f"spheres-packed: found an overlap of {overlap:.2g} radii after {SWEEPS} sweeps in each of {TRIALS} trials, "
-        f"expected at most {TOLERANCE:g}: take a smaller ball_fraction or a larger overlap"
+        f"spheres-packed: found larger overlaps after {SWEEPS} sweeps in each of {TRIALS} trials, expected at most "
+        f"{TOLERANCE:g} radii: take a smaller ball_fraction or a larger overlap"
     )
 
 
