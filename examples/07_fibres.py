@@ -90,7 +90,7 @@ def fill(labels, centres, directions, length, radius, step):
                         labels[z, y, x] = 1
 
 
-register_model("fibres", FibreParameters)
+register_model("round-fibres", FibreParameters)
 nmcdist.register_kind(Fibres())
 
 
@@ -104,7 +104,7 @@ def make_bundle(folder: Path) -> Path:
     """Write the bundle that the recipe names; its values are this example's choice."""
     values = {"intensity_per_nm3": (2e-9, "nm^-3"), "length_nm": (1500.0, "nm"), "radius_nm": (120.0, "nm")}
     return save_bundle(Bundle.model_validate({
-        "name": "fibres", "title": "Fibres of an example", "licence": "CC0-1.0", "model": "fibres",
+        "name": "fibres", "title": "Fibres of an example", "licence": "CC0-1.0", "model": "round-fibres",
         "parameters": {name: {"value": value, "unit": unit, "provenance": "assumed", "source": "example"}
                        for name, (value, unit) in values.items()},
         "calibration": {"data": "none", "method": "none", "date": "2026-11-28"},

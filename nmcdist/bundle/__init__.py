@@ -1,5 +1,6 @@
 """Trained model bundles: calibrated parameters as data, with units, provenance and a content hash."""
 
+from nmcdist.bundle.bodies import ElectrodeParameters, FibreParameters, PackingParameters, SphereParameters
 from nmcdist.bundle.files import list_bundles, load_bundle, resolved, save_bundle
 from nmcdist.bundle.parameters import (
     CbaParameters,
@@ -7,6 +8,7 @@ from nmcdist.bundle.parameters import (
     Parameters,
     ParticleParameters,
     RadialParameters,
+    ShellParameters,
     quantity,
     register_model,
 )
@@ -16,12 +18,17 @@ __all__ = [
     "ArrayRecord",
     "Bundle",
     "CbaParameters",
+    "ElectrodeParameters",
+    "FibreParameters",
     "NetParameters",
+    "PackingParameters",
     "ParameterRecord",
     "Parameters",
     "ParticleParameters",
     "Provenance",
     "RadialParameters",
+    "ShellParameters",
+    "SphereParameters",
     "list_bundles",
     "load_bundle",
     "quantity",

@@ -64,7 +64,7 @@ PerDegree = Annotated[
 ]
 
 
-class CbaParameters(Parameters):
+class AdditiveParameters(Parameters):
     """The eight parameters of the additive phase, Eq. (5) of the CBA paper, in physical units."""
 
     lambda_X_per_nm3: Positive = quantity("nm^-3", "intensity of the graphite germs")
@@ -77,13 +77,12 @@ class CbaParameters(Parameters):
     lambda_Y_per_nm3: Positive = quantity("nm^-3", "intensity of the germs of the large pores")
 
 
-class ParticleParameters(Parameters):
-    """The outer shell, Eqs. (3) to (5) of the NMC811 paper, and the intensity of the seeds of the grains.
+class CbaParameters(AdditiveParameters):
+    """Parameters of the additive phase alone."""
 
-    Without knots the intensity is constant, as in the paper. With knots it is `grain_intensity_per_nm3` times a
-    factor that is linear in the distance from the centre between knots, and constant before the first and beyond the
-    last.
-    """
+
+class ShellParameters(Parameters):
+    """The outer shell of a particle, Eqs. (3) to (5) of the NMC811 paper."""
 
     shell_location_nm: Finite = quantity("nm", "location of Z_00 = location + scale exp(sigma N(0, 1))")
     shell_scale_nm: Positive = quantity("nm", "scale of Z_00")
@@ -93,6 +92,16 @@ class ParticleParameters(Parameters):
     )
     shell_harmonic_scale_nm: PerDegree = quantity("nm", "scales of the Student laws, l = 1..9")
     shell_minimum_volume_nm3: NotNegative = quantity("nm^3", "smaller shells are rejected")
+
+
+class ParticleParameters(ShellParameters):
+    """The outer shell, Eqs. (3) to (5) of the NMC811 paper, and the intensity of the seeds of the grains.
+
+    Without knots the intensity is constant, as in the paper. With knots it is `grain_intensity_per_nm3` times a
+    factor that is linear in the distance from the centre between knots, and constant before the first and beyond the
+    last.
+    """
+
     grain_intensity_per_nm3: Positive = quantity("nm^-3", "intensity of the seeds")
     grain_intensity_knots_nm: tuple[NotNegative, ...] = quantity(
         "nm", "distances from the centre at which the intensity is given; none where it is constant", default=(),
@@ -204,9 +213,9 @@ def register_model(name: str, parameters: type[Parameters]) -> None:
 
     Examples
     --------
-    >>> class FibreParameters(Parameters):
-    ...     intensity_per_nm3: Positive = quantity("nm^-3", "intensity of the fibres")
-    >>> register_model("fibres", FibreParameters)
+    >>> class RodParameters(Parameters):
+    ...     intensity_per_nm3: Positive = quantity("nm^-3", "intensity of the rods")
+    >>> register_model("rods", RodParameters)
     """
     if not (isinstance(parameters, type) and issubclass(parameters, Parameters)):
         raise BundleError(f"model {name!r}: found parameters {shown(parameters)}, expected a subclass of Parameters")

@@ -19,11 +19,13 @@ from nmcdist.geometry.frames import lengths
 from nmcdist.jit import Int, kernel
 from nmcdist.models import streams
 from nmcdist.models.draws import Stream
+from nmcdist.threads import thread_map
 
 SPHEROID_TILE_NM, BALL_TILE_NM = 4000.0, 2000.0
+_SLAB = 32  # planes of voxels that a thread paints at a time
 _POSITIONS, _MARKS = 0, 1  # further parts of the keys of the streams of a tile
 _MOST_GERMS = 1e9  # in a tile: more do not fit in memory
-_TAIL = 1e-12  # sizes are clipped at this share of the tail of their law, so that the reach of a grain is bounded
+TAIL = 1e-12  # sizes are clipped at this share of the tail of their law, so that the reach of a grain is bounded
 
 Marks = Callable[[int], Stream]  # number of a mark -> the stream of its values, one per germ of a tile
 
@@ -47,6 +49,11 @@ class Spheroids:
     short_nm: np.ndarray
     long_nm: np.ndarray
 
+    @classmethod
+    def balls(cls, centre_nm: np.ndarray, radius_nm: np.ndarray) -> "Spheroids":
+        """Return balls as spheroids."""
+        return cls(centre_nm, np.tile([1.0, 0.0, 0.0], (len(centre_nm), 1)), radius_nm, radius_nm)
+
     def near(self, low: np.ndarray, high: np.ndarray) -> "Spheroids":
         """Return the grains whose bounding ball meets the box [low, high]."""
         gap = np.maximum(np.maximum(low - self.centre_nm, self.centre_nm - high), 0.0)
@@ -64,7 +71,7 @@ def oblate_spheroids(
     revolution, the larger one is used for both others. Orientations are uniform on the sphere.
     """
     scale = 1.0 / parameters.gamma_per_nm
-    cap_a, cap_c = (_gamma_bound(shape) * scale for shape in (parameters.alpha_1, parameters.alpha_2))
+    cap_a, cap_c = (gamma_bound(shape) * scale for shape in (parameters.alpha_1, parameters.alpha_2))
 
     def grains(marks: Marks, n: int) -> np.ndarray:
         a = np.minimum(scale * marks(0).gamma(parameters.alpha_1, n), cap_a)
@@ -73,7 +80,7 @@ def oblate_spheroids(
         direction /= lengths(direction)[:, None]
         return np.column_stack([direction, np.minimum(a, c), np.maximum(a, c)])
 
-    table = _marked_germs(
+    table = marked_germs(
         parameters.lambda_X_per_nm3, grains, 5, max(cap_a, cap_c), low_nm, high_nm,
         seed, streams.GRAPHITE, index, tile_nm,
     )  # fmt: skip
@@ -86,17 +93,16 @@ def balls(
 ) -> Spheroids:  # fmt: skip
     """Draw the large pores of Eq. (3), balls with radii ~ Exp(theta) that may reach the box [low, high]."""
     mean = 1.0 / parameters.theta_per_nm
-    cap = -log(_TAIL) * mean
+    cap = -log(TAIL) * mean
 
     def grains(marks: Marks, n: int) -> np.ndarray:
         return np.minimum(mean * marks(0).exponential(n), cap)[:, None]
 
-    table = _marked_germs(
+    table = marked_germs(
         parameters.lambda_Y_per_nm3, grains, 1, cap, low_nm, high_nm,
         seed, streams.LARGE_PORES, index, tile_nm,
     )  # fmt: skip
-    axis = np.tile([1.0, 0.0, 0.0], (len(table), 1))
-    return Spheroids(table[:, :3], axis, table[:, 3], table[:, 3]).near(low_nm, high_nm)
+    return Spheroids.balls(table[:, :3], table[:, 3]).near(low_nm, high_nm)
 
 
 def expected_germs(parameters: CbaParameters, extent_nm: np.ndarray) -> tuple[float, float]:
@@ -108,17 +114,23 @@ def expected_germs(parameters: CbaParameters, extent_nm: np.ndarray) -> tuple[fl
     extent_nm : ndarray of float64, shape (3,)
         Edges of the window.
     """
-    axis = max(_gamma_bound(parameters.alpha_1), _gamma_bound(parameters.alpha_2)) / parameters.gamma_per_nm
+    axis = max(gamma_bound(parameters.alpha_1), gamma_bound(parameters.alpha_2)) / parameters.gamma_per_nm
     kinds = (
         (parameters.lambda_X_per_nm3, axis, SPHEROID_TILE_NM),
-        (parameters.lambda_Y_per_nm3, -log(_TAIL) / parameters.theta_per_nm, BALL_TILE_NM),
+        (parameters.lambda_Y_per_nm3, -log(TAIL) / parameters.theta_per_nm, BALL_TILE_NM),
     )
     germs = tiles = 0.0
     for intensity, reach_nm, tile_nm in kinds:
-        # An edge meets at most two more tiles than fit on it.
-        number = float(np.prod(np.floor((extent_nm + 2 * reach_nm) / tile_nm) + 2))
-        germs, tiles = germs + intensity * tile_nm**3 * number, tiles + number
+        more = germs_in_tiles(intensity, extent_nm, reach_nm, tile_nm)
+        germs, tiles = germs + more[0], tiles + more[1]
     return germs, tiles
+
+
+def germs_in_tiles(intensity: float, extent_nm: np.ndarray, reach_nm: float, tile_nm: float) -> tuple[float, float]:
+    """Return the mean number of germs that are drawn for a window, and the number of their tiles, at most."""
+    # An edge meets at most two more tiles than fit on it.
+    tiles = float(np.prod(np.floor((extent_nm + 2 * reach_nm) / tile_nm) + 2))
+    return intensity * tile_nm**3 * tiles, tiles
 
 
 def paint(mask: np.ndarray, grains: Spheroids, label: int, voxel_size_nm: float, origin: tuple[int, int, int]) -> None:
@@ -143,7 +155,21 @@ def paint(mask: np.ndarray, grains: Spheroids, label: int, voxel_size_nm: float,
     )  # fmt: skip
 
 
-def _marked_germs(
+def paint_slabs(
+    labels: np.ndarray, grains: Spheroids, label: int, voxel_size_nm: float, origin: tuple[int, int, int]
+) -> None:
+    """Paint like :func:`paint`, slab by slab on all threads."""
+
+    def fill(start: int) -> None:
+        part, first = labels[start : start + _SLAB], (origin[0] + start, origin[1], origin[2])
+        low = (np.array(first) + 0.5) * voxel_size_nm
+        near = grains.near(low, low + (np.array(part.shape) - 1) * voxel_size_nm)
+        paint(part, near, label, voxel_size_nm, first)
+
+    thread_map(fill, range(0, len(labels), _SLAB))
+
+
+def marked_germs(
     intensity: float,
     grains: Callable[[Marks, int], np.ndarray],
     marks: int,
@@ -155,6 +181,28 @@ def _marked_germs(
     index: int,
     tile_nm: float,
 ) -> np.ndarray:
+    """Draw the germs of all tiles within a reach of the box [low, high], with the marks of their grains.
+
+    Parameters
+    ----------
+    intensity : float
+        In nm^-3.
+    grains : callable
+        Draws the marks of n germs from the streams of their marks, shape (n, marks).
+    marks : int
+    reach_nm : float
+        Largest distance between a germ and a point of its grain.
+    low_nm, high_nm : ndarray of float64, shape (3,)
+    seed, stream, index : int
+        Key of the streams.
+    tile_nm : float
+        Edge of the tiles.
+
+    Returns
+    -------
+    ndarray of float64, shape (germs, 3 + marks)
+        Position z, y, x, and the marks.
+    """
     rows, mean = [np.empty((0, 3 + marks))], intensity * tile_nm * tile_nm * tile_nm
     if mean > _MOST_GERMS:
         raise InputError(
@@ -171,12 +219,12 @@ def _marked_germs(
 
 
 @lru_cache(maxsize=4096)
-def _gamma_bound(shape: float) -> float:
-    """Return a size exceeded by at most the share _TAIL of a gamma law of rate 1, by Chernoff's bound."""
+def gamma_bound(shape: float) -> float:
+    """Return a size exceeded by at most the share TAIL of a gamma law of rate 1, by Chernoff's bound."""
     low, high = shape, shape + 60.0 + 20.0 * math.sqrt(shape)
     for _ in range(200):
         x = 0.5 * (low + high)
-        low, high = (x, high) if x - shape - shape * log(x / shape) < -log(_TAIL) else (low, x)
+        low, high = (x, high) if x - shape - shape * log(x / shape) < -log(TAIL) else (low, x)
     return float(high)
 
 

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from nmcdist.arguments import check_length
-from nmcdist.bundle import Bundle
+from nmcdist.bundle import Bundle, ShellParameters
 from nmcdist.errors import InputError
 from nmcdist.geometry import sphere
 from nmcdist.geometry.elementary import exp
@@ -201,7 +201,11 @@ class ShellModel:
         BundleError
             If it is not a particle bundle.
         """
-        p = bundle.particle()
+        return cls.of(bundle.particle())
+
+    @classmethod
+    def of(cls, p: ShellParameters) -> "ShellModel":
+        """Return the model with these parameters."""
         return cls(
             p.shell_location_nm, p.shell_scale_nm, p.shell_sigma, p.shell_nu, p.shell_harmonic_scale_nm,
             p.shell_minimum_volume_nm3,

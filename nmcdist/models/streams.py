@@ -23,6 +23,12 @@ ORIENTATIONS = 7
 POINTS = 8  # scrambling of a Sobol sequence
 PARTNERS = 9  # realisations that are drawn at several voxel sizes
 PROPOSALS = 10  # of a campaign
+FIBRES = 11
+SPHERES = 12
+PACKING = 13
+ELECTRODE = 14
+ELECTRODE_SHELLS = 15
+ELECTRODE_TURNS = 16
 
 _TILE_ZERO = 2**31  # spawn keys are unsigned words: tile coordinates are stored with this offset
 

@@ -73,8 +73,22 @@ def _mean_grain(alpha_1: float, alpha_2: float, gamma_per_nm: float) -> tuple[fl
 
 def graphite_densities(parameters: CbaParameters) -> Densities:
     """Return Miles' densities of the graphite, Eqs. (10)-(13)."""
-    lam = parameters.lambda_X_per_nm3
-    volume, surface, curvature = mean_grain(parameters)
+    return miles(parameters.lambda_X_per_nm3, *mean_grain(parameters))
+
+
+def miles(intensity_per_nm3: float, volume_nm3: float, surface_nm2: float, curvature_nm: float) -> Densities:
+    """Return Miles' densities of a Boolean model of convex grains, Eqs. (10)-(13).
+
+    Volume fraction and surface hold for any law of the grains' directions, the others for isotropic grains.
+
+    Parameters
+    ----------
+    intensity_per_nm3 : float
+        Intensity of the germs.
+    volume_nm3, surface_nm2, curvature_nm : float
+        Mean volume, surface and integral of mean curvature of a grain.
+    """
+    lam, volume, surface, curvature = intensity_per_nm3, volume_nm3, surface_nm2, curvature_nm
     free = exp(-lam * volume)
     return Densities(
         1 - free,

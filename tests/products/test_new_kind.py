@@ -81,7 +81,7 @@ def test_verify_status_and_catalog_know_it(folder):
     assert call(folder, "catalog", "list", "--catalog", "whole/catalog.yaml").split() == ["fibres", "1.0.0", "Fibres"]
     group = json.loads((folder / "whole/fibres.zarr/zarr.json").read_text())
     assert group["attributes"]["kind"] == "fibres"
-    assert "fibre-bundle: whole, model fibres" in call(folder, "bundle", "verify", "fibre-bundle")
+    assert "fibre-bundle: whole, model round-fibres" in call(folder, "bundle", "verify", "fibre-bundle")
 
 
 def test_its_store_explains_itself(folder):

@@ -8,15 +8,20 @@ import hashlib
 
 import numpy as np
 
-from nmcdist.bundle import load_bundle
+from nmcdist.bundle import Bundle, PackingParameters, load_bundle
 from nmcdist.descriptors import describe_grains
 from nmcdist.descriptors.intrinsic import intrinsic_volumes_from_counts
 from nmcdist.descriptors.shell import measure_shells
 from nmcdist.geometry import elementary
-from nmcdist.geometry.sphere import star_bounds_of_many
+from nmcdist.geometry.sphere import star_bounds_of_many, star_volumes
+from nmcdist.models.body_theory import fibres_for, spheres_for
+from nmcdist.models.fibres import generate_fibres, segments
 from nmcdist.models.grains import GrainModel
 from nmcdist.models.orientation import crystal_orientations, watson_cosines
+from nmcdist.models.packing import pack_balls
 from nmcdist.models.shell import ShellModel
+from nmcdist.models.spheres import balls
+from nmcdist.models.star_packing import relax_stars, rotations, turned
 from nmcdist.models.streams import draws
 from nmcdist.models.theory import graphite_fraction, intensity_for_graphite_fraction
 
@@ -68,11 +73,34 @@ def values():
         yield f"watson {concentration}", watson_cosines(uniform, concentration)
         yield f"orientations {concentration}", crystal_orientations(grains.seeds_nm, concentration, 5)
 
+    yield from bodies(shells)
+
     labels = draws(8, 1, 1).uniform(12, 13, 14) * 40
     grains = describe_grains(labels.astype(np.int32), 37.1)
     yield from ((f"grain {name}", grains[name].values) for name in grains.data_vars)
     counts = (draws(9, 1, 1).uniform(256) * 1e7).astype(np.int64)
     yield "densities", intrinsic_volumes_from_counts(counts, 37.1)
+
+
+def bodies(shells):
+    """Yield fibres, balls, packings of balls and of shells, and parameters for a fraction and a surface."""
+    more = {"radius_spread": 0.3, "persistence_length_nm": 1500.0, "anisotropy": 2.0, "sheath_nm": 20.0}
+    profile = {"profile_knots_nm": (0.0, 3000.0), "profile_factors": (1.0, 0.3)}
+    fibre, ball = fibres_for(0.3, 6e-3, 2000.0, **more, **profile), spheres_for(0.3, 6e-3, 0.4)
+    for record in (fibre, ball):
+        yield f"parameters {type(record).__name__}", [record.radius_mean_nm, record.intensity_per_nm3]
+    low, high = np.zeros(3), np.full(3, 4000.0)
+    yield "segments", np.concatenate([part.ravel() for part in vars(segments(fibre, low, high, 10, 1)).values()])
+    yield "fibres", generate_fibres(Bundle.of("f", "", fibre, licence=""), (60, 60, 60), 40.0, 10)
+    yield "balls", np.concatenate([part.ravel() for part in vars(balls(ball, low, high, 11, 1)).values()])
+    packed = PackingParameters(radius_mean_nm=100.0, radius_spread=0.3, ball_fraction=0.55)
+    found = pack_balls(packed, np.array([1500.0, 1600.0, 1700.0]), 12, 1)
+    yield "packed balls", np.column_stack([found.centre_nm, found.radius_nm])
+    rows = turned(shells, rotations(draws(13, 1, 1).normal(len(shells), 4)))
+    radii = np.array([elementary.cbrt(v) for v in star_volumes(rows) / (4 / 3 * np.pi)])
+    edges, centres = np.full(3, 60_000.0), draws(14, 1, 1).uniform(len(rows), 3) * 20_000.0
+    yield "depth of packed shells", relax_stars(rows, radii, centres, edges)
+    yield "packed shells", np.column_stack([rows, centres])
 
 
 if __name__ == "__main__":
