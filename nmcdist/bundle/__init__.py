@@ -10,16 +10,20 @@ from nmcdist.bundle.parameters import (
     quantity,
     register_model,
 )
+from nmcdist.bundle.reconstructions import AnnealedParameters, LevelCutParameters, PatternsParameters
 from nmcdist.bundle.schema import ArrayRecord, Bundle, ParameterRecord, Provenance
 
 __all__ = [
+    "AnnealedParameters",
     "ArrayRecord",
     "Bundle",
     "CbaParameters",
+    "LevelCutParameters",
     "NetParameters",
     "ParameterRecord",
     "Parameters",
     "ParticleParameters",
+    "PatternsParameters",
     "Provenance",
     "RadialParameters",
     "list_bundles",
