@@ -41,7 +41,7 @@ class AnnealedParameters(Parameters):
     array_units: ClassVar[Mapping[str, str]] = {"directions": "1", "coverage": "1"}
 
     voxel_size_nm: Positive = quantity("nm", "voxel edge of the lattice vectors, and of the volumes")
-    energy: NotNegative = quantity("1", "sum of squared errors of the coverage at which annealing stops", default=1e-9)
+    energy: NotNegative = quantity("1", "sum of squared errors of the coverage at which annealing stops", default=5e-9)
     most_sweeps: Annotated[float, Field(ge=1, le=10_000)] = quantity(
         "1", "most exchanges that are tried, per voxel", default=60.0
     )
@@ -68,13 +68,16 @@ class PatternsParameters(Parameters):
 
     voxel_size_nm: Positive = quantity("nm", "voxel edge of the image, and of the volumes")
     neighbours: Annotated[float, Field(ge=1, le=200, multiple_of=1)] = quantity(
-        "1", "known voxels around a voxel that the image is searched for", default=30.0
+        "1", "most known voxels around a voxel that are compared with the image", default=24.0
     )
     tolerance: Annotated[float, Field(ge=0, lt=1)] = quantity(
-        "1", "share of these voxels that may differ from the image", default=0.02
+        "1", "share of these voxels that may differ at a place of the image that ends the search", default=0.02
     )
     most_places: Annotated[float, Field(ge=1, le=1e9, multiple_of=1)] = quantity(
-        "1", "most places of the image that are looked at per voxel; the best of them is taken", default=2000.0
+        "1", "most places of the image that are looked at per voxel", default=200.0
+    )
+    revisits: Annotated[float, Field(ge=0, le=100, multiple_of=1)] = quantity(
+        "1", "how often all voxels are drawn again, given those around them", default=1.0
     )
 
     def check_arrays(self, shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -20,6 +20,9 @@ SHELL = 4
 SEEDS = 5
 MARKERS = 6
 ORIENTATIONS = 7
+LEVEL_CUT = 8
+ANNEALING = 9
+PATTERNS = 10
 
 _TILE_ZERO = 2**31  # spawn keys are unsigned words: tile coordinates are stored with this offset
 
