@@ -204,7 +204,7 @@ def _count_pairs(box: np.ndarray, solid: np.ndarray, steps: np.ndarray) -> np.nd
 
 
 @kernel
-def _change(flat: np.ndarray, old: Int, new: Int, steps: np.ndarray, excess: np.ndarray, changes: np.ndarray) -> Int:
+def _change(flat: np.ndarray, old: int, new: int, steps: np.ndarray, excess: np.ndarray, changes: np.ndarray) -> Int:
     """Write the change of each number of pairs, and return that of the sum of their squared errors.
 
     The voxel `old` is already empty.
@@ -244,7 +244,8 @@ def _anneal(
 ) -> int:  # fmt: skip
     """Exchange voxels until the sum of squared errors is at most `low`, and return how many exchanges were tried."""
     flat, voxels = box.reshape(-1), len(places)
-    row, plane = box.shape[2], box.shape[1] * box.shape[2]
+    row = box.shape[2]
+    plane = box.shape[1] * row
     excess, changes = pairs - wanted, np.empty(len(steps), dtype=np.int64)
     energy = (excess * excess).sum()
     heat, tried = 0.0, 0

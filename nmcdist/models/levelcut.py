@@ -127,7 +127,7 @@ def level_cut_densities(parameters: LevelCutParameters) -> Densities:
 
 
 def level_cut_coverage(parameters: LevelCutParameters, lag_nm: np.ndarray) -> np.ndarray:
-    """Return the two-point coverage of the solid at lags in nm, Eq. (21) of the CBA paper with its factor 1 / (2 pi)."""
+    """Return the two-point coverage of the solid at lags in nm (:mod:`nmcdist.models.excursion`)."""
     rho = _gaussians(np.asarray(lag_nm, dtype=float), np.array(parameters.scales_nm)) @ np.array(parameters.weights)
     return coverage_at(parameters.threshold, rho)
 
@@ -185,8 +185,8 @@ def _correlations(coverage: np.ndarray, lag: np.ndarray, mu: float) -> np.ndarra
         k = wrong[0]
         floor = float(coverage_at(mu, np.array([LOWEST_CORRELATION]))[0])
         raise InputError(
-            f"coverage: found {coverage[k]:g} at {lag[k]:g} nm, expected {floor:g} to {norm.sf(mu):g}: a Gaussian field "
-            "with this volume fraction reaches no other"
+            f"coverage: found {coverage[k]:g} at {lag[k]:g} nm, expected {floor:g} to {norm.sf(mu):g}: a Gaussian "
+            "field with this volume fraction reaches no other"
         )
     return rho
 
