@@ -77,7 +77,7 @@ class PatternsParameters(Parameters):
         "1", "most places of the image that are looked at per voxel", default=200.0
     )
     revisits: Annotated[float, Field(ge=0, le=100, multiple_of=1)] = quantity(
-        "1", "how often all voxels are drawn again, given those around them", default=1.0
+        "1", "how often the voxels of each grid are drawn again, given those around them", default=1.0
     )
 
     def check_arrays(self, shapes: Mapping[str, tuple[int, ...]]) -> None:

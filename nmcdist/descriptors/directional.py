@@ -41,7 +41,9 @@ def directional_coverage(phase: np.ndarray, directions: np.ndarray, lags: int) -
     vectors = check_directions(directions)
     reach = np.abs(vectors).max(axis=0) * lags
     if (reach >= phase.shape).any():
-        raise InputError(f"lags: found {lags}, which reach {tuple(reach)} voxels, expected less than {phase.shape}")
+        raise InputError(
+            f"lags: found {lags}, which reach {tuple(reach.tolist())} voxels, expected less than {phase.shape}"
+        )
     coverage = np.empty((len(vectors), lags + 1))
     for row, (z, y, x) in zip(coverage, vectors, strict=True):
         for k in range(lags + 1):

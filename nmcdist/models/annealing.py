@@ -107,6 +107,8 @@ def anneal(
     vectors, values = _within_half(directions, coverage, shape)
     voxels = int(np.prod(shape))
     solid, wanted = round(float(coverage[0, 0]) * voxels), np.rint(values * voxels).astype(np.int64)
+    if not 0 < solid < voxels:
+        raise InputError(f"shape: found {shape}, expected more voxels for a volume fraction of {coverage[0, 0]:g}")
     padding = np.maximum(1, np.abs(vectors).max(axis=0))
     box = np.zeros(tuple(np.array(shape) + 2 * padding), dtype=np.uint8)
     state = streams.draws(seed, streams.ANNEALING, index).state
@@ -204,7 +206,7 @@ def _count_pairs(box: np.ndarray, solid: np.ndarray, steps: np.ndarray) -> np.nd
 
 
 @kernel
-def _change(flat: np.ndarray, old: int, new: int, steps: np.ndarray, excess: np.ndarray, changes: np.ndarray) -> Int:
+def _change(flat: np.ndarray, old: int, new: int, steps: np.ndarray, excess: np.ndarray, changes: np.ndarray) -> int:
     """Write the change of each number of pairs, and return that of the sum of their squared errors.
 
     The voxel `old` is already empty.
@@ -215,7 +217,7 @@ def _change(flat: np.ndarray, old: int, new: int, steps: np.ndarray, excess: np.
         change = np.int64(flat[new + step]) + flat[new - step] - flat[old + step] - flat[old - step]
         changes[m] = change
         total += change * (2 * excess[m] + change)
-    return total
+    return int(total)
 
 
 @kernel
@@ -232,7 +234,7 @@ def _drawn(
     """Return a number from `first` of a voxel, at the interface unless `free` or if that is hardly found."""
     for _ in range(_TRIES):
         k = first + next_below(state, count)
-        if free or _at_interface(flat, places[k], row, plane):
+        if free or _at_interface(flat, int(places[k]), row, plane):
             break
     return k
 

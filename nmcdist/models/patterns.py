@@ -2,8 +2,8 @@
 
 Voxels are visited in random order, on a coarse grid first and then on finer ones. For each, random places of the image
 are compared with the known voxels around it, and the voxel gets the label of the best place. With sections, each label
-is rated by its best places in three sections, one per plane through the voxel. At last all voxels are visited again, as
-the first ones knew few neighbours.
+is rated by its best places in three sections, one per plane through the voxel. The voxels of each grid are then visited
+again, as the first ones knew few neighbours.
 
 Alone this loses rare labels, above all with sections, since errors favour the frequent ones. So a label that is in
 excess so far is rated worse, by `SERVO` times its excess.
@@ -30,10 +30,11 @@ from nmcdist.models.draws import next_below
 from nmcdist.models.reconstruction import arrays_of, check_voxel_size
 
 SERVO = 5.0
+_LIMIT = 0.25  # share of unlike neighbours that an excess counts for at most: it must not outvote a pattern
 _UNKNOWN = 255
 _REACH = 5  # distance of the farthest neighbours, in steps of the grid
 _STEPS = (8, 4, 2, 1)  # of the grids, in voxels
-_BYTES_PER_VOXEL = 18.0  # the path along the finest grid, and what finds it
+_BYTES_PER_VOXEL = 26.0  # the finest grid, the path along it, and what finds it
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,10 @@ def draw_patterns(
     labels = np.full(shape, _UNKNOWN, dtype=np.uint8)
     state = streams.draws(seed, streams.PATTERNS, index).state
     packed = _packed(images)
-    for path, step in _paths(labels, int(parameters.revisits)):
+    shortest = min(n for image in images for n in image.shape if n > 1)
+    # On a grid so coarse that neighbours on both sides do not fit into half of the image, voxels would know too few.
+    steps = [step for step in _STEPS if step == 1 or 4 * step <= shortest]
+    for path, step in _paths(labels, steps, int(parameters.revisits)):
         _shuffle(path, state)
         _visit(
             labels, path, step, packed.voxels, packed.starts, packed.shapes, packed.vectors, packed.ends, wanted, drawn,
@@ -185,14 +189,14 @@ def _neighbours(shape: tuple[int, ...]) -> np.ndarray:
     return np.asarray(vectors[order][(length[order] > 0) & (length[order] <= _REACH**2)])
 
 
-def _paths(labels: np.ndarray, revisits: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield the places of the unknown voxels on each grid, with its step, and then those of all voxels."""
-    for step in _STEPS:
-        grid = np.zeros(labels.shape, dtype=bool)
-        grid[::step, ::step, ::step] = labels[::step, ::step, ::step] == _UNKNOWN
-        yield np.flatnonzero(grid), step
-    for _ in range(revisits):
-        yield np.arange(labels.size), 1
+def _paths(labels: np.ndarray, steps: list[int], revisits: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield, for each grid, the places of its unknown voxels and its step, and then those of all its voxels."""
+    places = np.arange(labels.size).reshape(labels.shape)
+    for step in steps:
+        grid = places[::step, ::step, ::step].reshape(-1)
+        yield grid[labels.reshape(-1)[grid] == _UNKNOWN], step
+        for _ in range(revisits):
+            yield grid.copy(), step
 
 
 @kernel
@@ -219,7 +223,8 @@ def _visit(
             labels[z, y, x] = _UNKNOWN
         total = max(1, drawn.sum())
         for label in range(len(cost)):
-            cost[label] = SERVO * (drawn[label] / total - wanted[label])
+            excess = SERVO * (drawn[label] / total - wanted[label])
+            cost[label] = len(starts) * max(-_LIMIT, min(_LIMIT, excess))
         for k in range(len(starts)):
             around = vectors[(ends[k - 1] if k else 0) : ends[k]]
             shape = shapes[k]
