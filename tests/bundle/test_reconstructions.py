@@ -82,7 +82,7 @@ def test_arrays_of_another_model_are_refused(parameters, arrays, fault):
 
 @pytest.mark.parametrize(
     ("weights", "fault"),
-    [((1.0,), "weights: found 1 numbers, expected 2, one per scale"), ((0.5, 0.6), "weights: found the sum 1.1")],
+    [((1.0,), "weights: found 1 numbers, expected one per scale: 2"), ((0.5, 0.6), "weights: found the sum 1.1")],
 )
 def test_weights_that_are_no_mixture_are_refused(weights, fault):
     with pytest.raises(ValueError, match=fault):
