@@ -82,7 +82,7 @@ def values():
 
 def media():
     """Yield volumes of the models that are rebuilt from curves or images."""
-    level_cut = LevelCutParameters(threshold=0.4, scales_nm=(150.0, 400.0), weights=(0.7, 0.3))
+    level_cut = LevelCutParameters(threshold=0.4, scales_nm=(100.0, 200.0), weights=(0.7, 0.3))
     volume = generate_level_cut(Bundle.of("b", "B", level_cut, licence="-"), (30, 30, 30), 100.0, seed=1)
     yield "level-cut", volume
     curves = {
