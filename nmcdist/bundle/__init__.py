@@ -12,19 +12,23 @@ from nmcdist.bundle.parameters import (
     quantity,
     register_model,
 )
+from nmcdist.bundle.reconstructions import AnnealedParameters, LevelCutParameters, PatternsParameters
 from nmcdist.bundle.schema import ArrayRecord, Bundle, ParameterRecord, Provenance
 
 __all__ = [
+    "AnnealedParameters",
     "ArrayRecord",
     "Bundle",
     "CbaParameters",
     "ElectrodeParameters",
     "FibreParameters",
+    "LevelCutParameters",
     "NetParameters",
     "PackingParameters",
     "ParameterRecord",
     "Parameters",
     "ParticleParameters",
+    "PatternsParameters",
     "Provenance",
     "RadialParameters",
     "ShellParameters",

@@ -1,7 +1,8 @@
 """The parameters of each model, with their units, and the registry of further models."""
 
 import itertools
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -14,12 +15,21 @@ MOST_UNEQUAL = 100.0  # ratio of intensities in a bundle; the densest seeds dete
 
 
 class Parameters(BaseModel):
-    """A frozen record of a model's parameters, each a number or a tuple of numbers, made by :func:`quantity`."""
+    """A frozen record of a model's parameters, each a number or a tuple of numbers, made by :func:`quantity`.
+
+    A model whose bundles have arrays gives their units in `array_units`.
+    """
+
+    array_units: ClassVar[Mapping[str, str]] = {}
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
+    def check_arrays(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Raise ValueError unless a bundle with arrays of these names and shapes is one of this model."""
 
-def _as_tuple(value: Any) -> Any:
+
+def as_tuple(value: Any) -> Any:
+    """Return a list, as it is in a file, as a tuple; anything else as it is."""
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -60,7 +70,7 @@ LogDeviation = Annotated[float, Field(ge=0, le=10)]  # exp(10) is a spread of fo
 PerDegree = Annotated[
     tuple[Positive, ...],
     Field(min_length=HARMONIC_DEGREES, max_length=HARMONIC_DEGREES),
-    BeforeValidator(_as_tuple),
+    BeforeValidator(as_tuple),
 ]
 
 

@@ -25,6 +25,7 @@ from nmcdist.bundle.parameters import (
     CbaParameters,
     Parameters,
     ParticleParameters,
+    as_tuple,
     model_names,
     model_of,
     parameters_of_model,
@@ -50,10 +51,6 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
 def _printable(text: str) -> str:
     if not text.replace("\n", "").replace("\t", "").isprintable():
         raise ValueError("expected printable text")
@@ -72,7 +69,7 @@ Text = Annotated[str, AfterValidator(_printable)]
 class ParameterRecord(_Frozen):
     """One parameter in the file: value, unit, and provenance."""
 
-    value: Annotated[float | tuple[float, ...], BeforeValidator(_as_tuple)]
+    value: Annotated[float | tuple[float, ...], BeforeValidator(as_tuple)]
     unit: Text
     provenance: Provenance
     source: Text = ""
@@ -81,7 +78,7 @@ class ParameterRecord(_Frozen):
 class ArrayRecord(_Frozen):
     """One array of ``arrays.safetensors``: its type and shape, and its digest."""
 
-    shape: Annotated[tuple[Annotated[int, Field(ge=0, le=2**31)], ...], BeforeValidator(_as_tuple)]
+    shape: Annotated[tuple[Annotated[int, Field(ge=0, le=2**31)], ...], BeforeValidator(as_tuple)]
     dtype: Annotated[str, spelt("float(32|64)", "float32 or float64")]
     unit: Text
     provenance: Provenance
@@ -91,10 +88,7 @@ class ArrayRecord(_Frozen):
     @classmethod
     def of(cls, array: np.ndarray, unit: str, provenance: Provenance, source: str = "") -> "ArrayRecord":
         """Return the record of an array."""
-        shape, digest = tuple(array.shape), array_digest(array)
-        return cls(
-            shape=shape, dtype=str(array.dtype), unit=unit, provenance=provenance, sha256=digest, source=source
-        )  # fmt: skip
+        return cls(**_record(array, unit, provenance, source))
 
 
 class Calibration(_Frozen):
@@ -122,8 +116,8 @@ class Bundle(_Frozen):
     name, title, description, licence : str
         Identity, and terms of use.
     model : str
-        Model of the parameters: "cba", "particle-radial", "particle-net", or a registered one
-        (:func:`nmcdist.bundle.register_model`).
+        Model of the parameters: "cba", "particle-radial", "particle-net", those of
+        :mod:`nmcdist.bundle.reconstructions`, or a registered one (:func:`nmcdist.bundle.register_model`).
     values : dict of str to ParameterRecord
         The parameters with unit and provenance.
     array_records : dict of str to ArrayRecord
@@ -153,8 +147,9 @@ class Bundle(_Frozen):
     def of(
         cls, name: str, title: str, parameters: Parameters, *, licence: str, description: str = "",
         provenance: Provenance = "assumed", source: str = "", calibration: Calibration | None = None,
+        arrays: Mapping[str, np.ndarray] | None = None,
     ) -> "Bundle":  # fmt: skip
-        """Return a bundle made from a record of parameters, all with one provenance.
+        """Return a bundle made from a record of parameters and its arrays, all with one provenance.
 
         Parameters
         ----------
@@ -166,6 +161,8 @@ class Bundle(_Frozen):
             Source of the values.
         calibration : Calibration, optional
             Default: no calibration.
+        arrays : dict of str to ndarray, optional
+            Arrays of float32 or float64, with the units that the class of the parameters gives.
 
         Raises
         ------
@@ -180,9 +177,13 @@ class Bundle(_Frozen):
         calibrated = calibration or Calibration(data="none", method="none", date="")
         content = {
             "name": name, "title": title, "description": description, "licence": licence, "model": model_of(model),
-            "parameters": records, "calibration": calibrated.model_dump(),
+            "parameters": records, "calibration": calibrated.model_dump(), "arrays": {
+                each: _record(array, model.array_units.get(each, "1"), provenance, source)
+                for each, array in (arrays or {}).items()
+            },
         }  # fmt: skip
-        return validated(content, f"bundle {name!r}")
+        bundle = validated(content, f"bundle {name!r}")
+        return bundle.with_arrays(arrays) if arrays else bundle
 
     @model_serializer(mode="wrap")
     def _without_empty_texts(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -194,11 +195,12 @@ class Bundle(_Frozen):
     @model_validator(mode="after")
     def _parameters_fit_the_model(self) -> "Bundle":
         expected = parameters_of_model(self.model)
-        expected.model_validate({name: record.value for name, record in self.values.items()})
+        parameters = expected.model_validate({name: record.value for name, record in self.values.items()})
         for name, record in self.values.items():
             unit = unit_of(expected, name)
             if record.unit != unit:
                 raise ValueError(f"parameters.{name}.unit: found {record.unit!r}, expected {unit!r}")
+        parameters.check_arrays({name: record.shape for name, record in self.array_records.items()})
         return self
 
     @model_validator(mode="after")
@@ -328,6 +330,13 @@ def _reason(error: Any) -> str:
     found = error.get("input")
     also = "" if isinstance(found, dict) else f" (found {shown(found)})"
     return str(error["msg"].removeprefix("Value error, ") + also)
+
+
+def _record(array: np.ndarray, unit: str, provenance: str, source: str) -> dict[str, Any]:
+    return {
+        "shape": array.shape, "dtype": str(array.dtype), "unit": unit, "provenance": provenance,
+        "sha256": array_digest(array), "source": source,
+    }  # fmt: skip
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

@@ -125,7 +125,8 @@ def draw_bytes(parameters: CbaParameters, shape: tuple[int, ...], voxel_size_nm:
     germs, tiles = boolean.expected_germs(parameters, np.array(shape) * voxel_size_nm)
     side = _block_side(voxel_size_nm)
     block = [min(n, side) for n in shape]
-    sites = [fields.noise_sites(parameters.eta_per_nm, n * voxel_size_nm) for n in block]
+    scales = fields.mixture(parameters.eta_per_nm)
+    sites = [fields.noise_sites(scales, n * voxel_size_nm) for n in block]
     noise = 4.0 * sites[0] * sites[1] * (sites[2] + block[2])
     return _GERM_BYTES * germs + _TILE_BYTES * tiles + threads * (noise + _FIELD_BYTES)
 

@@ -48,6 +48,11 @@ class Stream:
         self._state[:2] = key.generate_state(2, np.uint64)
         self._state[10] = 4
 
+    @property
+    def state(self) -> np.ndarray:
+        """The stream itself, for kernels: :func:`next_uniform` and :func:`next_below` advance it."""
+        return self._state
+
     def uniform(self, *shape: int) -> np.ndarray:
         """Return uniform numbers in [0, 1)."""
         out = np.empty(shape)
@@ -192,6 +197,18 @@ def _next_half(state: np.ndarray) -> Int:
 @_within
 def _uniform(state: np.ndarray) -> float:
     return np.float64(_next(state) >> np.uint64(11)) * 2.0**-53
+
+
+@kernel
+def next_uniform(state: np.ndarray) -> float:
+    """Return the next uniform number in [0, 1) of a stream, in a kernel."""
+    return _uniform(state)
+
+
+@kernel
+def next_below(state: np.ndarray, count: Int) -> Int:
+    """Return the next whole number in [0, count) of a stream, in a kernel; count is at most 2^32."""
+    return np.int64(_high(_next(state), np.uint64(count)))
 
 
 @_within

@@ -1,6 +1,6 @@
-r"""Gaussian random field with covariance 1 / (1 + (eta h)^2), drawn in any window of space.
+r"""Gaussian random fields whose covariance is a mixture of Gaussians, drawn in any window of space.
 
-The covariance is a mixture of Gaussian covariances over scale,
+The covariance 1 / (1 + (eta h)^2) of the CBA paper is a mixture of Gaussian covariances over scale,
 
 .. math:: \frac{1}{1 + (\eta h)^2} = \int_0^\infty e^{-s} e^{-s \eta^2 h^2} \, ds ,
 
@@ -11,6 +11,7 @@ on space: windows agree bit for bit, and voxels of another size sample the same 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +65,20 @@ def mixture(eta_per_nm: float) -> list[Scale]:
     ]
 
 
+def mixture_of(lengths_nm: Sequence[float], weights: Sequence[float]) -> list[Scale]:
+    """Return the scales whose sum has covariance sum_k w_k exp(-(h / l_k)^2).
+
+    Parameters
+    ----------
+    lengths_nm, weights : sequence of float
+        l_k in nm, and w_k > 0 with the sum 1.
+    """
+    return [
+        Scale(number, math.sqrt(weight), length / 2, LATTICE_PER_SIGMA * length / 2)
+        for number, (length, weight) in enumerate(zip(lengths_nm, weights, strict=True))
+    ]
+
+
 def taps(scale: Scale, first: int, count: int, voxel_size_nm: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the first lattice site and the weights of the noise for each voxel centre along an axis.
 
@@ -90,23 +105,25 @@ def taps(scale: Scale, first: int, count: int, voxel_size_nm: float) -> tuple[np
     return sites, weights
 
 
-def white_noise(seed: int, index: int, scale: int, low: np.ndarray, shape: np.ndarray) -> np.ndarray:
+def white_noise(
+    seed: int, index: int, scale: int, low: np.ndarray, shape: np.ndarray, stream: int = streams.FIELD
+) -> np.ndarray:
     """Return standard normal float32 noise on the lattice sites [low, low + shape)."""
     noise = np.empty(shape, dtype=np.float32)
     high = low + shape
     for tile in streams.tiles_covering(low, high - 1, NOISE_TILE):
         corner = np.array(tile) * NOISE_TILE
         start, stop = np.maximum(corner, low), np.minimum(corner + NOISE_TILE, high)
-        draw = streams.draws(seed, streams.FIELD, index, scale, *tile).normal32(*(NOISE_TILE,) * 3)
+        draw = streams.draws(seed, stream, index, scale, *tile).normal32(*(NOISE_TILE,) * 3)
         here = tuple(slice(a, b) for a, b in zip(start - low, stop - low, strict=True))
         there = tuple(slice(a, b) for a, b in zip(start - corner, stop - corner, strict=True))
         noise[here] = draw[there]
     return noise
 
 
-def noise_sites(eta_per_nm: float, extent_nm: float) -> float:
+def noise_sites(scales: list[Scale], extent_nm: float) -> float:
     """Return the number of lattice sites of the finest scale's noise along an edge of a window."""
-    return extent_nm / mixture(eta_per_nm)[0].spacing_nm + TAPS
+    return extent_nm / min(scale.spacing_nm for scale in scales) + TAPS
 
 
 def gaussian_field(
@@ -140,12 +157,28 @@ def gaussian_field(
     ndarray of float32, shape `shape`
         Field values at the voxel centres: mean 0, variance 1.
     """
+    return mixed_field(mixture(eta_per_nm), shape, voxel_size_nm, seed, index, origin)
+
+
+def mixed_field(
+    scales: list[Scale],
+    shape: tuple[int, int, int],
+    voxel_size_nm: float,
+    seed: int,
+    index: int,
+    origin: tuple[int, int, int],
+    stream: int = streams.FIELD,
+) -> np.ndarray:
+    """Draw a window of the sum of the fields of these scales; `stream` is that of their noise.
+
+    For the other parameters and the result see :func:`gaussian_field`.
+    """
     field = np.zeros(shape, dtype=np.float32)
-    for scale in mixture(eta_per_nm):
+    for scale in scales:
         axes = [taps(scale, o, n, voxel_size_nm) for o, n in zip(origin, shape, strict=True)]
         low = np.array([sites[0] for sites, _ in axes])
         high = np.array([sites[-1] + TAPS for sites, _ in axes])
-        noise = white_noise(seed, index, scale.number, low, high - low)
+        noise = white_noise(seed, index, scale.number, low, high - low, stream)
         (z, wz), (y, wy), (x, wx) = ((sites - sites[0], weights) for sites, weights in axes)
         rows = _smooth_rows(noise, x, wx)
         _add_smoothed(field, rows, y, wy, z, wz * np.float32(scale.amplitude))

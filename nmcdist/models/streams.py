@@ -29,6 +29,9 @@ PACKING = 13
 ELECTRODE = 14
 ELECTRODE_SHELLS = 15
 ELECTRODE_TURNS = 16
+LEVEL_CUT = 17
+ANNEALING = 18
+PATTERNS = 19
 
 _TILE_ZERO = 2**31  # spawn keys are unsigned words: tile coordinates are stored with this offset
 

@@ -117,12 +117,21 @@ def intensity_for_graphite_fraction(parameters: CbaParameters, fraction: float) 
 
 
 def excursion_densities(parameters: CbaParameters) -> Densities:
-    """Return the densities of the excursion set before the large pores are removed.
+    """Return the densities of the excursion set before the large pores are removed."""
+    return gaussian_excursion(parameters.mu, 2 * parameters.eta_per_nm**2)
 
-    Gaussian kinematic formula with -rho''(0) = 2 eta^2; see Eqs. (6.163)-(6.165) of Chiu et al.
+
+def gaussian_excursion(mu: float, kappa: float) -> Densities:
+    """Return the densities of the set where a standard Gaussian field is at least mu.
+
+    Gaussian kinematic formula; see Eqs. (6.163)-(6.165) of Chiu et al.
+
+    Parameters
+    ----------
+    mu : float
+    kappa : float
+        Minus the second derivative of the field's covariance at lag 0, in nm^-2.
     """
-    mu = parameters.mu
-    kappa = 2 * parameters.eta_per_nm**2
     density = np.exp(-(mu**2) / 2)
     return Densities(
         float(norm.sf(mu)),

@@ -8,17 +8,28 @@ import hashlib
 
 import numpy as np
 
-from nmcdist.bundle import Bundle, PackingParameters, load_bundle
+from nmcdist.bundle import (
+    AnnealedParameters,
+    Bundle,
+    LevelCutParameters,
+    PackingParameters,
+    PatternsParameters,
+    load_bundle,
+)
 from nmcdist.descriptors import describe_grains
+from nmcdist.descriptors.directional import AXES_AND_DIAGONALS, directional_coverage
 from nmcdist.descriptors.intrinsic import intrinsic_volumes_from_counts
 from nmcdist.descriptors.shell import measure_shells
 from nmcdist.geometry import elementary
 from nmcdist.geometry.sphere import star_bounds_of_many, star_volumes
+from nmcdist.models.annealing import generate_annealed
 from nmcdist.models.body_theory import fibres_for, spheres_for
 from nmcdist.models.fibres import generate_fibres, segments
 from nmcdist.models.grains import GrainModel
+from nmcdist.models.levelcut import generate_level_cut
 from nmcdist.models.orientation import crystal_orientations, watson_cosines
 from nmcdist.models.packing import pack_balls
+from nmcdist.models.patterns import generate_patterns
 from nmcdist.models.shell import ShellModel
 from nmcdist.models.spheres import balls
 from nmcdist.models.star_packing import relax_stars, rotations, turned
@@ -80,6 +91,25 @@ def values():
     yield from ((f"grain {name}", grains[name].values) for name in grains.data_vars)
     counts = (draws(9, 1, 1).uniform(256) * 1e7).astype(np.int64)
     yield "densities", intrinsic_volumes_from_counts(counts, 37.1)
+    yield from media()
+
+
+def media():
+    """Yield volumes of the models that are rebuilt from curves or images."""
+    level_cut = LevelCutParameters(threshold=0.4, scales_nm=(100.0, 200.0), weights=(0.7, 0.3))
+    volume = generate_level_cut(Bundle.of("b", "B", level_cut, licence="-"), (30, 30, 30), 100.0, seed=1)
+    yield "level-cut", volume
+    curves = {
+        "directions": AXES_AND_DIAGONALS.astype(np.float32),
+        "coverage": directional_coverage(volume > 0, AXES_AND_DIAGONALS, 6),
+    }
+    curves["coverage"][:, 0] = volume.mean()
+    annealed = AnnealedParameters(voxel_size_nm=100.0, most_sweeps=8.0)
+    bundle = Bundle.of("b", "B", annealed, licence="-", arrays=curves)
+    yield "annealed", generate_annealed(bundle, (16, 16, 16), 100.0, seed=1)
+    image = {"image": volume.astype(np.float32)}
+    bundle = Bundle.of("b", "B", PatternsParameters(voxel_size_nm=100.0), licence="-", arrays=image)
+    yield "patterns", generate_patterns(bundle, (12, 12, 12), 100.0, seed=1)
 
 
 def bodies(shells):

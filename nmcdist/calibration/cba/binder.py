@@ -21,11 +21,12 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import ndtri, roots_legendre
+from scipy.special import ndtri
 from scipy.stats import norm
 
 from nmcdist.calibration.cba.counts import Counts
 from nmcdist.calibration.cba.gls import Solution, check_agreement, covariance, solve
+from nmcdist.models.excursion import coverage_at
 from nmcdist.models.fields import SCALES, WEIGHTS
 
 NAMES = ("eta_per_nm", "theta_per_nm", "large pores")
@@ -33,7 +34,6 @@ SHRINKAGE = 1e-4
 MISFIT = 0.01  # of labels that do not follow the model within their scatter
 _POOR = 5.0  # chi2 per degree of freedom that only faults of the labels explain
 _LOW, _HIGH = np.log([1e-5, 1e-5, 1e-3]), np.log([1.0, 1.0, 3.0])  # eta, theta in 1/nm, and lambda_Y v
-_X, _W = roots_legendre(32)
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,6 @@ def free_of_pores(theta: float, lambda_y: float, lag_nm: np.ndarray) -> np.ndarr
 def excursion_coverage(mu: float, eta: float, lag_nm: np.ndarray) -> np.ndarray:
     """Return the two-point coverage of the excursion set of the field as it is drawn, Eq. (21)."""
     return coverage_at(mu, drawn_covariance(eta * np.asarray(lag_nm, dtype=float)))
-
-
-def coverage_at(mu: float, rho: np.ndarray) -> np.ndarray:
-    """Return the two-point coverage of the excursion set where the field has the covariance rho, Eq. (21)."""
-    arc = np.arcsin(np.minimum(rho, 1.0))
-    angle = arc[:, None] * (_X + 1) / 2
-    integral = (_W * np.exp(-(mu**2) / (1 + np.sin(angle)))).sum(axis=1) * arc / 2
-    return np.asarray(norm.sf(mu) ** 2 + integral / (2 * np.pi))
 
 
 def drawn_covariance(distance: np.ndarray) -> np.ndarray:

@@ -10,7 +10,6 @@ from scipy.special import ndtri
 
 from nmcdist.bundle import Bundle, CbaParameters
 from nmcdist.calibration.cba.adequacy import labels_in, plain
-from nmcdist.calibration.cba.correlation import correlation_of
 from nmcdist.calibration.cba.counts import Counts
 from nmcdist.calibration.cba.cutout import freest_box
 from nmcdist.calibration.cba.intrinsic_fit import fit_intrinsic, measured_densities
@@ -22,6 +21,7 @@ from nmcdist.calibration.spread import Spread
 from nmcdist.descriptors.pore_size import pore_size_distribution
 from nmcdist.descriptors.two_point import two_point_coverage
 from nmcdist.models.cba import CARBON_BINDER, GRAPHITE, PORE, generate_cba
+from nmcdist.models.excursion import correlation_of
 
 THETAS = tuple(1 / mean for mean in (80.0, 85.0, 90.0, 95.0, 100.0, 105.0, 110.0))  # per nm; printed with four digits
 REALISATIONS = 3

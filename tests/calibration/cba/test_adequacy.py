@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from nmcdist.calibration.cba.binder import BinderFit, binder_coverage, drawn_covariance
-from nmcdist.calibration.cba.correlation import correlation_curve, correlation_of
+from nmcdist.calibration.cba.correlation import correlation_curve
 from nmcdist.calibration.cba.cutout import freest_box
 from nmcdist.calibration.cba.large_pores import LARGE_PORE, mark_large_pores
 from nmcdist.calibration.cba.levels import levels_of
 from nmcdist.models.cba import CARBON_BINDER, GRAPHITE, PORE
+from nmcdist.models.excursion import correlation_of
 
 MU, ETA, THETA, LAMBDA_Y = 0.5, 0.0127, 1 / 95, 9.34e-9
 RADII = np.arange(0.0, 400.0, 20.0)
