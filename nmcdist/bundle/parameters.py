@@ -178,14 +178,14 @@ class NetParameters(ParticleParameters):
 class SurrogateParameters(Parameters):
     """What a surrogate says beside its arrays and texts: how far to trust it, and where it applies."""
 
-    interval_factors: Annotated[tuple[float, ...], BeforeValidator(_as_tuple)] = quantity(
+    interval_factors: Annotated[tuple[float, ...], BeforeValidator(as_tuple)] = quantity(
         "1", "half the width of a 90 % interval over the predicted standard deviation, by target"
     )
-    noise_floor: Annotated[tuple[float, ...], BeforeValidator(_as_tuple)] = quantity(
+    noise_floor: Annotated[tuple[float, ...], BeforeValidator(as_tuple)] = quantity(
         "1", "standard deviation between realisations of one point, by target, as it is learned; none if unknown",
         default=(),
     )  # fmt: skip
-    voxel_sizes_nm: Annotated[tuple[float, ...], BeforeValidator(_as_tuple)] = quantity(
+    voxel_sizes_nm: Annotated[tuple[float, ...], BeforeValidator(as_tuple)] = quantity(
         "nm", "voxel sizes of the training", default=()
     )
 

@@ -137,7 +137,7 @@ class Bundle(_Frozen):
     model: Annotated[str, AfterValidator(_known_model)]
     values: dict[str, ParameterRecord] = Field(alias="parameters")
     array_records: dict[str, ArrayRecord] = Field(default={}, alias="arrays")
-    texts: dict[Text, Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)]] = Field(default={})
+    texts: dict[Text, Annotated[tuple[Text, ...], BeforeValidator(as_tuple)]] = Field(default={})
     calibration: Calibration
     _arrays: dict[str, np.ndarray] = PrivateAttr(default_factory=dict)
 

@@ -1,6 +1,6 @@
 """Measure a volume of the additive phase; the result is one labelled dataset."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 import xarray as xr
@@ -86,18 +86,3 @@ def descriptor_layout(
         SCHEME, shape, voxel_size_nm, max_lag_nm=max_lag_nm, max_radius_nm=max_radius_nm, axes=axes,
         transport=transport, blockwise_only=blockwise_only,
     )  # fmt: skip
-
-
-def block_partials(window: np.ndarray, core: tuple[slice, ...], layout: xr.Dataset) -> dict[str, np.ndarray]:
-    """Return the contribution of a block; see :func:`nmcdist.descriptors.labelled.partials_of`."""
-    return labelled.partials_of(SCHEME, window, core, layout)
-
-
-def halo_voxels(layout: xr.Dataset) -> int:
-    """Return the width in voxels of the halo around a block that :func:`block_partials` needs."""
-    return labelled.halo_voxels(layout)
-
-
-def describe_from_partials(partials: Mapping[str, np.ndarray], layout: xr.Dataset, voxel_size_nm: float) -> xr.Dataset:
-    """Return the descriptors that work block by block, from the sum of the blocks' partials."""
-    return labelled.from_partials(SCHEME, partials, layout, voxel_size_nm)

@@ -15,6 +15,7 @@ _FREE = 0.8  # interquartile range over that of the whole range, from which a pa
 _SURE = 2.0  # standard deviations of the emulator
 _ROUNDS = 12
 _TRIED = 512  # places of a round of refinement
+_TRADED = 1e-3  # share of the range of an aim that may be lost where another gains more
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,8 @@ def answers(space: Space, goal: Goal, emulator: Emulator, count: int, seed: int)
         cube = posterior(space, targets, emulator, seed)
         chosen = _apart(_refined(space, targets, emulator, seed), cube, count)
     else:
-        cube = space.sobol(_CANDIDATES, seed)
         signs = np.array([each.sign for each in goal if not isinstance(each, Target)])
-        on = cube[front(_told_apart(*emulator.predict(cube)) * signs)]
-        order = np.argsort(emulator.predict(on)[0][:, 0] * signs[0], kind="stable")
-        chosen = on[order[np.unique(np.linspace(0, len(on) - 1, count).round().astype(int))]]
+        chosen = _along_front(space, signs, emulator, count, seed)
     return [_answer(emulator, np.round(place, DIGITS)) for place in chosen]
 
 
@@ -105,10 +103,22 @@ def free_parameters(space: Space, sample: np.ndarray) -> list[str]:
     return [name for name, width in zip(space.names, (high - low).tolist(), strict=True) if width > _FREE * 0.5]
 
 
-def _told_apart(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """Return values in steps that the emulator can tell apart, so that its errors decide no trade."""
-    steps = np.maximum(2 * np.sqrt(np.median(variance, axis=0)), 2e-3 * np.ptp(mean, axis=0))
-    return np.asarray(np.round(mean / np.where(steps > 0, steps, 1.0)))
+def _along_front(space: Space, signs: np.ndarray, emulator: Emulator, count: int, seed: int) -> np.ndarray:
+    """Return places along the Pareto front, in the order of the first aim; each is improved in all aims at once."""
+    cube, draws = space.sobol(_CANDIDATES, seed), streams.draws(seed, streams.PROPOSALS, 2**32 - 3)
+    values = emulator.predict(cube)[0] * signs
+    scale = np.maximum(np.ptp(values, axis=0), 1e-12)
+    on = np.flatnonzero(front(values))
+    on = on[np.argsort(values[on, 0], kind="stable")]
+    chosen = cube[on[np.unique(np.linspace(0, len(on) - 1, count).round().astype(int))]]
+    for width in 0.3 * 0.7 ** np.arange(_ROUNDS):
+        for row, place in enumerate(chosen):
+            near = np.clip(place + width * draws.normal(_TRIED, space.dimensions), 0.0, 1.0)
+            gain = (emulator.predict(near)[0] * signs - emulator.predict(place[None])[0] * signs) / scale
+            total = np.where((gain >= -_TRADED).all(axis=1), gain.sum(axis=1), -np.inf)
+            if total.max() > 0:
+                chosen[row] = near[int(np.argmax(total))]
+    return np.asarray(chosen)
 
 
 def _refined(space: Space, targets: tuple[Target, ...], emulator: Emulator, seed: int) -> np.ndarray:

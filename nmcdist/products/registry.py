@@ -34,6 +34,7 @@ _BUILT_IN = (
     "nmcdist.products.particles.kind",
     "nmcdist.products.volumes.additive",
     "nmcdist.products.campaigns.kind",
+    "nmcdist.products.baselines.kinds",
 )
 _COMMON = "volumes"  # kind of recipes without a deciding field
 

@@ -9,7 +9,7 @@ from nmcdist.datasets import open_store
 from nmcdist.datasets.integrity import verify
 from nmcdist.datasets.store import read_block
 from nmcdist.execution.journal import Journal
-from nmcdist.products.volumes import additive, plan
+from nmcdist.products.volumes import labelled, plan
 from tests.conftest import StopsAfter, flip_a_byte, make, recipe_with, store_sha256
 
 RECIPE = recipe_with(
@@ -22,7 +22,7 @@ RECIPE = recipe_with(
 @pytest.fixture
 def too_little_memory(monkeypatch):
     """Whole volumes seem to fit nowhere, so that they are made in blocks, as small as they come."""
-    monkeypatch.setattr(additive, "DESCRIBE_WHOLE", 1e15)
+    monkeypatch.setattr(labelled, "DESCRIBE_WHOLE", 1e15)
     monkeypatch.setattr(plan, "_fitting_block", lambda shape, volume, fits: volume.file_shape[1:])
 
 

@@ -1,8 +1,8 @@
 """Label volumes of the additive phase: how they are drawn, described and laid out (kind "volumes")."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -12,23 +12,17 @@ from nmcdist.errors import RecipeError
 from nmcdist.products.kind import Site
 from nmcdist.products.registry import register
 from nmcdist.products.volumes.additive_recipe import DERIVED, GRAPHITE_FRACTION, LARGE_PORE_FRACTION, AdditiveRecipe
-from nmcdist.products.volumes.kind import VolumeKind
+from nmcdist.products.volumes.labelled import LabelledKind
 from nmcdist.products.volumes.plan import VolumePlan
 from nmcdist.products.volumes.points import by_point, changes_at_points, parameter_coordinate
 
 if TYPE_CHECKING:
-    import xarray as xr
+    from nmcdist.descriptors.labelled import Scheme
 
 MOST_LAGS = 1000  # voxels; the number of lattice vectors grows with the cube
 
-# Bytes per voxel: measured peak resident memory of tasks with 96^3 to 320^3 voxels of 20 and 80 nm, rounded up by at
-# least a fifth.
-DESCRIBE_BLOCK = 20.0  # masks, configurations and spectra of the pair counts
-DESCRIBE_WHOLE = 25.0  # distance transforms, sorted voxels and path lengths
-DESCRIBE_TRANSPORT = 45.0  # the multigrid solver
 
-
-class Additive(VolumeKind):
+class Additive(LabelledKind):
     """The additive phase, drawn window by window from one infinite realisation."""
 
     name = "volumes"
@@ -58,48 +52,12 @@ class Additive(VolumeKind):
 
         return draw_bytes(bundle.cba(), window, recipe.volume.voxel_size_nm, threads)
 
-    def describe(self, recipe: AdditiveRecipe, volume: np.ndarray) -> dict[str, np.ndarray]:
-        """Return every descriptor of a whole volume, by name."""
-        from nmcdist.descriptors.cba import describe_cba
+    @classmethod
+    def scheme(cls) -> "Scheme":
+        """Return what the labels mean."""
+        from nmcdist.descriptors.cba import SCHEME
 
-        return _values(describe_cba(volume, recipe.volume.voxel_size_nm, **_options(recipe)))
-
-    def empty(self, recipe: AdditiveRecipe, *, by_blocks: bool) -> "xr.Dataset":
-        """Return the descriptors without values."""
-        from nmcdist.descriptors.cba import descriptor_layout
-
-        volume = recipe.volume
-        return descriptor_layout(volume.shape, volume.voxel_size_nm, **_options(recipe), blockwise_only=by_blocks)
-
-    def halo(self, recipe: AdditiveRecipe) -> int:
-        """Return the width in voxels of the halo that the descriptors of a block need."""
-        from nmcdist.descriptors.cba import halo_voxels
-
-        return 0 if recipe.descriptors is None else halo_voxels(self.empty(recipe, by_blocks=True))
-
-    def describe_block(
-        self, recipe: AdditiveRecipe, window: np.ndarray, core: tuple[slice, ...]
-    ) -> dict[str, np.ndarray]:
-        """Return the contribution of a block to the descriptors of its volume."""
-        from nmcdist.descriptors.cba import block_partials
-
-        return block_partials(window, core, self.empty(recipe, by_blocks=True))
-
-    def describe_from_blocks(self, recipe: AdditiveRecipe, partials: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the descriptors of a volume from the sum of its blocks' contributions."""
-        from nmcdist.descriptors.cba import describe_from_partials
-
-        return _values(
-            describe_from_partials(partials, self.empty(recipe, by_blocks=True), recipe.volume.voxel_size_nm)
-        )
-
-    def describe_bytes(self, recipe: AdditiveRecipe, *, by_blocks: bool) -> float:
-        """Return the bytes per voxel of the window that describing needs."""
-        if recipe.descriptors is None:
-            return 0.0
-        if by_blocks:
-            return DESCRIBE_BLOCK
-        return max(DESCRIBE_TRANSPORT, DESCRIBE_WHOLE) if recipe.descriptors.transport else DESCRIBE_WHOLE
+        return SCHEME
 
     def changes(self, recipe: AdditiveRecipe, bundle: Bundle) -> list[dict[str, float]]:
         """Return, for each point of the sweep or the design, the bundle parameters that it sets."""
@@ -149,15 +107,6 @@ def _large_pore_intensity(bundle: Bundle, fraction: float) -> dict[str, float]:
 
 
 DERIVED_CHANGES = {GRAPHITE_FRACTION: _graphite_intensity, LARGE_PORE_FRACTION: _large_pore_intensity}
-
-
-def _options(recipe: AdditiveRecipe) -> dict[str, Any]:
-    assert recipe.descriptors is not None
-    return recipe.descriptors.model_dump()
-
-
-def _values(dataset: "xr.Dataset") -> dict[str, np.ndarray]:
-    return {str(name): np.asarray(variable.values) for name, variable in dataset.data_vars.items()}
 
 
 def _check_lags(recipe: AdditiveRecipe) -> None:

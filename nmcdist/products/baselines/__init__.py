@@ -1,0 +1,1 @@
+"""Baseline generators as kinds of datasets, and their comparison with a reference."""
