@@ -107,7 +107,8 @@ def media():
     annealed = AnnealedParameters(voxel_size_nm=100.0, most_sweeps=8.0)
     bundle = Bundle.of("b", "B", annealed, licence="-", arrays=curves)
     yield "annealed", generate_annealed(bundle, (16, 16, 16), 100.0, seed=1)
-    image = {"image": volume.astype(np.float32)}
+    crossed = np.where(sum(np.indices(volume.shape)) % 10 == 0, 1 - volume, volume)  # no chord crosses the image
+    image = {"image": crossed.astype(np.float32)}
     bundle = Bundle.of("b", "B", PatternsParameters(voxel_size_nm=100.0), licence="-", arrays=image)
     yield "patterns", generate_patterns(bundle, (12, 12, 12), 100.0, seed=1)
 
