@@ -71,6 +71,8 @@ def _numbers(data: xr.Dataset, answers: list[tuple[str, str]]) -> str:
 
 
 def _scatter(data: xr.Dataset, varied: tuple[str, ...], answers: list[tuple[str, str]], path: Path) -> Path:
+    from matplotlib.ticker import MaxNLocator
+
     rows, columns = len(answers), len(varied)
     with figure(rows, columns, 3.1 * columns + 0.8, 2.8 * rows) as (drawing, axes):
         for row, (name, phase) in zip(axes, answers, strict=True):
@@ -83,6 +85,8 @@ def _scatter(data: xr.Dataset, varied: tuple[str, ...], answers: list[tuple[str,
                 if is_logarithmic:
                     panel.set_yscale("log")
             row[0].set_ylabel(f"{_NAMES[name]}, {phase}")
+        for panel in axes.flat:
+            panel.xaxis.set_major_locator(MaxNLocator(3))
         for panel, parameter in zip(axes[-1], varied, strict=True):
             panel.set_xlabel(with_unit(parameter, str(data[parameter].attrs["units"])))
             panel.xaxis.label.set_size(10)

@@ -1,0 +1,82 @@
+"""How well campaigns meet targets: ``python -m benchmarks.campaigns [TARGETS [EVALUATIONS]]``.
+
+Targets are pairs of M-factors that some structure of the space has: each is the mean of twelve wide windows at a point
+that no campaign sees. A campaign of Thompson draws looks for each, in windows of 5.12 um with voxels of 80 nm, and its
+answer is confirmed by twelve fresh realisations of 8 um. Printed: target, predicted, confirmed with its standard error,
+the distance in standard deviations of one evaluation, and CPU seconds.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from nmcdist.bundle import load_bundle
+from nmcdist.descriptors.cba import CONDUCTIONS
+from nmcdist.descriptors.transport import solve_conduction
+from nmcdist.design.space import unit_points
+from nmcdist.models.cba import generate_cba
+from nmcdist.products.stores import build_report
+from nmcdist.products.volumes.additive import DERIVED_CHANGES
+from nmcdist.products.volumes.points import changes_of
+from nmcdist.runs.public import run
+
+BUNDLE, VOXEL_NM, WIDE, NARROW, REALISATIONS = load_bundle("cba-cathode-2025"), 80.0, 100, 64, 12
+RANGES = {"graphite_fraction": (0.04, 0.18), "mu": (0.2, 1.1), "large_pore_fraction": (0.05, 0.3)}
+
+
+def wide_means(point: dict[str, float], seed: int) -> tuple[float, float]:
+    """Return the mean M-factors of pores and solid of wide windows."""
+    bundle = BUNDLE.with_parameters(**changes_of(BUNDLE, point, DERIVED_CHANGES, "point"))
+    found = []
+    for index in range(REALISATIONS):
+        labels = generate_cba(bundle, (WIDE,) * 3, VOXEL_NM, seed, index)
+        found.append([np.mean([solve_conduction(labels, CONDUCTIONS[name], axis).m_factor for axis in range(3)])
+                      for name in ("pore", "solid")])  # fmt: skip
+    pore, solid = np.mean(found, axis=0).tolist()
+    return pore, solid
+
+
+def recipe(number: int, pore: float, solid: float, evaluations: int) -> dict:
+    return {
+        "kind": "campaign", "name": f"target-{number}", "version": "1.0.0", "title": f"Target {number}",
+        "bundle": "cba-cathode-2025", "seed": 100 + number,
+        "volume": {"shape": [NARROW] * 3, "voxel_size_nm": VOXEL_NM},
+        "space": {"parameters": {name: list(ends) for name, ends in RANGES.items()}},
+        "goal": {"targets": {"m_factor_pore": {"value": round(pore, 4), "relative": 0.05},
+                             "m_factor_solid": {"value": round(solid, 5), "relative": 0.1}}},
+        "proposer": {"kind": "thompson", "initial": 24, "lag": 8}, "evaluations": evaluations,
+        "confirm": {"realisations": REALISATIONS, "volume": {"shape": [WIDE] * 3, "voxel_size_nm": VOXEL_NM}},
+    }  # fmt: skip
+
+
+def main() -> None:
+    targets, evaluations = (int(sys.argv[k]) if len(sys.argv) > k else n for k, n in ((1, 6), (2, 64)))
+    cube = unit_points(len(RANGES), targets, 2026)
+    with tempfile.TemporaryDirectory() as folder:
+        for number, place in enumerate(cube):
+            point = {name: low + u * (high - low) for u, (name, (low, high)) in zip(place, RANGES.items(), strict=True)}
+            pore, solid = wide_means({name: float(value) for name, value in point.items()}, 900 + number)
+            start = time.perf_counter()
+            store = run(recipe(number, pore, solid, evaluations), Path(folder), workers=2).store
+            took = time.perf_counter() - start
+            build_report(store, Path(folder) / f"answers-{number}")
+            facts = json.loads((Path(folder) / f"answers-{number}" / "answer.json").read_text())
+            print(f"target {number}, {took:.0f} s with two workers", flush=True)
+            for name, found in facts["answers"][0]["quantities"].items():
+                noise = facts["noise_of_one_evaluation"][name]
+                scale = np.log10 if noise["scale"] == "log10" else np.asarray
+                off = abs(float(scale(found["confirmed"]) - scale(found["target"]))) / noise["value"]
+                print(
+                    f"  {name}: wanted {found['target']:.4g}, predicted {found['predicted']:.4g}, confirmed "
+                    f"{found['confirmed']:.4g} +- {found['standard_error']:.2g}: {off:.2f} noise, "
+                    f"{abs(found['confirmed'] - found['target']) / found['standard_error']:.2f} standard errors",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
