@@ -89,7 +89,7 @@ def harmonics(numbers: Mapping[str, Any], path: Path) -> Path:
         judged = numbers["judged"]
         if judged is not None:
             right.errorbar([one + 0.2 for one in at], judged["factors"][1:], [2 * one for one in judged["errors"][1:]],
-                           fmt="s", color=PORE, capsize=4, label="in a packing of shapes turned at random")  # fmt: skip
+                           fmt="s", color=PORE, capsize=4, label="in another packing")  # fmt: skip
         right.axhline(1.0, color="black", linestyle=":")
         right.set(ylabel="correction of the scale")
         for tag, panel in zip("ab", (left, right), strict=True):
