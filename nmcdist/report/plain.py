@@ -1,7 +1,7 @@
 """The report of a store of any kind: statistics and histograms of numbers, curves, and slices of volumes."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,10 +19,12 @@ from nmcdist.report.tables import markdown, with_unit, write_csv
 if TYPE_CHECKING:
     import xarray as xr
 
+    from nmcdist.report.render import Part
+
 _MOST_PANELS = 24  # largest number of histograms; the table includes all numbers
 _MOST_LABELS = 32  # labels of an axis with entries that become separate numbers, such as phases
 _SLICES = 4
-_LONGEST_SLICE = 512
+_LONGEST_SLICE, _LONGEST_CUBE = 512, 200
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,14 @@ class Number:
     values: np.ndarray
 
 
-def report_plain(store: Path, folder: Path) -> Path:
+def report_plain(store: Path, folder: Path, solids: Sequence["Part"] = ()) -> Path:
     """Write the report of a store of a kind that defines none; see :func:`nmcdist.products.stores.build_report`.
+
+    Parameters
+    ----------
+    store, folder : Path
+    solids : sequence of Part
+        Phases of a picture of the first volume in three dimensions; none: no such picture.
 
     Raises
     ------
@@ -65,6 +73,9 @@ def report_plain(store: Path, folder: Path) -> Path:
     if VOLUME in data:
         made.append(_slices(store, data[VOLUME].shape, folder / "slices.png"))
         captions["slices.png"] = "The middle slice, normal to z, of the first items."
+        if solids:
+            made.append(_volume(store, data[VOLUME], folder / "volume.png", solids))
+            captions["volume.png"] = "The first volume, corner at the origin; its nearest octant is cut open."
     parts = [
         f"# {attributes['title']}",
         f"Dataset `{attributes['name']}` {attributes['version']}: {data.sizes[SAMPLE]} items, "
@@ -79,6 +90,14 @@ def report_plain(store: Path, folder: Path) -> Path:
             "Table: [items.csv](items.csv), one row per item.",
         ]  # fmt: skip
     return write_page(folder, parts, made, captions)
+
+
+def _volume(store: Path, volumes: "xr.DataArray", path: Path, parts: Sequence["Part"]) -> Path:
+    from nmcdist.report.render import render_volume
+
+    z, y, x = (min(n, _LONGEST_CUBE) for n in volumes.shape[1:])
+    labels = read_block(store, 0, ((0, z), (0, y), (0, x)))
+    return render_volume(labels, float(volumes.attrs["voxel_size_nm"]), path, parts=parts)
 
 
 def _numbers(data: "xr.Dataset") -> Iterator[Number]:

@@ -1,7 +1,8 @@
-"""A picture of a volume in three dimensions: graphite plates in the carbon-binder matrix, cut open."""
+"""A picture of a volume in three dimensions: its phases as surfaces, some of them cut open."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,27 +13,48 @@ _MARGIN = 0.12  # spacing of labels over half of the picture's height
 _TICKS = 3
 
 
-def render_volume(labels: np.ndarray, voxel_size_nm: float, path: Path, size: int = 1000) -> Path:
-    """Render a label volume to a PNG file, with an SVG beside it.
+class Part(NamedTuple):
+    """A phase in a picture.
 
-    The carbon binder is removed from the octant that faces the viewer, so the graphite plates inside are visible.
+    Attributes
+    ----------
+    label : int
+    name, colour : str
+    is_cut : bool
+        Whether it is removed from the octant that faces the viewer, so that what lies inside is visible.
+    """
+
+    label: int
+    name: str
+    colour: str
+    is_cut: bool = False
+
+
+ADDITIVE = (Part(1, "carbon binder", CARBON_BINDER, is_cut=True), Part(2, "graphite", GRAPHITE))
+
+
+def render_volume(
+    labels: np.ndarray, voxel_size_nm: float, path: Path, size: int = 1000, parts: Sequence[Part] = ADDITIVE
+) -> Path:
+    """Render a label volume to a PNG file, with an SVG beside it.
 
     Parameters
     ----------
     labels : ndarray of uint8, shape (nz, ny, nx)
-        0 pore, 1 carbon black and binder, 2 graphite.
     voxel_size_nm : float
         Voxel edge in nm.
     path : Path
         PNG file to write.
     size : int
         Edge of the picture in pixels.
+    parts : sequence of Part
+        Phases that are drawn.
     """
     from matplotlib.patches import Patch
 
     extent = np.array(labels.shape[::-1]) * voxel_size_nm / 1000
     view = _View(extent)
-    picture = _render(labels, voxel_size_nm, extent, view, size)
+    picture = _render(labels, voxel_size_nm, extent, view, size, parts)
     width, height = np.ptp(view.window, axis=0)
     with figure(1, 1, 7.6, 7.6 * height / width + 0.4) as (drawing, axes):
         panel = axes[0, 0]
@@ -40,8 +62,8 @@ def render_volume(labels: np.ndarray, voxel_size_nm: float, path: Path, size: in
         panel.imshow(picture, extent=(-view.half, view.half, -view.half, view.half))
         _draw_axes(panel, extent, view)
         panel.set(xlim=view.window[:, 0], ylim=view.window[:, 1])
-        handles = [Patch(facecolor=c, label=n) for c, n in ((CARBON_BINDER, "carbon binder"), (GRAPHITE, "graphite"))]
-        drawing.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=15)
+        handles = [Patch(facecolor=part.colour, label=part.name) for part in parts]
+        drawing.legend(handles=handles, loc="outside upper center", ncols=len(parts), fontsize=15)
         return save(drawing, path)
 
 
@@ -93,19 +115,22 @@ def _draw_axes(panel: Any, extent: np.ndarray, view: _View) -> None:
         panel.text(*at, f"{name} / µm", ha="center", va="center", fontsize=16, rotation=turn, rotation_mode="anchor")
 
 
-def _render(labels: np.ndarray, voxel_size_nm: float, extent: np.ndarray, view: _View, size: int) -> np.ndarray:
+def _render(
+    labels: np.ndarray, voxel_size_nm: float, extent: np.ndarray, view: _View, size: int, parts: Sequence[Part]
+) -> np.ndarray:
     import pyvista as pv
     import vtk
 
     vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_ERROR)  # a missing X server needs no warning
     plotter: Any = pv.Plotter(off_screen=True, window_size=[size, size])
     plotter.set_background("white")
-    opened = labels == 1
     half = tuple(n // 2 for n in labels.shape)
-    opened[half[0] :, : half[1], half[2] :] = False
-    for mask, colour in ((opened, CARBON_BINDER), (labels == 2, GRAPHITE)):
+    for part in parts:
+        mask = labels == part.label
+        if part.is_cut:
+            mask[half[0] :, : half[1], half[2] :] = False
         if mask.any():
-            plotter.add_mesh(_surface(mask, voxel_size_nm), color=colour, smooth_shading=True, specular=0.2)
+            plotter.add_mesh(_surface(mask, voxel_size_nm), color=part.colour, smooth_shading=True, specular=0.2)
     box = pv.Box((0, extent[0], 0, extent[1], 0, extent[2]))
     plotter.add_mesh(box, style="wireframe", color="black", line_width=2)
     plotter.enable_parallel_projection()

@@ -3,7 +3,9 @@
 Each is endless, so that a window of it can be drawn anywhere and volumes can be made in blocks, or fills one box.
 """
 
+from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -20,6 +22,7 @@ from nmcdist.bundle import (
     SphereParameters,
 )
 from nmcdist.datasets.layout import Box, Shape
+from nmcdist.errors import InputError
 from nmcdist.products.kind import Site
 from nmcdist.products.registry import register
 from nmcdist.products.volumes.additive_recipe import DescriptorSpec
@@ -29,6 +32,7 @@ from nmcdist.products.volumes.recipe import VolumeRecipe
 
 if TYPE_CHECKING:
     from nmcdist.descriptors.labelled import Scheme
+    from nmcdist.report.render import Part
 
 
 class BaselineRecipe(VolumeRecipe):
@@ -84,6 +88,26 @@ class Baseline(LabelledKind):
         from nmcdist.descriptors.labelled import TWO_PHASES
 
         return TWO_PHASES
+
+    def report(
+        self, store: Path, recipe: Any, folder: Path, *, voxel_sizes_nm: tuple[float, ...] = (),
+        progress: Callable[[str], None] = lambda line: None,
+    ) -> Path:  # fmt: skip
+        """Write numbers, curves, slices, and a picture of the first volume."""
+        from nmcdist.report.plain import report_plain
+
+        if voxel_sizes_nm:
+            raise InputError(f"{store}: is of kind {self.name}, which has no resolution study")
+        return report_plain(store, folder, self._parts())
+
+    def _parts(self) -> "tuple[Part, ...]":
+        from nmcdist.report.render import Part
+        from nmcdist.report.style import SERIES
+
+        return tuple(
+            Part(label, name.replace("_", " "), colour, is_cut=True)
+            for (label, name), (colour, _) in zip(enumerate(self.phases[1:], 1), SERIES, strict=False)
+        )
 
 
 class FibreStackRecipe(BaselineRecipe):
@@ -159,6 +183,11 @@ class Electrode(Baseline):
 
     def _bytes(self, parameters: Any, window: Shape, voxel_size_nm: float, threads: int) -> float:
         return float(self._function("draw_bytes")(parameters, window, voxel_size_nm, threads))
+
+    def _parts(self) -> "tuple[Part, ...]":
+        from nmcdist.report.render import ADDITIVE, Part
+
+        return (Part(3, "NMC", "#7FA7C9", is_cut=True), *ADDITIVE)
 
     @classmethod
     def scheme(cls) -> "Scheme":
