@@ -23,7 +23,7 @@ from nmcdist.threads import thread_map
 
 SPHEROID_TILE_NM, BALL_TILE_NM = 4000.0, 2000.0
 _SLAB = 32  # planes of voxels that a thread paints at a time
-_POSITIONS, _MARKS = 0, 1  # further parts of the keys of the streams of a tile
+_POSITIONS, _MARKS = 1, 2  # branches of the stream of a tile
 _MOST_GERMS = 1e9  # in a tile: more do not fit in memory
 TAIL = 1e-12  # sizes are clipped at this share of the tail of their law, so that the reach of a grain is bounded
 
@@ -210,12 +210,16 @@ def marked_germs(
             f"most {_MOST_GERMS:.0e} (are lengths in nm and intensities in nm^-3?)"
         )
     for tile in streams.tiles_covering(low_nm - reach_nm, high_nm + reach_nm, tile_nm):
-        own = partial(streams.draws, seed, stream, index, *tile)
-        n = own().arrivals(mean)
+        own = streams.draws(seed, stream, index, *tile)
+        n = own.arrivals(mean)
         if n:
-            germs = (np.array(tile) + own(_POSITIONS).uniform(n, 3)) * tile_nm
-            rows.append(np.column_stack([germs, grains(lambda mark: own(_MARKS + mark), n)]))  # noqa: B023
+            germs = (np.array(tile) + own.branch(_POSITIONS).uniform(n, 3)) * tile_nm
+            rows.append(np.column_stack([germs, grains(partial(_mark, own), n)]))
     return np.concatenate(rows)
+
+
+def _mark(own: Stream, mark: int) -> Stream:
+    return own.branch(_MARKS + mark)
 
 
 @lru_cache(maxsize=4096)

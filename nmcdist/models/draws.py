@@ -53,6 +53,19 @@ class Stream:
         """The stream itself, for kernels: :func:`next_uniform` and :func:`next_below` advance it."""
         return self._state
 
+    def branch(self, part: int) -> "Stream":
+        """Return another stream of the same key, from 2^192 times `part` blocks on; much cheaper than another key.
+
+        Parameters
+        ----------
+        part : int
+            1, 2, ...; 0 is the stream itself, from its beginning.
+        """
+        other = Stream.__new__(Stream)
+        other._state = np.zeros(13, np.uint64)
+        other._state[:2], other._state[5], other._state[10] = self._state[:2], part, 4
+        return other
+
     def uniform(self, *shape: int) -> np.ndarray:
         """Return uniform numbers in [0, 1)."""
         out = np.empty(shape)

@@ -10,7 +10,6 @@ the mean cosine exp(-s / persistence length). All segments of a chain have the s
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -145,17 +144,17 @@ def _near_segments(
     mean = parameters.intensity_per_nm3 * side * side * side
     knots, factors = np.array(parameters.profile_knots_nm), np.array(parameters.profile_factors)
     for tile in streams.tiles_covering(low - reach, high + reach, side):
-        # A stream for each mark: the fibres of a lower intensity are the first of those of a higher one.
-        own = partial(streams.draws, seed, streams.FIBRES, index, *tile)
-        n = own().arrivals(mean)
-        germs = (np.array(tile) + own(0).uniform(n, 3)) * side
-        radii = draw_radii(parameters, own(1), n)
-        directions = own(2).normal(n, 3)
+        # A branch for each mark: the fibres of a lower intensity are the first of those of a higher one.
+        own = streams.draws(seed, streams.FIBRES, index, *tile)
+        n = own.arrivals(mean)
+        germs = (np.array(tile) + own.branch(1).uniform(n, 3)) * side
+        radii = draw_radii(parameters, own.branch(2), n)
+        directions = own.branch(3).normal(n, 3)
         directions /= lengths(directions)[:, None]
-        turns = 2 * math.pi * own(3).uniform(n, count - 1)
+        turns = 2 * math.pi * own.branch(4).uniform(n, count - 1)
         if len(knots):
             keep = np.empty(n, np.bool_)
-            _thin(germs, own(4).uniform(n), knots, factors, keep)
+            _thin(germs, own.branch(5).uniform(n), knots, factors, keep)
             germs, radii, directions, turns = germs[keep], radii[keep], directions[keep], turns[keep]
         start, end = np.empty((len(germs), count, 3)), np.empty((len(germs), count, 3))
         _chain(germs, directions, turns, cosine, 1 / parameters.anisotropy, step, start, end)

@@ -99,3 +99,12 @@ def test_arrivals_have_poissons_law_and_never_fall_with_the_mean():
         assert abs(counts.var() - mean) < 4 * np.sqrt((mean + 2 * mean**2) / 4000)
     few, many = (np.array([Stream(key).arrivals(mean) for key in keys[:500]]) for mean in (3.0, 5.0))
     assert (few <= many).all() and (few < many).any()
+
+
+def test_branches_of_a_stream_are_philox_from_another_counter():
+    key = np.random.SeedSequence(entropy=7, spawn_key=(3,))
+    stream = Stream(key)
+    stream.uniform(5)
+    theirs = np.random.Generator(np.random.Philox(key=key.generate_state(2, np.uint64), counter=[0, 0, 0, 4]))
+    assert np.array_equal(stream.branch(4).uniform(100), theirs.random(100))
+    assert np.array_equal(stream.branch(0).uniform(100), Stream(key).uniform(100))

@@ -36,13 +36,17 @@ def bundle_of(parameters, arrays=None):
 
 
 def electrode():
-    shell, cba = load_bundle("nmc811-radial").particle(), load_bundle("cba-cathode-2025").cba()
+    shell, cba = load_bundle("nmc811-radial").particle(), load_bundle("cba-cathode-2025").cba().model_dump()
     fields = {name: getattr(shell, name) for name in ElectrodeParameters.model_fields if hasattr(shell, name)}
-    return bundle_of(ElectrodeParameters(**fields, **cba.model_dump(), nmc_fraction=0.3))
+    for name in ("lambda_X", "lambda_Y"):  # an additive with lengths 5 times as long is quick to draw
+        cba[f"{name}_per_nm3"] /= 5.0**3
+    for name in ("gamma", "eta", "theta"):
+        cba[f"{name}_per_nm"] /= 5.0
+    return bundle_of(ElectrodeParameters(**fields, **cba, nmc_fraction=0.3))
 
 
 def field():
-    return bundle_of(LevelCutParameters(threshold=0.4, scales_nm=(150.0, 400.0), weights=(0.7, 0.3)))
+    return bundle_of(LevelCutParameters(threshold=0.1, scales_nm=(120.0, 200.0), weights=(0.7, 0.3)))
 
 
 def image():
