@@ -17,7 +17,7 @@ class Resolution:
     Attributes
     ----------
     item : int
-        Index of the realisation.
+        Number of the volume in its store.
     voxel_size_nm : float
     graphite_fraction : float
         Theoretical volume fraction of graphite.
@@ -35,11 +35,12 @@ class Resolution:
 
 
 def resolve(
-    bundle: Bundle, graphite_fraction: float, edges_nm: np.ndarray, voxel_size_nm: float, seed: int, item: int
-) -> Resolution:
-    """Draw a realisation in a box at a voxel size, and solve for its M-factors along the three axes."""
+    bundle: Bundle, graphite_fraction: float, edges_nm: np.ndarray, voxel_size_nm: float, seed: int, item: int,
+    stream: int,
+) -> Resolution:  # fmt: skip
+    """Draw the realisation of an item, by the index of its streams, and solve for its M-factors along the axes."""
     nz, ny, nx = (int(n) for n in np.rint(np.asarray(edges_nm) / voxel_size_nm))
-    labels = generate_cba(bundle, (nz, ny, nx), voxel_size_nm, seed=seed, index=item)
+    labels = generate_cba(bundle, (nz, ny, nx), voxel_size_nm, seed=seed, index=stream)
     solved = {
         name: [solve_conduction(labels, conductivities, axis) for axis in range(3)]
         for name, conductivities in CONDUCTIONS.items()

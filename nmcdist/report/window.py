@@ -29,7 +29,7 @@ def about_window(data: xr.Dataset) -> list[str]:
 
 
 BIAS = (
-    "For the calibrated model of the additive, with voxels of 80 nm, M of the pores in windows of 2.56 µm (0.65 times) is "
-    "1.20 ± 0.05 times, and that of the solid 1.5 ± 0.2 times, that in windows of 10.2 µm; in windows of 5.1 µm it is 1.09 "
-    "± 0.04 and 1.1 ± 0.1 times."
+    "For the calibrated model of the additive, with voxels of 80 nm, M of the pores in windows of 2.56 µm (0.65 times) "
+    "is 1.20 ± 0.05 times, and that of the solid 1.5 ± 0.2 times, that in windows of 10.2 µm; in windows of 5.1 µm it "
+    "is 1.09 ± 0.04 and 1.1 ± 0.1 times."
 )

@@ -89,7 +89,8 @@ def test_all_faults_are_told_at_once_each_on_its_line():
 
 def test_items_are_numbered_level_by_level():
     recipe = recipe_with(sweep={"mu": [0.1, 0.2, 0.3]}, realisations=4)
-    assert (recipe.samples, recipe.levels, recipe.swept) == (12, (0.1, 0.2, 0.3), "mu")
+    assert (recipe.samples, recipe.points, recipe.swept) == (12, 3, "mu")
+    assert [recipe.item(4 * k)[:2] for k in range(3)] == [(0, 0), (1, 0), (2, 0)]
 
 
 def test_a_recipe_without_a_sweep_takes_the_bundle_as_it_is():
@@ -121,7 +122,7 @@ def test_numbers_with_an_exponent_are_numbers_and_none_means_no_descriptors(tmp_
         " volume: {shape: [8, 8, 8], voxel_size_nm: 2e1}, sweep: {lambda_X_per_nm3: [2.21e-11, 1e-10]}}"
     )
     recipe = load_recipe(path)
-    assert recipe.levels == (2.21e-11, 1e-10)
+    assert recipe.sweep["lambda_X_per_nm3"] == (2.21e-11, 1e-10)
     assert recipe.volume.voxel_size_nm == 20.0
     assert recipe.descriptors is None
 
@@ -164,4 +165,4 @@ def test_the_recipes_of_the_repository_are_valid():
         if isinstance(recipe, ParticleRecipe):
             assert ParticleModel.from_bundle(bundle).bundle_hash == bundle.content_hash
         else:
-            assert len(Additive().changes(recipe, bundle)) == len(recipe.levels)
+            assert len(Additive().changes(recipe, bundle)) == recipe.points

@@ -107,7 +107,7 @@ def test_picture_of_a_volume_is_labelled_in_micrometres_and_fills_its_frame(repo
 
 
 def test_resolved_realisations_keep_their_box():
-    study = resolve(BUNDLE, 0.1055, np.array([800.0, 800.0, 800.0]), 40.0, seed=5, item=0)
+    study = resolve(BUNDLE, 0.1055, np.array([800.0, 800.0, 800.0]), 40.0, seed=5, item=0, stream=0)
     assert study.voxel_size_nm == 40.0
     assert 0 < study.m_factor["pore"] < 1
 

@@ -74,6 +74,7 @@ def made_up(swept="graphite_fraction", levels=(0.06, 0.1054, 0.17), count=5, vox
     recipe = {
         "name": "made-up", "version": "1.0.0", "title": "Made up", "bundle": "cba-cathode-2025", "seed": 1,
         "volume": {"shape": list(shape), "voxel_size_nm": voxel}, "sweep": {swept: list(levels)} if levels else {},
+        "realisations": count,
     }  # fmt: skip
     return data.assign_coords(coords), bundle, parsed_recipe(recipe, "made-up.yaml")
 
@@ -386,7 +387,8 @@ def test_study_of_resolution_is_made_on_demand_and_says_what_it_solves(tmp_path,
     data, bundle, recipe = made_up(count=3)
     solved, told = [], []
 
-    def resolve(bundle, fraction, edges, size, seed, item):
+    def resolve(bundle, fraction, edges, size, seed, item, stream):
+        assert stream == item % 3  # the levels of a sweep share their realisations
         solved.append((item, size))
         factors = {"pore": 0.3, "solid": 0.001 * size}
         return SimpleNamespace(item=item, voxel_size_nm=size, graphite_fraction=fraction, m_factor=factors,

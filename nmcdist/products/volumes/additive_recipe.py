@@ -1,11 +1,13 @@
 """Recipes of label volumes of the additive phase (kind "volumes")."""
 
+from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from nmcdist.bundle import CbaParameters
 from nmcdist.faults import KEYS
+from nmcdist.products.design import DesignSpec
 from nmcdist.products.recipe import Axes, Frozen, Nanometres
 from nmcdist.products.volumes.recipe import Levels, VolumeRecipe
 
@@ -34,11 +36,20 @@ class AdditiveRecipe(VolumeRecipe):
     )
     descriptors: DescriptorSpec | None = DescriptorSpec()
 
-    @model_validator(mode="after")
-    def _fractions_are_possible(self) -> "AdditiveRecipe":
-        design = {} if self.design is None else self.design.parameters
-        for where, parameters in (("sweep", self.sweep), ("design.parameters", design)):
-            for name in DERIVED:
-                if outside := [value for value in parameters.get(name, ()) if not 0 < value < 1]:
-                    raise ValueError(f"{where}.{name}: found {outside}, expected numbers in (0, 1)")
-        return self
+    @field_validator("sweep")
+    @classmethod
+    def _fractions_of_the_sweep_are_possible(cls, sweep: dict[str, Levels]) -> dict[str, Levels]:
+        _check_fractions(sweep, "")
+        return sweep
+
+    @field_validator("design")
+    @classmethod
+    def _fractions_of_the_design_are_possible(cls, design: DesignSpec | None) -> DesignSpec | None:
+        _check_fractions({} if design is None else design.parameters, "parameters.")
+        return design
+
+
+def _check_fractions(parameters: Mapping[str, tuple[float, ...]], where: str) -> None:
+    for name in DERIVED:
+        if outside := [value for value in parameters.get(name, ()) if not 0 < value < 1]:
+            raise ValueError(f"{where}{name}: found {outside}, expected numbers in (0, 1)")

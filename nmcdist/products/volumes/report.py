@@ -143,7 +143,7 @@ def _resolution(
     studies = []
     for number, (item, size) in enumerate(wanted, 1):
         progress(f"resolution study {number} of {len(wanted)}: item {item}, voxels of {size:g} nm")
-        studies.append(resolve(changed, fraction, edges, size, recipe.seed, recipe.stream_of(item)))
+        studies.append(resolve(changed, fraction, edges, size, recipe.seed, item, recipe.stream_of(item)))
     return sorted(studies, key=lambda s: (s.item, -s.voxel_size_nm))
 
 
