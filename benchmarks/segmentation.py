@@ -48,11 +48,13 @@ def in_cubes(plane: np.ndarray) -> np.ndarray:
     return np.where(solid, np.where(graphite, GRAPHITE, CARBON_BINDER), PORE).astype(np.uint8)
 
 
-def scribbled(truth: np.ndarray, chosen: range, seed: int) -> dict[int, np.ndarray]:
+def scribbled(truth: np.ndarray, chosen: range, seed: int, drift: np.ndarray) -> dict[int, np.ndarray]:
+    """Return scribbles on slices as they were scanned, moved by their drift."""
     rng, found = np.random.default_rng(seed + 100), {}
     for z in chosen:
         noise = gaussian(rng.normal(size=truth.shape[1:]).astype(np.float32), WIDTH_PX)
-        found[z] = np.where(noise > np.quantile(noise, 1 - SHARE), truth[z].astype(np.int32) + 1, 0)
+        labels = np.where(noise > np.quantile(noise, 1 - SHARE), truth[z].astype(np.int32) + 1, 0)
+        found[z] = np.roll(labels, -np.rint(drift[z]).astype(int), axis=(0, 1))
     return found
 
 
@@ -61,7 +63,7 @@ def study(shape: tuple[int, int, int], setting: str, seed: int, folder: Path) ->
     image, truth = open_image(folder / IMAGE), tifffile.memmap(folder / TRUTH, mode="r")
     drift = np.array(json.loads((folder / ABOUT).read_text())["drift_px"])
     chosen = range(25, shape[0], 50) if shape[0] >= 400 else range(12, shape[0], 25)
-    scribbles = scribbled(truth, chosen, seed)
+    scribbles = scribbled(truth, chosen, seed, drift)
     rows = [z for z in range(shape[0]) if min(abs(z - k) for k in chosen) > AWAY]
     true = np.stack([in_cubes(plane) for plane in truth])
     print(f"{setting}, seed {seed}: true shares of solid {(true != PORE).mean():.4f} and graphite "

@@ -154,6 +154,7 @@ def _write_pictures(path: Path, labelled: Labelled, scribbles: Scribbles) -> Non
     """Write what is shown of the slices with most scribbles: each stage, in a window around them."""
     chosen = sorted(sorted(scribbles, key=lambda z: -int((scribbles[z] > 0).sum()))[:_MOST_PICTURES])
     arrays: dict[str, np.ndarray] = {}
+    scribbles = labelled.stack.moved(scribbles)
     for z in chosen:
         window = _window(scribbles[z], labelled)
         y, x = (slice(part.start * f, part.stop * f) for part, f in zip(window, labelled.factors[1:], strict=True))

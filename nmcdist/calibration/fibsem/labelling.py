@@ -143,6 +143,7 @@ def label_stack(
     grid, digest = Grid((nz, ny, nx), (voxel,) * 3), survey(image).sha256
     stack, keys, facts = corrected_stack(image, stages, how.ramp, how.drift, digest)
     forests = [how.seed, how.trees, _digest_of(scribbles), dict(classes)]
+    scribbles = stack.moved(scribbles)
 
     def phase_forest() -> dict[str, Any]:
         return arrays_of(train_phases(stack, scribbles, classes["pore"], how.seed, how.trees, stages.spread))

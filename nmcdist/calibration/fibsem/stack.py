@@ -9,6 +9,7 @@ import numpy as np
 from nmcdist.calibration.fibsem.drift import Drift, estimate_drift
 from nmcdist.calibration.fibsem.pictures import Pixels
 from nmcdist.calibration.fibsem.ramp import Ramp, fit_ramp
+from nmcdist.calibration.fibsem.scribbles import Scribbles
 from nmcdist.calibration.images import Image
 from nmcdist.calibration.stages import Stages
 from nmcdist.errors import ImageError, InputError
@@ -49,6 +50,12 @@ class CorrectedStack:
             return self._flat(slice(first, stop), rows, columns)
         return np.concatenate([self._shifted(k, rows, columns, self.shifts_px[k]) for k in range(first, stop)])
 
+    def moved(self, scribbles: Scribbles) -> Scribbles:
+        """Return scribbles on slices of the image where the corrected slices show what they label."""
+        if self.shifts_px is None:
+            return scribbles
+        return {z: _moved(plane, np.rint(self.shifts_px[z]).astype(int)) for z, plane in scribbles.items()}
+
     def _flat(self, z: slice, y: slice, x: slice) -> np.ndarray:
         grey = self.image.read(z, y, x)
         if grey.dtype.kind == "f" and not np.isfinite(grey).all():
@@ -74,6 +81,17 @@ class CorrectedStack:
         lines = plane[i] * (1 - v)[:, None] + plane[below] * v[:, None]
         moved: np.ndarray = lines[:, j] * (1 - u) + lines[:, right] * u
         return moved[None]
+
+
+def _moved(plane: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """Return a plane of labels moved by whole pixels; what comes in from outside is not labelled."""
+    found = np.zeros_like(plane)
+    to, origin = [], []
+    for shift, n in zip(by.tolist(), plane.shape, strict=True):
+        to.append(slice(max(shift, 0), max(0, min(n, n + shift))))
+        origin.append(slice(max(-shift, 0), max(0, min(n, n - shift))))
+    found[tuple(to)] = plane[tuple(origin)]
+    return found
 
 
 def corrected_stack(

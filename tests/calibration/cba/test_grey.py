@@ -15,6 +15,7 @@ from scipy import ndimage
 from nmcdist.bundle import load_bundle
 from nmcdist.calibration.cba.grey import begun, check_folder
 from nmcdist.calibration.cba.results import read_results
+from nmcdist.calibration.fibsem.drift_files import read_drift
 from nmcdist.calibration.fibsem.tiff import write_planes
 from nmcdist.calibration.images import open_image
 from nmcdist.calibration.microscope.write import write_fib_sem
@@ -25,10 +26,11 @@ from nmcdist.report.labelling import report_labelling
 def with_scribbles(folder, setting, shape, slices, seed):
     write_fib_sem(load_bundle("cba-cathode-2025"), folder, setting, shape, 10.0, seed)
     truth, rng = tifffile.imread(folder / "truth.tif"), np.random.default_rng(6)
+    drift = np.rint(read_drift(folder / "phantom.json", shape[0])).astype(int)
     (folder / "scribbles").mkdir()
     for z in slices:
         noise = ndimage.gaussian_filter(rng.normal(size=truth.shape[1:]), 10)
-        labels = np.where(noise > np.quantile(noise, 0.7), truth[z] + 1, 0)
+        labels = np.roll(np.where(noise > np.quantile(noise, 0.7), truth[z] + 1, 0), -drift[z], axis=(0, 1))
         tifffile.imwrite(folder / "scribbles" / f"slice-{z:03d}.tif", labels.astype(np.uint8))
     return folder
 

@@ -132,11 +132,25 @@ def phantom(tmp_path_factory):
     write_fib_sem(load_bundle("cba-cathode-2025"), folder, "easy", (20, 192, 192), 10.0, 24)
     truth = tifffile.imread(folder / "truth.tif")
     rng = np.random.default_rng(6)
-    scribbles = {}
+    scribbles, drift = {}, read_drift(folder / "phantom.json", 20)
     for z in LABELLED:
         noise = ndimage.gaussian_filter(rng.normal(size=truth.shape[1:]), 8)
-        scribbles[z] = np.where(noise > np.quantile(noise, 0.7), truth[z].astype(np.int32) + 1, 0)
-    return open_image(folder / "image.tif"), truth, scribbles, read_drift(folder / "phantom.json", 20)
+        labels = np.where(noise > np.quantile(noise, 0.7), truth[z].astype(np.int32) + 1, 0)
+        scribbles[z] = np.roll(labels, -np.rint(drift[z]).astype(int), axis=(0, 1))  # on slices as they were scanned
+    return open_image(folder / "image.tif"), truth, scribbles, drift
+
+
+def test_scribbles_move_with_their_slices(in_memory):
+    # A structure that drifts, labelled on each slice as it was scanned: corrected, all labels lie on the structure.
+    base = np.zeros((40, 40), np.float32)
+    base[12:22, 15:30] = 1.0
+    drift = np.array([(0.0, 0.0), (3.0, -2.0), (-4.0, 5.0)])
+    scanned = np.stack([np.roll(base, -d.astype(int), axis=(0, 1)) for d in drift])
+    stack = CorrectedStack(in_memory(scanned), Ramp(0.0), drift)
+    scribbles = {z: (scanned[z] > 0).astype(np.int32) for z in range(3)}
+    for z, plane in stack.moved(scribbles).items():
+        np.testing.assert_array_equal(plane, stack.read(slice(z, z + 1))[0] > 0.5)
+        np.testing.assert_array_equal(plane, base > 0)
 
 
 @pytest.fixture(scope="module")
