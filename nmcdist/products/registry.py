@@ -35,6 +35,7 @@ _BUILT_IN = (
     "nmcdist.products.volumes.additive",
     "nmcdist.products.campaigns.kind",
     "nmcdist.products.baselines.kinds",
+    "nmcdist.products.baselines.comparison",
 )
 _COMMON = "volumes"  # kind of recipes without a deciding field
 

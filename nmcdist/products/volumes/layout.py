@@ -121,10 +121,9 @@ def _reading(recipe: VolumeRecipe) -> dict[str, str]:
 def _sample_coordinates(recipe: VolumeRecipe) -> tuple[Coordinate, ...]:
     point, realisation, fidelity, partner = recipe.items().T.astype(np.int64)
     seeds = np.full(recipe.samples, recipe.seed, dtype=np.uint64)
-    what = "point of the design" if recipe.design else "value that the swept parameter takes"
     about = {
         "seed": (seeds, "1", "seed of the random streams"),
-        "level": (point, "1", f"number of the {what}"),
+        "level": (point, "1", f"number of the {recipe.point_name}"),
         "realisation": (realisation, "1", f"number of the realisation at this {'point' if recipe.design else 'level'}"),
     }
     if len(recipe.specs) > 1:

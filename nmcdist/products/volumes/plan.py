@@ -117,6 +117,7 @@ class VolumePlan(Plan):
         how = f"in blocks of {_x(self.block)} voxels" if self.by_blocks else "whole"
         what = "points of" if recipe.design else "values of"
         points = f"{recipe.points} {what} {', '.join(recipe.varied)}" if recipe.varied else "no sweep"
+        points = f"{recipe.points} {recipe.point_name}s" if recipe.points > 1 and not recipe.varied else points
         again = "".join(f", and {sum(recipe.items()[:, 2] == number)} with voxels of {fidelity.voxel_size_nm:g} nm"
                         for number, fidelity in enumerate(recipe.fidelities, 1))  # fmt: skip
         facts = {

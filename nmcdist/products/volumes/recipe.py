@@ -164,6 +164,11 @@ class VolumeRecipe(BaseRecipe):
         """Number of points of the sweep or the design; 1 without either."""
         return len(next(iter(self.sweep.values()), (None,))) if self.design is None else self.design.points
 
+    @property
+    def point_name(self) -> str:
+        """What a point is."""
+        return "value that the swept parameter takes" if self.design is None else "point of the design"
+
     def point_values(self) -> Sequence[Mapping[str, float]]:
         """Return the values of the varied parameters at each point."""
         if self.design is not None:
