@@ -1,7 +1,7 @@
 """What baseline generators are matched on: of an image, of the volumes of a store, or of the additive by theory."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from nmcdist.datasets.store import holds, read_attributes, read_block, readable_
 from nmcdist.descriptors.directional import AXES_AND_DIAGONALS, directional_coverage
 from nmcdist.descriptors.intrinsic import intrinsic_volumes
 from nmcdist.descriptors.two_point import two_point_coverage
-from nmcdist.errors import ImageError, InputError, StoreError
+from nmcdist.errors import ImageError, NmcdistError, StoreError
 from nmcdist.geometry.frames import lengths
 from nmcdist.models import theory
 from nmcdist.models.cba import PARTS, draw_parts
@@ -100,7 +100,7 @@ def _mask(labels: np.ndarray, solid: Sequence[int]) -> np.ndarray:
 
 def _measured(
     masks: Sequence[np.ndarray] | Iterator[np.ndarray], voxel_size_nm: float, about: str, where: str,
-    error: Callable[[str], InputError],
+    error: type[NmcdistError],
 ) -> Measured:  # fmt: skip
     image, found = np.empty(0), []
     for number, mask in enumerate(masks):

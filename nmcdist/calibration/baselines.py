@@ -18,6 +18,7 @@ from nmcdist.bundle import (
 from nmcdist.bundle.schema import Calibration
 from nmcdist.descriptors.directional import AXES_AND_DIAGONALS
 from nmcdist.errors import InputError
+from nmcdist.models.annealing import anneal
 from nmcdist.models.ball_union import union_volume_and_surface
 from nmcdist.models.body_theory import fibres_for, packing_for, spheres_for
 from nmcdist.models.levelcut import fit_level_cut, level_cut_densities
@@ -28,6 +29,7 @@ _LENGTH = 100.0  # of a fibre, in volumes over surfaces of its grain: about fift
 _DIGITS = 6  # of numbers in a bundle, and decimals in its arrays: more would differ between machines
 _BALLS, _SEED, _INDEX = 500, 1, 2**32 - 1  # of the packings that soft balls are matched on
 _MOST_STEPS, _NEAR = 12, 5e-4
+_PROBE = 32  # voxels along an edge of a box that is annealed for a try
 _HIGHEST = 0.99  # volume of all soft balls over that of the box
 
 
@@ -122,6 +124,16 @@ def fit_baseline(
             data=measured.about, method=f"Matched on {found.how}. Cannot meet: {found.unmet}.", date=date
         ),
     )  # fmt: skip
+
+
+def reachable_energy(bundle: Bundle) -> tuple[int, float]:
+    """Return the edge in voxels of a small box, and the sum of squared errors that annealing reaches in it.
+
+    A curve that no medium has, for example because it was averaged over different ones, shows here.
+    """
+    edge = max(_PROBE, 2 * int(bundle.array_records["coverage"].shape[1] - 1))
+    size = bundle.parameters_as(AnnealedParameters).voxel_size_nm
+    return edge, anneal(bundle, (edge, edge, edge), size, _SEED, _INDEX).energy
 
 
 def _fibres(measured: Measured) -> Match:

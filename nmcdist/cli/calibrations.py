@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from nmcdist.cli.calibrate_baseline import calibrate_baseline_command
 from nmcdist.cli.calibrate_cba import calibrate_cba_command, calibrate_plan_command
 from nmcdist.cli.calibrate_segment import calibrate_segment
 from nmcdist.cli.calibrate_shell import calibrate_shell_command
@@ -19,6 +20,7 @@ def calibrate() -> None:
     """Train bundles on images."""
 
 
+calibrate.add_command(calibrate_baseline_command)
 calibrate.add_command(calibrate_cba_command)
 calibrate.add_command(calibrate_plan_command)
 calibrate.add_command(calibrate_shell_command)

@@ -1,44 +1,26 @@
 """Comparisons of generators (kind "comparison"): the additive, and baseline generators that are matched to it."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from nmcdist.bundle import Bundle, CbaParameters
+from nmcdist.bundle import Bundle
 from nmcdist.datasets.layout import SAMPLE, Box, Coordinate, Shape
-from nmcdist.errors import BundleError, InputError, RecipeError
+from nmcdist.errors import InputError
 from nmcdist.products.baselines.comparison_recipe import REFERENCE, ComparisonRecipe
-from nmcdist.products.baselines.kinds import (
-    Annealed,
-    Baseline,
-    BooleanSpheres,
-    FibreStack,
-    LevelCut,
-    PackedSpheres,
-    Patterns,
-)
+from nmcdist.products.baselines.matching import ADDITIVE, drawn_by, matched
 from nmcdist.products.kind import Site
 from nmcdist.products.registry import register
 from nmcdist.products.virtual import Frozen
-from nmcdist.products.volumes.additive import Additive
 from nmcdist.products.volumes.labelled import LabelledKind
 from nmcdist.products.volumes.layout import WINDOW_RATIO
-from nmcdist.products.volumes.model import VolumeModel
 from nmcdist.products.volumes.plan import VolumePlan
 from nmcdist.products.volumes.points import by_point
 
 if TYPE_CHECKING:
-    from nmcdist.calibration.baselines import Measured
     from nmcdist.descriptors.labelled import Scheme
-
-DRAWN_AS: dict[str, Baseline] = {
-    "fibres": FibreStack(), "boolean-spheres": BooleanSpheres(), "hard-spheres": PackedSpheres(),
-    "soft-spheres": PackedSpheres(), "level-cut": LevelCut(), "annealed": Annealed(), "patterns": Patterns(),
-}  # fmt: skip
-_ADDITIVE = Additive()
 
 
 class Comparison(LabelledKind):
@@ -77,7 +59,7 @@ class Comparison(LabelledKind):
         names = np.array(recipe.names)[recipe.items()[:, 0]]
         about = {"units": "1", "long_name": f"generator; {REFERENCE}: the additive of the bundle"}
         found = [Coordinate("generator", (SAMPLE,), names, about)]
-        diameter = _ADDITIVE.grain_diameter_nm(levels[0])
+        diameter = ADDITIVE.grain_diameter_nm(levels[0])
         if diameter is not None:
             edge = min(recipe.volume.shape) * recipe.volume.voxel_size_nm
             about = {"units": "1", "long_name": "shortest edge of the window over the mean diameter of the largest "
@@ -118,43 +100,6 @@ class Comparison(LabelledKind):
         if voxel_sizes_nm:
             raise InputError(f"{store}: is a comparison, which has no resolution study")
         return report_comparison(store, recipe, folder)
-
-
-def drawn_by(name: str, bundle: Bundle, recipe: ComparisonRecipe) -> tuple[VolumeModel, Bundle]:
-    """Return what draws the volumes of a generator, and its bundle."""
-    return (_ADDITIVE, bundle) if name == REFERENCE else (DRAWN_AS[name], matched(name, bundle, recipe))
-
-
-def matched(name: str, bundle: Bundle, recipe: ComparisonRecipe) -> Bundle:
-    """Return the bundle of a generator, matched to the additive of a bundle; computed once in each process.
-
-    Raises
-    ------
-    RecipeError
-        If it cannot be matched.
-    """
-    try:
-        return _matched(name, bundle.cba(), recipe.volume.voxel_size_nm, recipe.training, recipe.seed)
-    except (InputError, BundleError) as error:
-        raise RecipeError(f"generators.{name}: {str(error).removeprefix(f'{name}: ')}") from None
-
-
-@lru_cache(maxsize=64)
-def _matched(name: str, parameters: CbaParameters, voxel_size_nm: float, training: int, seed: int) -> Bundle:
-    from nmcdist.calibration.baselines import fit_baseline
-    from nmcdist.models.patterns import training_images
-
-    found = fit_baseline(name, _measured(parameters, voxel_size_nm, training, seed))
-    if name == "patterns":
-        training_images(found)  # refuses an image that is shorter than its chords
-    return found
-
-
-@lru_cache(maxsize=4)
-def _measured(parameters: CbaParameters, voxel_size_nm: float, training: int, seed: int) -> "Measured":
-    from nmcdist.calibration.baseline_measures import measured_by_theory
-
-    return measured_by_theory(parameters, voxel_size_nm, training, seed)
 
 
 register(Comparison())
