@@ -1,5 +1,6 @@
 """Bundles of the baseline generators, matched to a two-phase medium: in closed form where there is one."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -126,14 +127,15 @@ def fit_baseline(
     )  # fmt: skip
 
 
-def reachable_energy(bundle: Bundle) -> tuple[int, float]:
-    """Return the edge in voxels of a small box, and the sum of squared errors that annealing reaches in it.
+def reachable_error(bundle: Bundle) -> tuple[int, float]:
+    """Return the edge in voxels of a small box, and the root mean square error of the coverage annealed in it.
 
     A curve that no medium has, for example because it was averaged over different ones, shows here.
     """
     edge = max(_PROBE, 2 * int(bundle.array_records["coverage"].shape[1] - 1))
     size = bundle.parameters_as(AnnealedParameters).voxel_size_nm
-    return edge, anneal(bundle, (edge, edge, edge), size, _SEED, _INDEX).energy
+    found = anneal(bundle, (edge, edge, edge), size, _SEED, _INDEX)
+    return edge, math.sqrt(found.energy / len(found.wanted))
 
 
 def _fibres(measured: Measured) -> Match:
@@ -169,14 +171,13 @@ def _soft_packing(wanted: float) -> tuple[float, float, float]:
     """Return the ball fraction whose union has a volume fraction, the fraction met, and surface times radius."""
 
     def union(share: float) -> tuple[float, float]:
-        edge = float(np.cbrt(_BALLS * 4 / 3 * np.pi / share))
-        edges = np.full(3, round_number(edge))
+        edge = round_number(float(np.cbrt(_BALLS * 4 / 3 * np.pi / share)))
         law = PackingParameters(radius_mean_nm=1.0, ball_fraction=share, overlap=OVERLAP)
-        packing = pack_balls(law, edges, _SEED, _INDEX)
-        volume, surface = union_volume_and_surface(packing, edges)
+        packing = pack_balls(law, np.full(3, edge), _SEED, _INDEX)
+        volume, surface = union_volume_and_surface(packing, edge)
         return volume, surface * float(packing.radius_nm[0])
 
-    before, share = wanted, round_number(min(1.1 * wanted, _HIGHEST))
+    before, share = round_number(wanted), round_number(min(1.1 * wanted, _HIGHEST))
     volume_before = union(before)[0]
     for _ in range(_MOST_STEPS):
         volume, surface = union(share)

@@ -46,7 +46,7 @@ def calibrate_baseline_command(
     """Match a baseline generator to the solid of a label image or of the volumes of a store."""
     from nmcdist.bundle import save_bundle
     from nmcdist.calibration.baseline_measures import is_store_of_volumes, measured_on_image, measured_on_store
-    from nmcdist.calibration.baselines import fit_baseline, reachable_energy
+    from nmcdist.calibration.baselines import fit_baseline, reachable_error
     from nmcdist.calibration.images import open_image
     from nmcdist.datasets.files import naming
 
@@ -60,8 +60,8 @@ def calibrate_baseline_command(
         measured = measured_on_image(open_image(source, voxel_size_nm, axes), solid)
     bundle = fit_baseline(kind, measured, name=name, licence=licence, date=date.today().isoformat())
     if kind == "annealed":
-        edge, energy = reachable_energy(bundle)
-        note(f"sum of squared errors of the coverage: {energy:.1e} reached in a box of {edge} voxels along each edge")
+        edge, error = reachable_error(bundle)
+        note(f"two-point coverage: met within {error:.1g} (root mean square) in a box of {edge} voxels along each edge")
     with naming(out):
         save_bundle(bundle, out)
     click.echo(f"{out}\n{bundle.calibration.method}")

@@ -15,29 +15,28 @@ _VOXELS = 6.0  # per mean radius
 _GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
 
-def union_volume_and_surface(packing: Packing, edges_nm: np.ndarray) -> tuple[float, float]:
-    """Return the volume fraction of the union of balls in a periodic box, and its surface per volume in 1/nm.
+def union_volume_and_surface(packing: Packing, edge_nm: float) -> tuple[float, float]:
+    """Return the volume fraction of the union of balls in a periodic cube, and its surface per volume in 1/nm.
 
-    The volume counts voxel centres, six per radius; the surface counts, for each ball, which of 1,000 even directions
-    end in no other ball. Unlike voxels, directions do not bridge the clefts between balls.
+    The volume counts voxel centres, six or more per mean radius; the surface counts, for each ball, which of 1,000 even
+    directions end in no other ball. Unlike voxels, directions do not bridge the clefts between balls.
 
     Parameters
     ----------
     packing : Packing
-    edges_nm : ndarray of float64, shape (3,)
+    edge_nm : float
+        Edge of the cube.
     """
-    voxel = float(packing.radius_nm.sum()) / len(packing.radius_nm) / _VOXELS
-    shape = np.ceil(edges_nm / voxel).astype(np.int64)
-    voxel = float((edges_nm / shape).max())
-    nz, ny, nx = (int(edge / voxel + 0.5) for edge in edges_nm)
-    labels = np.zeros((nz, ny, nx), dtype=np.uint8)
-    boolean.paint_slabs(labels, periodic_images(packing, edges_nm), 1, voxel, (0, 0, 0))
+    edges = np.full(3, edge_nm)
+    count = math.ceil(_VOXELS * edge_nm * len(packing.radius_nm) / math.fsum(packing.radius_nm.tolist()))
+    labels = np.zeros((count, count, count), dtype=np.uint8)
+    boolean.paint_slabs(labels, periodic_images(packing, edges), 1, edge_nm / count, (0, 0, 0))
     hidden = np.zeros((len(packing.radius_nm), _DIRECTIONS), dtype=np.bool_)
-    pairs = near_pairs(packing.centre_nm, packing.radius_nm, edges_nm, 0.0)
-    _hide(packing.centre_nm, packing.radius_nm, edges_nm, pairs, _even_directions(), hidden)
+    pairs = near_pairs(packing.centre_nm, packing.radius_nm, edges, 0.0)
+    _hide(packing.centre_nm, packing.radius_nm, edges, pairs, _even_directions(), hidden)
     seen = np.count_nonzero(~hidden, axis=1) / _DIRECTIONS
     surface = math.fsum((4 * math.pi * packing.radius_nm * packing.radius_nm * seen).tolist())
-    return np.count_nonzero(labels) / labels.size, surface / float(edges_nm[0] * edges_nm[1] * edges_nm[2])
+    return np.count_nonzero(labels) / labels.size, surface / edge_nm**3
 
 
 @kernel
