@@ -16,6 +16,8 @@ from nmcdist.bundle import (
     PatternsParameters,
     load_bundle,
 )
+from nmcdist.calibration.baseline_measures import measured_by_theory
+from nmcdist.calibration.baselines import GENERATORS, fit_baseline
 from nmcdist.descriptors import describe_grains
 from nmcdist.descriptors.directional import AXES_AND_DIAGONALS, directional_coverage
 from nmcdist.descriptors.intrinsic import intrinsic_volumes_from_counts
@@ -92,6 +94,16 @@ def values():
     counts = (draws(9, 1, 1).uniform(256) * 1e7).astype(np.int64)
     yield "densities", intrinsic_volumes_from_counts(counts, 37.1)
     yield from media()
+    yield from matched()
+
+
+def matched():
+    """Yield parameters and arrays of baseline generators that are matched to the additive."""
+    measured = measured_by_theory(load_bundle("cba-cathode-2025").cba(), 80.0, 16, 3)
+    for kind in GENERATORS:
+        bundle = fit_baseline(kind, measured)
+        numbers = [*bundle.parameters.model_dump(exclude_none=True).values(), *bundle.arrays.values()]
+        yield f"matched {kind}", np.concatenate([np.ravel(each) for each in numbers])
 
 
 def media():
