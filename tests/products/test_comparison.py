@@ -10,9 +10,11 @@ from nmcdist.calibration.baseline_measures import measured_by_theory
 from nmcdist.calibration.baselines import fit_baseline
 from nmcdist.datasets.integrity import manifest_hash, verify
 from nmcdist.datasets.store import open_store
+from nmcdist.descriptors import intrinsic_volumes
 from nmcdist.descriptors.labelled import TWO_PHASES, describe
 from nmcdist.errors import InputError, RecipeError
 from nmcdist.models import theory
+from nmcdist.models.annealing import generate_annealed
 from nmcdist.models.cba import generate_cba
 from nmcdist.models.fibres import generate_fibres
 from nmcdist.models.patterns import generate_patterns
@@ -179,3 +181,24 @@ def test_impossible_comparisons_are_refused(change, said):
 def test_a_comparison_is_never_virtual():
     with pytest.raises(InputError, match="kind 'comparison': has no virtual stores"):
         kinds()["comparison"].freeze(parsed(), load_bundle("cba-cathode-2025"))
+
+
+@pytest.mark.slow
+def test_annealing_meets_the_two_point_coverage_and_misses_the_euler_number():
+    """8 windows of 8 µm of the additive, 3 annealed volumes of 5.12 µm, voxels of 80 nm."""
+    bundle = load_bundle("cba-cathode-2025")
+    annealed = fit_baseline("annealed", measured_by_theory(bundle.cba(), 80.0, 64, 7))
+    volumes = [generate_annealed(annealed, (64, 64, 64), 80.0, 7, index) == 1 for index in range(3)]
+    lags = np.arange(16) * 80.0
+    wanted = theory.two_point_coverage(bundle.cba(), lags)["solid"]
+    for volume in volumes:
+        found = [(volume & np.roll(volume, k, axis=0)).mean() for k in range(16)]
+        assert np.sqrt(np.mean((found - wanted) ** 2)) < 1e-4
+
+    def euler(values):
+        found = np.array([intrinsic_volumes(value, 80.0).euler_number_26 for value in values])
+        return found.mean(), found.var(ddof=1) / len(found)
+
+    windows = (generate_cba(bundle, (100, 100, 100), 80.0, 7, index) > 0 for index in range(8))
+    (own, own_variance), (reference, variance) = euler(volumes), euler(windows)
+    assert own - reference > 5 * np.sqrt(own_variance + variance)
