@@ -152,7 +152,7 @@ def _boolean_spheres(measured: Measured) -> Match:
 def _hard_spheres(measured: Measured) -> Match:
     check_density("spheres-packed", "volume_fraction", measured.volume_fraction)
     found = packing_for(measured.volume_fraction, measured.surface_per_nm)
-    return Match(_rounded(found), _closed(measured), "a solid that conducts well: balls touch at most")
+    return Match(_rounded(found), _closed(measured), "necks between balls, which touch at most")
 
 
 def _soft_spheres(measured: Measured) -> Match:

@@ -7,7 +7,7 @@ import pytest
 
 from nmcdist.bundle import load_bundle, save_bundle
 from nmcdist.calibration.baseline_measures import measured_by_theory
-from nmcdist.calibration.baselines import fit_baseline
+from nmcdist.calibration.baselines import GENERATORS, fit_baseline
 from nmcdist.datasets.integrity import manifest_hash, verify
 from nmcdist.datasets.store import open_store
 from nmcdist.descriptors import intrinsic_volumes
@@ -20,6 +20,7 @@ from nmcdist.models.fibres import generate_fibres
 from nmcdist.models.patterns import generate_patterns
 from nmcdist.products.baselines.comparison_recipe import ALL
 from nmcdist.products.baselines.comparison_report import Group, compared_groups, difference
+from nmcdist.products.baselines.matching import DRAWN_AS
 from nmcdist.products.registry import kinds, make_plan, parsed_recipe
 from nmcdist.products.stores import build_report
 from nmcdist.runs.public import run
@@ -176,6 +177,10 @@ def test_impossible_comparisons_are_refused(change, said):
     with pytest.raises(RecipeError) as caught:
         parsed(**change)
     assert said in str(caught.value)
+
+
+def test_recipes_and_kinds_know_every_generator():
+    assert tuple(GENERATORS) == ALL == tuple(DRAWN_AS)
 
 
 def test_a_comparison_is_never_virtual():
