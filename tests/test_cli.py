@@ -211,6 +211,21 @@ def test_export_writes_a_file_and_names_it(nmcdist, store, tmp_path):
     assert refused(nmcdist("export", store, "--item", 1, "--format", "gif"), "found 'gif'")
 
 
+def test_a_bundle_is_made_from_wishes_once(nmcdist, tmp_path):
+    folder = tmp_path / "mine"
+    wishes = ("--graphite-fraction", "0.2", "--set", "mu=0.4")
+    code, out, _ = nmcdist("bundle", "new", "mine", "--from", BUNDLE, *wishes, "--out", folder)
+    assert code == 0
+    assert "asked for: mu = 0.4, graphite_fraction = 0.2. Check: 8 fresh windows" in out
+    made = load_bundle(folder)
+    assert (made.name, made.cba().mu, made.values["mu"].provenance) == ("mine", 0.4, "chosen")
+    assert made.values["eta_per_nm"] == load_bundle(BUNDLE).values["eta_per_nm"]
+    again = nmcdist("bundle", "new", "mine", "--from", BUNDLE, *wishes, "--out", folder)
+    assert refused(again, "already exists, expected a new folder")
+    strange = nmcdist("bundle", "new", "mine", "--from", BUNDLE, "--set", "mu")
+    assert refused(strange, "--set: found 'mu', expected NAME=VALUE")
+
+
 def test_bundle_lists_shows_and_verifies(nmcdist, tmp_path):
     assert BUNDLE in nmcdist("bundle", "list")[1]
     shown = json.loads(nmcdist("bundle", "show", BUNDLE)[1])

@@ -44,7 +44,7 @@ NET_MORE = (0, 1, 2, 3)  # optional further inputs: |s|, which makes their numbe
 NET_OUTPUTS = 4  # the diagonal and the offset
 
 P = TypeVar("P", bound=Parameters)
-Provenance = Literal["published", "fitted", "assumed"]
+Provenance = Literal["published", "fitted", "assumed", "chosen"]
 
 
 class _Frozen(BaseModel):
@@ -156,7 +156,7 @@ class Bundle(_Frozen):
         name, title, licence, description : str
         parameters : Parameters
             Parameters of a built-in or registered model. Parameters at their default are left out.
-        provenance : {"published", "fitted", "assumed"}
+        provenance : {"published", "fitted", "assumed", "chosen"}
         source : str
             Source of the values.
         calibration : Calibration, optional
@@ -276,6 +276,15 @@ class Bundle(_Frozen):
         BundleError
             If a name is unknown, a value is impossible, or a parameter of several numbers gets a single one.
         """
+        return self._changed(changes, "assumed", "set by the caller")
+
+    def with_choices(self, changes: Mapping[str, float | tuple[float, ...]], source: str) -> "Bundle":
+        """Return a copy like :meth:`with_parameters`, with the changed parameters marked as chosen for this reason."""
+        return self._changed(changes, "chosen", source)
+
+    def _changed(
+        self, changes: Mapping[str, float | tuple[float, ...]], provenance: Provenance, source: str
+    ) -> "Bundle":  # fmt: skip
         model = parameters_of_model(self.model)
         fields = model.model_fields
         unknown = sorted(set(changes) - set(fields))
@@ -290,7 +299,7 @@ class Bundle(_Frozen):
                 count = len(several) or "several"
                 raise BundleError(f"bundle {self.name!r}: parameter {name!r} takes {count} numbers, found {value!r}")
             record = content["parameters"].setdefault(name, {"unit": unit_of(model, name)})
-            record.update(value=value, provenance="assumed", source="set by the caller")
+            record.update(value=value, provenance=provenance, source=source)
         return validated(content, f"bundle {self.name!r}")._carrying(self._arrays)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from nmcdist.bundle import Bundle
 from nmcdist.datasets.layout import Box, Coordinate, Shape
 from nmcdist.errors import RecipeError
+from nmcdist.models.additive_wishes import ADDITIVE_WISHES
 from nmcdist.products.kind import Site
 from nmcdist.products.registry import register
 from nmcdist.products.volumes.additive_recipe import DERIVED, GRAPHITE_FRACTION, LARGE_PORE_FRACTION, AdditiveRecipe
@@ -94,19 +95,7 @@ class Additive(LabelledKind):
         return report_volumes(store, recipe, folder, voxel_sizes_nm, progress)
 
 
-def _graphite_intensity(bundle: Bundle, fraction: float) -> dict[str, float]:
-    from nmcdist.models.theory import intensity_for_graphite_fraction
-
-    return {"lambda_X_per_nm3": intensity_for_graphite_fraction(bundle.cba(), fraction)}
-
-
-def _large_pore_intensity(bundle: Bundle, fraction: float) -> dict[str, float]:
-    from nmcdist.models.theory import intensity_for_large_pore_fraction
-
-    return {"lambda_Y_per_nm3": intensity_for_large_pore_fraction(bundle.cba(), fraction)}
-
-
-DERIVED_CHANGES = {GRAPHITE_FRACTION: _graphite_intensity, LARGE_PORE_FRACTION: _large_pore_intensity}
+DERIVED_CHANGES = {name: ADDITIVE_WISHES[name] for name in DERIVED}
 
 
 def _check_lags(recipe: AdditiveRecipe) -> None:
