@@ -11,53 +11,16 @@ from functools import lru_cache
 import numpy as np
 
 from nmcdist.arguments import check_number
-from nmcdist.bundle import Bundle, NetParameters, ParticleParameters, RadialParameters, ShellParameters
+from nmcdist.bundle import Bundle, NetParameters, ParticleParameters, RadialParameters
 from nmcdist.errors import InputError
 from nmcdist.geometry.elementary import cbrt, exp
 from nmcdist.models.additive_wishes import Value, Wish
 from nmcdist.models.grains import intensity_profile
-from nmcdist.models.quantiles import normal_quantile
-from nmcdist.models.shell import ShellModel
+from nmcdist.models.particle_sizes import grain_diameter_nm, median_diameter_nm
 
 MOST_ELONGATED = 4.0  # radial over tangential half-axis: beyond it a particle takes minutes to draw
-_SHELLS = 1000  # drawn for the share of rejected shells
 _SEED = 811
 _TOLERANCE = 0.002  # of a mean elongation, below its error from the grains of a trial
-
-
-def median_diameter_nm(parameters: ShellParameters) -> float:
-    """Return the median of the mean diameters Z_00 / sqrt(pi) of particles, twice the mean radius, in nm.
-
-    The median of the law of Z_00, Eq. (5) of the NMC811 paper, without its lowest values: these are taken to be the
-    rejected shells, whose share is that of 1000 drawn shells. Without rejections, (location + scale) / sqrt(pi).
-
-    Raises
-    ------
-    InputError
-        If the law produces no valid shell.
-    """
-    p = parameters
-    quantile = normal_quantile(0.5 * _rejected_share(ShellModel.of(p)))
-    return float((p.shell_location_nm + p.shell_scale_nm * exp(p.shell_sigma * quantile)) / math.sqrt(math.pi))
-
-
-@lru_cache(maxsize=4096)  # the points of a design that varies the grains have the same shells
-def _rejected_share(shells: ShellModel) -> float:
-    rejected = int(shells.draw_many(_SEED, range(_SHELLS))[1].sum())
-    return rejected / (rejected + _SHELLS)
-
-
-def grain_diameter_nm(parameters: ParticleParameters) -> float:
-    """Return the diameter in nm of the ball of the mean volume of a grain, 1 / intensity.
-
-    With an intensity that depends on the distance from the centre, the mean is over a particle of median diameter.
-    Seeds without a grain are neglected. The mean of the grains' own diameters is a few percent smaller.
-    """
-    profile = intensity_profile(parameters)
-    if profile is None:
-        return float(cbrt(6.0 / (math.pi * parameters.grain_intensity_per_nm3)))
-    across = median_diameter_nm(parameters)
-    return float(across / cbrt(float(profile.seeds_within(0.5 * across))))
 
 
 def for_median_diameter(bundle: Bundle, median_um: float) -> dict[str, Value]:
@@ -88,10 +51,11 @@ def for_median_diameter(bundle: Bundle, median_um: float) -> dict[str, Value]:
 
 
 def for_grain_diameter(bundle: Bundle, diameter_nm: float) -> dict[str, Value]:
-    """Return the parameters of grains whose mean volume is that of a ball of this diameter (:func:`grain_diameter_nm`).
+    """Return the parameters of grains whose mean volume is that of a ball of this diameter.
 
-    All lengths of the tessellation are scaled by one factor: forms stay the same, but the core without a radial
-    direction and the profile of the intensity become larger or smaller with the grains.
+    It is the mean of :func:`nmcdist.models.particle_sizes.grain_diameter_nm`. All lengths of the tessellation are
+    scaled by one factor: forms stay the same, but the core without a radial direction and the profile of the
+    intensity become larger or smaller with the grains.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from nmcdist.descriptors.grains import ball_diameters, shape_columns
 from nmcdist.errors import InputError
 from nmcdist.models.cba import CARBON_BINDER, GRAPHITE, generate_cba
 from nmcdist.models.particle import Particle, ParticleModel
-from nmcdist.models.particle_wishes import median_diameter_nm
+from nmcdist.models.particle_sizes import median_diameter_nm
 
 _SEED = 2026  # not that of the search for wishes
 _SHELLS = 400

@@ -10,7 +10,8 @@ from nmcdist.errors import BundleError, InputError
 from nmcdist.models import theory
 from nmcdist.models.grains import GrainModel
 from nmcdist.models.particle import ParticleModel
-from nmcdist.models.particle_wishes import for_elongation, grain_diameter_nm, median_diameter_nm
+from nmcdist.models.particle_sizes import grain_diameter_nm, median_diameter_nm
+from nmcdist.models.particle_wishes import for_elongation
 from nmcdist.models.shell import ShellModel
 from nmcdist.models.trials import measure_grains
 from nmcdist.models.wishes import bundle_from, fulfilled
