@@ -15,7 +15,8 @@ from nmcdist.products.particles.recipe import ParticleRecipe
 CHUNK_ROWS = 16384
 _STORED_MARGIN = 5.2  # spacings: largest distance of stored seeds beyond the shell; measured: 2.8 to 5.1
 _BLOCK = 4096  # shells drawn at a time
-ESTIMATED_FROM, FEWEST = 4096, 64  # shells of all points, and of each
+ESTIMATED_FROM = 4096  # shells
+_FEWEST = 64  # of them at each point
 _MOST_ROWS = 2.0**36  # per particle: too many for any memory, but few enough to be counted in 64 bits
 
 
@@ -76,7 +77,11 @@ def sizes_at_points(recipe: ParticleRecipe, levels: Sequence[Bundle], effort: Ef
         If its law produces no valid shell.
     """
     per_point = recipe.particles.count
-    count = per_point if effort == "whole" else min(per_point, max(ESTIMATED_FROM // len(levels), FEWEST))
+    count = (
+        per_point
+        if effort == "whole"
+        else min(per_point, max(ESTIMATED_FROM // len(levels), min(_FEWEST, ESTIMATED_FROM)))
+    )
     firsts = (recipe.stream_of(point * per_point) for point in range(len(levels)))
     return [
         _sizes_of_point(recipe, bundle, first, count, effort) for bundle, first in zip(levels, firsts, strict=True)
