@@ -19,9 +19,9 @@ from nmcdist.descriptors.cba import CONDUCTIONS
 from nmcdist.descriptors.transport import solve_conduction
 from nmcdist.design.space import unit_points
 from nmcdist.models.cba import generate_cba
+from nmcdist.products.points import changes_of
 from nmcdist.products.stores import build_report
 from nmcdist.products.volumes.additive import DERIVED_CHANGES
-from nmcdist.products.volumes.points import changes_of
 from nmcdist.runs.public import run
 
 BUNDLE, VOXEL_NM, WIDE, NARROW, REALISATIONS = load_bundle("cba-cathode-2025"), 80.0, 100, 64, 12

@@ -15,8 +15,8 @@ from nmcdist.design.answers import free_parameters, posterior
 from nmcdist.design.emulator import Emulator
 from nmcdist.design.goal import Aim, Target
 from nmcdist.products.campaigns.recipe import QUANTITIES, CampaignRecipe
+from nmcdist.products.points import changes_of
 from nmcdist.products.volumes.additive import DERIVED_CHANGES
-from nmcdist.products.volumes.points import changes_of
 
 ANSWER, CONFIRMED_WITHIN = "answer.json", 2.0  # standard errors
 

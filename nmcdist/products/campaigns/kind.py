@@ -15,11 +15,11 @@ from nmcdist.errors import InputError
 from nmcdist.products.campaigns.plan import RESULTS, CampaignPlan
 from nmcdist.products.campaigns.recipe import QUANTITIES, CampaignRecipe
 from nmcdist.products.kind import Site
+from nmcdist.products.points import changes_of
 from nmcdist.products.registry import register
 from nmcdist.products.virtual import Frozen
 from nmcdist.products.volumes.additive import DERIVED_CHANGES, Additive
 from nmcdist.products.volumes.additive_recipe import AdditiveRecipe
-from nmcdist.products.volumes.points import changes_of
 
 if TYPE_CHECKING:
     import xarray as xr

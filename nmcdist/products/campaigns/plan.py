@@ -13,9 +13,9 @@ from nmcdist.design.goal import Target
 from nmcdist.errors import InputError
 from nmcdist.products.campaigns.recipe import CampaignRecipe
 from nmcdist.products.plan import History, Task
+from nmcdist.products.points import changes_of
 from nmcdist.products.volumes.additive import DERIVED_CHANGES
 from nmcdist.products.volumes.plan import VolumePlan, VolumeTask
-from nmcdist.products.volumes.points import changes_of
 
 RESULTS = "results"  # of a receipt: the quantities of the goal
 

@@ -10,8 +10,8 @@ from nmcdist.design.goal import Target
 from nmcdist.models.cba import generate_cba
 from nmcdist.products.campaigns.answer import ANSWER, Campaigned, write_answer
 from nmcdist.products.campaigns.recipe import CampaignRecipe
+from nmcdist.products.points import changes_of
 from nmcdist.products.volumes.additive import DERIVED_CHANGES
-from nmcdist.products.volumes.points import changes_of
 from nmcdist.report import campaign as figures
 from nmcdist.report.pages import bundle_of, make_folder, write_page
 from nmcdist.report.tables import markdown, write_samples

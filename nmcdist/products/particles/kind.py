@@ -87,10 +87,13 @@ class Particles(Kind):
         progress: Callable[[str], None] = lambda line: None,
     ) -> Path:  # fmt: skip
         """Write the report of a collection: sizes, shapes, grains, sections."""
+        from nmcdist.products.particles.design_report import report_particle_design
         from nmcdist.products.particles.report import report_particles
 
         if voxel_sizes_nm:
             raise InputError(f"{store}: holds particles, expected volumes for a resolution study")
+        if recipe.design is not None:
+            return report_particle_design(store, recipe, folder)
         return report_particles(store, recipe, folder)
 
 

@@ -1,6 +1,7 @@
 """The layout of a store of particles: its tables, volumes and statistics."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,18 @@ from nmcdist.datasets.statistics import STATISTICS
 from nmcdist.descriptors.grains import COLUMNS, PACKING
 from nmcdist.descriptors.quantity import Quantity, by_name
 from nmcdist.descriptors.shell import VARIABLES as SHELL
+from nmcdist.models.particle_wishes import PARTICLE_WISHES
 from nmcdist.products.attributes import store_attrs
 from nmcdist.products.particles.recipe import ParticleRecipe, label_name
 from nmcdist.products.particles.sizes import CHUNK_ROWS, Sizes
+from nmcdist.products.points import by_point, parameter_coordinate
+
+MEDIAN, GRAIN_DIAMETER = "median_diameter_um", "grain_diameter_nm"
+DERIVED = {name: PARTICLE_WISHES[name] for name in (MEDIAN, GRAIN_DIAMETER)}  # the same on every machine
+_ABOUT_DERIVED = {
+    MEDIAN: {"units": "um", "long_name": "median of the mean diameters of the particles, by the law"},
+    GRAIN_DIAMETER: {"units": "nm", "long_name": "diameter of the ball of the mean volume of a grain, by the law"},
+}
 
 
 def label_shape(sizes: Sizes, voxel_size_nm: float) -> Shape:
@@ -52,10 +62,10 @@ def is_label_volume(variable: Variable) -> bool:
     return variable.dims[0] == SAMPLE and len(variable.dims) == 4
 
 
-def particle_layout(recipe: ParticleRecipe, bundle: Bundle, sizes: Sizes) -> Layout:
-    """Return the layout of the store of a recipe."""
+def particle_layout(recipe: ParticleRecipe, bundle: Bundle, sizes: Sizes, levels: Sequence[Bundle]) -> Layout:
+    """Return the layout of the store of a recipe; `levels` are the bundles at the points of its design."""
     totals, axes = statistics.total_variables(recipe.descriptors)
-    coordinates = (axis_coordinate(), *axes)
+    coordinates = (axis_coordinate(), *axes, *_coordinates_of_points(recipe, levels))
     variables = (
         *_items(recipe),
         *_rows(recipe, sizes),
@@ -79,6 +89,11 @@ def summary_of(recipe: ParticleRecipe) -> str:
         parts.append(f"Grains were measured on voxels of {recipe.descriptors.voxel_size_nm:g} nm.")
     if sizes := " and ".join(f"{size:g} nm" for size in recipe.labels.voxel_sizes_nm):
         parts.append(f"Voxels of {sizes} hold the labels of the grains (labels_...).")
+    if recipe.varied:
+        parts.append(
+            f"{', '.join(recipe.varied)} are varied over {recipe.points} points (level), with "
+            f"{recipe.particles.count} particles each."
+        )
     parts.append("Statistics over all particles and grains are in ..._histogram, ..._moments and ..._profile.")
     return " ".join(parts)
 
@@ -160,6 +175,24 @@ def label_variables(recipe: ParticleRecipe, largest_nm: float) -> list[Variable]
         )
         for size in recipe.labels.voxel_sizes_nm
     ]  # fmt: skip
+
+
+def _coordinates_of_points(recipe: ParticleRecipe, levels: Sequence[Bundle]) -> list[Coordinate]:
+    """Return the point of each particle, its number there, and the values of the varied parameters."""
+    if recipe.design is None:
+        return []
+    point, number = recipe.items().T
+    about = {"level": (point, "number of the point of the design"), "realisation": (number, "number at this point")}
+    found = [
+        Coordinate(name, (SAMPLE,), values, {"units": "1", "long_name": text}) for name, (values, text) in about.items()
+    ]
+    for name in recipe.varied:
+        if name in DERIVED:
+            values = [point[name] for point in recipe.point_values()]
+            found.append(by_point(name, values, recipe, _ABOUT_DERIVED[name]))
+        else:
+            found.append(parameter_coordinate(name, recipe, levels))
+    return found
 
 
 def axis_coordinate() -> Coordinate:

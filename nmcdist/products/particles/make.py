@@ -1,6 +1,7 @@
 """Make particles: a task draws a batch, writes the records, and renders and measures according to the recipe."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,12 @@ def make_batch(job: Job, bundle: Bundle | None, task: ParticleTask, seconds: dic
     recipe = job.recipe
     assert isinstance(recipe, ParticleRecipe)
     batch = _Batch(recipe, job.variables, first_row=task.place * _capacity(job.variables))
-    model = None if bundle is None else ParticleModel.from_bundle(bundle)
+    model = None if bundle is None else ParticleModel.from_bundle(bundle.with_parameters(**task.changes))
     files: dict[str, FileRecord] = {}
     for item in range(task.sample, task.stop):
         try:
             with timed(seconds, "draw" if model else "read"):
-                particle = model.draw(recipe.seed, item) if model else _taken(job.source, item)
+                particle = _drawn(model, recipe, item) if model else _taken(job.source, item)
             batch.add(particle, seconds)
             with timed(seconds, "write"):
                 files |= write_labels(job, particle)
@@ -92,7 +93,8 @@ class _Batch:
 
     def add(self, particle: Particle, seconds: dict[str, float]) -> None:
         """Add one particle: its record, the descriptors of its shell, and the measurements of its grains."""
-        rows = grain_columns(particle, self.recipe.orientations)
+        stream = self.recipe.stream_of(particle.index)
+        rows = grain_columns(particle, self.recipe.orientations, stream)
         item = {**item_values(particle), "first_row": self.next_row, **_shell_values(particle)}
         if self.recipe.descriptors is not None:
             with timed(seconds, "describe"):
@@ -152,8 +154,8 @@ class _Batch:
         statistics.add_table(self.statistics, table, {"chord_length_nm": chords})
 
 
-def grain_columns(particle: Particle, orientations: OrientationSpec | None) -> dict[str, np.ndarray]:
-    """Return the columns of a particle's record, one row per grain."""
+def grain_columns(particle: Particle, orientations: OrientationSpec | None, stream: int) -> dict[str, np.ndarray]:
+    """Return the columns of a particle's record, one row per grain; `stream` is the index of its random streams."""
     n = len(particle.kept)
     rows: dict[str, np.ndarray] = {
         "particle": np.full(n, particle.index),
@@ -168,7 +170,7 @@ def grain_columns(particle: Particle, orientations: OrientationSpec | None) -> d
     }
     if orientations is not None:
         rows["orientation"] = crystal_orientations(
-            particle.seeds_nm, orientations.concentration, particle.seed, particle.index
+            particle.seeds_nm, orientations.concentration, particle.seed, stream
         )  # fmt: skip
     return rows
 
@@ -234,6 +236,11 @@ def _spread(values: np.ndarray, places: np.ndarray, n: int, fill: float) -> np.n
     column = np.full((n, *values.shape[1:]), fill, dtype=dtype)
     column[places] = values
     return column
+
+
+def _drawn(model: ParticleModel, recipe: ParticleRecipe, item: int) -> Particle:
+    """Draw a particle, whose index in the store differs from that of its random streams if points share these."""
+    return replace(model.draw(recipe.seed, recipe.stream_of(item)), index=item)
 
 
 def _taken(source: Path | None, item: int) -> Particle:

@@ -11,15 +11,17 @@ from nmcdist.clusters.cluster import cluster_of
 from nmcdist.clusters.sizing import resources_for
 from nmcdist.datasets.layout import ROW, Variable
 from nmcdist.errors import RecipeError
+from nmcdist.models.additive_wishes import Value
 from nmcdist.models.particle import ParticleModel
 from nmcdist.products.attributes import fingerprint
 from nmcdist.products.kind import Site
 from nmcdist.products.memory import USABLE
-from nmcdist.products.particles.layout import is_label_volume, label_shape, particle_layout
+from nmcdist.products.particles.layout import DERIVED, is_label_volume, label_shape, particle_layout
 from nmcdist.products.particles.memory import particle_task_need
 from nmcdist.products.particles.recipe import ParticleRecipe
-from nmcdist.products.particles.sizes import CHUNK_ROWS, Sizes, sizes_of
+from nmcdist.products.particles.sizes import CHUNK_ROWS, Sizes, joined, sizes_at_points
 from nmcdist.products.plan import Plan, Task, Tasks, metadata_bytes
+from nmcdist.products.points import changes_at_points
 
 STORED_PER_ROW = 36.0  # bytes of a grain's record after compression
 STORED_PER_MEASURED_ROW = 75.0  # of the record of a measured grain
@@ -37,10 +39,13 @@ class ParticleTask(Task):
         The item after the last one of the batch; the first one is `sample`.
     place : int
         Number of the batch.
+    changes : Mapping of str to float or tuple of float
+        Bundle parameters that the design sets.
     """
 
     stop: int
     place: int
+    changes: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +89,7 @@ class ParticlePlan(Plan):
         tables = [v for v in self.layout.variables if v.dims[0] == ROW]
         volumes = [v for v in self.layout.variables if is_label_volume(v)]
         return {
-            "items": f"{recipe.samples} particles in batches of {recipe.particles.batch}",
+            "items": f"{recipe.samples} particles in batches of {recipe.particles.batch}{self._points}",
             "grains": f"about {sizes.likely_rows:.2g} rows in {len(tables)} columns, "
             f"files of {sizes.capacity} rows in chunks of {CHUNK_ROWS}",
             "measured": "shells only"
@@ -96,6 +101,11 @@ class ParticlePlan(Plan):
             "largest": f"a particle within {sizes.largest_nm / 1000:.1f} um of its centre",
             **({} if self.is_exact else {"estimated": self._estimated}),
         }
+
+    @property
+    def _points(self) -> str:
+        recipe = self.recipe
+        return f", at {recipe.points} points of {', '.join(recipe.varied)}" if recipe.varied else ""
 
     @property
     def _estimated(self) -> str:
@@ -113,25 +123,29 @@ def plan_particles(recipe: ParticleRecipe, bundle: Bundle, site: Site) -> Partic
     recipe : ParticleRecipe
     bundle : Bundle
     site : Site
-        Its `effort` determines the number of drawn shells: see :func:`nmcdist.products.particles.sizes.sizes_of`.
+        Its `effort` determines the number of drawn shells: see
+        :func:`nmcdist.products.particles.sizes.sizes_at_points`.
 
     Raises
     ------
     BundleError
         If the bundle has no marker law.
     RecipeError
-        If a voxel size is larger than a particle.
+        If a voxel size is larger than a particle, or a varied parameter is unknown or has an impossible value.
     """
-    model = ParticleModel.from_bundle(bundle)
-    _check_voxel_sizes(recipe, bundle)
-    sizes = sizes_of(recipe, bundle, site.effort)
-    layout = particle_layout(recipe, bundle, sizes)
+    changes = changes_at_points(recipe, bundle, DERIVED)
+    levels = [bundle.with_parameters(**change) for change in changes] if recipe.design else [bundle]
+    for level in levels:
+        _check_voxel_sizes(recipe, level)
+    parts = sizes_at_points(recipe, levels, site.effort)
+    sizes, models = joined(parts), [ParticleModel.from_bundle(level) for level in levels]
+    layout = particle_layout(recipe, bundle, sizes, levels)
     need = particle_task_need(
         rows=int(sizes.most_rows.max()),
         measured_voxels=_measured_voxels(recipe, sizes),
         stored_voxels=max((prod(label_shape(sizes, size)) for size in recipe.labels.voxel_sizes_nm), default=0),
         section_pixels=_section_pixels(recipe, sizes),
-        evaluated_points=(2 * sizes.largest_nm / model.step_nm) ** 3,
+        evaluated_points=max((2 * p.largest_nm / m.step_nm) ** 3 for p, m in zip(parts, models, strict=True)),
     )
     return ParticlePlan(
         recipe=recipe,
@@ -139,7 +153,7 @@ def plan_particles(recipe: ParticleRecipe, bundle: Bundle, site: Site) -> Partic
         bundle_hash=bundle.content_hash,
         out=site.out,
         layout=layout,
-        tasks=_tasks(recipe, layout.variables),
+        tasks=_tasks(recipe, layout.variables, changes),
         resources=resources_for(site.deployment, site.machine, recipe.batches, lambda threads: need / USABLE),
         machine=site.machine,
         on_this_machine=cluster_of(site.deployment).on_this_machine,
@@ -181,7 +195,9 @@ def _stored_bytes(recipe: ParticleRecipe, sizes: Sizes, variables: tuple[Variabl
     return int(per_row * sizes.likely_rows + STORED_PER_ITEM * recipe.samples + STORED_PER_LABEL * voxels)
 
 
-def _tasks(recipe: ParticleRecipe, variables: tuple[Variable, ...]) -> Tasks[ParticleTask]:
+def _tasks(
+    recipe: ParticleRecipe, variables: tuple[Variable, ...], changes: Sequence[Mapping[str, Value]]
+) -> Tasks[ParticleTask]:  # fmt: skip
     own = [v for v in variables if not is_label_volume(v)]
     volumes = [v for v in variables if is_label_volume(v)]
 
@@ -191,7 +207,8 @@ def _tasks(recipe: ParticleRecipe, variables: tuple[Variable, ...]) -> Tasks[Par
         tables = (name for v in own for name in v.files(place))
         labels = (name for v in volumes for item in range(start, stop) for name in v.files(item))
         return ParticleTask(
-            name=f"batch-{place:06d}", sample=start, files=(*tables, *labels), stop=stop, place=place
+            name=f"batch-{place:06d}", sample=start, files=(*tables, *labels), stop=stop, place=place,
+            changes=changes[start // recipe.particles.count],
         )  # fmt: skip
 
     return Tasks(recipe.batches, task)

@@ -1,9 +1,20 @@
 """Recipes of particle datasets: number, batches, and data stored besides the analytic records."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+import numpy as np
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
+from nmcdist.products.design import DesignSpec
 from nmcdist.products.recipe import (
     MOST_ITEMS,
     BaseRecipe,
@@ -34,9 +45,12 @@ def label_name(voxel_size_nm: float) -> str:
 class ParticlesSpec(Frozen):
     """Number of particles, and number per batch; one task makes a batch, and one file contains it."""
 
-    count: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = Field(description="Number of particles.")
+    count: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = Field(
+        description="Number of particles; with a design, for each of its points."
+    )
     batch: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        default=50, description="Particles per batch: one task makes a batch, one file holds it."
+        default=50,
+        description="Particles per batch: one task makes a batch, one file holds it. It divides `count` in a design.",
     )
 
 
@@ -109,12 +123,56 @@ class ParticleRecipe(BaseRecipe):
         default=None, description="Crystal orientations of the grains, an addition to the paper's model."
     )
 
+    design: DesignSpec | None = Field(
+        default=None, description="Points in the space of several parameters; each has `particles.count` particles."
+    )
+
+    @model_validator(mode="after")
+    def _points_have_whole_batches(self) -> "ParticleRecipe":
+        count, batch = self.particles.count, self.particles.batch
+        if self.design is not None and count % batch:
+            raise ValueError(f"particles.batch: found {batch}, expected a divisor of particles.count = {count}")
+        if self.samples > MOST_ITEMS:
+            raise ValueError(f"particles.count: found {self.samples} items in all, expected at most {MOST_ITEMS}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty_design(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A recipe without a design has the hash, and its store the bytes, that it had before there were designs.
+        content: dict[str, Any] = plain(self)
+        if self.design is None:
+            content.pop("design", None)
+        return content
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """Names of the parameters that the design varies."""
+        return () if self.design is None else tuple(self.design.parameters)
+
+    @property
+    def points(self) -> int:
+        """Number of points of the design; 1 without."""
+        return 1 if self.design is None else self.design.points
+
+    def point_values(self) -> Sequence[Mapping[str, float]]:
+        """Return the values of the varied parameters at each point."""
+        return [{}] if self.design is None else self.design.values(self.seed)
+
     @property
     def samples(self) -> int:
-        """Number of particles."""
-        return self.particles.count
+        """Number of particles: item = point * count + number at this point."""
+        return self.points * self.particles.count
+
+    def items(self) -> np.ndarray:
+        """Return point and number at this point of all items, shape (samples, 2)."""
+        return np.column_stack(divmod(np.arange(self.samples), self.particles.count))
+
+    def stream_of(self, item: int) -> int:
+        """Return the index of the random streams of an item; the points of a grid or a list share them."""
+        shares = self.design is not None and self.design.is_coupled
+        return item % self.particles.count if shares else item
 
     @property
     def batches(self) -> int:
         """Number of tasks."""
-        return -(-self.particles.count // self.particles.batch)
+        return -(-self.samples // self.particles.batch)

@@ -144,7 +144,9 @@ def make_virtual_particles(job: Job, bundle: Bundle, task: VirtualParticleTask) 
 
 
 def _check(recipe: ParticleRecipe) -> None:
-    """Refuse a recipe of more than records, or of voxels whose chunks are not files."""
+    """Refuse a recipe of more than records, with a design, or of voxels whose chunks are not files."""
+    if recipe.design is not None:
+        raise RecipeError("design: found one, expected none: the particles of a virtual store have one bundle")
     if recipe.descriptors is not None:
         raise RecipeError("descriptors: found options, expected none: the grains of a virtual store are not measured")
     if recipe.labels.voxel_sizes_nm and recipe.labels.shard is not None:
@@ -196,7 +198,7 @@ def _whole(job: Job, bundle: Bundle, item: int) -> dict[str, FileRecord]:
     recipe = job.recipe
     assert isinstance(recipe, ParticleRecipe)
     particle = ParticleModel.from_bundle(bundle).draw(recipe.seed, item)
-    columns, own = grain_columns(particle, recipe.orientations), item_values(particle)
+    columns, own = grain_columns(particle, recipe.orientations, item), item_values(particle)
     files = write_labels(job, particle)
     for variable in job.variables:
         if variable.name in _RECORD:

@@ -11,11 +11,11 @@ from nmcdist.datasets.layout import Box, Coordinate, Shape
 from nmcdist.errors import RecipeError
 from nmcdist.models.additive_wishes import ADDITIVE_WISHES
 from nmcdist.products.kind import Site
+from nmcdist.products.points import by_point, changes_at_points, parameter_coordinate
 from nmcdist.products.registry import register
 from nmcdist.products.volumes.additive_recipe import DERIVED, GRAPHITE_FRACTION, LARGE_PORE_FRACTION, AdditiveRecipe
 from nmcdist.products.volumes.labelled import LabelledKind
 from nmcdist.products.volumes.plan import VolumePlan
-from nmcdist.products.volumes.points import by_point, changes_at_points, parameter_coordinate
 
 if TYPE_CHECKING:
     from nmcdist.descriptors.labelled import Scheme

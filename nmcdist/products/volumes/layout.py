@@ -7,8 +7,8 @@ import numpy as np
 from nmcdist.bundle import Bundle
 from nmcdist.datasets.layout import SAMPLE, Coordinate, Layout, Variable, descriptor_variable, volume_variable
 from nmcdist.products.attributes import store_attrs
+from nmcdist.products.points import by_point
 from nmcdist.products.volumes.model import VolumeModel
-from nmcdist.products.volumes.points import by_point
 from nmcdist.products.volumes.recipe import VolumeRecipe
 
 WINDOW_RATIO = "window_ratio"

@@ -10,7 +10,7 @@ import numpy as np
 from nmcdist.bundle import Bundle
 from nmcdist.datasets.layout import Box, Coordinate, Shape
 from nmcdist.descriptors.quantity import Quantity
-from nmcdist.products.volumes.points import changes_at_points, parameter_coordinate
+from nmcdist.products.points import changes_at_points, parameter_coordinate
 
 if TYPE_CHECKING:
     import xarray as xr

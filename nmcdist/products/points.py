@@ -1,7 +1,7 @@
 """The points of a sweep or a design: what each changes in the bundle, and the coordinates that record them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -10,17 +10,31 @@ from nmcdist.bundle.parameters import unit_of
 from nmcdist.datasets.layout import SAMPLE, Coordinate
 from nmcdist.errors import BundleError, InputError, RecipeError
 from nmcdist.faults import proposal
-from nmcdist.products.volumes.recipe import VolumeRecipe
+from nmcdist.products.design import DesignSpec
 
-Derived = Mapping[str, Callable[[Bundle, float], dict[str, float]]]
+V = TypeVar("V", bound=float | tuple[float, ...])
+Derived = Mapping[str, Callable[[Bundle, float], Mapping[str, V]]]
 
 
-def changes_at_points(recipe: VolumeRecipe, bundle: Bundle, derived: Derived | None = None) -> list[dict[str, float]]:
+class Varied(Protocol):
+    """A recipe whose items have the bundle parameters of a point of a sweep or a design."""
+
+    @property
+    def design(self) -> DesignSpec | None: ...  # noqa: D102
+    @property
+    def varied(self) -> tuple[str, ...]: ...  # noqa: D102
+    def point_values(self) -> Sequence[Mapping[str, float]]: ...  # noqa: D102
+    def items(self) -> np.ndarray: ...  # noqa: D102
+
+
+def changes_at_points(
+    recipe: Varied, bundle: Bundle, derived: Derived[V] | None = None
+) -> list[dict[str, float | V]]:  # fmt: skip
     """Return, for each point of the sweep or the design, the bundle parameters that it sets.
 
     Parameters
     ----------
-    recipe : VolumeRecipe
+    recipe : Varied
     bundle : Bundle
     derived : Mapping, optional
         Derived quantities that can be varied: name -> (bundle, value -> the parameters that it sets). They are set
@@ -40,9 +54,9 @@ def changes_at_points(recipe: VolumeRecipe, bundle: Bundle, derived: Derived | N
     return [changes_of(bundle, point, derived, where) for point in recipe.point_values()]
 
 
-def changes_of(bundle: Bundle, point: Mapping[str, float], derived: Derived, where: str) -> dict[str, float]:
+def changes_of(bundle: Bundle, point: Mapping[str, float], derived: Derived[V], where: str) -> dict[str, float | V]:
     """Return the bundle parameters that a point sets; RecipeError if it is impossible."""
-    changes: dict[str, float] = {}
+    changes: dict[str, float | V] = {}
     for name in sorted(point, key=lambda one: list(derived).index(one) if one in derived else -1):
         try:
             changed = bundle.with_parameters(**changes)
@@ -53,7 +67,7 @@ def changes_of(bundle: Bundle, point: Mapping[str, float], derived: Derived, whe
     return changes
 
 
-def parameter_coordinate(name: str, recipe: VolumeRecipe, levels: Sequence[Bundle]) -> Coordinate:
+def parameter_coordinate(name: str, recipe: Varied, levels: Sequence[Bundle]) -> Coordinate:
     """Return the values of a bundle parameter as a coordinate of the samples, with its unit and meaning."""
     parameters = [level.parameters for level in levels]
     model = type(parameters[0])
@@ -61,6 +75,6 @@ def parameter_coordinate(name: str, recipe: VolumeRecipe, levels: Sequence[Bundl
     return by_point(name, [getattr(p, name) for p in parameters], recipe, attrs)
 
 
-def by_point(name: str, values: Sequence[float], recipe: VolumeRecipe, attrs: Any) -> Coordinate:
+def by_point(name: str, values: Sequence[float], recipe: Varied, attrs: Any) -> Coordinate:
     """Return a coordinate of the samples that has one value per point."""
     return Coordinate(name, (SAMPLE,), np.array(values, dtype=float)[recipe.items()[:, 0]], attrs)
