@@ -12,12 +12,12 @@ from nmcdist.errors import InputError
 from nmcdist.products.baselines.comparison_recipe import REFERENCE, ComparisonRecipe
 from nmcdist.products.baselines.matching import ADDITIVE, drawn_by, matched
 from nmcdist.products.kind import Site
+from nmcdist.products.points import by_point
 from nmcdist.products.registry import register
 from nmcdist.products.virtual import Frozen
 from nmcdist.products.volumes.labelled import LabelledKind
 from nmcdist.products.volumes.layout import WINDOW_RATIO
 from nmcdist.products.volumes.plan import VolumePlan
-from nmcdist.products.volumes.points import by_point
 
 if TYPE_CHECKING:
     from nmcdist.descriptors.labelled import Scheme
