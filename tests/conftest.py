@@ -13,6 +13,7 @@ from nmcdist.bundle import ArrayRecord, Bundle, ParticleParameters, load_bundle,
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.products.particles.recipe import ParticleRecipe
 from nmcdist.products.registry import parsed_recipe
+from nmcdist.products.volumes import kind as volume_kind
 from nmcdist.products.volumes.additive_recipe import AdditiveRecipe
 from nmcdist.runs.progress import Silent
 from nmcdist.runs.run import run_recipe
@@ -60,6 +61,19 @@ class StopsAfter(Silent):
     def advance(self, done):
         if done == self.tasks:
             raise KeyboardInterrupt
+
+
+@pytest.fixture
+def tasks_made(monkeypatch):
+    """Items of the tasks that make volumes, in order; the last one is under way."""
+    items, make_volume = [], volume_kind.make_volume
+
+    def recording(model, job, bundle, task, seconds):
+        items.append(task.sample)
+        return make_volume(model, job, bundle, task, seconds)
+
+    monkeypatch.setattr(volume_kind, "make_volume", recording)
+    return items
 
 
 def recipe_with(**changes) -> AdditiveRecipe:

@@ -292,7 +292,9 @@ class TestAStoreExplainsItself:
             if changed == "group":
                 patch.setattr("nmcdist.products.attributes.HOW_TO_READ", "by an earlier version")
             else:
-                patch.setattr("nmcdist.descriptors.cba.COORDINATES", {name: {"units": "nm"} for name in COORDINATES})
+                patch.setattr(
+                    "nmcdist.descriptors.labelled._COORDINATES", {name: {"units": "nm"} for name in COORDINATES}
+                )
             store = make(tmp_path).store
         before = files_of(store)
         assert before != files_of(made_once / "tiny.zarr")

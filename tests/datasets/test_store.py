@@ -39,7 +39,7 @@ def test_an_item_in_the_store_is_the_item_drawn_alone(store):
     with open_store(store) as data:
         item = data.isel(sample=3)
         changed = bundle.with_parameters(lambda_X_per_nm3=float(item["lambda_X_per_nm3"]))
-        alone = nmcdist.generate_cba(changed, (24, 20, 28), 80.0, seed=int(item["seed"]), index=3)
+        alone = nmcdist.generate_cba(changed, (24, 20, 28), 80.0, seed=int(item["seed"]), index=int(item["stream"]))
         assert (item["volume"].values == alone).all()
 
 
@@ -47,6 +47,7 @@ def test_coordinates_say_what_each_item_is(store):
     with open_store(store) as data:
         assert data["level"].values.tolist() == [0, 0, 1, 1]
         assert data["realisation"].values.tolist() == [0, 1, 0, 1]
+        assert data["stream"].values.tolist() == [0, 1, 0, 1]
         assert data["graphite_fraction"].values == pytest.approx([0.05, 0.05, 0.15, 0.15])
         assert data["seed"].values.tolist() == [2025] * 4
         assert data["x_nm"].values[:2].tolist() == [40.0, 120.0]

@@ -36,13 +36,13 @@ class Recorded(Silent):
 
 
 @pytest.fixture
-def drawn(monkeypatch):
+def drawn(monkeypatch, tasks_made):
     """Items that are drawn, in order."""
     items, draw = [], Additive.draw
 
-    def recording(kind, bundle, recipe, item, window):
-        items.append(item)
-        return draw(kind, bundle, recipe, item, window)
+    def recording(kind, bundle, recipe, stream, window):
+        items.append(tasks_made[-1])
+        return draw(kind, bundle, recipe, stream, window)
 
     monkeypatch.setattr(Additive, "draw", recording)
     return items

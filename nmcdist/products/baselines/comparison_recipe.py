@@ -63,6 +63,10 @@ class ComparisonRecipe(VolumeRecipe):
         """Return the table of all items; see :meth:`VolumeRecipe.items`."""
         return np.array([self.item(number) for number in range(self.samples)])
 
+    def streams(self) -> np.ndarray:
+        """Return the index of the random streams of each item."""
+        return np.arange(self.samples)
+
     def stream_of(self, number: int) -> int:
         """Return the index of the random streams: each item is a fresh realisation."""
         return number

@@ -124,6 +124,11 @@ def _sample_coordinates(recipe: VolumeRecipe) -> tuple[Coordinate, ...]:
     about = {
         "seed": (seeds, "1", "seed of the random streams"),
         "level": (point, "1", f"number of the {recipe.point_name}"),
+        "stream": (
+            recipe.streams().astype(np.int64),
+            "1",
+            "index of the random streams, with which an item is drawn again from the seed and its parameters",
+        ),
         "realisation": (realisation, "1", f"number of the realisation at this {'point' if recipe.design else 'level'}"),
     }
     if len(recipe.specs) > 1:

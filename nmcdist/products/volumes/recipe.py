@@ -208,6 +208,11 @@ class VolumeRecipe(BaseRecipe):
             [all_partners // self.realisations, all_partners % self.realisations, fidelity, all_partners]
         )
 
+    def streams(self) -> np.ndarray:
+        """Return the index of the random streams of each item; see :meth:`stream_of`."""
+        column = 1 if self.design is None or self.design.is_coupled else 3
+        return np.asarray(self.items()[:, column])
+
     def stream_of(self, number: int) -> int:
         """Return the index of the random streams of an item.
 
