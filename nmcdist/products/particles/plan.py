@@ -135,10 +135,11 @@ def plan_particles(recipe: ParticleRecipe, bundle: Bundle, site: Site) -> Partic
     """
     changes = changes_at_points(recipe, bundle, DERIVED)
     levels = [bundle.with_parameters(**change) for change in changes] if recipe.design else [bundle]
+    models = [ParticleModel.from_bundle(level) for level in levels]
     for level in levels:
         _check_voxel_sizes(recipe, level)
     parts = sizes_at_points(recipe, levels, site.effort)
-    sizes, models = joined(parts), [ParticleModel.from_bundle(level) for level in levels]
+    sizes = joined(parts)
     layout = particle_layout(recipe, bundle, sizes, levels)
     need = particle_task_need(
         rows=int(sizes.most_rows.max()),
