@@ -89,12 +89,15 @@ def _keys(schema: dict[str, Any], part: dict[str, Any] | None = None, before: st
     for name, field in part["properties"].items():
         choices = list(_choices(schema, field))
         inner = next((choice for choice in choices if "properties" in choice), None)
+        entry = next((_part_of_list(schema, choice) for choice in choices if "$ref" in choice.get("items", {})), None)
         needed = name in part.get("required", ())
         default = "required" if needed else _default(field, inner)
         kind = " or ".join(dict.fromkeys(_type(choice) for choice in choices if choice.get("type") != "null"))
         yield f"{before}{name}", kind, default, _bounds_of(choices), field.get("description", "")
         if inner:
             yield from _keys(schema, inner, f"{before}{name}.")
+        if entry:
+            yield from _keys(schema, entry, f"{before}{name}.N.")
 
 
 def _choices(schema: dict[str, Any], field: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -108,11 +111,19 @@ def _choices(schema: dict[str, Any], field: dict[str, Any]) -> Iterator[dict[str
         yield field
 
 
+def _part_of_list(schema: dict[str, Any], field: dict[str, Any]) -> dict[str, Any]:
+    """Return the part that each entry of a list is."""
+    (entry,) = _choices(schema, field["items"])
+    return entry
+
+
 def _type(field: dict[str, Any]) -> str:
     if "const" in field:
         return f"`{field['const']}`"
     if "enum" in field:
         return " or ".join(f"`{value}`" for value in field["enum"])
+    if "$ref" in field:
+        return "mapping"
     kind = _TYPES[field["type"]]
     if "prefixItems" in field:
         return f"list of {len(field['prefixItems'])} {_type(field['prefixItems'][0])}s"

@@ -81,7 +81,7 @@ def drawn(item, place):
     bundle = bundle.with_parameters(lambda_X_per_nm3=intensity_for_graphite_fraction(bundle.cba(), fraction))
     origin = [k * CHUNK for k in place]
     shape = tuple(min(CHUNK, n - o) for n, o in zip((2 * CHUNK, 2 * CHUNK, 150), origin, strict=True))
-    return generate_cba(bundle, shape, SIZE_NM, seed=2025, index=item, origin=tuple(origin))
+    return generate_cba(bundle, shape, SIZE_NM, seed=2025, index=item % EACH, origin=tuple(origin))
 
 
 def test_a_million_items_open_quickly(ready):

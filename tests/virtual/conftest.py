@@ -72,7 +72,7 @@ def drawn_volume(item: int) -> np.ndarray:
     bundle = load_bundle(BUNDLE)
     fraction = (0.05, 0.15)[item // 2]
     bundle = bundle.with_parameters(lambda_X_per_nm3=intensity_for_graphite_fraction(bundle.cba(), fraction))
-    return generate_cba(bundle, SHAPE, 20.0, seed=2025, index=item)
+    return generate_cba(bundle, SHAPE, 20.0, seed=2025, index=item % 2)
 
 
 def drawn_window(key: str) -> bytes:
