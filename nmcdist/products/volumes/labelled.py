@@ -1,5 +1,6 @@
 """Kinds of label volumes that are described as a scheme of phases says."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +27,9 @@ class LabelledKind(VolumeKind):
     """
 
     @classmethod
+    @abstractmethod
     def scheme(cls) -> "Scheme":
         """Return what the labels mean; not an attribute, so that a recipe is read without the descriptors."""
-        raise NotImplementedError
 
     def describe(self, recipe: Any, volume: np.ndarray) -> dict[str, np.ndarray]:
         """Return every descriptor of a whole volume, by name."""
