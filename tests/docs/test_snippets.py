@@ -98,8 +98,8 @@ def check_commands(block):
 def parse(arguments):
     command, context = cli, click.Context(cli, info_name="nmcdist")
     while isinstance(command, click.Group) and (names := [word for word in arguments if not word.startswith("-")]):
-        assert names[0] in command.commands, f"found command {names[0]!r}, expected one of {sorted(command.commands)}"
-        command, arguments = command.commands[names[0]], arguments[arguments.index(names[0]) + 1 :]
+        # As the group itself finds it: one takes a file in place of a command.
+        _, command, arguments = command.resolve_command(context, arguments[arguments.index(names[0]) :])
     if not isinstance(command, click.Group):
         command.make_context(command.name, arguments, parent=context)
 

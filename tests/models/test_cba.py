@@ -150,7 +150,7 @@ class TestTheory:
             (mean,) = means[index]
             return (labels > 0).mean() - (1 - v_b) * ((labels == 2).mean() - v1) - slope * mean
 
-        found = np.array(thread_map(controlled, range(400)))
+        found = np.array(thread_map(controlled, range(480)))
         error = found.std() / np.sqrt(len(found))
         assert 4 * error < 0.005 * exact["solid"]
         assert found.mean() == pytest.approx(exact["solid"], abs=4 * error)
