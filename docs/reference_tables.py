@@ -94,10 +94,8 @@ def _keys(schema: dict[str, Any], part: dict[str, Any] | None = None, before: st
         default = "required" if needed else _default(field, inner)
         kind = " or ".join(dict.fromkeys(_type(choice) for choice in choices if choice.get("type") != "null"))
         yield f"{before}{name}", kind, default, _bounds_of(choices), field.get("description", "")
-        if inner:
-            yield from _keys(schema, inner, f"{before}{name}.")
-        if entry:
-            yield from _keys(schema, entry, f"{before}{name}.N.")
+        if part_of_field := inner or entry:
+            yield from _keys(schema, part_of_field, f"{before}{name}.")
 
 
 def _choices(schema: dict[str, Any], field: dict[str, Any]) -> Iterator[dict[str, Any]]:
