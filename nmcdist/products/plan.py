@@ -232,6 +232,9 @@ class History(Protocol):
     def has_failed(self, task: str) -> bool:
         """Return whether a task was given up."""
 
+    def drop_receipt(self, task: str) -> None:
+        """Forget how a task ended."""
+
     def proposal(self, name: str) -> dict[str, Any] | None:
         """Return what was recorded under a name; None if there is nothing, or it is damaged."""
 

@@ -9,6 +9,7 @@ from nmcdist.bundle import load_bundle
 from nmcdist.datasets.integrity import manifest_hash, verify
 from nmcdist.datasets.store import open_store
 from nmcdist.errors import InputError, RecipeError
+from nmcdist.execution.journal import Journal, Receipt, packed
 from nmcdist.models import theory
 from nmcdist.models.cba import generate_cba
 from nmcdist.products.campaigns.laboratory import Laboratory
@@ -16,7 +17,7 @@ from nmcdist.products.registry import parsed_recipe
 from nmcdist.products.stores import build_report
 from nmcdist.products.volumes.additive import Additive
 from nmcdist.runs.progress import Silent
-from nmcdist.runs.public import run
+from nmcdist.runs.public import plan, run
 
 RECIPE = {
     "kind": "campaign", "name": "campaign-test", "version": "1.0.0", "title": "A campaign",
@@ -174,6 +175,22 @@ def test_a_failed_evaluation_does_not_stop_the_others(tmp_path, monkeypatch):
     assert list(result.failed) == [5]
     monkeypatch.undo()
     assert not run(parsed(), tmp_path, workers=0, resume=True).failed
+
+
+def test_a_proposal_waits_for_an_evaluation_that_failed_before_and_is_tried_again(tmp_path):
+    recipe = parsed()
+    made = plan(recipe, tmp_path, workers=0)
+    journal = Journal(tmp_path / "campaign-test.run")
+    for task in made.tasks[:16]:
+        results = packed({"results": np.array([0.4, 0.1])})
+        journal.write_receipt(Receipt(task=task.name, fingerprint=made.fingerprint, files={}, partials=results))
+    journal.drop_receipt(made.tasks[5].name)
+    journal.write_failure(made.tasks[5].name, "no such material")
+    ready = made.readied([made.tasks[5], made.tasks[16]], journal)
+    assert next(ready).sample == 5
+    assert next(ready) is None  # proposal 16 needs evaluations 0 to 11
+    journal.write_failure(made.tasks[5].name, "no such material")
+    assert next(ready).sample == 16
 
 
 @pytest.mark.parametrize("change, said", [

@@ -35,6 +35,8 @@ class CampaignPlan(VolumePlan):
 
     def readied(self, tasks: Sequence[Task], history: History) -> Iterator[VolumeTask | None]:
         """Yield each task with the point that was chosen for it, and None while that hangs on results to come."""
+        for task in tasks:  # a failure of an earlier run is not one of this: a proposal waits for the new result
+            history.drop_receipt(task.name)
         chosen = _Chosen(self, history)
         for task in tasks:
             assert isinstance(task, VolumeTask)
