@@ -21,17 +21,19 @@ def bundle_of(parameters):
 
 @pytest.mark.parametrize("spread", [0.0, 0.3])
 def test_volume_and_surface_agree_with_theory(spread):
-    """Radii of 5 and 10 voxels, 24 windows of 26 radii; the surface is extrapolated to voxels of no size.
+    """Radii of 5 voxels, 160 windows of 26 radii, whose mean has a standard error of 0.3 %.
 
-    Crofton's formula on voxels misses short chords, at the edges where balls meet: a share that falls with the voxel.
+    Crofton's formula on voxels misses short chords, at the edges where balls meet: a share that falls with the voxel,
+    extrapolated to voxels of no size from a part of each window at half of it.
     """
     parameters = spheres_for(0.3, 6e-3, spread)
     bundle, voxel, found = bundle_of(parameters), parameters.radius_mean_nm / 5, []
-    for index in range(24):
+    for index in range(160):
         coarse = spheres.generate_spheres(bundle, (128,) * 3, voxel, 31, index) == 1
-        fine = spheres.generate_spheres(bundle, (256,) * 3, voxel / 2, 31, index) == 1
-        surfaces = [intrinsic_volumes(m, h).surface_area for m, h in ((coarse, voxel), (fine, voxel / 2))]
-        found.append((fine.mean(), 2 * surfaces[1] - surfaces[0]))
+        fine = spheres.generate_spheres(bundle, (160,) * 3, voxel / 2, 31, index) == 1
+        parts = (coarse, voxel), (coarse[:80, :80, :80], voxel), (fine, voxel / 2)
+        whole, part, finer = (intrinsic_volumes(mask, edge).surface_area for mask, edge in parts)
+        found.append((coarse.mean(), whole + 2 * (finer - part)))
     expected = sphere_densities(parameters)
     for values, value in zip(np.array(found).T, (expected.volume_fraction, expected.surface_area), strict=True):
         assert values.mean() == pytest.approx(value, abs=4 * values.std(ddof=1) / np.sqrt(len(values)))
