@@ -54,7 +54,7 @@ class GaussianProcess:
     @classmethod
     def fit(
         cls, x: np.ndarray, y: np.ndarray, noise_variance: np.ndarray | None = None, *, kernel: str = KERNELS[0],
-        like: "GaussianProcess | None" = None,
+        like: "GaussianProcess | None" = None, shortest: float = _LENGTHS[0],
     ) -> "GaussianProcess":  # fmt: skip
         """Return the process of greatest likelihood, found from several fixed starts.
 
@@ -68,6 +68,9 @@ class GaussianProcess:
         kernel : {"squared-exponential", "matern-5/2"}
         like : GaussianProcess, optional
             Start from its hyperparameters alone, which is faster if its points are nearly these.
+        shortest : float
+            Least length scale, in standard deviations of the inputs. With many inputs and few points, the most likely
+            scales may be so short that each point stands alone, and predictions fall back to the mean.
 
         Raises
         ------
@@ -87,7 +90,7 @@ class GaussianProcess:
         starts = _starts(x.shape[1])
         if like is not None:
             starts = [np.array([*like.length_scales / spread, like.variance / scale**2, like.noise / scale**2])]
-        lengths, variance, noise = _most_likely(*units, kernel, starts)
+        lengths, variance, noise = _most_likely(*units, kernel, starts, shortest)
         fitted = cls(x, y, known, lengths * spread, variance * scale**2, noise * scale**2, 0.0, kernel)
         return cls(**{**fitted.__dict__, "mean": _mean(fitted)})
 
@@ -212,10 +215,10 @@ def _starts(inputs: int) -> list[np.ndarray]:
 
 
 def _most_likely(
-    x: np.ndarray, y: np.ndarray, known: np.ndarray, kernel: str, starts: Sequence[np.ndarray]
+    x: np.ndarray, y: np.ndarray, known: np.ndarray, kernel: str, starts: Sequence[np.ndarray], shortest: float
 ) -> tuple[np.ndarray, float, float]:  # fmt: skip
     """Return the length scales, the variance and the noise of greatest likelihood, for standardised data."""
-    bounds = np.log([_LENGTHS] * x.shape[1] + [_VARIANCES, _NOISES])
+    bounds = np.log([(shortest, _LENGTHS[1])] * x.shape[1] + [_VARIANCES, _NOISES])
     best = None
     for start in starts:
         logs = np.clip(np.log(np.maximum(start, 1e-300)), bounds[:, 0], bounds[:, 1])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nmcdist.learning.cnn import Net
 
 FEWEST = 5  # values of a target to learn from
+_SHORTEST = 0.5  # length scale of a Gaussian process over the root of the number of features, in their spreads
 _FOLDS = 5  # trainings without a part of the points, for the intervals
 
 
@@ -217,10 +218,14 @@ def _fitted(rows: Rows, learned: np.ndarray, model: str, seed: int) -> tuple[Any
     for y in learned.T:
         known = np.isfinite(y)
         x, values = rows.x[known], y[known]
-        whole = GaussianProcess.fit(x, values) if model == "gp" else Ridge.fit(x, values)
+        whole = _process(x, values) if model == "gp" else Ridge.fit(x, values)
         parts.append(whole)
         factors.append(_factor(*_residuals(whole, x, values, rows.groups[known], seed)))
     return tuple(parts), tuple(factors)
+
+
+def _process(x: np.ndarray, y: np.ndarray, like: GaussianProcess | None = None) -> GaussianProcess:
+    return GaussianProcess.fit(x, y, like=like, shortest=_SHORTEST * float(np.sqrt(x.shape[1])))
 
 
 def _residuals(
@@ -236,7 +241,7 @@ def _residuals(
         held = np.isin(groups, left_out)
         if (~held).sum() >= FEWEST - 2:
             rest = x[~held], y[~held]
-            part = GaussianProcess.fit(*rest, like=whole) if isinstance(whole, GaussianProcess) else Ridge.fit(*rest)
+            part = _process(*rest, whole) if isinstance(whole, GaussianProcess) else Ridge.fit(*rest)
             mean, variances[held] = _observed(part, x[held])
             residuals[held] = y[held] - mean
     return residuals, variances

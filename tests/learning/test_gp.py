@@ -82,6 +82,14 @@ class TestTheory:
         process = GaussianProcess(x, y, known, np.array([2.0]), 1.0, 0.0, 0.0)
         assert abs(process.predict(x)[0][3]) < 0.1
 
+    def test_many_inputs_do_not_cut_points_off_from_each_other(self):
+        """A sum of 20 inputs from 40 points: with a bound on the length scales, new values are met nearly as well."""
+        random = np.random.default_rng(4)
+        x, new = random.standard_normal((2, 40, 20))
+        process = GaussianProcess.fit(x, x.sum(axis=1), shortest=2.0)
+        assert (process.length_scales / x.std(axis=0)).min() >= 2.0 * (1 - 1e-9)
+        assert np.corrcoef(process.predict(new)[0], new.sum(axis=1))[0, 1] > 0.95
+
     def test_constant_values_are_predicted_as_they_are(self):
         process = GaussianProcess.fit(np.arange(5.0)[:, None], np.full(5, 7.0))
         np.testing.assert_allclose(process.predict([[2.5], [90.0]])[0], 7.0, atol=1e-9)
