@@ -1,14 +1,16 @@
 """The report of a design: how volumes answer to several parameters at once."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from nmcdist.report.fidelity import ABOUT, coupled, fidelity_table
-from nmcdist.report.intervals import PERCENT, mean_of
+from nmcdist.report.intervals import PERCENT, Estimate, mean_of
 from nmcdist.report.pages import write_page
-from nmcdist.report.style import PHASE_COLOUR, figure, save
+from nmcdist.report.style import PHASE_COLOUR, SOLID, figure, save
 from nmcdist.report.tables import markdown, with_unit, write_samples
 from nmcdist.report.window import about_window
 
@@ -45,6 +47,30 @@ def report_design(data: xr.Dataset, title: str, intro: str, varied: tuple[str, .
     return write_page(folder, parts, made, captions)
 
 
+def means_by_parameter(
+    columns: Mapping[str, np.ndarray], means: Mapping[str, Sequence[Estimate]], path: Path
+) -> Path:  # fmt: skip
+    """Draw the mean of each quantity at each point of a design, with its interval, over each parameter.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray
+        Values of each parameter by point; the name has the unit.
+    means : mapping of str to sequence of Estimate
+        By point.
+    path : Path
+    """
+    shown = list(columns.items())[:_MOST_COLUMNS]
+    with figure(len(means), len(shown), 3.4 * len(shown) + 0.8, 2.8 * len(means)) as (drawing, axes):
+        for row, (text, own) in zip(axes, means.items(), strict=True):
+            values, margins = [m.value for m in own], [m.margin or 0.0 for m in own]
+            for panel, (_, parameter) in zip(row, shown, strict=True):
+                panel.errorbar(parameter, values, margins, fmt="o", ms=4, lw=1, capsize=2, alpha=0.8, color=SOLID)
+            row[0].set_ylabel(text)
+        _finish(axes, [name for name, _ in shown])
+        return save(drawing, path)
+
+
 def first_fidelity(data: xr.Dataset) -> xr.Dataset:
     """Return the volumes with the voxels of the recipe."""
     return data if "fidelity" not in data.coords else data.isel(sample=np.flatnonzero(data["fidelity"].values == 0))
@@ -71,8 +97,6 @@ def _numbers(data: xr.Dataset, answers: list[tuple[str, str]]) -> str:
 
 
 def _scatter(data: xr.Dataset, varied: tuple[str, ...], answers: list[tuple[str, str]], path: Path) -> Path:
-    from matplotlib.ticker import MaxNLocator
-
     rows, columns = len(answers), len(varied)
     with figure(rows, columns, 3.1 * columns + 0.8, 2.8 * rows) as (drawing, axes):
         for row, (name, phase) in zip(axes, answers, strict=True):
@@ -85,12 +109,18 @@ def _scatter(data: xr.Dataset, varied: tuple[str, ...], answers: list[tuple[str,
                 if is_logarithmic:
                     panel.set_yscale("log")
             row[0].set_ylabel(f"{_NAMES[name]}, {phase}")
-        for panel in axes.flat:
-            panel.xaxis.set_major_locator(MaxNLocator(3))
-        for panel, parameter in zip(axes[-1], varied, strict=True):
-            panel.set_xlabel(with_unit(parameter, str(data[parameter].attrs["units"])))
-            panel.xaxis.label.set_size(10)
+        _finish(axes, [with_unit(parameter, str(data[parameter].attrs["units"])) for parameter in varied])
         return save(drawing, path)
+
+
+def _finish(axes: Any, labels: Sequence[str]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    for panel in axes.flat:
+        panel.xaxis.set_major_locator(MaxNLocator(3))
+    for panel, label in zip(axes[-1], labels, strict=True):
+        panel.set_xlabel(label)
+        panel.xaxis.label.set_size(10)
 
 
 def _values(data: xr.Dataset, name: str, phase: str) -> np.ndarray:

@@ -111,6 +111,7 @@ def test_the_plan_holds_the_largest_point(small_bundle):
 
 def test_the_report_has_a_row_for_each_point(made, tmp_path):
     text = build_report(made, tmp_path / "report").read_text()
+    assert "![points](points.png)" in text and (tmp_path / "report" / "points.png").stat().st_size > 10_000
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith(("| 0 |", "| 1 |", "| 2 |", "| 3 |"))]
     assert [row[1:3] for row in rows] == [["350", "1"], ["350", "1.4"], ["500", "1"], ["500", "1.4"]]
     with open_store(made) as data:

@@ -1,4 +1,4 @@
-"""The report of particles at the points of a design: a table by point."""
+"""The report of particles at the points of a design: a table and a figure by point."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ from nmcdist.datasets.store import open_store
 from nmcdist.products.particles.recipe import ParticleRecipe
 from nmcdist.report.collection import Collection
 from nmcdist.report.comparison import interval_text
+from nmcdist.report.design import means_by_parameter
 from nmcdist.report.intervals import PERCENT, Estimate, mean_of, ratio_of
 from nmcdist.report.pages import make_folder, write_page
 from nmcdist.report.survey import survey
@@ -46,7 +47,8 @@ def report_particle_design(store: Path, recipe: ParticleRecipe, folder: Path) ->
         f"time, since grains of one particle are not independent; none from fewer than three.{_about_sharing(recipe)}",
         "Tables: [points.csv](points.csv), one row per point; [particles.csv](particles.csv), one row per particle.",
     ]
-    return write_page(folder, parts, [], {})
+    made = means_by_parameter(dict(zip(names, points, strict=True)), means, folder / "points.png")
+    return write_page(folder, parts, [made], {"points.png": f"Means of the points with {PERCENT} intervals."})
 
 
 def _about_sharing(recipe: ParticleRecipe) -> str:
