@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 TITLE = "What each part does to the pores"
-_ABOUT = (
+ABOUT = (
     "The same realisations, drawn again from some of their parts. M is the M-factor of the pores, mean over axes and "
     "volumes. The standard error and the correlation are over independent realisations: volumes with the same random "
     "streams count once, and below three there are none."
@@ -21,7 +21,7 @@ _ABOUT = (
 def about_effects(data: "xr.Dataset") -> list[str]:
     """Return the section on the interventions of a dataset; nothing if it has none."""
     facts = facts_of(data)
-    return [f"## {TITLE}", _ABOUT, *effect_tables(facts)] if facts["effects"] else []
+    return [f"## {TITLE}", ABOUT, *effect_tables(facts)] if facts["effects"] else []
 
 
 def effect_tables(facts: Mapping[str, Any]) -> list[str]:
