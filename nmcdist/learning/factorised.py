@@ -79,8 +79,8 @@ class Factorised:
             are too few or too many values.
         """
         return cls(
-            GaussianProcess.fit(fine.x, _log(fine), like=like and like.fine),
-            GaussianProcess.fit(graphite.x, _log(graphite), like=like and like.graphite),
+            GaussianProcess.fit(fine.x, _log(fine), like=None if like is None else like.fine),
+            GaussianProcess.fit(graphite.x, _log(graphite), like=None if like is None else like.graphite),
         )
 
     def predict(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

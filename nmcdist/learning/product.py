@@ -38,7 +38,8 @@ def product_rows(datasets: Sequence["xr.Dataset"], targets: Sequence[str], which
     if not tested:
         raise InputError("stores: found experiments of one factor alone, expected a store to test on: one with both "
                          f"interventions, {' and '.join(FACTORS)}, or with neither")  # fmt: skip
-    names, further = [], []
+    names: list[str] = []
+    further: list[Experiment] = []
     for factor, parameters in zip(FACTORS, (FINE, GRAPHITE), strict=True):
         alone = [data for data, factors in zip(datasets, given, strict=True) if factors == {factor}]
         said = tuple(n for n in parameters if any(parameter_values(data, n) is not None for data in tested + alone))
