@@ -14,7 +14,7 @@ TITLE = "What each part does to the pores"
 ABOUT = (
     "The same realisations, drawn again from some of their parts. M is the M-factor of the pores, mean over axes and "
     "volumes. The standard error and the correlation are over independent realisations: volumes with the same random "
-    "streams count once, and below three there are none."
+    "streams count once, and fewer than three give neither."
 )
 
 
