@@ -9,6 +9,7 @@ from nmcdist.bundle import ArrayRecord, Bundle, load_bundle
 from nmcdist.bundle.parameters import SurrogateParameters
 from nmcdist.bundle.schema import Calibration, validated
 from nmcdist.errors import BundleError, InputError
+from nmcdist.learning.factorised import Factorised
 from nmcdist.learning.gp import GaussianProcess
 from nmcdist.learning.hull import Hull
 from nmcdist.learning.logistic import Logistic
@@ -17,7 +18,8 @@ from nmcdist.learning.surrogate import Surrogate
 from nmcdist.learning.targets import TARGETS
 from nmcdist.wording import one_line
 
-_MODELS = ("gp", "ridge", "cnn")
+_REGRESSIONS: dict[str, Any] = {"gp": GaussianProcess, "ridge": Ridge, "product": Factorised}
+_MODELS = (*_REGRESSIONS, "cnn")
 _NET = "net"  # prefix of the arrays of a net, which has all targets at once
 
 
@@ -99,7 +101,7 @@ def _surrogate(bundle: Bundle, about: SurrogateParameters) -> Surrogate:
 
         parts = (Net.from_arrays(_below(bundle, _NET)),)
     else:
-        kind: Any = GaussianProcess if model[0] == "gp" else Ridge
+        kind = _REGRESSIONS[model[0]]
         parts = tuple(kind.from_arrays(_below(bundle, target)) for target in targets)
     chances = tuple(
         Logistic.from_arrays(_below(bundle, f"{target}.chance"))

@@ -15,6 +15,40 @@ from nmcdist.learning.gp import GaussianProcess
 
 
 @dataclass(frozen=True)
+class Experiment:
+    """The M-factors of the pores under one intervention.
+
+    Attributes
+    ----------
+    name : str
+        Of the intervention.
+    x : ndarray of float64, shape (n, d)
+        Parameters of the parts that remain.
+    m : ndarray of float64, shape (n,)
+        NaN where not solved.
+    """
+
+    name: str
+    x: np.ndarray
+    m: np.ndarray
+
+    @property
+    def learnable(self) -> "Experiment":
+        """The volumes whose M-factor has a logarithm: known, and not blocked."""
+        kept = np.isfinite(self.m) & (self.m > 0)
+        return Experiment(self.name, self.x[kept], self.m[kept])
+
+    @property
+    def blocked(self) -> int:
+        """Number of volumes whose pores do not conduct, and so have no logarithm."""
+        return int((self.m == 0).sum())
+
+    def joined(self, other: "Experiment") -> "Experiment":
+        """Return both as one experiment."""
+        return Experiment(self.name, np.concatenate([self.x, other.x]), np.concatenate([self.m, other.m]))
+
+
+@dataclass(frozen=True)
 class Factorised:
     """Gaussian processes of the logarithms of the two factors.
 
@@ -28,39 +62,44 @@ class Factorised:
     graphite: GaussianProcess
 
     @classmethod
-    def fit(
-        cls, fine: np.ndarray, without_graphite: np.ndarray, graphite: np.ndarray, graphite_alone: np.ndarray
-    ) -> "Factorised":
+    def fit(cls, fine: Experiment, graphite: Experiment, *, like: "Factorised | None" = None) -> "Factorised":
         """Return the rule learned from two experiments, which need not have a point in common.
 
         Parameters
         ----------
-        fine : array_like, shape (n, d)
-            Parameters of the field and the large pores.
-        without_graphite : array_like, shape (n,)
-            M-factors of the pores; see :func:`nmcdist.learning.intervention.pore_m_factor`.
-        graphite : array_like, shape (m, e)
-            Parameters of the graphite.
-        graphite_alone : array_like, shape (m,)
+        fine, graphite : Experiment
+            Without graphite, as a function of the parameters of the field and the large pores; and of graphite alone.
+        like : Factorised, optional
+            Start from its hyperparameters alone; see :meth:`nmcdist.learning.gp.GaussianProcess.fit`.
 
         Raises
         ------
         InputError
-            If shapes are impossible, or an M-factor is not positive: there is no logarithm of a blocked pore space.
+            If shapes are impossible, an M-factor is not positive, since a blocked pore space has no logarithm, or there
+            are too few or too many values.
         """
         return cls(
-            GaussianProcess.fit(fine, _log("without_graphite", without_graphite)),
-            GaussianProcess.fit(graphite, _log("graphite_alone", graphite_alone)),
+            GaussianProcess.fit(fine.x, _log(fine), like=None if like is None else like.fine),
+            GaussianProcess.fit(graphite.x, _log(graphite), like=None if like is None else like.graphite),
         )
 
-    def predict(self, fine: np.ndarray, graphite: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the median of M at points, and the variance of its natural logarithm, each of shape (k,).
+    def predict(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the median of M at points, and the variance of a new value, each of shape (m,).
 
-        The variance is that of the expected logarithm, without the scatter between realisations.
+        The variance is that of the logarithm times the square of the median: of both processes, and of the scatter
+        between realisations in both experiments.
+
+        Parameters
+        ----------
+        x : array_like, shape (m, d)
+            Parameters of the fine factor, then those of the graphite.
         """
-        logs, variance = self.fine.predict(fine)
-        more, other = self.graphite.predict(graphite)
-        return np.exp(logs + more), variance + other
+        x = finite_array("x", x, ("m", self.fine.x.shape[1] + self.graphite.x.shape[1]))
+        split = self.fine.x.shape[1]
+        logs, variance = self.fine.predict(x[:, :split])
+        more, other = self.graphite.predict(x[:, split:])
+        median = np.exp(logs + more)
+        return median, median**2 * (variance + other + self.fine.noise + self.graphite.noise)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the rule as plain arrays."""
@@ -79,8 +118,8 @@ class Factorised:
         return cls(fine, graphite)
 
 
-def _log(name: str, values: np.ndarray) -> np.ndarray:
-    values = finite_array(name, values, ("n",))
+def _log(experiment: Experiment) -> np.ndarray:
+    values = finite_array(experiment.name, experiment.m, ("n",))
     if (values <= 0).any():
-        raise InputError(f"{name}: found {values.min():g}, expected positive M-factors")
+        raise InputError(f"{experiment.name}: found {values.min():g}, expected positive M-factors")
     return np.asarray(np.log(values))

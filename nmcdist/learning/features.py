@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nmcdist.errors import InputError
+from nmcdist.learning.parameters import FINE, GRAPHITE, parameter_values
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -16,9 +17,9 @@ _LAGS_NM = (160.0, 320.0, 640.0, 1280.0)
 _CHEAP = ("volume_fraction", "surface_area")
 _MORE = ("mean_curvature_6", "euler_number_6")
 _PATHS = ("1/geodesic_tortuosity", "constrictivity", "percolates")
-# A number per volume, or variable[phase], or that at a lag; "1/" is 0 where the variable is unknown: a path that does
-# not exist is infinitely long.
-_NAME = re.compile(r"(?P<inverse>1/)?(?P<variable>\w+)(?:\[(?P<phase>\w+)(?:, (?P<lag>[0-9.]+) nm)?\])?")
+# A number per volume, or variable[phase or intervention], or that at a lag; "1/" is 0 where the variable is unknown: a
+# path that does not exist is infinitely long.
+_NAME = re.compile(r"(?P<inverse>1/)?(?P<variable>\w+)(?:\[(?P<label>\w+)(?:, (?P<lag>[0-9.]+) nm)?\])?")
 
 
 def feature_names(data: "xr.Dataset", which: str) -> tuple[str, ...]:
@@ -77,7 +78,7 @@ def features(data: "xr.Dataset", names: tuple[str, ...], by_axis: bool = False) 
             found = values.transpose("sample", "axis").values
             table[:, :, column] = found if by_axis else found.mean(axis=1, keepdims=True)
         else:
-            table[:, :, column] = values.values[:, None]
+            table[:, :, column] = np.broadcast_to(values.values, len(table))[:, None]
         wrong = np.flatnonzero(~np.isfinite(table[:, :, column]).all(axis=1))
         if wrong.size:
             raise InputError(f"feature {name!r}: found no finite number for item {wrong[0]}")
@@ -85,13 +86,17 @@ def features(data: "xr.Dataset", names: tuple[str, ...], by_axis: bool = False) 
 
 
 def _values(data: "xr.Dataset", name: str) -> "xr.DataArray":
+    import xarray as xr
+
     parts = _NAME.fullmatch(name)
+    if name in (*FINE, *GRAPHITE) and name not in data and (known := parameter_values(data, name)) is not None:
+        return xr.DataArray(known, dims=("sample",))
     if parts is None or parts["variable"] not in data:
         raise InputError(f"feature {name!r}: found no such variable in the dataset")
     values = data[parts["variable"]].astype(float)
     try:
-        if parts["phase"]:
-            values = values.sel(phase=parts["phase"])
+        if parts["label"]:
+            values = values.sel({"intervention" if "intervention" in values.dims else "phase": parts["label"]})
         if parts["lag"]:
             values = values.interp(lag_nm=float(parts["lag"]))
     except (KeyError, ValueError):

@@ -201,7 +201,8 @@ _SHAPES: dict[str, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]] = dict
 
 def _spread(values: np.ndarray) -> np.ndarray:
     spread = values.std(axis=0)
-    return np.where(spread > 0, spread, 1.0)
+    # Beyond rounding: equal values may have a deviation that is not quite 0.
+    return np.where(spread > 1e-12 * np.abs(values).max(axis=0), spread, 1.0)
 
 
 def _mean(process: GaussianProcess) -> float:

@@ -73,10 +73,12 @@ class SurrogateRecipe(_Frozen):
     features: Literal["parameters", "cheap", "all", "volume"] = Field(
         default="all",
         description="parameters: those of the model; cheap: fractions, surfaces and two-point coverages; all: also "
-        "curvatures, paths and bottlenecks; volume: the voxels, for the model cnn.",
+        "curvatures, paths and bottlenecks; volume: the voxels, for the model cnn. The model product takes parameters.",
     )
-    model: Literal["gp", "ridge", "cnn"] = Field(
-        default="gp", description="gp: Gaussian process; ridge: linear; cnn: convolutional net."
+    model: Literal["gp", "ridge", "cnn", "product"] = Field(
+        default="gp",
+        description="gp: Gaussian process; ridge: linear; cnn: convolutional net; product: M without graphite times M "
+        "of graphite alone, from stores with these interventions.",
     )
     by_axis: bool = Field(
         default=False, description="Whether each axis of a volume is a row of its own; always so for the model cnn."
@@ -92,6 +94,17 @@ class SurrogateRecipe(_Frozen):
             raise ValueError(
                 f"features: found {self.features!r} with model: {self.model}, expected 'volume' for cnn alone"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _product_is_of_the_pores(self) -> "SurrogateRecipe":
+        if self.model == "product":
+            if self.features != "parameters":
+                raise ValueError(f"features: found {self.features!r} with model: product, expected 'parameters'")
+            if self.targets != ("m_factor_pore",):
+                raise ValueError(
+                    f"targets: found {', '.join(self.targets)} with model: product, expected m_factor_pore alone"
+                )
         return self
 
     @property

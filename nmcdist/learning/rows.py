@@ -1,7 +1,7 @@
 """What a surrogate learns from: one row per volume, or per axis of a volume, of finished stores."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,17 +11,22 @@ import numpy as np
 from nmcdist.datasets.integrity import manifest_hash
 from nmcdist.datasets.store import open_store
 from nmcdist.errors import InputError
+from nmcdist.learning.factorised import Experiment
 from nmcdist.learning.features import feature_names, features, parameter_names
 from nmcdist.learning.targets import TARGETS
 from nmcdist.learning.volumes import along_axes
+from nmcdist.models.interventions import GRAPHITE_ALONE, INTERVENED, WITHOUT_GRAPHITE
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    Reader = Callable[[Sequence[xr.Dataset], Sequence[str], str, bool], "Rows"]
+
 VOLUME = "volume"
-MORPHOLOGY = (  # what the published rules are of
+FACTORS = {name: f"{INTERVENED}[{name}]" for name in (WITHOUT_GRAPHITE, GRAPHITE_ALONE)}  # of the product rule
+MORPHOLOGY = (  # what the rules are of
     "volume_fraction[pore]", "1/geodesic_tortuosity[pore]", "volume_fraction[graphite]",
-    "volume_fraction[carbon_binder]",
+    "volume_fraction[carbon_binder]", *FACTORS.values(),
 )  # fmt: skip
 
 
@@ -37,7 +42,7 @@ class Rows:
         Features of shape (n, d), or phase fractions of shape (n, 2, m, m, m).
     y : ndarray of float64, shape (n, t)
         Targets in physical units; NaN where unknown.
-    morphology : ndarray of float64, shape (n, 4)
+    morphology : ndarray of float64, shape (n, 6)
         The features `MORPHOLOGY`; NaN where a store lacks them.
     groups : ndarray of int64, shape (n,)
         Rows with the same parameters have the same number.
@@ -46,6 +51,8 @@ class Rows:
     voxel_sizes_nm : tuple of float
     stores : tuple of str
         Digests of the stores' manifests.
+    experiments : tuple of Experiment
+        Of the factors of the product rule, in further stores; empty for other models.
     """
 
     features: tuple[str, ...]
@@ -56,9 +63,15 @@ class Rows:
     labels: dict[str, np.ndarray]
     voxel_sizes_nm: tuple[float, ...] = ()
     stores: tuple[str, ...] = ()
+    experiments: tuple[Experiment, ...] = ()
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def factors(self) -> np.ndarray:
+        """M-factors of the pores without graphite and with graphite alone, shape (n, 2); NaN where not stored."""
+        return self.morphology[:, -len(FACTORS) :]
 
     def part(self, which: np.ndarray) -> "Rows":
         """Return the rows chosen by numbers or booleans."""
@@ -68,7 +81,9 @@ class Rows:
         )  # fmt: skip
 
 
-def read_rows(stores: Sequence[Path], targets: Sequence[str], which: str, by_axis: bool) -> Rows:
+def read_rows(
+    stores: Sequence[Path], targets: Sequence[str], which: str, by_axis: bool, reader: "Reader | None" = None
+) -> Rows:  # fmt: skip
     """Read the rows of finished stores of volumes.
 
     Parameters
@@ -79,6 +94,8 @@ def read_rows(stores: Sequence[Path], targets: Sequence[str], which: str, by_axi
     which : str
         Set of features, or "volume".
     by_axis : bool
+    reader : callable, optional
+        Takes the opened stores and the other arguments, and returns their rows. Default: :func:`rows_of`.
 
     Raises
     ------
@@ -88,13 +105,15 @@ def read_rows(stores: Sequence[Path], targets: Sequence[str], which: str, by_axi
         If a store lacks a target or the volumes, or the stores have no feature in common.
     """
     opened = [open_store(store) for store in stores]
-    rows = rows_of(opened, targets, which, by_axis)
+    rows = (reader or rows_of)(opened, targets, which, by_axis)
     return replace(rows, stores=tuple(manifest_hash(Path(store)) for store in stores))
 
 
-def rows_of(datasets: Sequence["xr.Dataset"], targets: Sequence[str], which: str, by_axis: bool) -> Rows:
-    """Return the rows of opened datasets; see :func:`read_rows`."""
-    names = (VOLUME,) if which == VOLUME else _common([list(feature_names(data, which)) for data in datasets])
+def rows_of(
+    datasets: Sequence["xr.Dataset"], targets: Sequence[str], which: str | tuple[str, ...], by_axis: bool
+) -> Rows:  # fmt: skip
+    """Return the rows of opened datasets; see :func:`read_rows`; `which` may be the names of the features."""
+    names = which if isinstance(which, tuple) else _names(datasets, which)
     if not names:
         raise InputError(f"features: found none of the set {which!r} in every store")
     parameters = _common([parameter_names(data) for data in datasets])
@@ -138,6 +157,10 @@ def voxel_size_nm(data: "xr.Dataset") -> float | None:
         return float(json.loads(data.attrs["recipe"])["volume"]["voxel_size_nm"])
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _names(datasets: Sequence["xr.Dataset"], which: str) -> tuple[str, ...]:
+    return (VOLUME,) if which == VOLUME else _common([list(feature_names(data, which)) for data in datasets])
 
 
 def _common(lists: Sequence[list[str]]) -> tuple[str, ...]:

@@ -117,7 +117,7 @@ def rules_of(target: str, train: Rows, values: np.ndarray) -> dict[str, Callable
     dict
         Functions of a table of the features `nmcdist.learning.rows.MORPHOLOGY`.
     """
-    pore, path, graphite, _ = train.morphology.T
+    pore, path, graphite, _, fine, alone = train.morphology.T
     if target == "m_factor_pore":
         rules: dict[str, Callable[[np.ndarray], np.ndarray]] = {"Bruggeman": lambda m: bruggeman(m[:, 0])}
         rules["Hashin-Shtrikman, upper bound"] = lambda m: hashin_shtrikman_bounds(_two(m[:, 0]), (1.0, 0.0))[1]
@@ -130,6 +130,8 @@ def rules_of(target: str, train: Rows, values: np.ndarray) -> dict[str, Callable
             linear = LinearRule.fit(graphite, values)
             rules["linear in graphite, published"] = lambda m: PUBLISHED_LINEAR(m[:, 2])
             rules["linear in graphite, fitted"] = lambda m: linear(m[:, 2])
+        if np.isfinite(fine * alone).any():
+            rules["product rule, of interventions"] = lambda m: m[:, 4] * m[:, 5]
         return rules if np.isfinite(pore).all() else {}
     if target == "conductivity_solid" and np.isfinite(train.morphology[:, [0, 2, 3]]).all():
         return {

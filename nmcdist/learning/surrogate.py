@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nmcdist.errors import InputError
+from nmcdist.learning.factorised import Factorised
 from nmcdist.learning.gp import GaussianProcess
 from nmcdist.learning.hull import Hull
 from nmcdist.learning.intervals import interval_factor
 from nmcdist.learning.logistic import Logistic
+from nmcdist.learning.product import experiments_of
 from nmcdist.learning.ridge import Ridge
 from nmcdist.learning.rows import VOLUME, Rows, inputs_of, voxel_size_nm
 from nmcdist.learning.targets import TARGETS
@@ -53,7 +55,7 @@ class Surrogate:
 
     Attributes
     ----------
-    model : {"gp", "ridge", "cnn"}
+    model : {"gp", "ridge", "cnn", "product"}
     targets, features : tuple of str
     by_axis : bool
         Whether it predicts along each axis, and not the mean over axes.
@@ -75,7 +77,7 @@ class Surrogate:
     targets: tuple[str, ...]
     features: tuple[str, ...]
     by_axis: bool
-    parts: "tuple[GaussianProcess | Ridge | Net, ...]"
+    parts: "tuple[GaussianProcess | Ridge | Factorised | Net, ...]"
     chances: tuple[Logistic | None, ...]
     factors: tuple[float, ...]
     hull: Hull
@@ -90,7 +92,7 @@ class Surrogate:
         Raises
         ------
         InputError
-            If a target has fewer than 5 values, or all are of one point.
+            If a target or a factor has fewer than 5 values, or all are of one point.
         """
         learned = np.column_stack([TARGETS[t].learned(rows.y[:, k]) for k, t in enumerate(targets)])
         counts = np.isfinite(learned).sum(axis=0)
@@ -217,32 +219,41 @@ def _fitted(rows: Rows, learned: np.ndarray, model: str, seed: int) -> tuple[Any
     parts, factors = [], []
     for y in learned.T:
         known = np.isfinite(y)
-        x, values = rows.x[known], y[known]
-        whole = _process(x, values) if model == "gp" else Ridge.fit(x, values)
+        own, values = rows.part(known), y[known]
+        whole = _regression(model, own, values)
         parts.append(whole)
-        factors.append(_factor(*_residuals(whole, x, values, rows.groups[known], seed)))
+        factors.append(_factor(*_residuals(model, whole, own, values, seed)))
     return tuple(parts), tuple(factors)
 
 
-def _process(x: np.ndarray, y: np.ndarray, like: GaussianProcess | None = None) -> GaussianProcess:
-    return GaussianProcess.fit(x, y, like=like, shortest=_SHORTEST * float(np.sqrt(x.shape[1])))
+def _regression(model: str, rows: Rows, y: np.ndarray, like: Any = None) -> Any:
+    """Return a regression trained on rows; `like` is one of nearly the same rows."""
+    if model == "product":
+        fine, graphite = (experiment.learnable for experiment in experiments_of(rows))
+        for each in (fine, graphite):
+            if like is None and len(each.m) < FEWEST:
+                raise InputError(
+                    f"intervention {each.name!r}: found {len(each.m)} volumes to learn from, expected {FEWEST} or more"
+                )
+        return Factorised.fit(fine, graphite, like=like)
+    if model == "ridge":
+        return Ridge.fit(rows.x, y)
+    return GaussianProcess.fit(rows.x, y, like=like, shortest=_SHORTEST * float(np.sqrt(rows.x.shape[1])))
 
 
 def _residuals(
-    whole: GaussianProcess | Ridge, x: np.ndarray, y: np.ndarray, groups: np.ndarray, seed: int
+    model: str, whole: Any, rows: Rows, y: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Return the residuals of points that a regression was not trained on, and their predicted variances.
 
     Residuals left out one by one, with the length scales fitted to all, would be too small for few points.
     """
-    names = np.random.Generator(np.random.Philox(seed)).permutation(np.unique(groups))
+    names = np.random.Generator(np.random.Philox(seed)).permutation(np.unique(rows.groups))
     residuals, variances = np.full(len(y), np.nan), np.full(len(y), np.nan)
     for left_out in np.array_split(names, min(_FOLDS, len(names))):
-        held = np.isin(groups, left_out)
+        held = np.isin(rows.groups, left_out)
         if (~held).sum() >= FEWEST - 2:
-            rest = x[~held], y[~held]
-            part = _process(*rest, whole) if isinstance(whole, GaussianProcess) else Ridge.fit(*rest)
-            mean, variances[held] = _observed(part, x[held])
+            mean, variances[held] = _observed(_regression(model, rows.part(~held), y[~held], whole), rows.x[held])
             residuals[held] = y[held] - mean
     return residuals, variances
 

@@ -11,11 +11,14 @@ import numpy as np
 
 from nmcdist.bundle import save_bundle
 from nmcdist.bundle.schema import Calibration
+from nmcdist.datasets.store import open_store
 from nmcdist.errors import InputError
 from nmcdist.inputs import made_folder
 from nmcdist.learning.bundles import bundle_of
+from nmcdist.learning.effects import facts_of
+from nmcdist.learning.product import blocked_of, product_rows
 from nmcdist.learning.recipe import SurrogateRecipe
-from nmcdist.learning.rows import Rows, read_rows
+from nmcdist.learning.rows import Rows, read_rows, rows_of
 from nmcdist.learning.rules import rules_of
 from nmcdist.learning.scores import scores
 from nmcdist.learning.splits import FEWEST, Fold, group_folds, random_folds, region_folds
@@ -52,12 +55,15 @@ def train_surrogate(
     StoreError, InputError
         If a store cannot be read, or lacks what the recipe needs.
     """
-    rows = read_rows([base / store for store in recipe.stores], recipe.targets, recipe.features, recipe.rows_by_axis)
+    reader = product_rows if recipe.model == "product" else rows_of
+    stores = [base / store for store in recipe.stores]
+    rows = read_rows(stores, recipe.targets, recipe.features, recipe.rows_by_axis, reader)
     folds = folds_of(recipe, rows)
     made_folder(out)
     results: dict[str, Any] = {
         "recipe": recipe.model_dump(mode="json"), "rows": len(rows), "points": len(np.unique(rows.groups)),
-        "features": list(rows.features), "splits": {},
+        "features": list(rows.features), "interventions": _interventions(recipe.stores, stores),
+        "left_out_as_blocked": blocked_of(rows), "splits": {},
     }  # fmt: skip
     for name, parts in folds.items():
         fitted = [_fit(recipe, rows.part(fold.train)) for fold in parts]
@@ -151,6 +157,12 @@ def importance(
         name: dict(zip(rows.features, (fall[k] / total[k]).tolist(), strict=True))
         for k, name in enumerate(recipe.targets)
     }
+
+
+def _interventions(names: Sequence[str], stores: Sequence[Path]) -> dict[str, Any]:
+    """Return what the interventions of each store that has any do, by its name."""
+    found = {name: facts_of(open_store(store)) for name, store in zip(names, stores, strict=True)}
+    return {name: facts for name, facts in found.items() if facts["effects"]}
 
 
 def _fit(recipe: SurrogateRecipe, rows: Rows) -> Surrogate:

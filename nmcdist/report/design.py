@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from nmcdist.report.effects import about_effects
 from nmcdist.report.fidelity import ABOUT, coupled, fidelity_table
 from nmcdist.report.intervals import PERCENT, Estimate, mean_of
 from nmcdist.report.pages import write_page
@@ -38,6 +39,7 @@ def report_design(data: xr.Dataset, title: str, intro: str, varied: tuple[str, .
     made = [_scatter(first, varied[:_MOST_COLUMNS], answers, folder / "answers.png")]
     parts = [f"# {title}", intro, "## Parameters", _parameters(first, varied), "## Answers", _numbers(first, answers)]
     parts += about_window(first)
+    parts += about_effects(first)
     parts.append("Table: [samples.csv](samples.csv), one row per volume.")
     if "fidelity" in data.coords:
         parts += ["## Voxel sizes", ABOUT, fidelity_table(coupled(data))]

@@ -11,6 +11,7 @@ from nmcdist.errors import InputError
 from nmcdist.json_text import load_json
 from nmcdist.learning.targets import TARGETS
 from nmcdist.learning.training import RANDOM, RESULTS
+from nmcdist.report.effects import ABOUT, TITLE, effect_tables
 from nmcdist.report.pages import make_folder, write_page
 from nmcdist.report.style import SERIES, figure, save
 from nmcdist.report.tables import markdown
@@ -86,8 +87,21 @@ def _text(results: Mapping[str, Any]) -> list[str]:
                 f"no logarithm and count only for the probability that a row conducts, whose Brier score is "
                 f"{_number(random['brier'])}."
             )
+    parts += _interventions(results)
     shares = ", ".join(f"{split}: {_percent(part['out_of_design'])}" for split, part in results["splits"].items())
     parts.append(f"Flagged as out of design among the tested rows: {shares}.")
+    return parts
+
+
+def _interventions(results: Mapping[str, Any]) -> list[str]:
+    parts = []
+    for store, facts in results["interventions"].items():
+        parts += [f"## {TITLE}: {store}", ABOUT, *effect_tables(facts)]
+    if any(results["left_out_as_blocked"].values()):
+        said = ", ".join(
+            f"{number} of {name.replace('_', ' ')}" for name, number in results["left_out_as_blocked"].items()
+        )
+        parts.append(f"Volumes that the factors were not learned from, as their pores are blocked: {said}.")
     return parts
 
 

@@ -18,6 +18,7 @@ STORE = {
     "volume": {"shape": [16, 16, 16], "voxel_size_nm": 80.0},
     "sweep": {"graphite_fraction": [0.03, 0.05, 0.07, 0.09, 0.11, 0.13, 0.15, 0.17]},
     "realisations": 2,
+    "interventions": ["without_graphite", "graphite_alone"],
     "descriptors": {"max_lag_nm": 640.0, "max_radius_nm": 400.0, "transport": True},
     "storage": {"chunk": 16},
 }  # fmt: skip
@@ -53,7 +54,8 @@ def trained(tmp_path_factory):
 def test_the_report_shows_splits_rules_and_the_noise_floor(trained):
     page = (trained / "trained/report/report.md").read_text()
     for word in ("| random | surrogate |", "| region | surrogate |", "power law, published", "Bruggeman",
-                 "Noise floor", "Learning curve", "Importance", "ceiling of R2"):  # fmt: skip
+                 "Noise floor", "Learning curve", "Importance", "ceiling of R2", "product rule, of interventions",
+                 "## What each part does to the pores: data/eight.zarr", "Product rule, M without"):  # fmt: skip
         assert word in page, word
     for picture in ("parity", "learning-curve", "importance"):
         assert (trained / f"trained/report/{picture}.png").stat().st_size > 5000
@@ -67,6 +69,19 @@ def test_predictions_are_written_as_a_table_and_as_a_store(trained):
     stored = xr.open_zarr(trained / "p.zarr", consolidated=False)
     np.testing.assert_allclose(rows["m_factor_pore_predicted"], stored["m_factor_pore_predicted"])
     assert {"m_factor_pore_low", "m_factor_pore_high", "out_of_design", "graphite_fraction"} <= set(rows.dtype.names)
+
+
+def test_the_product_model_is_trained_and_predicts_by_commands(trained):
+    product = RECIPE.replace("cheap", "parameters").replace("ridge", "product")
+    (trained / "product.yaml").write_text(product)
+    done = nmcdist("train", "surrogate", "product.yaml", "--out", "product", cwd=trained)
+    assert done.returncode == 0, done.stderr
+    assert "Model `product` on features `parameters` (8)" in (trained / "product/report/report.md").read_text()
+    done = nmcdist("predict", "data/eight.zarr", "--with", "product/bundle", "--out", "product.csv", cwd=trained)
+    assert done.returncode == 0, done.stderr
+    rows = np.genfromtxt(trained / "product.csv", delimiter=",", names=True)
+    assert np.corrcoef(rows["m_factor_pore_predicted"], rows["graphite_fraction"])[0, 1] < -0.9  # graphite blocks pores
+    assert not rows["out_of_design"].any()
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ from tests.conftest import BUNDLE, TINY, recipe_with
         ({"descriptors": {"lags": 3}}, "descriptors.lags: unknown field"),
         ({"storage": {"chunk": 64, "shard": 32}}, "storage.shard: found 32, expected at least chunk = 64"),
         ({"storage": {"volumes": False}, "descriptors": None}, "storage.volumes: found false"),
-        ({"colour": "red"}, "colour: unknown field, expected one of kind, name, version, .*, storage$"),
+        ({"colour": "red"}, "colour: unknown field, expected one of kind, name, version, .*, interventions$"),
         ({"graphite_fracton": [0.1]}, "graphite_fracton: unknown field; did you mean sweep.graphite_fraction"),
         ({"voxel_size_nm": 80.0}, "voxel_size_nm: unknown field; did you mean volume.voxel_size_nm"),
         ({"realizations": 2}, "realizations: unknown field; did you mean realisations"),

@@ -165,6 +165,9 @@ class CampaignRecipe(AdditiveRecipe):
         for name in ("sweep", "design", "fidelities"):
             if getattr(self, name):
                 raise ValueError(f"{name}: found one, expected none: a campaign chooses its points")
+        if self.interventions:
+            raise ValueError("interventions: found some, expected none: a campaign learns from full volumes; the "
+                             "bundle of an answer takes them in a recipe of volumes")  # fmt: skip
         if self.storage.volumes:
             raise ValueError("storage.volumes: found true, expected false: a campaign stores descriptors")
         if self.descriptors is None:

@@ -10,6 +10,7 @@ from nmcdist.bundle import Bundle
 from nmcdist.datasets.layout import Box, Coordinate, Shape
 from nmcdist.errors import RecipeError
 from nmcdist.models.additive_wishes import ADDITIVE_WISHES
+from nmcdist.models.interventions import INTERVENED, INTERVENTIONS
 from nmcdist.products.kind import Site
 from nmcdist.products.points import by_point, changes_at_points, parameter_coordinate
 from nmcdist.products.registry import register
@@ -18,6 +19,8 @@ from nmcdist.products.volumes.labelled import LabelledKind
 from nmcdist.products.volumes.plan import VolumePlan
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from nmcdist.descriptors.labelled import Scheme
 
 MOST_LAGS = 1000  # voxels; the number of lattice vectors grows with the cube
@@ -37,14 +40,18 @@ class Additive(LabelledKind):
         """Plan a run; two-point functions with too many lags to count are refused."""
         bundle.cba()
         _check_lags(recipe)
+        if recipe.interventions and not site.draws:
+            raise RecipeError(
+                f"interventions: found {', '.join(recipe.interventions)}, expected none: they are drawn, and stored "
+                "volumes cannot be described again without their parts; run the recipe again"
+            )
         return super().plan(recipe, bundle, site)
 
     def draw(self, bundle: Bundle, recipe: AdditiveRecipe, item: int, window: Box) -> np.ndarray:
         """Draw a window of an item."""
         from nmcdist.models.cba import generate_cba
 
-        (z, y, x) = window
-        shape, origin = (z[1] - z[0], y[1] - y[0], x[1] - x[0]), (z[0], y[0], x[0])
+        shape, origin = _shape_and_origin(window)
         return generate_cba(bundle, shape, recipe.volume.voxel_size_nm, seed=recipe.seed, index=item, origin=origin)
 
     def draw_bytes(self, recipe: AdditiveRecipe, bundle: Bundle, window: Shape, threads: int) -> float:
@@ -52,6 +59,43 @@ class Additive(LabelledKind):
         from nmcdist.models.cba import draw_bytes
 
         return draw_bytes(bundle.cba(), window, recipe.volume.voxel_size_nm, threads)
+
+    def redrawn(self, bundle: Bundle, recipe: AdditiveRecipe, item: int, window: Box) -> dict[str, np.ndarray]:
+        """Return the M-factors of the pores under each intervention, shape (interventions, axes)."""
+        if not recipe.interventions or recipe.descriptors is None:
+            return {}
+        from nmcdist.descriptors.labelled import AXES
+        from nmcdist.learning.intervention import m_factors_of_parts
+
+        shape, origin = _shape_and_origin(window)
+        axes = [AXES.index(name) for name in recipe.descriptors.axes]
+        where = bundle.cba(), shape, recipe.volume.voxel_size_nm, recipe.seed, item, origin
+        found = [m_factors_of_parts(*where, INTERVENTIONS[name], axes) for name in recipe.interventions]
+        return {INTERVENED: np.array(found)}
+
+    def empty(self, recipe: AdditiveRecipe, *, by_blocks: bool) -> "xr.Dataset":
+        """Return the descriptors without values, with the M-factors under interventions."""
+        found = super().empty(recipe, by_blocks=by_blocks)
+        if recipe.interventions and not by_blocks:
+            names, axes = list(recipe.interventions), found.sizes["axis"]
+            about = {"units": "1", "long_name": "intervention: the realisation is drawn from some of its parts"}
+            found[INTERVENED] = (
+                ("intervention", "axis"), np.full((len(names), axes), np.nan),
+                {**found["m_factor"].attrs, "units": "1", "long_name": "M-factor of the pores under an intervention",
+                 "description": "the same realisation, drawn from some of its parts; 0 where nothing conducts"},
+            )  # fmt: skip
+            found = found.assign_coords(intervention=("intervention", names, about))
+        return found
+
+    def describe_bytes(self, recipe: AdditiveRecipe, *, by_blocks: bool) -> float:
+        """Return the bytes per voxel of the window that describing needs; a volume stays while it is drawn again."""
+        return super().describe_bytes(recipe, by_blocks=by_blocks) + bool(recipe.interventions)
+
+    def summary(self, recipe: AdditiveRecipe) -> str:
+        """Return what a store of a recipe holds, with its interventions."""
+        drawn = ", ".join(name.replace("_", " ") for name in recipe.interventions)
+        more = f" The pores are also solved for with the same realisation drawn again: {drawn}." if drawn else ""
+        return super().summary(recipe) + more
 
     @classmethod
     def scheme(cls) -> "Scheme":
@@ -96,6 +140,11 @@ class Additive(LabelledKind):
 
 
 DERIVED_CHANGES = {name: ADDITIVE_WISHES[name] for name in DERIVED}
+
+
+def _shape_and_origin(window: Box) -> tuple[Shape, Shape]:
+    (z, y, x) = window
+    return (z[1] - z[0], y[1] - y[0], x[1] - x[0]), (z[0], y[0], x[0])
 
 
 def _check_lags(recipe: AdditiveRecipe) -> None:

@@ -1,18 +1,30 @@
 """Recipes of label volumes of the additive phase (kind "volumes")."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from nmcdist.bundle import CbaParameters
 from nmcdist.faults import KEYS
 from nmcdist.products.design import DesignSpec
-from nmcdist.products.recipe import Axes, Frozen, Nanometres
+from nmcdist.products.recipe import Axes, Frozen, Nanometres, as_tuple, each_once
 from nmcdist.products.volumes.recipe import Levels, VolumeRecipe
 
 GRAPHITE_FRACTION, LARGE_PORE_FRACTION = "graphite_fraction", "large_pore_fraction"
 DERIVED = (GRAPHITE_FRACTION, LARGE_PORE_FRACTION)
+Interventions = Annotated[
+    tuple[Literal["without_graphite", "graphite_alone", "without_large_pores"], ...],
+    BeforeValidator(as_tuple), Field(max_length=3), AfterValidator(each_once),
+]  # fmt: skip
 
 
 class DescriptorSpec(Frozen):
@@ -34,7 +46,31 @@ class AdditiveRecipe(VolumeRecipe):
         "values; empty for the unchanged bundle.",
         json_schema_extra={KEYS: [*DERIVED, *CbaParameters.model_fields]},
     )
+    interventions: Interventions = Field(
+        default=(),
+        description="Draw each volume again without some of its parts, and solve for the pores: "
+        "`m_factor_pore_intervened`; needs `descriptors.transport`.",
+    )
     descriptors: DescriptorSpec | None = DescriptorSpec()
+
+    @model_validator(mode="after")
+    def _interventions_have_a_solver(self) -> Self:
+        if self.interventions and not (self.descriptors and self.descriptors.transport):
+            raise ValueError("interventions: found some without M-factors, expected descriptors.transport = true")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty_interventions(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A recipe without interventions has the hash, and its store the bytes, that it had before there were any.
+        content: dict[str, Any] = plain(self)
+        if not self.interventions:
+            content.pop("interventions", None)
+        return content
+
+    @property
+    def whole_only(self) -> bool:
+        """Whether volumes cannot be made in blocks."""
+        return super().whole_only or bool(self.interventions)
 
     @field_validator("sweep")
     @classmethod

@@ -28,6 +28,7 @@ def make_volume(
     assert isinstance(job.recipe, VolumeRecipe)
     recipe = job.recipe.at_fidelity(task.fidelity)
     files: dict[str, FileRecord] = {}
+    changed: Bundle | None = None
     if job.source is not None:
         with timed(seconds, "read"):
             files |= _taken_files(job, job.source, task)
@@ -53,6 +54,8 @@ def make_volume(
         if len(job.recipe.specs) > 1:  # the store leaves out what depends on the voxel size
             values = {v.name: values[v.name] for v in descriptors if v.name in values}
         values = {**values, **model.recorded(recipe, task.point)}
+        if changed is not None:
+            values |= model.redrawn(changed, recipe, task.stream, task.window)
         written = write_descriptors(job.store, descriptors, task.sample, values)
         return Made(files | written, model.results(job.recipe, values))
 

@@ -95,6 +95,13 @@ class VolumeModel(ABC):
         """Return further values of an item, by name: what its task was given; by default none."""
         return {}
 
+    def redrawn(self, bundle: Bundle, recipe: Any, item: int, window: Box) -> Mapping[str, np.ndarray]:
+        """Return further values of an item, by name, for which it is drawn again; arguments as of :meth:`draw`.
+
+        By default none. They need whole volumes: see `whole_only` of the recipe.
+        """
+        return {}
+
     def results(self, recipe: Any, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
         """Return what the receipt of an item says of its descriptors; by default nothing."""
         return None

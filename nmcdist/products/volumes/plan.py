@@ -109,6 +109,8 @@ class VolumePlan(Plan):
                 f"other parameters: germs and noise alone need {readable_bytes(self.drawn_bytes)} "
                 "(are lengths in nm and intensities in nm^-3?)"
             )
+        if self.recipe.whole_only:
+            return "a smaller volume.shape, or neither fidelities nor interventions, which need whole volumes"
         return "smaller storage.chunk" if self.recipe.storage.shard is None else "smaller storage.shard"
 
     def facts(self) -> dict[str, str]:
@@ -161,8 +163,8 @@ def plan_volumes(model: VolumeModel, recipe: VolumeRecipe, bundle: Bundle, site:
     )  # fmt: skip
     usable = USABLE * resources.memory
     block = _recorded_block(site.settings)
-    if further:
-        block = shape  # what differs between voxel sizes is measured on whole volumes
+    if recipe.whole_only:
+        block = shape
     elif block is None or need(block, resources.threads) > usable:
         block = _fitting_block(shape, volume, lambda b: not model.divisible or need(b, resources.threads) <= usable)
     _check_tasks(recipe, block)

@@ -233,6 +233,11 @@ class VolumeRecipe(BaseRecipe):
             found.append(VolumeSpec(shape=(z, y, x), voxel_size_nm=size))
         return tuple(found)
 
+    @property
+    def whole_only(self) -> bool:
+        """Whether volumes cannot be made in blocks: what differs between voxel sizes is measured on whole ones."""
+        return len(self.specs) > 1
+
     def at_fidelity(self, fidelity: int) -> Self:
         """Return the recipe with the voxels of a fidelity."""
         return self if fidelity == 0 else self.model_copy(update={"volume": self.specs[fidelity]})

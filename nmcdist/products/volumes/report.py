@@ -13,6 +13,7 @@ from nmcdist.models import theory
 from nmcdist.products.volumes.additive_recipe import AdditiveRecipe
 from nmcdist.report import comparison, figures, tables
 from nmcdist.report.design import first_fidelity, report_design
+from nmcdist.report.effects import about_effects
 from nmcdist.report.fidelity import ABOUT, coupled, fidelity_table
 from nmcdist.report.fits import LinearFit, PowerLaw, fit_linear, fit_power_law
 from nmcdist.report.notes import captions, notes
@@ -60,7 +61,7 @@ def report_volumes(
     tables.write_levels(sweep, folder / "levels.csv")
     tables.write_curves(sweep, folder / "curves.csv")
     said = [*notes(sweep, recipe.volume.shape, linear, power, is_studied=bool(studies)), *about_window(sweep.data)]
-    text = _text(sweep, recipe, rows, said, studies)
+    text = [*_text(sweep, recipe, rows, said, studies), *about_effects(sweep.data)]
     if recipe.fidelities:
         text += ["## Voxel sizes", ABOUT, fidelity_table(coupled(small))]
     return write_page(folder, text, made, captions(sweep))
