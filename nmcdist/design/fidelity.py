@@ -91,4 +91,5 @@ def at_fine(lines: tuple[Correction, ...], values: np.ndarray) -> np.ndarray:
 
 
 def _is_on_line(quantity: Quantity, values: np.ndarray) -> np.ndarray:
-    return np.isfinite(values) & (values > FLOOR if quantity.is_log else True)
+    known = np.isfinite(values)
+    return np.asarray(known & (values > FLOOR) if quantity.is_log else known)
