@@ -8,6 +8,7 @@ import pytest
 from nmcdist.bundle import load_bundle
 from nmcdist.datasets.integrity import manifest_hash, verify
 from nmcdist.datasets.store import open_store
+from nmcdist.design.fidelity import at_fine, corrections
 from nmcdist.errors import InputError, RecipeError
 from nmcdist.execution.journal import Journal, Receipt, packed
 from nmcdist.models import theory
@@ -193,7 +194,162 @@ def test_a_proposal_waits_for_an_evaluation_that_failed_before_and_is_tried_agai
     assert next(ready).sample == 16
 
 
+def fine(**changes):
+    """A campaign whose volumes of 160 nm are drawn again with voxels of 80 nm, one of three."""
+    return parsed(**{
+        "volume": {"shape": [16, 16, 16], "voxel_size_nm": 160.0},
+        "goal": {"targets": {"volume_fraction_solid": {"value": 0.4, "tolerance": 0.05},
+                             "surface_area_solid": {"value": 0.004, "relative": 0.2}}},
+        "proposer": {"kind": "thompson", "initial": 8, "lag": 2}, "evaluations": 18,
+        "confirm": {"answers": 1, "realisations": 3},
+        "fidelities": [{"voxel_size_nm": 80.0, "every": 3}], **changes,
+    })  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made_fine(tmp_path_factory):
+    return run(fine(), tmp_path_factory.mktemp("fine"), workers=0).store
+
+
+def quantities(data, samples):
+    names = ("volume_fraction", "surface_area")
+    return np.column_stack([data[name].sel(phase="solid").values[samples] for name in names])
+
+
+def test_fine_volumes_are_the_realisations_of_their_partners_and_confirmations_are_fresh(made_fine):
+    data = open_store(made_fine).load()
+    assert data["fidelity"].values.tolist() == [0] * 18 + [1] * 6 + [2] * 3
+    assert data["voxel_size_nm"].values.tolist() == [160.0] * 18 + [80.0] * 9
+    bundle = load_bundle("cba-cathode-2025")
+    for sample in (4, 18, 23, 26):
+        intensity = theory.intensity_for_graphite_fraction(bundle.cba(), float(data["graphite_fraction"][sample]))
+        changed = bundle.with_parameters(lambda_X_per_nm3=intensity, mu=float(data["mu"][sample]))
+        partner, size = int(data["partner"][sample]), float(data["voxel_size_nm"][sample])
+        labels = generate_cba(changed, (round(2560 / size),) * 3, size, 7, partner)
+        assert float(data["volume_fraction"].sel(phase="solid")[sample]) == (labels > 0).mean()
+        assert float(data["mu"][partner]) == float(data["mu"][sample])
+
+
+def test_proposals_are_those_of_results_corrected_by_the_pairs_known_by_then(made_fine):
+    data, recipe = open_store(made_fine).load(), fine()
+    coarse, partner = quantities(data, slice(18)), data["partner"].values[18:24]
+    again, space, proposer = quantities(data, slice(18, 24)), recipe.space.space, recipe.proposer_of_points
+    places = np.column_stack([(data[name].values[:18] - low) / (high - low) for name, low, high
+                              in zip(space.names, space.low, space.high, strict=True)]).round(6)  # fmt: skip
+    moved = 0
+    for number in range(8, 18):
+        known = partner < number - 2
+        lines = corrections(proposer.quantities, coarse[partner[known]], again[known])
+        proposed = proposer.propose(number, places, at_fine(lines, coarse))
+        np.testing.assert_array_equal(proposed, places[number])
+        lines = corrections(proposer.quantities, coarse[partner], again)
+        moved += not np.array_equal(proposer.propose(number, places, at_fine(lines, coarse)), proposed)
+    assert moved > 5
+
+
+def test_a_campaign_with_fine_volumes_that_was_interrupted_proposes_the_same_points(made_fine, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(fine(), tmp_path, workers=0, progress=Interrupting(15))
+    again = run(fine(), tmp_path, workers=0, resume=True)
+    assert manifest_hash(again.store) == manifest_hash(made_fine)
+
+
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+def test_any_number_of_workers_proposes_the_same_points_from_fine_volumes(made_fine, tmp_path, workers):
+    again = run(fine(), tmp_path, workers=workers, memory="1GiB")
+    assert manifest_hash(again.store) == manifest_hash(made_fine)
+
+
+def test_the_answer_of_a_campaign_with_fine_volumes_is_at_the_fine_voxels(made_fine, tmp_path):
+    page = build_report(made_fine, tmp_path / "answers")
+    correction = json.loads((tmp_path / "answers" / "answer.json").read_text())["correction"]
+    data = open_store(made_fine).load()
+    coarse, again = quantities(data, data["partner"].values[18:24]), quantities(data, slice(18, 24))
+    for k, name in enumerate(("volume_fraction_solid", "surface_area_solid")):
+        slope, intercept = np.polyfit(coarse[:, k], again[:, k], 1)
+        found = correction[name]
+        np.testing.assert_allclose([found["a"], found["b"]], [intercept, slope], rtol=1e-6)
+        assert found["pairs"] == 6
+        assert found["correlation"] == pytest.approx(np.corrcoef(coarse[:, k], again[:, k])[0, 1])
+    assert "6 of 18 volumes were drawn again with voxels of 80 nm" in page.read_text()
+    assert "differ in voxels or window" not in page.read_text()
+
+
+class Told:
+    """A campaign whose evaluations are told: coarse ones scatter from 0.1 to 0.2, fine ones are larger by a shift."""
+
+    def __init__(self, folder, recipe, shift):
+        self.recipe, self.shift, self.plan = recipe, shift, plan(recipe, folder, workers=0)
+        self.journal = Journal(folder / "campaign-test.run")
+
+    def tell(self, samples):
+        for sample in samples:
+            item = self.recipe.item(sample)
+            value = 0.1 + 0.1 * (item.partner * 0.618 % 1) + self.shift * item.fidelity
+            results = packed({"results": np.array([value])})
+            self.journal.write_receipt(
+                Receipt(
+                    task=self.plan.tasks[sample].name, fingerprint=self.plan.fingerprint, files={}, partials=results
+                )
+            )
+
+    def place(self, number):
+        """Return the point of an evaluation."""
+        task = next(iter(self.plan.readied([self.plan.tasks[number]], self.journal)))
+        return None if task is None else task.point
+
+
+SOLID = {"targets": {"volume_fraction_solid": {"value": 0.4, "tolerance": 0.02}}}
+
+
+def test_targets_are_within_reach_by_corrected_results_of_the_first_design_and_its_pairs_alone(tmp_path):
+    recipe = fine(goal=SOLID)
+    pairs = recipe.pairs(8)[:, 1].tolist()
+    above = Told(tmp_path / "above", recipe, 0.25)
+    above.tell([*range(10), *pairs])
+    assert above.place(10) is not None
+    below = Told(tmp_path / "below", recipe, 0.0)
+    below.tell([*range(18), *range(18, 24)])
+    with pytest.raises(InputError, match="out of reach: after 8 evaluations"):
+        below.place(10)
+
+
+def test_a_proposal_waits_for_fine_volumes_and_leaves_out_those_that_failed(tmp_path):
+    recipe, places = fine(goal=SOLID), []
+    pairs = recipe.pairs(8)[:, 1].tolist()
+    for name, is_failed in (("failed", True), ("told", False)):
+        told = Told(tmp_path / name, recipe, 0.25)
+        told.tell([*range(8), *pairs[:-1]])
+        assert told.place(10) is None
+        if is_failed:
+            told.journal.write_failure(told.plan.tasks[pairs[-1]].name, "no such material")
+        else:
+            told.shift = 0.2
+            told.tell(pairs[-1:])
+        places.append(told.place(10))
+    assert all(place is not None for place in places)
+    assert places[0] != places[1]
+
+
+def test_the_plan_holds_the_memory_of_fine_volumes_and_says_how_many(tmp_path):
+    coarse = plan(fine(fidelities=[]), tmp_path, workers=0)
+    again = plan(fine(volume={"shape": [160, 160, 160], "voxel_size_nm": 160.0}), tmp_path, workers=0)
+    whole = plan(fine(fidelities=[], volume={"shape": [320, 320, 320], "voxel_size_nm": 80.0}), tmp_path, workers=0)
+    assert again.task_bytes == whole.task_bytes
+    assert "27 = 18 points of graphite_fraction, mu x 1 realisations, 6 of them again with voxels of 80 nm, and 1 " in (
+        again.summary()
+    )
+    assert "21 = 18 points" in coarse.summary()
+
+
+def test_ask_and_tell_refuse_fine_volumes(tmp_path):
+    with pytest.raises(InputError, match="fidelities: found one, expected none with ask and tell"):
+        Laboratory.of(fine(), tmp_path / "record.csv")
+
+
 @pytest.mark.parametrize("change, said", [
+    ({"fidelities": [{"voxel_size_nm": 80.0}, {"voxel_size_nm": 40.0}]}, "fidelities: found 2, expected at most one"),
+    ({"fidelities": [{"voxel_size_nm": 320.0}]}, "found 320, expected less than volume.voxel_size_nm, 160"),
     ({"goal": {}}, "expected targets or a pareto goal"),
     ({"goal": {"targets": {"colour": {"value": 1.0}}}}, "targets.colour: unknown quantity"),
     ({"goal": {"pareto": {"m_factor_pore": "maximise"}}}, "expected at least two"),

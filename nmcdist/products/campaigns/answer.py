@@ -1,6 +1,7 @@
 """What a finished campaign answers: predicted and confirmed values of each answer, and how far targets fix it."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from nmcdist.bundle.schema import Calibration
 from nmcdist.datasets.files import write_text
 from nmcdist.design.answers import free_parameters, posterior
 from nmcdist.design.emulator import Emulator
+from nmcdist.design.fidelity import Correction, at_fine, corrections
 from nmcdist.design.goal import Aim, Target
 from nmcdist.products.campaigns.recipe import QUANTITIES, CampaignRecipe
 from nmcdist.products.points import changes_of
@@ -29,7 +31,9 @@ class Campaigned:
     ----------
     recipe : CampaignRecipe
     places, results : ndarray, shape (evaluations, d) and (evaluations, quantities)
-        In the unit cube, and means over realisations.
+        In the unit cube, and means over realisations, at the fine voxels where some volumes were drawn again.
+    lines : tuple of Correction
+        By which results were corrected, by quantity; empty if no volume was drawn again.
     emulator : Emulator
     answers : ndarray, shape (answers, d)
         In the unit cube.
@@ -44,6 +48,7 @@ class Campaigned:
     recipe: CampaignRecipe
     places: np.ndarray
     results: np.ndarray
+    lines: tuple[Correction, ...]
     emulator: Emulator
     answers: np.ndarray
     predicted: np.ndarray
@@ -58,17 +63,20 @@ class Campaigned:
         items = recipe.items()
         units = np.column_stack([_unit(data[name].values, k, recipe) for k, name in enumerate(space.names)])
         values = np.column_stack([_values(data, name) for name in recipe.goal.names])
-        first = recipe.first_fidelity_samples
+        first, last = recipe.first_fidelity_samples, recipe.first_confirmation
         rows = np.arange(recipe.evaluations) * recipe.realisations
-        places, answers = units[rows], units[first :: recipe.confirm.realisations]
-        results = values[:first].reshape(recipe.evaluations, recipe.realisations, -1).mean(axis=1)
+        places, answers = units[rows], units[last :: recipe.confirm.realisations]
+        quantities, pairs = recipe.proposer_of_points.quantities, recipe.pairs(recipe.evaluations)
+        lines = corrections(quantities, *(values[column] for column in pairs.T)) if len(pairs) else ()
+        fine = at_fine(lines, values[:first]) if lines else values[:first]
+        results = fine.reshape(recipe.evaluations, recipe.realisations, -1).mean(axis=1)
         assert len(items) == len(values)
-        emulator = Emulator.fit(recipe.proposer_of_points.quantities, places, results)
+        emulator = Emulator.fit(quantities, places, results)
         mean, variance = emulator.predict(answers)
         targets = tuple(each for each in recipe.goal.goal if isinstance(each, Target))
         return cls(
-            recipe, places, results, emulator, answers, mean, np.sqrt(variance),
-            values[first:].reshape(recipe.confirm.answers, recipe.confirm.realisations, -1),
+            recipe, places, results, lines, emulator, answers, mean, np.sqrt(variance),
+            values[last:].reshape(recipe.confirm.answers, recipe.confirm.realisations, -1),
             posterior(space, targets, emulator, recipe.seed) if targets else None,
         )  # fmt: skip
 
@@ -93,6 +101,8 @@ class Campaigned:
                 q.name: {"value": float(noise), "scale": "log10" if q.is_log else "linear"}
                 for q, noise in zip(self.emulator.quantities, self.emulator.noise, strict=True)},
         }  # fmt: skip
+        if self.lines:
+            facts["correction"] = {line.quantity.name: _of_line(line) for line in self.lines}
         if self.sample is not None:
             facts["not_fixed_by_the_targets"] = free_parameters(space, self.sample)
             points = [space.point(place) for place in self.sample]
@@ -113,6 +123,18 @@ class Campaigned:
         width = each.tolerance * each.value if quantity.is_log else each.tolerance
         is_met = bool(abs(confirmed - each.value) <= max(CONFIRMED_WITHIN * error, width))
         return {**facts, "target": each.value, "tolerance": width, "is_met": is_met}
+
+
+def _of_line(line: Correction) -> dict[str, Any]:
+    return {
+        "scale": "log10" if line.quantity.is_log else "linear", "pairs": line.pairs, "left_out": line.left_out,
+        "a": line.a, "b": line.b, "correlation": _known(line.correlation), "scatter": _known(line.scatter),
+    }  # fmt: skip
+
+
+def _known(value: float) -> float | None:
+    """Return a number as JSON takes it: null in place of NaN."""
+    return None if math.isnan(value) else value
 
 
 def _unit(values: np.ndarray, k: int, recipe: CampaignRecipe) -> np.ndarray:
@@ -155,7 +177,7 @@ def _designed(done: Campaigned, bundle: Bundle, number: int, answer: dict[str, A
     calibration = Calibration(
         data=f"none: chosen by the campaign {recipe.name} {recipe.version} (recipe sha256 {recipe.content_hash})",
         method=f"{recipe.evaluations} evaluations and {recipe.confirm.realisations} fresh realisations of "
-        f"{' x '.join(map(str, recipe.specs[1].shape))} voxels of {recipe.specs[1].voxel_size_nm:g} nm: {said}",
+        f"{' x '.join(map(str, recipe.specs[-1].shape))} voxels of {recipe.specs[-1].voxel_size_nm:g} nm: {said}",
         date="", reference=bundle.calibration.reference,
     )  # fmt: skip
     goal = ", ".join(recipe.goal.names)

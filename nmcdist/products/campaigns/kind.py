@@ -87,10 +87,15 @@ class Campaign(Additive):
         """Return what the store holds."""
         goal = ", ".join(recipe.goal.names)
         confirmed = recipe.confirm.answers * recipe.confirm.realisations
+        again = "".join(
+            f"{len(recipe.pairs(recipe.evaluations))} of their volumes drawn again with voxels of "
+            f"{fidelity.voxel_size_nm:g} nm, the same realisations in the same windows (fidelity 1), "
+            for fidelity in recipe.fidelities
+        )
         return (
             f"{recipe.samples} virtual volumes of {self.material}: {recipe.evaluations} points of the parameters "
-            f"{', '.join(recipe.varied)}, chosen one after another for {goal}, and {confirmed} fresh volumes that "
-            "confirm the answers (fidelity 1). Each volume has descriptors."
+            f"{', '.join(recipe.varied)}, chosen one after another for {goal}, {again}and {confirmed} fresh volumes "
+            f"that confirm the answers (fidelity {len(recipe.specs) - 1}). Each volume has descriptors."
         )
 
     def freeze(self, recipe: Any, bundle: Bundle) -> dict[str, Any]:

@@ -51,8 +51,13 @@ class Laboratory:
         Raises
         ------
         InputError
-            If it is not a record of this recipe.
+            If it is not a record of this recipe, or the recipe draws volumes again.
         """
+        if recipe.fidelities:
+            raise InputError(
+                f"campaign {recipe.name!r}: fidelities: found one, expected none with ask and tell, which cannot draw "
+                "a volume again"
+            )
         lab = cls(recipe, path)
         if path.exists():
             told = _rows(path, lab._header)

@@ -9,6 +9,7 @@ import numpy as np
 from nmcdist.bundle import Bundle
 from nmcdist.design.answers import Answer, answers, nearest
 from nmcdist.design.emulator import FEWEST, Emulator
+from nmcdist.design.fidelity import at_fine, corrections
 from nmcdist.design.goal import Target
 from nmcdist.errors import InputError
 from nmcdist.products.campaigns.recipe import CampaignRecipe
@@ -38,13 +39,28 @@ class CampaignPlan(VolumePlan):
         for task in tasks:  # a failure of an earlier run is not one of this: a proposal waits for the new result
             history.drop_receipt(task.name)
         chosen = _Chosen(self, history)
-        for task in tasks:
+        for task in sorted(tasks, key=self._turn):
             assert isinstance(task, VolumeTask)
             while (place := chosen.place(self.recipe.item(task.sample).point)) is None:
                 yield None
             point = self.recipe.space.space.point(place)
             changes = changes_of(self.bundle, point, DERIVED_CHANGES, "space.parameters")
             yield dataclasses.replace(task, changes=changes, point=point)
+
+    def facts(self) -> dict[str, str]:
+        """Return the summary's lines about volumes, by heading."""
+        recipe = self.recipe
+        again = "".join(f"{len(recipe.pairs(recipe.evaluations))} of them again with voxels of "
+                        f"{fidelity.voxel_size_nm:g} nm, " for fidelity in recipe.fidelities)  # fmt: skip
+        return {**super().facts(), "items": (
+            f"{recipe.samples} = {recipe.evaluations} points of {', '.join(recipe.varied)} x {recipe.realisations} "
+            f"realisations, {again}and {recipe.confirm.answers} answers x {recipe.confirm.realisations} realisations"
+        )}  # fmt: skip
+
+    def _turn(self, task: Task) -> tuple[int, int]:
+        """Return the place of a task in the order: a volume is drawn again at once, as later proposals wait for it."""
+        item = self.recipe.item(task.sample)
+        return item.point, item.fidelity
 
 
 class _Chosen:
@@ -54,7 +70,7 @@ class _Chosen:
         self._plan, self._recipe, self._history = plan, plan.recipe, history
         self._proposer = plan.recipe.proposer_of_points
         self._places: dict[int, np.ndarray] = {}
-        self._results: dict[int, np.ndarray] = {}
+        self._ended: dict[int, np.ndarray | None] = {}
         self._answers: list[Answer] = []
         self._is_checked = False
 
@@ -86,7 +102,7 @@ class _Chosen:
             return None
         places, results = table
         if needed >= self._proposer.initial:
-            self._check_reachable(places, results)
+            self._check_reachable()
         if not is_answer:
             return self._proposer.propose(number, places, results)
         if not self._answers:
@@ -96,34 +112,48 @@ class _Chosen:
         return self._answers[number - self._recipe.evaluations].place
 
     def _table(self, needed: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return places and results of the first evaluations; None if one has not ended."""
-        for number in range(needed):
-            if number not in self._results and (found := self._result(number)) is not None:
-                self._results[number] = found
-            if number not in self._results or self.place(number) is None:
-                return None
-        width = len(self._recipe.varied), len(self._recipe.goal.names)
-        places = np.array([self._places[k] for k in range(needed)]).reshape(-1, width[0])
-        return places, np.array([self._results[k] for k in range(needed)]).reshape(-1, width[1])
+        """Return places and results of the first evaluations; None if one, or one drawn again, has not ended.
 
-    def _result(self, number: int) -> np.ndarray | None:
-        """Return the mean of an evaluation over its realisations, NaN if all failed; None if one has not ended."""
-        first, rows = number * self._recipe.realisations, []
-        for sample in range(first, first + self._recipe.realisations):
+        Results depend on these evaluations and their pairs alone, whatever else has ended.
+        """
+        pairs, realisations = self._recipe.pairs(needed), self._recipe.realisations
+        if not all(self._has_ended(int(sample)) for sample in (*range(needed * realisations), *pairs[:, 1])):
+            return None
+        if any(self.place(number) is None for number in range(needed)):
+            return None
+        lines = corrections(self._proposer.quantities, self._rows(pairs[:, 0]), self._rows(pairs[:, 1]))
+        values = at_fine(lines, self._rows(np.arange(needed * realisations)))
+        places = np.array([self._places[k] for k in range(needed)]).reshape(-1, len(self._recipe.varied))
+        return places, np.array([self._mean(number, values) for number in range(needed)]).reshape(-1, len(lines))
+
+    def _has_ended(self, sample: int) -> bool:
+        """Return whether a volume was measured or given up; what it gave is kept."""
+        if sample not in self._ended:
             name = self._plan.tasks[sample].name
             row = self._history.result(name, self._plan.fingerprint)
             if row is None and not self._history.has_failed(name):
-                return None
-            if row is not None:
-                rows.append(row[RESULTS])
-        return np.mean(rows, axis=0) if rows else np.full(len(self._recipe.goal.names), np.nan)
+                return False
+            self._ended[sample] = None if row is None else row[RESULTS]
+        return True
+
+    def _rows(self, samples: np.ndarray) -> np.ndarray:
+        """Return the quantities of volumes that have ended, shape (n, quantities); NaN where one failed."""
+        width = len(self._recipe.goal.names)
+        ended = [self._ended[sample] for sample in samples.tolist()]
+        return np.array([np.full(width, np.nan) if row is None else row for row in ended]).reshape(-1, width)
+
+    def _mean(self, number: int, values: np.ndarray) -> np.ndarray:
+        """Return the mean of an evaluation over the realisations that did not fail; NaN if all did."""
+        first = number * self._recipe.realisations
+        known = [k for k in range(first, first + self._recipe.realisations) if self._ended[k] is not None]
+        return np.asarray(np.mean(values[known], axis=0)) if known else np.full(values.shape[1], np.nan)
 
     def _emulator(self, places: np.ndarray, results: np.ndarray) -> Emulator:
         if np.isfinite(results).all(axis=1).sum() < FEWEST:
             raise InputError(f"campaign {self._recipe.name!r}: found fewer than {FEWEST} evaluations with a result")
         return Emulator.fit(self._proposer.quantities, places, results)
 
-    def _check_reachable(self, places: np.ndarray, results: np.ndarray) -> None:
+    def _check_reachable(self) -> None:
         """Refuse targets that the first design shows to be out of reach; with the nearest point.
 
         Raises
@@ -133,8 +163,9 @@ class _Chosen:
         targets = tuple(each for each in self._proposer.goal if isinstance(each, Target))
         if self._is_checked or not targets:
             return
-        first = self._proposer.initial
-        emulator = self._emulator(places[:first], results[:first])
+        table = self._table(self._proposer.initial)
+        assert table is not None  # more evaluations than these have ended
+        emulator = self._emulator(*table)
         near = nearest(self._proposer.space, targets, emulator, self._recipe.seed)
         if not near.is_reachable:
             raise InputError(f"goal.targets: out of reach: {_nearest_text(self._recipe, targets, near.answer)}")

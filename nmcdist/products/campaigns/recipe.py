@@ -13,7 +13,7 @@ from nmcdist.faults import KEYS
 from nmcdist.products.design import Names
 from nmcdist.products.recipe import Frozen
 from nmcdist.products.volumes.additive_recipe import DERIVED, AdditiveRecipe
-from nmcdist.products.volumes.recipe import Item, StorageSpec, VolumeSpec
+from nmcdist.products.volumes.recipe import Fidelities, Item, StorageSpec, VolumeSpec
 
 # Quantity of a goal -> variable and label in the store, and whether it is learned on a logarithmic scale.
 QUANTITIES: dict[str, tuple[str, str, bool]] = {
@@ -146,7 +146,9 @@ class ConfirmSpec(Frozen):
     realisations: Annotated[int, Field(ge=3, le=1000)] = Field(
         default=12, description="Fresh realisations of each answer."
     )
-    volume: VolumeSpec | None = Field(default=None, description="Their size; default: that of the evaluations.")
+    volume: VolumeSpec | None = Field(
+        default=None, description="Their size; default: that of the evaluations, at the voxels of `fidelities`."
+    )
 
 
 class CampaignRecipe(AdditiveRecipe):
@@ -157,12 +159,17 @@ class CampaignRecipe(AdditiveRecipe):
     goal: GoalSpec = Field(description="What the material shall do.")
     proposer: ProposerSpec = Field(default=ProposerSpec(), description="How points are proposed.")
     evaluations: Annotated[int, Field(ge=8, le=4000)] = Field(default=64, description="Number of evaluated points.")
+    fidelities: Fidelities = Field(
+        default=(),
+        description="One finer voxel size, at which the goal holds: some evaluations are drawn again with it, and "
+        "correct all of them.",
+    )
     confirm: ConfirmSpec = Field(default=ConfirmSpec(), description="How answers are confirmed.")
     storage: StorageSpec = Field(default=StorageSpec(volumes=False), description="Volumes are not stored.")
 
     @model_validator(mode="after")
     def _is_a_campaign(self) -> Self:
-        for name in ("sweep", "design", "fidelities"):
+        for name in ("sweep", "design"):
             if getattr(self, name):
                 raise ValueError(f"{name}: found one, expected none: a campaign chooses its points")
         if self.interventions:
@@ -178,6 +185,16 @@ class CampaignRecipe(AdditiveRecipe):
         if self.proposer.initial > self.evaluations:
             raise ValueError(f"proposer.initial: found {self.proposer.initial}, expected at most the evaluations, "
                              f"{self.evaluations}")  # fmt: skip
+        return self
+
+    @model_validator(mode="after")
+    def _its_fidelity_is_finer(self) -> Self:
+        if len(self.fidelities) > 1:
+            raise ValueError(f"fidelities: found {len(self.fidelities)}, expected at most one, that of the goal")
+        for fidelity in self.fidelities:
+            if fidelity.voxel_size_nm > self.volume.voxel_size_nm:
+                raise ValueError(f"fidelities.0.voxel_size_nm: found {fidelity.voxel_size_nm:g}, expected less than "
+                                 f"volume.voxel_size_nm, {self.volume.voxel_size_nm:g}")  # fmt: skip
         return self
 
     @property
@@ -198,26 +215,40 @@ class CampaignRecipe(AdditiveRecipe):
 
     @property
     def first_fidelity_samples(self) -> int:
-        """Number of volumes of evaluations; those of answers follow."""
+        """Number of volumes of evaluations; those that are drawn again follow, then those of answers."""
         return self.evaluations * self.realisations
+
+    @property
+    def first_confirmation(self) -> int:
+        """Number of the first item that confirms an answer."""
+        return super().samples
 
     @property
     def samples(self) -> int:
         """Number of volumes."""
-        return self.first_fidelity_samples + self.confirm.answers * self.confirm.realisations
+        return self.first_confirmation + self.confirm.answers * self.confirm.realisations
 
     @property
     def specs(self) -> tuple[VolumeSpec, ...]:
-        """Voxels of the evaluations, and of the confirmations."""
-        return (self.volume, self.confirm.volume or self.volume)
+        """Voxels of the evaluations, of those that are drawn again, and of the confirmations."""
+        found = super().specs
+        return (*found, self.confirm.volume or found[-1])
+
+    def pairs(self, points: int) -> np.ndarray:
+        """Return the volumes of the first points that are drawn again, and the items that do so, shape (pairs, 2)."""
+        if not self.fidelities:
+            return np.zeros((0, 2), np.int64)
+        coarse = self._partners(0)
+        both = np.column_stack([coarse, self.first_fidelity_samples + np.arange(len(coarse))])
+        return np.asarray(both[coarse < points * self.realisations])
 
     def item(self, number: int) -> Item:
-        """Return what an item is: fidelity 0 is an evaluation, 1 a confirmation."""
-        rest = number - self.first_fidelity_samples
+        """Return what an item is: fidelity 0 is an evaluation, the last one a confirmation."""
+        rest = number - self.first_confirmation
         if rest < 0:
-            return Item(number // self.realisations, number % self.realisations, 0, number)
+            return super().item(number)
         count = self.confirm.realisations
-        return Item(self.evaluations + rest // count, rest % count, 1, number)
+        return Item(self.evaluations + rest // count, rest % count, len(self.specs) - 1, number)
 
     def items(self) -> np.ndarray:
         """Return the table of all items; see :meth:`VolumeRecipe.items`."""
@@ -225,8 +256,8 @@ class CampaignRecipe(AdditiveRecipe):
 
     def streams(self) -> np.ndarray:
         """Return the index of the random streams of each item."""
-        return np.arange(self.samples)
+        return np.asarray(self.items()[:, 3])
 
     def stream_of(self, number: int) -> int:
-        """Return the index of the random streams: each item is a fresh realisation."""
-        return number
+        """Return the index of the random streams: each item is a fresh realisation, or that of its partner."""
+        return self.item(number).partner

@@ -1,5 +1,6 @@
 """The page of a finished campaign, with its answers as bundles."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,9 @@ def _figures(done: Campaigned, bundle: Bundle, folder: Path) -> tuple[list[Path]
     labels = [name.replace("_", " ") for name in recipe.goal.names]
     wanted = [each.value if isinstance(each, Target) else None for each in goal]
     made = [figures.history(labels, done.results, recipe.proposer.initial, wanted, folder / "history.png")]
-    captions = {"history.png": "Each quantity by the number of its evaluation. Single evaluations scatter: the answers "
-                "come from the emulator, never from the luckiest evaluation."}  # fmt: skip
+    corrected = ", corrected to the fine voxels" if done.lines else ""
+    captions = {"history.png": f"Each quantity by the number of its evaluation{corrected}. Single evaluations scatter: "
+                "the answers come from the emulator, never from the luckiest evaluation."}  # fmt: skip
     if len(labels) > 1:
         predicted = np.column_stack([q.physical(done.predicted[:, k]) for k, q in enumerate(done.emulator.quantities)])
         made.append(figures.reached(labels, done.results, predicted, done.confirmed.mean(axis=1), done.standard_error,
@@ -56,11 +58,11 @@ def _figures(done: Campaigned, bundle: Bundle, folder: Path) -> tuple[list[Path]
 
 
 def _gallery(done: Campaigned, bundle: Bundle, path: Path) -> Path:
-    spec, slices, titles = done.recipe.specs[1], [], []
+    spec, slices, titles = done.recipe.specs[-1], [], []
     for number, place in enumerate(done.answers):
         point = done.recipe.space.space.point(place)
         changed = bundle.with_parameters(**changes_of(bundle, point, DERIVED_CHANGES, "space.parameters"))
-        first = done.recipe.first_fidelity_samples + number * done.recipe.confirm.realisations
+        first = done.recipe.first_confirmation + number * done.recipe.confirm.realisations
         ny, nx = (min(n, _MOST_VOXELS) for n in spec.shape[1:])
         middle = (spec.shape[0] // 2, 0, 0)
         labels = generate_cba(changed, (1, ny, nx), spec.voxel_size_nm, done.recipe.seed, first, middle)
@@ -69,9 +71,33 @@ def _gallery(done: Campaigned, bundle: Bundle, path: Path) -> Path:
     return figures.gallery(slices, titles, path)
 
 
+def _correction(done: Campaigned) -> list[str]:
+    """Return what says how evaluations were corrected."""
+    recipe, rows = done.recipe, []
+    (fidelity,) = recipe.fidelities
+    for line in done.lines:
+        scale = "log10" if line.quantity.is_log else "linear"
+        left_out = f" ({line.left_out} left out)" if line.left_out else ""
+        numbers = [f"{line.a:.4g}", f"{line.b:.4g}", *(_or_dash(v) for v in (line.correlation, line.scatter))]
+        rows.append([line.quantity.name, scale, f"{line.pairs}{left_out}", *numbers])
+    header = ["quantity", "scale", "pairs", "a", "b", "correlation", "scatter"]
+    return [
+        f"{len(recipe.pairs(recipe.evaluations))} of {recipe.first_fidelity_samples} volumes were drawn again with "
+        f"voxels of {fidelity.voxel_size_nm:g} nm. The line fine = a + b * coarse through these pairs corrects every "
+        "evaluation, so wanted and predicted values are at the fine voxels.",
+        markdown(header, rows),
+        "Scatter: standard deviation of the pairs about the line. The error of the line is not part of the ranges of "
+        "predicted values. Left out: pairs in which nothing conducts at one of the voxel sizes, or without a value.",
+    ]
+
+
+def _or_dash(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.4g}"
+
+
 def _text(done: Campaigned, bundles: list[Path]) -> list[str]:
     recipe, facts = done.recipe, done.facts()
-    spec = recipe.specs[1]
+    evaluated, spec = recipe.specs[-2:]
     parts = [
         f"# {recipe.title}",
         f"Campaign `{recipe.name}` {recipe.version}: {recipe.evaluations} points of "
@@ -99,7 +125,9 @@ def _text(done: Campaigned, bundles: list[Path]) -> list[str]:
     noise = ", ".join(f"{name} {each['value']:.3g}" + (" (log10)" if each["scale"] == "log10" else "")
                       for name, each in facts["noise_of_one_evaluation"].items())  # fmt: skip
     parts.append(f"Standard deviation of one evaluation about the emulator: {noise}.")
-    if recipe.specs[1].voxel_size_nm != recipe.volume.voxel_size_nm or spec.shape != recipe.volume.shape:
+    if done.lines:
+        parts += ["## From coarse voxels to fine ones", *_correction(done)]
+    if spec != evaluated:
         parts.append("Evaluations and confirmations differ in voxels or window, and so in what they measure: "
                      "smaller windows give larger M-factors.")  # fmt: skip
     if done.sample is not None:
