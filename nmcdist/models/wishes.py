@@ -84,26 +84,27 @@ def bundle_from(
     InputError, BundleError
         As :func:`fulfilled`, and if nothing is asked for, or the name or an additive is impossible.
     """
-    asked = {**(settings or {}), **wishes}
-    if not asked:
-        raise InputError(f"bundle {name!r}: found no wish and no parameter to set, expected at least one")
-    parents, origin = f"bundle {base.name}", f"Made from the bundle {base.name} (sha256 {base.content_hash})"
+    parents = [base] if additive is None else [base, additive]
     if additive is not None:
         if "nmc_fraction" not in wishes:
             raise InputError(f"bundle {name!r}: found an additive and no nmc_fraction, expected both for an electrode")
-        parents, origin = f"bundles {base.name} and {additive.name}", f"{origin} with the additive of {additive.name} (sha256 {additive.content_hash})"
         base = electrode_of(base, additive, wishes["nmc_fraction"])
+    asked = {**(settings or {}), **wishes}
+    if not asked:
+        raise InputError(f"bundle {name!r}: found no wish and no parameter to set, expected at least one")
     validated(base.model_dump(by_alias=True) | {"name": name}, f"bundle {name!r}")  # refuses a name before the trials
     made = fulfilled(base, wishes, settings)
     what = ", ".join(f"{key} = {value:g}" if isinstance(value, float | int) else f"{key} = {list(value)}"
                      for key, value in asked.items())  # fmt: skip
-    facts = _facts(made, asked)
+    facts, plural = _facts(made, asked), "s" if len(parents) > 1 else ""
+    names = f"bundle{plural} {' and '.join(parent.name for parent in parents)}"
+    origin = " and ".join(f"{parent.name} (sha256 {parent.content_hash})" for parent in parents)
     content = made.model_dump(by_alias=True) | {
         "name": name,
         "title": f"{base.title}, with {what}",
-        "description": f"{origin}; asked for: {what}. {facts}",
+        "description": f"Made from the bundle{plural} {origin}; asked for: {what}. {facts}",
         "calibration": {
-            "data": f"none for {what}; otherwise as the {parents}: {base.calibration.data}",
+            "data": f"none for {what}; otherwise as the {names}: {base.calibration.data}",
             "method": f"asked for: {what}. {facts}",
             "date": date,
             "reference": base.calibration.reference,

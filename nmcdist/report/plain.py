@@ -66,8 +66,9 @@ def report_plain(store: Path, folder: Path, solids: Sequence["Part"] = ()) -> Pa
     made, captions = [], {}
     if numbers:
         write_csv(folder / "items.csv", *_table_of_items(data.sizes[SAMPLE], numbers))
-        made.append(_histograms(numbers[:_MOST_PANELS], folder / "distributions.png"))
-        captions["distributions.png"] = _about_histograms(len(numbers))
+        if data.sizes[SAMPLE] > 1:  # the table says all that one item has
+            made.append(_histograms(numbers[:_MOST_PANELS], folder / "distributions.png"))
+            captions["distributions.png"] = _about_histograms(len(numbers))
     if curves:
         made.append(_draw_curves(curves, folder / "curves.png"))
         captions["curves.png"] = "Mean over items; the band is one standard deviation of the items to either side."
@@ -193,7 +194,8 @@ def _slices(store: Path, volumes: "xr.DataArray", path: Path, parts: Sequence["P
     from matplotlib.patches import Patch
 
     count, nz, ny, nx = volumes.shape
-    shown, step = min(_SLICES, count), float(volumes.attrs["voxel_size_nm"]) / 1000
+    shown, voxel_nm = min(_SLICES, count), volumes.attrs.get("voxel_size_nm")
+    step, unit = (1.0, "voxels") if voxel_nm is None else (float(voxel_nm) / 1000, "µm")
     ny, nx = min(ny, _LONGEST_SLICE), min(nx, _LONGEST_SLICE)
     phases = [("pore", "white"), *((part.name, part.colour) for part in sorted(parts, key=lambda part: part.label))]
     colours: dict[str, Any] = {"cmap": "cividis"}
@@ -206,8 +208,8 @@ def _slices(store: Path, volumes: "xr.DataArray", path: Path, parts: Sequence["P
             panel.imshow(plane, interpolation="nearest", origin="lower", extent=(0, nx * step, 0, ny * step), **colours)
             panel.grid(visible=False)
             panel.spines[:].set_visible(True)
-            panel.set(title=f"item {item}", xlabel="x / µm", ylabel="y / µm" if item == 0 else "")
+            panel.set(title=f"item {item}", xlabel=f"x / {unit}", ylabel=f"y / {unit}" if item == 0 else "")
         if parts:
             handles = [Patch(facecolor=colour, edgecolor="black", label=name) for name, colour in phases]
-            drawing.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+            drawing.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=11)
         return save(drawing, path)
