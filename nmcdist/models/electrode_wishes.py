@@ -26,9 +26,9 @@ def for_nmc_fraction(bundle: Bundle, fraction: float) -> dict[str, Value]:
 
 
 ELECTRODE_WISHES: Mapping[str, Wish] = {
-    "nmc_fraction": for_nmc_fraction,
     "median_diameter_um": for_median_diameter,
     **ADDITIVE_WISHES,
+    "nmc_fraction": for_nmc_fraction,
 }
 
 

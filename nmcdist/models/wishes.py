@@ -11,7 +11,6 @@ from nmcdist.models.additive_wishes import ADDITIVE_WISHES, Value, Wish
 from nmcdist.models.electrode_wishes import ELECTRODE_WISHES, electrode_of
 from nmcdist.models.particle_wishes import PARTICLE_WISHES
 
-
 _WISHES: tuple[tuple[type[Parameters], Mapping[str, Wish]], ...] = (
     (CbaParameters, ADDITIVE_WISHES),
     (ParticleParameters, PARTICLE_WISHES),
@@ -63,7 +62,7 @@ def fulfilled(bundle: Bundle, wishes: Mapping[str, float], settings: Mapping[str
 def bundle_from(
     base: Bundle, name: str, wishes: Mapping[str, float], settings: Mapping[str, Value] | None = None, date: str = "",
     additive: Bundle | None = None,
-) -> Bundle:
+) -> Bundle:  # fmt: skip
     """Return a new bundle with settings and wishes, whose calibration says what was asked for and what was found.
 
     Parameters

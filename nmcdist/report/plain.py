@@ -202,7 +202,7 @@ def _slices(store: Path, volumes: "xr.DataArray", path: Path, parts: Sequence["P
     if parts:
         colours = {"cmap": ListedColormap([colour for _, colour in phases]), "vmin": 0, "vmax": len(parts)}
     edge = max(3.4, 5.6 / shown)
-    with figure(1, shown, edge * shown, edge + 0.4) as (drawing, axes):
+    with figure(1, shown, edge * shown, edge + 0.7) as (drawing, axes):
         for item, panel in enumerate(axes.flat):
             plane = read_block(store, item, ((nz // 2, nz // 2 + 1), (0, ny), (0, nx)))[0]
             panel.imshow(plane, interpolation="nearest", origin="lower", extent=(0, nx * step, 0, ny * step), **colours)
