@@ -226,6 +226,17 @@ def test_a_bundle_is_made_from_wishes_once(nmcdist, tmp_path):
     assert refused(strange, "--set: found 'mu', expected NAME=VALUE")
 
 
+def test_bundle_new_makes_electrodes_of_shells_and_an_additive(nmcdist, tmp_path):
+    folder, words = tmp_path / "mine", ("--from", "nmc-ct-2018", "--additive", BUNDLE)
+    code, out, _ = nmcdist("bundle", "new", "mine", *words, "--nmc-fraction", "0.45", "--out", folder)
+    assert code == 0
+    assert "fill a box of about" in out
+    made = load_bundle(folder)
+    assert (made.model, made.parameters.nmc_fraction) == ("electrode-packed", 0.45)
+    assert made.values["mu"].value == load_bundle(BUNDLE).cba().mu
+    assert refused(nmcdist("bundle", "new", "other", *words, "--out", tmp_path / "other"), "no nmc_fraction")
+
+
 def test_bundle_lists_shows_and_verifies(nmcdist, tmp_path):
     assert BUNDLE in nmcdist("bundle", "list")[1]
     shown = json.loads(nmcdist("bundle", "show", BUNDLE)[1])

@@ -51,6 +51,9 @@ def bundle_verify(path: str) -> None:
 @bundle.command("new")
 @click.argument("name")
 @click.option("--from", "base", required=True, help="Bundle that supplies everything else: a built-in name or a path.")
+@click.option("--additive", help="Bundle of an additive: makes electrodes, with the shells of --from. "
+              "Needs --nmc-fraction.")  # fmt: skip
+@click.option("--nmc-fraction", type=Real(), help="Volume of the particles of an electrode over that of its box.")
 @click.option("--median-diameter-um", type=Real(), help="Median of the particles' mean diameters, in um.")
 @click.option("--grain-diameter-nm", type=Real(), help="Diameter of a ball of the grains' mean volume, in nm.")
 @click.option("--elongation", type=Real(), help="Mean of 1 - second / longest axis of the grains.")
@@ -61,7 +64,9 @@ def bundle_verify(path: str) -> None:
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
               help="Value of a parameter; several numbers with commas between.")  # fmt: skip
 @click.option("--out", type=PATH, help="New folder for the bundle. Default: NAME, in the current folder.")
-def bundle_new(name: str, base: str, settings: tuple[str, ...], out: Path | None, **wishes: float | None) -> None:
+def bundle_new(
+    name: str, base: str, additive: str | None, settings: tuple[str, ...], out: Path | None, **wishes: float | None
+) -> None:  # fmt: skip
     """Make a bundle NAME without training: from another bundle, with wishes or values of parameters.
 
     The parameters that change have the provenance "chosen". A few fresh realisations check what was asked for.
@@ -78,7 +83,10 @@ def bundle_new(name: str, base: str, settings: tuple[str, ...], out: Path | None
     if target.exists():  # known before the trials
         raise BundleError(f"{target}: already exists, expected a new folder for the bundle")
     asked = {wish: value for wish, value in wishes.items() if value is not None}
-    made = bundle_from(load_bundle(base), name, asked, dict(map(_setting, settings)), date.today().isoformat())
+    made = bundle_from(
+        load_bundle(base), name, asked, dict(map(_setting, settings)), date.today().isoformat(),
+        additive=None if additive is None else load_bundle(additive),
+    )  # fmt: skip
     click.echo(f"{save_bundle(made, target)}\n{made.calibration.method}")
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from nmcdist.arguments import check_number
-from nmcdist.bundle import Bundle, NetParameters, ParticleParameters, RadialParameters
+from nmcdist.bundle import Bundle, NetParameters, ParticleParameters, RadialParameters, ShellParameters
 from nmcdist.errors import InputError
 from nmcdist.geometry.elementary import cbrt, exp
 from nmcdist.models.additive_wishes import Value, Wish
@@ -33,9 +33,9 @@ def for_median_diameter(bundle: Bundle, median_um: float) -> dict[str, Value]:
     InputError
         If the diameter is impossible.
     BundleError
-        If the bundle is not one of particles.
+        If the bundle has no shells.
     """
-    wanted, p = 1000 * check_number("median_diameter_um", median_um, 0.01, 1e6), bundle.particle()
+    wanted, p = 1000 * check_number("median_diameter_um", median_um, 0.01, 1e6), bundle.parameters_as(ShellParameters)
     factor = wanted / median_diameter_nm(p)
     if not 0 < factor < math.inf:
         raise InputError(

@@ -5,16 +5,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nmcdist.bundle import Bundle
+from nmcdist.bundle import Bundle, ElectrodeParameters, ShellParameters
 from nmcdist.descriptors.grain_moments import find_runs, grain_moments
 from nmcdist.descriptors.grains import ball_diameters, shape_columns
 from nmcdist.errors import InputError
-from nmcdist.models.cba import CARBON_BINDER, GRAPHITE, generate_cba
+from nmcdist.geometry.sphere import star_volumes
+from nmcdist.models.additive_wishes import additive_of
+from nmcdist.models.cba import CARBON_BINDER, GRAPHITE, PARTS, draw_parts
 from nmcdist.models.particle import Particle, ParticleModel
 from nmcdist.models.particle_sizes import median_diameter_nm
+from nmcdist.models.shell import ShellModel
 
 _SEED = 2026  # not that of the search for wishes
 _SHELLS = 400
+_PARTICLES = 50  # of a box whose edge is told
 _GRAINS = 1500  # particles are drawn until so many grains are expected
 _CANDIDATES = 64  # shells of which those nearest to the median are filled with grains
 _PER_SPACING = 4  # voxels per spacing of the seeds: elongations are 0.01 below those of fine voxels at most
@@ -92,12 +96,7 @@ def _grains_of(particle: Particle, voxel: float) -> tuple[np.ndarray, np.ndarray
 
 def particle_facts(bundle: Bundle, *, grains: bool) -> str:
     """Return, in words, measurements of fresh shells, and of the grains of fresh particles."""
-    shells = ParticleModel.from_bundle(bundle).shells
-    diameters = np.sort(shells.draw_many(_SEED, range(_SHELLS))[0][:, 0] / math.sqrt(math.pi) / 1000)
-    spread = round(math.sqrt(_SHELLS) / 2)  # ranks in a standard error of the median
-    middle = _SHELLS // 2
-    error = (diameters[middle + spread] - diameters[middle - spread]) / 2
-    said = f"{_SHELLS} fresh shells have a median mean diameter of {np.median(diameters):.4g} um ± {error:.2g} um"
+    said = _shell_facts(_fresh_shells(bundle))
     if not grains:
         return said
     trial = measure_grains(bundle)
@@ -109,10 +108,35 @@ def particle_facts(bundle: Bundle, *, grains: bool) -> str:
     )
 
 
+def electrode_facts(bundle: Bundle) -> str:
+    """Return, in words, measurements of fresh shells, the box that 50 of them need, and shares of fresh additive."""
+    rows = _fresh_shells(bundle)
+    share = bundle.parameters_as(ElectrodeParameters).nmc_fraction
+    edge = (_PARTICLES * float(star_volumes(rows).mean()) / share) ** (1 / 3) / 1000
+    return (
+        f"{_shell_facts(rows)}; {_PARTICLES} of them fill a box of about {edge:.3g} um; of the additive, "
+        f"{additive_facts(bundle)}"
+    )
+
+
+def _fresh_shells(bundle: Bundle) -> np.ndarray:
+    """Return the coefficients of fresh shells, shape (400, (L + 1)^2)."""
+    return ShellModel.of(bundle.parameters_as(ShellParameters)).draw_many(_SEED, range(_SHELLS))[0]
+
+
+def _shell_facts(rows: np.ndarray) -> str:
+    diameters = np.sort(rows[:, 0] / math.sqrt(math.pi) / 1000)
+    spread = round(math.sqrt(_SHELLS) / 2)  # ranks in a standard error of the median
+    middle = _SHELLS // 2
+    error = (diameters[middle + spread] - diameters[middle - spread]) / 2
+    return f"{_SHELLS} fresh shells have a median mean diameter of {np.median(diameters):.4g} um ± {error:.2g} um"
+
+
 def additive_facts(bundle: Bundle) -> str:
     """Return, in words, the volume fractions of fresh windows of the additive."""
-    voxel = 1 / bundle.cba().eta_per_nm  # fractions need no fine voxels
-    labels = [generate_cba(bundle, (_VOXELS,) * 3, voxel, _SEED, index) for index in range(_WINDOWS)]
+    p = additive_of(bundle)
+    voxel = 1 / p.eta_per_nm  # fractions need no fine voxels
+    labels = [draw_parts(p, (_VOXELS,) * 3, voxel, _SEED, index, (0, 0, 0), PARTS) for index in range(_WINDOWS)]
     shares = {
         "graphite": [np.mean(volume == GRAPHITE) for volume in labels],
         "solid": [np.mean((volume == GRAPHITE) | (volume == CARBON_BINDER)) for volume in labels],

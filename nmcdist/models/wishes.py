@@ -1,24 +1,29 @@
-"""Bundles from wishes: without training, from another bundle, for particles or an additive that are as asked for."""
+"""Bundles from wishes: without training, for particles, an additive or electrodes that are as asked for."""
 
 from collections.abc import Mapping
 
-from nmcdist.bundle import Bundle, CbaParameters, ParticleParameters
-from nmcdist.bundle.parameters import model_names
+from nmcdist.bundle import Bundle, CbaParameters, ElectrodeParameters, ParticleParameters
+from nmcdist.bundle.parameters import Parameters, model_names
 from nmcdist.bundle.schema import validated
 from nmcdist.errors import InputError
 from nmcdist.faults import proposal
 from nmcdist.models.additive_wishes import ADDITIVE_WISHES, Value, Wish
+from nmcdist.models.electrode_wishes import ELECTRODE_WISHES, electrode_of
 from nmcdist.models.particle_wishes import PARTICLE_WISHES
+
+_WISHES: tuple[tuple[type[Parameters], Mapping[str, Wish]], ...] = (
+    (CbaParameters, ADDITIVE_WISHES),
+    (ParticleParameters, PARTICLE_WISHES),
+    (ElectrodeParameters, ELECTRODE_WISHES),
+)
 
 
 def wishes_of(bundle: Bundle) -> Mapping[str, Wish]:
     """Return the wishes for a bundle, in the order in which they are met; InputError if its model has none."""
-    parameters = bundle.parameters
-    if isinstance(parameters, CbaParameters):
-        return ADDITIVE_WISHES
-    if isinstance(parameters, ParticleParameters):
-        return PARTICLE_WISHES
-    models = [*model_names(CbaParameters), *model_names(ParticleParameters)]
+    for kind, wishes in _WISHES:
+        if isinstance(bundle.parameters, kind):
+            return wishes
+    models = [name for kind, _ in _WISHES for name in model_names(kind)]
     raise InputError(f"bundle {bundle.name!r}: found model {bundle.model!r}, expected one of {', '.join(models)}")
 
 
@@ -29,7 +34,7 @@ def fulfilled(bundle: Bundle, wishes: Mapping[str, float], settings: Mapping[str
     ----------
     bundle : Bundle
     wishes : Mapping of str to float
-        Names of `PARTICLE_WISHES` or `ADDITIVE_WISHES`, in any order.
+        Names of `PARTICLE_WISHES`, `ADDITIVE_WISHES` or `ELECTRODE_WISHES`, in any order.
     settings : Mapping, optional
         Values of parameters.
 
@@ -55,8 +60,9 @@ def fulfilled(bundle: Bundle, wishes: Mapping[str, float], settings: Mapping[str
 
 
 def bundle_from(
-    base: Bundle, name: str, wishes: Mapping[str, float], settings: Mapping[str, Value] | None = None, date: str = ""
-) -> Bundle:
+    base: Bundle, name: str, wishes: Mapping[str, float], settings: Mapping[str, Value] | None = None, date: str = "",
+    additive: Bundle | None = None,
+) -> Bundle:  # fmt: skip
     """Return a new bundle with settings and wishes, whose calibration says what was asked for and what was found.
 
     Parameters
@@ -68,14 +74,20 @@ def bundle_from(
     wishes, settings : Mapping
         As in :func:`fulfilled`; at least one entry.
     date : str
+    additive : Bundle, optional
+        Makes a bundle of electrodes: the shells of `base` with this additive between them. Then the wish
+        "nmc_fraction" is required.
 
     Raises
     ------
     InputError, BundleError
-        As :func:`fulfilled`, and if nothing is asked for or the name is impossible.
+        As :func:`fulfilled`, and if nothing is asked for, or the name or an additive is impossible.
     """
-    from nmcdist.models.trials import additive_facts, particle_facts
-
+    parents = [base] if additive is None else [base, additive]
+    if additive is not None:
+        if "nmc_fraction" not in wishes:
+            raise InputError(f"bundle {name!r}: found an additive and no nmc_fraction, expected both for an electrode")
+        base = electrode_of(base, additive, wishes["nmc_fraction"])
     asked = {**(settings or {}), **wishes}
     if not asked:
         raise InputError(f"bundle {name!r}: found no wish and no parameter to set, expected at least one")
@@ -83,17 +95,15 @@ def bundle_from(
     made = fulfilled(base, wishes, settings)
     what = ", ".join(f"{key} = {value:g}" if isinstance(value, float | int) else f"{key} = {list(value)}"
                      for key, value in asked.items())  # fmt: skip
-    facts = ""
-    if isinstance(made.parameters, CbaParameters):
-        facts = f"Check: {additive_facts(made)}."
-    elif isinstance(made.parameters, ParticleParameters):
-        facts = f"Check: {particle_facts(made, grains=bool(set(asked) - {'median_diameter_um'}))}."
+    facts, plural = _facts(made, asked), "s" if len(parents) > 1 else ""
+    names = f"bundle{plural} {' and '.join(parent.name for parent in parents)}"
+    origin = " and ".join(f"{parent.name} (sha256 {parent.content_hash})" for parent in parents)
     content = made.model_dump(by_alias=True) | {
         "name": name,
         "title": f"{base.title}, with {what}",
-        "description": f"Made from the bundle {base.name} (sha256 {base.content_hash}); asked for: {what}. {facts}",
+        "description": f"Made from the bundle{plural} {origin}; asked for: {what}. {facts}",
         "calibration": {
-            "data": f"none for {what}; otherwise as the bundle {base.name}: {base.calibration.data}",
+            "data": f"none for {what}; otherwise as the {names}: {base.calibration.data}",
             "method": f"asked for: {what}. {facts}",
             "date": date,
             "reference": base.calibration.reference,
@@ -101,3 +111,16 @@ def bundle_from(
     }
     bundle = validated(content, f"bundle {name!r}")
     return bundle.with_arrays(base.arrays) if base.arrays else bundle
+
+
+def _facts(bundle: Bundle, asked: Mapping[str, Value]) -> str:
+    """Return a sentence on fresh realisations of a bundle, if its model has one."""
+    from nmcdist.models.trials import additive_facts, electrode_facts, particle_facts
+
+    if isinstance(bundle.parameters, CbaParameters):
+        return f"Check: {additive_facts(bundle)}."
+    if isinstance(bundle.parameters, ElectrodeParameters):
+        return f"Check: {electrode_facts(bundle)}."
+    if isinstance(bundle.parameters, ParticleParameters):
+        return f"Check: {particle_facts(bundle, grains=bool(set(asked) - {'median_diameter_um'}))}."
+    return ""

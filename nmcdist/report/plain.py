@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _MOST_PANELS = 24  # largest number of histograms; the table includes all numbers
 _MOST_LABELS = 32  # labels of an axis with entries that become separate numbers, such as phases
 _SLICES = 4
-_LONGEST_SLICE, _LONGEST_CUBE = 512, 200
+_LONGEST_SLICE, _LONGEST_CUBE = 512, 256
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ def report_plain(store: Path, folder: Path, solids: Sequence["Part"] = ()) -> Pa
     ----------
     store, folder : Path
     solids : sequence of Part
-        Phases of a picture of the first volume in three dimensions; none: no such picture.
+        All phases but the pores: colours and names of the slices, and surfaces in a picture of the first volume in
+        three dimensions; none: no such picture, and slices without a legend.
 
     Raises
     ------
@@ -65,13 +66,14 @@ def report_plain(store: Path, folder: Path, solids: Sequence["Part"] = ()) -> Pa
     made, captions = [], {}
     if numbers:
         write_csv(folder / "items.csv", *_table_of_items(data.sizes[SAMPLE], numbers))
-        made.append(_histograms(numbers[:_MOST_PANELS], folder / "distributions.png"))
-        captions["distributions.png"] = _about_histograms(len(numbers))
+        if data.sizes[SAMPLE] > 1:  # the table says all that one item has
+            made.append(_histograms(numbers[:_MOST_PANELS], folder / "distributions.png"))
+            captions["distributions.png"] = _about_histograms(len(numbers))
     if curves:
         made.append(_draw_curves(curves, folder / "curves.png"))
         captions["curves.png"] = "Mean over items; the band is one standard deviation of the items to either side."
     if VOLUME in data:
-        made.append(_slices(store, data[VOLUME].shape, folder / "slices.png"))
+        made.append(_slices(store, data[VOLUME], folder / "slices.png", solids))
         captions["slices.png"] = "The middle slice, normal to z, of the first items."
         if solids:
             made.append(_volume(store, data[VOLUME], folder / "volume.png", solids))
@@ -186,13 +188,28 @@ def _draw_curves(curves: list["xr.DataArray"], path: Path) -> Path:
         return save(drawing, path)
 
 
-def _slices(store: Path, shape: tuple[int, ...], path: Path) -> Path:
-    count, nz, ny, nx = shape
-    shown = min(_SLICES, count)
-    box = ((nz // 2, nz // 2 + 1), (0, min(ny, _LONGEST_SLICE)), (0, min(nx, _LONGEST_SLICE)))
-    with figure(1, shown, 3.2 * shown, 3.5) as (drawing, axes):
+def _slices(store: Path, volumes: "xr.DataArray", path: Path, parts: Sequence["Part"]) -> Path:
+    """Draw the middle slice of the first items, in the colours of their phases if these are known."""
+    from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
+
+    count, nz, ny, nx = volumes.shape
+    shown, voxel_nm = min(_SLICES, count), volumes.attrs.get("voxel_size_nm")
+    step, unit = (1.0, "voxels") if voxel_nm is None else (float(voxel_nm) / 1000, "µm")
+    ny, nx = min(ny, _LONGEST_SLICE), min(nx, _LONGEST_SLICE)
+    phases = [("pore", "white"), *((part.name, part.colour) for part in sorted(parts, key=lambda part: part.label))]
+    colours: dict[str, Any] = {"cmap": "cividis"}
+    if parts:
+        colours = {"cmap": ListedColormap([colour for _, colour in phases]), "vmin": 0, "vmax": len(parts)}
+    edge = max(3.4, 5.6 / shown)
+    with figure(1, shown, edge * shown, edge + 0.7) as (drawing, axes):
         for item, panel in enumerate(axes.flat):
-            panel.imshow(read_block(store, item, box)[0], cmap="cividis", interpolation="nearest", origin="lower")
-            panel.set_title(f"item {item}")
-            panel.set_axis_off()
+            plane = read_block(store, item, ((nz // 2, nz // 2 + 1), (0, ny), (0, nx)))[0]
+            panel.imshow(plane, interpolation="nearest", origin="lower", extent=(0, nx * step, 0, ny * step), **colours)
+            panel.grid(visible=False)
+            panel.spines[:].set_visible(True)
+            panel.set(title=f"item {item}", xlabel=f"x / {unit}", ylabel=f"y / {unit}" if item == 0 else "")
+        if parts:
+            handles = [Patch(facecolor=colour, edgecolor="black", label=name) for name, colour in phases]
+            drawing.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=11)
         return save(drawing, path)

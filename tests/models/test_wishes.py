@@ -1,13 +1,16 @@
 """Bundles from wishes: closed forms, sizes of drawn shells and grains, and what is out of reach."""
 
 import math
+import re
 
 import numpy as np
 import pytest
 
-from nmcdist.bundle import load_bundle
-from nmcdist.errors import BundleError, InputError
+from nmcdist.bundle import ShellParameters, load_bundle
+from nmcdist.errors import BundleError, InputError, NmcdistError
+from nmcdist.geometry.sphere import star_volumes
 from nmcdist.models import theory
+from nmcdist.models.electrode import pack_particles
 from nmcdist.models.grains import GrainModel
 from nmcdist.models.particle import ParticleModel
 from nmcdist.models.particle_sizes import grain_diameter_nm, median_diameter_nm
@@ -16,7 +19,7 @@ from nmcdist.models.shell import ShellModel
 from nmcdist.models.trials import measure_grains
 from nmcdist.models.wishes import bundle_from, fulfilled
 
-CBA, RADIAL, NET = "cba-cathode-2025", "nmc811-radial", "nmc811-stereological"
+CBA, RADIAL, NET, CT = "cba-cathode-2025", "nmc811-radial", "nmc811-stereological", "nmc-ct-2018"
 
 
 def diameters_um(bundle, seed, count):
@@ -115,6 +118,53 @@ class TestAdditive:
         least = 1000 * theory.solid_surface(base.with_parameters(eta_per_nm=1e-30).cba())
         with pytest.raises(InputError, match=rf"surface_per_um: found 1, expected more than {least:.4g}"):
             fulfilled(base, {"surface_per_um": 1.0})
+
+
+@pytest.fixture(scope="module")
+def made():
+    wishes = {"nmc_fraction": 0.4, "median_diameter_um": 3.0, "graphite_fraction": 0.15, "solid_fraction": 0.45}
+    return bundle_from(load_bundle(CT), "mine", wishes, {"shell_sigma": 0.2}, additive=load_bundle(CBA))
+
+
+class TestElectrodes:
+    def test_shells_and_additive_are_those_of_their_bundles_but_for_the_wishes(self, made):
+        p = made.parameters
+        shells = fulfilled(load_bundle(CT), {"median_diameter_um": 3.0}, {"shell_sigma": 0.2}).parameters
+        assert all(getattr(p, name) == getattr(shells, name) for name in ShellParameters.model_fields)
+        assert (theory.graphite_fraction(p.additive()), p.nmc_fraction) == (pytest.approx(0.15, rel=1e-12), 0.4)
+        assert theory.volume_fractions(p.additive())["solid"] == pytest.approx(0.45, rel=1e-12)
+        chosen = {name for name, record in made.values.items() if record.provenance == "chosen"}
+        lengths = {"shell_location_nm", "shell_scale_nm", "shell_harmonic_scale_nm", "shell_minimum_volume_nm3"}
+        assert chosen == lengths | {"shell_sigma", "lambda_X_per_nm3", "mu", "nmc_fraction"}
+        assert made.values["eta_per_nm"].source.startswith(f"{CBA}: Table 2")
+        assert made.values["shell_nu"].source.startswith(f"{CT}: family by likelihood")
+
+    def test_a_box_of_the_size_that_is_told_has_about_50_particles(self, made):
+        edge = 1000 * float(re.search(r"50 of them fill a box of about ([0-9.]+) um", made.description)[1])
+        counts = [len(pack_particles(made.parameters, np.full(3, edge), 60, k).centre_nm) for k in range(6)]
+        volumes = star_volumes(ShellModel.of(made.parameters).draw_many(61, range(2000))[0])
+        spread = volumes.std() / volumes.mean()
+        # The counts scatter as the sum of 50 volumes does; the edge follows from the mean of 400 shells.
+        error = spread * math.sqrt(50 / 6 + 50**2 / 400)
+        assert abs(np.mean(counts) - 50) < 4 * error
+
+    def test_an_electrode_may_change_its_share_its_sizes_and_its_additive(self, made):
+        other = bundle_from(made, "other", {"nmc_fraction": 0.5})
+        assert other.parameters == made.parameters.model_copy(update={"nmc_fraction": 0.5})
+        dense = load_bundle(CBA).with_parameters(mu=-0.2)
+        assert bundle_from(made, "dense", {"nmc_fraction": 0.4}, additive=dense).parameters.mu == -0.2
+
+    @pytest.mark.parametrize("base, additive, wishes, said", [
+        (CT, CBA, {"median_diameter_um": 3.0}, "found an additive and no nmc_fraction, expected both"),
+        (CT, CBA, {"nmc_fraction": 0.7}, "nmc_fraction: found 0.7, expected one number from 0.01 to 0.6"),
+        (CT, CBA, {"nmc_fraction": 0.5, "grain_diameter_nm": 400.0}, "grain_diameter_nm: not a wish for a bundle of"),
+        (CT, RADIAL, {"nmc_fraction": 0.5}, "found model 'particle-radial', expected 'cba'"),
+        (CBA, CBA, {"nmc_fraction": 0.5}, "found model 'cba', expected 'particle-radial'"),
+        (CT, None, {"nmc_fraction": 0.5}, "nmc_fraction: not a wish for a bundle of model 'particle-radial'"),
+    ])  # fmt: skip
+    def test_impossible_electrodes_are_refused(self, base, additive, wishes, said):
+        with pytest.raises(NmcdistError, match=said):
+            bundle_from(load_bundle(base), "mine", wishes, additive=additive and load_bundle(additive))
 
 
 @pytest.mark.parametrize("base, wishes, settings, said", [

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from nmcdist.bundle import (
     AnnealedParameters,
@@ -24,6 +25,7 @@ from nmcdist.models.levelcut import generate_level_cut
 from nmcdist.models.packing import generate_packing
 from nmcdist.models.patterns import generate_patterns
 from nmcdist.models.spheres import generate_spheres
+from nmcdist.products.baselines.kinds import Electrode
 from nmcdist.products.stores import build_report, export_item
 from nmcdist.products.volumes import labelled, plan
 from nmcdist.runs.public import run
@@ -124,6 +126,35 @@ def test_endless_generators_are_made_in_blocks(kind, tmp_path, monkeypatch):
 def test_a_bundle_of_another_model_is_refused(tmp_path):
     with pytest.raises(BundleError, match="found model 'level-cut', expected 'spheres-boolean'"):
         run(recipe("boolean-spheres", tmp_path, field(), VOXEL_NM), tmp_path, workers=0)
+
+
+def test_ions_and_electrons_take_their_ways_through_an_electrode():
+    """Layers in closed form: in parallel along them, in series across; M is the share of what conducts, if parallel."""
+    scheme = Electrode.scheme()
+    shares, conducting = np.array([0.4, 0.2, 0.1, 0.3]), {"pore": [1, 0, 0, 0], "solid": [0, 0.01, 1, 0]}
+    layers = np.broadcast_to(np.repeat([0, 1, 2, 3], (20 * shares).astype(int)), (6, 8, 20))
+    found = describe(scheme, layers, 50.0, axes=("z", "x"))
+    for name, values in {**conducting, "nmc": [0, 0, 0, 1]}.items():
+        own = found.sel(conduction=name)
+        assert float(own["effective_conductivity"].sel(axis="z")) == pytest.approx(shares @ values, rel=1e-3)
+        assert float(own["m_factor"].sel(axis="z")) == pytest.approx(shares[np.array(values) > 0].sum(), rel=1e-3)
+        assert (float(own["m_factor"].sel(axis="x")), int(own["conducts"].sel(axis="x"))) == (0, 0)
+    additive = describe(scheme, np.where(layers > 1, 2, 1), 50.0, axes=("x",))
+    across = additive["effective_conductivity"].sel(conduction="solid", axis="x")
+    assert float(across) == pytest.approx(1 / (0.4 / 1 + 0.6 / 0.01), rel=1e-3)
+
+
+def test_the_slice_of_an_electrode_has_the_colours_of_its_phases(tmp_path):
+    make, draw, voxel_nm = KINDS["electrode"]
+    store = run(recipe("electrode", tmp_path, make(), voxel_nm, realisations=1), tmp_path, workers=0).store
+    build_report(store, tmp_path / "report")
+    assert not (tmp_path / "report/distributions.png").exists()  # one item has none
+    picture = np.round(255 * imread(tmp_path / "report/slices.png")[..., :3])
+    plane = draw(make(), SHAPE, voxel_nm, 3, 0)[SHAPE[0] // 2]
+    pixels = 130 * 130 * 5.0  # of the slice, at least, with 130 per inch
+    for label, colour in ((1, (0x56, 0x61, 0x6B)), (2, (0xE6, 0x9F, 0x00)), (3, (0x7F, 0xA7, 0xC9))):
+        shown = (np.abs(picture - colour).max(axis=-1) <= 2).sum()
+        assert shown > pixels * (plane == label).mean() + 200  # and its field in the legend
 
 
 def test_the_report_shows_the_volume(tmp_path):
