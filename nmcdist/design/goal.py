@@ -30,6 +30,10 @@ class Quantity:
         """Return values from the scale on which they are learned."""
         return np.asarray(10.0**learned if self.is_log else learned)
 
+    def mean(self, values: np.ndarray, axis: int = 0) -> np.ndarray:
+        """Return the mean on the scale on which values are learned, as a value: the geometric mean of a logarithm."""
+        return self.physical(self.learned(values).mean(axis=axis))
+
 
 @dataclass(frozen=True)
 class Target:
@@ -86,6 +90,21 @@ def distance(targets: tuple[Target, ...], learned: np.ndarray, variance: np.ndar
     """
     aims, widths = np.array([t.learned for t in targets]), np.array([t.width for t in targets])
     return np.asarray((((learned - aims) ** 2 + variance) / widths**2).mean(axis=-1))
+
+
+def means(quantities: tuple[Quantity, ...], values: np.ndarray) -> np.ndarray:
+    """Return the mean of each quantity over realisations; see :meth:`Quantity.mean`.
+
+    Parameters
+    ----------
+    quantities : tuple of Quantity
+    values : ndarray, shape (..., realisations, quantities)
+
+    Returns
+    -------
+    ndarray, shape (..., quantities)
+    """
+    return np.stack([q.mean(values[..., k], axis=-1) for k, q in enumerate(quantities)], axis=-1)
 
 
 def front(values: np.ndarray) -> np.ndarray:

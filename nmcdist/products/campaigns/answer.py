@@ -15,7 +15,7 @@ from nmcdist.datasets.files import write_text
 from nmcdist.design.answers import free_parameters, posterior
 from nmcdist.design.emulator import Emulator
 from nmcdist.design.fidelity import Correction, at_fine, corrections
-from nmcdist.design.goal import Aim, Target
+from nmcdist.design.goal import Aim, Target, means
 from nmcdist.products.campaigns.recipe import QUANTITIES, CampaignRecipe
 from nmcdist.products.points import changes_of
 from nmcdist.products.volumes.additive import DERIVED_CHANGES
@@ -69,7 +69,7 @@ class Campaigned:
         quantities, pairs = recipe.proposer_of_points.quantities, recipe.pairs(recipe.evaluations)
         lines = corrections(quantities, *(values[column] for column in pairs.T)) if len(pairs) else ()
         fine = at_fine(lines, values[:first]) if lines else values[:first]
-        results = fine.reshape(recipe.evaluations, recipe.realisations, -1).mean(axis=1)
+        results = means(quantities, fine.reshape(recipe.evaluations, recipe.realisations, -1))
         assert len(items) == len(values)
         emulator = Emulator.fit(quantities, places, results)
         mean, variance = emulator.predict(answers)
@@ -81,10 +81,21 @@ class Campaigned:
         )  # fmt: skip
 
     @property
+    def confirmed_mean(self) -> np.ndarray:
+        """Mean of the confirmations on the scale of each quantity, as a value, shape (answers, quantities)."""
+        return means(self.emulator.quantities, self.confirmed)
+
+    @property
     def standard_error(self) -> np.ndarray:
-        """Standard error of the mean of the confirmations, shape (answers, quantities)."""
-        count = self.confirmed.shape[1]
-        return np.asarray(self.confirmed.std(axis=1, ddof=1) / np.sqrt(count))
+        """Standard error of that mean, to first order, shape (answers, quantities)."""
+        is_log = np.array([q.is_log for q in self.emulator.quantities])
+        return self.learned_error * np.where(is_log, math.log(10) * self.confirmed_mean, 1.0)
+
+    @property
+    def learned_error(self) -> np.ndarray:
+        """Standard error of the mean of the confirmations on the scale of each quantity."""
+        learned = [q.learned(self.confirmed[:, :, k]) for k, q in enumerate(self.emulator.quantities)]
+        return np.stack([values.std(axis=1, ddof=1) / math.sqrt(values.shape[1]) for values in learned], axis=-1)
 
     def facts(self) -> dict[str, Any]:
         """Return the answers as plain data."""
@@ -113,7 +124,7 @@ class Campaigned:
         quantity, each = self.emulator.quantities[k], self.recipe.goal.goal[k]
         mean, deviation = self.predicted[row, k], self.deviation[row, k]
         low, value, high = quantity.physical(np.array([mean - 2 * deviation, mean, mean + 2 * deviation])).tolist()
-        confirmed, error = float(self.confirmed[row, :, k].mean()), float(self.standard_error[row, k])
+        confirmed, error = float(self.confirmed_mean[row, k]), float(self.standard_error[row, k])
         facts: dict[str, Any] = {
             "predicted": value, "predicted_low": low, "predicted_high": high, "confirmed": confirmed,
             "standard_error": error,
@@ -121,7 +132,8 @@ class Campaigned:
         if isinstance(each, Aim):
             return {**facts, "aim": each.direction}
         width = each.tolerance * each.value if quantity.is_log else each.tolerance
-        is_met = bool(abs(confirmed - each.value) <= max(CONFIRMED_WITHIN * error, width))
+        off = abs(float(quantity.learned(np.array(confirmed))) - each.learned)
+        is_met = bool(off <= max(CONFIRMED_WITHIN * float(self.learned_error[row, k]), each.width))
         return {**facts, "target": each.value, "tolerance": width, "is_met": is_met}
 
 

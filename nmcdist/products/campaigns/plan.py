@@ -10,7 +10,7 @@ from nmcdist.bundle import Bundle
 from nmcdist.design.answers import Answer, answers, nearest
 from nmcdist.design.emulator import FEWEST, Emulator
 from nmcdist.design.fidelity import at_fine, corrections
-from nmcdist.design.goal import Target
+from nmcdist.design.goal import Target, means
 from nmcdist.errors import InputError
 from nmcdist.products.campaigns.recipe import CampaignRecipe
 from nmcdist.products.plan import History, Task
@@ -146,7 +146,7 @@ class _Chosen:
         """Return the mean of an evaluation over the realisations that did not fail; NaN if all did."""
         first = number * self._recipe.realisations
         known = [k for k in range(first, first + self._recipe.realisations) if self._ended[k] is not None]
-        return np.asarray(np.mean(values[known], axis=0)) if known else np.full(values.shape[1], np.nan)
+        return means(self._proposer.quantities, values[known]) if known else np.full(values.shape[1], np.nan)
 
     def _emulator(self, places: np.ndarray, results: np.ndarray) -> Emulator:
         if np.isfinite(results).all(axis=1).sum() < FEWEST:

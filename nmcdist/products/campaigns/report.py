@@ -41,7 +41,7 @@ def _figures(done: Campaigned, bundle: Bundle, folder: Path) -> tuple[list[Path]
                 "the answers come from the emulator, never from the luckiest evaluation."}  # fmt: skip
     if len(labels) > 1:
         predicted = np.column_stack([q.physical(done.predicted[:, k]) for k, q in enumerate(done.emulator.quantities)])
-        made.append(figures.reached(labels, done.results, predicted, done.confirmed.mean(axis=1), done.standard_error,
+        made.append(figures.reached(labels, done.results, predicted, done.confirmed_mean, done.standard_error,
                                     wanted, folder / "reached.png"))  # fmt: skip
         captions["reached.png"] = ("Evaluations, and answers as the emulator predicts them and as fresh realisations "
                                    "confirm them; bars: two standard errors.")  # fmt: skip
@@ -120,7 +120,8 @@ def _text(done: Campaigned, bundles: list[Path]) -> list[str]:
     parts += [
         markdown(header, rows),
         "Predicted: by the emulator, with two standard deviations to either side. Confirmed: mean of the fresh "
-        "realisations and its standard error. Met: within the tolerance, or within two standard errors.",
+        "realisations and its standard error; of M of the solid, the mean of its logarithm. Met: within the tolerance, "
+        "or within two standard errors.",
     ]
     noise = ", ".join(f"{name} {each['value']:.3g}" + (" (log10)" if each["scale"] == "log10" else "")
                       for name, each in facts["noise_of_one_evaluation"].items())  # fmt: skip
