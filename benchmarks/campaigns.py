@@ -27,7 +27,9 @@ from nmcdist.products.volumes.additive import DERIVED_CHANGES
 from nmcdist.runs.public import run
 
 BUNDLE, VOXEL_NM, EDGE, REALISATIONS = load_bundle("cba-cathode-2025"), 100.0, 80, 12
-RANGES = {"graphite_fraction": (0.04, 0.18), "mu": (0.2, 1.1), "large_pore_fraction": (0.05, 0.3)}
+SPACE = {"graphite_fraction": [0.06, 0.20], "mu": [0.0, 1.2], "large_pore_fraction": [0.01, 0.35]}
+# Of the points behind the targets: inside of the space, where the solid conducts in nearly every window.
+RANGES = {"graphite_fraction": (0.09, 0.17), "mu": (0.2, 1.1), "large_pore_fraction": (0.05, 0.3)}
 
 
 def wide_means(point: dict[str, float], seed: int) -> tuple[float, float]:
@@ -47,7 +49,7 @@ def recipe(number: int, pore: float, solid: float, evaluations: int) -> dict:
         "kind": "campaign", "name": f"target-{number}", "version": "1.0.0", "title": f"Target {number}",
         "bundle": "cba-cathode-2025", "seed": 100 + number,
         "volume": {"shape": [EDGE] * 3, "voxel_size_nm": VOXEL_NM},
-        "space": {"parameters": {name: list(ends) for name, ends in RANGES.items()}},
+        "space": {"parameters": SPACE},
         "goal": {"targets": {"m_factor_pore": {"value": round(pore, 4), "relative": 0.05},
                              "m_factor_solid": {"value": round(solid, 5), "relative": 0.1}}},
         "proposer": {"kind": "thompson", "initial": 24, "lag": 8}, "evaluations": evaluations,

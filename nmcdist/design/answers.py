@@ -12,7 +12,7 @@ from nmcdist.models import streams
 POSTERIOR = 1000  # rows of the sample
 _CANDIDATES = 2**13
 _FREE = 0.8  # interquartile range over that of the whole range, from which a parameter is not fixed
-_SURE = 2.0  # standard deviations of the emulator
+_SURE = 3.0  # standard deviations of the emulator, from which a target is out of reach
 _ROUNDS = 12
 _TRIED = 512  # places of a round of refinement
 _TRADED = 1e-3  # share of the range of an aim that may be lost where another gains more
@@ -43,7 +43,7 @@ class Nearest:
     ----------
     answer : Answer
     is_reachable : bool
-        Whether each target lies within its tolerance and two standard deviations of the emulator.
+        Whether each target lies within its tolerance and three standard deviations of the emulator.
     """
 
     answer: Answer
