@@ -13,6 +13,7 @@ POSTERIOR = 1000  # rows of the sample
 _CANDIDATES = 2**13
 _FREE = 0.8  # interquartile range over that of the whole range, from which a parameter is not fixed
 _SURE = 3.0  # standard deviations of the emulator, from which a target is out of reach
+_WORSE = 1.5  # distance from the targets, over that of the best place, up to which another one is as good
 _ROUNDS = 12
 _TRIED = 512  # places of a round of refinement
 _TRADED = 1e-3  # share of the range of an aim that may be lost where another gains more
@@ -72,8 +73,8 @@ def answers(space: Space, goal: Goal, emulator: Emulator, count: int, seed: int)
     """
     targets = tuple(each for each in goal if isinstance(each, Target))
     if targets:
-        cube = posterior(space, targets, emulator, seed)
-        chosen = _apart(_refined(space, targets, emulator, seed), cube, count)
+        best = _refined(space, targets, emulator, seed)
+        chosen = _apart(best, _as_good(best, posterior(space, targets, emulator, seed), targets, emulator, count), count)
     else:
         signs = np.array([each.sign for each in goal if not isinstance(each, Target)])
         chosen = _along_front(space, signs, emulator, count, seed)
@@ -130,6 +131,20 @@ def _refined(space: Space, targets: tuple[Target, ...], emulator: Emulator, seed
         near = np.concatenate([best[None], near])
         best = near[int(np.argmin(distance(targets, *emulator.predict(near))))]
     return np.asarray(np.round(best, DIGITS))
+
+
+def _as_good(
+    best: np.ndarray, sample: np.ndarray, targets: tuple[Target, ...], emulator: Emulator, count: int
+) -> np.ndarray:  # fmt: skip
+    """Return the places of a sample that meet the targets within their tolerances, or hardly worse than the best one.
+
+    If these are fewer than `count`, that many of the best.
+    """
+    places = np.unique(sample, axis=0)
+    cost = distance(targets, *emulator.predict(places))
+    limit = max(1.0, _WORSE * float(distance(targets, *emulator.predict(best[None]))[0]))
+    order = np.argsort(cost, kind="stable")
+    return np.asarray(places[order[: max(count, int((cost <= limit).sum()))]])
 
 
 def _apart(first: np.ndarray, sample: np.ndarray, count: int) -> np.ndarray:

@@ -50,6 +50,23 @@ def test_a_closed_form_laboratory_is_solved_in_40_evaluations(truth):
     assert abs(found[1] / surface - 1) < 0.002
 
 
+def test_further_answers_meet_the_targets_too_and_lie_apart():
+    """Two targets leave one of three parameters free; the uncertain points of a few evaluations do not count."""
+    goal = targets(*laboratory(np.array([0.5, 0.5, 0.5])))
+    places, results = campaign(Proposer(SPACE, goal, "thompson", initial=12, lag=4, seed=3), 30)
+    for answer in answers(SPACE, goal, Emulator.fit((VOLUME, SURFACE), places, results), 4, 3)[1:]:
+        assert distance(goal, laboratory(answer.place)) < 2.0
+    noise = np.random.default_rng(1).normal(0, 0.02, results.shape) * results
+    emulator = Emulator.fit((VOLUME, SURFACE), places[:12], (results + noise)[:12])
+    first, *others = answers(SPACE, goal, emulator, 4, 3)
+    limit = max(1.0, 1.5 * distance(goal, first.mean, first.deviation**2))
+    sample = posterior(SPACE, goal, emulator, 3)
+    best = np.sort(distance(goal, *emulator.predict(np.unique(sample, axis=0))))
+    for answer in others:
+        assert distance(goal, answer.mean, answer.deviation**2) <= max(limit, best[3]) * (1 + 1e-6)
+        assert np.abs(answer.place - first.place).max() > 0.01
+
+
 def test_proposals_depend_on_results_far_enough_back_only():
     goal = targets(0.4, 0.008)
     proposer = Proposer(SPACE, goal, "thompson", initial=8, lag=4, seed=3)

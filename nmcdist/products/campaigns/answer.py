@@ -132,8 +132,7 @@ class Campaigned:
         if isinstance(each, Aim):
             return {**facts, "aim": each.direction}
         width = each.tolerance * each.value if quantity.is_log else each.tolerance
-        off = abs(float(quantity.learned(np.array(confirmed))) - each.learned)
-        is_met = bool(off <= max(CONFIRMED_WITHIN * float(self.learned_error[row, k]), each.width))
+        is_met = bool(abs(confirmed - each.value) <= max(CONFIRMED_WITHIN * error, width))
         return {**facts, "target": each.value, "tolerance": width, "is_met": is_met}
 
 
