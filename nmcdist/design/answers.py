@@ -74,7 +74,9 @@ def answers(space: Space, goal: Goal, emulator: Emulator, count: int, seed: int)
     targets = tuple(each for each in goal if isinstance(each, Target))
     if targets:
         best = _refined(space, targets, emulator, seed)
-        chosen = _apart(best, _as_good(best, posterior(space, targets, emulator, seed), targets, emulator, count), count)
+        chosen = _apart(
+            best, _as_good(best, posterior(space, targets, emulator, seed), targets, emulator, count), count
+        )
     else:
         signs = np.array([each.sign for each in goal if not isinstance(each, Target)])
         chosen = _along_front(space, signs, emulator, count, seed)
