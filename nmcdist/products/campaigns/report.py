@@ -98,11 +98,12 @@ def _or_dash(value: float) -> str:
 def _text(done: Campaigned, bundles: list[Path]) -> list[str]:
     recipe, facts = done.recipe, done.facts()
     evaluated, spec = recipe.specs[-2:]
+    count = "one realisation" if recipe.realisations == 1 else f"{recipe.realisations} realisations"
     parts = [
         f"# {recipe.title}",
         f"Campaign `{recipe.name}` {recipe.version}: {recipe.evaluations} points of "
         f"{' x '.join(map(str, recipe.volume.shape))} voxels of {recipe.volume.voxel_size_nm:g} nm "
-        f"({'one realisation' if recipe.realisations == 1 else f'{recipe.realisations} realisations'} each), bundle `{recipe.bundle}`, seed {recipe.seed}. Each answer is "
+        f"({count} each), bundle `{recipe.bundle}`, seed {recipe.seed}. Each answer is "
         f"confirmed by {recipe.confirm.realisations} fresh realisations of {' x '.join(map(str, spec.shape))} voxels "
         f"of {spec.voxel_size_nm:g} nm.",
         "## Answers",
