@@ -6,6 +6,7 @@ Viscosity cancels: the permeability is the mean velocity under a unit pressure g
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -179,7 +180,7 @@ def refine_permeability(
     InputError
         As :func:`permeability`, or if there are fewer than three refinements or they do not double.
     """
-    if len(refinements) < 3 or any(b != 2 * a for a, b in zip(refinements, refinements[1:], strict=False)):
+    if len(refinements) < 3 or any(b != 2 * a for a, b in pairwise(refinements)):
         raise InputError(f"refinements: found {list(refinements)}, expected three or more, each twice the one before")
     studied = tuple(
         solve_permeability(phase, voxel_size_nm, axis, boundary, refinement=check_whole("refinements", n, 1))

@@ -111,7 +111,7 @@ def _add_beside(
 
 @inlined
 def _run(active: np.ndarray, at: int, is_periodic: bool) -> int:
-    """Number of faces with flow that follow each other, this one being the first or the last."""
+    """Count the faces with flow that follow each other, this one being the first or the last."""
     length, count = active.size - 2, 1
     direction = 1 if not active[at - 1] else -1
     while count < length:
