@@ -270,10 +270,10 @@ def _smoothed(
     rows = lattice.nodes[tuple(net.corners.T)]
     triangles = np.concatenate(_halves(net.quads))
     sides = np.tile(net.sides, (2, 1))  # in the order of the quads: here either side can come first
-    moved, corners = net.smoothed(smoothing), regular.copy()
+    moved, corners, stays = net.smoothed(smoothing), regular.copy(), held[rows]
+    moved[stays] = regular[rows][stays]
     for _ in range(_ROUNDS):
-        corners[rows] = net.with_volumes(moved, triangles, sides, 0)
-        corners[held] = regular[held]
+        corners[rows] = net.with_volumes(moved, triangles, sides, 0, stays)
         _hold_back(corners, regular, lattice)
         moved = corners[rows]
     return corners
