@@ -6,6 +6,8 @@ from typing import Any
 
 import numba
 
+SHARED_CELLS = 100_000  # a smaller sweep ends before a second thread wakes up
+
 
 def thread_count() -> int:
     """Return how many threads a kernel may use, as set by :func:`set_thread_count`."""
@@ -25,3 +27,22 @@ def thread_map(function: Callable[..., Any], *arguments: Iterable[Any]) -> list[
         return list(map(function, *arguments))
     with ThreadPoolExecutor(workers, initializer=set_thread_count, initargs=(1,)) as pool:
         return list(pool.map(function, *arguments))
+
+
+class Team:
+    """Threads that share the planes of a sweep and sleep in between, which helps on a busy machine."""
+
+    def __init__(self, pool: ThreadPoolExecutor, size: int) -> None:
+        self.pool = pool
+        self.size = size
+
+    def sweep(self, kernel: Callable[..., None], planes: int, cells: int, *arguments: Any) -> None:
+        """Call kernel(first, end, ...) on planes 1 to `planes`, in slabs on threads if there are enough `cells`."""
+        if self.size == 1 or cells < SHARED_CELLS:
+            kernel(1, planes + 1, *arguments)
+            return
+        cuts = [1 + planes * n // self.size for n in range(self.size + 1)]
+        others = [self.pool.submit(kernel, cuts[n], cuts[n + 1], *arguments) for n in range(1, self.size)]
+        kernel(cuts[0], cuts[1], *arguments)
+        for other in others:
+            other.result()

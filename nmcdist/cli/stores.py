@@ -93,6 +93,9 @@ def report(store: Path, out: Path | None, resolution_study: bool) -> None:
     "--smoothing", type=Whole(), help="Smoothing sweeps for surfaces and tetrahedra; 0 keeps the voxel steps."
 )
 @click.option("--elements", help="Elements of volume meshes: hexahedra (default) or tetrahedra.")
+@click.option(
+    "--min-angle", type=Real(), help="Smallest dihedral angle of tetrahedra, in degrees; default 15, or what is reached."
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing file or folder.")
 def export(store: Path, items: tuple[str, ...], file_format: str, out: Path | None, **options: Any) -> None:
     """Write items of STORE to files that other programs read."""

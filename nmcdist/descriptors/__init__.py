@@ -9,6 +9,13 @@ from nmcdist.descriptors.intrinsic import (
     volume_fraction,
 )
 from nmcdist.descriptors.paths import geodesic_tortuosity, percolates
+from nmcdist.descriptors.permeability import (
+    Permeability,
+    RefinedPermeability,
+    permeability,
+    refine_permeability,
+    solve_permeability,
+)
 from nmcdist.descriptors.pore_size import (
     PoreSizeDistribution,
     bottleneck_radius,
@@ -29,7 +36,9 @@ __all__ = [
     "Conduction",
     "GrainContacts",
     "IntrinsicVolumes",
+    "Permeability",
     "PoreSizeDistribution",
+    "RefinedPermeability",
     "TwoPointCoverage",
     "bottleneck_radius",
     "chord_lengths",
@@ -47,8 +56,11 @@ __all__ = [
     "intrinsic_volumes_from_counts",
     "pair_counts",
     "percolates",
+    "permeability",
     "pore_size_distribution",
+    "refine_permeability",
     "solve_conduction",
+    "solve_permeability",
     "two_point_coverage",
     "two_point_from_counts",
     "volume_fraction",

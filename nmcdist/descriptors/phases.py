@@ -1,5 +1,8 @@
 """Checks shared by the descriptors of a phase."""
 
+import math
+from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -24,3 +27,11 @@ def check_phase(phase: Any, name: str = "phase", work: int = 0) -> np.ndarray:
 def check_axis(axis: Any) -> int:
     """Return an axis; refuse anything but 0, 1 or 2."""
     return int(check_one_of("axis", axis, (0, 1, 2)))
+
+
+def check_edges(voxel_size_nm: Any) -> tuple[float, float, float]:
+    """Return the edges of a voxel along z, y, x; refuse anything but one or three positive numbers."""
+    edges = voxel_size_nm if isinstance(voxel_size_nm, Sequence | np.ndarray) else (voxel_size_nm,) * 3
+    if len(edges) != 3 or not all(isinstance(e, Real) and 0 < e < math.inf for e in edges):
+        raise InputError(f"voxel_size_nm: found {voxel_size_nm!r}, expected one positive number, or three for z, y, x")
+    return float(edges[0]), float(edges[1]), float(edges[2])

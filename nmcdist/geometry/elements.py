@@ -10,6 +10,7 @@ from itertools import permutations
 import numpy as np
 
 from nmcdist.errors import InputError
+from nmcdist.geometry.quality import dihedral_angles, improved
 from nmcdist.geometry.surfaces import SMOOTHING, LabelNet, checked_spacing, cropped
 from nmcdist.jit import kernel
 
@@ -22,6 +23,9 @@ _ORDERS = tuple(permutations(range(3)))
 # No tetrahedron becomes smaller than this share of an unsmoothed one.
 _SMALLEST = 0.1
 _ROUNDS = 4
+MIN_ANGLE = 15.0  # degrees: what node moves reach for voxels that are cubes
+LARGEST_ANGLE = 40.0  # a mesh of equal tetrahedra has 60 to 70, which no conforming mesh keeps everywhere
+_LEEWAY = 0.2  # of nodes on interfaces, in edges of a voxel
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class VolumeMesh:
         Faces towards the outside, with normals that point there, and the cell of each face.
     interfaces, interface_grains : ndarray of int32, shapes (j, 4) or (j, 3), and (j, 2)
         Faces between two grains, each once; the normal points out of the grain with the first, lower label.
+    smallest_angle : float
+        Smallest dihedral angle of tetrahedra, in degrees; 90 for hexahedra.
     """
 
     points: np.ndarray
@@ -48,6 +54,7 @@ class VolumeMesh:
     outer_cells: np.ndarray
     interfaces: np.ndarray
     interface_grains: np.ndarray
+    smallest_angle: float = 90.0
 
 
 def volume_mesh(
@@ -57,6 +64,7 @@ def volume_mesh(
     *,
     elements: str = "hexahedra",
     smoothing: int = SMOOTHING,
+    min_angle: float | None = None,
 ) -> VolumeMesh:
     """Mesh the grains of a label volume.
 
@@ -73,6 +81,10 @@ def volume_mesh(
     smoothing : int
         For tetrahedra: sweeps that smooth the interfaces, as in :func:`nmcdist.geometry.surfaces.label_surface`; each
         tetrahedron keeps at least a tenth of its volume.
+    min_angle : float, optional
+        For tetrahedra: smallest dihedral angle, in degrees, from 0 to 40. Nodes are moved until all reach it, those of
+        interfaces by at most a fifth of a voxel, and within the faces of the volume. Default: 15, or what can be
+        reached; 0 moves nothing.
 
     Returns
     -------
@@ -81,20 +93,45 @@ def volume_mesh(
     Raises
     ------
     InputError
-        If the labels are not a volume of labels or no voxel has one, or a parameter is out of range.
+        If the labels are not a volume of labels or no voxel has one, a parameter is out of range, or a given
+        `min_angle` cannot be reached.
     """
     step = checked_spacing(spacing)
     if elements not in ELEMENTS:
         raise InputError(f"elements: found {elements!r}, expected one of {', '.join(ELEMENTS)}")
     if smoothing < 0:
         raise InputError(f"smoothing: found {smoothing}, expected 0 or more sweeps")
+    if min_angle is not None and not 0 <= min_angle <= LARGEST_ANGLE:
+        raise InputError(f"min_angle: found {min_angle!r}, expected degrees from 0 to {LARGEST_ANGLE:g}")
     lattice = _Lattice.of(labels)
     if elements == "hexahedra":
-        corners, mesh = np.argwhere(lattice.nodes >= 0).astype(np.float64), _hexahedra(lattice)
+        corners, mesh, angle = np.argwhere(lattice.nodes >= 0).astype(np.float64), _hexahedra(lattice), 90.0
     else:
-        corners, mesh = _smoothed_corners(labels, lattice, smoothing), _tetrahedra(lattice)
+        regular = np.argwhere(lattice.nodes >= 0).astype(np.float64)
+        place = regular + np.array(lattice.crop)
+        held = (place == 0) | (place == np.array(labels.shape))  # coordinates across the faces of the volume
+        mesh = _tetrahedra(lattice)
+        corners, angle = _with_angles(_smoothed(regular, held, labels, lattice, smoothing), held, mesh, step, min_angle)
     points = (corners + (np.array(lattice.crop) - 0.5)) * step + np.asarray(origin, dtype=float)
-    return VolumeMesh(points, *mesh)
+    return VolumeMesh(points, *mesh, angle)
+
+
+def _with_angles(
+    corners: np.ndarray, held: np.ndarray, mesh: tuple[np.ndarray, ...], step: np.ndarray, min_angle: float | None
+) -> tuple[np.ndarray, float]:  # fmt: skip
+    """Return corners, in voxels, moved until the tetrahedra have the smallest dihedral angle, and what it is now."""
+    cells, _, outer, _, interfaces, _ = mesh
+    if min_angle == 0:
+        return corners, float(dihedral_angles(corners * step, cells).min())
+    leeway = np.full(len(corners), np.inf)
+    leeway[outer.reshape(-1)] = leeway[interfaces.reshape(-1)] = _LEEWAY
+    found = improved(corners * step, cells, leeway, held, tuple(step), MIN_ANGLE if min_angle is None else min_angle)
+    if min_angle is not None and found.below:
+        raise InputError(
+            f"min_angle: found {found.below} of {len(cells)} tetrahedra below {min_angle:g} degrees after all moves, the "
+            f"smallest angle {found.smallest_angle:.3g}; expected a smaller target, or voxels that are cubes"
+        )
+    return found.points / step, found.smallest_angle
 
 
 @dataclass(frozen=True)
@@ -223,18 +260,20 @@ def _halves(faces: np.ndarray) -> list[np.ndarray]:
     return [faces[:, [0, 1, 2]], faces[:, [0, 2, 3]]]
 
 
-def _smoothed_corners(labels: np.ndarray, lattice: _Lattice, smoothing: int) -> np.ndarray:
+def _smoothed(
+    regular: np.ndarray, held: np.ndarray, labels: np.ndarray, lattice: _Lattice, smoothing: int
+) -> np.ndarray:  # fmt: skip
     """Return all nodes in voxels; those of interfaces are moved unless a tetrahedron would become too small."""
-    regular = np.argwhere(lattice.nodes >= 0).astype(np.float64)
     if smoothing == 0:
         return regular
     net = LabelNet.of(labels)
     rows = lattice.nodes[tuple(net.corners.T)]
     triangles = np.concatenate(_halves(net.quads))
     sides = np.tile(net.sides, (2, 1))  # in the order of the quads: here either side can come first
-    moved, corners = net.smoothed(smoothing), regular.copy()
+    moved, corners, stays = net.smoothed(smoothing), regular.copy(), held[rows]
+    moved[stays] = regular[rows][stays]
     for _ in range(_ROUNDS):
-        corners[rows] = net.with_volumes(moved, triangles, sides, 0)
+        corners[rows] = net.with_volumes(moved, triangles, sides, 0, stays)
         _hold_back(corners, regular, lattice)
         moved = corners[rows]
     return corners

@@ -35,11 +35,10 @@ import numpy as np
 
 from nmcdist.geometry.percolation import percolating_runs
 from nmcdist.jit import Int, kernel
-from nmcdist.threads import thread_count
+from nmcdist.threads import Team, thread_count
 
 COARSEST = 4  # cells along the longest edge of the last level
 BOTTOM_SWEEPS = 16  # on that level, before and after: practically exact
-SHARED_CELLS = 100_000  # a smaller sweep ends before a second thread wakes up
 
 _jit = kernel(error_model="numpy")
 
@@ -98,7 +97,7 @@ def solve(codes: np.ndarray, half_resistances: np.ndarray, flux_spread: float, m
     nz, ny, nx = codes.shape
     size = thread_count()
     with ThreadPoolExecutor(size) as pool:
-        problem = _Problem(resistance, (nz, ny, nx), _Team(pool, size))
+        problem = _Problem(resistance, (nz, ny, nx), Team(pool, size))
         power, fluxes = problem.evaluate()
         iterations = 0
         while not (converged := _spread(fluxes) <= flux_spread):
@@ -120,25 +119,6 @@ def _total(parts: np.ndarray) -> float:
     return math.fsum(parts.tolist())
 
 
-class _Team:
-    """Threads that share the planes of a sweep and sleep in between, which helps on a busy machine."""
-
-    def __init__(self, pool: ThreadPoolExecutor, size: int) -> None:
-        self.pool = pool
-        self.size = size
-
-    def sweep(self, kernel: Callable[..., None], planes: int, cells: int, *arguments: Any) -> None:
-        """Call kernel(first, end, ...) on planes 1 to `planes`, in slabs on threads if there are enough `cells`."""
-        if self.size == 1 or cells < SHARED_CELLS:
-            kernel(1, planes + 1, *arguments)
-            return
-        cuts = [1 + planes * n // self.size for n in range(self.size + 1)]
-        others = [self.pool.submit(kernel, cuts[n], cuts[n + 1], *arguments) for n in range(1, self.size)]
-        kernel(cuts[0], cuts[1], *arguments)
-        for other in others:
-            other.result()
-
-
 @dataclass(frozen=True)
 class _Level:
     """A coarse level: conductances of the six faces of each black cell, source and potential of each colour.
@@ -154,7 +134,7 @@ class _Level:
 class _Problem:
     """One solve: the finest level, its working vectors on the black cells, and the coarse levels below it."""
 
-    def __init__(self, resistance: np.ndarray, shape: tuple[int, int, int], team: _Team) -> None:
+    def __init__(self, resistance: np.ndarray, shape: tuple[int, int, int], team: Team) -> None:
         self.team = team
         self.resistance = resistance
         self.planes = shape[0]
@@ -436,7 +416,7 @@ def _prolong(begin: int, end: int, below: np.ndarray, black: np.ndarray) -> None
                 out[out.size - 2] += even[even.size - 2]
 
 
-def _coarse_levels(resistance: np.ndarray, shape: tuple[int, int, int], team: _Team) -> list[_Level]:
+def _coarse_levels(resistance: np.ndarray, shape: tuple[int, int, int], team: Team) -> list[_Level]:
     levels: list[_Level] = []
     nz, ny, nx = shape
     faces = np.zeros((6, 1, 1, 1), resistance.dtype)
@@ -530,7 +510,7 @@ def _coarsen(
 # ---- Coarse levels -----------------------------------------------------------------------------------------
 
 
-def _correct(levels: list[_Level], depth: int, team: _Team) -> None:
+def _correct(levels: list[_Level], depth: int, team: Team) -> None:
     """Visit a level twice: smooth, correct from below, smooth."""
     level = levels[depth]
     fields = (level.faces, level.source, level.potential)

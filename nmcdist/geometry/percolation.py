@@ -93,3 +93,70 @@ def _carrying_runs(codes: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, n
     for a in range(count):
         carries[a] = touches[root(parent, a)] == 3
     return first, last, carries
+
+
+def flowing(phase: np.ndarray, is_periodic: bool) -> np.ndarray | None:
+    """Return the voxels of a phase through which fluid flows along the first axis, None if there are none.
+
+    Parameters
+    ----------
+    phase : ndarray of bool, shape (nz, ny, nx)
+    is_periodic : bool
+        Whether the volume continues itself in all directions: then a piece carries flow if it meets its own image in
+        another period along the axis. Otherwise, if it joins the first and the last plane.
+
+    Returns
+    -------
+    ndarray of bool, shape (nz, ny, nx), or None
+    """
+    found = np.zeros(phase.shape, np.bool_)
+    if is_periodic:
+        _fill_winding(np.ascontiguousarray(phase), found)
+    else:
+        starts, first, last, carries = percolating_runs(np.ascontiguousarray(phase).view(np.uint8))
+        _fill_runs(starts, first, last, carries, found)
+    return found if found.any() else None
+
+
+@kernel
+def _fill_runs(
+    starts: np.ndarray, first: np.ndarray, last: np.ndarray, carries: np.ndarray, found: np.ndarray
+) -> None:  # fmt: skip
+    ny = found.shape[1]
+    for line in range(starts.size - 1):
+        for run in range(starts[line], starts[line + 1]):
+            if carries[run]:
+                found[line // ny, line % ny, first[run] : last[run]] = True
+
+
+@kernel
+def _fill_winding(phase: np.ndarray, found: np.ndarray) -> None:
+    """Walk through each piece, and count on the way how often the first axis has been gone round."""
+    nz, ny, nx = phase.shape
+    turn = np.zeros(phase.size, np.int16)
+    seen = np.zeros(phase.size, np.bool_)
+    stack = np.empty(phase.size, np.int64)
+    flat, out = phase.reshape(-1), found.reshape(-1)
+    for start in range(phase.size):
+        if seen[start] or not flat[start]:
+            continue
+        seen[start], stack[0], count, at, winds = True, start, 1, 0, False
+        while at < count:
+            voxel = stack[at]
+            at += 1
+            z, y, x = voxel // (ny * nx), voxel // nx % ny, voxel % nx
+            for side in range(6):
+                axis, step = side >> 1, 2 * (side & 1) - 1
+                p, q, r = z + step * (axis == 0), y + step * (axis == 1), x + step * (axis == 2)
+                turns = turn[voxel] + (p == nz) - (p < 0)
+                other = (p % nz * ny + q % ny) * nx + r % nx
+                if not flat[other]:
+                    continue
+                if not seen[other]:
+                    seen[other], turn[other], stack[count] = True, turns, other
+                    count += 1
+                elif turn[other] != turns:
+                    winds = True
+        if winds:
+            for n in range(count):
+                out[stack[n]] = True

@@ -261,22 +261,31 @@ class LabelNet:
         new = _pinch_points(corners, self.pinch_keys, self.pinch_ends, self.pinch_kinds)
         return np.concatenate([corners, new]), len(new)
 
-    def with_volumes(self, points: np.ndarray, triangles: np.ndarray, sides: np.ndarray, pinches: int) -> np.ndarray:
+    def with_volumes(
+        self, points: np.ndarray, triangles: np.ndarray, sides: np.ndarray, pinches: int,
+        held: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
         """Move points along the normals until the volume of each grain is that of its voxels.
 
         Each step solves for one pressure per grain. An interface moves by the difference of the two pressures and a
-        point by the mean of its triangles, which gives the required volumes to first order.
+        point by the mean of its triangles, which gives the required volumes to first order. Coordinates that are `held`,
+        a mask like `corners`, stay.
         """
         corners = len(points) - pinches
-        stiffness = self._interface_areas(points, triangles, sides)
-        scale = diags_array(1 / stiffness.diagonal())
+        held = np.zeros_like(self.corners, bool) if held is None else held
+        moving = ~held[triangles].all(axis=1).any(axis=1) if held.any() else np.ones(len(triangles), bool)
+        stiffness = self._interface_areas(points, triangles[moving], sides[moving])
+        diagonal = stiffness.diagonal()
+        scale = diags_array(np.divide(1.0, diagonal, out=np.zeros_like(diagonal), where=diagonal > 0))
         for _ in range(_CORRECTIONS):
             missing = (self.voxels - enclosed_volumes(points, triangles, sides, len(self.values)))[1:]
             if (np.abs(missing) <= _VOLUME_TOLERANCE * self.voxels[1:]).all():
                 break
             pressures = np.zeros(len(self.values))
             pressures[1:], _ = cg(stiffness, missing, rtol=1e-4, M=scale)
-            points = points + np.clip(_displacements(points, triangles, sides, pressures), -_STEP, _STEP)
+            change = np.clip(_displacements(points, triangles, sides, pressures), -_STEP, _STEP)
+            change[:corners][held] = 0
+            points = points + change
             points[:corners] = np.clip(points[:corners], self.corners - 0.49, self.corners + 0.49)
         return points
 

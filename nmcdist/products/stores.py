@@ -75,6 +75,7 @@ def export_item(
     label: int | None = None,
     smoothing: int | None = None,
     elements: str | None = None,
+    min_angle: float | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write one item of a finished store to a file (or a folder of files), whole or not at all.
@@ -91,7 +92,7 @@ def export_item(
         Default: a name from the dataset, the item and the format, in the current folder.
     voxel_size_nm : float, optional
         For a particle: voxel size for rendering its record; default 50.
-    label, smoothing, elements
+    label, smoothing, elements, min_angle
         See :func:`nmcdist.datasets.export.labels.export_labels`.
     overwrite : bool
         Whether to replace an existing file or folder.
@@ -115,5 +116,5 @@ def export_item(
     target = local_path(target or default_name(store, item, file_format))
     return kind.export(
         store, item, file_format, target, voxel_size_nm=voxel_size_nm, label=label, smoothing=smoothing,
-        elements=elements, overwrite=overwrite,
+        elements=elements, min_angle=min_angle, overwrite=overwrite,
     )  # fmt: skip

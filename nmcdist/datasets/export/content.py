@@ -118,6 +118,6 @@ def _volume_mesh(voxels: Voxels, **options: Any) -> "VolumeMesh":
 LABELS = Content("labels", (), _labels)
 CLOSED_SURFACE = Content("closed surface", ("label", "smoothing"), _closed_surface)
 INTERFACES = Content("interfaces", ("smoothing",), _interfaces)
-VOLUME_MESH = Content("volume mesh", ("elements", "smoothing"), _volume_mesh)
+VOLUME_MESH = Content("volume mesh", ("elements", "smoothing", "min_angle"), _volume_mesh)
 SHELL = Content("shell of a particle")
 GRAIN_TABLE = Content("table of a particle's grains")

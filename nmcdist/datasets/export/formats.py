@@ -127,13 +127,18 @@ def checked_options(chosen: Format, options: Mapping[str, Any]) -> dict[str, Any
 
 
 def _check_elements(given: Mapping[str, Any]) -> None:
-    from nmcdist.geometry.elements import ELEMENTS
+    from nmcdist.geometry.elements import ELEMENTS, LARGEST_ANGLE
 
     elements = given.get("elements", ELEMENTS[0])
     if elements not in ELEMENTS:
         raise InputError(f"elements: found {shown(elements)}{proposal(str(elements), ELEMENTS)}")
     if "smoothing" in given and elements == "hexahedra":
         raise InputError("smoothing: found with hexahedra, expected with tetrahedra or a surface")
+    if "min_angle" in given:
+        if elements == "hexahedra":
+            raise InputError("min_angle: found with hexahedra, expected with tetrahedra")
+        if not 0 <= given["min_angle"] <= LARGEST_ANGLE:
+            raise InputError(f"min_angle: found {given['min_angle']}, expected degrees from 0 to {LARGEST_ANGLE:g}")
 
 
 def takers_of(option: str) -> list[str]:

@@ -26,6 +26,7 @@ def export_labels(
     label: int | None = None,
     smoothing: int | None = None,
     elements: str | None = None,
+    min_angle: float | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a label volume to a file (or a folder of files), whole or not at all.
@@ -51,6 +52,8 @@ def export_labels(
         For surfaces and tetrahedra: number of sweeps; 0 keeps the voxel steps.
     elements : {"hexahedra", "tetrahedra"}, optional
         For volume meshes; by default one hexahedron per voxel.
+    min_angle : float, optional
+        For tetrahedra: smallest dihedral angle in degrees; by default 15, or what can be reached.
     overwrite : bool
         Whether to replace an existing file or folder. A folder is replaced only if it contains nothing but such an
         export.
@@ -70,7 +73,9 @@ def export_labels(
     """
     target = local_path(target)
     chosen = format_named(file_format)
-    options = checked_options(chosen, {"label": label, "smoothing": smoothing, "elements": elements})
+    options = checked_options(
+        chosen, {"label": label, "smoothing": smoothing, "elements": elements, "min_angle": min_angle}
+    )
     voxel_size_nm = check_length("voxel_size_nm", voxel_size_nm)
     finite_array("origin_nm", origin_nm, (3,))
 
