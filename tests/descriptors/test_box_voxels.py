@@ -8,6 +8,7 @@ import pytest
 
 import nmcdist
 from nmcdist.descriptors.intrinsic import intrinsic_volumes, stretched_direction_weights
+from nmcdist.descriptors.transport import effective_conductivity
 from nmcdist.descriptors.two_point import axis_coverage, pair_counts, two_point_coverage
 from nmcdist.geometry.neighbours import DIRECTIONS
 from nmcdist.models import fields, theory
@@ -138,3 +139,24 @@ class TestTwoPointCoverage:
         assert found.coverage == pytest.approx([np.mean(on[: 80 - k] & on[k:]) for k in range(9)])
         other = axis_coverage(phase, edges, (axis + 1) % 3, 20.0)
         assert other.coverage == pytest.approx([0.5] * 3)
+
+
+class TestConduction:
+    @pytest.mark.parametrize("axis", [0, 1, 2])
+    @pytest.mark.parametrize(("inside", "fraction"), [(0.0, 0.2), (10.0, 0.2)])
+    def test_simple_cubic_spheres_follow_rayleighs_series(self, inside, fraction, axis):
+        """A ball in a cubic cell of 640 nm, on voxels of 20 x 10 x 10 nm, by Rayleigh (1892) and Runge.
+
+        The surface is blurred by up to half a voxel of 20 nm, a change of f by 3 f / (2 radius) of 20 nm.
+        """
+        edges, side = (20.0, 10.0, 10.0), 640.0
+        radius = side * (3 * fraction / (4 * math.pi)) ** (1 / 3)
+        axes = [(np.arange(round(side / e)) + 0.5) * e - side / 2 for e in edges]
+        inside_ball = sum(np.square(c) for c in np.ix_(*axes)) < radius**2
+        f = inside_ball.mean()
+        beta, higher = (inside - 1) / (inside + 2), 0.523 * (inside - 1) / (inside + 4 / 3)
+        exact = 1 + 3 * f / (1 / beta - f - higher * f ** (10 / 3))
+        found = effective_conductivity(inside_ball, {0: 1.0, 1: inside}, axis, edges)
+        assert found == pytest.approx(exact, abs=3 * abs(beta) * 3 * f / (2 * radius) * 20.0)
+        cubes = effective_conductivity(np.repeat(inside_ball, 2, axis=0), {0: 1.0, 1: inside}, axis)
+        assert found == pytest.approx(cubes, rel=0.02)
