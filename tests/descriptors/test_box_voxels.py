@@ -5,9 +5,11 @@ import math
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import nmcdist
 from nmcdist.descriptors.intrinsic import intrinsic_volumes, stretched_direction_weights
+from nmcdist.descriptors.pore_size import bottleneck_radius, constrictivity, pore_size_distribution, squared_distance
 from nmcdist.descriptors.transport import effective_conductivity
 from nmcdist.descriptors.two_point import axis_coverage, pair_counts, two_point_coverage
 from nmcdist.geometry.neighbours import DIRECTIONS
@@ -160,3 +162,87 @@ class TestConduction:
         assert found == pytest.approx(exact, abs=3 * abs(beta) * 3 * f / (2 * radius) * 20.0)
         cubes = effective_conductivity(np.repeat(inside_ball, 2, axis=0), {0: 1.0, 1: inside}, axis)
         assert found == pytest.approx(cubes, rel=0.02)
+
+
+def blobs(shape, seed, share, sigma):
+    field = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal(shape), sigma, mode="wrap")
+    return field < np.quantile(field, share)
+
+
+def levels(phase, edges):
+    """Return the radii that occur, without those that differ by rounding, and the distances, from SciPy."""
+    distance = ndimage.distance_transform_edt(phase, sampling=edges).round(9)
+    return np.unique(distance[phase]), distance
+
+
+def dilated(centres, radius, edges):
+    if not centres.any():
+        return centres
+    return ndimage.distance_transform_edt(~centres, sampling=edges).round(9) < radius
+
+
+class TestPoreSizes:
+    CASES = [(edges, seed) for edges in (EDGES[0], EDGES[1], EDGES[2]) for seed in range(6)]  # noqa: RUF012
+
+    @pytest.mark.parametrize(("edges", "seed"), CASES)
+    def test_distribution_is_that_of_openings(self, edges, seed):
+        phase = blobs((11, 12, 10), [57, seed], 0.7, 0.3 + 0.3 * seed)
+        radii, distance = levels(phase, edges)
+        covered, shares = np.zeros_like(phase), []
+        for radius in radii[::-1]:
+            covered |= dilated(distance >= radius, radius, edges)
+            shares.insert(0, covered.sum() / phase.sum())
+        found = pore_size_distribution(phase, edges, radii)
+        assert found.fraction == pytest.approx(shares)
+        assert found.r_max_nm == pytest.approx(radii[np.array(shares) >= 0.5].max())
+        at_hand = squared_distance(phase, edges)
+        again = pore_size_distribution(phase, edges, radii, squared_distance=at_hand)
+        assert np.array_equal(again.fraction, found.fraction)
+
+    @pytest.mark.parametrize(("edges", "seed"), CASES)
+    def test_intrusion_is_that_of_joined_openings(self, edges, seed):
+        phase = blobs((11, 12, 10), [58, seed], 0.8, 0.3 + 0.3 * seed)
+        radii, distance = levels(phase, edges)
+        for axis in range(3):
+            reached, r_min = np.zeros_like(phase), 0.0
+            for radius in radii[::-1]:
+                labels, _ = ndimage.label(distance >= radius)
+                on_face = np.setdiff1d(np.take(labels, 0, axis=axis), 0)
+                reached |= dilated(np.isin(labels, on_face), radius, edges)
+                if 2 * reached.sum() >= phase.sum():
+                    r_min = radius
+                    break
+            assert bottleneck_radius(phase, edges, axis) == pytest.approx(r_min)
+            r_max = pore_size_distribution(phase, edges).r_max_nm
+            assert constrictivity(phase, edges, axis) == pytest.approx(r_min**2 / r_max**2)
+
+    @pytest.mark.parametrize("axis", [0, 1, 2])
+    @pytest.mark.parametrize("edges", [*EDGES, (11.0, 13.7, 19.3)])
+    def test_slab_across_each_axis(self, edges, axis):
+        """The outside voxels beside a slab 9 voxels wide are 10 apart: half of that covers all of it."""
+        phase = np.zeros((30, 30, 30), dtype=bool)
+        np.moveaxis(phase, axis, 0)[7:16] = True
+        radius = 5 * edges[axis]
+        found = pore_size_distribution(phase, edges, [0, 0.999 * radius, 1.001 * radius])
+        assert list(found.fraction) == [1, 1, 0]
+        assert found.r_max_nm == pytest.approx(radius, rel=5e-4)
+
+    @pytest.mark.parametrize("edges", [10.0, *EDGES[:2]])
+    def test_ball(self, edges):
+        """A ball of 200 nm, resolved by voxels of 20 nm at worst."""
+        phase = ball(200.0, (edges,) * 3 if edges == 10.0 else edges)
+        found = pore_size_distribution(phase, edges)
+        assert found.r_max_nm == pytest.approx(200.0, abs=10.0)
+        assert found.fraction[found.radius_nm <= 180.0].min() > 1 - 3 * 10 / 200
+
+    def test_pores_on_coarser_planes(self):
+        """Every second plane of pores of about 200 nm: as on cubes of 10 nm, within half of an edge of 20 nm."""
+        phase = blobs((128, 128, 128), 59, 0.5, 5.0)
+        for axis in range(3):
+            edges = tuple(20.0 if k == axis else 10.0 for k in range(3))
+            planes = tuple(slice(None, None, 2) if k == axis else slice(None) for k in range(3))
+            cubes, boxes = pore_size_distribution(phase, 10.0), pore_size_distribution(phase[planes], edges)
+            assert boxes.r_max_nm == pytest.approx(cubes.r_max_nm, abs=10.0)
+            assert bottleneck_radius(phase[planes], edges, axis) == pytest.approx(
+                bottleneck_radius(phase, 10.0, axis), abs=10.0
+            )
