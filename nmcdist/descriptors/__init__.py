@@ -16,6 +16,15 @@ from nmcdist.descriptors.permeability import (
     refine_permeability,
     solve_permeability,
 )
+from nmcdist.descriptors.planar import (
+    PlanarIntrinsicVolumes,
+    planar_chord_lengths,
+    planar_effective_conductivity,
+    planar_geodesic_tortuosity,
+    planar_intrinsic_volumes,
+    planar_size_distribution,
+    planar_two_point_coverage,
+)
 from nmcdist.descriptors.pore_size import (
     PoreSizeDistribution,
     bottleneck_radius,
@@ -27,6 +36,7 @@ from nmcdist.descriptors.shell import describe_shell, describe_shells
 from nmcdist.descriptors.transport import Conduction, effective_conductivity, solve_conduction
 from nmcdist.descriptors.two_point import (
     TwoPointCoverage,
+    axis_coverage,
     pair_counts,
     two_point_coverage,
     two_point_from_counts,
@@ -37,9 +47,11 @@ __all__ = [
     "GrainContacts",
     "IntrinsicVolumes",
     "Permeability",
+    "PlanarIntrinsicVolumes",
     "PoreSizeDistribution",
     "RefinedPermeability",
     "TwoPointCoverage",
+    "axis_coverage",
     "bottleneck_radius",
     "chord_lengths",
     "configuration_counts",
@@ -57,6 +69,12 @@ __all__ = [
     "pair_counts",
     "percolates",
     "permeability",
+    "planar_chord_lengths",
+    "planar_effective_conductivity",
+    "planar_geodesic_tortuosity",
+    "planar_intrinsic_volumes",
+    "planar_size_distribution",
+    "planar_two_point_coverage",
     "pore_size_distribution",
     "refine_permeability",
     "solve_conduction",

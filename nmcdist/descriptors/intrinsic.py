@@ -254,7 +254,7 @@ def _curvature_weights(on: np.ndarray, edges: tuple[float, float, float]) -> np.
         sections = [np.flatnonzero(heights == h) for h in np.unique(heights)]
         # Lattice planes with this normal are 1 / |normal| apart, and their cells in the cube are triangles or
         # rectangles; the two squares of an axis are shared with the next cubes.
-        euler = sum(_section_euler(on[:, corners]) for corners in sections if len(corners) > 2)
+        euler = sum(section_euler(on[:, corners]) for corners in sections if len(corners) > 2)
         is_axis = np.count_nonzero(normal) == 1
         curvature += 2 * np.pi * share * euler / _length(normal, inverse) / (2 if is_axis else 1)
     return curvature / math.prod(edges)
@@ -264,7 +264,7 @@ def _length(direction: tuple[int, int, int], edges: tuple[float, float, float]) 
     return math.sqrt(sum(step * step * edge * edge for step, edge in zip(direction, edges, strict=True)))
 
 
-def _section_euler(on: np.ndarray) -> np.ndarray:
+def section_euler(on: np.ndarray) -> np.ndarray:
     """Return the contribution of a cell of a planar lattice, a triangle or a rectangle, to the Euler number."""
     number = on.sum(axis=1)
     if on.shape[1] == 3:

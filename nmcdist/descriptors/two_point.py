@@ -143,10 +143,12 @@ def pair_counts(
     """
     window = check_phase(window, "window")
     max_lag, core = check_whole("max_lag", max_lag, 0), _check_core(core, window.shape)
-    return _pair_counts(window, core, max_lag, _relative(check_edges(voxel_size_nm)))
+    return counts_of_pairs(window, core, max_lag, check_edges(voxel_size_nm))
 
 
-def _pair_counts(window: np.ndarray, core: tuple[slice, ...], max_lag: int, edges: Edges) -> np.ndarray:
+def counts_of_pairs(window: np.ndarray, core: tuple[slice, ...], max_lag: int, edges: Edges) -> np.ndarray:
+    """Return the counts of :func:`pair_counts` without checks."""
+    edges = _relative(edges)
     # Lags down along the first axis are mirror images of those up, and nothing beyond the longest lag matters.
     steps = _steps(max_lag, edges)
     reach = [
@@ -161,7 +163,7 @@ def _pair_counts(window: np.ndarray, core: tuple[slice, ...], max_lag: int, edge
         if middle > core[longest].start:
             halves = slice(core[longest].start, middle), slice(middle, core[longest].stop)
             parts = [(*core[:longest], half, *core[longest + 1 :]) for half in halves]
-            return np.asarray(sum(_pair_counts(window, part, max_lag, edges) for part in parts))
+            return np.asarray(sum(counts_of_pairs(window, part, max_lag, edges) for part in parts))
     return _count(window, core, max_lag, edges)
 
 
