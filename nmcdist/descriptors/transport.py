@@ -113,9 +113,9 @@ def solve_conduction(
 ) -> Conduction:
     """Solve for steady conduction along an axis, for the M-factor of Section 3.4 of the CBA paper.
 
-    Finite volumes with one cell per voxel and harmonic face conductances 2 s t / (s + t), times area over distance. The potential is fixed at
-    the outer faces of the first and last layer of voxels (conductance 2 s to the centre); no flux crosses the other
-    four sides.
+    Finite volumes with one cell per voxel and harmonic face conductances 2 s t / (s + t), times area over distance.
+    The potential is fixed at the outer faces of the first and last layer of voxels (conductance 2 s to the centre); no
+    flux crosses the other four sides. Voxels twice as long as wide take about twice the iterations of cubes.
 
     Parameters
     ----------

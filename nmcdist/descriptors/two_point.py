@@ -208,8 +208,9 @@ def _check_core(core: Any, shape: tuple[int, ...]) -> tuple[slice, ...]:
 def lag_lengths(max_lag: int, voxel_size_nm: float | Edges) -> np.ndarray:
     """Return the mean length in nm of the lattice vectors whose length rounds to 0, 1, ..., `max_lag` voxels.
 
-    With three edges, the shortest is the unit. The mean coverage over these vectors is the coverage at this lag up to its second derivative. The whole number of
-    voxels would be off by a quarter of a voxel at lag 1 and by 1 / (6 k) at lag k.
+    With three edges, the shortest is the unit. The mean coverage over these vectors is the coverage at this lag up to
+    its second derivative. The whole number of voxels would be off by a quarter of a voxel at lag 1 and by 1 / (6 k) at
+    lag k.
     """
     edges = voxel_size_nm if isinstance(voxel_size_nm, tuple) else (voxel_size_nm,) * 3
     number, length = _lattice_sums(max_lag, _relative(edges))

@@ -169,7 +169,8 @@ class _Problem:
         red[0] = 1.0
         flux, power = np.zeros(self.planes + 1), np.zeros(self.planes + 1)
         self.sweep(_eliminate_exactly, self.resistance, self.across, self.potential, red)
-        self.sweep(_evaluate, self.resistance, self.across, self.potential, red, self.residual, self.inverse, flux, power)
+        fields = (self.resistance, self.across, self.potential, red, self.residual, self.inverse)
+        self.sweep(_evaluate, *fields, flux, power)
         _cross(self.planes + 1, self.resistance, self.potential, red, flux, power)
         return _total(power), flux
 

@@ -37,8 +37,8 @@ COMMON = {"voxel_size_nm": (10.0, "edges"), "axis": (1, "axis")}
 PIXELS = {"pixel_size_nm": (10.0, "pixel edges")}
 FLOW = {
     "phase": (np.ones((4, 3, 4), bool), "phase"), "voxel_size_nm": (10.0, "edges"), "axis": (0, "axis"),
-    "boundary": ("open", "choice"),
-}
+    "boundary": ("open", "record"),
+}  # fmt: skip
 DIAGRAM = {
     "seeds": (SEEDS, "numbers"),
     "matrices": (np.tile(np.eye(3), (4, 1, 1)), "numbers"),
@@ -91,7 +91,7 @@ CALLS = {
     descriptors.planar_geodesic_tortuosity: {"phase": (IMAGE, "phase"), "axis": (0, "axis"), **PIXELS},
     descriptors.planar_intrinsic_volumes: {"phase": (IMAGE, "phase"), **PIXELS},
     descriptors.planar_size_distribution: {
-        "phase": (IMAGE, "phase"), **PIXELS, "radii_nm": ([0.0, 10.0], "numbers"),
+        "phase": (IMAGE, "phase"), **PIXELS, "radii_nm": (None, "optional array"),
     },
     descriptors.planar_two_point_coverage: {"phase": (IMAGE, "phase"), **PIXELS, "max_lag_nm": (30.0, "number")},
     descriptors.pore_size_distribution: {

@@ -102,9 +102,8 @@ class TestIntrinsicVolumes:
         radius, side, cover = 200.0, 5000.0, 0.4
         area, perimeter = math.pi * radius**2, 2 * math.pi * radius
         density = -math.log(1 - cover) / area
-        exact = [
-            cover, density * perimeter * (1 - cover), density * (1 - density * perimeter**2 / (4 * math.pi)) * (1 - cover)
-        ]  # fmt: skip
+        free = density * (1 - cover)
+        exact = [cover, free * perimeter, free * (1 - density * perimeter**2 / (4 * math.pi))]
         y, x = (np.arange(round(side / edge)) * edge for edge in edges)
         found = []
         for seed in range(24):
@@ -241,10 +240,10 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("function", "arguments", "message"),
         [
-            (planar_intrinsic_volumes, (np.zeros((4, 4, 4), bool), 1.0), r"phase: found shape \(4, 4, 4\), expected two"),
-            (planar_intrinsic_volumes, (np.zeros((1, 4), bool), 1.0), r"phase: found shape \(1, 4\), expected at least"),
+            (planar_intrinsic_volumes, (np.zeros((4, 4, 4), bool), 1.0), r"phase: found shape .*, expected two"),
+            (planar_intrinsic_volumes, (np.zeros((1, 4), bool), 1.0), r"phase: found shape .*, expected at least"),
             (planar_intrinsic_volumes, (np.zeros((4, 4)), 1.0), "phase: found dtype float64"),
-            (planar_intrinsic_volumes, (np.zeros((4, 4), bool), (1.0, 2.0, 3.0)), "pixel_size_nm: found .* two for y, x"),
+            (planar_intrinsic_volumes, (np.zeros((4, 4), bool), (1.0, 2.0, 3.0)), "pixel_size_nm: found .* two for"),
             (planar_effective_conductivity, (np.zeros((4, 4, 4), int), {0: 1.0}), "labels: found 3 dimensions"),
             (planar_geodesic_tortuosity, (np.ones((4, 4), bool), 2), "axis: found 2, expected 0 or 1"),
             (planar_two_point_coverage, (np.ones((4, 4), bool), 10.0, 31.0), "max_lag_nm: found 31.0, expected"),
