@@ -1,5 +1,12 @@
 """Descriptors of phases, label volumes, grains and shells: functions from arrays to numbers."""
 
+from nmcdist.descriptors.contacts import (
+    ConnectedFractions,
+    active_area,
+    connected_fractions,
+    interface_area,
+    triple_line_length,
+)
 from nmcdist.descriptors.grains import GrainContacts, describe_grains, describe_packing, grain_contacts
 from nmcdist.descriptors.intrinsic import (
     IntrinsicVolumes,
@@ -44,6 +51,7 @@ from nmcdist.descriptors.two_point import (
 
 __all__ = [
     "Conduction",
+    "ConnectedFractions",
     "GrainContacts",
     "IntrinsicVolumes",
     "Permeability",
@@ -51,10 +59,12 @@ __all__ = [
     "PoreSizeDistribution",
     "RefinedPermeability",
     "TwoPointCoverage",
+    "active_area",
     "axis_coverage",
     "bottleneck_radius",
     "chord_lengths",
     "configuration_counts",
+    "connected_fractions",
     "constrictivity",
     "describe_grains",
     "describe_packing",
@@ -64,6 +74,7 @@ __all__ = [
     "effective_conductivity",
     "geodesic_tortuosity",
     "grain_contacts",
+    "interface_area",
     "intrinsic_volumes",
     "intrinsic_volumes_from_counts",
     "pair_counts",
@@ -79,6 +90,7 @@ __all__ = [
     "refine_permeability",
     "solve_conduction",
     "solve_permeability",
+    "triple_line_length",
     "two_point_coverage",
     "two_point_from_counts",
     "volume_fraction",

@@ -52,9 +52,14 @@ CALLS = {
         "phase": (PHASE, "phase"), **COMMON,
         "squared_distance": (None, "optional array"),
     },
+    descriptors.active_area: {
+        "labels": (LABELS, "labels"), "phases": ((1, 2), "record"), "voxel_size_nm": (10.0, "edges"),
+        "axis": (0, "axis"),
+    },
     descriptors.axis_coverage: {"phase": (PHASE, "phase"), **COMMON, "max_lag_nm": (30.0, "number")},
     descriptors.chord_lengths: {"labels": (SECTION, "labels"), **PIXELS},
     descriptors.configuration_counts: {"phase": (PHASE, "phase")},
+    descriptors.connected_fractions: {"phase": (PHASE, "phase"), "axis": (0, "axis")},
     descriptors.constrictivity: {"phase": (PHASE, "phase"), **COMMON},
     descriptors.describe_grains: {
         "labels": (LABELS, "labels"), "voxel_size_nm": (10.0, "length"), "origin_nm": ((0.0, 0.0, 0.0), "numbers"),
@@ -74,6 +79,9 @@ CALLS = {
         "phase": (PHASE, "phase"), "axis": (0, "axis"), "voxel_size_nm": (10.0, "edges"),
     },
     descriptors.grain_contacts: {"labels": (LABELS, "labels"), "voxel_size_nm": (10.0, "length")},
+    descriptors.interface_area: {
+        "labels": (LABELS, "labels"), "phases": ((1, 2), "record"), "voxel_size_nm": (10.0, "edges"),
+    },
     descriptors.intrinsic_volumes: {"phase": (PHASE, "phase"), "voxel_size_nm": (10.0, "edges")},
     descriptors.intrinsic_volumes_from_counts: {
         "counts": (descriptors.configuration_counts(PHASE), "counts"), "voxel_size_nm": (10.0, "edges"),
@@ -105,6 +113,9 @@ CALLS = {
     },
     descriptors.solve_permeability: {
         **FLOW, "refinement": (1, "whole"), "flux_spread": (1e-3, "number"), "max_iterations": (50, "whole"),
+    },
+    descriptors.triple_line_length: {
+        "labels": (LABELS, "labels"), "phases": ((1, 2, 3), "record"), "voxel_size_nm": (10.0, "edges"),
     },
     descriptors.two_point_coverage: {
         "phase": (PHASE, "phase"), "voxel_size_nm": (10.0, "edges"), "max_lag_nm": (30.0, "number"),
