@@ -92,10 +92,10 @@ def triple_line_length(
     InputError
         If an argument has an impossible value, shape or type.
     """
-    labels, phases = _check_labels(labels), _check_phases(phases, 3)
+    labels, meeting = _check_labels(labels), _check_phases(phases, 3)
     edges = check_edges(voxel_size_nm)
     bits = np.zeros(labels.shape, np.uint8)
-    for number, label in enumerate(phases):
+    for number, label in enumerate(meeting):
         bits[labels == label] = 1 << number
     last = bits.shape[0] - 1
     corners, normals = _cells()
@@ -168,7 +168,7 @@ def active_area(
     for label, face in ((one, 0), (two, -1)):
         pieces, count = ndimage.label(labels == label)
         parts.append(_on_face(pieces, count, axis, face)[pieces])
-    return _area_between(*parts, edges)
+    return _area_between(parts[0], parts[1], edges)
 
 
 def _check_labels(labels: Any) -> np.ndarray:

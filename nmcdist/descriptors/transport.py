@@ -158,7 +158,8 @@ def solve_conduction(
     fraction = math.fsum(counts.tolist()) / labels.size
     largest = float(values.max(initial=0.0))
     half_resistances = np.append(np.inf, 0.5 * largest / values).astype(_precision(values))
-    turned = (edges[axis], *(edge for number, edge in enumerate(edges) if number != axis))
+    beside = [edge for number, edge in enumerate(edges) if number != axis]
+    turned = (edges[axis], beside[0], beside[1])
     solution = laplace.solve(codes, half_resistances, flux_spread, max_iterations, turned)
     if solution is None:
         return Conduction(0.0, 0.0, 0, False, True, mean, fraction)

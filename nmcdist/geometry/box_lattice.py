@@ -235,14 +235,14 @@ def _paint_cap(
         low, high = _extent(disc, wy, vy, v2 - wz * vz * vz, plane - wz * a * vz)
         for b in range(max(low, -y), min(high, ny - 1 - y) + 1):
             row = cover[z + a, y + b]
-            half = np.int64(np.sqrt(np.float64((disc - wy * b * b) // wx)))
+            half = int(np.sqrt(np.float64((disc - wy * b * b) // wx)))
             begin, end = max(0, x - half), min(nx - 1, x + half) + 1
             covered = leading - 1 - wz * (a - vz) * (a - vz) - wy * (b - vy) * (b - vy)
             if covered < 0:
                 for c in range(begin, end):
                     row[c] = max(row[c], r)
             else:
-                half = np.int64(np.sqrt(np.float64(covered // wx)))
+                half = int(np.sqrt(np.float64(covered // wx)))
                 for c in range(begin, min(end, x + vx - half)):
                     row[c] = max(row[c], r)
                 for c in range(max(begin, x + vx + half + 1), end):
@@ -252,7 +252,7 @@ def _paint_cap(
 @kernel
 def _extent(s: Int, weight: Int, along: Int, v2: Float, plane: Float) -> tuple[int, int]:
     """Bound a coordinate over |p|^2 <= s, p.v <= plane, where v has this coordinate `along` and |v|^2 = v2."""
-    half = np.int64(np.sqrt(np.float64(s // weight)))
+    half = int(np.sqrt(np.float64(s // weight)))
     low, high = -half, half
     if v2 == 0:
         if plane < 0:
@@ -264,7 +264,7 @@ def _extent(s: Int, weight: Int, along: Int, v2: Float, plane: Float) -> tuple[i
     along_length = scale * along
     rim = np.sqrt(max(0.0, (s * v2 - plane * plane) * (v2 - along_length * along_length)))
     if half * along * weight > plane:
-        high = min(high, np.int64(np.floor((plane * along_length + rim) / v2 / scale + 0.01)))
+        high = min(high, int(np.floor((plane * along_length + rim) / v2 / scale + 0.01)))
     if -half * along * weight > plane:
-        low = max(low, np.int64(np.ceil((plane * along_length - rim) / v2 / scale - 0.01)))
+        low = max(low, int(np.ceil((plane * along_length - rim) / v2 / scale - 0.01)))
     return low, high

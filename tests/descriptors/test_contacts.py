@@ -52,8 +52,8 @@ class TestInterfaces:
     def test_ball_cut_in_halves(self, edges):
         """Half a sphere of 200 nm to the outside for each half, and a disc between them, all within 4 %.
 
-        The disc lies across x, where planes are 7 % too small on cubes and 10 % on boxes; the pairs of voxels at its rim
-        that see the outside between the halves are another 5 %.
+        The disc lies across x, where planes are 7 % too small on cubes and 10 % on boxes; the pairs of voxels at its
+        rim that see the outside between the halves are another 5 %.
         """
         axes = [(np.arange(round(500 / e)) + 0.5) * e - 250 for e in edges]
         labels = (sum(np.square(c) for c in np.ix_(*axes)) <= 200**2).astype(int)
@@ -97,5 +97,5 @@ class TestConnection:
 
 @pytest.mark.parametrize("phases", [(1, 1), (1, 2, 3), "12", (1, 2.5), None])
 def test_phases_are_different_labels(phases):
-    with pytest.raises(InputError, match="phases: found .*, expected 2 different labels"):
+    with pytest.raises(InputError, match=r"phases: found .*, expected 2 different labels"):
         interface_area(np.zeros((3, 3, 3), int), phases, 10.0)
