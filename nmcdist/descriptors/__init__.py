@@ -1,5 +1,12 @@
 """Descriptors of phases, label volumes, grains and shells: functions from arrays to numbers."""
 
+from nmcdist.descriptors.contacts import (
+    ConnectedFractions,
+    active_area,
+    connected_fractions,
+    interface_area,
+    triple_line_length,
+)
 from nmcdist.descriptors.grains import GrainContacts, describe_grains, describe_packing, grain_contacts
 from nmcdist.descriptors.intrinsic import (
     IntrinsicVolumes,
@@ -16,6 +23,15 @@ from nmcdist.descriptors.permeability import (
     refine_permeability,
     solve_permeability,
 )
+from nmcdist.descriptors.planar import (
+    PlanarIntrinsicVolumes,
+    planar_chord_lengths,
+    planar_effective_conductivity,
+    planar_geodesic_tortuosity,
+    planar_intrinsic_volumes,
+    planar_size_distribution,
+    planar_two_point_coverage,
+)
 from nmcdist.descriptors.pore_size import (
     PoreSizeDistribution,
     bottleneck_radius,
@@ -27,6 +43,7 @@ from nmcdist.descriptors.shell import describe_shell, describe_shells
 from nmcdist.descriptors.transport import Conduction, effective_conductivity, solve_conduction
 from nmcdist.descriptors.two_point import (
     TwoPointCoverage,
+    axis_coverage,
     pair_counts,
     two_point_coverage,
     two_point_from_counts,
@@ -34,15 +51,20 @@ from nmcdist.descriptors.two_point import (
 
 __all__ = [
     "Conduction",
+    "ConnectedFractions",
     "GrainContacts",
     "IntrinsicVolumes",
     "Permeability",
+    "PlanarIntrinsicVolumes",
     "PoreSizeDistribution",
     "RefinedPermeability",
     "TwoPointCoverage",
+    "active_area",
+    "axis_coverage",
     "bottleneck_radius",
     "chord_lengths",
     "configuration_counts",
+    "connected_fractions",
     "constrictivity",
     "describe_grains",
     "describe_packing",
@@ -52,15 +74,23 @@ __all__ = [
     "effective_conductivity",
     "geodesic_tortuosity",
     "grain_contacts",
+    "interface_area",
     "intrinsic_volumes",
     "intrinsic_volumes_from_counts",
     "pair_counts",
     "percolates",
     "permeability",
+    "planar_chord_lengths",
+    "planar_effective_conductivity",
+    "planar_geodesic_tortuosity",
+    "planar_intrinsic_volumes",
+    "planar_size_distribution",
+    "planar_two_point_coverage",
     "pore_size_distribution",
     "refine_permeability",
     "solve_conduction",
     "solve_permeability",
+    "triple_line_length",
     "two_point_coverage",
     "two_point_from_counts",
     "volume_fraction",

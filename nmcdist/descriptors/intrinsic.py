@@ -8,7 +8,9 @@ Structures, 2009, chapter 5) in the 13 directions that join voxels of the cube:
 - mean curvature: Crofton's formula, 2 pi times the mean Euler number of planar sections per area and height;
 - Euler number: voxels less edges plus squares less cubes.
 
-The weight of a direction is the solid angle that is nearer to it than to any other.
+The weight of a direction is the solid angle that is nearer to it than to any other. Voxels may have three edges: the
+directions are then those of the stretched lattice (Ohser and Mücklich, Statistical Analysis of Microstructures in
+Materials Science, 2000; Legland et al., Image Anal. Stereol. 26 (2007) 83).
 
 Voxels that touch only in an edge or a corner can count as joined or not. Results are given for both conventions, by
 the adjacency of the phase: 6 joins voxels that share a face (4 in square sections), 26 also those that share a corner
@@ -17,13 +19,15 @@ complement with the other.
 """
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial import SphericalVoronoi
 
-from nmcdist.arguments import check_length, whole_array
-from nmcdist.descriptors.phases import check_phase
+from nmcdist.arguments import whole_array
+from nmcdist.descriptors.phases import check_edges, check_phase
 from nmcdist.errors import InputError
 from nmcdist.geometry.neighbours import DIRECTIONS
 from nmcdist.jit import kernel
@@ -80,7 +84,7 @@ def volume_fraction(phase: np.ndarray) -> float:
     return int(np.count_nonzero(inside & known)) / int(np.count_nonzero(known))
 
 
-def intrinsic_volumes(phase: np.ndarray, voxel_size_nm: float) -> IntrinsicVolumes:
+def intrinsic_volumes(phase: np.ndarray, voxel_size_nm: float | Sequence[float]) -> IntrinsicVolumes:
     """Return the intrinsic volumes of a phase per volume.
 
     The volume fraction counts all voxels. The other densities refer to the (nz - 1)(ny - 1)(nx - 1) cubes between
@@ -100,13 +104,15 @@ def intrinsic_volumes(phase: np.ndarray, voxel_size_nm: float) -> IntrinsicVolum
     - excursion sets of a Gaussian field: at 8 voxels per correlation length the two conventions differ by 5 %, and
       both errors are smaller than that; at 4 and 2 voxels, use 26 for the Euler number (+5 and -4 %) and 6 for the
       curvature (0 and -3 %).
+    - voxels of 20 x 10 x 10 nm: the weights of the stretched directions leave errors of planes from -13 to +9 %, with
+      a standard deviation of 5.6 %. Balls and excursion sets keep within 2 % of what cubes of 10 nm give.
 
     Parameters
     ----------
     phase : ndarray of bool, shape (nz, ny, nx)
         At least two voxels along every axis.
-    voxel_size_nm : float
-        Voxel edge in nm.
+    voxel_size_nm : float or (float, float, float)
+        Edge of a voxel in nm, or its edges along z, y, x.
 
     Raises
     ------
@@ -154,7 +160,7 @@ def counts_of_block(phase: np.ndarray) -> np.ndarray:
     return np.asarray(np.sum([np.zeros(256, dtype=np.int64), *counts], axis=0))
 
 
-def intrinsic_volumes_from_counts(counts: np.ndarray, voxel_size_nm: float) -> IntrinsicVolumes:
+def intrinsic_volumes_from_counts(counts: np.ndarray, voxel_size_nm: float | Sequence[float]) -> IntrinsicVolumes:
     """Return the intrinsic volumes per volume from the counts of :func:`configuration_counts`.
 
     Here the volume fraction is also a mean over cubes, so voxels at the faces of the volume count less.
@@ -162,8 +168,8 @@ def intrinsic_volumes_from_counts(counts: np.ndarray, voxel_size_nm: float) -> I
     Parameters
     ----------
     counts : ndarray, shape (256,)
-    voxel_size_nm : float
-        Voxel edge in nm.
+    voxel_size_nm : float or (float, float, float)
+        Edge of a voxel in nm, or its edges along z, y, x.
 
     Returns
     -------
@@ -175,32 +181,34 @@ def intrinsic_volumes_from_counts(counts: np.ndarray, voxel_size_nm: float) -> I
     InputError
         If an argument has an impossible value, shape or type.
     """
-    voxel_size_nm = check_length("voxel_size_nm", voxel_size_nm)
+    edges = check_edges(voxel_size_nm)
     counts = whole_array("counts", counts, (256,))
     total = int(counts.sum())
     if total == 0:
         return IntrinsicVolumes(*[math.nan] * len(IntrinsicVolumes._fields))
     # BLAS and powers can differ between machines in the last digit; products and exact sums do not.
-    sums = [math.fsum((weights * counts).tolist()) for weights in configuration_weights()]
-    area = voxel_size_nm * voxel_size_nm
-    powers = (1.0, voxel_size_nm, area, area, area * voxel_size_nm, area * voxel_size_nm)
+    edge = edges[0]
+    relative = (1.0, edges[1] / edge, edges[2] / edge)
+    sums = [math.fsum((weights * counts).tolist()) for weights in configuration_weights(relative)]
+    area = edge * edge
+    powers = (1.0, edge, area, area, area * edge, area * edge)
     return IntrinsicVolumes(*(value / total / power for value, power in zip(sums, powers, strict=True)))
 
 
-@lru_cache(maxsize=1)
-def configuration_weights() -> np.ndarray:
-    """Return the weights of the configurations for an edge of 1.
+@lru_cache(maxsize=16)
+def configuration_weights(edges: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> np.ndarray:
+    """Return the weights of the configurations for voxels with these edges along z, y, x.
 
     Returns
     -------
     ndarray of float64, shape (6, 256)
-        Contribution of a cube of each configuration to the fields of :class:`IntrinsicVolumes`.
+        Contribution of a voxel of each configuration to the fields of :class:`IntrinsicVolumes`.
     """
     on = np.arange(256)[:, None] >> np.arange(8) & 1  # (configuration, corner)
-    curvature, euler = _curvature_weights(on), _euler_weights(on)
+    curvature, euler = _curvature_weights(on, edges), _euler_weights(on) / math.prod(edges)
     # The complement of configuration c is 255 - c.
     weights = np.array([
-        on.mean(axis=1), _surface_weights(on), curvature, -curvature[::-1], euler, euler[::-1]
+        on.mean(axis=1), _surface_weights(on, edges), curvature, -curvature[::-1], euler, euler[::-1]
     ])  # fmt: skip
     weights.setflags(write=False)
     return weights
@@ -215,35 +223,48 @@ def direction_weights() -> dict[int, float]:
     return {1: 0.09155578240952181, 2: 0.07396125575215036, 3: 0.07039127956463309}
 
 
-def _surface_weights(on: np.ndarray) -> np.ndarray:
-    share = direction_weights()
+def stretched_direction_weights(edges: tuple[float, float, float]) -> list[float]:
+    """Return the weight of each of the 13 directions, with their coordinates times these edges."""
+    if edges[0] == edges[1] == edges[2]:
+        return [direction_weights()[int(np.count_nonzero(direction))] for direction in DIRECTIONS]
+    points = np.array(DIRECTIONS) * edges
+    points /= np.sqrt((points * points).sum(axis=1, keepdims=True))
+    areas = SphericalVoronoi(np.concatenate([points, -points])).calculate_areas()
+    return [float(area) / (2 * math.pi) for area in areas[: len(DIRECTIONS)]]
+
+
+def _surface_weights(on: np.ndarray, edges: tuple[float, float, float]) -> np.ndarray:
     surface = np.zeros(256)
-    for direction in DIRECTIONS:
+    for direction, share in zip(DIRECTIONS, stretched_direction_weights(edges), strict=True):
         pairs = [
             (a, b) for a in range(8) for b in range(8) if np.array_equal(_CORNERS[b] - _CORNERS[a], direction)
         ]  # fmt: skip
         # A line enters the phase as often as it leaves it, so entries are half of the changes along it.
         entries = np.mean([on[:, a] != on[:, b] for a, b in pairs], axis=0) / 2
-        kind = int(np.count_nonzero(direction))
-        surface += 4 * share[kind] * entries / np.sqrt(kind)
+        surface += 4 * share * entries / _length(direction, edges)
     return surface
 
 
-def _curvature_weights(on: np.ndarray) -> np.ndarray:
-    share = direction_weights()
+def _curvature_weights(on: np.ndarray, edges: tuple[float, float, float]) -> np.ndarray:
     curvature = np.zeros(256)
-    for normal in DIRECTIONS:
-        kind = int(np.count_nonzero(normal))
+    # Normals of lattice planes stretch by the inverse of the edges.
+    inverse = (1 / edges[0], 1 / edges[1], 1 / edges[2])
+    for normal, share in zip(DIRECTIONS, stretched_direction_weights(inverse), strict=True):
         heights = _CORNERS @ normal
         sections = [np.flatnonzero(heights == h) for h in np.unique(heights)]
         # Lattice planes with this normal are 1 / |normal| apart, and their cells in the cube are triangles or
         # rectangles; the two squares of an axis are shared with the next cubes.
-        euler = sum(_section_euler(on[:, corners]) for corners in sections if len(corners) > 2)
-        curvature += 2 * np.pi * share[kind] * euler / np.sqrt(kind) / (2 if kind == 1 else 1)
-    return curvature
+        euler = sum(section_euler(on[:, corners]) for corners in sections if len(corners) > 2)
+        is_axis = np.count_nonzero(normal) == 1
+        curvature += 2 * np.pi * share * euler / _length(normal, inverse) / (2 if is_axis else 1)
+    return curvature / math.prod(edges)
 
 
-def _section_euler(on: np.ndarray) -> np.ndarray:
+def _length(direction: tuple[int, int, int], edges: tuple[float, float, float]) -> float:
+    return math.sqrt(sum(step * step * edge * edge for step, edge in zip(direction, edges, strict=True)))
+
+
+def section_euler(on: np.ndarray) -> np.ndarray:
     """Return the contribution of a cell of a planar lattice, a triangle or a rectangle, to the Euler number."""
     number = on.sum(axis=1)
     if on.shape[1] == 3:

@@ -16,6 +16,7 @@ from nmcdist.descriptors.phases import check_axis, check_edges, check_phase
 from nmcdist.errors import InputError
 from nmcdist.geometry import stokes
 from nmcdist.geometry.percolation import flowing
+from nmcdist.wording import shown
 
 _WORK = 240  # bytes per voxel: fields of the solver
 Boundary = Literal["open", "periodic", "walls"]
@@ -180,8 +181,9 @@ def refine_permeability(
     InputError
         As :func:`permeability`, or if there are fewer than three refinements or they do not double.
     """
-    if len(refinements) < 3 or any(b != 2 * a for a, b in pairwise(refinements)):
-        raise InputError(f"refinements: found {list(refinements)}, expected three or more, each twice the one before")
+    is_list = isinstance(refinements, Sequence) and not isinstance(refinements, str)
+    if not is_list or len(refinements) < 3 or any(b != 2 * a for a, b in pairwise(refinements)):
+        raise InputError(f"refinements: found {shown(refinements)}, expected three or more, each twice the one before")
     studied = tuple(
         solve_permeability(phase, voxel_size_nm, axis, boundary, refinement=check_whole("refinements", n, 1))
         for n in refinements

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from nmcdist.arguments import check_one_of, plain_array
+from nmcdist.arguments import check_number, check_one_of, plain_array
 from nmcdist.errors import InputError
+from nmcdist.wording import shown
 
 
 def check_phase(phase: Any, name: str = "phase", work: int = 0) -> np.ndarray:
@@ -31,7 +31,23 @@ def check_axis(axis: Any) -> int:
 
 def check_edges(voxel_size_nm: Any) -> tuple[float, float, float]:
     """Return the edges of a voxel along z, y, x; refuse anything but one or three positive numbers."""
-    edges = voxel_size_nm if isinstance(voxel_size_nm, Sequence | np.ndarray) else (voxel_size_nm,) * 3
-    if len(edges) != 3 or not all(isinstance(e, Real) and 0 < e < math.inf for e in edges):
-        raise InputError(f"voxel_size_nm: found {voxel_size_nm!r}, expected one positive number, or three for z, y, x")
-    return float(edges[0]), float(edges[1]), float(edges[2])
+    z, y, x = _edges("voxel_size_nm", voxel_size_nm, 3, "three for z, y, x")
+    return z, y, x
+
+
+def check_pixel_edges(pixel_size_nm: Any) -> tuple[float, float]:
+    """Return the edges of a pixel along y, x; refuse anything but one or two positive numbers."""
+    y, x = _edges("pixel_size_nm", pixel_size_nm, 2, "two for y, x")
+    return y, x
+
+
+def _edges(name: str, value: Any, count: int, several: str) -> list[float]:
+    is_one = isinstance(value, str) or not isinstance(value, Sequence | np.ndarray) or np.shape(value) == ()
+    given = [value] * count if is_one else list(value)
+    try:
+        edges = [check_number(name, edge) for edge in given]
+    except InputError:
+        edges = []
+    if len(edges) != count or not all(0 < edge < math.inf for edge in edges):
+        raise InputError(f"{name}: found {shown(value)}, expected one positive number of nanometres, or {several}")
+    return edges

@@ -5,19 +5,20 @@ nearest voxel centre outside the phase, and the ball contains the voxel centres 
 phase lies about half a voxel before that centre, so radii are up to half a voxel larger than those of the continuous
 phase. Voxels beyond the faces of the volume do not count as outside. All radii are computed at once, with the same
 result as painting every ball.
+
+Where voxels have three edges, squared lengths are whole multiples of a unit; see :mod:`nmcdist.geometry.box_lattice`.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmcdist.arguments import check_length, finite_array, plain_array
-from nmcdist.descriptors.phases import check_axis, check_phase
+from nmcdist.arguments import finite_array, plain_array
+from nmcdist.descriptors.phases import check_axis, check_edges, check_phase
 from nmcdist.errors import InputError
-from nmcdist.geometry.balls import cover_by_balls
-from nmcdist.geometry.distance import squared_distance
+from nmcdist.geometry import balls, box_lattice, distance
 from nmcdist.geometry.paths import widest_from_face
 from nmcdist.jit import kernel
 from nmcdist.threads import thread_map
@@ -32,7 +33,9 @@ __all__ = [
 ]
 
 SLAB = 64  # planes that a thread counts at a time
-_WORK = 5  # bytes per voxel: squared distances and covering balls
+SHORT_TABLE = 1 << 20  # entries of a table of counts; longer ones are not kept for every slab
+_WORK = 5  # bytes per voxel: squared distances and covering balls; twice this with three edges
+CUBE = (1, 1, 1)
 
 
 class PoreSizeDistribution(NamedTuple):
@@ -53,9 +56,28 @@ class PoreSizeDistribution(NamedTuple):
     r_max_nm: float
 
 
+def squared_distance(phase: np.ndarray, voxel_size_nm: float | Sequence[float] = 1.0) -> np.ndarray:
+    """Return the squared distance from each voxel centre to the nearest voxel centre outside the phase.
+
+    Parameters
+    ----------
+    phase : ndarray of bool, shape (nz, ny, nx)
+    voxel_size_nm : float or (float, float, float)
+        Edge of a voxel in nm, or its edges along z, y, x.
+
+    Returns
+    -------
+    ndarray of uint16 or uint32, shape (nz, ny, nx)
+        In squared edges of cubes, or in the squared unit of :func:`nmcdist.geometry.box_lattice.whole_weights`; 0
+        outside the phase. The largest number of the type everywhere if the phase fills the volume.
+    """
+    weights, _ = box_lattice.whole_weights(check_edges(voxel_size_nm))
+    return _squared_distance(phase, weights)
+
+
 def pore_size_distribution(
     phase: np.ndarray,
-    voxel_size_nm: float,
+    voxel_size_nm: float | Sequence[float],
     radii_nm: Iterable[float] | None = None,
     *,
     squared_distance: np.ndarray | None = None,
@@ -65,13 +87,13 @@ def pore_size_distribution(
     Parameters
     ----------
     phase : ndarray of bool, shape (nz, ny, nx)
-    voxel_size_nm : float
-        Voxel edge in nm.
+    voxel_size_nm : float or (float, float, float)
+        Edge of a voxel in nm, or its edges along z, y, x.
     radii_nm : iterable of float, optional
-        Radii at which to evaluate the distribution. Default: multiples of the voxel edge from 0 to the first radius
+        Radii at which to evaluate the distribution. Default: multiples of the shortest edge from 0 to the first radius
         at which nothing is covered.
     squared_distance : ndarray, optional
-        :func:`squared_distance` of the phase, if it is at hand.
+        :func:`squared_distance` of the phase on these voxels, if it is at hand.
 
     Returns
     -------
@@ -88,26 +110,29 @@ def pore_size_distribution(
     ----------
     Gräfensteiner et al. (2025), doi:10.1186/s13362-025-00174-z, Eq. (26).
     """
-    phase, voxel_size_nm = check_phase(phase, work=_WORK), check_length("voxel_size_nm", voxel_size_nm)
+    weights, unit_nm = box_lattice.whole_weights(check_edges(voxel_size_nm))
+    phase = check_phase(phase, work=_work(weights))
     radii = None if radii_nm is None else _check_radii(radii_nm)
-    distance2 = _distance(phase, squared_distance)
+    distance2 = _distance(phase, weights, squared_distance)
     if _is_unbounded(distance2):
         radii = np.zeros(1) if radii is None else radii
         return PoreSizeDistribution(radii, np.ones(len(radii)), math.inf)
-    covered = _count_covered(cover_by_balls(distance2))
+    covered = _count_covered(_cover(distance2, weights))
     if radii is None:
-        radii = np.arange(math.isqrt(len(covered) - 2) + 2) * voxel_size_nm
+        shortest = min(check_edges(voxel_size_nm))
+        radii = np.arange(math.isqrt((len(covered) - 2) // min(weights)) + 2) * shortest
     total = covered[1]
     # One part in 10^9 allows for rounding in nm.
-    steps = radii / voxel_size_nm
+    steps = radii / unit_nm
     level = np.ceil(steps * steps * (1 - 1e-9)).clip(1, len(covered) - 1).astype(np.int64)
     fraction = covered[level] / max(total, 1)
-    return PoreSizeDistribution(radii, fraction, math.sqrt(_median_level(covered, total)) * voxel_size_nm)
+    return PoreSizeDistribution(radii, fraction, math.sqrt(_median_level(covered, total)) * unit_nm)
 
 
 def bottleneck_radius(
-    phase: np.ndarray, voxel_size_nm: float, axis: int = 0, squared_distance: np.ndarray | None = None
-) -> float:
+    phase: np.ndarray, voxel_size_nm: float | Sequence[float], axis: int = 0,
+    squared_distance: np.ndarray | None = None,
+) -> float:  # fmt: skip
     """Return r_min, the largest radius at which balls that intrude from a face reach half of a phase.
 
     A ball starts with its centre on a voxel of the face at index 0 and moves in steps to the 6 neighbours, always
@@ -116,12 +141,12 @@ def bottleneck_radius(
     Parameters
     ----------
     phase : ndarray of bool, shape (nz, ny, nx)
-    voxel_size_nm : float
-        Voxel edge in nm.
+    voxel_size_nm : float or (float, float, float)
+        Edge of a voxel in nm, or its edges along z, y, x.
     axis : int
         0, 1 or 2 for z, y or x.
     squared_distance : ndarray, optional
-        :func:`squared_distance` of the phase, if it is at hand.
+        :func:`squared_distance` of the phase on these voxels, if it is at hand.
 
     Returns
     -------
@@ -138,26 +163,26 @@ def bottleneck_radius(
     Gräfensteiner et al. (2025), doi:10.1186/s13362-025-00174-z, Sec. 3.3; Neumann et al., Scand. J. Stat. 46
     (2019) 848.
     """
-    phase, voxel_size_nm = check_phase(phase, work=_WORK), check_length("voxel_size_nm", voxel_size_nm)
-    axis = check_axis(axis)
-    distance2 = _distance(phase, squared_distance)
+    weights, unit_nm = box_lattice.whole_weights(check_edges(voxel_size_nm))
+    phase, axis = check_phase(phase, work=_work(weights)), check_axis(axis)
+    distance2 = _distance(phase, weights, squared_distance)
     if _is_unbounded(distance2):
         return math.inf
     total = int(np.count_nonzero(distance2))
     # The widest half of the centres determines the median; smaller balls do not change it.
     widest, lowest = widest_from_face(distance2, axis, enough=(total + 1) // 2)
-    level = _median_level(_count_covered(cover_by_balls(widest, lowest)), total)
-    return math.sqrt(level) * voxel_size_nm
+    level = _median_level(_count_covered(_cover(widest, weights, lowest)), total)
+    return math.sqrt(level) * unit_nm
 
 
-def constrictivity(phase: np.ndarray, voxel_size_nm: float, axis: int = 0) -> float:
+def constrictivity(phase: np.ndarray, voxel_size_nm: float | Sequence[float], axis: int = 0) -> float:
     """Return the constrictivity r_min^2 / r_max^2 of a phase along an axis.
 
     Parameters
     ----------
     phase : ndarray of bool, shape (nz, ny, nx)
-    voxel_size_nm : float
-        Voxel edge in nm.
+    voxel_size_nm : float or (float, float, float)
+        Edge of a voxel in nm, or its edges along z, y, x.
     axis : int
         0, 1 or 2 for z, y or x.
 
@@ -176,8 +201,9 @@ def constrictivity(phase: np.ndarray, voxel_size_nm: float, axis: int = 0) -> fl
     ----------
     Gräfensteiner et al. (2025), doi:10.1186/s13362-025-00174-z, Sec. 3.3.
     """
-    phase = check_phase(phase, work=_WORK)
-    distance2 = squared_distance(phase)
+    weights, _ = box_lattice.whole_weights(check_edges(voxel_size_nm))
+    phase = check_phase(phase, work=_work(weights))
+    distance2 = _squared_distance(phase, weights)
     r_min = bottleneck_radius(phase, voxel_size_nm, axis, distance2)
     sizes = pore_size_distribution(phase, voxel_size_nm, (), squared_distance=distance2)
     return float(constrictivity_from_radii(r_min, sizes.r_max_nm))
@@ -199,9 +225,23 @@ def _check_radii(radii_nm: Iterable[float]) -> np.ndarray:
     return radii
 
 
-def _distance(phase: np.ndarray, distance2: np.ndarray | None) -> np.ndarray:
+def _squared_distance(phase: np.ndarray, weights: box_lattice.Weights) -> np.ndarray:
+    return distance.squared_distance(phase) if weights == CUBE else box_lattice.squared_distance(phase, weights)
+
+
+def _cover(radius2: np.ndarray, weights: box_lattice.Weights, lowest: int = 1) -> np.ndarray:
+    if weights == CUBE:
+        return balls.cover_by_balls(radius2, lowest)
+    return box_lattice.cover_by_balls(radius2, weights, lowest)
+
+
+def _work(weights: box_lattice.Weights) -> int:
+    return _WORK if weights == CUBE else 2 * _WORK
+
+
+def _distance(phase: np.ndarray, weights: box_lattice.Weights, distance2: np.ndarray | None) -> np.ndarray:
     if distance2 is None:
-        return squared_distance(phase)
+        return _squared_distance(phase, weights)
     distance2 = plain_array("squared_distance", distance2)
     if distance2.shape != phase.shape:
         raise InputError(f"squared_distance: found shape {distance2.shape}, expected that of phase, {phase.shape}")
@@ -219,7 +259,8 @@ def _count_covered(cover: np.ndarray) -> np.ndarray:
     """Return the number of voxels covered by balls of at least each squared radius; 0 beyond the largest."""
     levels = int(cover.max()) + 2
     nz = cover.shape[0]
-    counts = thread_map(lambda z: _count_levels(cover, levels, z, min(z + SLAB, nz)), range(0, nz, SLAB))
+    slab = SLAB if levels <= SHORT_TABLE else nz
+    counts = thread_map(lambda z: _count_levels(cover, levels, z, min(z + slab, nz)), range(0, nz, slab))
     return np.asarray(np.sum(counts, axis=0)[::-1].cumsum()[::-1])
 
 

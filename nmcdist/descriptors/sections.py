@@ -1,11 +1,14 @@
 """Planar sections of grains, as in an EBSD image: a table with one row per grain, and chord lengths."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
 from nmcdist.arguments import check_length
 from nmcdist.descriptors.grain_moments import check_labels, check_origin, count_pieces, find_runs, grain_moments
 from nmcdist.descriptors.grains import PAPER, as_dataset, shape_columns
+from nmcdist.descriptors.phases import check_pixel_edges
 from nmcdist.descriptors.quantity import GEOMETRY, Quantity, by_name
 from nmcdist.jit import kernel
 
@@ -99,7 +102,7 @@ def describe_section(
     return as_dataset(columns, COLUMNS, runs.labels, ("row", "column"))
 
 
-def chord_lengths(labels: np.ndarray, pixel_size_nm: float) -> np.ndarray:
+def chord_lengths(labels: np.ndarray, pixel_size_nm: float | Sequence[float]) -> np.ndarray:
     """Return the lengths of all chords along the rows, then along the columns.
 
     A chord is a run of pixels of one grain between two pixels of other labels, including 0. Runs that end at the edge
@@ -109,8 +112,8 @@ def chord_lengths(labels: np.ndarray, pixel_size_nm: float) -> np.ndarray:
     ----------
     labels : ndarray of int, shape (ny, nx)
         0 outside; labels of grains are positive, in any order and with any gaps.
-    pixel_size_nm : float
-        Pixel edge in nm.
+    pixel_size_nm : float or (float, float)
+        Edge of a pixel in nm, or its edges along y, x.
 
     Returns
     -------
@@ -122,12 +125,13 @@ def chord_lengths(labels: np.ndarray, pixel_size_nm: float) -> np.ndarray:
     InputError
         If an argument has an impossible value, shape or type.
     """
-    pixel_size_nm, labels = check_length("pixel_size_nm", pixel_size_nm), check_labels(labels, 2)
-    return pixel_size_nm * np.concatenate([_chords(labels), _chords(np.ascontiguousarray(labels.T))])
+    (y_nm, x_nm), labels = check_pixel_edges(pixel_size_nm), check_labels(labels, 2)
+    return np.concatenate([x_nm * runs_within(labels), y_nm * runs_within(np.ascontiguousarray(labels.T))])
 
 
 @kernel
-def _chords(cells: np.ndarray) -> np.ndarray:
+def runs_within(cells: np.ndarray) -> np.ndarray:
+    """Return the lengths in cells of the runs of equal cells, not 0, along the rows, without those at an end."""
     rows, columns = cells.shape
     found = np.empty(cells.size, np.int64)
     chords = 0

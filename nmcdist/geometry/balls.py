@@ -235,11 +235,11 @@ def _leader(radius2: np.ndarray, best: np.ndarray, z: int, y: int, x: int) -> In
                 lead, height = best[kind, x], other
     if lead > 0:
         return LED + np.int64(lead & ((1 << BITS) - 1))
-    return _equal_leader(radius2, z, y, x)
+    return equal_leader(radius2, z, y, x)
 
 
 @kernel
-def _equal_leader(radius2: np.ndarray, z: int, y: int, x: int) -> int:
+def equal_leader(radius2: np.ndarray, z: int, y: int, x: int) -> int:
     """Return the mark of a ball without a larger neighbour; among equals, later positions count as larger."""
     nz, ny, nx = radius2.shape
     for k in range(HERE + 1, 27):
@@ -249,14 +249,14 @@ def _equal_leader(radius2: np.ndarray, z: int, y: int, x: int) -> int:
             and 0 <= b < ny
             and 0 <= c < nx
             and radius2[a, b, c] == radius2[z, y, x]
-            and _has_smaller(radius2, a, b, c)
+            and has_smaller(radius2, a, b, c)
         ):
             return LED + k
     return ALONE
 
 
 @kernel
-def _has_smaller(radius2: np.ndarray, z: int, y: int, x: int) -> bool:
+def has_smaller(radius2: np.ndarray, z: int, y: int, x: int) -> bool:
     """Return whether one of the six neighbours has a smaller ball or no ball."""
     nz, ny, nx = radius2.shape
     r = radius2[z, y, x]

@@ -11,7 +11,9 @@ writes the other. A colour is stored as an array of shape (nz + 2, ny + 2, ceil(
 row are consecutive too, and the margin represents the outside.
 
 The finest level stores 1 / (2 s) of each cell. The conductance of a face is then 1 / (a + b): zero beside a cell that
-does not conduct (infinite entry), 2 s at an electrode (zero entry).
+does not conduct (infinite entry), 2 s at an electrode (zero entry). In units of the conductance along z of a cell of
+conductivity 1, a face between cells beside each other along y or x has the conductance w / (a + b), where w is the
+square of the edge along z over that along y or x: 1 for cubes.
 
 The preconditioner is a multigrid W-cycle. Each coarse cell consists of 2 x 2 x 2 cells; potentials are passed on
 unchanged and residuals are added up. A coarse face has half the conductance of its fine faces together, because the
@@ -45,7 +47,7 @@ _jit = kernel(error_model="numpy")
 
 @dataclass(frozen=True)
 class Solution:
-    """The solution between electrodes at potential 1 and 0, in units of the voxel edge.
+    """The solution between electrodes at potential 1 and 0, in units of the conductance along z of one cell.
 
     Attributes
     ----------
@@ -71,7 +73,10 @@ class Solution:
         return _spread(self.fluxes)
 
 
-def solve(codes: np.ndarray, half_resistances: np.ndarray, flux_spread: float, max_iterations: int) -> Solution | None:
+def solve(
+    codes: np.ndarray, half_resistances: np.ndarray, flux_spread: float, max_iterations: int,
+    edges: tuple[float, float, float] = (1.0, 1.0, 1.0),
+) -> Solution | None:  # fmt: skip
     """Solve for the potential between the first and the last plane of a volume.
 
     Parameters
@@ -85,6 +90,8 @@ def solve(codes: np.ndarray, half_resistances: np.ndarray, flux_spread: float, m
         Largest accepted difference between the fluxes through the planes, over their mean.
     max_iterations : int
         Conjugate gradient iterations after which the solver stops.
+    edges : (float, float, float)
+        Edges of a voxel along z, y, x; only their ratios count.
 
     Returns
     -------
@@ -97,7 +104,7 @@ def solve(codes: np.ndarray, half_resistances: np.ndarray, flux_spread: float, m
     nz, ny, nx = codes.shape
     size = thread_count()
     with ThreadPoolExecutor(size) as pool:
-        problem = _Problem(resistance, (nz, ny, nx), Team(pool, size))
+        problem = _Problem(resistance, (nz, ny, nx), edges, Team(pool, size))
         power, fluxes = problem.evaluate()
         iterations = 0
         while not (converged := _spread(fluxes) <= flux_spread):
@@ -134,11 +141,14 @@ class _Level:
 class _Problem:
     """One solve: the finest level, its working vectors on the black cells, and the coarse levels below it."""
 
-    def __init__(self, resistance: np.ndarray, shape: tuple[int, int, int], team: Team) -> None:
+    def __init__(
+        self, resistance: np.ndarray, shape: tuple[int, int, int], edges: tuple[float, float, float], team: Team
+    ) -> None:  # fmt: skip
         self.team = team
         self.resistance = resistance
+        self.across = np.array([(edges[0] / edge) ** 2 for edge in edges[1:]], resistance.dtype)
         self.planes = shape[0]
-        self.levels = _coarse_levels(resistance, shape, team)
+        self.levels = _coarse_levels(resistance, self.across, shape, team)
         layout = resistance.shape[1:]
         profile = 1.0 - (np.arange(self.planes + 2) - 0.5) / self.planes
         profile[0], profile[-1] = 1.0, 0.0
@@ -158,8 +168,9 @@ class _Problem:
         red = np.zeros(self.potential.shape)
         red[0] = 1.0
         flux, power = np.zeros(self.planes + 1), np.zeros(self.planes + 1)
-        self.sweep(_eliminate_exactly, self.resistance, self.potential, red)
-        self.sweep(_evaluate, self.resistance, self.potential, red, self.residual, self.inverse, flux, power)
+        self.sweep(_eliminate_exactly, self.resistance, self.across, self.potential, red)
+        fields = (self.resistance, self.across, self.potential, red, self.residual, self.inverse)
+        self.sweep(_evaluate, *fields, flux, power)
         _cross(self.planes + 1, self.resistance, self.potential, red, flux, power)
         return _total(power), flux
 
@@ -188,19 +199,19 @@ class _Problem:
         The argument equals the result of the first smoothing of the black cells from a zero guess.
         """
         below = self.levels[0]
-        self.sweep(_eliminate, self.resistance, self.correction, self.red)
-        fields = (self.resistance, self.red, below.source, below.potential)
+        self.sweep(_eliminate, self.resistance, self.across, self.correction, self.red)
+        fields = (self.resistance, self.across, self.red, below.source, below.potential)
         self.team.sweep(_restrict_finest, below.source.shape[1] - 2, self.resistance.size, *fields)
         _correct(self.levels, 0, self.team)
         self.sweep(_prolong, below.potential, self.correction)
-        self.sweep(_eliminate, self.resistance, self.correction, self.red)
-        self.sweep(_smooth, self.resistance, self.residual, self.red, self.correction, self.partial)
+        self.sweep(_eliminate, self.resistance, self.across, self.correction, self.red)
+        self.sweep(_smooth, self.resistance, self.across, self.residual, self.red, self.correction, self.partial)
         return _total(self.partial)
 
     def apply(self) -> float:
         """Apply the operator to the direction; return their product."""
-        self.sweep(_eliminate, self.resistance, self.direction, self.red)
-        self.sweep(_apply, self.resistance, self.direction, self.red, self.image, self.partial)
+        self.sweep(_eliminate, self.resistance, self.across, self.direction, self.red)
+        self.sweep(_apply, self.resistance, self.across, self.direction, self.red, self.image, self.partial)
         return _total(self.partial)
 
     def update(self, step: float) -> np.ndarray:
@@ -268,19 +279,19 @@ def _sum(row: np.ndarray) -> float:
 
 @_jit
 def _gather(
-    k: int, j: int, colour: int, u: np.ndarray, own: np.ndarray, other: np.ndarray, total: np.ndarray,
-    weight: np.ndarray,
+    k: int, j: int, colour: int, u: np.ndarray, own: np.ndarray, other: np.ndarray, across: np.ndarray,
+    total: np.ndarray, weight: np.ndarray,
 ) -> None:  # fmt: skip
     """For each cell of a row, sum conductance times neighbour's potential, and the conductances."""
-    one = np.float32(1.0)
+    one, wy, wx = np.float32(1.0), across[0], across[1]
     shift = (k + j + colour) & 1
     r, r_row, u_row = own[k, j], other[k, j], u[k, j]
     r_down, r_up, r_front, r_back = other[k - 1, j], other[k + 1, j], other[k, j - 1], other[k, j + 1]
     u_down, u_up, u_front, u_back = u[k - 1, j], u[k + 1, j], u[k, j - 1], u[k, j + 1]
     for i in range(1, total.size - 1):
         down, up = one / (r[i] + r_down[i]), one / (r[i] + r_up[i])
-        front, back = one / (r[i] + r_front[i]), one / (r[i] + r_back[i])
-        left, right = one / (r[i] + r_row[i - 1 + shift]), one / (r[i] + r_row[i + shift])
+        front, back = wy / (r[i] + r_front[i]), wy / (r[i] + r_back[i])
+        left, right = wx / (r[i] + r_row[i - 1 + shift]), wx / (r[i] + r_row[i + shift])
         along_z = down * u_down[i] + up * u_up[i]
         along_y = front * u_front[i] + back * u_back[i]
         along_x = left * u_row[i - 1 + shift] + right * u_row[i + shift]
@@ -289,12 +300,14 @@ def _gather(
 
 
 @_jit
-def _eliminate(begin: int, end: int, resistance: np.ndarray, black: np.ndarray, red: np.ndarray) -> None:
+def _eliminate(
+    begin: int, end: int, resistance: np.ndarray, across: np.ndarray, black: np.ndarray, red: np.ndarray
+) -> None:  # fmt: skip
     total = np.empty(red.shape[2], red.dtype)
     weight = np.empty(red.shape[2], red.dtype)
     for k in range(begin, end):
         for j in range(1, red.shape[1] - 1):
-            _gather(k, j, 1, black, resistance[1], resistance[0], total, weight)
+            _gather(k, j, 1, black, resistance[1], resistance[0], across, total, weight)
             out = red[k, j]
             for i in range(1, total.size - 1):
                 out[i] = total[i] / weight[i] if weight[i] > 0 else np.float32(0)
@@ -302,8 +315,8 @@ def _eliminate(begin: int, end: int, resistance: np.ndarray, black: np.ndarray, 
 
 @_jit
 def _smooth(
-    begin: int, end: int, resistance: np.ndarray, residual: np.ndarray, red: np.ndarray, correction: np.ndarray,
-    partial: np.ndarray,
+    begin: int, end: int, resistance: np.ndarray, across: np.ndarray, residual: np.ndarray, red: np.ndarray,
+    correction: np.ndarray, partial: np.ndarray,
 ) -> None:  # fmt: skip
     total = np.empty(red.shape[2], red.dtype)
     weight = np.empty(red.shape[2], red.dtype)
@@ -311,7 +324,7 @@ def _smooth(
     for k in range(begin, end):
         product[:] = 0
         for j in range(1, red.shape[1] - 1):
-            _gather(k, j, 0, red, resistance[0], resistance[1], total, weight)
+            _gather(k, j, 0, red, resistance[0], resistance[1], across, total, weight)
             z, r = correction[k, j], residual[k, j]
             for i in range(1, total.size - 1):
                 value = (r[i] + total[i]) / weight[i] if weight[i] > 0 else np.float32(0)
@@ -322,8 +335,8 @@ def _smooth(
 
 @_jit
 def _apply(
-    begin: int, end: int, resistance: np.ndarray, direction: np.ndarray, red: np.ndarray, image: np.ndarray,
-    partial: np.ndarray,
+    begin: int, end: int, resistance: np.ndarray, across: np.ndarray, direction: np.ndarray, red: np.ndarray,
+    image: np.ndarray, partial: np.ndarray,
 ) -> None:  # fmt: skip
     total = np.empty(red.shape[2], red.dtype)
     weight = np.empty(red.shape[2], red.dtype)
@@ -331,7 +344,7 @@ def _apply(
     for k in range(begin, end):
         product[:] = 0
         for j in range(1, red.shape[1] - 1):
-            _gather(k, j, 0, red, resistance[0], resistance[1], total, weight)
+            _gather(k, j, 0, red, resistance[0], resistance[1], across, total, weight)
             q, p = image[k, j], direction[k, j]
             for i in range(1, total.size - 1):
                 value = weight[i] * p[i] - total[i]
@@ -371,8 +384,9 @@ def _update(
 
 @_jit
 def _restrict_finest(
-    begin: int, end: int, resistance: np.ndarray, red: np.ndarray, source: np.ndarray, below: np.ndarray
-) -> None:
+    begin: int, end: int, resistance: np.ndarray, across: np.ndarray, red: np.ndarray, source: np.ndarray,
+    below: np.ndarray,
+) -> None:  # fmt: skip
     nz, ny, width = red.shape[0] - 2, red.shape[1] - 2, red.shape[2]
     total = np.empty(width, red.dtype)
     weight = np.empty(width, red.dtype)
@@ -382,7 +396,7 @@ def _restrict_finest(
             row[:] = 0
             for k in range(2 * kc - 1, min(2 * kc, nz) + 1):
                 for j in range(2 * jc - 1, min(2 * jc, ny) + 1):
-                    _gather(k, j, 0, red, resistance[0], resistance[1], total, weight)
+                    _gather(k, j, 0, red, resistance[0], resistance[1], across, total, weight)
                     for i in range(1, width - 1):
                         row[i] += total[i]
             _hand_down(row, kc, jc, source, below)
@@ -416,12 +430,14 @@ def _prolong(begin: int, end: int, below: np.ndarray, black: np.ndarray) -> None
                 out[out.size - 2] += even[even.size - 2]
 
 
-def _coarse_levels(resistance: np.ndarray, shape: tuple[int, int, int], team: Team) -> list[_Level]:
+def _coarse_levels(
+    resistance: np.ndarray, across: np.ndarray, shape: tuple[int, int, int], team: Team
+) -> list[_Level]:  # fmt: skip
     levels: list[_Level] = []
     nz, ny, nx = shape
     faces = np.zeros((6, 1, 1, 1), resistance.dtype)
     while not levels or max(nz, ny, nx) > COARSEST:
-        fine = (resistance, faces, not levels, nz, ny)
+        fine = (resistance, across, faces, not levels, nz, ny)
         nz, ny, nx = (nz + 1) // 2, (ny + 1) // 2, (nx + 1) // 2
         layout = (nz + 2, ny + 2, (nx + 1) // 2 + 2)
         level = _Level(*(np.zeros((n, *layout), faces.dtype) for n in (6, 2, 2)))
@@ -444,23 +460,26 @@ def _add_z(k: int, j: int, resistance: np.ndarray, faces: np.ndarray, finest: bo
 
 
 @_jit
-def _add_y(k: int, j: int, resistance: np.ndarray, faces: np.ndarray, finest: bool, row: np.ndarray) -> None:
-    one = np.float32(1.0)
+def _add_y(
+    k: int, j: int, resistance: np.ndarray, w: float, faces: np.ndarray, finest: bool, row: np.ndarray
+) -> None:  # fmt: skip
     if finest:
         for i in range(1, row.size - 1):
-            row[i] += one / (resistance[0, k, j, i] + resistance[1, k, j - 1, i])
-            row[i] += one / (resistance[1, k, j, i] + resistance[0, k, j - 1, i])
+            row[i] += w / (resistance[0, k, j, i] + resistance[1, k, j - 1, i])
+            row[i] += w / (resistance[1, k, j, i] + resistance[0, k, j - 1, i])
     else:
         for i in range(1, row.size - 1):
             row[i] += faces[2, k, j, i] + faces[3, k, j - 1, i]
 
 
 @_jit
-def _add_x(k: int, j: int, resistance: np.ndarray, faces: np.ndarray, finest: bool, row: np.ndarray) -> None:
+def _add_x(
+    k: int, j: int, resistance: np.ndarray, w: float, faces: np.ndarray, finest: bool, row: np.ndarray
+) -> None:  # fmt: skip
     colour = (k + j) & 1
     if finest:
         for i in range(1, row.size - 1):
-            row[i] += np.float32(1.0) / (resistance[colour, k, j, i] + resistance[1 - colour, k, j, i - 1])
+            row[i] += w / (resistance[colour, k, j, i] + resistance[1 - colour, k, j, i - 1])
     else:
         for i in range(1, row.size - 1):
             row[i] += faces[4 + colour, k, j, i - colour]
@@ -483,8 +502,8 @@ def _store(k: int, j: int, axis: Int, row: np.ndarray, faces: np.ndarray) -> Non
 
 @_jit
 def _coarsen(
-    begin: int, end: int, resistance: np.ndarray, faces: np.ndarray, finest: bool, nz: int, ny: int, width: int,
-    out: np.ndarray,
+    begin: int, end: int, resistance: np.ndarray, across: np.ndarray, faces: np.ndarray, finest: bool, nz: int,
+    ny: int, width: int, out: np.ndarray,
 ) -> None:  # fmt: skip
     row = np.empty(width, out.dtype)
     along_z, along_y, along_x = np.int64(0), np.int64(1), np.int64(2)  # typed, so that `_store` is compiled once
@@ -498,12 +517,12 @@ def _coarsen(
                 continue
             row[:] = 0
             for k in range(2 * kc - 1, min(2 * kc, nz) + 1):
-                _add_y(k, 2 * jc - 1, resistance, faces, finest, row)
+                _add_y(k, 2 * jc - 1, resistance, across[0], faces, finest, row)
             _store(kc, jc, along_y, row, out)
             row[:] = 0
             for k in range(2 * kc - 1, min(2 * kc, nz) + 1):
                 for j in range(2 * jc - 1, min(2 * jc, ny) + 1):
-                    _add_x(k, j, resistance, faces, finest, row)
+                    _add_x(k, j, resistance, across[1], faces, finest, row)
             _store(kc, jc, along_x, row, out)
 
 
@@ -598,23 +617,26 @@ def _solve_coarsest(faces: np.ndarray, source: np.ndarray, potential: np.ndarray
 
 
 @_jit
-def _conductance(a: float, b: float) -> float:
-    return 1.0 / (np.float64(a) + np.float64(b))
+def _conductance(a: float, b: float, w: float) -> float:
+    return np.float64(w) / (np.float64(a) + np.float64(b))
 
 
 @_jit
-def _eliminate_exactly(begin: int, end: int, resistance: np.ndarray, black: np.ndarray, red: np.ndarray) -> None:
+def _eliminate_exactly(
+    begin: int, end: int, resistance: np.ndarray, across: np.ndarray, black: np.ndarray, red: np.ndarray
+) -> None:  # fmt: skip
+    wy, wx = across[0], across[1]
     for k in range(begin, end):
         for j in range(1, red.shape[1] - 1):
             shift = (k + j + 1) & 1
             for i in range(1, red.shape[2] - 1):
                 r = resistance[1, k, j, i]
-                down = _conductance(r, resistance[0, k - 1, j, i])
-                up = _conductance(r, resistance[0, k + 1, j, i])
-                front = _conductance(r, resistance[0, k, j - 1, i])
-                back = _conductance(r, resistance[0, k, j + 1, i])
-                left = _conductance(r, resistance[0, k, j, i - 1 + shift])
-                right = _conductance(r, resistance[0, k, j, i + shift])
+                down = _conductance(r, resistance[0, k - 1, j, i], 1.0)
+                up = _conductance(r, resistance[0, k + 1, j, i], 1.0)
+                front = _conductance(r, resistance[0, k, j - 1, i], wy)
+                back = _conductance(r, resistance[0, k, j + 1, i], wy)
+                left = _conductance(r, resistance[0, k, j, i - 1 + shift], wx)
+                right = _conductance(r, resistance[0, k, j, i + shift], wx)
                 weight = down + up + front + back + left + right
                 total = down * black[k - 1, j, i] + up * black[k + 1, j, i]
                 total += front * black[k, j - 1, i] + back * black[k, j + 1, i]
@@ -631,8 +653,8 @@ def _cross(
     power_row = np.zeros(black.shape[2])
     for j in range(1, black.shape[1] - 1):
         for i in range(1, black.shape[2] - 1):
-            to_black = _conductance(resistance[0, k, j, i], resistance[1, k - 1, j, i])
-            to_red = _conductance(resistance[1, k, j, i], resistance[0, k - 1, j, i])
+            to_black = _conductance(resistance[0, k, j, i], resistance[1, k - 1, j, i], 1.0)
+            to_red = _conductance(resistance[1, k, j, i], resistance[0, k - 1, j, i], 1.0)
             drop_to_black = red[k - 1, j, i] - black[k, j, i]
             drop_to_red = black[k - 1, j, i] - red[k, j, i]
             flux_row[i] += to_black * drop_to_black + to_red * drop_to_red
@@ -643,9 +665,10 @@ def _cross(
 
 @_jit
 def _evaluate(
-    begin: int, end: int, resistance: np.ndarray, black: np.ndarray, red: np.ndarray, residual: np.ndarray,
-    inverse: np.ndarray, flux: np.ndarray, power: np.ndarray,
+    begin: int, end: int, resistance: np.ndarray, across: np.ndarray, black: np.ndarray, red: np.ndarray,
+    residual: np.ndarray, inverse: np.ndarray, flux: np.ndarray, power: np.ndarray,
 ) -> None:  # fmt: skip
+    wy, wx = across[0], across[1]
     power_row = np.empty(black.shape[2])
     for k in range(begin, end):
         _cross(k, resistance, black, red, flux, power)
@@ -654,12 +677,12 @@ def _evaluate(
             shift = (k + j) & 1
             for i in range(1, black.shape[2] - 1):
                 r, u = resistance[0, k, j, i], black[k, j, i]
-                down = _conductance(r, resistance[1, k - 1, j, i])
-                up = _conductance(r, resistance[1, k + 1, j, i])
-                front = _conductance(r, resistance[1, k, j - 1, i])
-                back = _conductance(r, resistance[1, k, j + 1, i])
-                left = _conductance(r, resistance[1, k, j, i - 1 + shift])
-                right = _conductance(r, resistance[1, k, j, i + shift])
+                down = _conductance(r, resistance[1, k - 1, j, i], 1.0)
+                up = _conductance(r, resistance[1, k + 1, j, i], 1.0)
+                front = _conductance(r, resistance[1, k, j - 1, i], wy)
+                back = _conductance(r, resistance[1, k, j + 1, i], wy)
+                left = _conductance(r, resistance[1, k, j, i - 1 + shift], wx)
+                right = _conductance(r, resistance[1, k, j, i + shift], wx)
                 from_front, from_back = red[k, j - 1, i] - u, red[k, j + 1, i] - u
                 from_left, from_right = red[k, j, i - 1 + shift] - u, red[k, j, i + shift] - u
                 along_z = down * (red[k - 1, j, i] - u) + up * (red[k + 1, j, i] - u)

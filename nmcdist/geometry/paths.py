@@ -15,9 +15,10 @@ from nmcdist.jit import Int, kernel
 # integers, the length of a path does not depend on the order of its steps.
 UNIT = 20586
 STEP_LENGTHS = (UNIT, 29113, 35656)
+FINE_UNIT = 1 << 24  # of the shortest edge, where edges differ and ratios are arbitrary
 
 
-def mean_path_length(phase: np.ndarray, axis: int) -> float:
+def mean_path_length(phase: np.ndarray, axis: int, edges: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> float:
     """Return the mean length of the shortest paths from the first face of an axis to the last.
 
     Steps lead to the 26 neighbours, from voxel centre to voxel centre. One path starts from each voxel of the phase
@@ -27,13 +28,17 @@ def mean_path_length(phase: np.ndarray, axis: int) -> float:
     ----------
     phase : ndarray of bool, three-dimensional
     axis : int
+    edges : (float, float, float)
+        Edges of a voxel along the axes of the array; only their ratios count.
 
     Returns
     -------
     float
-        In voxels; NaN if no path joins the faces.
+        In edges along the axis; NaN if no path joins the faces.
     """
     across = np.moveaxis(phase, axis, 0)
+    if not edges[0] == edges[1] == edges[2]:
+        return _mean_stretched_length(across, (edges[axis], *(e for k, e in enumerate(edges) if k != axis)))
     total, paths = _sum_path_lengths(across, np.uint32)
     if total < 0:
         total, paths = _sum_path_lengths(across, np.uint64)
@@ -97,6 +102,62 @@ def _sum_path_lengths(across: np.ndarray, kind: type) -> tuple[int, int]:
         return -1, 0
     reached = first[(first > 0) & (first < np.iinfo(kind).max)]
     return int(reached.sum(dtype=np.uint64)) - UNIT * len(reached), len(reached)
+
+
+def _mean_stretched_length(across: np.ndarray, edges: tuple[float, ...]) -> float:
+    shortest, farthest = min(edges), np.iinfo(np.int64).max
+    distance = np.zeros([n + 2 for n in across.shape], dtype=np.int64)
+    np.copyto(distance[1:-1, 1:-1, 1:-1], farthest, where=across)
+    plane = math.prod(distance.shape[1:])
+    flat = distance.reshape(-1)
+    first, last = flat[plane : 2 * plane], flat[-2 * plane : -plane]
+    last[last > 0] = 1
+    seeds = np.flatnonzero(last) + (len(flat) - 2 * plane)
+    steps = [math.hypot(*(a * edge for a, edge in zip(step, edges, strict=True))) for step in NEIGHBOURS]
+    lengths = np.array([round(FINE_UNIT * step / shortest) for step in steps], dtype=np.int64)
+    _settle_in_bands(flat, offsets_in(NEIGHBOURS, distance.shape), lengths, seeds)
+    reached = first[(first > 0) & (first < farthest)]
+    if not len(reached):
+        return math.nan
+    return float(reached.sum() - len(reached)) / len(reached) / FINE_UNIT * (shortest / edges[0])
+
+
+@kernel
+def _settle_in_bands(distance: np.ndarray, offsets: np.ndarray, lengths: np.ndarray, seeds: np.ndarray) -> None:
+    """Replace distances by those of shortest paths from the seeds, whatever the ratios of the steps.
+
+    Bands are as wide as the longest step, so steps lead into the same band or the next. Voxels of a band are visited
+    again when their distance drops, until none does.
+    """
+    band = lengths.max()
+    current, n_current = seeds.copy(), len(seeds)
+    following, n_following = np.empty_like(seeds), 0
+    begin = np.int64(1)
+    while n_current:
+        end = begin + band
+        i = 0
+        while i < n_current:
+            place = current[i]
+            i += 1
+            here = distance[place]
+            if here < begin:
+                continue
+            current = grown(current, n_current + len(offsets))
+            following = grown(following, n_following + len(offsets))
+            for k in range(len(offsets)):
+                to = place + offsets[k]
+                new, old = here + lengths[k], distance[to]
+                if new < old:
+                    distance[to] = new
+                    if new < end:
+                        current[n_current] = to
+                        n_current += 1
+                    elif old >= end + band:
+                        following[n_following] = to
+                        n_following += 1
+        current, following = following, current
+        n_current, n_following = n_following, 0
+        begin = end
 
 
 @kernel

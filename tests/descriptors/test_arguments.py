@@ -32,7 +32,13 @@ SHELL = np.array([3545.0, 10.0, 20.0, -30.0])
 SEEDS = RNG.random((4, 3)) * 10
 PARTICLE = nmcdist.generate_particle("nmc811-radial", seed=1)
 
-COMMON = {"voxel_size_nm": (10.0, "length"), "axis": (1, "axis")}
+IMAGE = PHASE[0]
+COMMON = {"voxel_size_nm": (10.0, "edges"), "axis": (1, "axis")}
+PIXELS = {"pixel_size_nm": (10.0, "pixel edges")}
+FLOW = {
+    "phase": (np.ones((4, 3, 4), bool), "phase"), "voxel_size_nm": (10.0, "edges"), "axis": (0, "axis"),
+    "boundary": ("open", "record"),
+}  # fmt: skip
 DIAGRAM = {
     "seeds": (SEEDS, "numbers"),
     "matrices": (np.tile(np.eye(3), (4, 1, 1)), "numbers"),
@@ -46,8 +52,14 @@ CALLS = {
         "phase": (PHASE, "phase"), **COMMON,
         "squared_distance": (None, "optional array"),
     },
-    descriptors.chord_lengths: {"labels": (SECTION, "labels"), "pixel_size_nm": (10.0, "length")},
+    descriptors.active_area: {
+        "labels": (LABELS, "labels"), "phases": ((1, 2), "record"), "voxel_size_nm": (10.0, "edges"),
+        "axis": (0, "axis"),
+    },
+    descriptors.axis_coverage: {"phase": (PHASE, "phase"), **COMMON, "max_lag_nm": (30.0, "number")},
+    descriptors.chord_lengths: {"labels": (SECTION, "labels"), **PIXELS},
     descriptors.configuration_counts: {"phase": (PHASE, "phase")},
+    descriptors.connected_fractions: {"phase": (PHASE, "phase"), "axis": (0, "axis")},
     descriptors.constrictivity: {"phase": (PHASE, "phase"), **COMMON},
     descriptors.describe_grains: {
         "labels": (LABELS, "labels"), "voxel_size_nm": (10.0, "length"), "origin_nm": ((0.0, 0.0, 0.0), "numbers"),
@@ -61,31 +73,56 @@ CALLS = {
     descriptors.describe_shells: {"coefficients_nm": (SHELL[None], "numbers")},
     descriptors.effective_conductivity: {
         "labels": (LABELS, "labels"), "conductivities": (CONDUCTIVITIES, "conductivities"), "axis": (0, "axis"),
+        "voxel_size_nm": (10.0, "edges"),
     },
-    descriptors.geodesic_tortuosity: {"phase": (PHASE, "phase"), "axis": (0, "axis")},
+    descriptors.geodesic_tortuosity: {
+        "phase": (PHASE, "phase"), "axis": (0, "axis"), "voxel_size_nm": (10.0, "edges"),
+    },
     descriptors.grain_contacts: {"labels": (LABELS, "labels"), "voxel_size_nm": (10.0, "length")},
-    descriptors.intrinsic_volumes: {"phase": (PHASE, "phase"), "voxel_size_nm": (10.0, "length")},
+    descriptors.interface_area: {
+        "labels": (LABELS, "labels"), "phases": ((1, 2), "record"), "voxel_size_nm": (10.0, "edges"),
+    },
+    descriptors.intrinsic_volumes: {"phase": (PHASE, "phase"), "voxel_size_nm": (10.0, "edges")},
     descriptors.intrinsic_volumes_from_counts: {
-        "counts": (descriptors.configuration_counts(PHASE), "counts"), "voxel_size_nm": (10.0, "length"),
+        "counts": (descriptors.configuration_counts(PHASE), "counts"), "voxel_size_nm": (10.0, "edges"),
     },
     descriptors.pair_counts: {
-        "window": (PHASE, "phase"), "core": (CORE, "record"), "max_lag": (3, "whole"),
+        "window": (PHASE, "phase"), "core": (CORE, "record"), "max_lag": (3, "whole"), "voxel_size_nm": (10.0, "edges"),
     },
     descriptors.percolates: {"phase": (PHASE, "phase"), "axis": (0, "axis"), "connectivity": (26, "choice")},
+    descriptors.permeability: FLOW,
+    descriptors.planar_chord_lengths: {"phase": (IMAGE, "phase"), **PIXELS, "axis": (0, "axis")},
+    descriptors.planar_effective_conductivity: {
+        "labels": (SECTION, "labels"), "conductivities": (CONDUCTIVITIES, "conductivities"), "axis": (0, "axis"),
+        **PIXELS,
+    },
+    descriptors.planar_geodesic_tortuosity: {"phase": (IMAGE, "phase"), "axis": (0, "axis"), **PIXELS},
+    descriptors.planar_intrinsic_volumes: {"phase": (IMAGE, "phase"), **PIXELS},
+    descriptors.planar_size_distribution: {
+        "phase": (IMAGE, "phase"), **PIXELS, "radii_nm": (None, "optional array"),
+    },
+    descriptors.planar_two_point_coverage: {"phase": (IMAGE, "phase"), **PIXELS, "max_lag_nm": (30.0, "number")},
     descriptors.pore_size_distribution: {
-        "phase": (PHASE, "phase"), "voxel_size_nm": (10.0, "length"), "radii_nm": ([0.0, 10.0], "numbers"),
+        "phase": (PHASE, "phase"), "voxel_size_nm": (10.0, "edges"), "radii_nm": ([0.0, 10.0], "numbers"),
         "squared_distance": (None, "optional array"),
     },
+    descriptors.refine_permeability: {**FLOW, "refinements": ((1, 2, 4), "record")},
     descriptors.solve_conduction: {
         "labels": (LABELS, "labels"), "conductivities": (CONDUCTIVITIES, "conductivities"), "axis": (0, "axis"),
-        "flux_spread": (1e-3, "number"), "max_iterations": (50, "whole"),
+        "voxel_size_nm": (10.0, "edges"), "flux_spread": (1e-3, "number"), "max_iterations": (50, "whole"),
+    },
+    descriptors.solve_permeability: {
+        **FLOW, "refinement": (1, "whole"), "flux_spread": (1e-3, "number"), "max_iterations": (50, "whole"),
+    },
+    descriptors.triple_line_length: {
+        "labels": (LABELS, "labels"), "phases": ((1, 2, 3), "record"), "voxel_size_nm": (10.0, "edges"),
     },
     descriptors.two_point_coverage: {
-        "phase": (PHASE, "phase"), "voxel_size_nm": (10.0, "length"), "max_lag_nm": (30.0, "number"),
+        "phase": (PHASE, "phase"), "voxel_size_nm": (10.0, "edges"), "max_lag_nm": (30.0, "number"),
     },
     descriptors.two_point_from_counts: {
         "counts": (descriptors.pair_counts(PHASE, CORE, 3), "counts"),
-        "voxel_size_nm": (10.0, "length"),
+        "voxel_size_nm": (10.0, "edges"),
     },
     descriptors.volume_fraction: {"phase": (PHASE, "phase")},
     describe_cba: {
@@ -193,6 +230,7 @@ SAME_NUMBERS = {
     "float32": np.float32, "float64": np.float64, "whole": lambda v: np.int64(v) if v == int(v) else v,
     "fraction": Fraction, "array without axes": lambda v: np.array(float(v)),
 }  # fmt: skip
+NO_EDGES = {name: value for name, value in NO_NUMBER.items() if name not in ("a triple", "an array")} | {"zero": 0}
 NO_WHOLE = {**NO_NUMBER, "a fraction": 1.5, "a float": 1.0}
 NO_AXIS = {**NO_WHOLE, "too large": 3, "a name": "z", "negative": -1}
 NO_RECORD = {"text": "20", "a number": 1, "nothing": {}, "an array": np.zeros((2, 2)), "masked": masked(np.ones(3))}
@@ -220,6 +258,14 @@ KINDS = {
 }  # fmt: skip
 SCALARS = {
     "length": (SAME_NUMBERS, {**NO_NUMBER, "zero": 0}),
+    "edges": (
+        SAME_NUMBERS | {"a triple": lambda v: (v, v, v), "an array": lambda v: np.full(3, v)},
+        NO_EDGES | {"a pair": (10.0, 10.0), "four": [10.0] * 4, "one is 0": (10.0, 0.0, 10.0), "flags": (True,) * 3},
+    ),
+    "pixel edges": (
+        SAME_NUMBERS | {"a pair": lambda v: [v, v], "an array": lambda v: np.full(2, v)},
+        NO_EDGES | {"a triple": (10.0,) * 3, "one is 0": (10.0, 0.0), "text": ("10", "10")},
+    ),
     "number": (SAME_NUMBERS, NO_NUMBER),
     "whole": ({"NumPy": np.int64, "small": np.uint8}, NO_WHOLE),
     "axis": ({"NumPy": np.int64}, NO_AXIS),
@@ -239,6 +285,7 @@ EXCEPTIONS = {
     ("label_lattice", "reach", "nothing"), ("label_points", "points", "none"),
     ("pore_size_distribution", "radii_nm", "none"), ("volume_fraction", "phase", "masked"),
     ("effective_conductivity", "conductivities", "nothing"), ("solve_conduction", "conductivities", "nothing"),
+    ("planar_effective_conductivity", "conductivities", "nothing"),
 }  # fmt: skip
 
 
@@ -327,9 +374,9 @@ class TestSize:
                 measure(phase)
 
 
-def test_voxels_are_cubes():
+def test_voxels_of_grains_are_cubes():
     with pytest.raises(InputError, match=r"voxel_size_nm: found \(10.0, 10.0, 20.0\), .* one length .*cubes"):
-        descriptors.intrinsic_volumes(PHASE, (10.0, 10.0, 20.0))
+        descriptors.describe_grains(LABELS, (10.0, 10.0, 20.0))
 
 
 def test_an_array_whose_named_axes_are_turned_is_refused():

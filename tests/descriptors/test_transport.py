@@ -31,17 +31,20 @@ def conductivity_field(labels, conductivities, axis=0):
     return np.moveaxis(field, axis, 0)
 
 
-def direct_solve(labels, conductivities, axis=0):
+def direct_solve(labels, conductivities, axis=0, edges=(1, 1, 1)):
     """The same discrete equations, assembled anew and solved by sparse elimination."""
     s = conductivity_field(labels, conductivities, axis)
     number = np.arange(s.size).reshape(s.shape)
+    turned = [edges[axis], *np.delete(edges, axis)]
     ends, weights = [], []
     for along in range(3):
         lower, upper = np.delete(number, -1, along).ravel(), np.delete(number, 0, along).ravel()
         a, b = s.ravel()[lower], s.ravel()[upper]
         joined = (a > 0) & (b > 0)
         ends.append(np.stack([lower[joined], upper[joined]]))
-        weights.append(2 * a[joined] * b[joined] / (a[joined] + b[joined]))
+        # In units of the conductance of a voxel along the flux.
+        stretch = (edges[axis] / turned[along]) ** 2
+        weights.append(stretch * 2 * a[joined] * b[joined] / (a[joined] + b[joined]))
     (i, j), g = np.concatenate(ends, axis=1), np.concatenate(weights)
     network = sparse.coo_matrix((g, (i, j)), shape=(s.size, s.size))
     network = (network + network.T).tocsr()
@@ -71,16 +74,17 @@ class TestClosedForms:
         assert solved.m_factor == pytest.approx(1.0, rel=1e-6)
 
     @pytest.mark.parametrize("axis", [0, 1, 2])
-    def test_layers_conduct_in_series_across_and_in_parallel_along(self, axis):
+    @pytest.mark.parametrize("edges", [10.0, (20.0, 10.0, 10.0), (10.0, 15.0, 40.0)])
+    def test_layers_conduct_in_series_across_and_in_parallel_along(self, axis, edges):
         thickness, values = np.array([5, 11, 3, 18]), np.array([1.0, 0.01, 0.3, 0.07])
         labels = np.empty((37, 37, 37), np.uint8)
         np.moveaxis(labels, axis, -1)[:] = np.repeat(np.arange(4), thickness)
         phases = dict(enumerate(values))
         series = thickness.sum() / (thickness / values).sum()
         parallel = (thickness * values).sum() / thickness.sum()
-        assert effective_conductivity(labels, phases, axis) == pytest.approx(series, rel=SOLVER)
-        assert effective_conductivity(labels, phases, (axis + 1) % 3) == pytest.approx(parallel, rel=SOLVER)
-        assert effective_conductivity(labels, phases, (axis + 2) % 3) == pytest.approx(parallel, rel=SOLVER)
+        assert effective_conductivity(labels, phases, axis, edges) == pytest.approx(series, rel=SOLVER)
+        assert effective_conductivity(labels, phases, (axis + 1) % 3, edges) == pytest.approx(parallel, rel=SOLVER)
+        assert effective_conductivity(labels, phases, (axis + 2) % 3, edges) == pytest.approx(parallel, rel=SOLVER)
 
     def test_straight_channels_conduct_by_their_area(self):
         channels = np.random.default_rng(1).random((13, 11)) < 0.3
@@ -172,6 +176,21 @@ class TestAgainstDirectSolve:
         solved = solve_conduction(labels, phases, axis)
         assert solved.converged
         assert solved.effective_conductivity == pytest.approx(direct_solve(labels, phases, axis), rel=SOLVER, abs=0)
+
+    @settings(max_examples=40, deadline=None)
+    @given(
+        st.tuples(*[st.integers(1, 11)] * 3),
+        st.integers(0, 2**32 - 1),
+        st.sampled_from([{1: 1.0, 2: 0.01}, {2: 1.0}, {0: 7.0, 2: 4.0}, {0: 1.0, 1: 1e-4}]),
+        st.sampled_from([0, 1, 2]),
+        st.sampled_from([(20.0, 10.0, 10.0), (10.0, 10.0, 20.0), (10.0, 31.0, 17.0), (2.0, 9.0, 1.0)]),
+    )
+    def test_voxels_with_three_edges(self, shape, seed, phases, axis, edges):
+        labels = np.random.default_rng(seed).choice(3, shape, p=[0.2, 0.3, 0.5]).astype(np.uint8)
+        solved = solve_conduction(labels, phases, axis, edges)
+        exact = direct_solve(labels, phases, axis, edges)
+        assert solved.converged
+        assert solved.effective_conductivity == pytest.approx(exact, rel=SOLVER, abs=0)
 
     @pytest.mark.parametrize("shape", [(37, 21, 29), (24, 33, 22), (41, 18, 25)])
     @pytest.mark.parametrize("phases", [{2: 1.0, 1: 0.01}, {0: 1.0}])

@@ -21,9 +21,10 @@ phases = arrays(np.bool_, st.tuples(*[st.integers(1, 8)] * 3))
 distances = arrays(np.uint16, st.tuples(*[st.integers(1, 7)] * 3), elements=st.integers(0, 9))
 
 
-def dijkstra_length(phase, axis):
+def dijkstra_length(phase, axis, edges=(1.0, 1.0, 1.0)):
     """Solve the graph of the 26 neighbours in double precision."""
     phase = np.moveaxis(phase, axis, 0)
+    turned = np.array([edges[axis], *np.delete(edges, axis)]) / edges[axis]
     number = np.cumsum(phase).reshape(phase.shape) - 1
     rows, columns, lengths = [], [], []
     for v in NEIGHBOURS:
@@ -32,7 +33,7 @@ def dijkstra_length(phase, axis):
         both = phase[here] & phase[there]
         rows.append(number[here][both])
         columns.append(number[there][both])
-        lengths.append(np.full(both.sum(), math.dist(v, (0, 0, 0))))
+        lengths.append(np.full(both.sum(), math.dist(v * turned, (0, 0, 0))))
     size = int(phase.sum())
     edges = (np.concatenate(lengths), (np.concatenate(rows), np.concatenate(columns)))
     sources, targets = number[-1][phase[-1]], number[0][phase[0]]
@@ -84,6 +85,19 @@ class TestShortest:
     def test_dijkstra(self, phase, axis):
         """The integer steps are right to 6e-8."""
         assert mean_path_length(phase, axis) == pytest.approx(dijkstra_length(phase, axis), rel=1e-7, nan_ok=True)
+
+    @settings(max_examples=80, deadline=None)
+    @given(phases, st.integers(0, 2), st.tuples(*[st.sampled_from([1.0, 2.0, 3.7, 10.0])] * 3))
+    def test_dijkstra_with_three_edges(self, phase, axis, edges):
+        exact = dijkstra_length(phase, axis, edges)
+        assert mean_path_length(phase, axis, edges) == pytest.approx(exact, rel=1e-6, nan_ok=True)
+
+    @pytest.mark.parametrize("edges", [(20.0, 10.0, 10.0), (10.0, 20.0, 70.0)])
+    def test_dijkstra_in_wide_pores_with_three_edges(self, edges):
+        phase = ndimage.gaussian_filter(np.random.default_rng(6).standard_normal((40, 36, 44)), 2) < 0.03
+        for axis in range(3):
+            exact = dijkstra_length(phase, axis, edges)
+            assert mean_path_length(phase, axis, edges) == pytest.approx(exact, rel=1e-6)
 
     @pytest.mark.parametrize("axis", [0, 1, 2])
     def test_scikit_image(self, axis):

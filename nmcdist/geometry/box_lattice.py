@@ -1,0 +1,270 @@
+"""Distances and unions of balls on lattices whose voxels have three edges.
+
+A squared length is a sum of squared steps times whole weights, one per axis, in a unit common to them. So lengths that
+are equal in theory are equal here, and levels of squared distance are small numbers, as on cubes.
+
+Balls are open and digital as in :mod:`nmcdist.geometry.balls`, and the method is the same: a ball is left out if none
+of its six neighbours is smaller, and of every other only the cap that sticks out of a larger neighbour is painted, row
+by row.
+"""
+
+import numpy as np
+
+from nmcdist.errors import InputError
+from nmcdist.geometry.balls import ALONE, HERE, LED, equal_leader, has_smaller
+from nmcdist.geometry.neighbours import CUBE
+from nmcdist.jit import Float, Int, kernel
+from nmcdist.threads import thread_count, thread_map
+
+ACCURACY = 1e-3  # of squared edges, so half of it for edges
+MOST_PARTS = 1024  # of the shortest squared edge; some number below always holds the accuracy
+MOST_EXACT_PARTS = 64
+LIMIT = (1 << 32) - 1
+SLAB = 16  # planes that a thread processes at a time
+PAINT_SLAB = 32  # least number of planes that a thread paints at a time
+
+_STEPS = np.array(CUBE, dtype=np.int64)
+Weights = tuple[int, int, int]
+Edges = tuple[float, float, float]
+
+
+def whole_weights(edges: Edges) -> tuple[Weights, float]:
+    """Return whole weights in the ratios of the squared edges, and the length of their unit.
+
+    Edges hold within 0.05 %, and exactly if their squares have simple ratios: 10, 10, 20 gives 1, 1, 4.
+    """
+    shortest = min(edges)
+    ratios = np.array([(edge / shortest) ** 2 for edge in edges])
+    parts = np.arange(1, MOST_PARTS + 1)[:, None]
+    errors = np.abs(np.rint(parts * ratios) / parts / ratios - 1).max(axis=1)
+    exact = np.flatnonzero(errors[:MOST_EXACT_PARTS] < 1e-12)
+    best = exact[0] if len(exact) else np.flatnonzero(errors <= ACCURACY)[0]
+    z, y, x = (int(w) for w in np.rint(parts[best] * ratios))
+    return (z, y, x), float(shortest / np.sqrt(float(parts[best, 0])))
+
+
+def squared_distance(phase: np.ndarray, weights: Weights) -> np.ndarray:
+    """Return the squared distance from each voxel centre to the nearest voxel centre outside the phase.
+
+    Voxels beyond the faces of the volume do not count as outside.
+
+    Parameters
+    ----------
+    phase : ndarray of bool, shape (nz, ny, nx)
+    weights : (int, int, int)
+        Squared edges along z, y, x.
+
+    Returns
+    -------
+    ndarray of uint32, shape (nz, ny, nx)
+        0 outside the phase. If the phase fills the volume, every entry is the largest number.
+
+    Raises
+    ------
+    InputError
+        If a distance is too long for these weights.
+    """
+    cells = np.ascontiguousarray(phase).view(np.uint8)
+    if cells.all():
+        return np.full(cells.shape, LIMIT, dtype=np.uint32)
+    if sum(w * n * n for w, n in zip(weights, cells.shape, strict=True)) >= LIMIT:
+        raise InputError(f"phase: found shape {cells.shape}, expected a smaller one for edges of such ratios")
+    nz, ny, _ = cells.shape
+    distance = np.empty(cells.shape, dtype=np.uint32)
+    thread_map(lambda z: _within_planes(cells, weights, distance, z, min(z + SLAB, nz)), range(0, nz, SLAB))
+    thread_map(lambda y: _across_planes(distance, weights[0], y, min(y + SLAB, ny)), range(0, ny, SLAB))
+    return distance
+
+
+def cover_by_balls(radius2: np.ndarray, weights: Weights, lowest: int = 1) -> np.ndarray:
+    """Return the largest squared radius of the balls that cover each voxel, 0 if there is none.
+
+    Parameters
+    ----------
+    radius2 : ndarray of uint32, shape (nz, ny, nx), C-contiguous
+        Squared radius of the open ball around each voxel centre, in the unit of the weights; 0 for no ball.
+    weights : (int, int, int)
+        Squared edges along z, y, x.
+    lowest : int
+        Balls of smaller squared radius may be left out: the result is exact where it is at least this value, and
+        smaller than this value elsewhere.
+
+    Returns
+    -------
+    ndarray of uint32, shape of `radius2`
+    """
+    nz = radius2.shape[0]
+    cover = radius2.copy()
+    margin = int(np.sqrt(float(radius2.max()) / weights[0])) + 1
+    # Two threads process the balls near the border of their slabs.
+    slabs = max(1, min(4 * thread_count(), nz // max(PAINT_SLAB, 2 * margin)))
+    ends = np.linspace(0, nz, slabs + 1).astype(np.int64)
+    thread_map(
+        lambda first, last: _paint(radius2, cover, weights, max(lowest, 2), margin, first, last, _STEPS),
+        ends[:-1], ends[1:],
+    )  # fmt: skip
+    return cover
+
+
+@kernel
+def _within_planes(cells: np.ndarray, weights: Weights, distance: np.ndarray, first: int, last: int) -> None:
+    _, ny, nx = cells.shape
+    rows = np.empty((ny, nx), np.uint32)
+    for z in range(first, last):
+        for y in range(ny):
+            _along_row(cells[z, y], weights[2], rows[y])
+        _envelope(rows, weights[1], distance[z])
+
+
+@kernel
+def _across_planes(distance: np.ndarray, weight: int, first: int, last: int) -> None:
+    nz, _, nx = distance.shape
+    rows = np.empty((nz, nx), np.uint32)
+    lowered = np.empty((nz, nx), np.uint32)
+    for y in range(first, last):
+        for z in range(nz):
+            for x in range(nx):
+                rows[z, x] = distance[z, y, x]
+        _envelope(rows, weight, lowered)
+        for z in range(nz):
+            for x in range(nx):
+                distance[z, y, x] = lowered[z, x]
+
+
+@kernel
+def _along_row(cells: np.ndarray, weight: int, squared: np.ndarray) -> None:
+    n = len(cells)
+    x = 0
+    while x < n:
+        start = x
+        while x < n and cells[x]:
+            x += 1
+        for i in range(start, x):
+            before = i - start + 1 if start > 0 else n
+            after = x - i if x < n else n
+            d = min(before, after)
+            squared[i] = weight * d * d if d < n else LIMIT
+        if x < n:
+            squared[x] = 0
+            x += 1
+
+
+@kernel
+def _envelope(rows: np.ndarray, weight: int, out: np.ndarray) -> None:
+    """Write min over d of rows[i +- d] + weight d^2 into out[i]."""
+    n, width = rows.shape
+    for i in range(n):
+        here = out[i]
+        most = np.uint32(0)
+        for x in range(width):
+            here[x] = rows[i, x]
+            most = max(most, here[x])
+        d = 1
+        while weight * d * d < most and (d <= i or d < n - i):
+            # Beyond an end, the other side is used twice, so one loop suffices for all.
+            before, after = rows[i - d if d <= i else i + d], rows[i + d if d < n - i else i - d]
+            step, room = np.uint32(weight * d * d), np.uint32(LIMIT - weight * d * d)
+            most = np.uint32(0)
+            for x in range(width):
+                value = np.uint32(min(min(before[x], after[x]), room) + step)
+                value = min(value, here[x])
+                here[x] = value
+                most = max(most, value)
+            d += 1
+
+
+@kernel
+def _paint(
+    radius2: np.ndarray, cover: np.ndarray, weights: Weights, lowest: int, margin: int, first: int, last: int,
+    steps: np.ndarray,
+) -> None:  # fmt: skip
+    """Raise the planes first <= z < last of the cover by the caps of all balls."""
+    nz, ny, nx = radius2.shape
+    for z in range(max(0, first - margin), min(nz, last + margin)):
+        for y in range(ny):
+            for x in range(nx):
+                r = radius2[z, y, x]
+                if r >= lowest and has_smaller(radius2, z, y, x):
+                    k = _leader(radius2, weights, z, y, x, steps)
+                    dz, dy, dx = steps[k, 0], steps[k, 1], steps[k, 2]
+                    leading = np.int64(0) if k == HERE else np.int64(radius2[z + dz, y + dy, x + dx])
+                    _paint_cap(cover, weights, z, y, x, r, leading, dz, dy, dx, first, last)
+
+
+@kernel
+def _leader(radius2: np.ndarray, weights: Weights, z: int, y: int, x: int, steps: np.ndarray) -> Int:
+    """Return the step to the neighbour that leaves the lowest cap of a ball uncovered, HERE if there is none."""
+    nz, ny, nx = radius2.shape
+    r = np.int64(radius2[z, y, x])
+    lead, height = HERE, -np.inf  # minus twice the height of the cap, up to a constant
+    for k in range(27):
+        a, b, c = z + steps[k, 0], y + steps[k, 1], x + steps[k, 2]
+        if 0 <= a < nz and 0 <= b < ny and 0 <= c < nx and radius2[a, b, c] > r:
+            v2 = _squared(weights, steps[k, 0], steps[k, 1], steps[k, 2])
+            other = (np.int64(radius2[a, b, c]) - r - v2) / np.sqrt(np.float64(v2))
+            if other > height:
+                lead, height = k, other
+    if lead != HERE:
+        return lead
+    mark = equal_leader(radius2, z, y, x)
+    return HERE if mark == ALONE else mark - LED
+
+
+@kernel
+def _squared(weights: Weights, z: Int, y: Int, x: Int) -> Int:
+    return weights[0] * z * z + weights[1] * y * y + weights[2] * x * x
+
+
+@kernel
+def _paint_cap(
+    cover: np.ndarray, weights: Weights, z: int, y: int, x: int, r: int, leading: Int, vz: Int, vy: Int, vx: Int,
+    first: int, last: int,
+) -> None:  # fmt: skip
+    """Paint a ball, row by row, without the ball of its leader at step v (squared radius 0: no leader).
+
+    A voxel p of the ball with |p - v|^2 >= leading has p.v <= plane = (r - 1 + v.v - leading) / 2.
+    """
+    _, ny, nx = cover.shape
+    wz, wy, wx = weights
+    inner = np.int64(r) - 1
+    v2 = np.float64(_squared(weights, vz, vy, vx))
+    plane = (inner + v2 - leading) / 2
+    low, high = _extent(inner, wz, vz, v2, plane)
+    for a in range(max(low, first - z), min(high, last - 1 - z) + 1):
+        disc = inner - wz * a * a
+        low, high = _extent(disc, wy, vy, v2 - wz * vz * vz, plane - wz * a * vz)
+        for b in range(max(low, -y), min(high, ny - 1 - y) + 1):
+            row = cover[z + a, y + b]
+            half = int(np.sqrt(np.float64((disc - wy * b * b) // wx)))
+            begin, end = max(0, x - half), min(nx - 1, x + half) + 1
+            covered = leading - 1 - wz * (a - vz) * (a - vz) - wy * (b - vy) * (b - vy)
+            if covered < 0:
+                for c in range(begin, end):
+                    row[c] = max(row[c], r)
+            else:
+                half = int(np.sqrt(np.float64(covered // wx)))
+                for c in range(begin, min(end, x + vx - half)):
+                    row[c] = max(row[c], r)
+                for c in range(max(begin, x + vx + half + 1), end):
+                    row[c] = max(row[c], r)
+
+
+@kernel
+def _extent(s: Int, weight: Int, along: Int, v2: Float, plane: Float) -> tuple[int, int]:
+    """Bound a coordinate over |p|^2 <= s, p.v <= plane, where v has this coordinate `along` and |v|^2 = v2."""
+    half = int(np.sqrt(np.float64(s // weight)))
+    low, high = -half, half
+    if v2 == 0:
+        if plane < 0:
+            high = low - 1
+        return low, high
+    # On the rim of the cap, in units of length; one hundredth allows for rounding, and additional rows without voxels
+    # are harmless.
+    scale = np.sqrt(np.float64(weight))
+    along_length = scale * along
+    rim = np.sqrt(max(0.0, (s * v2 - plane * plane) * (v2 - along_length * along_length)))
+    if half * along * weight > plane:
+        high = min(high, int(np.floor((plane * along_length + rim) / v2 / scale + 0.01)))
+    if -half * along * weight > plane:
+        low = max(low, int(np.ceil((plane * along_length - rim) / v2 / scale - 0.01)))
+    return low, high
