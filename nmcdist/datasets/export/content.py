@@ -48,10 +48,13 @@ class About:
     title : str
     names : Mapping of int to str
         Names of labels that are phases; grains are identified by their numbers.
+    orientations : Mapping of int to ndarray
+        Crystal orientations of grains by label, as quaternions (w, x, y, z); empty if they have none.
     """
 
     title: str
     names: Mapping[int, str] = field(default_factory=dict)
+    orientations: Mapping[int, np.ndarray] = field(default_factory=dict)
 
     @property
     def line(self) -> str:
@@ -68,6 +71,10 @@ class About:
     def set_name(self, label: int) -> str:
         """Return the name of the element set of a label in a volume mesh."""
         return f"PHASE_{self.names[label].upper()}" if label in self.names else f"GRAIN_{label:05d}"
+
+    def oriented(self, labels: np.ndarray) -> np.ndarray:
+        """Return the quaternions of these labels, shape (n, 4)."""
+        return np.array([self.orientations[label] for label in labels.tolist()], dtype=np.float64).reshape(-1, 4)
 
     def file_name(self, label: int) -> str:
         """Return the file name of one label, without suffix."""

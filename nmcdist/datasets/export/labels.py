@@ -13,6 +13,8 @@ from nmcdist.datasets.export.place import write_export
 from nmcdist.errors import InputError
 from nmcdist.inputs import local_path
 
+_UNIT_TOLERANCE = 1e-5
+
 
 def export_labels(
     labels: np.ndarray | Callable[[], np.ndarray],
@@ -23,6 +25,7 @@ def export_labels(
     *,
     title: str = "particle",
     names: Mapping[int, str] | None = None,
+    orientations: Mapping[int, np.ndarray] | None = None,
     label: int | None = None,
     smoothing: int | None = None,
     elements: str | None = None,
@@ -46,6 +49,9 @@ def export_labels(
         Title written into the file.
     names : Mapping of int to str, optional
         Names of labels that are phases; by default labels are grains.
+    orientations : Mapping of int to ndarray, optional
+        Crystal orientations of all labels but 0, as unit quaternions (w, x, y, z) in right-handed axes x, y, z. They
+        turn the frame of the crystal to that of the volume.
     label : int, optional
         For one closed surface: its label; by default all labels together.
     smoothing : int, optional
@@ -82,10 +88,13 @@ def export_labels(
     def content() -> Any:
         array = labels() if callable(labels) else labels
         _check_array(array)
+        if orientations:
+            _check_orientations(array, orientations)
         assert chosen.content.of_voxels is not None
         return chosen.content.of_voxels(Voxels(array, voxel_size_nm, origin_nm), **options)
 
-    return write_export(chosen, target, content, About(title, names or {}), overwrite=overwrite)
+    about = About(title, names or {}, orientations or {})
+    return write_export(chosen, target, content, about, overwrite=overwrite)
 
 
 def _check_array(labels: np.ndarray) -> None:
@@ -93,3 +102,13 @@ def _check_array(labels: np.ndarray) -> None:
         raise InputError(f"labels: found shape {labels.shape} of {labels.dtype}, expected three axes of int32 or uint8")
     if labels.min() < 0:
         raise InputError(f"labels: found {labels.min()}, expected 0 or more")
+
+
+def _check_orientations(labels: np.ndarray, orientations: Mapping[int, np.ndarray]) -> None:
+    present = np.unique(labels)
+    for label in present[present > 0].tolist():
+        if label not in orientations:
+            raise InputError(f"orientations: found none for label {label}, expected one for each label of the volume")
+        found = finite_array(f"orientations[{label}]", orientations[label], (4,))
+        if abs(float(np.linalg.norm(found)) - 1) > _UNIT_TOLERANCE:
+            raise InputError(f"orientations[{label}]: found {found.tolist()}, expected a unit quaternion")

@@ -5,11 +5,12 @@ Meshes have points in the order z, y, x, with cells oriented in this order; file
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import numpy as np
 
 from nmcdist.datasets.export.content import About
+from nmcdist.geometry.rotations import bunge_euler, frame_axes
 
 if TYPE_CHECKING:
     from nmcdist.geometry.elements import VolumeMesh
@@ -29,13 +30,26 @@ _ROWS = 1 << 16
 
 
 def write_vtu(path: Path, mesh: "VolumeMesh", about: About) -> None:
-    """Write a volume mesh as VTK unstructured grid with the cell array `grain` (or `phase`), by meshio."""
+    """Write a volume mesh as VTK unstructured grid with the cell array `grain` (or `phase`), by meshio.
+
+    Grains with crystal orientations also have the cell arrays `orientation` (w, x, y, z) and `euler_deg` (phi1, Phi,
+    phi2 in degrees, Bunge's convention).
+    """
+    _with_cell_data(mesh, about).write(path, file_format="vtu")
+
+
+def _with_cell_data(mesh: "VolumeMesh", about: About) -> Any:
+    """Return the mesh as meshio has it, with the labels and orientations of its cells."""
     import meshio
 
     kind = {4: "tetra", 8: "hexahedron"}[mesh.cells.shape[1]]
     cells = mesh.cells[:, _MIRRORED[mesh.cells.shape[1]]]
-    made = meshio.Mesh(mesh.points[:, ::-1], [(kind, cells)], cell_data={about.noun: [mesh.grains]})
-    made.write(path, file_format="vtu")
+    data = {about.noun: [mesh.grains]}
+    if about.orientations:
+        labels, rows = np.unique(mesh.grains, return_inverse=True)
+        quaternions = about.oriented(labels)
+        data |= {"orientation": [quaternions[rows]], "euler_deg": [np.degrees(bunge_euler(quaternions))[rows]]}
+    return meshio.Mesh(mesh.points[:, ::-1], [(kind, cells)], cell_data=data)
 
 
 def write_msh(path: Path, mesh: "VolumeMesh", about: About) -> None:
@@ -79,6 +93,10 @@ def write_inp(path: Path, mesh: "VolumeMesh", about: About) -> None:
     The file contains element sets GRAIN_00042 (PHASE_GRAPHITE, if labels have names), node sets OUTER and INTERFACES,
     and the element surface OUTER of the faces towards the outside, defined by element sets OUTER_S1, ..., which
     meshio cannot write.
+
+    Grains with crystal orientations also have an orientation ORI_GRAIN_00042, whose local axes are those of the crystal,
+    and a solid section each. The material NMC of the sections ends the file, without constants: the lines that follow
+    where the file is included give them.
     """
     size = mesh.cells.shape[1]
     cells = mesh.cells[:, _MIRRORED[size]]
@@ -100,6 +118,19 @@ def write_inp(path: Path, mesh: "VolumeMesh", about: About) -> None:
             _write_set(stream, f"*ELSET, ELSET=OUTER_S{side}", np.sort(mesh.outer_cells[sides == side]))
         stream.write("*SURFACE, NAME=OUTER, TYPE=ELEMENT\n")
         stream.writelines(f"OUTER_S{side}, S{side}\n" for side in used)
+        if about.orientations:
+            _write_sections(stream, labels, about)
+
+
+def _write_sections(stream: TextIO, labels: np.ndarray, about: About) -> None:
+    """Write the local axes of each grain as points on its first axis and in its plane of the first two, and sections."""
+    names = [about.set_name(label) for label in labels.tolist()]
+    for name, (first, second, _) in zip(names, frame_axes(about.oriented(labels)).tolist(), strict=True):
+        axes = ", ".join(f"{component:.9f}" for component in (*first, *second))
+        stream.write(f"*ORIENTATION, NAME=ORI_{name}, SYSTEM=RECTANGULAR\n{axes}\n")
+    for name in names:
+        stream.write(f"*SOLID SECTION, ELSET={name}, ORIENTATION=ORI_{name}, MATERIAL=NMC\n")
+    stream.write("*MATERIAL, NAME=NMC\n")
 
 
 def _abaqus_sides(cells: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -13,9 +13,10 @@ from nmcdist.datasets.export.formats import checked_options, format_named
 from nmcdist.datasets.export.labels import export_labels
 from nmcdist.datasets.export.place import write_export
 from nmcdist.datasets.files import readable_bytes
-from nmcdist.datasets.particles import read_grains, read_particle
+from nmcdist.datasets.particles import read_grains, read_orientations, read_particle
 from nmcdist.datasets.store import read_attributes
 from nmcdist.errors import PlanError
+from nmcdist.geometry.rotations import bunge_euler
 
 VOXEL_SIZE_NM = 50.0
 SHELL_LEVEL = 5  # 10,242 directions
@@ -68,7 +69,7 @@ def export_particle_item(
     _check_memory(shape, voxel)
     return export_labels(
         lambda: particle.voxelize(voxel), voxel, origin, file_format, target,
-        title=title, overwrite=overwrite, **options,
+        title=title, orientations=read_orientations(store, item), overwrite=overwrite, **options,
     )  # fmt: skip
 
 
@@ -77,7 +78,7 @@ def _shell(store: Path, item: int) -> Surface:
 
 
 def _grain_table(store: Path, item: int) -> dict[str, np.ndarray]:
-    """Return the columns of the grains; vectors have one column per axis."""
+    """Return the columns of the grains; vectors have one column per axis, and orientations are the last."""
     grains = read_grains(store, item)
     columns = {"label": grains.label.values}
     for name, variable in grains.data_vars.items():
@@ -86,6 +87,11 @@ def _grain_table(store: Path, item: int) -> dict[str, np.ndarray]:
         else:
             ends = "zyx" if variable.dims[1] == "axis" else "123"
             columns |= {f"{name}_{end}": variable.values[:, k] for k, end in enumerate(ends)}
+    if orientations := read_orientations(store, item):
+        turns = np.array([orientations[label] for label in columns["label"].tolist()]).reshape(-1, 4)
+        columns |= {f"orientation_{end}": turns[:, k] for k, end in enumerate("wxyz")}
+        angles = np.degrees(bunge_euler(turns))
+        columns |= {f"euler_{end}_deg": angles[:, k] for k, end in enumerate(("phi1", "Phi", "phi2"))}
     return columns
 
 
