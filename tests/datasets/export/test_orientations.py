@@ -1,7 +1,10 @@
 """Crystal orientations in exports: each file gives back the orientations of the store, read by an independent way."""
 
 import csv
+import shutil
+import subprocess
 
+import meshio
 import numpy as np
 import pytest
 import pyvista
@@ -100,3 +103,57 @@ def test_orientations_that_do_not_fit_are_named_and_leave_nothing(tmp_path, orie
     with pytest.raises(InputError, match=message):
         export_labels(TWO, VOXEL_NM, (0.0, 0.0, 0.0), "inp", tmp_path / "a.inp", orientations=orientations)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nastran_has_a_coordinate_system_of_the_crystal_for_each_grain(store, stored, tmp_path):
+    path = export_item(store, 1, "bdf", tmp_path / "a.bdf", voxel_size_nm=VOXEL_SIZE_NM)
+    lines = path.read_text().splitlines()
+    heads = [k for k, line in enumerate(lines) if line.startswith("CORD2R*")]
+    labels = [int(lines[k][8:24]) for k in heads]
+    fields = np.array([
+        [float(line[at : at + 16]) for line in lines[k : k + 3] for at in range(8, len(line), 16)] for k in heads
+    ])  # fmt: skip
+    assert (fields[:, 1:5] == 0).all()
+    assert_axes(fields[:, 5:8], labels, stored)
+    turns = Rotation.from_quat([stored[0][label] for label in labels], scalar_first=True)
+    assert np.abs(fields[:, 8:] - turns.apply([1.0, 0.0, 0.0])).max() < 1e-6
+    properties = [line.split()[1:] for line in lines if line.startswith("PSOLID")]
+    assert properties == [[str(label), "1", str(label)] for label in labels]
+
+
+@pytest.mark.skipif(shutil.which("ccx") is None, reason="CalculiX is not installed: apt install calculix-ccx")
+@pytest.mark.parametrize("elements", ["hexahedra", "tetrahedra"])
+def test_calculix_finds_the_stress_of_a_uniform_strain_in_each_crystal(tmp_path, elements):
+    """A strain that is the same everywhere gives each crystal the stress of its own stiffness, in its own axes."""
+    export_labels(
+        TWO, VOXEL_NM, (0.0,) * 3, "inp", tmp_path / "mesh.inp",
+        elements=elements, orientations=TURNS, interface_pairs=True,
+    )  # fmt: skip
+    strain = np.array([[2.0, 0.5, -0.3], [0.5, -1.0, 0.7], [-0.3, 0.7, 1.5]]) * 1e-3
+    points = meshio.read(tmp_path / "mesh.inp", file_format="abaqus").points
+    moves = [
+        f"{node}, {axis + 1}, {axis + 1}, {value:.12e}\n"
+        for node, row in enumerate((points @ strain).tolist(), start=1)
+        for axis, value in enumerate(row)
+    ]
+    (tmp_path / "deck.inp").write_text(
+        "*INCLUDE, INPUT=mesh.inp\n*ELASTIC, TYPE=ENGINEERING CONSTANTS\n"
+        "200., 200., 100., 0.2, 0.15, 0.15, 80., 60.,\n60., 293.\n"
+        f"*STEP\n*STATIC\n*BOUNDARY\n{''.join(moves)}*EL PRINT, ELSET=GRAIN_00005\nS\n*EL PRINT, ELSET=GRAIN_00009\nS\n"
+        "*END STEP\n"
+    )
+    subprocess.run(["ccx", "deck"], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    compliance = np.diag([1 / 200, 1 / 200, 1 / 100, 1 / 80, 1 / 60, 1 / 60])
+    for (i, j), poisson in {(0, 1): 0.2, (0, 2): 0.15, (1, 2): 0.15}.items():
+        compliance[i, j] = compliance[j, i] = -poisson / 200
+    pairs = [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]
+    _, *blocks = (tmp_path / "deck.dat").read_text().split("for set GRAIN_")
+    assert len(blocks) == 2
+    for block in blocks:
+        label = int(block[:5])
+        turn = Rotation.from_quat(TURNS[label], scalar_first=True).as_matrix()
+        local = turn.T @ strain @ turn
+        shears = [local[pair] * (1 if pair[0] == pair[1] else 2) for pair in pairs]
+        rows = [[float(word) for word in line.split()[2:8]] for line in block.splitlines()[2:] if line.strip()]
+        assert rows
+        np.testing.assert_allclose(rows, [np.linalg.solve(compliance, shears)] * len(rows), atol=1e-5)
