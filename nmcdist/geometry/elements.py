@@ -4,7 +4,7 @@ Points are in the order z, y, x, and the volume of an element is positive in thi
 x, y, z must also mirror the order of the nodes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import permutations
 
 import numpy as np
@@ -57,7 +57,7 @@ class VolumeMesh:
     interfaces: np.ndarray
     interface_grains: np.ndarray
     interface_cells: np.ndarray
-    smallest_angle: float = 90.0
+    smallest_angle: float = field(default=90.0, kw_only=True)
 
 
 def volume_mesh(
@@ -131,8 +131,8 @@ def _with_angles(
     found = improved(corners * step, cells, leeway, held, tuple(step), MIN_ANGLE if min_angle is None else min_angle)
     if min_angle is not None and found.below:
         raise InputError(
-            f"min_angle: found {found.below} of {len(cells)} tetrahedra below {min_angle:g} degrees after all moves, the "
-            f"smallest angle {found.smallest_angle:.3g}; expected a smaller target, or voxels that are cubes"
+            f"min_angle: found {found.below} of {len(cells)} tetrahedra below {min_angle:g} degrees after all moves, "
+            f"the smallest angle {found.smallest_angle:.3g}; expected a smaller target, or voxels that are cubes"
         )
     return found.points / step, found.smallest_angle
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nmcdist.datasets.export.content import About, Voxels
+from nmcdist.datasets.export.subsets import numbered, present
 from nmcdist.errors import InputError
 
 GRID, MATERIAL = "grid.vti", "material.yaml"
@@ -26,7 +27,7 @@ def write_damask(folder: Path, voxels: Voxels, about: About) -> None:
     InputError
         If grains have no crystal orientations.
     """
-    labels = np.unique(voxels.labels)
+    labels = present(voxels.labels)
     if not about.names and not about.orientations:
         raise InputError(
             "format damask: found grains without crystal orientations, expected phases, or particles of a recipe with "
@@ -43,7 +44,9 @@ def _write_grid(path: Path, voxels: Voxels, labels: np.ndarray, about: About) ->
     size = voxels.voxel_size
     corner = " ".join(f"{value - size / 2:.12g}" for value in voxels.origin[::-1])
     extent = f"0 {nx} 0 {ny} 0 {nz}"
-    cells = np.searchsorted(labels, voxels.labels).astype("<i4")
+    numbers = np.zeros(int(labels[-1]) + 1, dtype=np.int32)
+    numbers[labels] = np.arange(len(labels))
+    cells = numbered(voxels.labels, numbers)
     with path.open("wb") as stream:
         stream.write(
             '<?xml version="1.0"?>\n'
@@ -53,7 +56,11 @@ def _write_grid(path: Path, voxels: Voxels, labels: np.ndarray, about: About) ->
             f'<Piece Extent="{extent}">\n<CellData>\n'
             '<DataArray type="Int32" Name="material" format="binary">\n'.encode("ascii")
         )
-        stream.write(base64.b64encode(np.uint64(cells.nbytes).astype("<u8").tobytes() + cells.tobytes()))
+        stream.write(
+            base64.b64encode(
+                np.uint64(cells.nbytes).astype("<u8").tobytes() + cells.astype("<i4", copy=False).tobytes()
+            )
+        )
         stream.write(b"\n</DataArray>\n</CellData>\n</Piece>\n</ImageData>\n</VTKFile>\n")
 
 
@@ -89,8 +96,8 @@ def write_tesr(path: Path, voxels: Voxels, about: About) -> None:
     nz, ny, nx = voxels.labels.shape
     size = voxels.voxel_size
     corner = [value - size / 2 for value in voxels.origin[::-1]]
-    present = np.unique(voxels.labels)
-    labels = present[present > 0]
+    known = present(voxels.labels)
+    labels = known[known > 0]
     with path.open("w", encoding="ascii") as stream:
         stream.write(f"***tesr\n **format\n   2.1\n **general\n   3\n   {nx} {ny} {nz}\n")
         stream.write(f"   {size:.12g} {size:.12g} {size:.12g}\n")
@@ -103,10 +110,10 @@ def write_tesr(path: Path, voxels: Voxels, about: About) -> None:
             stream.writelines(f"   {a:.12f} {b:.12f} {c:.12f}\n" for a, b, c in angles.tolist())
             stream.write("  *crysym\n   -3m\n")
         stream.write(" **data\n   ascii\n")
-        numbers = np.zeros(int(present[-1]) + 1, dtype=np.int32)
+        numbers = np.zeros(int(known[-1]) + 1, dtype=np.int32)
         numbers[labels] = np.arange(1, len(labels) + 1)
         for page in voxels.labels:  # x runs fastest, as in Neper
-            stream.writelines(_lines("", numbers[page.reshape(-1)]))
+            stream.writelines(_lines("", numbers[page].reshape(-1)))
         stream.write("***end\n")
 
 

@@ -10,7 +10,7 @@ from nmcdist.arguments import check_length, finite_array
 from nmcdist.datasets.export.content import About, Point, Voxels, in_unit
 from nmcdist.datasets.export.formats import checked_options, format_named
 from nmcdist.datasets.export.place import write_export
-from nmcdist.datasets.export.subsets import only
+from nmcdist.datasets.export.subsets import only, present
 from nmcdist.errors import InputError
 from nmcdist.inputs import local_path
 
@@ -120,8 +120,8 @@ def _check_array(labels: np.ndarray) -> None:
 
 
 def _check_orientations(labels: np.ndarray, orientations: Mapping[int, np.ndarray]) -> None:
-    present = np.unique(labels)
-    for label in present[present > 0].tolist():
+    known = present(labels)
+    for label in known[known > 0].tolist():
         if label not in orientations:
             raise InputError(f"orientations: found none for label {label}, expected one for each label of the volume")
         found = finite_array(f"orientations[{label}]", orientations[label], (4,))

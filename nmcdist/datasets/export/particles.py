@@ -12,6 +12,7 @@ from nmcdist.datasets.export.content import GRAIN_TABLE, SHELL, About, Content, 
 from nmcdist.datasets.export.formats import checked_options, format_named
 from nmcdist.datasets.export.labels import export_labels
 from nmcdist.datasets.export.place import write_export
+from nmcdist.datasets.export.subsets import masked
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.datasets.particles import read_grains, read_orientations, read_particle
 from nmcdist.datasets.store import read_attributes
@@ -77,7 +78,7 @@ def export_particle_item(
 
     def labels() -> np.ndarray:
         rendered = particle.voxelize(voxel)
-        return rendered if kept is None else np.where(kept[rendered], rendered, np.int32(0))
+        return rendered if kept is None else masked(rendered, kept)
 
     return export_labels(
         labels, voxel, origin, file_format, target,

@@ -1,4 +1,7 @@
-"""Subsets of the grains of a label volume, named by numbers and ranges."""
+"""Labels of a volume, and subsets of them named by numbers and ranges.
+
+Volumes are read page by page: NumPy would make indices of eight bytes for all voxels at once.
+"""
 
 import re
 from collections.abc import Sequence
@@ -32,6 +35,30 @@ def ranges_of(grains: str | Sequence[int]) -> list[tuple[int, int]]:
     return ranges
 
 
+def present(labels: np.ndarray) -> np.ndarray:
+    """Return the labels of a volume, ascending, 0 among them if a voxel has it."""
+    there = np.zeros(int(labels.max(initial=0)) + 1, dtype=bool)
+    for page in labels:
+        there[page] = True
+    return np.flatnonzero(there)
+
+
+def masked(labels: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Return a label volume with 0 for the labels that are not kept; `kept` has a bool for each label."""
+    found = np.empty_like(labels)
+    for page, out in zip(labels, found, strict=True):
+        np.multiply(page, kept[page], out=out)
+    return found
+
+
+def numbered(labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Return the int32 number of each voxel's label; `numbers` has one for each label."""
+    found = np.empty(labels.shape, dtype=np.int32)
+    for page, out in zip(labels, found, strict=True):
+        out[...] = numbers[page]
+    return found
+
+
 def only(labels: np.ndarray, grains: str | Sequence[int]) -> np.ndarray:
     """Return a label volume with 0 for all labels but some.
 
@@ -40,16 +67,16 @@ def only(labels: np.ndarray, grains: str | Sequence[int]) -> np.ndarray:
     InputError
         If no voxel has a label, or one of a range.
     """
-    there = np.bincount(labels.reshape(-1)) > 0
-    kept = np.zeros(len(there), dtype=bool)
+    known = present(labels)
+    known = known[known > 0]
+    kept = np.zeros(int(labels.max(initial=0)) + 1, dtype=bool)
     for first, last in ranges_of(grains):
-        if not there[first : last + 1].any():
+        if not ((known >= first) & (known <= last)).any():
             named = str(first) if first == last else f"{first}-{last}"
-            known = np.flatnonzero(there[1:]) + 1
             which = f"{known[0]} to {known[-1]}" if len(known) else "none: the volume holds no grains"
             raise InputError(f"grains: found {named}, which no voxel has, expected labels of the item, {which}")
         kept[first : last + 1] = True
-    return np.where(kept[labels], labels, labels.dtype.type(0))
+    return masked(labels, kept)
 
 
 def _checked(grains: Sequence[int]) -> list[int]:
