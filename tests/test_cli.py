@@ -339,6 +339,9 @@ def test_particles_are_made_verified_described_and_exported(nmcdist, particle_re
         (("--item", "0", "--format", "stl", "--voxel-size-nm", "1e6"), "expected at most the particle's"),
         (("--item", "0", "--format", "stl", "--voxel-size-nm", "1e-300"), "expected at least 0.001 nm"),
         (("--item", "0", "--format", "tiff", "--voxel-size-nm", "0.1"), "of memory"),
+        (("--item", "0", "--format", "inp", "--grains", "5-x"), "grains: found '5-x', expected labels from 1 such as"),
+        (("--item", "0", "--format", "inp", "--radius-below", "1"), "radius_below_nm: found 1, expected more than"),
+        (("--item", "0", "--format", "inp", "--unit", "inch"), "unit: found 'inch', expected one of nm, um, m"),
     ],
 )
 def test_exports_of_particles_that_cannot_be_are_refused(nmcdist, made_particles, tmp_path, arguments, complaint):

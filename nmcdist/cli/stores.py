@@ -94,8 +94,20 @@ def report(store: Path, out: Path | None, resolution_study: bool) -> None:
 )
 @click.option("--elements", help="Elements of volume meshes: hexahedra (default) or tetrahedra.")
 @click.option(
-    "--min-angle", type=Real(), help="Smallest dihedral angle of tetrahedra, in degrees; default 15, or what is reached."
+    "--min-angle",
+    type=Real(),
+    help="Smallest dihedral angle of tetrahedra, in degrees; default 15, or what is reached.",
 )
+@click.option("--grains", metavar="1,5,20-40", help="Labels to keep; default: all.")
+@click.option(
+    "--radius-below-nm",
+    "--radius-below",
+    "radius_below_nm",
+    type=Real(),
+    help="Keep the grains of a particle whose centre of mass is closer to its centre.",
+)
+@click.option("--interface-pairs", is_flag=True, help="Add a set for each pair of labels that touch, for msh and inp.")
+@click.option("--unit", help="Unit of lengths: nm, um or m; default nm, but um for tiff and m for damask.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file or folder.")
 def export(store: Path, items: tuple[str, ...], file_format: str, out: Path | None, **options: Any) -> None:
     """Write items of STORE to files that other programs read."""

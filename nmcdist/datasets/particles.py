@@ -62,6 +62,7 @@ ORIENTATION = by_name(
     ),
 )
 NO_GRAIN = -1
+_UNIT_TOLERANCE = 1e-5  # of the squared length of a quaternion of float32
 GRAIN = "grain"  # dimension of tables of grains; in a store, `row` replaces it
 
 # Storage of rows without a value: the fill value, and the attributes that identify it for xarray and others.
@@ -223,6 +224,37 @@ def read_grains(store: str | Path, item: int) -> Any:
         variables[name] = column.dims, values.astype(bool) if column.dtype == "bool" else values, column.attrs
     label = _read(store, "label", start, stop, RECORD_ROWS["label"])[kept]
     return xr.Dataset(variables, coords={"label": ("grain", label), "axis": ("axis", list("zyx"))})
+
+
+def read_orientations(store: str | Path, item: int) -> dict[int, np.ndarray]:
+    """Read the crystal orientations of the grains of one particle.
+
+    Parameters
+    ----------
+    store : str or Path
+        A finished store of particles.
+    item : int
+
+    Returns
+    -------
+    dict of int to ndarray of float32, shape (4,)
+        Unit quaternions (w, x, y, z) by label; empty if the recipe has no `orientations`.
+
+    Raises
+    ------
+    StoreError
+        If the store or the item does not exist, or its bytes are damaged.
+    """
+    store = local_path(store, StoreError)
+    start, stop = _rows_of(store, item)
+    (name, quantity), *_ = ORIENTATION.items()
+    if not holds(store, name):
+        return {}
+    label = _read(store, "label", start, stop, RECORD_ROWS["label"])
+    turns = _read(store, name, start, stop, quantity)
+    if not np.allclose((turns**2).sum(axis=1), 1, atol=_UNIT_TOLERANCE):
+        raise StoreError(f"{store}: {name}: found values of item {item} that are no unit quaternions")
+    return dict(zip(label.tolist(), turns, strict=True))
 
 
 def _rows_of(store: Path, item: int) -> tuple[int, int]:

@@ -4,7 +4,7 @@ Points are in the order z, y, x, and the volume of an element is positive in thi
 x, y, z must also mirror the order of the nodes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import permutations
 
 import numpy as np
@@ -43,6 +43,8 @@ class VolumeMesh:
         Faces towards the outside, with normals that point there, and the cell of each face.
     interfaces, interface_grains : ndarray of int32, shapes (j, 4) or (j, 3), and (j, 2)
         Faces between two grains, each once; the normal points out of the grain with the first, lower label.
+    interface_cells : ndarray of int32, shape (j,)
+        The cell of each such face in the grain with the lower label.
     smallest_angle : float
         Smallest dihedral angle of tetrahedra, in degrees; 90 for hexahedra.
     """
@@ -54,7 +56,8 @@ class VolumeMesh:
     outer_cells: np.ndarray
     interfaces: np.ndarray
     interface_grains: np.ndarray
-    smallest_angle: float = 90.0
+    interface_cells: np.ndarray
+    smallest_angle: float = field(default=90.0, kw_only=True)
 
 
 def volume_mesh(
@@ -113,14 +116,14 @@ def volume_mesh(
         mesh = _tetrahedra(lattice)
         corners, angle = _with_angles(_smoothed(regular, held, labels, lattice, smoothing), held, mesh, step, min_angle)
     points = (corners + (np.array(lattice.crop) - 0.5)) * step + np.asarray(origin, dtype=float)
-    return VolumeMesh(points, *mesh, angle)
+    return VolumeMesh(points, *mesh, smallest_angle=angle)
 
 
 def _with_angles(
     corners: np.ndarray, held: np.ndarray, mesh: tuple[np.ndarray, ...], step: np.ndarray, min_angle: float | None
 ) -> tuple[np.ndarray, float]:  # fmt: skip
     """Return corners, in voxels, moved until the tetrahedra have the smallest dihedral angle, and what it is now."""
-    cells, _, outer, _, interfaces, _ = mesh
+    cells, _, outer, _, interfaces, *_ = mesh
     if min_angle == 0:
         return corners, float(dihedral_angles(corners * step, cells).min())
     leeway = np.full(len(corners), np.inf)
@@ -128,8 +131,8 @@ def _with_angles(
     found = improved(corners * step, cells, leeway, held, tuple(step), MIN_ANGLE if min_angle is None else min_angle)
     if min_angle is not None and found.below:
         raise InputError(
-            f"min_angle: found {found.below} of {len(cells)} tetrahedra below {min_angle:g} degrees after all moves, the "
-            f"smallest angle {found.smallest_angle:.3g}; expected a smaller target, or voxels that are cubes"
+            f"min_angle: found {found.below} of {len(cells)} tetrahedra below {min_angle:g} degrees after all moves, "
+            f"the smallest angle {found.smallest_angle:.3g}; expected a smaller target, or voxels that are cubes"
         )
     return found.points / step, found.smallest_angle
 
@@ -179,16 +182,18 @@ def _hexahedra(lattice: _Lattice) -> tuple[np.ndarray, ...]:
     for k, corner in enumerate(_HEXAHEDRON):
         cells[:, k] = lattice.corner(lattice.voxels, corner)
     grains = lattice.cells.reshape(-1)[lattice.voxels]
-    outer, owners, interfaces, pairs = [], [], [], []
+    outer, owners, interfaces, pairs, lower = [], [], [], [], []
     for axis in range(3):
         for ahead in (1, 0):
             voxels = _outer_voxels(lattice, axis, ahead)
             outer.append(_oriented(_face(lattice, voxels, axis, ahead), ahead == 1))
             owners.append(lattice.rows[voxels])
         voxels, labels = _between_grains(lattice, axis)
-        interfaces.append(_oriented(_face(lattice, voxels, axis, 1), labels[:, 0] < labels[:, 1]))
+        first = labels[:, 0] < labels[:, 1]
+        interfaces.append(_oriented(_face(lattice, voxels, axis, 1), first))
         pairs.append(np.sort(labels, axis=1))
-    return cells, grains, *map(np.concatenate, (outer, owners, interfaces, pairs))
+        lower.append(_lower_rows(lattice, voxels, axis, first))
+    return cells, grains, *map(np.concatenate, (outer, owners, interfaces, pairs, lower))
 
 
 def _tetrahedra(lattice: _Lattice) -> tuple[np.ndarray, ...]:
@@ -198,19 +203,32 @@ def _tetrahedra(lattice: _Lattice) -> tuple[np.ndarray, ...]:
         for node, corner in enumerate(path if _is_even(order) else (path[0], path[2], path[1], path[3])):
             cells[:, k, node] = lattice.corner(lattice.voxels, corner)
     grains = np.repeat(lattice.cells.reshape(-1)[lattice.voxels], 6)
-    outer, owners, interfaces, pairs = [], [], [], []
+    outer, owners, interfaces, pairs, lower = [], [], [], [], []
     for axis in range(3):
-        e, f = (axis + 1) % 3, (axis + 2) % 3
         for ahead in (1, 0):
             voxels = _outer_voxels(lattice, axis, ahead)
             outer += _halves(_oriented(_face(lattice, voxels, axis, ahead), ahead == 1))
-            # The tetrahedra that end in this face cross the voxel along this axis first, or last.
-            orders = ((axis, e, f), (axis, f, e)) if ahead else ((f, e, axis), (e, f, axis))
-            owners += [6 * lattice.rows[voxels] + np.int32(_ORDERS.index(order)) for order in orders]
+            owners += [6 * lattice.rows[voxels] + kind for kind in _kinds_at(axis, ahead)]
         voxels, labels = _between_grains(lattice, axis)
-        interfaces += _halves(_oriented(_face(lattice, voxels, axis, 1), labels[:, 0] < labels[:, 1]))
+        first = labels[:, 0] < labels[:, 1]
+        interfaces += _halves(_oriented(_face(lattice, voxels, axis, 1), first))
         pairs += 2 * [np.sort(labels, axis=1)]
-    return cells.reshape(-1, 4), grains, *map(np.concatenate, (outer, owners, interfaces, pairs))
+        rows = 6 * _lower_rows(lattice, voxels, axis, first)
+        kinds = zip(_kinds_at(axis, 1), _kinds_at(axis, 0), strict=True)
+        lower += [rows + np.where(first, ahead, behind) for ahead, behind in kinds]
+    return cells.reshape(-1, 4), grains, *map(np.concatenate, (outer, owners, interfaces, pairs, lower))
+
+
+def _kinds_at(axis: int, ahead: int) -> list[np.int32]:
+    """Return which of a voxel's tetrahedra end in the halves of a face: they cross the axis first, or last."""
+    e, f = (axis + 1) % 3, (axis + 2) % 3
+    orders = ((axis, e, f), (axis, f, e)) if ahead else ((f, e, axis), (e, f, axis))
+    return [np.int32(_ORDERS.index(order)) for order in orders]
+
+
+def _lower_rows(lattice: _Lattice, voxels: np.ndarray, axis: int, first: np.ndarray) -> np.ndarray:
+    """Return the rows of the voxels with the lower label, of those before and behind faces along an axis."""
+    return np.asarray(lattice.rows[np.where(first, voxels, voxels + _stride(lattice, axis))])
 
 
 def _path(order: tuple[int, ...]) -> list[tuple[int, ...]]:

@@ -1,6 +1,6 @@
 """Operations on a finished store of any kind: its report, and the export of an item."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nmcdist.datasets.files import naming
@@ -76,6 +76,10 @@ def export_item(
     smoothing: int | None = None,
     elements: str | None = None,
     min_angle: float | None = None,
+    grains: str | Sequence[int] | None = None,
+    radius_below_nm: float | None = None,
+    interface_pairs: bool = False,
+    unit: str | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write one item of a finished store to a file (or a folder of files), whole or not at all.
@@ -92,8 +96,10 @@ def export_item(
         Default: a name from the dataset, the item and the format, in the current folder.
     voxel_size_nm : float, optional
         For a particle: voxel size for rendering its record; default 50.
-    label, smoothing, elements, min_angle
+    label, smoothing, elements, min_angle, grains, interface_pairs, unit
         See :func:`nmcdist.datasets.export.labels.export_labels`.
+    radius_below_nm : float, optional
+        For a particle: keeps the grains whose centre of mass is closer to the particle's centre.
     overwrite : bool
         Whether to replace an existing file or folder.
 
@@ -116,5 +122,6 @@ def export_item(
     target = local_path(target or default_name(store, item, file_format))
     return kind.export(
         store, item, file_format, target, voxel_size_nm=voxel_size_nm, label=label, smoothing=smoothing,
-        elements=elements, min_angle=min_angle, overwrite=overwrite,
+        elements=elements, min_angle=min_angle, grains=grains, radius_below_nm=radius_below_nm,
+        interface_pairs=interface_pairs, unit=unit, overwrite=overwrite,
     )  # fmt: skip

@@ -64,6 +64,10 @@ def test_elements_meet_in_whole_faces_and_the_listed_ones_are_those(case, elemen
     pairs = zip(mesh.interface_grains.tolist(), map(tuple, mesh.interfaces.tolist()), strict=True)
     assert {tuple(sorted(face)): (*grain_pair, turned(face)) for grain_pair, face in pairs} == between
     assert len(mesh.interfaces) == len(between)
+    owners = zip(mesh.interface_cells.tolist(), map(tuple, mesh.interfaces.tolist()), strict=True)
+    for cell, face in owners:
+        assert grains[cell] == between[tuple(sorted(face))][0]
+        assert cell in {owner for owner, _ in sides[tuple(sorted(face))]}
     # No face ends in the middle of another: as many outer faces as voxel faces say.
     padded = np.pad(labels > 0, 1)
     faces = sum(int((np.diff(padded.astype(np.int8), axis=axis) != 0).sum()) for axis in range(3))

@@ -13,6 +13,7 @@ from nmcdist.calibration import ebsd
 from nmcdist.calibration.grains.sections import Section, consecutive
 from nmcdist.calibration.grains.tessellation_fit import MISSING, OUTSIDE
 from nmcdist.errors import InputError
+from nmcdist.geometry.rotations import bunge_euler
 from nmcdist.models import streams
 from nmcdist.models.particle import Particle, ParticleModel
 
@@ -176,7 +177,7 @@ def write_scan(path: str | Path, section: Section, orientation_noise_deg: float 
     orientations = _distinct_orientations(grains, names > 0, rng)
     noise = rng.normal(scale=math.radians(orientation_noise_deg), size=(grains.size, 3))
     turned = Rotation.from_quat(orientations[grains.ravel()], scalar_first=True) * Rotation.from_rotvec(noise)
-    euler = _bunge_angles(turned.as_quat(scalar_first=True))
+    euler = bunge_euler(turned.as_quat(scalar_first=True))
     confidence = rng.uniform(0.3, 1.0, grains.size)
     _write_ang(Path(path), section, euler, confidence)
 
@@ -228,14 +229,6 @@ def _random_orientations(count: int, rng: np.random.Generator) -> np.ndarray:
     """Return unit quaternions, uniform on the rotations."""
     quaternions = rng.standard_normal((count, 4))
     return np.asarray(quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True))
-
-
-def _bunge_angles(quaternions: np.ndarray) -> np.ndarray:
-    """Return phi1, Phi and phi2 in radians, phi1 and phi2 in [0, 2 pi)."""
-    w, x, y, z = quaternions.T
-    half_sum, half_difference = np.arctan2(z, w), np.arctan2(y, x)
-    phi1, phi2 = (half_sum + half_difference) % (2 * np.pi), (half_sum - half_difference) % (2 * np.pi)
-    return np.column_stack([phi1, 2 * np.arctan2(np.hypot(x, y), np.hypot(w, z)), phi2])
 
 
 def _write_ang(path: Path, section: Section, euler: np.ndarray, confidence: np.ndarray) -> None:

@@ -4,7 +4,7 @@ This module imports no large libraries, so the command line lists the formats qu
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,14 +14,21 @@ if TYPE_CHECKING:
     from nmcdist.geometry.surfaces import LabelSurface
 
 Point = tuple[float, float, float]
+_LINE = 230  # characters: a title of VTK has at most 255
+
+
+UNITS = {"nm": 1.0, "um": 1e3, "m": 1e9}  # in nm
 
 
 class Voxels(NamedTuple):
-    """A label volume in the order z, y, x, the edge of a voxel and the centre (z, y, x) of the first one, in nm."""
+    """A label volume in the order z, y, x, the edge of a voxel and the centre (z, y, x) of the first one.
+
+    Lengths are in nm until :func:`in_unit` divides them.
+    """
 
     labels: np.ndarray
-    voxel_size_nm: float
-    origin_nm: Point
+    voxel_size: float
+    origin: Point
 
 
 class Surface(NamedTuple):
@@ -30,7 +37,7 @@ class Surface(NamedTuple):
     Attributes
     ----------
     points : ndarray of float, shape (n, 3)
-        Coordinates in nm, in the order z, y, x.
+        Coordinates in the order z, y, x, in nm until :func:`in_unit` divides them.
     triangles : ndarray of int, shape (m, 3)
         Oriented outwards in this order of columns.
     """
@@ -48,17 +55,31 @@ class About:
     title : str
     names : Mapping of int to str
         Names of labels that are phases; grains are identified by their numbers.
+    orientations : Mapping of int to ndarray
+        Crystal orientations of grains by label, as quaternions (w, x, y, z); empty if they have none.
+    unit : {"nm", "um", "m"}
+        Unit of the lengths.
+    by_pair : bool
+        Whether a volume mesh also has a set of faces for each pair of labels that touch.
     """
 
     title: str
     names: Mapping[int, str] = field(default_factory=dict)
+    orientations: Mapping[int, np.ndarray] = field(default_factory=dict)
+    unit: str = "nm"
+    by_pair: bool = False
 
     @property
     def line(self) -> str:
         """The title with the names of the labels, as one line of ASCII for the header of a file."""
         legend = ", ".join(f"{label} {name}" for label, name in self.names.items())
         line = f"{self.title}; {legend}" if legend else self.title
-        return line.encode("ascii", "replace").decode("ascii").replace("\n", " ")[:255]
+        return line.encode("ascii", "replace").decode("ascii").replace("\n", " ")[:_LINE]
+
+    @property
+    def line_with_unit(self) -> str:
+        """The line with the unit of the lengths."""
+        return f"{self.line}; lengths in {self.unit}"
 
     @property
     def noun(self) -> str:
@@ -68,6 +89,14 @@ class About:
     def set_name(self, label: int) -> str:
         """Return the name of the element set of a label in a volume mesh."""
         return f"PHASE_{self.names[label].upper()}" if label in self.names else f"GRAIN_{label:05d}"
+
+    def pair_name(self, first: int, second: int) -> str:
+        """Return the name of the faces between two labels in a volume mesh; it is short whatever names they have."""
+        return f"INTERFACE_{first:05d}_{second:05d}"
+
+    def oriented(self, labels: np.ndarray) -> np.ndarray:
+        """Return the quaternions of these labels, shape (n, 4)."""
+        return np.array([self.orientations[label] for label in labels.tolist()], dtype=np.float64).reshape(-1, 4)
 
     def file_name(self, label: int) -> str:
         """Return the file name of one label, without suffix."""
@@ -91,6 +120,17 @@ class Content:
     name: str
     options: tuple[str, ...] = ()
     of_voxels: Callable[..., Any] | None = None
+
+
+def in_unit(content: Any, unit: str) -> Any:
+    """Return a content of lengths in nm with lengths in another unit."""
+    if unit == "nm":
+        return content
+    if isinstance(content, Voxels):
+        z, y, x = (value / UNITS[unit] for value in content.origin)
+        return content._replace(voxel_size=content.voxel_size / UNITS[unit], origin=(z, y, x))
+    points = content.points / UNITS[unit]
+    return content._replace(points=points) if isinstance(content, Surface) else replace(content, points=points)
 
 
 def _labels(voxels: Voxels) -> Voxels:

@@ -6,17 +6,20 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from nmcdist.datasets.export import meshes, surfaces, tables, voxels
+from nmcdist.arguments import check_length
+from nmcdist.datasets.export import crystals, meshes, surfaces, tables, voxels
 from nmcdist.datasets.export.content import (
     CLOSED_SURFACE,
     GRAIN_TABLE,
     INTERFACES,
     LABELS,
     SHELL,
+    UNITS,
     VOLUME_MESH,
     About,
     Content,
 )
+from nmcdist.datasets.export.subsets import ranges_of
 from nmcdist.errors import InputError
 from nmcdist.extras import need
 from nmcdist.faults import proposal
@@ -43,6 +46,10 @@ class Format:
         For formats that write a folder: returns whether the names in a folder belong to such an export.
     extra : str
         Extra with the packages that the writer needs, if any.
+    unit : {"nm", "um", "m"} or None
+        Unit of lengths if none is asked for; None if the file has no lengths, or names their unit with each.
+    choices : tuple of str
+        Options of the writer, besides those of the content.
     """
 
     name: str
@@ -52,19 +59,25 @@ class Format:
     write: Callable[[Path, Any, About], None]
     owns: Callable[[Collection[str]], bool] | None = None
     extra: str = ""
+    unit: str | None = "nm"
+    choices: tuple[str, ...] = ()
 
     @property
     def options(self) -> tuple[str, ...]:
         """Names of the options that the format accepts."""
-        return (*self.content.options, "voxel_size_nm") if self.content.of_voxels else self.content.options
+        of_voxels = ("grains", "radius_below_nm", "voxel_size_nm") if self.content.of_voxels else ()
+        return (*self.content.options, *self.choices, *of_voxels, *(("unit",) if self.unit else ()))
 
 
 ROWS = (
-    Format("tiff", ".tif", "pages along z with the voxel size, for ImageJ", LABELS, voxels.write_tiff),
+    Format("tiff", ".tif", "pages along z with the voxel size, for ImageJ", LABELS, voxels.write_tiff, unit="um"),
     Format("vtk", ".vtk", "legacy VTK image, labels at the voxel centres", LABELS, voxels.write_vtk_image),
-    Format("npy", ".npy", "bare NumPy array in the order z, y, x", LABELS, voxels.write_npy),
+    Format("npy", ".npy", "bare NumPy array in the order z, y, x", LABELS, voxels.write_npy, unit=None),
     Format("ome-zarr", ".ome.zarr", "OME-Zarr 0.5 folder with a pyramid of the most frequent labels", LABELS,
            voxels.write_ome_zarr, owns=lambda names: "zarr.json" in names),
+    Format("damask", "-damask", "folder with the grid and the materials of DAMASK 3", LABELS, crystals.write_damask,
+           owns=lambda names: set(names) <= {crystals.GRID, crystals.MATERIAL}, unit="m"),
+    Format("tesr", ".tesr", "raster tessellation of Neper with crystal orientations", LABELS, crystals.write_tesr),
     Format("stl", ".stl", "binary STL of all labels together or of one", CLOSED_SURFACE, surfaces.write_stl),
     Format("ply", ".ply", "binary PLY of all labels together or of one", CLOSED_SURFACE, surfaces.write_ply),
     Format("stl-grains", "-grains", "folder with one closed binary STL per label", INTERFACES,
@@ -73,15 +86,20 @@ ROWS = (
            surfaces.write_ply_interfaces),
     Format("vtp", ".vtp", "one conforming mesh of VTK polygons with the labels on both sides", INTERFACES,
            surfaces.write_vtp),
-    Format("msh", ".msh", "binary Gmsh 4.1 with one physical group per label", VOLUME_MESH, meshes.write_msh),
-    Format("inp", ".inp", "Abaqus input with one element set per label", VOLUME_MESH, meshes.write_inp),
+    Format("msh", ".msh", "binary Gmsh 4.1 with one physical group per label", VOLUME_MESH, meshes.write_msh,
+           choices=("interface_pairs",)),
+    Format("inp", ".inp", "Abaqus input with one element set per label", VOLUME_MESH, meshes.write_inp,
+           choices=("interface_pairs",)),
+    Format("bdf", ".bdf", "Nastran bulk data with one property per label", VOLUME_MESH, meshes.write_bdf),
     Format("vtu", ".vtu", "VTK unstructured grid with the labels as cell data", VOLUME_MESH, meshes.write_vtu,
+           extra="export"),
+    Format("xdmf", ".xdmf", "XDMF with the labels as cell data, in one file", VOLUME_MESH, meshes.write_xdmf,
            extra="export"),
     Format("shell-stl", "-shell.stl", "binary STL of the smooth body that the facets follow", SHELL,
            surfaces.write_stl),
     Format("shell-ply", "-shell.ply", "binary PLY of the smooth body that the facets follow", SHELL,
            surfaces.write_ply),
-    Format("csv", "-grains.csv", "one line per grain", GRAIN_TABLE, tables.write_csv),
+    Format("csv", "-grains.csv", "one line per grain", GRAIN_TABLE, tables.write_csv, unit=None),
 )  # fmt: skip
 FORMATS = {row.name: row for row in ROWS}
 
@@ -119,6 +137,12 @@ def checked_options(chosen: Format, options: Mapping[str, Any]) -> dict[str, Any
         _check_elements(given)
     if given.get("smoothing", 0) < 0:
         raise InputError(f"smoothing: found {given['smoothing']}, expected 0 or more sweeps")
+    if given.get("unit", "nm") not in UNITS:
+        raise InputError(f"unit: found {shown(given['unit'])}{proposal(str(given['unit']), UNITS)}")
+    if "grains" in given:
+        ranges_of(given["grains"])
+    if "radius_below_nm" in given:
+        check_length("radius_below_nm", given["radius_below_nm"])
     if given.get("label", 1) < 1:
         raise InputError(f"label: found {given['label']}, expected the label of a grain or a phase, from 1")
     if chosen.extra:

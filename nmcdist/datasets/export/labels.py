@@ -1,17 +1,20 @@
 """Export of a label volume from memory."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nmcdist.arguments import check_length, finite_array
-from nmcdist.datasets.export.content import About, Point, Voxels
+from nmcdist.datasets.export.content import About, Point, Voxels, in_unit
 from nmcdist.datasets.export.formats import checked_options, format_named
 from nmcdist.datasets.export.place import write_export
+from nmcdist.datasets.export.subsets import only, present
 from nmcdist.errors import InputError
 from nmcdist.inputs import local_path
+
+_UNIT_TOLERANCE = 1e-5
 
 
 def export_labels(
@@ -23,10 +26,14 @@ def export_labels(
     *,
     title: str = "particle",
     names: Mapping[int, str] | None = None,
+    orientations: Mapping[int, np.ndarray] | None = None,
     label: int | None = None,
     smoothing: int | None = None,
     elements: str | None = None,
     min_angle: float | None = None,
+    grains: str | Sequence[int] | None = None,
+    interface_pairs: bool = False,
+    unit: str | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a label volume to a file (or a folder of files), whole or not at all.
@@ -46,6 +53,9 @@ def export_labels(
         Title written into the file.
     names : Mapping of int to str, optional
         Names of labels that are phases; by default labels are grains.
+    orientations : Mapping of int to ndarray, optional
+        Crystal orientations of all labels but 0, as unit quaternions (w, x, y, z) in right-handed axes x, y, z. They
+        turn the frame of the crystal to that of the volume.
     label : int, optional
         For one closed surface: its label; by default all labels together.
     smoothing : int, optional
@@ -54,6 +64,13 @@ def export_labels(
         For volume meshes; by default one hexahedron per voxel.
     min_angle : float, optional
         For tetrahedra: smallest dihedral angle in degrees; by default 15, or what can be reached.
+    grains : str or sequence of int, optional
+        Labels to keep, such as "1,5,20-40"; the others become 0. By default all.
+    interface_pairs : bool
+        For msh and inp: whether to add a set INTERFACE_00012_00042 for each pair of labels that touch.
+    unit : {"nm", "um", "m"}, optional
+        Unit of the lengths in the file, which names it where it has a place for it; by default nm, but um in TIFF and m
+        for DAMASK.
     overwrite : bool
         Whether to replace an existing file or folder. A folder is replaced only if it contains nothing but such an
         export.
@@ -73,19 +90,26 @@ def export_labels(
     """
     target = local_path(target)
     chosen = format_named(file_format)
-    options = checked_options(
-        chosen, {"label": label, "smoothing": smoothing, "elements": elements, "min_angle": min_angle}
-    )
+    given = checked_options(chosen, {
+        "label": label, "smoothing": smoothing, "elements": elements, "min_angle": min_angle, "grains": grains,
+        "interface_pairs": interface_pairs or None, "unit": unit,
+    })  # fmt: skip
+    options = {name: value for name, value in given.items() if name in chosen.content.options}
+    about = About(title, names or {}, orientations or {}, unit or chosen.unit or "nm", interface_pairs)
     voxel_size_nm = check_length("voxel_size_nm", voxel_size_nm)
     finite_array("origin_nm", origin_nm, (3,))
 
     def content() -> Any:
         array = labels() if callable(labels) else labels
         _check_array(array)
+        if grains is not None:
+            array = only(array, grains)
+        if orientations:
+            _check_orientations(array, orientations)
         assert chosen.content.of_voxels is not None
-        return chosen.content.of_voxels(Voxels(array, voxel_size_nm, origin_nm), **options)
+        return in_unit(chosen.content.of_voxels(Voxels(array, voxel_size_nm, origin_nm), **options), about.unit)
 
-    return write_export(chosen, target, content, About(title, names or {}), overwrite=overwrite)
+    return write_export(chosen, target, content, about, overwrite=overwrite)
 
 
 def _check_array(labels: np.ndarray) -> None:
@@ -93,3 +117,13 @@ def _check_array(labels: np.ndarray) -> None:
         raise InputError(f"labels: found shape {labels.shape} of {labels.dtype}, expected three axes of int32 or uint8")
     if labels.min() < 0:
         raise InputError(f"labels: found {labels.min()}, expected 0 or more")
+
+
+def _check_orientations(labels: np.ndarray, orientations: Mapping[int, np.ndarray]) -> None:
+    known = present(labels)
+    for label in known[known > 0].tolist():
+        if label not in orientations:
+            raise InputError(f"orientations: found none for label {label}, expected one for each label of the volume")
+        found = finite_array(f"orientations[{label}]", orientations[label], (4,))
+        if abs(float(np.linalg.norm(found)) - 1) > _UNIT_TOLERANCE:
+            raise InputError(f"orientations[{label}]: found {found.tolist()}, expected a unit quaternion")

@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import psutil
 
-from nmcdist.datasets.export.content import GRAIN_TABLE, SHELL, About, Content, Surface
+from nmcdist.datasets.export.content import GRAIN_TABLE, SHELL, About, Content, Surface, in_unit
 from nmcdist.datasets.export.formats import checked_options, format_named
 from nmcdist.datasets.export.labels import export_labels
 from nmcdist.datasets.export.place import write_export
+from nmcdist.datasets.export.subsets import masked
 from nmcdist.datasets.files import readable_bytes
-from nmcdist.datasets.particles import read_grains, read_particle
+from nmcdist.datasets.particles import read_grains, read_orientations, read_particle
 from nmcdist.datasets.store import read_attributes
-from nmcdist.errors import PlanError
+from nmcdist.errors import InputError, PlanError
+from nmcdist.geometry.rotations import bunge_euler
+from nmcdist.models.particle import Particle
 
 VOXEL_SIZE_NM = 50.0
 SHELL_LEVEL = 5  # 10,242 directions
@@ -29,6 +32,7 @@ def export_particle_item(
     target: Path,
     *,
     voxel_size_nm: float | None = None,
+    radius_below_nm: float | None = None,
     overwrite: bool = False,
     **options: Any,
 ) -> Path:
@@ -43,6 +47,8 @@ def export_particle_item(
     target : Path
     voxel_size_nm : float, optional
         Voxel size for rendering the record; default 50.
+    radius_below_nm : float, optional
+        Keeps the grains whose centre of mass is closer to the particle's centre.
     overwrite : bool
     **options
         As for :func:`nmcdist.datasets.export.labels.export_labels`.
@@ -58,18 +64,40 @@ def export_particle_item(
         As :func:`nmcdist.products.stores.export_item`.
     """
     chosen = format_named(file_format, _OF_RECORDS)
-    checked_options(chosen, {"voxel_size_nm": voxel_size_nm, **options})
+    own = {"voxel_size_nm": voxel_size_nm, "radius_below_nm": radius_below_nm}
+    checked_options(chosen, own | options | {"interface_pairs": options.get("interface_pairs") or None})
     title = f"{read_attributes(store)['name']} item {item}"
     if chosen.content in _OF_RECORDS:
-        content = _OF_RECORDS[chosen.content](store, item)
-        return write_export(chosen, target, lambda: content, About(title), overwrite=overwrite)
+        unit = options.get("unit") or chosen.unit or "nm"
+        content = in_unit(_OF_RECORDS[chosen.content](store, item), unit)
+        return write_export(chosen, target, lambda: content, About(title, unit=unit), overwrite=overwrite)
     particle, voxel = read_particle(store, item), VOXEL_SIZE_NM if voxel_size_nm is None else voxel_size_nm
     shape, origin = particle.grid(voxel)
     _check_memory(shape, voxel)
+    kept = _closer(particle, radius_below_nm)
+
+    def labels() -> np.ndarray:
+        rendered = particle.voxelize(voxel)
+        return rendered if kept is None else masked(rendered, kept)
+
     return export_labels(
-        lambda: particle.voxelize(voxel), voxel, origin, file_format, target,
-        title=title, overwrite=overwrite, **options,
+        labels, voxel, origin, file_format, target,
+        title=title, orientations=read_orientations(store, item), overwrite=overwrite, **options,
     )  # fmt: skip
+
+
+def _closer(particle: Particle, radius_nm: float | None) -> np.ndarray | None:
+    """Return whether each label is of a grain with its centre of mass within a radius; None without a radius."""
+    if radius_nm is None:
+        return None
+    distances = np.linalg.norm(particle.centroids_nm.astype(np.float64), axis=1)
+    closer = particle.kept & (distances < radius_nm)  # grains that are not kept have NaN
+    if not closer.any():
+        nearest = np.nanmin(distances, initial=np.inf)
+        raise InputError(
+            f"radius_below_nm: found {radius_nm:g}, expected more than {nearest:.4g}, the distance of the nearest grain"
+        )
+    return np.concatenate([[False], closer])
 
 
 def _shell(store: Path, item: int) -> Surface:
@@ -77,7 +105,7 @@ def _shell(store: Path, item: int) -> Surface:
 
 
 def _grain_table(store: Path, item: int) -> dict[str, np.ndarray]:
-    """Return the columns of the grains; vectors have one column per axis."""
+    """Return the columns of the grains; vectors have one column per axis, and orientations are the last."""
     grains = read_grains(store, item)
     columns = {"label": grains.label.values}
     for name, variable in grains.data_vars.items():
@@ -86,6 +114,11 @@ def _grain_table(store: Path, item: int) -> dict[str, np.ndarray]:
         else:
             ends = "zyx" if variable.dims[1] == "axis" else "123"
             columns |= {f"{name}_{end}": variable.values[:, k] for k, end in enumerate(ends)}
+    if orientations := read_orientations(store, item):
+        turns = np.array([orientations[label] for label in columns["label"].tolist()]).reshape(-1, 4)
+        columns |= {f"orientation_{end}": turns[:, k] for k, end in enumerate("wxyz")}
+        angles = np.degrees(bunge_euler(turns))
+        columns |= {f"euler_{end}_deg": angles[:, k] for k, end in enumerate(("phi1", "Phi", "phi2"))}
     return columns
 
 

@@ -1,6 +1,6 @@
 """Files of surfaces for other programs: STL, PLY and VTK polygons.
 
-Points are in the order z, y, x, with triangles oriented in this order; files contain x, y, z in nm.
+Points are in the order z, y, x, with triangles oriented in this order; files contain x, y, z.
 """
 
 from pathlib import Path
@@ -16,24 +16,25 @@ if TYPE_CHECKING:
 
 def write_stl(path: Path, surface: Surface, about: About) -> None:
     """Write one closed surface as binary STL."""
-    _write_stl(path, *surface, about.line)
+    _write_stl(path, *surface, about.unit, about.line)
 
 
 def write_stl_folder(folder: Path, surface: "LabelSurface", about: About) -> None:
     """Write the closed surface of each label to a file such as grain-00042.stl, or one named after the phase."""
     for label, points, triangles in surface.grains():
         path = folder / f"{about.file_name(label)}.stl"
-        _write_stl(path, points, triangles, f"{about.title}, {about.noun} {about.names.get(label, label)}")
+        title = f"{about.title}, {about.noun} {about.names.get(label, label)}"
+        _write_stl(path, points, triangles, about.unit, title)
 
 
 def write_ply(path: Path, surface: Surface, about: About) -> None:
     """Write one closed surface as binary PLY."""
-    _write_ply(path, *surface, about.line)
+    _write_ply(path, *surface, about)
 
 
 def write_ply_interfaces(path: Path, surface: "LabelSurface", about: About) -> None:
     """Write all interfaces as binary PLY; `label` and `neighbour` are the labels behind and in front of a face."""
-    _write_ply(path, surface.points, surface.triangles, about.line, surface.labels)
+    _write_ply(path, surface.points, surface.triangles, about, surface.labels)
 
 
 def write_vtp(path: Path, surface: "LabelSurface", about: About) -> None:
@@ -57,7 +58,7 @@ def write_vtp(path: Path, surface: "LabelSurface", about: About) -> None:
     }
     header = (
         '<?xml version="1.0"?>\n'
-        f"<!-- {about.line.replace('--', ' ')}; lengths in nm -->\n"
+        f"<!-- {about.line_with_unit.replace('--', ' ')} -->\n"
         '<VTKFile type="PolyData" version="1.0" byte_order="LittleEndian" header_type="UInt64">\n<PolyData>\n'
         f'<Piece NumberOfPoints="{len(surface.points)}" NumberOfPolys="{count}">\n'
         f"<Points>{tags['Points']}</Points>\n<Polys>{tags['connectivity']}{tags['offsets']}</Polys>\n"
@@ -72,7 +73,7 @@ def write_vtp(path: Path, surface: "LabelSurface", about: About) -> None:
         stream.write(b"\n</AppendedData>\n</VTKFile>\n")
 
 
-def _write_stl(path: Path, points: np.ndarray, triangles: np.ndarray, title: str) -> None:
+def _write_stl(path: Path, points: np.ndarray, triangles: np.ndarray, unit: str, title: str) -> None:
     record = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
     corners = points[triangles[:, ::-1]][:, :, ::-1]
     facets = np.zeros(len(triangles), dtype=record)
@@ -82,13 +83,13 @@ def _write_stl(path: Path, points: np.ndarray, triangles: np.ndarray, title: str
     facets["normal"] = np.divide(normals, lengths, out=np.zeros_like(normals), where=lengths > 0)
     with path.open("wb") as stream:
         # Readers treat a file that starts with "solid" as text.
-        stream.write(f"nm; {title}".encode("ascii", "replace")[:80].ljust(80))
+        stream.write(f"{unit}; {title}".encode("ascii", "replace")[:80].ljust(80))
         stream.write(np.uint32(len(facets)).astype("<u4").tobytes())
         stream.write(facets.data)
 
 
 def _write_ply(
-    path: Path, points: np.ndarray, triangles: np.ndarray, title: str, labels: np.ndarray | None = None
+    path: Path, points: np.ndarray, triangles: np.ndarray, about: About, labels: np.ndarray | None = None
 ) -> None:
     fields: list[Any] = [("size", "u1"), ("corners", "<i4", 3)]
     properties = ""
@@ -100,7 +101,7 @@ def _write_ply(
     if labels is not None:
         faces["labels"] = labels
     header = (
-        f"ply\nformat binary_little_endian 1.0\ncomment {title}\ncomment lengths in nm\n"
+        f"ply\nformat binary_little_endian 1.0\ncomment {about.line}\ncomment lengths in {about.unit}\n"
         f"element vertex {len(points)}\nproperty float x\nproperty float y\nproperty float z\n"
         f"element face {len(triangles)}\nproperty list uchar int vertex_indices\n{properties}end_header\n"
     )

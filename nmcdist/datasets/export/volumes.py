@@ -17,8 +17,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # also part of names of f
 
 
 def export_volume_item(
-    store: Path, item: int, file_format: str, target: Path, *, voxel_size_nm: float | None = None, **options: Any
-) -> Path:
+    store: Path, item: int, file_format: str, target: Path, *, voxel_size_nm: float | None = None,
+    radius_below_nm: float | None = None, **options: Any,
+) -> Path:  # fmt: skip
     """Write the volume of one item, with the voxel size and the names of labels from its variable.
 
     Parameters
@@ -31,6 +32,8 @@ def export_volume_item(
     target : Path
     voxel_size_nm : float, optional
         Refused: the voxel size is fixed.
+    radius_below_nm : float, optional
+        Refused: only particles have a centre.
     **options
         As for :func:`nmcdist.datasets.export.labels.export_labels`.
 
@@ -47,6 +50,8 @@ def export_volume_item(
     format_named(file_format)
     if voxel_size_nm is not None:
         raise InputError(f"voxel_size_nm: found {shown(voxel_size_nm)}, but {store} holds volumes of fixed voxels")
+    if radius_below_nm is not None:
+        raise InputError(f"radius_below_nm: found {shown(radius_below_nm)}, but {store} holds volumes, not particles")
     metadata = readable_metadata(local_path(store, StoreError), VOLUME)
     if not 0 <= item < metadata.shape[0]:
         raise StoreError(f"{store}: item {item} does not exist, expected 0 to {metadata.shape[0] - 1}")

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.datasets.export.content import About, Voxels
+from nmcdist.datasets.export.content import UNITS, About, Voxels
 
 # The pyramid ends when a level fits into one small view.
 _COARSEST = 64
 _CHUNK = 64
+_OME_UNITS = {"nm": "nanometer", "um": "micrometer", "m": "meter"}
 
 
 def write_npy(path: Path, voxels: Voxels, about: About) -> None:
@@ -26,35 +27,33 @@ def write_tiff(path: Path, voxels: Voxels, about: About) -> None:
     """
     import tifffile
 
-    labels, voxel_size_nm, origin_nm = voxels
+    labels, size, origin = voxels
     if labels.dtype.itemsize > 2 and labels.max(initial=0) < 2**16:
         labels = labels.astype(np.uint16)
-    um = voxel_size_nm / 1000
     metadata: dict[str, Any]
     with path.open("wb") as stream:
         if labels.dtype.itemsize <= 2:
-            z, y, x = origin_nm
-            metadata = {"axes": "ZYX", "spacing": um, "unit": "um", "first_voxel_centre_zyx_nm": f"{z} {y} {x}"}
+            z, y, x = (round(value * UNITS[about.unit], 6) for value in origin)
+            metadata = {"axes": "ZYX", "spacing": size, "unit": about.unit, "first_voxel_centre_zyx_nm": f"{z} {y} {x}"}
             if about.names:
                 metadata["Info"] = about.line
-            tifffile.imwrite(stream, labels, imagej=True, resolution=(1 / um, 1 / um), metadata=metadata)
+            tifffile.imwrite(stream, labels, imagej=True, resolution=(1 / size, 1 / size), metadata=metadata)
         else:
             metadata = {"axes": "ZYX", "Name": about.line}
-            metadata |= {f"PhysicalSize{axis}": voxel_size_nm for axis in "XYZ"}
-            metadata |= {f"PhysicalSize{axis}Unit": "nm" for axis in "XYZ"}
+            metadata |= {f"PhysicalSize{axis}": size for axis in "XYZ"}
+            metadata |= {f"PhysicalSize{axis}Unit": about.unit.replace("u", "µ") for axis in "XYZ"}
             tifffile.imwrite(stream, labels, ome=True, metadata=metadata)
 
 
 def write_vtk_image(path: Path, voxels: Voxels, about: About) -> None:
     """Write a legacy VTK image with the labels as point data at the voxel centres."""
-    labels, voxel_size_nm, origin_nm = voxels
+    labels, size, (z, y, x) = voxels
     nz, ny, nx = labels.shape
-    z, y, x = origin_nm
     kind, stored = ("unsigned_char", "u1") if labels.dtype == np.uint8 else ("int", ">i4")
     header = (
-        f"# vtk DataFile Version 3.0\n{about.line}\nBINARY\nDATASET STRUCTURED_POINTS\n"
+        f"# vtk DataFile Version 3.0\n{about.line_with_unit}\nBINARY\nDATASET STRUCTURED_POINTS\n"
         f"DIMENSIONS {nx} {ny} {nz}\nORIGIN {x} {y} {z}\n"
-        f"SPACING {voxel_size_nm} {voxel_size_nm} {voxel_size_nm}\n"
+        f"SPACING {size} {size} {size}\n"
         f"POINT_DATA {labels.size}\nSCALARS label {kind} 1\nLOOKUP_TABLE default\n"
     )
     with path.open("wb") as stream:
@@ -72,10 +71,10 @@ def write_ome_zarr(path: Path, voxels: Voxels, about: About) -> None:
 
     from nmcdist.geometry.halving import halved
 
-    labels, voxel_size_nm, origin_nm = voxels
+    labels, step, origin = voxels
     group = zarr.create_group(path, zarr_format=3)
     datasets: list[Any] = []
-    step, centre = voxel_size_nm, np.asarray(origin_nm, dtype=float)
+    centre = np.asarray(origin, dtype=float)
     while True:
         name = str(len(datasets))
         level = group.create_array(
@@ -97,7 +96,7 @@ def write_ome_zarr(path: Path, voxels: Voxels, about: About) -> None:
         centre, step = centre + step / 2, 2 * step
     image: dict[str, Any] = {
         "name": about.title,
-        "axes": [{"name": axis, "type": "space", "unit": "nanometer"} for axis in "zyx"],
+        "axes": [{"name": axis, "type": "space", "unit": _OME_UNITS[about.unit]} for axis in "zyx"],
         "datasets": datasets,
         "type": "mode",
     }

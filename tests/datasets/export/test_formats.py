@@ -39,12 +39,15 @@ def test_one_entry_adds_a_format_of_volumes_and_particles(raw, made_once, made_p
 
 
 def test_one_entry_adds_a_format_to_help_options_and_errors(raw, made_once):
-    assert re.search(r"Labels: tiff, vtk, npy,\s+ome-zarr,\s+raw\.", help_of_export())
+    assert re.search(r"Labels: tiff, vtk, npy,\s+ome-zarr,\s+damask,\s+tesr,\s+raw\.", help_of_export())
     with pytest.raises(InputError, match=r"expected one of tiff, vtk, npy, .*, raw$"):
         export_item(made_once / "tiny.zarr", 0, "gif")
     with pytest.raises(InputError, match=r"label: found 1 with format raw, expected with one of stl, ply$"):
         export_item(made_once / "tiny.zarr", 0, "raw", label=1)
-    assert "| `raw` | `.raw` | labels | bare bytes | `--voxel-size-nm` |" in formats.markdown_table().splitlines()
+    assert (
+        "| `raw` | `.raw` | labels | bare bytes | `--grains`, `--radius-below-nm`, `--voxel-size-nm`, `--unit` |"
+        in formats.markdown_table().splitlines()
+    )
 
 
 def test_help_lists_every_format_once(monkeypatch):

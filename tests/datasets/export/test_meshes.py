@@ -1,5 +1,6 @@
 """Files of meshes: meshio, trimesh, pyvista and Gmsh open them and find closed grains of the right volume."""
 
+import re
 import sys
 
 import gmsh
@@ -237,3 +238,80 @@ def test_a_missing_meshio_is_named_with_what_to_install(tmp_path, monkeypatch):
     with pytest.raises(MissingPackageError, match=r"format vtu needs meshio: pip install 'nmcdist\[export\]'"):
         export("vtu", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+PAIRED = np.random.default_rng(6).integers(0, 4, (5, 4, 6)).astype(np.int32) * 100  # labels 100, 200, 300
+
+
+def faces_by_pair(labels):
+    """Count the voxel faces between each two labels, by brute force."""
+    counts = {}
+    for axis in range(3):
+        ahead = np.moveaxis(labels, axis, 0)
+        for a, b in zip(ahead[:-1].ravel().tolist(), ahead[1:].ravel().tolist(), strict=True):
+            if a != b and a and b:
+                counts[min(a, b), max(a, b)] = counts.get((min(a, b), max(a, b)), 0) + 1
+    return counts
+
+
+@pytest.mark.parametrize(("elements", "per_face"), [("hexahedra", 1), ("tetrahedra", 2)])
+def test_gmsh_finds_a_surface_for_each_pair(tmp_path, opened, elements, per_face):
+    path = export("msh", tmp_path, PAIRED, elements=elements, interface_pairs=True)
+    opened(path)
+    groups = {gmsh.model.getPhysicalName(*group): group for group in gmsh.model.getPhysicalGroups()}
+    found = {}
+    for (first, second), count in faces_by_pair(PAIRED).items():
+        (surface,) = gmsh.model.getEntitiesForPhysicalGroup(*groups.pop(f"INTERFACE_{first:05d}_{second:05d}"))
+        _, (tags,), _ = gmsh.model.mesh.getElements(2, surface)
+        assert len(tags) == per_face * count
+        found[surface] = len(tags)
+    assert set(groups) == {"OUTER", "INTERFACES", "GRAIN_00100", "GRAIN_00200", "GRAIN_00300"}
+    assert set(gmsh.model.getEntitiesForPhysicalGroup(*groups["INTERFACES"]).tolist()) == set(found)
+    mesh = meshio.read(path)
+    kind = "quad" if elements == "hexahedra" else "triangle"
+    assert (mesh.cell_data_dict["gmsh:physical"][kind] == 2).sum() == sum(found.values())
+
+
+@pytest.mark.parametrize(("elements", "per_face"), [("hexahedra", 1), ("tetrahedra", 2)])
+def test_abaqus_input_has_nodes_and_faces_for_each_pair(tmp_path, elements, per_face):
+    path = export("inp", tmp_path, PAIRED, elements=elements, interface_pairs=True)
+    text = path.read_text()
+    cells = next(iter(meshio.read(path, file_format="abaqus").cells_dict.values()))
+    sets = keywords(text)
+    sides = {4: ("123", "142", "243", "341"), 8: ("1234", "5876", "1562", "2673", "3784", "4851")}[cells.shape[1]]
+    pairs = faces_by_pair(PAIRED)
+    assert text.count("*SURFACE, NAME=INTERFACE_") == len(pairs)
+    for (first, second), count in pairs.items():
+        name = f"INTERFACE_{first:05d}_{second:05d}"
+        _, rest = text.split(f"*SURFACE, NAME={name}, TYPE=ELEMENT\n")
+        rows = [row.split(", S") for row in rest.split("\n*")[0].splitlines()]
+        corners = [cells[int(cell) - 1][[int(digit) - 1 for digit in sides[int(side) - 1]]] for cell, side in rows]
+        assert len({tuple(sorted(face.tolist())) for face in corners}) == per_face * count
+        nodes = {node for row in sets["*NSET", name] for node in row}
+        assert nodes == set((np.concatenate(corners) + 1).tolist())
+        ((low, high, _),) = sets["*ELSET", f"GRAIN_{first:05d}"]
+        assert all(low <= int(cell) <= high for cell, _ in rows)
+
+
+@pytest.mark.parametrize("elements", ["hexahedra", "tetrahedra"])
+@pytest.mark.parametrize("file_format", ["bdf", "xdmf"])
+def test_meshio_reads_nastran_and_xdmf_back(tmp_path, file_format, elements):
+    options = {"elements": elements, **AS_SMOOTHED[elements]}
+    mesh = meshio.read(export(file_format, tmp_path, PAIRED, **options))
+    ours = meshio.read(export("vtu", tmp_path, PAIRED, **options))
+    kind = "hexahedron" if elements == "hexahedra" else "tetra"
+    assert (mesh.cells_dict[kind] == ours.cells_dict[kind]).all()
+    np.testing.assert_allclose(mesh.points, ours.points, rtol=1e-9, atol=1e-6)
+    name = "nastran:ref" if file_format == "bdf" else "grain"
+    assert (mesh.cell_data[name][0] == ours.cell_data["grain"][0]).all()
+
+
+def test_names_of_sets_are_short_and_legal(tmp_path):
+    labels = np.array([[[1, 2]]], np.uint8)
+    names = {1: "a" * 64, 2: "b" * 64}
+    turns = {label: np.array([1.0, 0.0, 0.0, 0.0]) for label in names}
+    path = export("inp", tmp_path, labels, names=names, orientations=turns, interface_pairs=True)
+    text = path.read_text()
+    found = re.findall(r"(?:ELSET|NSET|NAME|ORIENTATION)=([^,\n]+)", text)
+    assert "INTERFACE_00001_00002" in found
+    assert all(re.fullmatch("[A-Z][A-Z0-9_]{0,79}", name) for name in found)

@@ -37,7 +37,7 @@ def test_tiff_of_labels_that_imagej_has_no_integers_for_is_ome(tmp_path):
         assert tiff.asarray().dtype == np.int32
         assert (tiff.asarray() == labels).all()
         for axis in "XYZ":
-            assert f'PhysicalSize{axis}="50.0" PhysicalSize{axis}Unit="nm"' in tiff.ome_metadata
+            assert f'PhysicalSize{axis}="0.05" PhysicalSize{axis}Unit="µm"' in tiff.ome_metadata
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.uint8])
