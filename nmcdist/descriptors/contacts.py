@@ -94,10 +94,11 @@ def triple_line_length(
     """
     labels, meeting = _check_labels(labels), _check_phases(phases, 3)
     edges = check_edges(voxel_size_nm)
-    bits = np.zeros(labels.shape, np.uint8)
+    bits: np.ndarray = np.zeros(labels.shape, np.uint8)
     for number, label in enumerate(meeting):
         bits[labels == label] = 1 << number
-    last = bits.shape[0] - 1
+    layers, rows, columns = labels.shape
+    last = layers - 1
     corners, normals = _cells()
     counts = thread_map(
         lambda z: _count_triple_cells(bits, corners, normals, z, min(z + SLAB, last)), range(0, last, SLAB)
@@ -108,7 +109,7 @@ def triple_line_length(
         # Lattice planes are 1 / |normal| apart; the squares across an axis are counted with both cubes.
         apart = 1 / float(np.sqrt(sum((n * i) ** 2 for n, i in zip(normal, inverse, strict=True))))
         total += 2 * share * apart * int(count) / (2 if np.count_nonzero(normal) == 1 else 1)
-    cubes = (labels.shape[0] - 1) * (labels.shape[1] - 1) * (labels.shape[2] - 1)
+    cubes = last * (rows - 1) * (columns - 1)
     return total / (cubes * edges[0] * edges[1] * edges[2])
 
 
