@@ -268,8 +268,8 @@ class LabelNet:
         """Move points along the normals until the volume of each grain is that of its voxels.
 
         Each step solves for one pressure per grain. An interface moves by the difference of the two pressures and a
-        point by the mean of its triangles, which gives the required volumes to first order. Coordinates that are `held`,
-        a mask like `corners`, stay.
+        point by the mean of its triangles, which gives the required volumes to first order. Coordinates that are
+        `held`, a mask like `corners`, stay.
         """
         corners = len(points) - pinches
         held = np.zeros_like(self.corners, bool) if held is None else held
