@@ -43,7 +43,7 @@ def test_vtk_has_the_labels_at_the_voxel_centres_in_nm(store, tmp_path):
     assert image.origin == (VOXEL_NM / 2,) * 3
     labels = image.point_data["label"].reshape(image.dimensions, order="F")
     assert (labels.transpose(2, 1, 0) == read_block(store, 3)).all()
-    assert path.read_bytes().splitlines()[1].decode() == LEGEND.replace("item 1", "item 3")
+    assert path.read_bytes().splitlines()[1].decode() == LEGEND.replace("item 1", "item 3") + "; lengths in nm"
 
 
 def test_ome_zarr_has_the_labels_and_the_phases(store, tmp_path):
