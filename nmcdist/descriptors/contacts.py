@@ -97,7 +97,7 @@ def triple_line_length(
     bits: np.ndarray = np.zeros(labels.shape, np.uint8)
     for number, label in enumerate(meeting):
         bits[labels == label] = 1 << number
-    layers, rows, columns = labels.shape
+    layers, rows, columns = (int(n) for n in labels.shape)
     last = layers - 1
     corners, normals = _cells()
     counts = thread_map(

@@ -138,7 +138,7 @@ def solve_permeability(
     InputError
         If an argument has an impossible value, shape or type.
     """
-    check_whole("refinement", refinement, 1)
+    refinement = check_whole("refinement", refinement, 1)
     phase = check_phase(phase, work=_WORK * refinement**3)
     edges = check_edges(voxel_size_nm)
     axis, max_iterations = check_axis(axis), check_whole("max_iterations", max_iterations, 1)

@@ -151,7 +151,7 @@ def _sweep(
         for n in range(4):
             node = cells[row, n]
             first, end = starts[node], starts[node + 1]
-            best = -1.0
+            best: Float = -1.0
             for k in range(first, end):
                 best = max(best, worst[members[k]])
             for _ in range(TRIES):
@@ -163,7 +163,7 @@ def _sweep(
                         share = np.float64(state >> np.uint64(11)) / 4503599627370496.0 - 1.0  # in [-1, 1)
                         moved[node, axis] += share * reach * edges[axis]
                         away += ((moved[node, axis] - points[node, axis]) / edges[axis]) ** 2
-                found = 2.0
+                found: Float = 2.0
                 if away <= leeway[node] ** 2:
                     found = -1.0
                     for k in range(first, end):

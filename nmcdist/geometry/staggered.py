@@ -34,7 +34,7 @@ def wrap(field: np.ndarray, shape: tuple[int, ...]) -> None:
 
 
 def links_of_faces(
-    cells: np.ndarray, axis: int, shape: tuple[int, ...], weights: np.ndarray, half: np.ndarray, is_periodic: bool
+    cells: np.ndarray, axis: int, shape: tuple[int, int, int], weights: np.ndarray, half: np.ndarray, is_periodic: bool
 ) -> np.ndarray:  # fmt: skip
     """Return the sum of the links of each face across an axis, 0 for faces without flow.
 
