@@ -43,12 +43,14 @@ def train_surrogate_command(recipe: Path, out: Path) -> None:
 @click.option("--out", type=PATH, required=True, help="New file: .csv or .zarr.")
 def predict(store: Path, bundle: Path, out: Path) -> None:
     """Predict properties of the items of STORE with a surrogate."""
-    from nmcdist.datasets.store import open_store
+    from nmcdist.datasets.store import open_store, readable
     from nmcdist.learning.bundles import load_surrogate
     from nmcdist.learning.tables import check_target, write_predictions
 
     check_target(out)
-    found = load_surrogate(bundle).predict(open_store(store))
+    surrogate = load_surrogate(bundle)
+    with readable(store):
+        found = surrogate.predict(open_store(store))
     click.echo(write_predictions(found, out))
     flagged, rows = int(found["out_of_design"].sum()), found["out_of_design"].size
     if flagged:

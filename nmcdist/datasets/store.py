@@ -386,3 +386,19 @@ def quiet() -> Iterator[None]:
         # Readers of this package use consolidated metadata; other readers use the plain metadata.
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
         yield
+
+
+@contextlib.contextmanager
+def readable(*stores: str | Path) -> Iterator[None]:
+    """Turn what a damaged chunk raises while it is decoded, in a block, into one error that names the stores.
+
+    Raises
+    ------
+    StoreError
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        raise StoreError(
+            f"{', '.join(map(str, stores))}: a chunk cannot be decoded ({one_line(error)}); `nmcdist verify` names it"
+        ) from error

@@ -95,6 +95,8 @@ def _surrogate(bundle: Bundle, about: SurrogateParameters) -> Surrogate:
     unknown = [target for target in targets if target not in TARGETS]
     if unknown or not targets or len(about.interval_factors) != len(targets):
         raise InputError(f"texts.targets: found {list(targets)}, expected known targets, and a factor for each")
+    if min(about.interval_factors) < 0:
+        raise InputError(f"interval_factors: found {min(about.interval_factors):g}, expected numbers from 0")
     parts: tuple[Any, ...]
     if model[0] == "cnn":
         from nmcdist.learning.cnn import Net

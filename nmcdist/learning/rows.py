@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nmcdist.datasets.integrity import manifest_hash
-from nmcdist.datasets.store import open_store
+from nmcdist.datasets.store import open_store, readable
 from nmcdist.errors import InputError
 from nmcdist.learning.factorised import Experiment
 from nmcdist.learning.features import feature_names, features, parameter_names
@@ -105,7 +105,8 @@ def read_rows(
         If a store lacks a target or the volumes, or the stores have no feature in common.
     """
     opened = [open_store(store) for store in stores]
-    rows = (reader or rows_of)(opened, targets, which, by_axis)
+    with readable(*stores):
+        rows = (reader or rows_of)(opened, targets, which, by_axis)
     return replace(rows, stores=tuple(manifest_hash(Path(store)) for store in stores))
 
 

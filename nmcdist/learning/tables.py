@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmcdist.datasets.files import replacing
-from nmcdist.datasets.store import quiet
+from nmcdist.datasets.store import MANIFEST, quiet
 from nmcdist.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,11 +14,16 @@ FORMATS = (".csv", ".zarr")
 
 
 def check_target(path: Path) -> None:
-    """Refuse a file of another format, or one that exists."""
+    """Refuse a file of another format, one that exists, or a place in a store or below a file."""
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"{path}: found extension {path.suffix!r}, expected {' or '.join(FORMATS)}")
     if path.exists():
         raise InputError(f"{path}: already exists, expected a new file")
+    for folder in path.absolute().parents:
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{path}: {folder} is a file, expected a folder")
+        if (folder / MANIFEST).exists():
+            raise InputError(f"{path}: is in the store {folder}, expected a place outside of it")
 
 
 def write_predictions(predictions: "xr.Dataset", path: Path) -> Path:

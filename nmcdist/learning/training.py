@@ -11,7 +11,7 @@ import numpy as np
 
 from nmcdist.bundle import save_bundle
 from nmcdist.bundle.schema import Calibration
-from nmcdist.datasets.store import open_store
+from nmcdist.datasets.store import open_store, readable
 from nmcdist.errors import InputError
 from nmcdist.inputs import made_folder
 from nmcdist.learning.bundles import bundle_of
@@ -161,7 +161,8 @@ def importance(
 
 def _interventions(names: Sequence[str], stores: Sequence[Path]) -> dict[str, Any]:
     """Return what the interventions of each store that has any do, by its name."""
-    found = {name: facts_of(open_store(store)) for name, store in zip(names, stores, strict=True)}
+    with readable(*stores):
+        found = {name: facts_of(open_store(store)) for name, store in zip(names, stores, strict=True)}
     return {name: facts for name, facts in found.items() if facts["effects"]}
 
 

@@ -1,5 +1,6 @@
 """The commands on a real store, from the recipe to the page and the predictions."""
 
+import shutil
 import subprocess
 import sys
 
@@ -90,6 +91,11 @@ def test_the_product_model_is_trained_and_predicts_by_commands(trained):
         (("predict", "data/eight.zarr", "--with", "trained/bundle", "--out", "p.txt"), "expected .csv or .zarr"),
         (("predict", "data/none.zarr", "--with", "trained/bundle", "--out", "q.csv"), "no such"),
         (("train", "surrogate", "recipe.yaml", "--out", "trained"), "expected a new or an empty folder"),
+        (
+            ("predict", "data/eight.zarr", "--with", "trained/bundle", "--out", "data/eight.zarr/p.csv"),
+            "is in the store",
+        ),
+        (("predict", "data/eight.zarr", "--with", "trained/bundle", "--out", "recipe.yaml/p.csv"), "is a file"),
         (("train", "surrogate", "missing.yaml", "--out", "other"), "no such file"),
     ],
 )
@@ -97,3 +103,19 @@ def test_bad_input_is_refused_in_one_line(trained, arguments, complaint):
     done = nmcdist(*arguments, cwd=trained)
     assert done.returncode == 2
     assert complaint in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_damaged_chunk_is_one_line(trained):
+    shutil.copytree(trained / "data", trained / "broken")
+    chunk = next(p for p in sorted((trained / "broken/eight.zarr/volume_fraction/c").rglob("*")) if p.is_file())
+    content = bytearray(chunk.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    chunk.write_bytes(content)
+    (trained / "broken.yaml").write_text(RECIPE.replace("data/eight", "broken/eight"))
+    for arguments in (
+        ("train", "surrogate", "broken.yaml", "--out", "other"),
+        ("predict", "broken/eight.zarr", "--with", "trained/bundle", "--out", "r.csv"),
+    ):
+        done = nmcdist(*arguments, cwd=trained)
+        assert done.returncode == 2
+        assert "eight.zarr: a chunk cannot be decoded" in done.stderr and len(done.stderr.strip().splitlines()) == 1

@@ -1,11 +1,12 @@
 """Campaigns: the same proposals however they run, answers that hold, targets that are out of reach."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
-from nmcdist.bundle import load_bundle
+from nmcdist.bundle import load_bundle, save_bundle
 from nmcdist.datasets.integrity import manifest_hash, verify
 from nmcdist.datasets.store import open_store
 from nmcdist.design.fidelity import at_fine, corrections
@@ -102,6 +103,11 @@ def test_the_answer_is_a_bundle_that_meets_the_targets(made, tmp_path):
     assert abs(fractions["graphite"] - 0.1) < 0.03
     assert len(facts["posterior"]["mu"]) == 1000
     build_report(made, tmp_path / "answers")  # and again, over the same bundles
+    path = tmp_path / "answers" / "designed-campaign-test-1"
+    shutil.rmtree(path)
+    save_bundle(bundle.with_parameters(mu=0.123), path)  # as if of the recipe before a change
+    build_report(made, tmp_path / "answers")
+    assert load_bundle(path).content_hash == bundle.content_hash
 
 
 def test_a_laboratory_that_tells_the_same_results_is_asked_for_the_same_points(made, tmp_path):
@@ -139,6 +145,13 @@ def test_a_proposal_waits_for_the_results_it_needs(tmp_path):
     ("point,volume_fraction_solid,volume_fraction_graphite\n99,0.3,0.1\n", "found point '99'"),
     ("point,volume_fraction_solid,volume_fraction_graphite\n0,many,0.1\n", "expected numbers, or nan"),
     ("point,volume_fraction_solid,volume_fraction_graphite\n0,0.3,\n", "expected numbers, or nan"),
+    ("point,volume_fraction_solid,volume_fraction_graphite\n0,1e300,0.1\n", "solid: found 1e+300, expected a number"),
+    ("point,volume_fraction_solid,volume_fraction_graphite\n0,-0.3,0.1\n", "found -0.3, expected a number from 0 to 1"),
+    ("point,volume_fraction_solid,volume_fraction_graphite\n0,0,3,0.1\n", "row 2: found 4 fields, expected 3"),
+    ("point;volume_fraction_solid;volume_fraction_graphite\n0;0.3;0.1\n", "with commas between"),
+    ("point,volume_fraction_solid,volume_fraction_solid,volume_fraction_graphite\n0,0.3,0.4,0.1\n", "several columns"),
+    ("point,volume_fraction_solid,volume_fraction_graphite\n0,\"0.3,0.1\n", "expected a table with commas"),
+    ("point,volume_fraction_solid,volume_fraction_graphite\n0," + 200_000 * "9" + ",0.1\n", "field larger"),
 ])  # fmt: skip
 def test_impossible_results_are_refused(tmp_path, text, said):
     lab = Laboratory.of(parsed(), tmp_path / "record.csv")
@@ -355,6 +368,9 @@ def test_ask_and_tell_refuse_fine_volumes(tmp_path):
     ({"goal": {"pareto": {"m_factor_pore": "maximise"}}}, "expected at least two"),
     ({"goal": {"targets": {"m_factor_pore": {"value": 0.3}}}}, "transport: found false, expected true"),
     ({"space": {"parameters": {"mu": [1.0, 0.0]}}}, "expected [lowest, highest]"),
+    ({"space": {"parameters": {"graphite_fraction": [0.1, 0.2], "lambda_X_per_nm3": [1e-12, 1e-11]}}},
+     "lambda_X_per_nm3: found one beside graphite_fraction"),
+    ({"goal": {"targets": {"volume_fraction_solid": {"value": 35.0}}}}, "found 35, expected at most 1"),
     ({"space": {"parameters": {"graphite_fraction": [0.0, 0.5]}}}, "numbers in (0, 1)"),
     ({"sweep": {"mu": [1.0]}}, "sweep: found one, expected none"),
     ({"evaluations": 9}, "proposer.initial: found 12"),

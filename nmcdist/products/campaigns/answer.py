@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,10 @@ def write_answer(done: Campaigned, bundle: Bundle, folder: Path) -> list[Path]:
         path = folder / f"designed-{done.recipe.name}-{number}"
         designed = _designed(done, bundle, number, answer)
         # The page may be made again: its bundles are the same then.
-        if not path.is_dir() or load_bundle(path).content_hash != designed.content_hash:
+        if not path.is_dir():
+            save_bundle(designed, path)
+        elif load_bundle(path).content_hash != designed.content_hash:  # an answer of the recipe as it was before
+            shutil.rmtree(path)
             save_bundle(designed, path)
         bundles.append(path)
     return bundles

@@ -17,8 +17,8 @@ from nmcdist.design.answers import answers
 from nmcdist.design.emulator import FEWEST, Emulator
 from nmcdist.errors import InputError
 from nmcdist.inputs import read_text
-from nmcdist.products.campaigns.recipe import CampaignRecipe
-from nmcdist.wording import shown
+from nmcdist.products.campaigns.recipe import CampaignRecipe, largest_value
+from nmcdist.wording import one_line, shown
 
 NUMBER = "point"
 _MOST_BYTES = 10**8
@@ -162,6 +162,10 @@ class Laboratory:
         is_failed = all(text.lower() == "nan" for text in texts)
         if not is_failed and not np.isfinite(values).all():
             raise InputError(f"{where}: found {texts}, expected numbers, or nan for a failed evaluation")
+        for name, value in zip(self.recipe.goal.names, values.tolist(), strict=True):
+            largest = largest_value(name)
+            if not is_failed and not 0 <= value <= largest:
+                raise InputError(f"{where}: {name}: found {value:g}, expected a number from 0 to {largest:g}")
         return values
 
     def _write(self) -> None:
@@ -175,11 +179,19 @@ class Laboratory:
 
 def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     text = read_text(path, InputError, _MOST_BYTES)
-    reader = csv.DictReader(text.splitlines())
-    missing = [name for name in columns if name not in (reader.fieldnames or [])]
-    if missing:
-        raise InputError(f"{path}: found no column {missing[0]!r}, expected {', '.join(columns)}")
-    return [{name: row.get(name) or "" for name in columns} for row in reader]
+    try:
+        lines = [row for row in csv.reader(text.splitlines(), strict=True) if row]
+    except csv.Error as error:
+        raise InputError(f"{path}: {one_line(error)}; expected a table with commas between its columns") from None
+    header, rows = (lines[0], lines[1:]) if lines else ([], [])
+    for name in columns:
+        if header.count(name) != 1:
+            count = "no column" if name not in header else "several columns"
+            raise InputError(f"{path}: found {count} {name!r}, expected {', '.join(columns)}, with commas between")
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(header):
+            raise InputError(f"{path}: row {number}: found {len(row)} fields, expected {len(header)}")
+    return [{name: row[header.index(name)] for name in columns} for row in rows]
 
 
 def _number(text: str) -> float:

@@ -12,7 +12,7 @@ from nmcdist.design.space import Space
 from nmcdist.faults import KEYS
 from nmcdist.products.design import Names
 from nmcdist.products.recipe import Frozen
-from nmcdist.products.volumes.additive_recipe import DERIVED, AdditiveRecipe
+from nmcdist.products.volumes.additive_recipe import DERIVED, AdditiveRecipe, check_contradictions
 from nmcdist.products.volumes.recipe import Fidelities, Item, StorageSpec, VolumeSpec
 
 # Quantity of a goal -> variable and label in the store, and whether it is learned on a logarithmic scale.
@@ -23,6 +23,14 @@ QUANTITIES: dict[str, tuple[str, str, bool]] = {
        for name in ("volume_fraction", "surface_area", "geodesic_tortuosity_mean", "constrictivity_mean", "r_max_nm")
        for phase in ("pore", "carbon_binder", "graphite", "solid")},
 }  # fmt: skip
+
+_LARGEST = 1e9  # of quantities that are no shares
+
+
+def largest_value(name: str) -> float:
+    """Return the largest value that a quantity of a goal can have."""
+    return 1.0 if name.startswith(("m_factor", "volume_fraction", "constrictivity")) else _LARGEST
+
 
 Range = Annotated[tuple[float, ...], Field(min_length=2, max_length=2)]
 
@@ -43,6 +51,7 @@ class SpaceSpec(Frozen):
                 raise ValueError(f"parameters.{name}: found {ends}, expected [lowest, highest]")
             if name in DERIVED and not 0 < ends[0] < ends[1] < 1:
                 raise ValueError(f"parameters.{name}: found {ends}, expected numbers in (0, 1)")
+        check_contradictions(self.parameters, "parameters.")
         for name in self.logarithmic:
             if name not in self.parameters or self.parameters[name][0] <= 0:
                 raise ValueError(f"logarithmic: found {name!r}, expected parameters of the space with a range above 0")
@@ -103,6 +112,10 @@ class GoalSpec(Frozen):
         for name, target in self.targets.items():
             if target.value <= 0:
                 raise ValueError(f"targets.{name}.value: found {target.value:g}, expected a number above 0")
+            if target.value > largest_value(name):
+                raise ValueError(
+                    f"targets.{name}.value: found {target.value:g}, expected at most {largest_value(name):g}"
+                )
         return self
 
     @property

@@ -1,6 +1,6 @@
 """Recipes of label volumes of the additive phase (kind "volumes")."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -21,6 +21,7 @@ from nmcdist.products.volumes.recipe import Levels, VolumeRecipe
 
 GRAPHITE_FRACTION, LARGE_PORE_FRACTION = "graphite_fraction", "large_pore_fraction"
 DERIVED = (GRAPHITE_FRACTION, LARGE_PORE_FRACTION)
+_DETERMINES = {GRAPHITE_FRACTION: "lambda_X_per_nm3", LARGE_PORE_FRACTION: "lambda_Y_per_nm3"}
 Interventions = Annotated[
     tuple[Literal["without_graphite", "graphite_alone", "without_large_pores"], ...],
     BeforeValidator(as_tuple), Field(max_length=3), AfterValidator(each_once),
@@ -82,7 +83,22 @@ class AdditiveRecipe(VolumeRecipe):
     @classmethod
     def _fractions_of_the_design_are_possible(cls, design: DesignSpec | None) -> DesignSpec | None:
         _check_fractions({} if design is None else design.parameters, "parameters.")
+        check_contradictions(() if design is None else design.parameters, "parameters.")
         return design
+
+
+def check_contradictions(names: Collection[str], where: str) -> None:
+    """Refuse a volume fraction beside the intensity that it determines.
+
+    Raises
+    ------
+    ValueError
+    """
+    for fraction, intensity in _DETERMINES.items():
+        if fraction in names and intensity in names:
+            raise ValueError(
+                f"{where}{intensity}: found one beside {fraction}, which determines it; expected one of them"
+            )
 
 
 def _check_fractions(parameters: Mapping[str, tuple[float, ...]], where: str) -> None:
