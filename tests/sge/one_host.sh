@@ -59,7 +59,9 @@ listener_threads 2
 worker_threads 2
 scheduler_threads 1
 CONF
+  # No login shells: the user's login files may wait for a lock that a job left when it was killed.
   set_fields execd_spool_dir "$folder/spool/execd" mailer /bin/true load_report_time 00:00:01 min_uid 0 min_gid 0 \
+    login_shells none \
     reporting_params "accounting=false reporting=false" <$shared/default-configuration >"$folder/configuration"
   $programs/spoolinit classic libspoolc "$places" init
   $programs/spooldefaults configuration "$folder/configuration"
