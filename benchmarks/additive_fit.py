@@ -17,7 +17,7 @@ from nmcdist.bundle import load_bundle
 from nmcdist.calibration.cba.counts import PHASE_LABELS, Counts, count_images, joined
 from nmcdist.calibration.cba.fit import coordinates, fit_counts, quantities
 from nmcdist.calibration.cba.lags import LONGEST_NM
-from nmcdist.calibration.images import open_image
+from nmcdist.images import open_image
 from nmcdist.models.cba import generate_cba
 
 VOXEL_NM, GROUP = 20.0, 4

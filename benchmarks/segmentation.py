@@ -22,11 +22,11 @@ from nmcdist.calibration.cba.counts import count_images
 from nmcdist.calibration.cba.fit import ABSOLUTE, fit_counts, quantities
 from nmcdist.calibration.fibsem.filters import gaussian
 from nmcdist.calibration.fibsem.labelling import HowToLabel, Labelled, label_stack
-from nmcdist.calibration.images import Image, open_image
 from nmcdist.calibration.microscope import FIB_SEM
 from nmcdist.calibration.microscope.write import ABOUT, IMAGE, TRUTH, write_fib_sem
 from nmcdist.calibration.stages import Stages
 from nmcdist.errors import NmcdistError
+from nmcdist.images import Image, open_image
 from nmcdist.models.cba import CARBON_BINDER, GRAPHITE, PORE
 
 BUNDLE, PIXEL_NM, CUBE = load_bundle("cba-cathode-2025"), 10.0, 2  # pixels along an edge of a cubic voxel

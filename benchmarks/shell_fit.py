@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from nmcdist.bundle import Bundle, load_bundle
-from nmcdist.calibration.images import open_image
 from nmcdist.calibration.microscope.write import write_nano_ct
 from nmcdist.calibration.shell.calibrate import calibrate_shells
 from nmcdist.calibration.shell.centring import about_centre_of_mass
@@ -27,6 +26,7 @@ from nmcdist.calibration.shell.harmonics import fit_series, random_rotations, ro
 from nmcdist.calibration.shell.laws import harmonic_laws
 from nmcdist.calibration.shell.settings import ShellSettings
 from nmcdist.geometry.sphere import star_radii
+from nmcdist.images import open_image
 from nmcdist.models.shell import ShellModel
 
 SHAPE, VOXEL_NM, SHARE, GAP, SETTING = (256, 256, 256), 398.0, 0.12, 6.0, "easy"

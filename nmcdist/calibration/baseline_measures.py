@@ -9,7 +9,6 @@ import numpy as np
 
 from nmcdist.bundle import CbaParameters
 from nmcdist.calibration.baselines import Measured
-from nmcdist.calibration.images import Image
 from nmcdist.datasets.items import item_count
 from nmcdist.datasets.layout import VOLUME
 from nmcdist.datasets.store import holds, read_attributes, read_block, readable_metadata
@@ -18,6 +17,7 @@ from nmcdist.descriptors.intrinsic import intrinsic_volumes
 from nmcdist.descriptors.two_point import two_point_coverage
 from nmcdist.errors import ImageError, NmcdistError, StoreError
 from nmcdist.geometry.frames import lengths
+from nmcdist.images import Image
 from nmcdist.models import theory
 from nmcdist.models.cba import PARTS, draw_parts
 

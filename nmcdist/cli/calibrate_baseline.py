@@ -47,8 +47,8 @@ def calibrate_baseline_command(
     from nmcdist.bundle import save_bundle
     from nmcdist.calibration.baseline_measures import is_store_of_volumes, measured_on_image, measured_on_store
     from nmcdist.calibration.baselines import fit_baseline, reachable_error
-    from nmcdist.calibration.images import open_image
     from nmcdist.datasets.files import naming
+    from nmcdist.images import open_image
 
     if folder_to_make(out, BundleError).exists():
         raise BundleError(f"{out}: already exists, expected a new folder for the bundle")

@@ -24,7 +24,7 @@ from nmcdist.inputs import local_path
 
 if TYPE_CHECKING:
     from nmcdist.calibration.cba.results import Results
-    from nmcdist.calibration.images import Image
+    from nmcdist.images import Image
 
 
 @click.command("cba")
@@ -81,8 +81,8 @@ def calibrate_cba_command(
     need("report", "the report of a calibration")
     from nmcdist.calibration.cba.calibrate import BUNDLE
     from nmcdist.calibration.cba.results import RESULTS, read_results
-    from nmcdist.calibration.images import open_image
     from nmcdist.datasets.files import naming
+    from nmcdist.images import open_image
     from nmcdist.report.cba_calibration import headline, report_cba_calibration
     from nmcdist.report.labelling import report_labelling
 

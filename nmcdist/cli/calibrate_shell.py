@@ -50,11 +50,11 @@ def calibrate_shell_command(
     """
     need("report", "the report of a calibration")
     from nmcdist.bundle import load_bundle
-    from nmcdist.calibration.images import open_image
     from nmcdist.calibration.shell.blocks import EDGE, PIECE_BYTES, in_files, in_memory
     from nmcdist.calibration.shell.calibrate import calibrate_shells
     from nmcdist.calibration.shell.settings import ShellSettings
     from nmcdist.datasets.files import naming
+    from nmcdist.images import open_image
     from nmcdist.report.shell_calibration import headline, report_shell_calibration
 
     cluster = taken_cluster(choices)

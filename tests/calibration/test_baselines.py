@@ -10,11 +10,11 @@ from scipy.stats import norm
 from nmcdist.bundle import load_bundle
 from nmcdist.calibration.baseline_measures import measured_by_theory, measured_on_image, measured_on_store
 from nmcdist.calibration.baselines import GENERATORS, fit_baseline, reachable_error
-from nmcdist.calibration.images import open_image
 from nmcdist.cli.calibrate_baseline import KINDS
 from nmcdist.cli.entry import cli
 from nmcdist.descriptors import intrinsic_volumes
 from nmcdist.errors import ImageError, InputError, StoreError
+from nmcdist.images import open_image
 from nmcdist.models import theory
 from nmcdist.models.annealing import anneal
 from nmcdist.models.body_theory import fibre_densities, sphere_densities

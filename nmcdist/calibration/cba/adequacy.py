@@ -10,7 +10,7 @@ from nmcdist.calibration.cba.curves import PLANES, Curves, curves_of, lags_by_pl
 from nmcdist.calibration.cba.fit import Fit
 from nmcdist.calibration.cba.levels import SCALARS, STEPS, Measured, middle_of
 from nmcdist.calibration.cba.results import Compared, Curve, Level
-from nmcdist.calibration.images import Image
+from nmcdist.images import Image
 from nmcdist.models.cba import CARBON_BINDER, GRAPHITE, PORE
 
 

@@ -28,10 +28,10 @@ from nmcdist.calibration.cba.large_pores import PICTURE, Picture, middle_slice
 from nmcdist.calibration.cba.paper import fit_as_paper
 from nmcdist.calibration.cba.results import RESULTS, Profile, Results
 from nmcdist.calibration.cba.stated import fitted_bundle, paper_bundle, stated
-from nmcdist.calibration.images import Image, survey
 from nmcdist.calibration.spread import Spread
 from nmcdist.calibration.stages import Stages
 from nmcdist.errors import InputError, StoreError
+from nmcdist.images import Image, survey
 from nmcdist.inputs import empty_folder
 
 BUNDLE, PAPER_BUNDLE = "bundle", "bundle-paper"

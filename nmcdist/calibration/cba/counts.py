@@ -13,10 +13,10 @@ import numpy as np
 from nmcdist.calibration.boxes import Box, widened
 from nmcdist.calibration.cba.bits import all_pairs, pair_counts
 from nmcdist.calibration.cba.lags import LONGEST_NM, Lags, lattice_lags
-from nmcdist.calibration.images import Image
 from nmcdist.calibration.spread import Spread
 from nmcdist.descriptors.intrinsic import counts_of_block
 from nmcdist.errors import ImageError
+from nmcdist.images import Image
 from nmcdist.models.cba import CARBON_BINDER, GRAPHITE, PORE
 from nmcdist.wording import shown
 

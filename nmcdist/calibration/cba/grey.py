@@ -13,11 +13,11 @@ from nmcdist.calibration.cba.counts import PHASE_LABELS
 from nmcdist.calibration.cba.results import RESULTS, Results
 from nmcdist.calibration.fibsem.labelling import CLASSES, HowToLabel, Labelled, label_stack, planes_of
 from nmcdist.calibration.fibsem.scribbles import Scribbles
-from nmcdist.calibration.images import Image
 from nmcdist.calibration.spread import Spread
 from nmcdist.calibration.stages import STAGES, Progress, Stages
 from nmcdist.datasets.files import replacing, write_text
 from nmcdist.errors import StoreError
+from nmcdist.images import Image
 
 LABELLING, PICTURES = "labelling.json", "pictures.npz"
 _MOST_PICTURES = 3  # slices with scribbles that are shown

@@ -13,10 +13,10 @@ import numpy as np
 
 from nmcdist.calibration.cba.adequacy import labels_in
 from nmcdist.calibration.cba.levels import middle_of
-from nmcdist.calibration.images import Image
 from nmcdist.errors import StoreError
 from nmcdist.geometry.balls import cover_by_balls
 from nmcdist.geometry.distance import squared_distance
+from nmcdist.images import Image
 from nmcdist.models.cba import CARBON_BINDER, GRAPHITE, PORE
 
 PICTURE = "slice.npz"

@@ -16,10 +16,10 @@ from nmcdist.calibration.cba.intrinsic_fit import fit_intrinsic, measured_densit
 from nmcdist.calibration.cba.large_pores import LARGE_PORE, SEEN, Picture, large_radius, mark_large_pores, shares
 from nmcdist.calibration.cba.levels import middle_of
 from nmcdist.calibration.cba.results import Curve, Paper, PaperStart, PaperTheta
-from nmcdist.calibration.images import Image
 from nmcdist.calibration.spread import Spread
 from nmcdist.descriptors.pore_size import pore_size_distribution
 from nmcdist.descriptors.two_point import two_point_coverage
+from nmcdist.images import Image
 from nmcdist.models.cba import CARBON_BINDER, GRAPHITE, PORE, generate_cba
 from nmcdist.models.excursion import correlation_of
 

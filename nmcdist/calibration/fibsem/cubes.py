@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from nmcdist.calibration.images import Image
 from nmcdist.errors import ImageError, InputError
+from nmcdist.images import Image
 
 _CLOSE = 0.01  # by which edges of a cube may differ
 

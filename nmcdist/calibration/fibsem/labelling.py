@@ -23,10 +23,10 @@ from nmcdist.calibration.fibsem.phases import cleaned, coarse_scribbles, solid_p
 from nmcdist.calibration.fibsem.scribbles import Scribbles
 from nmcdist.calibration.fibsem.stack import CorrectedStack, corrected_stack
 from nmcdist.calibration.fibsem.stored import FULL, Stored, arrays_of, trained_of
-from nmcdist.calibration.images import Image, survey
-from nmcdist.calibration.images.sources import Array
 from nmcdist.calibration.stages import Stage, Stages
 from nmcdist.errors import ImageError, InputError
+from nmcdist.images import Image, survey
+from nmcdist.images.sources import Array
 
 CLASSES = {"pore": 1, "carbon_binder": 2, "graphite": 3}  # labels of the scribbles
 # Features, smoothing of the probability in voxels, radius of the closing in nm.

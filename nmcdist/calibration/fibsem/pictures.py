@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.calibration.images import Image, open_image
-from nmcdist.calibration.images.sources import reading
 from nmcdist.errors import ImageError
+from nmcdist.images import Image, open_image
+from nmcdist.images.sources import reading
 from nmcdist.inputs import local_path
 
 

@@ -10,9 +10,9 @@ from nmcdist.calibration.fibsem.drift import Drift, estimate_drift
 from nmcdist.calibration.fibsem.pictures import Pixels
 from nmcdist.calibration.fibsem.ramp import Ramp, fit_ramp
 from nmcdist.calibration.fibsem.scribbles import Scribbles
-from nmcdist.calibration.images import Image
 from nmcdist.calibration.stages import Stages
 from nmcdist.errors import ImageError, InputError
+from nmcdist.images import Image
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from nmcdist.bundle import Bundle, save_bundle
-from nmcdist.calibration.images import Image, Survey, survey
 from nmcdist.calibration.shell.blocks import Arrays, copied, in_memory
 from nmcdist.calibration.shell.blur import left_by_blur, measured_edges, sharpened
 from nmcdist.calibration.shell.centring import about_centre_of_mass
@@ -30,6 +29,7 @@ from nmcdist.calibration.shell.stars import Shapes, fit_shapes
 from nmcdist.calibration.shell.validation import validate
 from nmcdist.calibration.spread import Spread
 from nmcdist.errors import ImageError, StoreError
+from nmcdist.images import Image, Survey, survey
 from nmcdist.inputs import made_folder
 from nmcdist.version import __version__
 

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmcdist.calibration.images import Image, Survey
 from nmcdist.calibration.shell.blur import Edges
 from nmcdist.calibration.shell.choose import Choice
 from nmcdist.calibration.shell.correction import Correction
@@ -18,6 +17,7 @@ from nmcdist.calibration.shell.settings import ShellSettings
 from nmcdist.calibration.shell.stars import Shapes
 from nmcdist.calibration.shell.validation import Validation
 from nmcdist.errors import StoreError
+from nmcdist.images import Image, Survey
 from nmcdist.json_text import load_json
 
 NUMBERS, SHOWN = "calibration.json", "shown.npz"

@@ -103,7 +103,7 @@ def test_cutout_is_the_freest_box():
 def test_middle_slice_is_that_of_the_whole_volume(tmp_path):
     from nmcdist.calibration.cba.counts import PHASE_LABELS
     from nmcdist.calibration.cba.large_pores import large_radius, middle_slice, read_picture
-    from nmcdist.calibration.images import open_image
+    from nmcdist.images import open_image
     from nmcdist.models.cba import generate_cba
 
     labels = generate_cba("cba-cathode-2025", (120, 60, 70), 20.0, 5)

@@ -11,8 +11,8 @@ from nmcdist.calibration.cba.calibrate import calibrate_cba
 from nmcdist.calibration.cba.known import known_errors
 from nmcdist.calibration.cba.plan import Known, parsed_targets, plan, standard_error
 from nmcdist.calibration.cba.results import read_results
-from nmcdist.calibration.images import open_image
 from nmcdist.errors import InputError, StoreError
+from nmcdist.images import open_image
 from nmcdist.models.cba import generate_cba
 
 EDGE = 160

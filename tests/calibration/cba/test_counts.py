@@ -8,9 +8,9 @@ import pytest
 
 from nmcdist.calibration.cba.counts import PHASE_LABELS, count_images, count_labels, joined
 from nmcdist.calibration.cba.lags import lattice_lags
-from nmcdist.calibration.images import open_image
 from nmcdist.descriptors.intrinsic import configuration_counts
 from nmcdist.errors import ImageError
+from nmcdist.images import open_image
 
 RNG = np.random.default_rng(5)
 LABELS = RNG.integers(0, 3, (44, 50, 137)).astype(np.uint8)  # rows longer than two words of bits

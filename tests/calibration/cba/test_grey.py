@@ -17,9 +17,9 @@ from nmcdist.calibration.cba.grey import begun, check_folder
 from nmcdist.calibration.cba.results import read_results
 from nmcdist.calibration.fibsem.drift_files import read_drift
 from nmcdist.calibration.fibsem.tiff import write_planes
-from nmcdist.calibration.images import open_image
 from nmcdist.calibration.microscope.write import write_fib_sem
 from nmcdist.errors import StoreError
+from nmcdist.images import open_image
 from nmcdist.report.labelling import report_labelling
 
 

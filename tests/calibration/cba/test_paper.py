@@ -10,8 +10,8 @@ from nmcdist.calibration.cba.counts import PHASE_LABELS, count_labels
 from nmcdist.calibration.cba.intrinsic_fit import fit_intrinsic
 from nmcdist.calibration.cba.lags import lattice_lags
 from nmcdist.calibration.cba.results import PaperStart
-from nmcdist.calibration.images import open_image
 from nmcdist.errors import InputError
+from nmcdist.images import open_image
 from nmcdist.models import theory
 from nmcdist.models.cba import generate_cba
 

@@ -17,10 +17,10 @@ from nmcdist.calibration.fibsem.graphite_stages import _phases
 from nmcdist.calibration.fibsem.labelling import CLASSES, HowToLabel, label_stack
 from nmcdist.calibration.fibsem.ramp import Ramp
 from nmcdist.calibration.fibsem.stack import CorrectedStack
-from nmcdist.calibration.images import open_image
 from nmcdist.calibration.microscope.write import write_fib_sem
 from nmcdist.calibration.stages import Stages
 from nmcdist.errors import ImageError, InputError
+from nmcdist.images import open_image
 
 LABELLED = (6, 14)
 

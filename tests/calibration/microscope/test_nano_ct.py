@@ -7,11 +7,11 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 
 from nmcdist.bundle import load_bundle
-from nmcdist.calibration.images import open_image
 from nmcdist.calibration.microscope import FIB_SEM, NANO_CT, fib_sem, nano_ct, pack
 from nmcdist.calibration.microscope.sections import needed_shape
 from nmcdist.calibration.microscope.write import write_fib_sem, write_nano_ct
 from nmcdist.errors import InputError
+from nmcdist.images import open_image
 from nmcdist.models.cba import generate_cba
 from nmcdist.models.shell import ShellModel
 

@@ -10,13 +10,13 @@ import zarr
 from click.testing import CliRunner
 
 from nmcdist.bundle import load_bundle
-from nmcdist.calibration.images import open_image
 from nmcdist.calibration.shell.calibrate import calibrate_shells
 from nmcdist.calibration.shell.packing import packed
 from nmcdist.calibration.shell.phase import otsu, phase_by_threshold
 from nmcdist.calibration.shell.settings import ShellSettings
 from nmcdist.cli.entry import cli
 from nmcdist.errors import ImageError, InputError, StoreError
+from nmcdist.images import open_image
 from nmcdist.models.particle import ParticleModel
 
 A00 = np.sqrt(4 * np.pi)

@@ -8,8 +8,8 @@ import pytest
 import tifffile
 import zarr
 
-from nmcdist.calibration.images import open_image, survey
 from nmcdist.errors import ImageError
+from nmcdist.images import open_image, survey
 
 RNG = np.random.default_rng(3)
 VOXELS = RNG.integers(0, 60000, (5, 6, 7)).astype(np.uint16)  # z, y, x

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nmcdist.calibration.images.image import Image
 from nmcdist.errors import ImageError
+from nmcdist.images.image import Image
 
 _SLAB_BYTES = 64 << 20
 _LARGEST = 1e30  # beyond it, products of grey values are not finite in single precision

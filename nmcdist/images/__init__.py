@@ -1,6 +1,6 @@
 """Three-dimensional images from users: where they lie, the order of their axes, the size of their voxels."""
 
-from nmcdist.calibration.images.image import Image, open_image
-from nmcdist.calibration.images.survey import Survey, survey
+from nmcdist.images.image import Image, open_image
+from nmcdist.images.survey import Survey, survey
 
 __all__ = ["Image", "Survey", "open_image", "survey"]

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.calibration.images.sources import Array, Pages, Source, Stack, permuted, reading
-from nmcdist.calibration.images.spacing import Size, checked_size, in_nm
 from nmcdist.errors import ImageError
+from nmcdist.images.sources import Array, Pages, Source, Stack, permuted, reading
+from nmcdist.images.spacing import Size, checked_size, in_nm
 from nmcdist.inputs import local_path
 from nmcdist.wording import shown
 
