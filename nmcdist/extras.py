@@ -8,6 +8,7 @@ from nmcdist.errors import MissingPackageError
 EXTRAS = {
     "report": ("matplotlib", "pyvista"),
     "export": ("meshio",),
+    "images": ("nrrd", "pyvista", "PIL"),
     "calibration": ("torch", "sklearn"),
     "cluster": ("dask_jobqueue",),
     "kubernetes": ("dask_kubernetes",),
@@ -15,7 +16,7 @@ EXTRAS = {
     "serve": ("fastapi", "uvicorn"),
 }
 
-_PACKAGES = {"sklearn": "scikit-learn"}  # where the name of the module is another
+_PACKAGES = {"sklearn": "scikit-learn", "nrrd": "pynrrd", "PIL": "pillow"}  # where the name of the module is another
 
 
 def package_of(name: str) -> str:

@@ -15,6 +15,7 @@ from nmcdist.descriptors.quantity import OHSER, Quantity
 from nmcdist.descriptors.transport import Conduction, solve_conduction
 from nmcdist.threads import thread_map
 
+VoxelSize = float | tuple[float, float, float]
 _SOLVER = "finite volumes on voxels, harmonic face conductances, Dirichlet faces, multigrid-preconditioned CG"
 _CONFIGURATIONS = "weights on 2x2x2 voxel configurations, 13 directions"
 _BY_6 = "6-adjacency of the phase: nearer where grains overlap, wrong for plates under 6 voxels"
@@ -33,14 +34,14 @@ class PhaseSums:
         Voxels of the phase and of the volume.
     configurations : ndarray of int64, shape (256,)
     pairs : ndarray of int64, shape (2, lags)
-    voxel_size_nm : float
+    voxel_size_nm : float or (float, float, float)
     """
 
     inside: int
     total: int
     configurations: np.ndarray
     pairs: np.ndarray
-    voxel_size_nm: float
+    voxel_size_nm: VoxelSize
 
     @cached_property
     def densities(self) -> intrinsic.IntrinsicVolumes:
@@ -60,21 +61,21 @@ class PhaseVolume:
     Attributes
     ----------
     mask : ndarray of bool, shape (nz, ny, nx)
-    voxel_size_nm : float
+    voxel_size_nm : float or (float, float, float)
     axes : tuple of int
         Axes of the directional quantities, in this order.
     radii_nm : ndarray of float64, shape (radii,)
     """
 
     mask: np.ndarray
-    voxel_size_nm: float
+    voxel_size_nm: VoxelSize
     axes: tuple[int, ...]
     radii_nm: np.ndarray
 
     @cached_property
     def distance2(self) -> np.ndarray:
-        """Squared distance of each voxel of the phase from the nearest one outside, in voxels."""
-        return pore_size.squared_distance(self.mask)
+        """Squared distance of each voxel of the phase from the nearest one outside."""
+        return pore_size.squared_distance(self.mask, self.voxel_size_nm)
 
     @cached_property
     def sizes(self) -> pore_size.PoreSizeDistribution:
@@ -98,7 +99,7 @@ class PhaseVolume:
     @cached_property
     def tortuosity(self) -> np.ndarray:
         """Mean geodesic tortuosity along each axis, NaN where the phase does not percolate."""
-        return np.array(thread_map(lambda axis: paths.geodesic_tortuosity(self.mask, axis), self.axes))
+        return np.array(thread_map(lambda axis: paths.geodesic_tortuosity(self.mask, axis, self.voxel_size_nm), self.axes))
 
     @property
     def percolates(self) -> np.ndarray:
@@ -117,16 +118,19 @@ class Current:
         Conductivity of each label; other labels do not conduct.
     axes : tuple of int
         Axes along which the problem is solved.
+    voxel_size_nm : float or (float, float, float)
+        Only the ratios of the edges count.
     """
 
     volume: np.ndarray
     conductivities: dict[int, float]
     axes: tuple[int, ...]
+    voxel_size_nm: VoxelSize = 1.0
 
     @cached_property
     def solved(self) -> list[Conduction]:
         """Solution along each axis."""
-        return [solve_conduction(self.volume, self.conductivities, axis) for axis in self.axes]
+        return [solve_conduction(self.volume, self.conductivities, axis, self.voxel_size_nm) for axis in self.axes]
 
     def along_axes(self, name: str) -> np.ndarray:
         """Return an attribute of the solution along each axis."""

@@ -1,6 +1,6 @@
-"""Three-dimensional images from users: where they lie, the order of their axes, the size of their voxels."""
+"""Images from users: where they lie, the order of their axes, the size of their voxels."""
 
-from nmcdist.images.image import Image, open_image
+from nmcdist.images.image import Image, open_image, open_labels
 from nmcdist.images.survey import Survey, survey
 
-__all__ = ["Image", "Survey", "open_image", "survey"]
+__all__ = ["Image", "Survey", "open_image", "open_labels", "survey"]

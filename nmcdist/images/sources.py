@@ -1,8 +1,8 @@
-"""Where the voxels of an image lie: a file, a folder of slices, a Zarr array. Each reads boxes, also on a worker."""
+"""Where the voxels of an image lie: a file, a folder of slices, an array. Each reads boxes, also on a worker."""
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -114,19 +114,79 @@ class Stack(Source):
 
 @dataclass(frozen=True)
 class Array(Source):
-    """An array in a .npy file, or in a folder of Zarr."""
+    """An array in a .npy file, in a folder of Zarr, or in an HDF5 file; one of two dimensions is a layer.
+
+    Attributes
+    ----------
+    dataset : str
+        Its name in the HDF5 file; "" for the others.
+    """
+
+    dataset: str = ""
+
+    def read(self, box: Slices) -> np.ndarray:
+        """Return a box; ImageError if its bytes are damaged."""
+        with reading(self.path), self._opened() as array:
+            part = np.array(array[box[-array.ndim :]])
+            return part if array.ndim == len(box) else part[None][box[0]]
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        if self.dataset:
+            import h5py
+
+            with h5py.File(self.path) as file:
+                yield file[self.dataset]
+        elif self.path.is_file():
+            yield np.load(self.path, mmap_mode="r", allow_pickle=False)
+        else:
+            import zarr
+
+            yield zarr.open_array(self.path, mode="r")
+
+
+@dataclass(frozen=True)
+class Decoded(Source):
+    """An image that a library decodes as a whole, once.
+
+    Attributes
+    ----------
+    reader : callable
+        Takes the path and the name of the array in it; returns an array of two or three dimensions.
+    dataset : str
+        "" for the only one.
+    """
+
+    reader: Callable[[Path, str], np.ndarray]
+    dataset: str = ""
 
     def read(self, box: Slices) -> np.ndarray:
         """Return a box; ImageError if its bytes are damaged."""
         with reading(self.path):
-            return np.array(self._opened()[box])
+            state = self.path.stat()
+            array = _decoded(self.reader, self.path, self.dataset, state.st_size, state.st_mtime_ns)
+        return array[box]
 
-    def _opened(self) -> Any:
-        if self.path.is_file():
-            return np.load(self.path, mmap_mode="r", allow_pickle=False)
-        import zarr
 
-        return zarr.open_array(self.path, mode="r")
+@lru_cache(maxsize=1)
+def _decoded(
+    reader: Callable[[Path, str], np.ndarray], path: Path, dataset: str, size: int, changed_ns: int
+) -> np.ndarray:  # fmt: skip
+    """Return an image in its present state, in three dimensions."""
+    array = reader(path, dataset)
+    return array if array.ndim == 3 else array[None]
+
+
+@dataclass(frozen=True)
+class InMemory(Source):
+    """An array of the caller: of NumPy, Dask, Zarr or xarray, in two or three dimensions."""
+
+    array: Any = None
+
+    def read(self, box: Slices) -> np.ndarray:
+        """Return a box."""
+        part = np.asarray(self.array[box[-self.array.ndim :]])
+        return part if self.array.ndim == len(box) else part[None][box[0]]
 
 
 @contextmanager

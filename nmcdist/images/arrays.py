@@ -1,0 +1,116 @@
+"""Arrays in .npy files, Zarr and OME-Zarr folders, and HDF5 files."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmcdist.errors import ImageError
+from nmcdist.images.said import Said, whole_shape
+from nmcdist.images.sources import Array, Source, reading
+from nmcdist.images.spacing import in_nm
+from nmcdist.wording import shown
+
+SUFFIXES_HDF5 = (".h5", ".hdf5", ".hdf")
+_LISTED = 6  # most datasets that a message names
+
+
+def open_npy(where: Path) -> tuple[Source, Said]:
+    """Open a .npy file; ImageError if it is damaged."""
+    with reading(where):
+        array = np.load(where, mmap_mode="r", allow_pickle=False)
+    return Array(where, whole_shape(array.shape, where), array.dtype), Said(is_planar=array.ndim == 2)
+
+
+def is_zarr(where: Path) -> bool:
+    """Return whether a folder is an array or a group of Zarr."""
+    return any((where / name).exists() for name in ("zarr.json", ".zarray", ".zgroup"))
+
+
+def open_zarr(where: Path, dataset: str | None) -> tuple[Source, Said]:
+    """Open a Zarr array, the first of an image of OME-Zarr, or the named one of a group.
+
+    Raises
+    ------
+    ImageError
+        If it is damaged, not an image, or has axes beside z, y and x.
+    """
+    import zarr
+
+    with reading(where):
+        found = zarr.open(where, mode="r")
+    if dataset is not None:
+        inside = found.get(dataset) if isinstance(found, zarr.Group) else None
+        if not isinstance(inside, zarr.Array):
+            raise ImageError(f"{where}: has no array {shown(dataset)}")
+        return Array(where / dataset, whole_shape(inside.shape, where), inside.dtype), Said(is_planar=inside.ndim == 2)
+    if isinstance(found, zarr.Array):
+        return Array(where, whole_shape(found.shape, where), found.dtype), Said(is_planar=found.ndim == 2)
+    attributes: dict[str, Any] = dict(found.attrs)
+    scales = attributes.get("ome", attributes).get("multiscales")
+    if not isinstance(scales, list) or not scales:
+        raise ImageError(f"{where}: a Zarr group without an image of OME-Zarr; name the array in it")
+    with reading(where):
+        first = scales[0]["datasets"][0]
+        names, units = zip(*((str(a["name"]).lower(), str(a.get("unit", ""))) for a in scales[0]["axes"]), strict=True)
+        array = found[first["path"]]
+        scale = next(t["scale"] for t in first["coordinateTransformations"] if t["type"] == "scale")
+        if not isinstance(array, zarr.Array) or len(scale) != len(names):
+            raise ValueError("its metadata does not describe an array")
+    if sorted(names) not in (["x", "y", "z"], ["x", "y"]):
+        raise ImageError(f"{where}: found axes {', '.join(names)}, expected z, y and x; name an array without others")
+    by_axis = {name: (length, unit) for name, length, unit in zip(names, scale, units, strict=True)}
+    by_axis.setdefault("z", by_axis["y"])
+    size = in_nm(*zip(*(by_axis[name] for name in "zyx"), strict=True))
+    path = where / str(first["path"])
+    return Array(path, whole_shape(array.shape, where), array.dtype), Said("".join(names), size, array.ndim == 2)
+
+
+def open_hdf5(where: Path, dataset: str | None) -> tuple[Source, Said]:
+    """Open the named dataset of an HDF5 file, or the only one with two or three dimensions.
+
+    The attribute element_size_um, as Fiji and ilastik write it, gives the voxel size.
+
+    Raises
+    ------
+    ImageError
+        If it is damaged, lacks the dataset, or holds several and none is named.
+    """
+    import h5py
+
+    with reading(where), h5py.File(where) as file:
+        if dataset is None:
+            found = _images_in(file)
+            if len(found) != 1:
+                names = ", ".join(found[:_LISTED]) + (", ..." if len(found) > _LISTED else "")
+                raise ImageError(
+                    f"{where}: found {len(found)} datasets of two or three dimensions"
+                    + (f" ({names}): name one with --dataset" if found else "")
+                )
+            dataset = found[0]
+        inside = file.get(dataset)
+        if not isinstance(inside, h5py.Dataset):
+            raise ImageError(f"{where}: has no dataset {shown(dataset)}")
+        shape, dtype = whole_shape(inside.shape, where), inside.dtype
+        said = _fiji_said(inside)
+    return Array(where, shape, dtype, dataset), said
+
+
+def _fiji_said(dataset: Any) -> Said:
+    edges = dataset.attrs.get("element_size_um")
+    if np.shape(edges) != (3,):
+        return Said(is_planar=dataset.ndim == 2)
+    return Said("zyx"[-dataset.ndim :], in_nm([float(edge) for edge in edges], ["um"] * 3), dataset.ndim == 2)
+
+
+def _images_in(file: Any) -> list[str]:
+    import h5py
+
+    found: list[str] = []
+
+    def visit(name: str, node: Any) -> None:
+        if isinstance(node, h5py.Dataset) and node.ndim in (2, 3) and node.dtype.kind in "buif":
+            found.append(name)
+
+    file.visititems(visit)
+    return found

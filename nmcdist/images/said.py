@@ -1,0 +1,40 @@
+"""What a file says of the image in it: the order of its axes and the size of its voxels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nmcdist.errors import ImageError
+from nmcdist.images.spacing import Size
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a file says.
+
+    Attributes
+    ----------
+    axes : str
+        Its axes in order, such as "zyx"; "" if it does not say them.
+    size : tuple of float or None
+        Edges of a voxel in nm along z, y, x; of a planar image, that along z has no meaning.
+    is_planar : bool
+        Whether the image has two dimensions.
+    """
+
+    axes: str = ""
+    size: Size | None = None
+    is_planar: bool = False
+
+
+def whole_shape(shape: tuple[int, ...], where: Path) -> tuple[int, int, int]:
+    """Return a shape in three dimensions: a planar image is one layer of voxels.
+
+    Raises
+    ------
+    ImageError
+        If it has fewer than two dimensions or more than three.
+    """
+    if len(shape) not in (2, 3):
+        raise ImageError(f"{where}: found shape {shape}, expected two or three dimensions")
+    first, second, third = map(int, (1, *shape)[-3:])
+    return first, second, third

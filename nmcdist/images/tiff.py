@@ -1,0 +1,103 @@
+"""TIFF files, and folders of TIFF slices: their pages, and the voxel sizes of ImageJ and OME."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmcdist.errors import ImageError
+from nmcdist.images.said import Said, whole_shape
+from nmcdist.images.sources import Pages, Source, Stack, reading
+from nmcdist.images.spacing import Size, in_nm
+
+SUFFIXES = (".tif", ".tiff")
+_NUMBER = re.compile(r"(\d+)\D*$")
+
+
+def open_pages(where: Path, *, samples_are_slices: bool = False) -> tuple[Source, Said]:
+    """Open a TIFF file; some programs write the slices of a stack as samples of one page, plane after plane.
+
+    Raises
+    ------
+    ImageError
+        If it is damaged, or holds colours, channels or times.
+    """
+    import tifffile
+
+    with reading(where), tifffile.TiffFile(where) as file:
+        series = file.series[0]
+        axes, shape, dtype = series.axes, tuple(map(int, series.shape)), np.dtype(series.dtype)
+        size = _ome_size(file.ome_metadata) if file.is_ome else _imagej_size(file) if file.is_imagej else None
+        says_axes = file.is_ome or file.is_imagej
+    if "S" in axes and shape[axes.index("S")] > 1 and not (samples_are_slices and axes[0] == "S"):
+        raise ImageError(f"{where}: found {shape[axes.index('S')]} colours, expected a grey image")
+    kept = [k for k, n in enumerate(shape) if n > 1 or axes[k] in "ZYX"]
+    axes, shape = "".join(axes[k] for k in kept), tuple(shape[k] for k in kept)
+    if says_axes and len(shape) == 3 and sorted(axes) != sorted("ZYX") and set(axes) & set("CT"):
+        raise ImageError(f"{where}: found axes {axes}, expected z, y and x, without channels or times")
+    named = axes.lower() if len(shape) == 2 or says_axes else ""
+    said = Said(named if set(named) <= set("zyx") else "", size, len(shape) == 2)
+    return Pages(where, whole_shape(shape, where), dtype), said
+
+
+def open_slices(where: Path) -> tuple[Source, Said]:
+    """Open a folder of slices, in the order of the last numbers in their names.
+
+    Raises
+    ------
+    ImageError
+        If a slice is missing, repeated or damaged, or there are fewer than two.
+    """
+    import tifffile
+
+    files = sorted(path.name for path in where.iterdir() if path.suffix.lower() in SUFFIXES)
+    if len(files) < 2:
+        raise ImageError(
+            f"{where}: found {len(files)} TIFF slices, expected a TIFF file, a folder of TIFF slices or Zarr"
+        )
+    numbers: dict[int, str] = {}
+    for name in files:
+        number = _NUMBER.search(Path(name).stem)
+        if number is None:
+            raise ImageError(f"{where / name}: expected a number in the name, which gives the order of the slices")
+        if int(number[1]) in numbers:
+            raise ImageError(f"{where / name}: has the same number as {numbers[int(number[1])]}: a slice is repeated")
+        numbers[int(number[1])] = name
+    ordered = sorted(numbers)
+    steps = np.diff(ordered)
+    for before, after, step in zip(ordered, ordered[1:], steps, strict=False):
+        if step != steps.min():
+            raise ImageError(f"{where}: no slice between {numbers[before]} and {numbers[after]}: one is missing")
+    names = tuple(numbers[number] for number in ordered)
+    with reading(where / names[0]):
+        first = tifffile.imread(where / names[0])
+    if first.ndim != 2:
+        raise ImageError(f"{where / names[0]}: found shape {first.shape}, expected a grey image of two dimensions")
+    return Stack(where, (len(names), *first.shape), first.dtype, names), Said("zyx")
+
+
+def _imagej_size(file: Any) -> Size | None:
+    facts: Mapping[str, Any] = file.imagej_metadata or {}
+    tags = file.pages[0].tags
+    try:
+        per_x, per_y = (tags[name].value[0] / tags[name].value[1] for name in ("XResolution", "YResolution"))
+        across = 1 / per_y if len(file.pages) == 1 and "spacing" not in facts else float(facts["spacing"])
+        lengths = (across, 1 / per_y, 1 / per_x)
+    except (KeyError, TypeError, ZeroDivisionError, ValueError):
+        return None
+    unit = str(facts.get("unit", "")).encode().decode("unicode_escape", "ignore")
+    return in_nm(lengths, [unit] * 3)
+
+
+def _ome_size(text: str | None) -> Size | None:
+    from xml.etree import ElementTree
+
+    pixels = next((e for e in ElementTree.fromstring(text or "<OME/>").iter() if e.tag.endswith("}Pixels")), None)
+    if pixels is None:
+        return None
+    across = "Z" if pixels.get("PhysicalSizeZ") is not None or pixels.get("SizeZ") != "1" else "Y"
+    lengths = [pixels.get(f"PhysicalSize{axis}") for axis in (across, "Y", "X")]
+    units = [pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in (across, "Y", "X")]
+    return None if None in lengths else in_nm([float(length or 0) for length in lengths], units)
