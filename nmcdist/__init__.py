@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # for type checkers and editors
     from nmcdist.datasets.store import open_store
     from nmcdist.descriptors.cba import describe_cba
     from nmcdist.learning.bundles import load_surrogate
+    from nmcdist.measurement.measure import measure
     from nmcdist.models.cba import generate_cba
     from nmcdist.models.particle import generate_particle
     from nmcdist.products.registry import register as register_kind
@@ -45,6 +46,7 @@ _HOME = {  # name -> module, and the name there if it differs
     "generate_particle": "nmcdist.models.particle",
     "load_bundle": "nmcdist.bundle",
     "load_surrogate": "nmcdist.learning.bundles",
+    "measure": "nmcdist.measurement.measure",
     "open_catalog": "nmcdist.datasets.catalog",
     "open_store": "nmcdist.datasets.store",
     "open_virtual": "nmcdist.virtual.opening",
@@ -70,6 +72,7 @@ __all__ = [
     "generate_particle",
     "load_bundle",
     "load_surrogate",
+    "measure",
     "open_catalog",
     "open_store",
     "open_virtual",

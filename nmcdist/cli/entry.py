@@ -11,6 +11,7 @@ from nmcdist.cli.calibrations import calibrate
 from nmcdist.cli.catalogs import catalog
 from nmcdist.cli.designs import design
 from nmcdist.cli.learning import predict, train
+from nmcdist.cli.measurements import measure
 from nmcdist.cli.options import INTERRUPTED, REFUSED, complain, note
 from nmcdist.cli.phantoms import phantom
 from nmcdist.cli.queries import query
@@ -37,8 +38,8 @@ def cli(verbose: int) -> None:
 
 
 for command in (
-    run, plan, status, finalise, retry_failed, describe, verify, report, export, publish, pack, query, serve, catalog,
-    calibrate, phantom, bundle, design, train, predict,
+    run, plan, status, finalise, retry_failed, describe, verify, report, export, measure, publish, pack, query, serve,
+    catalog, calibrate, phantom, bundle, design, train, predict,
 ):  # fmt: skip
     cli.add_command(command)
 

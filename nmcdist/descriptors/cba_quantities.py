@@ -99,7 +99,9 @@ class PhaseVolume:
     @cached_property
     def tortuosity(self) -> np.ndarray:
         """Mean geodesic tortuosity along each axis, NaN where the phase does not percolate."""
-        return np.array(thread_map(lambda axis: paths.geodesic_tortuosity(self.mask, axis, self.voxel_size_nm), self.axes))
+        return np.array(
+            thread_map(lambda axis: paths.geodesic_tortuosity(self.mask, axis, self.voxel_size_nm), self.axes)
+        )
 
     @property
     def percolates(self) -> np.ndarray:

@@ -4,6 +4,7 @@ Voxels may have three edges. Densities refer to the volume between voxel centres
 :mod:`nmcdist.descriptors.intrinsic`, and weigh directions in the same way.
 """
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from numbers import Integral
@@ -64,7 +65,7 @@ def interface_area(
         If an argument has an impossible value, shape or type.
     """
     labels, (one, two) = _check_labels(labels), _check_phases(phases, 2)
-    return _area_between(labels == one, labels == two, check_edges(voxel_size_nm))
+    return area_between(labels == one, labels == two, check_edges(voxel_size_nm))
 
 
 def triple_line_length(
@@ -97,19 +98,46 @@ def triple_line_length(
     bits: np.ndarray = np.zeros(labels.shape, np.uint8)
     for number, label in enumerate(meeting):
         bits[labels == label] = 1 << number
-    layers, rows, columns = (int(n) for n in labels.shape)
-    last = layers - 1
+    cubes = math.prod(n - 1 for n in labels.shape)
+    return triple_length_from_counts(triple_cell_counts(bits), cubes, edges)
+
+
+def triple_cell_counts(bits: np.ndarray) -> np.ndarray:
+    """Return, by normal, how many cells of lattice planes hold three phases; those of blocks add up.
+
+    Parameters
+    ----------
+    bits : ndarray of uint8, shape (nz, ny, nx)
+        1, 2 and 4 for the three phases, 0 elsewhere.
+
+    Returns
+    -------
+    ndarray of int64, shape (13,)
+    """
     corners, normals = _cells()
+    last = bits.shape[0] - 1
     counts = thread_map(
         lambda z: _count_triple_cells(bits, corners, normals, z, min(z + SLAB, last)), range(0, last, SLAB)
     )
+    return np.asarray(sum(counts, np.zeros(13, np.int64)))
+
+
+def triple_length_from_counts(counts: np.ndarray, cubes: int, edges: tuple[float, float, float]) -> float:
+    """Return the length of triple lines per volume from the counts of :func:`triple_cell_counts`.
+
+    Parameters
+    ----------
+    counts : ndarray of int64, shape (13,)
+    cubes : int
+        Cubes of eight voxel centres that were searched.
+    edges : (float, float, float)
+    """
     inverse = (1 / edges[0], 1 / edges[1], 1 / edges[2])
     total = 0.0
-    for normal, share, count in zip(DIRECTIONS, stretched_direction_weights(inverse), sum(counts), strict=True):
+    for normal, share, count in zip(DIRECTIONS, stretched_direction_weights(inverse), counts, strict=True):
         # Lattice planes are 1 / |normal| apart; the squares across an axis are counted with both cubes.
         apart = 1 / float(np.sqrt(sum((n * i) ** 2 for n, i in zip(normal, inverse, strict=True))))
         total += 2 * share * apart * int(count) / (2 if np.count_nonzero(normal) == 1 else 1)
-    cubes = last * (rows - 1) * (columns - 1)
     return total / (cubes * edges[0] * edges[1] * edges[2])
 
 
@@ -134,7 +162,7 @@ def connected_fractions(phase: np.ndarray, axis: int = 0) -> ConnectedFractions:
     phase, axis = check_phase(phase, work=_WORK), check_axis(axis)
     pieces, count = ndimage.label(phase)
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)
-    first, last = _on_face(pieces, count, axis, 0), _on_face(pieces, count, axis, -1)
+    first, last = on_face(pieces, count, axis, 0), on_face(pieces, count, axis, -1)
     total = max(int(sizes[1:].sum()), 1)
     shares = (int(sizes[joined].sum()) / total for joined in (first, last, first & last))
     return ConnectedFractions(*shares)
@@ -168,8 +196,8 @@ def active_area(
     parts = []
     for label, face in ((one, 0), (two, -1)):
         pieces, count = ndimage.label(labels == label)
-        parts.append(_on_face(pieces, count, axis, face)[pieces])
-    return _area_between(parts[0], parts[1], edges)
+        parts.append(on_face(pieces, count, axis, face)[pieces])
+    return area_between(parts[0], parts[1], edges)
 
 
 def _check_labels(labels: Any) -> np.ndarray:
@@ -190,14 +218,15 @@ def _check_phases(phases: Any, count: int) -> tuple[int, ...]:
     return tuple(int(label) for label in phases)
 
 
-def _area_between(one: np.ndarray, two: np.ndarray, edges: tuple[float, float, float]) -> float:
+def area_between(one: np.ndarray, two: np.ndarray, edges: tuple[float, float, float]) -> float:
+    """Return the area of the interface between two masks without a common voxel, per volume."""
     surfaces = [
         intrinsic_volumes_from_counts(counts_of_block(mask), edges).surface_area for mask in (one, two, one | two)
     ]
     return (surfaces[0] + surfaces[1] - surfaces[2]) / 2
 
 
-def _on_face(pieces: np.ndarray, count: int, axis: int, index: int) -> np.ndarray:
+def on_face(pieces: np.ndarray, count: int, axis: int, index: int) -> np.ndarray:
     """Return, for each number of a piece, whether it touches the face; 0 is no piece."""
     touches = np.zeros(count + 1, np.bool_)
     touches[np.unique(np.take(pieces, index, axis=axis))] = True

@@ -15,7 +15,7 @@ from nmcdist.errors import InputError
 from nmcdist.wording import shown
 
 AXES = ("z", "y", "x")
-_COORDINATES = {
+COORDINATES = {
     "phase": {"units": "1", "long_name": "phase"},
     "conduction": {"units": "1", "long_name": "conduction problem"},
     "axis": {"units": "1", "long_name": "axis of the volume along which the value was measured"},
@@ -59,7 +59,7 @@ class Scheme:
     def coordinates(self) -> dict[str, dict[str, str]]:
         """Return the attributes of the coordinates."""
         more = {name: {"description": text} for name, text in self.about.items()}
-        return {name: {**attrs, **more.get(name, {})} for name, attrs in _COORDINATES.items()}
+        return {name: {**attrs, **more.get(name, {})} for name, attrs in COORDINATES.items()}
 
     def rows(self, *, blockwise_only: bool, transport: bool) -> dict[str, Quantity]:
         """Return the measured quantities by name."""

@@ -81,6 +81,7 @@ def pore_size_distribution(
     radii_nm: Iterable[float] | None = None,
     *,
     squared_distance: np.ndarray | None = None,
+    core: tuple[slice, ...] | None = None,
 ) -> PoreSizeDistribution:
     """Return the continuous size distribution of a phase, and its median radius r_max.
 
@@ -94,6 +95,8 @@ def pore_size_distribution(
         at which nothing is covered.
     squared_distance : ndarray, optional
         :func:`squared_distance` of the phase on these voxels, if it is at hand.
+    core : tuple of slice, optional
+        Box to whose voxels the shares refer; balls reach into it from around. Default: the volume.
 
     Returns
     -------
@@ -117,7 +120,8 @@ def pore_size_distribution(
     if _is_unbounded(distance2):
         radii = np.zeros(1) if radii is None else radii
         return PoreSizeDistribution(radii, np.ones(len(radii)), math.inf)
-    covered = _count_covered(_cover(distance2, weights))
+    cover = _cover(distance2, weights)
+    covered = _count_covered(cover if core is None else np.ascontiguousarray(cover[core]))
     if radii is None:
         shortest = min(check_edges(voxel_size_nm))
         radii = np.arange(math.isqrt((len(covered) - 2) // min(weights)) + 2) * shortest

@@ -1,0 +1,1 @@
+"""Measuring the images that users bring: labels with names in, descriptors out."""
