@@ -3,6 +3,7 @@
 Their voxel size comes from the user, but for NRRD files that say a unit: the other formats have a spacing without one.
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +70,16 @@ def open_vtk(where: Path, dataset: str | None) -> tuple[Source, Said]:
 def _read_vtk(where: Path, dataset: str) -> np.ndarray:
     import pyvista
 
-    grid = pyvista.read(where)
+    with pyvista.vtk_verbosity("off"), warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # VTK goes on after errors, and PyVista warns of them
+        grid = pyvista.read(where)
     if not isinstance(grid, pyvista.ImageData):
         raise ImageError(f"{where}: found {type(grid).__name__}, expected image data: values on a regular grid")
     arrays = {**grid.point_data, **grid.cell_data}
+    if not arrays or not grid.n_points:
+        raise ImageError(f"{where}: cannot be read (found no values)")
     if (dataset and dataset not in arrays) or (not dataset and len(arrays) != 1):
-        names = ", ".join(arrays) or "none"
+        names = ", ".join(arrays)
         what = f"has no array {shown(dataset)}" if dataset else f"found {len(arrays)} arrays"
         raise ImageError(f"{where}: {what} ({names}); name one with --dataset")
     name = dataset or next(iter(arrays))

@@ -150,9 +150,7 @@ def _conductivity(given: Any, known: tuple[str, ...]) -> dict[str, float]:
     if given is None:
         return {}
     if not isinstance(given, Mapping):
-        raise InputError(
-            f"conductivity: found {shown(given)}, expected a number for each phase, such as nmc=1,cbd=0.01"
-        )
+        raise InputError(f"conductivity: found {shown(given)}, expected numbers by phase, such as nmc=1,cbd=0.01")
     for name, value in given.items():
         if name not in known:
             raise InputError(f"conductivity: found the phase {shown(name)}, expected some of {', '.join(known)}")

@@ -3,13 +3,16 @@
 import pickle
 import struct
 
+import h5py
 import numpy as np
 import pytest
+import pyvista
 import tifffile
 import zarr
+from PIL import Image as Picture
 
 from nmcdist.errors import ImageError
-from nmcdist.images import open_image, survey
+from nmcdist.images import open_image, open_labels, survey
 
 RNG = np.random.default_rng(3)
 VOXELS = RNG.integers(0, 60000, (5, 6, 7)).astype(np.uint16)  # z, y, x
@@ -216,3 +219,139 @@ def test_a_part_of_pages_is_that_of_the_whole(tmp_path, how):
     assert np.array_equal(image.read(*box), whole[box])
     tifffile.imwrite(path, whole[::-1], metadata={"axes": "ZYX"}, **how)  # another file of the same name
     assert np.array_equal(open_image(path, 20.0, "zyx").read(*box), whole[::-1][box])
+
+
+# ---- Labels in any format --------------------------------------------------------------------------------------
+
+LABELS = (VOXELS % 3).astype(np.uint8)
+
+
+def nrrd_file(path):
+    import nrrd
+
+    units = {"space": "left-posterior-superior", "space units": ["um"] * 3}
+    nrrd.write(str(path), LABELS, {**units, "space directions": np.diag([0.01, 0.02, 0.04])}, index_order="C")
+    return {}
+
+
+def hdf5(path):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("t0/channel0", data=LABELS).attrs["element_size_um"] = [0.04, 0.02, 0.01]
+        file["about"] = "words"
+    return {}
+
+
+def hdf5_of_two(path):
+    with h5py.File(path, "w") as file:
+        file["grey"], file["labels"] = VOXELS, LABELS
+    return {"dataset": "labels", "voxel_size_nm": SIZE, "axes": "zyx"}
+
+
+def zarr_group(path):
+    zarr.create_group(path).create_array("labels", data=LABELS)
+    return {"dataset": "labels", "voxel_size_nm": SIZE, "axes": "zyx"}
+
+
+def vtk_points(path):
+    grid = pyvista.ImageData(dimensions=LABELS.shape[::-1], spacing=SIZE[::-1])
+    grid.point_data["labels"] = LABELS.ravel()
+    grid.save(path)
+    return {"voxel_size_nm": SIZE}
+
+
+def vtk_cells(path):
+    grid = pyvista.ImageData(dimensions=[n + 1 for n in LABELS.shape[::-1]], spacing=SIZE[::-1])
+    grid.cell_data["labels"], grid.point_data["grey"] = LABELS.ravel(), np.zeros(grid.n_points)
+    grid.save(path)
+    return {"voxel_size_nm": SIZE, "dataset": "labels"}
+
+
+def meta_image(path):
+    size = " ".join(map(str, LABELS.shape[::-1]))
+    path.write_text(
+        f"ObjectType = Image\nNDims = 3\nDimSize = {size}\nElementType = MET_UCHAR\nElementDataFile = a.raw\n"
+    )
+    path.with_name("a.raw").write_bytes(LABELS.tobytes())
+    return {"voxel_size_nm": SIZE}
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("a.nrrd", nrrd_file), ("a.h5", hdf5), ("a.hdf5", hdf5_of_two), ("a.zarr", zarr_group), ("a.vti", vtk_points),
+        ("a.vtk", vtk_points), ("a.vti", vtk_cells), ("a.mhd", meta_image),
+    ],
+)  # fmt: skip
+def test_labels_of_every_format_in_order(tmp_path, name, write):
+    image = open_labels(tmp_path / name, **write(tmp_path / name))
+    image = pickle.loads(pickle.dumps(image))
+    assert (image.shape, image.is_planar, image.says_axes) == (LABELS.shape, False, True)
+    assert image.voxel_size_nm == pytest.approx(SIZE)
+    np.testing.assert_array_equal(image.read(*BOX), LABELS[BOX])
+    np.testing.assert_array_equal(image.read(), LABELS)
+
+
+def planar_palette(path):
+    picture = Picture.fromarray(LABELS[0], mode="P")
+    picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+    picture.save(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("a.png", planar_palette), ("a.bmp", lambda path: Picture.fromarray(LABELS[0]).save(path)),
+        ("a.tif", lambda path: tifffile.imwrite(path, LABELS[0])), ("a.npy", lambda path: np.save(path, LABELS[0])),
+        ("a.zarr", lambda path: zarr.save_array(path, LABELS[0])),
+    ],
+)  # fmt: skip
+def test_planar_labels_are_one_layer(tmp_path, name, write):
+    write(tmp_path / name)
+    image = open_labels(tmp_path / name, (20.0, 10.0))
+    assert (image.shape, image.is_planar, image.voxel_size_nm[1:]) == ((1, 6, 7), True, (20.0, 10.0))
+    np.testing.assert_array_equal(image.read()[0], LABELS[0])
+    np.testing.assert_array_equal(image.read(slice(0, 1), *BOX[1:])[0], LABELS[0][BOX[1:]])
+    turned = open_labels(tmp_path / name, (20.0, 10.0), "xy")
+    np.testing.assert_array_equal(turned.read()[0], LABELS[0].T)
+
+
+def test_planar_sizes_in_files(tmp_path):
+    sizes = {f"PhysicalSize{axis}": length for axis, length in (("Y", 20.0), ("X", 10.0))}
+    units = {f"PhysicalSize{axis}Unit": "nm" for axis in "YX"}
+    tifffile.imwrite(tmp_path / "a.ome.tif", LABELS[0], ome=True, metadata={"axes": "YX", **sizes, **units})
+    tifffile.imwrite(tmp_path / "b.tif", LABELS[0], imagej=True, resolution=(100, 50), metadata={"unit": "um"})
+    for name in ("a.ome.tif", "b.tif"):
+        assert open_labels(tmp_path / name).voxel_size_nm[1:] == pytest.approx((20.0, 10.0))
+
+
+def test_samples_are_slices_where_asked(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", LABELS[:4], photometric="rgb", planarconfig="separate")
+    with pytest.raises(ImageError, match="found 4 colours"):
+        open_labels(tmp_path / "a.tif", 10.0)
+    image = open_labels(tmp_path / "a.tif", 10.0, samples_are_slices=True)
+    np.testing.assert_array_equal(image.read(), LABELS[:4])
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "options", "complaint"),
+    [
+        ("a.h5", hdf5_of_two, {}, r"a.h5: found 2 datasets of two or three dimensions \(grey, labels\): name one with"),
+        ("a.h5", hdf5, {"dataset": "other"}, "a.h5: has no dataset 'other'"),
+        ("a.h5", lambda path: path.write_text("x"), {}, "a.h5: cannot be read"),
+        ("a.zarr", zarr_group, {"dataset": "other"}, "a.zarr: has no array 'other'"),
+        ("a.vti", vtk_cells, {}, r"a.vti: found 2 arrays \(grey, labels\); name one with --dataset"),
+        ("a.vtk", lambda path: pyvista.Sphere().save(path), {}, "a.vtk: found PolyData, expected image data"),
+        ("a.vti", lambda path: path.write_text("x"), {}, "a.vti: cannot be read"),
+        ("a.nrrd", lambda path: path.write_text("NRRD0004\nx"), {}, "a.nrrd: cannot be read"),
+        ("a.mhd", lambda path: path.write_text("ObjectType = Image\n"), {}, "a.mhd: cannot be read"),
+        ("a.png", lambda path: Picture.new("RGB", (4, 4)).save(path), {}, r"a.png: found colours \(RGB\)"),
+        ("a.png", lambda path: path.write_text("x"), {}, "a.png: cannot be read"),
+        ("a.jpg", lambda path: path.write_text("x"), {}, "a.jpg: expected a TIFF file, .*, HDF5, NRRD, MetaImage"),
+        ("a.png", planar_palette, {"axes": "zyx"}, "axes: found 'zyx', expected y and x in the order of the image"),
+    ],
+)  # fmt: skip
+def test_labels_that_are_refused(tmp_path, name, write, options, complaint):
+    write(tmp_path / name)
+    with pytest.raises(ImageError, match=complaint) as caught:
+        open_labels(tmp_path / name, **{"voxel_size_nm": 20.0, **options})
+    assert len(str(caught.value).splitlines()) == 1
