@@ -81,7 +81,7 @@ def summed(volume: Volume, groups: Iterable[str]) -> Summed:
 
 def from_sums(sums: Summed, groups: Iterable[str]) -> Variables:
     """Return the variables of the groups `SUMMED` from sums."""
-    phases, found = sums.wanted.phases, {}
+    phases, found = sums.wanted.phases, Variables()
     if "volumes" in groups:
         found |= tabulate(_VOLUMES, phases.codes, sums.of_phase)
     if "coverage" in groups:

@@ -14,6 +14,7 @@ import xarray as xr
 
 from nmcdist.arguments import check_whole
 from nmcdist.descriptors.labelled import COORDINATES
+from nmcdist.descriptors.planar import FAR
 from nmcdist.descriptors.two_point import lag_lengths
 from nmcdist.errors import InputError
 from nmcdist.images import Image, open_labels
@@ -226,7 +227,6 @@ def _measured_planes(stack: Volume, groups: Mapping[str, Group]) -> xr.Dataset:
 
 def _as_dataset(found: Variables, volume: Volume) -> xr.Dataset:
     phases = volume.phases
-    edges = volume.edges[volume.used]
     coordinates: dict[str, Any] = {
         "phase": list(phases.codes),
         "interface": ["|".join(pair) for pair in phases.pairs],
@@ -235,7 +235,7 @@ def _as_dataset(found: Variables, volume: Volume) -> xr.Dataset:
         "conduction": list(problems(volume)),
         "fluid": list(volume.choices.fluid),
         "axis": volume.axis_names,
-        "lag_nm": lag_lengths(volume.lags, edges if len(edges) == 3 else (1e100, *edges)),
+        "lag_nm": lag_lengths(volume.lags, (FAR, *volume.edges[1:]) if volume.is_planar else volume.edges),
         "radius_nm": volume.radii_nm,
         "length_nm": volume.lengths_nm,
     }
@@ -281,12 +281,12 @@ def _block_sums(image: Image, wanted: Wanted, edge: int, start: tuple[int, ...])
 
 
 def _about(image: Image, phases: Phases, choices: Choices, is_planar: bool) -> dict[str, Any]:
-    used = slice(1 if is_planar else 0, 3)
+    first = 1 if is_planar else 0
     named = {name: [phases.values[code] for code in codes] for name, codes in phases.codes.items()}
     about = {
         "image": image.path.name,
-        "shape": list(image.shape[used]),
-        "voxel_size_nm": list(image.voxel_size_nm[used]),
+        "shape": list(image.shape[first:]),
+        "voxel_size_nm": list(image.voxel_size_nm[first:]),
         "phases": json.dumps(named),
         "periodic": int(choices.periodic),
         "nmcdist_version": __version__,

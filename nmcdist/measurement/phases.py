@@ -38,15 +38,15 @@ class Phases:
         belongs = np.zeros(len(self.values), np.bool_)
         for name in names:
             belongs[list(self.codes[name])] = True
-        return belongs[volume]
+        return np.asarray(belongs[volume])
 
     def encode(self, labels: np.ndarray) -> np.ndarray:
         """Return labels as codes, in uint8."""
         if labels.dtype == np.uint8:
             table = np.zeros(256, np.uint8)
             table[list(self.values)] = np.arange(len(self.values))
-            return table[labels]
-        return np.searchsorted(self.values, labels).astype(np.uint8)
+            return np.asarray(table[labels])
+        return np.asarray(np.searchsorted(self.values, labels).astype(np.uint8))
 
     @property
     def pairs(self) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from nmcdist.descriptors import planar
-from nmcdist.descriptors.two_point import counts_of_pairs
+from nmcdist.descriptors.two_point import counts_of_pairs, coverage_from_counts
 from nmcdist.measurement.volume import Volume
 
 
@@ -46,7 +46,7 @@ class PlanarPhase:
         layer = np.pad(self.mask, [(n, n) for n in reach], "wrap")[None]
         core = (slice(0, 1), *(slice(n, n + m) for n, m in zip(reach, self.mask.shape, strict=True)))
         both, pairs = counts_of_pairs(layer, core, self.lags, (planar.FAR, *self.edges))
-        return planar.coverage_from_counts(both, pairs, (planar.FAR, *self.edges)).coverage
+        return coverage_from_counts(both, pairs, (planar.FAR, *self.edges)).coverage
 
 
 def planar_phase(volume: Volume, *names: str) -> PlanarPhase:
@@ -69,4 +69,4 @@ def triple_points(volume: Volume, triple: tuple[str, str, str]) -> float:
     bits = table[volume.codes[0]]
     bits = np.pad(bits, ((0, 1), (0, 1)), "wrap") if volume.choices.periodic else bits
     held = bits[:-1, :-1] | bits[1:, :-1] | bits[:-1, 1:] | bits[1:, 1:]
-    return np.count_nonzero(held == 7) / (held.size * volume.edges[1] * volume.edges[2])
+    return float(np.count_nonzero(held == 7) / (held.size * volume.edges[1] * volume.edges[2]))

@@ -76,14 +76,19 @@ class Volume:
         return [AXES[axis] for axis in self.choices.axes]
 
     @property
-    def used(self) -> slice:
-        """The axes that the image has."""
-        return slice(1 if self.is_planar else 0, 3)
+    def own_edges(self) -> tuple[float, ...]:
+        """Edges along the axes that the image has."""
+        return tuple(self.edges[1 if self.is_planar else 0 :])
+
+    @property
+    def own_shape(self) -> tuple[int, ...]:
+        """Voxels along the axes that the image has."""
+        return tuple(self.codes.shape[1 if self.is_planar else 0 :])
 
     @property
     def lags(self) -> int:
         """The longest lag, in shortest edges."""
-        shortest = min(self.edges[self.used])
+        shortest = min(self.own_edges)
         return int(min(self.choices.max_lag_nm or LAGS * shortest, self._half) / shortest + 1e-9)
 
     @property
@@ -97,15 +102,15 @@ class Volume:
         return self._multiples(None)
 
     def _multiples(self, end: float | None) -> np.ndarray:
-        shortest = min(self.edges[self.used])
+        shortest = min(self.own_edges)
         most = min(self._half, end or self._half)
-        return np.arange(int(most / shortest + 1e-9) + 1) * shortest
+        multiples: np.ndarray = np.arange(int(most / shortest + 1e-9) + 1) * shortest
+        return multiples
 
     @property
     def _half(self) -> float:
         """Half of the shortest side, in nm."""
-        edges, shape = self.edges[self.used], self.codes.shape[self.used]
-        return min(n * edge for n, edge in zip(shape, edges, strict=True)) / 2
+        return min(n * edge for n, edge in zip(self.own_shape, self.own_edges, strict=True)) / 2
 
     def window(self, box: tuple[slice, ...]) -> "Volume":
         """Return a part."""

@@ -63,15 +63,11 @@ def study_windows(
             each.append(_scalars(measured(replace(part, choices=replace(part.choices, periodic=False))), curves))
         sizes.append(_spread(each))
     result = xr.concat(sizes, "windows", combine_attrs="override")
-    edges = whole.edges[whole.used]
-    sides = [
-        min(n // number * edge for n, edge in zip(whole.codes.shape[whole.used], edges, strict=True))
-        for number in parts
-    ]
-    dimensions = len(edges)
+    edges, shape = whole.own_edges, whole.own_shape
+    sides = [min(n // number * edge for n, edge in zip(shape, edges, strict=True)) for number in parts]
     about = {"units": "1", "long_name": "parts into which each axis is cut"}
     return result.assign_coords(windows=("windows", list(parts), about)).assign(
-        window_count=("windows", [number**dimensions for number in parts], {"units": "1", "long_name": "windows"}),
+        window_count=("windows", [number ** len(edges) for number in parts], {"units": "1", "long_name": "windows"}),
         window_side_nm=("windows", sides, {"units": "nm", "long_name": "shortest side of the windows"}),
     )
 
@@ -87,7 +83,7 @@ def _cuts(whole: Volume, number: int) -> list[list[slice]]:
 
 def _scalars(data: xr.Dataset, curves: tuple[str, ...]) -> xr.Dataset:
     kept = [name for name, variable in data.data_vars.items() if not set(curves) & set(variable.dims)]
-    return data[kept].drop_vars([name for name in curves if name in data.coords])
+    return data[kept]
 
 
 def _spread(each: list[xr.Dataset]) -> xr.Dataset:
