@@ -26,7 +26,7 @@ def axes_of(mirror: str) -> list[int]:
     InputError
         If it is anything but different axes.
     """
-    names = mirror.split(",") if isinstance(mirror, str) else []
+    names = [name.strip() for name in mirror.split(",")] if isinstance(mirror, str) else []
     if not names or len(set(names)) < len(names) or not set(names) <= set(_AXES):
         raise InputError(f"mirror: found {shown(mirror)}, expected axes such as x or x,y,z")
     return [_AXES[name] for name in names]

@@ -147,7 +147,7 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"file_format": "gif"}, "format: found 'gif', expected one of tiff, vtk, npy, ome-zarr, damask, tesr, stl"),
+        ({"file_format": "gif"}, "format: found 'gif', expected one of tiff, vtk, npy, ome-zarr, damask, tesr, network, stl"),
         ({"file_format": "csv"}, "format: found 'csv', expected one of tiff, vtk"),
         ({"voxel_size_nm": 0.0}, "voxel_size_nm: found 0.0"),
         ({"origin_nm": (0.0, 1.0)}, "origin_nm: found"),
