@@ -9,6 +9,7 @@ EXTRAS = {
     "report": ("matplotlib", "pyvista"),
     "export": ("meshio",),
     "images": ("nrrd", "pyvista", "PIL"),
+    "network": ("porespy",),
     "calibration": ("torch", "sklearn"),
     "cluster": ("dask_jobqueue",),
     "kubernetes": ("dask_kubernetes",),

@@ -107,7 +107,11 @@ def report(store: Path, out: Path | None, resolution_study: bool) -> None:
     help="Keep the grains of a particle whose centre of mass is closer to its centre.",
 )
 @click.option("--interface-pairs", is_flag=True, help="Add a set for each pair of labels that touch, for msh and inp.")
-@click.option("--unit", help="Unit of lengths: nm, um or m; default nm, but um for tiff and m for damask.")
+@click.option(
+    "--mirror", metavar="x,y,z", help="Axes along which the mirror image of a volume follows it: opposite faces match."
+)
+@click.option("--phase", help="Phase of a pore network: pore (default), solid, or the name of a phase.")
+@click.option("--unit", help="Unit of lengths: nm, um or m; default nm, but um for tiff, m for damask and network.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file or folder.")
 def export(store: Path, items: tuple[str, ...], file_format: str, out: Path | None, **options: Any) -> None:
     """Write items of STORE to files that other programs read."""

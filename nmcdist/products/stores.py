@@ -79,6 +79,8 @@ def export_item(
     grains: str | Sequence[int] | None = None,
     radius_below_nm: float | None = None,
     interface_pairs: bool = False,
+    mirror: str | None = None,
+    phase: str | None = None,
     unit: str | None = None,
     overwrite: bool = False,
 ) -> Path:
@@ -96,7 +98,7 @@ def export_item(
         Default: a name from the dataset, the item and the format, in the current folder.
     voxel_size_nm : float, optional
         For a particle: voxel size for rendering its record; default 50.
-    label, smoothing, elements, min_angle, grains, interface_pairs, unit
+    label, smoothing, elements, min_angle, grains, interface_pairs, mirror, phase, unit
         See :func:`nmcdist.datasets.export.labels.export_labels`.
     radius_below_nm : float, optional
         For a particle: keeps the grains whose centre of mass is closer to the particle's centre.
@@ -123,5 +125,5 @@ def export_item(
     return kind.export(
         store, item, file_format, target, voxel_size_nm=voxel_size_nm, label=label, smoothing=smoothing,
         elements=elements, min_angle=min_angle, grains=grains, radius_below_nm=radius_below_nm,
-        interface_pairs=interface_pairs, unit=unit, overwrite=overwrite,
+        interface_pairs=interface_pairs, mirror=mirror, phase=phase, unit=unit, overwrite=overwrite,
     )  # fmt: skip

@@ -1,13 +1,12 @@
 """The gallery: cut particles side by side at one scale, above their sections coloured by orientation."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from nmcdist.descriptors.sections import describe_section
 from nmcdist.models.particle import Particle
-from nmcdist.report.orientations import orientation_bar, orientation_picture, scale_bar
+from nmcdist.report.orientations import orientation_bar, orientation_picture, place, scale_bar
 from nmcdist.report.raycast import draw_view, view_particle
 from nmcdist.report.style import figure, save
 
@@ -39,11 +38,11 @@ def gallery(name: str, particles: list[Particle], path: Path) -> Path:
         open_, flat = axes[:, 0]
         for particle, middle in zip(particles, middles, strict=True):
             view = view_particle(particle, pixel / _OVERSAMPLING)
-            _place(open_, draw_view(view, _tints(len(particle.kept)), _OVERSAMPLING), middle, pixel)
+            place(open_, draw_view(view, _tints(len(particle.kept)), _OVERSAMPLING), middle, pixel)
             fine = pixel / _OVERSAMPLING
             section = particle.section(fine)
             # Columns run along +x and rows along +y, which points down in a picture: flipped so that y points up.
-            _place(flat, orientation_picture(section, describe_section(section, fine))[::-1], middle, fine)
+            place(flat, orientation_picture(section, describe_section(section, fine))[::-1], middle, fine)
             flat.text(middle, -tallest / 2, f"item {particle.index}\n{int(particle.kept.sum())} grains", ha="center",
                       va="top", fontsize=11)  # fmt: skip
         for panel in (open_, flat):
@@ -54,11 +53,6 @@ def gallery(name: str, particles: list[Particle], path: Path) -> Path:
         scale_bar(open_, 0.01 * total, -0.46 * tallest, total / 6, 0.03 * tallest)
         orientation_bar(drawing, flat, 0.7)
         return save(drawing, path)
-
-
-def _place(panel: Any, picture: np.ndarray, middle: float, pixel_nm: float) -> None:
-    half_rows, half_columns = (n * pixel_nm / 2000 for n in picture.shape[:2])
-    panel.imshow(picture, extent=(middle - half_columns, middle + half_columns, -half_rows, half_rows))
 
 
 def _tints(rows: int) -> np.ndarray:

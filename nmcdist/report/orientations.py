@@ -27,7 +27,11 @@ def orientation_picture(labels: np.ndarray, grains: Any, magnified: int = 1) -> 
     known = np.isfinite(angle)
     colours = np.full((max(int(labels.max()), 0) + 1, 3), _UNKNOWN)
     colours[grains.label.values[known]] = colormaps["cividis"](angle[known] / (np.pi / 2))[:, :3]
-    labels = labels.repeat(magnified, axis=0).repeat(magnified, axis=1)
+    return painted(labels.repeat(magnified, axis=0).repeat(magnified, axis=1), colours)
+
+
+def painted(labels: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """Return a section as RGBA, transparent outside the grains: their colours by label, dark lines between them."""
     picture = colours[np.maximum(labels, 0)]
     between = np.zeros(labels.shape, dtype=bool)
     between[:, :-1] |= labels[:, :-1] != labels[:, 1:]
@@ -44,6 +48,12 @@ def orientation_bar(drawing: Any, panels: Any, shrink: float) -> None:
     bar = drawing.colorbar(ScalarMappable(Normalize(0, np.pi / 2), "cividis"), ax=panels, shrink=shrink, pad=0.01)
     bar.set_label("orientation $α$ / rad")
     bar.set_ticks([0, np.pi / 4, np.pi / 2], labels=["0\nradial", "π/4", "π/2\nacross"])
+
+
+def place(panel: Any, picture: np.ndarray, middle: float, pixel_nm: float) -> None:
+    """Draw a picture at its scale in micrometres, its middle on the axis of x."""
+    half_rows, half_columns = (n * pixel_nm / 2000 for n in picture.shape[:2])
+    panel.imshow(picture, extent=(middle - half_columns, middle + half_columns, -half_rows, half_rows))
 
 
 def scale_bar(panel: Any, start: float, height: float, longest: float, gap: float) -> None:

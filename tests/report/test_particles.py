@@ -23,7 +23,7 @@ from nmcdist.errors import InputError, StoreError
 from nmcdist.geometry.sphere import icosphere
 from nmcdist.products.registry import parsed_recipe, recipe_of_store
 from nmcdist.products.stores import build_report
-from nmcdist.report import collection, frames, gallery
+from nmcdist.report import collection, frames, gallery, pole_figure
 from nmcdist.report import particle_figures as figures
 from nmcdist.report.distributions import Quantum, density, joined, on_values, range_of
 from nmcdist.report.frames import study_frames
@@ -56,12 +56,13 @@ def make(folder, shell_scale_nm=8500.0, **changes):
 def small_pictures():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gallery, "_WIDTH", 300.0)
+        patch.setattr(pole_figure, "_PIXELS", 100)
         yield
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    return make(tmp_path_factory.mktemp("measured"), **MEASURED)
+    return make(tmp_path_factory.mktemp("measured"), orientations={"concentration": -5.0}, **MEASURED)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +148,8 @@ def drawn(monkeypatch, draw, store, folder):
 
 
 def test_page_shows_every_figure_and_each_is_a_picture(report):
-    assert shown(report) == EVERYWHERE | {"sections", "cut-heights"}
+    assert shown(report) == EVERYWHERE | {"sections", "cut-heights", "orientations"}
+    assert "inverse pole figure" in report.read_text()
 
 
 def test_store_that_is_not_measured_has_the_figures_that_need_no_voxels(analytic):

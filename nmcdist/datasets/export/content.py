@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from nmcdist.datasets.export.mirrors import labels_with_images, mesh_with_images
+
 if TYPE_CHECKING:
     from nmcdist.geometry.elements import VolumeMesh
     from nmcdist.geometry.surfaces import LabelSurface
@@ -61,6 +63,8 @@ class About:
         Unit of the lengths.
     by_pair : bool
         Whether a volume mesh also has a set of faces for each pair of labels that touch.
+    phase : str or None
+        Name of the phase of a pore network.
     """
 
     title: str
@@ -68,6 +72,7 @@ class About:
     orientations: Mapping[int, np.ndarray] = field(default_factory=dict)
     unit: str = "nm"
     by_pair: bool = False
+    phase: str | None = None
 
     @property
     def line(self) -> str:
@@ -133,8 +138,8 @@ def in_unit(content: Any, unit: str) -> Any:
     return content._replace(points=points) if isinstance(content, Surface) else replace(content, points=points)
 
 
-def _labels(voxels: Voxels) -> Voxels:
-    return voxels
+def _labels(voxels: Voxels, mirror: str | None = None) -> Voxels:
+    return voxels._replace(labels=labels_with_images(voxels.labels, mirror)) if mirror else voxels
 
 
 def _closed_surface(voxels: Voxels, **options: Any) -> Surface:
@@ -149,15 +154,17 @@ def _interfaces(voxels: Voxels, **options: Any) -> "LabelSurface":
     return label_surface(*voxels, **options)
 
 
-def _volume_mesh(voxels: Voxels, **options: Any) -> "VolumeMesh":
+def _volume_mesh(voxels: Voxels, mirror: str | None = None, **options: Any) -> "VolumeMesh":
     from nmcdist.geometry.elements import volume_mesh
 
-    return volume_mesh(*voxels, **options)
+    mesh = volume_mesh(*voxels, **options)
+    return mesh_with_images(mesh, *voxels, mirror) if mirror else mesh
 
 
-LABELS = Content("labels", (), _labels)
+LABELS = Content("labels", ("mirror",), _labels)
+NETWORK = Content("pores and throats", ("mirror",), _labels)
 CLOSED_SURFACE = Content("closed surface", ("label", "smoothing"), _closed_surface)
 INTERFACES = Content("interfaces", ("smoothing",), _interfaces)
-VOLUME_MESH = Content("volume mesh", ("elements", "smoothing", "min_angle"), _volume_mesh)
+VOLUME_MESH = Content("volume mesh", ("elements", "smoothing", "min_angle", "mirror"), _volume_mesh)
 SHELL = Content("shell of a particle")
 GRAIN_TABLE = Content("table of a particle's grains")

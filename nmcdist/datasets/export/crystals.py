@@ -15,24 +15,29 @@ _RATIO = 4.94  # c / a of LiNi0.8Mn0.1Co0.1O2 in the hexagonal setting
 _PER_LINE = 20
 
 
+def check_damask(about: About) -> None:
+    """Refuse grains without crystal orientations.
+
+    Raises
+    ------
+    InputError
+        If labels are neither phases nor grains with orientations.
+    """
+    if not about.names and not about.orientations:
+        raise InputError(
+            "format damask: found grains without crystal orientations, expected phases, or particles of a recipe with "
+            "`orientations`"
+        )
+
+
 def write_damask(folder: Path, voxels: Voxels, about: About) -> None:
     """Write the grid and the materials of DAMASK 3: `grid.vti` and `material.yaml`.
 
     Material k is the k-th label that is there, ascending, the outside included. Grains are of the phase NMC, and their
     quaternions O are those of the store: DAMASK's passive convention (P = -1) has the same components. Named labels are
     phases without an orientation of their own.
-
-    Raises
-    ------
-    InputError
-        If grains have no crystal orientations.
     """
     labels = present(voxels.labels)
-    if not about.names and not about.orientations:
-        raise InputError(
-            "format damask: found grains without crystal orientations, expected phases, or particles of a recipe with "
-            "`orientations`"
-        )
     _write_grid(folder / GRID, voxels, labels, about)
     with (folder / MATERIAL).open("w", encoding="ascii") as stream:
         stream.writelines(_material_lines(labels, about))

@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from nmcdist.arguments import check_length
-from nmcdist.datasets.export import crystals, meshes, surfaces, tables, voxels
+from nmcdist.datasets.export import crystals, meshes, networks, surfaces, tables, voxels
 from nmcdist.datasets.export.content import (
     CLOSED_SURFACE,
     GRAIN_TABLE,
     INTERFACES,
     LABELS,
+    NETWORK,
     SHELL,
     UNITS,
     VOLUME_MESH,
     About,
     Content,
 )
+from nmcdist.datasets.export.mirrors import axes_of
 from nmcdist.datasets.export.subsets import ranges_of
 from nmcdist.errors import InputError
 from nmcdist.extras import need
@@ -50,6 +52,8 @@ class Format:
         Unit of lengths if none is asked for; None if the file has no lengths, or names their unit with each.
     choices : tuple of str
         Options of the writer, besides those of the content.
+    check : callable, optional
+        Called with the :class:`About` before the content is made; raises an InputError if it cannot be written.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Format:
     extra: str = ""
     unit: str | None = "nm"
     choices: tuple[str, ...] = ()
+    check: Callable[[About], None] | None = None
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -76,8 +81,11 @@ ROWS = (
     Format("ome-zarr", ".ome.zarr", "OME-Zarr 0.5 folder with a pyramid of the most frequent labels", LABELS,
            voxels.write_ome_zarr, owns=lambda names: "zarr.json" in names),
     Format("damask", "-damask", "folder with the grid and the materials of DAMASK 3", LABELS, crystals.write_damask,
-           owns=lambda names: set(names) <= {crystals.GRID, crystals.MATERIAL}, unit="m"),
+           owns=lambda names: set(names) <= {crystals.GRID, crystals.MATERIAL}, unit="m",
+           check=crystals.check_damask),
     Format("tesr", ".tesr", "raster tessellation of Neper with crystal orientations", LABELS, crystals.write_tesr),
+    Format("network", "-network.csv", "CSV of OpenPNM, by PoreSpy's SNOW algorithm", NETWORK,
+           networks.write_network, extra="network", unit="m", choices=("phase",), check=networks.check_network),
     Format("stl", ".stl", "binary STL of all labels together or of one", CLOSED_SURFACE, surfaces.write_stl),
     Format("ply", ".ply", "binary PLY of all labels together or of one", CLOSED_SURFACE, surfaces.write_ply),
     Format("stl-grains", "-grains", "folder with one closed binary STL per label", INTERFACES,
@@ -102,6 +110,9 @@ ROWS = (
     Format("csv", "-grains.csv", "one line per grain", GRAIN_TABLE, tables.write_csv, unit=None),
 )  # fmt: skip
 FORMATS = {row.name: row for row in ROWS}
+_NOT_WRITTEN = dict.fromkeys(
+    ("mphtxt", "mphbin"), "; COMSOL's own format is not written: COMSOL imports bdf, as a NASTRAN file"
+)
 
 
 def format_named(name: str, others: Collection[Content] = ()) -> Format:
@@ -114,7 +125,8 @@ def format_named(name: str, others: Collection[Content] = ()) -> Format:
     """
     known = {row.name: row for row in FORMATS.values() if row.content.of_voxels or row.content in others}
     if name not in known:
-        raise InputError(f"format: found {shown(name)}{proposal(str(name), known)}")
+        instead = _NOT_WRITTEN.get(name) or proposal(str(name), known)
+        raise InputError(f"format: found {shown(name)}{instead}")
     return known[name]
 
 
@@ -141,6 +153,8 @@ def checked_options(chosen: Format, options: Mapping[str, Any]) -> dict[str, Any
         raise InputError(f"unit: found {shown(given['unit'])}{proposal(str(given['unit']), UNITS)}")
     if "grains" in given:
         ranges_of(given["grains"])
+    if "mirror" in given:
+        axes_of(given["mirror"])
     if "radius_below_nm" in given:
         check_length("radius_below_nm", given["radius_below_nm"])
     if given.get("label", 1) < 1:

@@ -13,6 +13,7 @@ from nmcdist.datasets.export.place import write_export
 from nmcdist.datasets.export.subsets import only, present
 from nmcdist.errors import InputError
 from nmcdist.inputs import local_path
+from nmcdist.wording import shown
 
 _UNIT_TOLERANCE = 1e-5
 
@@ -33,6 +34,8 @@ def export_labels(
     min_angle: float | None = None,
     grains: str | Sequence[int] | None = None,
     interface_pairs: bool = False,
+    mirror: str | None = None,
+    phase: str | None = None,
     unit: str | None = None,
     overwrite: bool = False,
 ) -> Path:
@@ -68,9 +71,14 @@ def export_labels(
         Labels to keep, such as "1,5,20-40"; the others become 0. By default all.
     interface_pairs : bool
         For msh and inp: whether to add a set INTERFACE_00012_00042 for each pair of labels that touch.
+    mirror : str, optional
+        For labels and volume meshes: axes such as "x" or "x,y,z" along which the mirror image of the volume follows it.
+        Opposite faces then match, and the volume is periodic.
+    phase : str, optional
+        For a pore network: name of the phase, or "solid" for all phases but label 0; by default "pore", label 0.
     unit : {"nm", "um", "m"}, optional
         Unit of the lengths in the file, which names it where it has a place for it; by default nm, but um in TIFF and m
-        for DAMASK.
+        for DAMASK and OpenPNM.
     overwrite : bool
         Whether to replace an existing file or folder. A folder is replaced only if it contains nothing but such an
         export.
@@ -92,10 +100,14 @@ def export_labels(
     chosen = format_named(file_format)
     given = checked_options(chosen, {
         "label": label, "smoothing": smoothing, "elements": elements, "min_angle": min_angle, "grains": grains,
-        "interface_pairs": interface_pairs or None, "unit": unit,
+        "interface_pairs": interface_pairs or None, "mirror": mirror, "phase": phase, "unit": unit,
     })  # fmt: skip
+    if mirror and orientations:
+        raise InputError(f"mirror: found {shown(mirror)}, expected a volume without crystal orientations")
     options = {name: value for name, value in given.items() if name in chosen.content.options}
-    about = About(title, names or {}, orientations or {}, unit or chosen.unit or "nm", interface_pairs)
+    about = About(title, names or {}, orientations or {}, unit or chosen.unit or "nm", interface_pairs, phase)
+    if chosen.check:
+        chosen.check(about)
     voxel_size_nm = check_length("voxel_size_nm", voxel_size_nm)
     finite_array("origin_nm", origin_nm, (3,))
 

@@ -1,6 +1,7 @@
 """Files of volume meshes for other programs: Gmsh, Abaqus, Nastran, VTK and XDMF.
 
-Meshes have points in the order z, y, x, with cells oriented in this order; files contain x, y, z.
+Meshes have points in the order z, y, x, with cells oriented in this order. Files contain x, y, z: swapping z and x
+mirrors the points, and with them the order of the nodes.
 """
 
 from collections.abc import Iterator
@@ -10,13 +11,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 import numpy as np
 
 from nmcdist.datasets.export.content import About
+from nmcdist.datasets.export.element_data import write_orientations
+from nmcdist.datasets.export.mirrors import MIRRORED_CELL, MIRRORED_FACE
 
 if TYPE_CHECKING:
     from nmcdist.geometry.elements import VolumeMesh
 
-# Orders of nodes that mirror an element, because swapping z and x mirrors its points.
-_MIRRORED = {3: [0, 2, 1], 4: [0, 2, 1, 3], 8: [0, 3, 2, 1, 4, 7, 6, 5]}
-_MIRRORED_FACE = {3: [0, 2, 1], 4: [0, 3, 2, 1]}
 # Gmsh's numbers for elements by number of nodes, and Abaqus' names and faces.
 _GMSH_VOLUME = {4: 4, 8: 5}
 _GMSH_FACE = {3: 2, 4: 3}
@@ -57,7 +57,7 @@ def _with_cell_data(mesh: "VolumeMesh", about: About) -> Any:
     from nmcdist.geometry.rotations import bunge_euler
 
     kind = {4: "tetra", 8: "hexahedron"}[mesh.cells.shape[1]]
-    cells = mesh.cells[:, _MIRRORED[mesh.cells.shape[1]]]
+    cells = mesh.cells[:, MIRRORED_CELL[mesh.cells.shape[1]]]
     data = {about.noun: [mesh.grains]}
     if about.orientations:
         labels, rows = np.unique(mesh.grains, return_inverse=True)
@@ -72,47 +72,52 @@ def write_msh(path: Path, mesh: "VolumeMesh", about: About) -> None:
     Volume 42, in the physical group GRAIN_00042 (PHASE_GRAPHITE, if labels have names), contains the elements of
     label 42. The physical surfaces OUTER and INTERFACES contain the faces towards the outside and between labels; by
     pair, INTERFACE_00012_00042 contains those between two of them, too. (meshio's writer loses the groups of grains
-    that share all their nodes.)
+    that share all their nodes.) Grains with crystal orientations also have them as values of their elements; the faces
+    of surfaces have those of their elements, of the lower label.
     """
     labels, starts = np.unique(mesh.grains, return_index=True)
     blocks = list(zip(labels.tolist(), np.split(mesh.cells, starts[1:]), strict=True))
     surfaces = _gmsh_surfaces(mesh, about)
     with path.open("wb") as stream:
         stream.write(b"$MeshFormat\n4.1 1 8\n" + np.int32(1).tobytes() + b"\n$EndMeshFormat\n")
-        groups = {tag: name for groups, _ in surfaces.values() for tag, name in groups.items()}
+        groups = {tag: name for groups, _, _ in surfaces.values() for tag, name in groups.items()}
         names = [f'2 {tag} "{name}"' for tag, name in groups.items()]
         names += [f'3 {label} "{about.set_name(label)}"' for label in labels.tolist()]
         stream.write("\n".join(["$PhysicalNames", str(len(names)), *names, "$EndPhysicalNames\n"]).encode())
         stream.write(b"$Entities\n")
         _write(stream, np.uint64, 0, 0, len(surfaces), len(blocks))
-        for tag, (groups, faces) in surfaces.items():
+        for tag, (groups, faces, _) in surfaces.items():
             _write_entity(stream, tag, list(groups), mesh.points[np.unique(faces)])
         for label, cells in blocks:
             _write_entity(stream, label, [label], mesh.points[np.unique(cells)])
         stream.write(b"\n$EndEntities\n$Nodes\n")
         _write_nodes(stream, mesh, labels)
         stream.write(b"\n$EndNodes\n$Elements\n")
-        total = len(mesh.cells) + sum(len(faces) for _, faces in surfaces.values())
+        total = len(mesh.cells) + sum(len(faces) for _, faces, _ in surfaces.values())
         _write(stream, np.uint64, len(blocks) + len(surfaces), total, 1, total)
         first = 1
         for label, cells in blocks:
-            first = _write_elements(stream, 3, label, _GMSH_VOLUME, cells[:, _MIRRORED[cells.shape[1]]], first)
-        for tag, (_, faces) in surfaces.items():
-            first = _write_elements(stream, 2, tag, _GMSH_FACE, faces[:, _MIRRORED_FACE[faces.shape[1]]], first)
+            first = _write_elements(stream, 3, label, _GMSH_VOLUME, cells[:, MIRRORED_CELL[cells.shape[1]]], first)
+        for tag, (_, faces, _) in surfaces.items():
+            first = _write_elements(stream, 2, tag, _GMSH_FACE, faces[:, MIRRORED_FACE[faces.shape[1]]], first)
         stream.write(b"\n$EndElements\n")
+        if about.orientations:
+            owners = [mesh.grains, *(owner for _, _, owner in surfaces.values())]
+            write_orientations(stream, np.concatenate(owners), about)
 
 
-def _gmsh_surfaces(mesh: "VolumeMesh", about: About) -> dict[int, tuple[dict[int, str], np.ndarray]]:
-    """Return the faces of each surface by its number, with the numbers and names of its groups.
+def _gmsh_surfaces(mesh: "VolumeMesh", about: About) -> dict[int, tuple[dict[int, str], np.ndarray, np.ndarray]]:
+    """Return the numbers and names of the groups of each surface by its number, its faces and their (lower) labels.
 
     The first group is the one that meshio keeps.
     """
-    surfaces = {1: ({1: "OUTER"}, mesh.outer)}
+    surfaces = {1: ({1: "OUTER"}, mesh.outer, mesh.grains[mesh.outer_cells])}
+    lower = mesh.interface_grains[:, 0]
     if about.by_pair:
         for tag, (name, rows) in enumerate(_pairs(mesh, about), start=3):
-            surfaces[tag] = ({2: "INTERFACES", tag: name}, mesh.interfaces[rows])
+            surfaces[tag] = ({2: "INTERFACES", tag: name}, mesh.interfaces[rows], lower[rows])
     elif len(mesh.interfaces):
-        surfaces[2] = ({2: "INTERFACES"}, mesh.interfaces)
+        surfaces[2] = ({2: "INTERFACES"}, mesh.interfaces, lower)
     return surfaces
 
 
@@ -139,7 +144,7 @@ def write_inp(path: Path, mesh: "VolumeMesh", about: About) -> None:
     `*INCLUDE` in the deck of the user give them.
     """
     size = mesh.cells.shape[1]
-    cells = mesh.cells[:, _MIRRORED[size]]
+    cells = mesh.cells[:, MIRRORED_CELL[size]]
     labels, starts = np.unique(mesh.grains, return_index=True)
     ends = [*starts[1:].tolist(), len(cells)]
     with path.open("w", encoding="ascii") as stream:
@@ -193,7 +198,7 @@ def write_bdf(path: Path, mesh: "VolumeMesh", about: About) -> None:
     crystal orientations also have a coordinate system 42 of the crystal's axes, that of the material.
     """
     size = mesh.cells.shape[1]
-    cells = mesh.cells[:, _MIRRORED[size]]
+    cells = mesh.cells[:, MIRRORED_CELL[size]]
     labels = np.unique(mesh.grains)
     with path.open("w", encoding="ascii") as stream:
         stream.write(f"$ {about.line_with_unit}\nBEGIN BULK\n")

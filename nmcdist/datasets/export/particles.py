@@ -19,6 +19,7 @@ from nmcdist.datasets.store import read_attributes
 from nmcdist.errors import InputError, PlanError
 from nmcdist.geometry.rotations import bunge_euler
 from nmcdist.models.particle import Particle
+from nmcdist.wording import shown
 
 VOXEL_SIZE_NM = 50.0
 SHELL_LEVEL = 5  # 10,242 directions
@@ -33,6 +34,7 @@ def export_particle_item(
     *,
     voxel_size_nm: float | None = None,
     radius_below_nm: float | None = None,
+    mirror: str | None = None,
     overwrite: bool = False,
     **options: Any,
 ) -> Path:
@@ -49,6 +51,8 @@ def export_particle_item(
         Voxel size for rendering the record; default 50.
     radius_below_nm : float, optional
         Keeps the grains whose centre of mass is closer to the particle's centre.
+    mirror : str, optional
+        Refused: a particle does not fill its box.
     overwrite : bool
     **options
         As for :func:`nmcdist.datasets.export.labels.export_labels`.
@@ -64,6 +68,8 @@ def export_particle_item(
         As :func:`nmcdist.products.stores.export_item`.
     """
     chosen = format_named(file_format, _OF_RECORDS)
+    if mirror is not None:
+        raise InputError(f"mirror: found {shown(mirror)}, but {store} holds particles, not volumes")
     own = {"voxel_size_nm": voxel_size_nm, "radius_below_nm": radius_below_nm}
     checked_options(chosen, own | options | {"interface_pairs": options.get("interface_pairs") or None})
     title = f"{read_attributes(store)['name']} item {item}"

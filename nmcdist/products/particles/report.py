@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nmcdist.datasets.particles import read_particle
+from nmcdist.datasets.particles import read_orientations, read_particle
 from nmcdist.products.particles.recipe import ParticleRecipe
 from nmcdist.report import particle_figures as figures
 from nmcdist.report import particle_tables as tables
@@ -13,6 +13,7 @@ from nmcdist.report.distributions import Quantum, on_values
 from nmcdist.report.gallery import gallery
 from nmcdist.report.intervals import FEWEST, PERCENT
 from nmcdist.report.pages import make_folder, write_page
+from nmcdist.report.pole_figure import orientation_maps
 from nmcdist.report.survey import Survey, items_of_sizes, survey
 from nmcdist.report.tables import markdown
 
@@ -40,6 +41,12 @@ octant towards the viewer is cut away; separate pieces of grains are shown. Bott
 normal to z; grains that point to the centre are dark, tangential grains light, and grains without an orientation \
 pale grey."""
 
+_ORIENTATIONS = """Crystal orientations in the sections through the centre, normal to z: the colour gives the crystal \
+direction that points along z, by the key of the inverse pole figure of hexagonal crystals (Laue class 6/mmm). Grains \
+with the c axis along z are red. The crystals are trigonal (Laue class -3m), but a key of that class has colours that \
+jump where the c axis lies in the section; with this one, grains that differ by a turn of 60 degrees about c have the \
+same colour."""
+
 _SHELLS = """Outer shells (the paper's Figure 10a, which prints histograms but no numbers). The paper's formula of the \
 aspect ratio is illegible in print; the one used here is assumed."""
 
@@ -56,6 +63,7 @@ logarithmic scale and end half-way between two sizes that grains can have, so th
 def _captions(collection: Collection) -> dict[str, str]:
     captions = {
         "gallery.png": _GALLERY,
+        "orientations.png": _ORIENTATIONS,
         "shells.png": _SHELLS,
         "sizes.png": _SIZES,
         "grains.png": _about_grains(collection),
@@ -118,7 +126,10 @@ def _gallery(collection: Collection, seen: Survey, folder: Path) -> list[Path]:
     if not items:
         return []
     particles = [read_particle(collection.store, item) for item in items]
-    return [gallery(collection.name, particles, folder / "gallery.png")]
+    made = [gallery(collection.name, particles, folder / "gallery.png")]
+    if orientations := [turns for item in items if (turns := read_orientations(collection.store, item))]:
+        made.append(orientation_maps(collection.name, particles, orientations, folder / "orientations.png"))
+    return made
 
 
 def _figures(collection: Collection, seen: Survey, folder: Path) -> list[Path]:

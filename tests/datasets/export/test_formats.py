@@ -45,8 +45,8 @@ def test_one_entry_adds_a_format_to_help_options_and_errors(raw, made_once):
     with pytest.raises(InputError, match=r"label: found 1 with format raw, expected with one of stl, ply$"):
         export_item(made_once / "tiny.zarr", 0, "raw", label=1)
     assert (
-        "| `raw` | `.raw` | labels | bare bytes | `--grains`, `--radius-below-nm`, `--voxel-size-nm`, `--unit` |"
-        in formats.markdown_table().splitlines()
+        "| `raw` | `.raw` | labels | bare bytes | `--mirror`, `--grains`, `--radius-below-nm`, `--voxel-size-nm`, "
+        "`--unit` |" in formats.markdown_table().splitlines()
     )
 
 
@@ -59,6 +59,13 @@ def test_help_lists_every_format_once(monkeypatch):
 def test_the_page_on_formats_is_the_table():
     page = (ROOT / "docs/export-formats.md").read_text(encoding="utf-8")
     assert formats.markdown_table() in page
+
+
+@pytest.mark.parametrize("name", ["mphtxt", "mphbin"])
+def test_comsol_s_own_formats_point_to_the_one_that_it_imports(made_once, tmp_path, name):
+    line = rf"^format: found '{name}'; COMSOL's own format is not written: COMSOL imports bdf, as a NASTRAN file$"
+    with pytest.raises(InputError, match=line):
+        export_item(made_once / "tiny.zarr", 0, name, tmp_path / "a")
 
 
 def test_suffixes_differ():

@@ -315,3 +315,17 @@ def test_names_of_sets_are_short_and_legal(tmp_path):
     found = re.findall(r"(?:ELSET|NSET|NAME|ORIENTATION)=([^,\n]+)", text)
     assert "INTERFACE_00001_00002" in found
     assert all(re.fullmatch("[A-Z][A-Z0-9_]{0,79}", name) for name in found)
+
+
+@pytest.mark.parametrize("elements", ["hexahedra", "tetrahedra"])
+def test_gmsh_reads_a_volume_for_each_property_of_nastran(tmp_path, elements):
+    gmsh.initialize(interruptible=False)
+    gmsh.option.setNumber("General.Terminal", 0)
+    try:
+        gmsh.open(str(export("bdf", tmp_path, BOXES, elements=elements)))
+        found = {tag: len(gmsh.model.mesh.getElements(3, tag)[1][0]) for _, tag in gmsh.model.getEntities(3)}
+    finally:
+        gmsh.finalize()
+    voxels = np.bincount(BOXES.ravel())
+    each = 1 if elements == "hexahedra" else 6
+    assert found == {label: each * voxels[label] for label in np.flatnonzero(voxels)[1:].tolist()}

@@ -4,6 +4,7 @@ import csv
 import shutil
 import subprocess
 
+import gmsh
 import meshio
 import numpy as np
 import pytest
@@ -158,3 +159,51 @@ def test_calculix_finds_the_stress_of_a_uniform_strain_in_each_crystal(tmp_path,
         rows = [[float(word) for word in words[2:8]] for words in lines if words and words[0].isdigit()]
         assert rows
         np.testing.assert_allclose(rows, [np.linalg.solve(compliance, shears)] * len(rows), atol=1e-5)
+
+
+def test_xdmf_has_both_for_each_cell(store, stored, tmp_path):
+    path = export_item(store, 1, "xdmf", tmp_path / "a.xdmf", voxel_size_nm=VOXEL_SIZE_NM)
+    data = meshio.read(path).cell_data
+    labels = data["grain"][0].tolist()
+    assert_axes(of_euler(data["euler_deg"][0]), labels, stored)
+    turns = np.column_stack([data[f"orientation_{end}"][0] for end in "wxyz"])
+    assert_axes(Rotation.from_quat(turns, scalar_first=True).apply([0.0, 0.0, 1.0]), labels, stored)
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_gmsh_shows_the_orientation_of_each_element(store, stored, tmp_path, pairs):
+    path = export_item(store, 1, "msh", tmp_path / "a.msh", voxel_size_nm=VOXEL_SIZE_NM, interface_pairs=pairs)
+    gmsh.initialize(interruptible=False)
+    gmsh.option.setNumber("General.Terminal", 0)
+    try:
+        gmsh.open(str(path))
+        everything = gmsh.model.mesh.getElements()[1]
+        labels, views = {}, {}
+        for _, label in gmsh.model.getEntities(3):
+            _, (tags,), _ = gmsh.model.mesh.getElements(3, label)
+            labels |= dict.fromkeys(tags.tolist(), label)
+        for number in gmsh.view.getTags():
+            kind, tags, values, _, width = gmsh.view.getModelData(number, 0)
+            name = gmsh.view.option.getString(number, "Name")
+            assert (kind, width) == ("ElementData", 3 if name == "euler_deg" else 1)
+            assert sorted(tags) == sorted(np.concatenate(everything))
+            views[name] = dict(zip(tags.tolist(), values, strict=True))
+    finally:
+        gmsh.finalize()
+    assert_axes(of_euler([views["euler_deg"][tag] for tag in labels]), labels.values(), stored)
+    turns = np.column_stack([[views[f"orientation_{end}"][tag][0] for tag in labels] for end in "wxyz"])
+    assert_axes(Rotation.from_quat(turns, scalar_first=True).apply([0.0, 0.0, 1.0]), labels.values(), stored)
+
+
+def test_meshio_reads_them_from_msh_for_elements_and_their_faces(store, stored, tmp_path):
+    path = export_item(store, 1, "msh", tmp_path / "a.msh", voxel_size_nm=VOXEL_SIZE_NM)
+    mesh = meshio.read(path)
+    cells = mesh.cells_dict["hexahedron"]
+    labels = mesh.get_cell_data("gmsh:physical", "hexahedron")
+    assert_axes(of_euler(mesh.get_cell_data("euler_deg", "hexahedron")), labels, stored)
+    lower = {}  # label of the nodes of each face
+    for side in ([0, 1, 2, 3], [4, 5, 6, 7], [0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7]):
+        for face, label in zip(np.sort(cells[:, side]).tolist(), labels.tolist(), strict=True):
+            lower[tuple(face)] = min(label, lower.get(tuple(face), label))
+    faces = [lower[tuple(face)] for face in np.sort(mesh.cells_dict["quad"]).tolist()]
+    assert_axes(of_euler(mesh.get_cell_data("euler_deg", "quad")), faces, stored)

@@ -1,5 +1,6 @@
 """Files of label volumes: other programs read the labels, where they lie and how large a voxel is."""
 
+import importlib
 import json
 import os
 
@@ -100,6 +101,7 @@ def test_a_folder_of_other_files_is_never_replaced(tmp_path):
 @pytest.fixture
 def read_only(tmp_path):
     """Give a folder that may not be written to; root may write anywhere, so root steps down."""
+    importlib.import_module("nmcdist.geometry.elements")  # kernels look for a cache to write on import
     folder = tmp_path / "locked"
     folder.mkdir()
     folder.chmod(0o500)
@@ -147,7 +149,10 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"file_format": "gif"}, "format: found 'gif', expected one of tiff, vtk, npy, ome-zarr, damask, tesr, stl"),
+        (
+            {"file_format": "gif"},
+            "format: found 'gif', expected one of tiff, vtk, npy, ome-zarr, damask, tesr, network, stl",
+        ),
         ({"file_format": "csv"}, "format: found 'csv', expected one of tiff, vtk"),
         ({"voxel_size_nm": 0.0}, "voxel_size_nm: found 0.0"),
         ({"origin_nm": (0.0, 1.0)}, "origin_nm: found"),
