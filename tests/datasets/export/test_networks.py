@@ -1,7 +1,6 @@
 """Pore networks: balls joined by tubes have known pores and throats, in a file read as OpenPNM reads it."""
 
 import re
-from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -48,12 +47,6 @@ def by_pandas(path):
     return found
 
 
-def by_openpnm(path):
-    import openpnm
-
-    return openpnm.io.network_from_csv(str(path))
-
-
 def export(path, labels=None, names=NAMES, **options):
     labels = balls_and_tubes() if labels is None else labels
     return export_labels(labels, VOXEL_NM, ORIGIN, "network", path / "a.csv", names=names, **options)
@@ -64,15 +57,8 @@ def path(tmp_path_factory):
     return export(tmp_path_factory.mktemp("network"))
 
 
-READERS = [
-    by_pandas,
-    pytest.param(by_openpnm, marks=pytest.mark.skipif(find_spec("openpnm") is None, reason="OpenPNM is not installed")),
-]
-
-
-@pytest.mark.parametrize("read", READERS)
-def test_balls_are_pores_and_tubes_are_throats(path, read):
-    net = read(path)
+def test_balls_are_pores_and_tubes_are_throats(path):
+    net = by_pandas(path)
     boundary = net["pore.boundary"].astype(bool)
     pores = net["pore.coords"][~boundary]
     distances = np.linalg.norm(pores[:, None] - centres(), axis=-1)
