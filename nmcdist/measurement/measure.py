@@ -229,8 +229,8 @@ def _as_dataset(found: Variables, volume: Volume) -> xr.Dataset:
     phases = volume.phases
     coordinates: dict[str, Any] = {
         "phase": list(phases.codes),
-        "interface": ["|".join(pair) for pair in phases.pairs],
-        "triple": ["|".join(triple) for triple in phases.triples],
+        "interface": [" / ".join(pair) for pair in phases.pairs],
+        "triple": [" / ".join(triple) for triple in phases.triples],
         "contact": [" > ".join(pair) for pair in phases.ordered_pairs],
         "conduction": list(problems(volume)),
         "fluid": list(volume.choices.fluid),

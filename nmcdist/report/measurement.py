@@ -82,7 +82,7 @@ def table_of(data: xr.Dataset) -> str:
 
 
 def _line(row: Row, axes: int) -> list[str]:
-    values = np.asarray(row.values, float)
+    values = np.asarray(row.values)
     over = row.dims.index("plane") if "plane" in row.dims else None
     if over is not None:
         values = np.moveaxis(values, over, -1)
@@ -93,7 +93,7 @@ def _line(row: Row, axes: int) -> list[str]:
 
 def _text(value: Any, is_planes: bool) -> str:
     if not is_planes:
-        return f"{float(value):.4g}"
+        return f"{value:d}" if np.asarray(value).dtype.kind in "iu" else f"{float(value):.4g}"
     estimate = mean_of(np.asarray(value))
     return f"{estimate.value:.4g}" + ("" if estimate.margin is None else f" ± {estimate.margin:.2g}")
 

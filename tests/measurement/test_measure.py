@@ -215,8 +215,8 @@ class TestBruteForce:
         assert float(found["triple_points"][0]) * area == pytest.approx(2)
         lengths = found["interface_length"] * area
         # Straight edges along the axes are 5 % short at most, and a pixel is lost at each end.
-        assert float(lengths.sel(interface="a|c")) == pytest.approx(2000, rel=0.06)
-        assert float(lengths.sel(interface="a|b")) == pytest.approx(1000, rel=0.05 + 0.03)
+        assert float(lengths.sel(interface="a / c")) == pytest.approx(2000, rel=0.06)
+        assert float(lengths.sel(interface="a / b")) == pytest.approx(1000, rel=0.05 + 0.03)
 
 
 class TestWaysIn:
