@@ -1,0 +1,89 @@
+"""Export of a user's image of labels, in the formats and with the options of the items of a store."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmcdist.datasets.export.formats import format_named
+from nmcdist.datasets.export.labels import export_labels
+from nmcdist.errors import InputError
+from nmcdist.images import open_labels
+from nmcdist.inputs import local_path
+
+_LARGEST = np.iinfo(np.int32).max
+
+
+def export_image(
+    image: str | os.PathLike[str],
+    file_format: str,
+    target: str | os.PathLike[str] | None = None,
+    *,
+    phases: Mapping[str, int | Sequence[int]] | None = None,
+    voxel_size_nm: Any = None,
+    axes: str | None = None,
+    dataset: str | None = None,
+    **options: Any,
+) -> Path:
+    """Write an image of labels to a file (or a folder of files) that other programs read, whole or not at all.
+
+    Parameters
+    ----------
+    image : str or Path
+        See :func:`nmcdist.measure`; three-dimensional, on cubes.
+    file_format : str
+        A format that is made of voxels. Surfaces and meshes leave out label 0.
+    target : str or Path, optional
+        Default: the name of the image with the ending of the format, in the current folder.
+    phases : mapping of str to int or sequence of int, optional
+        Name of each label; several labels become the first of them. Default: labels are grains.
+    voxel_size_nm, axes, dataset
+        See :func:`nmcdist.measure`.
+    **options
+        See :func:`nmcdist.datasets.export.labels.export_labels`.
+
+    Returns
+    -------
+    Path
+        The written file or folder.
+
+    Raises
+    ------
+    ImageError
+        If the image cannot be read.
+    InputError
+        If it is planar or not on cubes, a label is negative, has no name or is missing, or an option is impossible.
+    StoreError
+        If the target cannot be written.
+    """
+    opened = open_labels(image, voxel_size_nm, axes, dataset)
+    size = opened.voxel_size_nm
+    if opened.is_planar:
+        raise InputError(f"{opened.path}: is planar, expected three dimensions")
+    if len(set(size)) > 1:
+        raise InputError(f"{opened.path}: has voxels of {size[0]:g} x {size[1]:g} x {size[2]:g} nm, expected cubes")
+    chosen = format_named(file_format)
+    place = local_path(target) if target is not None else Path(opened.path.stem + chosen.suffix)
+    named = {name: np.atleast_1d(value).tolist() for name, value in (phases or {}).items()}
+    return export_labels(
+        lambda: _labels(opened.read(), named, opened.path), size[0], (size[0] / 2,) * 3, file_format, place,
+        title=opened.path.stem, names={labels[0]: name for name, labels in named.items()} or None, **options,
+    )  # fmt: skip
+
+
+def _labels(voxels: np.ndarray, phases: Mapping[str, list[int]], path: Path) -> np.ndarray:
+    """Return labels as int32, with one label for each phase."""
+    values = np.unique(voxels)
+    if values.dtype.kind == "f" and (values != np.floor(values)).any() or values[0] < 0 or values[-1] > _LARGEST:
+        raise InputError(f"{path}: found values from {values[0]} to {values[-1]}, expected whole numbers from 0 as labels")
+    labels = voxels.astype(np.int32)
+    if not phases:
+        return labels
+    known = {value: labels_of[0] for labels_of in phases.values() for value in labels_of}
+    for value in values.tolist():
+        if value not in known:
+            raise InputError(f"phases: label {value} of {path} has no name: add NAME={int(value)}")
+    table = np.array([known[value] for value in values.tolist()], np.int32)
+    return table[np.searchsorted(values, voxels)]
