@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from nmcdist.descriptors import planar
+from nmcdist.descriptors.planar_contacts import length_between, planar_triple_points
 from nmcdist.descriptors.two_point import counts_of_pairs, coverage_from_counts
 from nmcdist.measurement.volume import Volume
 
@@ -32,12 +33,13 @@ class PlanarPhase:
     @cached_property
     def intrinsic(self) -> planar.PlanarIntrinsicVolumes:
         """Densities of area, perimeter and Euler number."""
-        found = planar.planar_intrinsic_volumes(self._continued, self.edges)
+        found = planar.planar_intrinsic_volumes(self.continued, self.edges)
         return found._replace(area_fraction=np.count_nonzero(self.mask) / self.mask.size)
 
     @property
-    def _continued(self) -> np.ndarray:
-        return np.pad(self.mask, ((0, 1), (0, 1)), "wrap") if self.periodic else self.mask
+    def continued(self) -> np.ndarray:
+        """The mask, with the first row and column again after the last if the image continues itself."""
+        return continued(self.mask, self.periodic)
 
     @property
     def coverage(self) -> np.ndarray:
@@ -49,24 +51,27 @@ class PlanarPhase:
         return coverage_from_counts(both, pairs, (planar.FAR, *self.edges)).coverage
 
 
-def planar_phase(volume: Volume, *names: str) -> PlanarPhase:
-    """Return the pixels of one phase or more of a planar image."""
+def planar_phase(volume: Volume, name: str) -> PlanarPhase:
+    """Return the pixels of a phase of a planar image."""
     edges = (volume.edges[1], volume.edges[2])
-    return PlanarPhase(volume.phases.mask(volume.codes[0], *names), edges, volume.lags, volume.choices.periodic)
+    return PlanarPhase(volume.phases.mask(volume.codes[0], name), edges, volume.lags, volume.choices.periodic)
 
 
 def interface_length(volume: Volume, pair: tuple[str, str]) -> float:
     """Return the length of the boundary between two phases per area, in 1/nm."""
-    one, two, both = (planar_phase(volume, *names).intrinsic.perimeter for names in (pair[:1], pair[1:], pair))
-    return (one + two - both) / 2
+    one, two = (planar_phase(volume, name) for name in pair)
+    return length_between(one.continued, two.continued, one.edges)
 
 
 def triple_points(volume: Volume, triple: tuple[str, str, str]) -> float:
-    """Return the number of squares of four pixels that hold all three phases per area, in 1/nm^2."""
+    """Return the number of points where three phases meet per area, in 1/nm^2."""
     table = np.zeros(len(volume.phases.values), np.uint8)
     for number, name in enumerate(triple):
-        table[list(volume.phases.codes[name])] = 1 << number
-    bits = table[volume.codes[0]]
-    bits = np.pad(bits, ((0, 1), (0, 1)), "wrap") if volume.choices.periodic else bits
-    held = bits[:-1, :-1] | bits[1:, :-1] | bits[:-1, 1:] | bits[1:, 1:]
-    return float(np.count_nonzero(held == 7) / (held.size * volume.edges[1] * volume.edges[2]))
+        table[list(volume.phases.codes[name])] = number + 1
+    labels = continued(table[volume.codes[0]], volume.choices.periodic)
+    return planar_triple_points(labels, (1, 2, 3), (volume.edges[1], volume.edges[2]))
+
+
+def continued(image: np.ndarray, periodic: bool) -> np.ndarray:
+    """Return an image with the first row and column again after the last, if it continues itself."""
+    return np.pad(image, ((0, 1), (0, 1)), "wrap") if periodic else image

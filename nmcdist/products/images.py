@@ -76,8 +76,10 @@ def export_image(
 def _labels(voxels: np.ndarray, phases: Mapping[str, list[int]], path: Path) -> np.ndarray:
     """Return labels as int32, with one label for each phase."""
     values = np.unique(voxels)
-    if values.dtype.kind == "f" and (values != np.floor(values)).any() or values[0] < 0 or values[-1] > _LARGEST:
-        raise InputError(f"{path}: found values from {values[0]} to {values[-1]}, expected whole numbers from 0 as labels")
+    if (values.dtype.kind == "f" and (values != np.floor(values)).any()) or values[0] < 0 or values[-1] > _LARGEST:
+        raise InputError(
+            f"{path}: found values from {values[0]} to {values[-1]}, expected whole numbers from 0 as labels"
+        )
     labels = voxels.astype(np.int32)
     if not phases:
         return labels

@@ -150,8 +150,11 @@ class TestBruteForce:
                 lengths += [n * EDGES[axis] for value, n in runs[1:-1] if value == phase]
             place = {"phase": "abc"[phase], "axis": name}
             assert int(found["chords"].sel(place)) == len(lengths)
-            assert float(found["chord_length_mean"].sel(place)) == pytest.approx(np.mean(lengths))
-            shares = [np.mean(np.array(lengths) >= length - 1e-9) for length in found["length_nm"].values]
+            # A chord of m of n voxels lies within the faces in n - m - 1 of its n places.
+            weights = [1 / (labels.shape[axis] - 1 - length / EDGES[axis]) for length in lengths]
+            assert float(found["chord_length_mean"].sel(place)) == pytest.approx(np.average(lengths, weights=weights))
+            longer = [np.array(lengths) >= length - 1e-9 for length in found["length_nm"].values]
+            shares = [np.average(each, weights=weights) for each in longer]
             np.testing.assert_allclose(found["chord_length_distribution"].sel(place), shares)
 
     def test_periodic_sums_are_those_of_all_shifts(self):
