@@ -11,6 +11,7 @@ from nmcdist.wording import shown
 if TYPE_CHECKING:
     from nmcdist.geometry.elements import VolumeMesh
 
+Point = tuple[float, float, float]
 # Orders of nodes that mirror an element and a face, by number of nodes.
 MIRRORED_CELL = {4: [0, 2, 1, 3], 8: [0, 3, 2, 1, 4, 7, 6, 5]}
 MIRRORED_FACE = {3: [0, 2, 1], 4: [0, 3, 2, 1]}
@@ -40,12 +41,12 @@ def labels_with_images(labels: np.ndarray, mirror: str) -> np.ndarray:
 
 
 def mesh_with_images(
-    mesh: "VolumeMesh", labels: np.ndarray, voxel_size: float, origin: tuple[float, float, float], mirror: str
+    mesh: "VolumeMesh", labels: np.ndarray, spacing: float | Point, origin: Point, mirror: str
 ) -> "VolumeMesh":
     """Return the mesh of a label volume with its mirror image beyond the last face along each of some axes."""
     for axis in axes_of(mirror):
-        plane = origin[axis] + (labels.shape[axis] - 0.5) * voxel_size
-        mesh = _with_image(mesh, axis, plane, _LEEWAY * voxel_size)
+        edge = float(np.broadcast_to(spacing, 3)[axis])
+        mesh = _with_image(mesh, axis, origin[axis] + (labels.shape[axis] - 0.5) * edge, _LEEWAY * edge)
     return mesh
 
 
