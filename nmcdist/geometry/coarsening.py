@@ -40,8 +40,9 @@ def coarsened(labels: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     claimed = np.zeros(shape, dtype=bool)
     while (lost := (counts == 0) & (values > 0)).any():
         if not _claim(labels, coarse, values, counts, claimed):
+            count, one = np.count_nonzero(values), values[lost][0]
             raise LostLabelError(
-                f"labels: found no voxel for {lost.sum()} of {len(values)} labels, such as {values[lost][0]}"
+                f"labels: found no voxel for {lost.sum()} of {count}, such as {one}, expected smaller voxels"
             )
     return coarse
 

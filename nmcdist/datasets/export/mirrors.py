@@ -11,7 +11,6 @@ from nmcdist.wording import shown
 if TYPE_CHECKING:
     from nmcdist.geometry.elements import VolumeMesh
 
-Point = tuple[float, float, float]
 # Orders of nodes that mirror an element and a face, by number of nodes.
 MIRRORED_CELL = {4: [0, 2, 1, 3], 8: [0, 3, 2, 1, 4, 7, 6, 5]}
 MIRRORED_FACE = {3: [0, 2, 1], 4: [0, 3, 2, 1]}
@@ -41,7 +40,11 @@ def labels_with_images(labels: np.ndarray, mirror: str) -> np.ndarray:
 
 
 def mesh_with_images(
-    mesh: "VolumeMesh", labels: np.ndarray, spacing: float | Point, origin: Point, mirror: str
+    mesh: "VolumeMesh",
+    labels: np.ndarray,
+    spacing: float | tuple[float, float, float],
+    origin: tuple[float, float, float],
+    mirror: str,
 ) -> "VolumeMesh":
     """Return the mesh of a label volume with its mirror image beyond the last face along each of some axes."""
     for axis in axes_of(mirror):
