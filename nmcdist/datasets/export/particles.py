@@ -38,6 +38,7 @@ def export_particle_item(
     radius_below_nm: float | None = None,
     mirror: str | None = None,
     overwrite: bool = False,
+    progress: Callable[[str], None] = lambda line: None,
     **options: Any,
 ) -> Path:
     """Write one particle: rendered from its record, its shell, or the table of its grains.
@@ -56,6 +57,7 @@ def export_particle_item(
     mirror : str, optional
         Refused: a particle does not fill its box.
     overwrite : bool
+    progress : callable
     **options
         As for :func:`nmcdist.datasets.export.labels.export_labels`.
 
@@ -95,7 +97,7 @@ def export_particle_item(
     return export_labels(
         lambda: rendered(first).labels, first, particle.grid(first)[1], file_format, target,
         title=title, orientations=read_orientations(store, item), overwrite=overwrite, rendered=rendered,
-        fixed_size=voxel_size_nm is not None, **options,
+        fixed_size=voxel_size_nm is not None, progress=progress, **options,
     )  # fmt: skip
 
 
