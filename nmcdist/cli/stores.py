@@ -11,6 +11,16 @@ from nmcdist.errors import InputError
 from nmcdist.wording import shown
 
 
+class _Elements(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
+    """A kind of element, or a number of tetrahedra."""
+
+    name = "kind or number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | int:
+        """Return digits as a number; whether it or the kind is possible is checked later."""
+        return int(value) if re.fullmatch("[0-9]{1,12}", value) else str(value)
+
+
 class _FormatOption(click.Option):
     """Lists the export formats in its help, and imports them only when the help is shown."""
 
@@ -87,12 +97,18 @@ def report(store: Path, out: Path | None, resolution_study: bool) -> None:
 )
 @click.option("--format", "file_format", default="tiff", show_default=True, cls=_FormatOption)
 @click.option("--out", type=PATH, help="File to write; for several items, the folder.")
-@click.option("--voxel-size-nm", type=Real(), help="Voxel size for particles; default 50.")
+@click.option(
+    "--voxel-size-nm", type=Real(), help="Voxel size for particles; default 50, or what a number of elements needs."
+)
 @click.option("--label", type=Whole(), help="Grain or phase to export, for stl and ply.")
 @click.option(
     "--smoothing", type=Whole(), help="Smoothing sweeps for surfaces and tetrahedra; 0 keeps the voxel steps."
 )
-@click.option("--elements", help="Elements of volume meshes: hexahedra (default) or tetrahedra.")
+@click.option(
+    "--elements",
+    type=_Elements(),
+    help="Elements of volume meshes: hexahedra (default), tetrahedra, or about how many tetrahedra, such as 200000.",
+)
 @click.option(
     "--min-angle",
     type=Real(),
@@ -121,7 +137,7 @@ def export(store: Path, items: tuple[str, ...], file_format: str, out: Path | No
     numbers = _numbers(items, item_count(store))
     for item in numbers:
         target = out if out is None or len(numbers) == 1 else out / default_name(store, item, file_format)
-        click.echo(export_item(store, item, file_format, target, **options))
+        click.echo(export_item(store, item, file_format, target, progress=note, **options))
 
 
 def _numbers(texts: tuple[str, ...], count: int) -> list[int]:

@@ -5,27 +5,23 @@ x, y, z must also mirror the order of the nodes.
 """
 
 from dataclasses import dataclass, field
-from itertools import permutations
+from numbers import Integral
 
 import numpy as np
 
 from nmcdist.errors import InputError
-from nmcdist.geometry.quality import dihedral_angles, improved
+from nmcdist.faults import proposal
+from nmcdist.geometry.fitting import fitted
+from nmcdist.geometry.graded import GradedLattice
 from nmcdist.geometry.surfaces import SMOOTHING, LabelNet, checked_spacing, cropped
-from nmcdist.jit import kernel
+from nmcdist.wording import shown
 
 ELEMENTS = ("hexahedra", "tetrahedra")
 # Corners of a voxel, in steps along the three axes.
 _HEXAHEDRON = ((0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1))
-# Kuhn's six tetrahedra: each follows the three axes in a different order from the first corner to the last. They cut
-# a face of a voxel along the same diagonal from both sides.
-_ORDERS = tuple(permutations(range(3)))
-# No tetrahedron becomes smaller than this share of an unsmoothed one.
-_SMALLEST = 0.1
-_ROUNDS = 4
 MIN_ANGLE = 15.0  # degrees: what node moves reach for voxels that are cubes
 LARGEST_ANGLE = 40.0  # a mesh of equal tetrahedra has 60 to 70, which no conforming mesh keeps everywhere
-_LEEWAY = 0.2  # of nodes on interfaces, in edges of a voxel
+TOLERANCE = 1.3  # times more or fewer tetrahedra than were asked for
 
 
 @dataclass(frozen=True)
@@ -65,9 +61,10 @@ def volume_mesh(
     spacing: float | tuple[float, float, float],
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
     *,
-    elements: str = "hexahedra",
+    elements: str | int = "hexahedra",
     smoothing: int = SMOOTHING,
     min_angle: float | None = None,
+    volumes: np.ndarray | None = None,
 ) -> VolumeMesh:
     """Mesh the grains of a label volume.
 
@@ -79,15 +76,17 @@ def volume_mesh(
         Size of a voxel along z, y, x, in nm.
     origin : (float, float, float)
         Centre of the first voxel, in nm.
-    elements : {"hexahedra", "tetrahedra"}
-        One hexahedron per voxel, or six tetrahedra.
+    elements : {"hexahedra", "tetrahedra"} or int
+        One hexahedron per voxel, or six tetrahedra. A number is that of tetrahedra, within 30 %: they become coarse
+        inside the grains, and stay as fine as the voxels at interfaces.
     smoothing : int
-        For tetrahedra: sweeps that smooth the interfaces, as in :func:`nmcdist.geometry.surfaces.label_surface`; each
-        tetrahedron keeps at least a tenth of its volume.
+        For tetrahedra: sweeps that smooth the interfaces, as in :func:`nmcdist.geometry.surfaces.label_surface`.
     min_angle : float, optional
         For tetrahedra: smallest dihedral angle, in degrees, from 0 to 40. Nodes are moved until all reach it, those of
         interfaces by at most a fifth of a voxel, and within the faces of the volume. Default: 15, or what can be
         reached; 0 moves nothing.
+    volumes : ndarray of float64, optional
+        For smoothed tetrahedra: the volume that each label gets, in voxels; default: that of its voxels.
 
     Returns
     -------
@@ -97,44 +96,54 @@ def volume_mesh(
     ------
     InputError
         If the labels are not a volume of labels or no voxel has one, a parameter is out of range, or a given
-        `min_angle` cannot be reached.
+        `min_angle` or number of tetrahedra cannot be reached.
     """
     step = checked_spacing(spacing)
-    if elements not in ELEMENTS:
-        raise InputError(f"elements: found {elements!r}, expected one of {', '.join(ELEMENTS)}")
+    check_elements(elements)
     if smoothing < 0:
         raise InputError(f"smoothing: found {smoothing}, expected 0 or more sweeps")
     if min_angle is not None and not 0 <= min_angle <= LARGEST_ANGLE:
         raise InputError(f"min_angle: found {min_angle!r}, expected degrees from 0 to {LARGEST_ANGLE:g}")
-    lattice = _Lattice.of(labels)
     if elements == "hexahedra":
-        corners, mesh, angle = np.argwhere(lattice.nodes >= 0).astype(np.float64), _hexahedra(lattice), 90.0
+        lattice = _Lattice.of(labels)
+        corners, mesh, crop, angle = np.argwhere(lattice.nodes >= 0), _hexahedra(lattice), lattice.crop, 90.0
     else:
-        regular = np.argwhere(lattice.nodes >= 0).astype(np.float64)
-        place = regular + np.array(lattice.crop)
+        graded = GradedLattice.of(labels)
+        made = graded.mesh(0.0 if elements == "tetrahedra" else _growth_for(graded, int(elements), step))
+        net = LabelNet.of(labels) if volumes is None else LabelNet.of(labels).with_targets(volumes)
+        place, crop = made.corners + np.array(graded.crop), graded.crop
         held = (place == 0) | (place == np.array(labels.shape))  # coordinates across the faces of the volume
-        mesh = _tetrahedra(lattice)
-        corners, angle = _with_angles(_smoothed(regular, held, labels, lattice, smoothing), held, mesh, step, min_angle)
-    points = (corners + (np.array(lattice.crop) - 0.5)) * step + np.asarray(origin, dtype=float)
+        moved = fitted(made, net, held, step, MIN_ANGLE if min_angle is None else min_angle, smoothing)
+        if min_angle is not None and moved.below:
+            raise InputError(
+                f"min_angle: found {moved.below} of {len(made.cells)} tetrahedra below {min_angle:g} degrees after all "
+                f"moves, the smallest angle {moved.smallest_angle:.3g}; expected a smaller target, or voxels that are "
+                "cubes"
+            )
+        corners, mesh, angle = moved.points, made[1:], moved.smallest_angle
+    points = (corners + (np.array(crop) - 0.5)) * step + np.asarray(origin, dtype=float)
     return VolumeMesh(points, *mesh, smallest_angle=angle)
 
 
-def _with_angles(
-    corners: np.ndarray, held: np.ndarray, mesh: tuple[np.ndarray, ...], step: np.ndarray, min_angle: float | None
-) -> tuple[np.ndarray, float]:  # fmt: skip
-    """Return corners, in voxels, moved until the tetrahedra have the smallest dihedral angle, and what it is now."""
-    cells, _, outer, _, interfaces, *_ = mesh
-    if min_angle == 0:
-        return corners, float(dihedral_angles(corners * step, cells).min())
-    leeway = np.full(len(corners), np.inf)
-    leeway[outer.reshape(-1)] = leeway[interfaces.reshape(-1)] = _LEEWAY
-    found = improved(corners * step, cells, leeway, held, tuple(step), MIN_ANGLE if min_angle is None else min_angle)
-    if min_angle is not None and found.below:
+def check_elements(elements: str | int) -> None:
+    """Refuse what is neither a kind of element nor a number of tetrahedra."""
+    if isinstance(elements, Integral) and not isinstance(elements, bool):
+        if elements < 1:
+            raise InputError(f"elements: found {elements}, expected a number of tetrahedra from 1")
+    elif elements not in ELEMENTS:
+        raise InputError(f"elements: found {shown(elements)}{proposal(str(elements), (*ELEMENTS, 'a number'))}")
+
+
+def _growth_for(graded: GradedLattice, count: int, step: np.ndarray) -> float:
+    growth = graded.growth_for(count)
+    found = graded.count(growth)
+    if not count / TOLERANCE <= found <= count * TOLERANCE:
+        size = f"{np.cbrt(step.prod()):.4g} nm"
         raise InputError(
-            f"min_angle: found {found.below} of {len(cells)} tetrahedra below {min_angle:g} degrees after all moves, "
-            f"the smallest angle {found.smallest_angle:.3g}; expected a smaller target, or voxels that are cubes"
+            f"elements: found {count}, but voxels of {size} give {graded.fewest} to {graded.most} tetrahedra, and the "
+            f"nearest is {found}; expected {'larger' if found > count else 'smaller'} voxels, or a number between those"
         )
-    return found.points / step, found.smallest_angle
+    return growth
 
 
 @dataclass(frozen=True)
@@ -196,50 +205,9 @@ def _hexahedra(lattice: _Lattice) -> tuple[np.ndarray, ...]:
     return cells, grains, *map(np.concatenate, (outer, owners, interfaces, pairs, lower))
 
 
-def _tetrahedra(lattice: _Lattice) -> tuple[np.ndarray, ...]:
-    cells = np.empty((lattice.voxels.size, 6, 4), dtype=np.int32)
-    for k, order in enumerate(_ORDERS):
-        path = _path(order)
-        for node, corner in enumerate(path if _is_even(order) else (path[0], path[2], path[1], path[3])):
-            cells[:, k, node] = lattice.corner(lattice.voxels, corner)
-    grains = np.repeat(lattice.cells.reshape(-1)[lattice.voxels], 6)
-    outer, owners, interfaces, pairs, lower = [], [], [], [], []
-    for axis in range(3):
-        for ahead in (1, 0):
-            voxels = _outer_voxels(lattice, axis, ahead)
-            outer += _halves(_oriented(_face(lattice, voxels, axis, ahead), ahead == 1))
-            owners += [6 * lattice.rows[voxels] + kind for kind in _kinds_at(axis, ahead)]
-        voxels, labels = _between_grains(lattice, axis)
-        first = labels[:, 0] < labels[:, 1]
-        interfaces += _halves(_oriented(_face(lattice, voxels, axis, 1), first))
-        pairs += 2 * [np.sort(labels, axis=1)]
-        rows = 6 * _lower_rows(lattice, voxels, axis, first)
-        kinds = zip(_kinds_at(axis, 1), _kinds_at(axis, 0), strict=True)
-        lower += [rows + np.where(first, ahead, behind) for ahead, behind in kinds]
-    return cells.reshape(-1, 4), grains, *map(np.concatenate, (outer, owners, interfaces, pairs, lower))
-
-
-def _kinds_at(axis: int, ahead: int) -> list[np.int32]:
-    """Return which of a voxel's tetrahedra end in the halves of a face: they cross the axis first, or last."""
-    e, f = (axis + 1) % 3, (axis + 2) % 3
-    orders = ((axis, e, f), (axis, f, e)) if ahead else ((f, e, axis), (e, f, axis))
-    return [np.int32(_ORDERS.index(order)) for order in orders]
-
-
 def _lower_rows(lattice: _Lattice, voxels: np.ndarray, axis: int, first: np.ndarray) -> np.ndarray:
     """Return the rows of the voxels with the lower label, of those before and behind faces along an axis."""
     return np.asarray(lattice.rows[np.where(first, voxels, voxels + _stride(lattice, axis))])
-
-
-def _path(order: tuple[int, ...]) -> list[tuple[int, ...]]:
-    steps: list[tuple[int, ...]] = [(0, 0, 0)]
-    for axis in order:
-        steps.append(tuple(step + (k == axis) for k, step in enumerate(steps[-1])))
-    return steps
-
-
-def _is_even(order: tuple[int, ...]) -> bool:
-    return order in ((0, 1, 2), (1, 2, 0), (2, 0, 1))
 
 
 def _outer_voxels(lattice: _Lattice, axis: int, ahead: int) -> np.ndarray:
@@ -272,67 +240,3 @@ def _face(lattice: _Lattice, voxels: np.ndarray, axis: int, ahead: int) -> np.nd
 def _oriented(faces: np.ndarray, along_axis: np.ndarray | bool) -> np.ndarray:
     """Keep the faces that point along their axis and reverse the others; the first corner stays the first."""
     return np.where(np.reshape(along_axis, (-1, 1)), faces, faces[:, [0, 3, 2, 1]])
-
-
-def _halves(faces: np.ndarray) -> list[np.ndarray]:
-    return [faces[:, [0, 1, 2]], faces[:, [0, 2, 3]]]
-
-
-def _smoothed(
-    regular: np.ndarray, held: np.ndarray, labels: np.ndarray, lattice: _Lattice, smoothing: int
-) -> np.ndarray:  # fmt: skip
-    """Return all nodes in voxels; those of interfaces are moved unless a tetrahedron would become too small."""
-    if smoothing == 0:
-        return regular
-    net = LabelNet.of(labels)
-    rows = lattice.nodes[tuple(net.corners.T)]
-    triangles = np.concatenate(_halves(net.quads))
-    sides = np.tile(net.sides, (2, 1))  # in the order of the quads: here either side can come first
-    moved, corners, stays = net.smoothed(smoothing), regular.copy(), held[rows]
-    moved[stays] = regular[rows][stays]
-    for _ in range(_ROUNDS):
-        corners[rows] = net.with_volumes(moved, triangles, sides, 0, stays)
-        _hold_back(corners, regular, lattice)
-        moved = corners[rows]
-    return corners
-
-
-def _hold_back(corners: np.ndarray, regular: np.ndarray, lattice: _Lattice) -> None:
-    """Move nodes back towards their original positions until each tetrahedron is large enough."""
-    paths = np.array(
-        [[_offset(lattice.cells.shape, corner) for corner in _path(order)] for order in _ORDERS], dtype=np.int64
-    )
-    signs = np.array([1.0 if _is_even(order) else -1.0 for order in _ORDERS])
-    while True:
-        small = _nodes_of_small(corners, regular, lattice.nodes.reshape(-1), lattice.voxels, paths, signs)
-        if not small.any():
-            return
-        corners[small] += 0.3 * (regular[small] - corners[small])
-
-
-@kernel
-def _nodes_of_small(
-    corners: np.ndarray, regular: np.ndarray, nodes: np.ndarray, voxels: np.ndarray, paths: np.ndarray,
-    signs: np.ndarray,
-) -> np.ndarray:  # fmt: skip
-    small = np.zeros(len(corners), dtype=np.bool_)
-    moved = np.zeros(len(corners), dtype=np.bool_)
-    for i in range(len(corners)):
-        for c in range(3):
-            moved[i] |= corners[i, c] != regular[i, c]
-    for v in voxels:
-        for k in range(6):
-            a, b, c, d = nodes[v + paths[k, 0]], nodes[v + paths[k, 1]], nodes[v + paths[k, 2]], nodes[v + paths[k, 3]]
-            if not (moved[a] or moved[b] or moved[c] or moved[d]):
-                continue
-            if signs[k] * _six_volumes(corners, a, b, c, d) < _SMALLEST:
-                small[a] = small[b] = small[c] = small[d] = True
-    return small
-
-
-@kernel
-def _six_volumes(points: np.ndarray, a: int, b: int, c: int, d: int) -> float:
-    bz, by, bx = points[b, 0] - points[a, 0], points[b, 1] - points[a, 1], points[b, 2] - points[a, 2]
-    cz, cy, cx = points[c, 0] - points[a, 0], points[c, 1] - points[a, 1], points[c, 2] - points[a, 2]
-    dz, dy, dx = points[d, 0] - points[a, 0], points[d, 1] - points[a, 1], points[d, 2] - points[a, 2]
-    return bz * (cy * dx - cx * dy) + by * (cx * dz - cz * dx) + bx * (cz * dy - cy * dz)

@@ -27,13 +27,13 @@ class Improved:
     points : ndarray of float64, shape (n, 3)
     smallest_angle : float
         Smallest dihedral angle, in degrees.
-    below : int
-        Tetrahedra with an angle under the target.
+    below : ndarray of int, shape (k,)
+        The tetrahedra with an angle under the target.
     """
 
     points: np.ndarray
     smallest_angle: float
-    below: int
+    below: np.ndarray
 
 
 def dihedral_angles(points: np.ndarray, cells: np.ndarray) -> np.ndarray:
@@ -50,7 +50,7 @@ def dihedral_angles(points: np.ndarray, cells: np.ndarray) -> np.ndarray:
 
 def improved(
     points: np.ndarray, cells: np.ndarray, leeway: np.ndarray, held: np.ndarray, edges: tuple[float, float, float],
-    degrees: float,
+    degrees: float, anchors: np.ndarray | None = None,
 ) -> Improved:  # fmt: skip
     """Move nodes until no dihedral angle is below a target, or no move helps any more.
 
@@ -60,19 +60,22 @@ def improved(
     cells : ndarray of int32, shape (m, 4)
         With positive volume in the order of the columns of `points`.
     leeway : ndarray of float64, shape (n,)
-        How far a node may move from where it is, in edges of a voxel; infinite for free ones.
+        How far a node may move from its anchor, in edges of a voxel; infinite for free ones.
     held : ndarray of bool, shape (n, 3)
         Coordinates that stay, such as those across the faces of a box.
     edges : tuple of float
         Edges of a voxel along the columns of `points`: the measure of a step.
     degrees : float
         The target.
+    anchors : ndarray of float64, shape (n, 3), optional
+        Default: `points`.
 
     Returns
     -------
     Improved
     """
     moved, goal = points.copy(), float(np.cos(np.radians(degrees)))
+    anchors = points if anchors is None else anchors
     starts, members = _cells_of_nodes(len(points), cells)
     worst = _cosines(moved, cells)
     steps = np.asarray(edges, dtype=float)
@@ -81,8 +84,8 @@ def improved(
         bad = np.flatnonzero(worst > goal)
         if not bad.size:
             break
-        _sweep(moved, points, cells, leeway, held, reach, steps, starts, members, worst, bad, sweep)
-    return Improved(moved, float(np.degrees(np.arccos(min(worst.max(), 1.0)))), int((worst > goal).sum()))
+        _sweep(moved, anchors, cells, leeway, held, reach, steps, starts, members, worst, bad, sweep)
+    return Improved(moved, float(np.degrees(np.arccos(min(worst.max(), 1.0)))), np.flatnonzero(worst > goal))
 
 
 @_jit
@@ -141,7 +144,7 @@ def _cosines(points: np.ndarray, cells: np.ndarray) -> np.ndarray:
 
 @_jit
 def _sweep(
-    moved: np.ndarray, points: np.ndarray, cells: np.ndarray, leeway: np.ndarray, held: np.ndarray, reach: float,
+    moved: np.ndarray, anchors: np.ndarray, cells: np.ndarray, leeway: np.ndarray, held: np.ndarray, reach: float,
     edges: np.ndarray, starts: np.ndarray, members: np.ndarray, worst: np.ndarray, bad: np.ndarray, number: int,
 ) -> None:  # fmt: skip
     """Let the nodes of each bad tetrahedron try to move."""
@@ -162,7 +165,7 @@ def _sweep(
                     if not held[node, axis]:
                         share = np.float64(state >> np.uint64(11)) / 4503599627370496.0 - 1.0  # in [-1, 1)
                         moved[node, axis] += share * reach * edges[axis]
-                        away += ((moved[node, axis] - points[node, axis]) / edges[axis]) ** 2
+                        away += ((moved[node, axis] - anchors[node, axis]) / edges[axis]) ** 2
                 found: Float = 2.0
                 if away <= leeway[node] ** 2:
                     found = -1.0

@@ -9,7 +9,7 @@ x, y, z must also reverse the order of the corners.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import coo_array, csr_array, diags_array
@@ -208,7 +208,7 @@ class LabelNet:
         These edges: 3 * corner + axis, the corner at their end, and which two of the four voxels have a separate
         sheet, in the order of `_find_edges`: 0 for the second and fourth, 1 for the first and third.
     values, voxels : ndarray of int, shape (k,)
-        The labels and their numbers of voxels; the outside comes first.
+        The labels and their numbers of voxels, which are the volumes that they get; the outside comes first.
     crop : (int, int, int)
         Where the cropped volume starts.
     """
@@ -245,6 +245,10 @@ class LabelNet:
         rows = np.searchsorted(values, sides).astype(np.int32)
         return cls(corners, quads, axes, rows, neighbours, pinched, keys, ends, kinds, values, voxels, crop)
 
+    def with_targets(self, volumes: np.ndarray) -> "LabelNet":
+        """Return a net whose grains get other volumes, in voxels, than those of their own; one for each label."""
+        return replace(self, voxels=np.concatenate([[0.0], volumes[self.values[1:]]]))
+
     def smoothed(self, sweeps: int) -> np.ndarray:
         """Return the corners after some sweeps of averaging, each within its own cell."""
         reach = np.full(len(self.corners), _REACH)
@@ -263,7 +267,7 @@ class LabelNet:
 
     def with_volumes(
         self, points: np.ndarray, triangles: np.ndarray, sides: np.ndarray, pinches: int,
-        held: np.ndarray | None = None,
+        held: np.ndarray | None = None, steps: int = _CORRECTIONS,
     ) -> np.ndarray:  # fmt: skip
         """Move points along the normals until the volume of each grain is that of its voxels.
 
@@ -273,11 +277,11 @@ class LabelNet:
         """
         corners = len(points) - pinches
         held = np.zeros_like(self.corners, bool) if held is None else held
-        moving = ~held[triangles].all(axis=1).any(axis=1) if held.any() else np.ones(len(triangles), bool)
+        moving = _not_held(triangles, held)
         stiffness = self._interface_areas(points, triangles[moving], sides[moving])
         diagonal = stiffness.diagonal()
         scale = diags_array(np.divide(1.0, diagonal, out=np.zeros_like(diagonal), where=diagonal > 0))
-        for _ in range(_CORRECTIONS):
+        for _ in range(steps):
             missing = (self.voxels - enclosed_volumes(points, triangles, sides, len(self.values)))[1:]
             if (np.abs(missing) <= _VOLUME_TOLERANCE * self.voxels[1:]).all():
                 break
@@ -552,6 +556,18 @@ def _triangulate(
             owners[t, 0], owners[t, 1] = sides[i, 0 if ahead else 1], sides[i, 1 if ahead else 0]
             t += 1
     return triangles, owners
+
+
+@kernel
+def _not_held(triangles: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Return which triangles have no axis along which their three points stay."""
+    moving = np.ones(len(triangles), dtype=np.bool_)
+    for t in range(len(triangles)):
+        a, b, c = triangles[t]
+        for axis in range(3):
+            if held[a, axis] and held[b, axis] and held[c, axis]:
+                moving[t] = False
+    return moving
 
 
 @kernel

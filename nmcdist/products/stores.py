@@ -74,7 +74,7 @@ def export_item(
     voxel_size_nm: float | None = None,
     label: int | None = None,
     smoothing: int | None = None,
-    elements: str | None = None,
+    elements: str | int | None = None,
     min_angle: float | None = None,
     grains: str | Sequence[int] | None = None,
     radius_below_nm: float | None = None,
@@ -83,6 +83,7 @@ def export_item(
     phase: str | None = None,
     unit: str | None = None,
     overwrite: bool = False,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Write one item of a finished store to a file (or a folder of files), whole or not at all.
 
@@ -97,8 +98,8 @@ def export_item(
     target : str or Path, optional
         Default: a name from the dataset, the item and the format, in the current folder.
     voxel_size_nm : float, optional
-        For a particle: voxel size for rendering its record; default 50.
-    label, smoothing, elements, min_angle, grains, interface_pairs, mirror, phase, unit
+        For a particle: voxel size for rendering its record; default 50, or what a number of `elements` needs.
+    label, smoothing, elements, min_angle, grains, interface_pairs, mirror, phase, unit, progress
         See :func:`nmcdist.datasets.export.labels.export_labels`.
     radius_below_nm : float, optional
         For a particle: keeps the grains whose centre of mass is closer to the particle's centre.
@@ -125,5 +126,5 @@ def export_item(
     return kind.export(
         store, item, file_format, target, voxel_size_nm=voxel_size_nm, label=label, smoothing=smoothing,
         elements=elements, min_angle=min_angle, grains=grains, radius_below_nm=radius_below_nm,
-        interface_pairs=interface_pairs, mirror=mirror, phase=phase, unit=unit, overwrite=overwrite,
+        interface_pairs=interface_pairs, mirror=mirror, phase=phase, unit=unit, overwrite=overwrite, progress=progress,
     )  # fmt: skip

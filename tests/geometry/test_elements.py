@@ -5,6 +5,7 @@ import pytest
 
 from nmcdist.errors import InputError
 from nmcdist.geometry.elements import VolumeMesh, volume_mesh
+from nmcdist.geometry.graded import GradedLattice
 from tests.geometry.test_surfaces import BALL, BOXES, GRAINS, NOISE
 
 CASES = {"grains": GRAINS, "noise": NOISE, "boxes": BOXES, "ball": BALL}
@@ -41,11 +42,14 @@ def test_elements_are_positive_and_fill_each_grain(case, elements):
     assert case != "grains" or (voxels > 0).sum() > 255
 
 
-@pytest.mark.parametrize("elements", ["hexahedra", "tetrahedra"])
-@pytest.mark.parametrize("case", ["noise", "boxes", "grains"])
+@pytest.mark.parametrize(
+    ("case", "elements"),
+    [("grains", "hexahedra"), ("grains", "tetrahedra")]
+    + [(case, kind) for case in ("noise", "boxes", "ball") for kind in ("hexahedra", "tetrahedra", "graded")],
+)
 def test_elements_meet_in_whole_faces_and_the_listed_ones_are_those(case, elements):
     labels = CASES[case]
-    mesh = volume_mesh(labels, 50.0, elements=elements)
+    mesh = volume_mesh(labels, 50.0, elements=GradedLattice.of(labels).fewest if elements == "graded" else elements)
     sides: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
     for local in FACES[mesh.cells.shape[1]]:
         for cell, face in enumerate(map(tuple, mesh.cells[:, local].tolist())):
@@ -124,9 +128,17 @@ class TestAngles:
         for end in (mesh.points.min(axis=0), mesh.points.max(axis=0)):
             assert (mesh.points == end).any(axis=1).sum() == 2 * (12 * 11 + 11 * 10 + 10 * 12) // 2 + 12 + 11 + 10 + 1
 
+    @pytest.mark.parametrize("degrees", [20.0, 30.0])
+    def test_larger_angles_are_reached_too(self, degrees):
+        mesh = volume_mesh(BALL, 50.0, elements="tetrahedra", min_angle=degrees)
+        assert angles(mesh).min() > degrees - 1e-6
+
     def test_what_cannot_be_reached_is_said(self):
-        with pytest.raises(InputError, match=r"min_angle: found \d+ of \d+ tetrahedra below 40 degrees"):
-            volume_mesh(NOISE, 50.0, elements="tetrahedra", min_angle=40.0)
+        """Before nodes move, tetrahedra in voxels of 1 x 1 x 6 have angles of arctan(1 / 6), 9.5 degrees."""
+        with pytest.raises(
+            InputError, match=r"min_angle: found \d+ of \d+ tetrahedra below 30 degrees after all moves"
+        ):
+            volume_mesh(NOISE[:3, :3, :3], (1.0, 1.0, 6.0), elements="tetrahedra", min_angle=30.0)
 
 
 def test_smoothing_takes_the_steps_out_of_tetrahedra():
@@ -145,7 +157,9 @@ def test_smoothing_takes_the_steps_out_of_tetrahedra():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"elements": "bricks"}, "elements: found 'bricks', expected one of hexahedra, tetrahedra"),
+        ({"elements": "bricks"}, "elements: found 'bricks', expected one of hexahedra, tetrahedra, a number"),
+        ({"elements": 0}, "elements: found 0, expected a number of tetrahedra from 1"),
+        ({"elements": True}, "elements: found True, expected one of"),
         ({"smoothing": -1}, "smoothing: found -1"),
         ({"elements": "tetrahedra", "min_angle": 50.0}, "min_angle: found 50.0"),
         ({"spacing": -1.0}, "voxel size: found -1.0"),

@@ -165,11 +165,10 @@ def checked_options(chosen: Format, options: Mapping[str, Any]) -> dict[str, Any
 
 
 def _check_elements(given: Mapping[str, Any]) -> None:
-    from nmcdist.geometry.elements import ELEMENTS, LARGEST_ANGLE
+    from nmcdist.geometry.elements import ELEMENTS, LARGEST_ANGLE, check_elements
 
     elements = given.get("elements", ELEMENTS[0])
-    if elements not in ELEMENTS:
-        raise InputError(f"elements: found {shown(elements)}{proposal(str(elements), ELEMENTS)}")
+    check_elements(elements)
     if "smoothing" in given and elements == "hexahedra":
         raise InputError("smoothing: found with hexahedra, expected with tetrahedra or a surface")
     if "min_angle" in given:

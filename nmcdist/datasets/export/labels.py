@@ -1,6 +1,7 @@
 """Export of a label volume from memory."""
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from nmcdist.arguments import check_length, finite_array
 from nmcdist.datasets.export.content import About, Point, Voxels, in_unit
 from nmcdist.datasets.export.formats import checked_options, format_named
 from nmcdist.datasets.export.place import write_export
+from nmcdist.datasets.export.sizing import Source, mesh_with, of_array, of_grains
 from nmcdist.datasets.export.subsets import only, present
 from nmcdist.errors import InputError
 from nmcdist.inputs import local_path
@@ -30,14 +32,17 @@ def export_labels(
     orientations: Mapping[int, np.ndarray] | None = None,
     label: int | None = None,
     smoothing: int | None = None,
-    elements: str | None = None,
+    elements: str | int | None = None,
     min_angle: float | None = None,
     grains: str | Sequence[int] | None = None,
     interface_pairs: bool = False,
     mirror: str | None = None,
     phase: str | None = None,
     unit: str | None = None,
+    rendered: Callable[[float], Voxels] | None = None,
+    fixed_size: bool = False,
     overwrite: bool = False,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Write a label volume to a file (or a folder of files), whole or not at all.
 
@@ -63,8 +68,9 @@ def export_labels(
         For one closed surface: its label; by default all labels together.
     smoothing : int, optional
         For surfaces and tetrahedra: number of sweeps; 0 keeps the voxel steps.
-    elements : {"hexahedra", "tetrahedra"}, optional
-        For volume meshes; by default one hexahedron per voxel.
+    elements : {"hexahedra", "tetrahedra"} or int, optional
+        For volume meshes; by default one hexahedron per voxel. A number is that of tetrahedra, within 30 %: they are
+        coarse inside the grains, and larger voxels are taken where this does not suffice.
     min_angle : float, optional
         For tetrahedra: smallest dihedral angle in degrees; by default 15, or what can be reached.
     grains : str or sequence of int, optional
@@ -79,9 +85,15 @@ def export_labels(
     unit : {"nm", "um", "m"}, optional
         Unit of the lengths in the file, which names it where it has a place for it; by default nm, but um in TIFF and m
         for DAMASK and OpenPNM.
+    rendered : callable, optional
+        Returns the labels of connected grains at a voxel size in nm. A number of tetrahedra chooses it.
+    fixed_size : bool
+        For a number of tetrahedra: whether the voxels keep their size.
     overwrite : bool
         Whether to replace an existing file or folder. A folder is replaced only if it contains nothing but such an
         export.
+    progress : callable
+        Called with lines of text about a mesh of tetrahedra: the voxels, how many there are, the smallest angle.
 
     Returns
     -------
@@ -91,8 +103,8 @@ def export_labels(
     Raises
     ------
     InputError
-        If the format is unknown or does not accept an option, the labels are not a label volume, or `target`
-        already exists.
+        If the format is unknown or does not accept an option, the labels are not a label volume, `target` already
+        exists, or a given number of tetrahedra or angle cannot be reached.
     StoreError
         If `target` cannot be written.
     """
@@ -111,15 +123,30 @@ def export_labels(
     voxel_size_nm = check_length("voxel_size_nm", voxel_size_nm)
     finite_array("origin_nm", origin_nm, (3,))
 
-    def content() -> Any:
-        array = labels() if callable(labels) else labels
-        _check_array(array)
-        if grains is not None:
-            array = only(array, grains)
+    def prepared(voxels: Voxels, strict: bool = True) -> Voxels:
+        _check_array(voxels.labels)
+        kept = voxels.labels if grains is None else only(voxels.labels, grains, strict=strict)
         if orientations:
-            _check_orientations(array, orientations)
+            _check_orientations(kept, orientations)
+        return voxels._replace(labels=kept)
+
+    def own() -> Voxels:
+        return prepared(Voxels(labels() if callable(labels) else labels, voxel_size_nm, origin_nm))
+
+    def source() -> Source:
+        if rendered is None:
+            return of_array(own())
+        return of_grains(lambda size_nm, strict: prepared(rendered(size_nm), strict), voxel_size_nm)
+
+    def content() -> Any:
         assert chosen.content.of_voxels is not None
-        return in_unit(chosen.content.of_voxels(Voxels(array, voxel_size_nm, origin_nm), **options), about.unit)
+        if isinstance(elements, Integral) and not fixed_size:
+            made = mesh_with(source(), voxel_size_nm, progress=progress, **options)
+        else:
+            made = chosen.content.of_voxels(own(), **options)
+        if elements not in (None, "hexahedra"):
+            progress(f"{len(made.cells)} tetrahedra, smallest dihedral angle {made.smallest_angle:.1f} degrees")
+        return in_unit(made, about.unit)
 
     return write_export(chosen, target, content, about, overwrite=overwrite)
 

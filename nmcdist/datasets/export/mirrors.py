@@ -40,12 +40,16 @@ def labels_with_images(labels: np.ndarray, mirror: str) -> np.ndarray:
 
 
 def mesh_with_images(
-    mesh: "VolumeMesh", labels: np.ndarray, voxel_size: float, origin: tuple[float, float, float], mirror: str
+    mesh: "VolumeMesh",
+    labels: np.ndarray,
+    spacing: float | tuple[float, float, float],
+    origin: tuple[float, float, float],
+    mirror: str,
 ) -> "VolumeMesh":
     """Return the mesh of a label volume with its mirror image beyond the last face along each of some axes."""
     for axis in axes_of(mirror):
-        plane = origin[axis] + (labels.shape[axis] - 0.5) * voxel_size
-        mesh = _with_image(mesh, axis, plane, _LEEWAY * voxel_size)
+        edge = float(np.broadcast_to(spacing, 3)[axis])
+        mesh = _with_image(mesh, axis, origin[axis] + (labels.shape[axis] - 0.5) * edge, _LEEWAY * edge)
     return mesh
 
 

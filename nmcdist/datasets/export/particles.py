@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 
-from nmcdist.datasets.export.content import GRAIN_TABLE, SHELL, About, Content, Surface, in_unit
+from nmcdist.datasets.export.content import GRAIN_TABLE, SHELL, About, Content, Surface, Voxels, in_unit
 from nmcdist.datasets.export.formats import checked_options, format_named
 from nmcdist.datasets.export.labels import export_labels
 from nmcdist.datasets.export.place import write_export
@@ -23,6 +24,7 @@ from nmcdist.wording import shown
 
 VOXEL_SIZE_NM = 50.0
 SHELL_LEVEL = 5  # 10,242 directions
+_COARSE = 64  # voxels across a particle, from which the search for a number of tetrahedra starts
 _BYTES_PER_VOXEL = 8  # labels, and a copy while their pieces are merged
 
 
@@ -36,6 +38,7 @@ def export_particle_item(
     radius_below_nm: float | None = None,
     mirror: str | None = None,
     overwrite: bool = False,
+    progress: Callable[[str], None] = lambda line: None,
     **options: Any,
 ) -> Path:
     """Write one particle: rendered from its record, its shell, or the table of its grains.
@@ -48,12 +51,13 @@ def export_particle_item(
     file_format : str
     target : Path
     voxel_size_nm : float, optional
-        Voxel size for rendering the record; default 50.
+        Voxel size for rendering the record; default 50, or what a number of tetrahedra needs.
     radius_below_nm : float, optional
         Keeps the grains whose centre of mass is closer to the particle's centre.
     mirror : str, optional
         Refused: a particle does not fill its box.
     overwrite : bool
+    progress : callable
     **options
         As for :func:`nmcdist.datasets.export.labels.export_labels`.
 
@@ -77,18 +81,23 @@ def export_particle_item(
         unit = options.get("unit") or chosen.unit or "nm"
         content = in_unit(_OF_RECORDS[chosen.content](store, item), unit)
         return write_export(chosen, target, lambda: content, About(title, unit=unit), overwrite=overwrite)
-    particle, voxel = read_particle(store, item), VOXEL_SIZE_NM if voxel_size_nm is None else voxel_size_nm
-    shape, origin = particle.grid(voxel)
-    _check_memory(shape, voxel)
+    particle = read_particle(store, item)
     kept = _closer(particle, radius_below_nm)
 
-    def labels() -> np.ndarray:
-        rendered = particle.voxelize(voxel)
-        return rendered if kept is None else masked(rendered, kept)
+    def rendered(size_nm: float) -> Voxels:
+        shape, origin = particle.grid(size_nm)
+        _check_memory(shape, size_nm)
+        labels = particle.voxelize(size_nm)
+        return Voxels(labels if kept is None else masked(labels, kept), size_nm, origin)
 
+    first = voxel_size_nm
+    if first is None:
+        counted = isinstance(options.get("elements"), Integral)
+        first = float(np.ptp(particle.box_nm, axis=0).max()) / _COARSE if counted else VOXEL_SIZE_NM
     return export_labels(
-        labels, voxel, origin, file_format, target,
-        title=title, orientations=read_orientations(store, item), overwrite=overwrite, **options,
+        lambda: rendered(first).labels, first, particle.grid(first)[1], file_format, target,
+        title=title, orientations=read_orientations(store, item), overwrite=overwrite, rendered=rendered,
+        fixed_size=voxel_size_nm is not None, progress=progress, **options,
     )  # fmt: skip
 
 

@@ -59,19 +59,19 @@ def numbered(labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     return found
 
 
-def only(labels: np.ndarray, grains: str | Sequence[int]) -> np.ndarray:
+def only(labels: np.ndarray, grains: str | Sequence[int], *, strict: bool = True) -> np.ndarray:
     """Return a label volume with 0 for all labels but some.
 
     Raises
     ------
     InputError
-        If no voxel has a label, or one of a range.
+        If it is strict, and no voxel has a label, or one of a range.
     """
     known = present(labels)
     known = known[known > 0]
     kept = np.zeros(int(labels.max(initial=0)) + 1, dtype=bool)
     for first, last in ranges_of(grains):
-        if not ((known >= first) & (known <= last)).any():
+        if strict and not ((known >= first) & (known <= last)).any():
             named = str(first) if first == last else f"{first}-{last}"
             which = f"{known[0]} to {known[-1]}" if len(known) else "none: the volume holds no grains"
             raise InputError(f"grains: found {named}, which no voxel has, expected labels of the item, {which}")

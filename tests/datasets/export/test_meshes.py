@@ -106,16 +106,6 @@ def assert_grains_close(points, triangles, labels):
         assert mesh.volume == pytest.approx(VOXELS[label] * VOXEL_NM**3, rel=0.01)
 
 
-@pytest.fixture
-def opened():
-    """Return a function that opens a file in Gmsh."""
-    gmsh.initialize(interruptible=False)
-    gmsh.option.setNumber("General.Terminal", 0)
-    gmsh.option.setNumber("General.NumThreads", 1)
-    yield lambda path: gmsh.open(str(path))
-    gmsh.finalize()
-
-
 @pytest.mark.parametrize("elements", ["hexahedra", "tetrahedra"])
 def test_gmsh_opens_the_groups_and_finds_the_volume_of_each(tmp_path, opened, elements):
     opened(export("msh", tmp_path, elements=elements, **AS_SMOOTHED[elements]))
