@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # for type checkers and editors
     from nmcdist.measurement.measure import measure
     from nmcdist.models.cba import generate_cba
     from nmcdist.models.particle import generate_particle
+    from nmcdist.products.images import export_image
     from nmcdist.products.registry import register as register_kind
     from nmcdist.products.stores import build_report, export_item
     from nmcdist.queries.query import query
@@ -41,6 +42,7 @@ if TYPE_CHECKING:  # for type checkers and editors
 _HOME = {  # name -> module, and the name there if it differs
     "build_report": "nmcdist.products.stores",
     "describe_cba": "nmcdist.descriptors.cba",
+    "export_image": "nmcdist.products.images",
     "export_item": "nmcdist.products.stores",
     "generate_cba": "nmcdist.models.cba",
     "generate_particle": "nmcdist.models.particle",
@@ -67,6 +69,7 @@ __all__ = [
     "__version__",
     "build_report",
     "describe_cba",
+    "export_image",
     "export_item",
     "generate_cba",
     "generate_particle",

@@ -75,7 +75,7 @@ def measure(image: Path, out: Path | None, report_folder: Path | None, overwrite
         need("report", "a report")
         empty_folder(report_folder)
     for name in ("phases", "conductivity"):
-        options[name] = _named(name, options[name])
+        options[name] = named_numbers(name, options[name])
     for name in ("fluid", "descriptors", "along"):
         options[name] = _several(options[name])
     if options["windows"] is not None:
@@ -96,7 +96,7 @@ def _several(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(part.strip() for part in text.split(","))
 
 
-def _named(option: str, text: str | None) -> dict[str, Any] | None:
+def named_numbers(option: str, text: str | None) -> dict[str, Any] | None:
     """Return numbers by name from a text such as pore=0,solid=1+2."""
     if text is None:
         return None

@@ -1,13 +1,15 @@
 """Commands on a finished store: verify, report, export."""
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
 
 import click
 
+from nmcdist.cli.measurements import named_numbers
 from nmcdist.cli.options import PATH, REFUSED, Real, Whole, complain, note
-from nmcdist.errors import InputError
+from nmcdist.errors import InputError, StoreError
 from nmcdist.wording import shown
 
 
@@ -92,9 +94,7 @@ def report(store: Path, out: Path | None, resolution_study: bool) -> None:
 
 @click.command()
 @click.argument("store", type=PATH)
-@click.option(
-    "--item", "items", metavar="N or A-B", multiple=True, required=True, help="Items to export; can be repeated."
-)
+@click.option("--item", "items", metavar="N or A-B", multiple=True, help="Items of a store; can be repeated.")
 @click.option("--format", "file_format", default="tiff", show_default=True, cls=_FormatOption)
 @click.option("--out", type=PATH, help="File to write; for several items, the folder.")
 @click.option(
@@ -128,16 +128,45 @@ def report(store: Path, out: Path | None, resolution_study: bool) -> None:
 )
 @click.option("--phase", help="Phase of a pore network: pore (default), solid, or the name of a phase.")
 @click.option("--unit", help="Unit of lengths: nm, um or m; default nm, but um for tiff, m for damask and network.")
+@click.option("--phases", metavar="NAME=LABEL,...", help="Of an image: names of its labels; default: they are grains.")
+@click.option("--axes", help='Of an image that does not say it: the order of its axes, such as "zyx".')
+@click.option("--dataset", metavar="NAME", help="Of an image: its name in an HDF5 file, a Zarr group or a VTK file.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file or folder.")
-def export(store: Path, items: tuple[str, ...], file_format: str, out: Path | None, **options: Any) -> None:
-    """Write items of STORE to files that other programs read."""
+def export(
+    store: Path, items: tuple[str, ...], file_format: str, out: Path | None, phases: str | None, axes: str | None,
+    dataset: str | None, **options: Any,
+) -> None:  # fmt: skip
+    """Write items of STORE, or an image of labels in its place, to files that other programs read.
+
+    Without --item, STORE is an image as `nmcdist measure` reads it, in three dimensions.
+    """
     from nmcdist.datasets.items import default_name, item_count
     from nmcdist.products.stores import export_item
 
+    of_image = {"phases": named_numbers("phases", phases), "axes": axes, "dataset": dataset}
+    if not items:
+        click.echo(_export_image(store, file_format, out, of_image, options))
+        return
+    if any(value is not None for value in of_image.values()):
+        raise InputError("--phases, --axes and --dataset are of an image, and --item of a store: give one of them")
     numbers = _numbers(items, item_count(store))
     for item in numbers:
         target = out if out is None or len(numbers) == 1 else out / default_name(store, item, file_format)
         click.echo(export_item(store, item, file_format, target, progress=note, **options))
+
+
+def _export_image(
+    image: Path, file_format: str, out: Path | None, of_image: dict[str, Any], options: dict[str, Any]
+) -> Path:  # fmt: skip
+    from nmcdist.datasets.store import read_attributes
+    from nmcdist.products.images import export_image
+
+    if options.pop("radius_below_nm") is not None:
+        raise InputError("--radius-below-nm: is of a particle of a store, expected none for an image")
+    with contextlib.suppress(StoreError):
+        name = read_attributes(image)["name"]
+        raise InputError(f"--item: found none, expected the number of an item of the store {name}")
+    return export_image(image, file_format, out, **of_image, progress=note, **options)
 
 
 def _numbers(texts: tuple[str, ...], count: int) -> list[int]:

@@ -1,0 +1,89 @@
+"""Exports of users' images equal those of the same labels from memory, and one line for each refusal."""
+
+import sys
+
+import meshio
+import numpy as np
+import pytest
+import tifffile
+
+from nmcdist import cli, export_image
+from nmcdist.datasets import export_labels
+from nmcdist.errors import InputError, NmcdistError
+
+LABELS = np.kron(np.random.default_rng([41, 0]).integers(0, 3, (4, 3, 5)), np.ones((4, 4, 4))).astype(np.uint8)
+GREYS = np.array([0, 85, 170], np.uint8)[LABELS]
+PHASES = {"pore": 0, "nmc": 85, "cbd": 170}
+
+
+@pytest.fixture
+def image(tmp_path):
+    about = {"spacing": 0.05, "unit": "um", "axes": "ZYX"}
+    tifffile.imwrite(tmp_path / "electrode.tif", GREYS, imagej=True, resolution=(20, 20), metadata=about)
+    return tmp_path / "electrode.tif"
+
+
+@pytest.mark.parametrize("file_format", ["inp", "vtk", "stl"])
+def test_equals_the_export_of_the_same_labels(image, tmp_path, file_format):
+    ours = export_image(image, file_format, tmp_path / "ours", phases=PHASES)
+    names = {0: "pore", 85: "nmc", 170: "cbd"}
+    theirs = export_labels(
+        GREYS.astype(np.int32), 50.0, (25.0,) * 3, file_format, tmp_path / "theirs", title="electrode", names=names
+    )
+    assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_unions_become_one_label(image, tmp_path):
+    export_image(image, "tiff", tmp_path / "a.tif", phases={"pore": 0, "solid": [85, 170]})
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), np.where(GREYS > 0, 85, 0))
+
+
+def command(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["nmcdist", "export", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr()
+    return ended.value.code, said.out.strip(), said.err
+
+
+def test_the_command_meshes_an_image(image, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    options = ["--format", "vtu", "--elements", "tetrahedra", "--phases", "pore=0,nmc=85,cbd=170"]
+    code, printed, said = command(monkeypatch, capsys, image, *options)
+    assert (code, printed) == (0, "electrode.vtu"), said
+    mesh = meshio.read("electrode.vtu")
+    corners = mesh.points[mesh.cells_dict["tetra"]]
+    volume = np.abs(np.linalg.det(corners[:, 1:] - corners[:, :1])).sum() / 6
+    assert volume == pytest.approx((GREYS > 0).sum() * 50.0**3, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"phases": {"pore": 0, "nmc": 85}}, "phases: label 170 of .* has no name: add NAME=170"),
+        ({"voxel_size_nm": (10.0, 10.0, 20.0)}, "has voxels of 10 x 10 x 20 nm, expected cubes"),
+        ({"file_format": "doc"}, "format"),
+        ({"file_format": "csv"}, "csv"),
+        ({"smoothing": 3}, "smoothing"),
+    ],
+)
+def test_what_is_refused(image, tmp_path, options, complaint):
+    chosen = {"file_format": "tiff", "target": tmp_path / "out", **options}
+    with pytest.raises(NmcdistError, match=complaint) as caught:
+        export_image(image, **chosen)
+    assert len(str(caught.value).splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_that_are_no_labels(tmp_path):
+    for name, voxels in (("a", GREYS - 0.5), ("b", GREYS.astype(np.int16) - 1), ("c", GREYS[0])):
+        np.save(tmp_path / f"{name}.npy", voxels)
+        with pytest.raises(InputError, match=f"{name}.npy: "):
+            export_image(tmp_path / f"{name}.npy", "tiff", tmp_path / "out", voxel_size_nm=10.0)
+
+
+def test_one_of_both(image, monkeypatch, capsys):
+    code, _, said = command(monkeypatch, capsys, image, "--item", "0", "--phases", "a=0")
+    assert code == 2 and "give one of them" in said
+    code, _, said = command(monkeypatch, capsys, image, "--radius-below-nm", "50")
+    assert code == 2 and "is of a particle" in said
