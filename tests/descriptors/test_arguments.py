@@ -305,6 +305,7 @@ EXCEPTIONS = {
     ("label_lattice", "reach", "nothing"), ("label_points", "points", "none"),
     ("pore_size_distribution", "radii_nm", "none"), ("volume_fraction", "phase", "masked"),
     ("effective_conductivity", "conductivities", "nothing"), ("solve_conduction", "conductivities", "nothing"),
+    ("solve_conduction", "max_iterations", "nothing"),
     ("planar_effective_conductivity", "conductivities", "nothing"),
 }  # fmt: skip
 

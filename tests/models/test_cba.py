@@ -123,6 +123,7 @@ class TestEquation4:
 
 
 class TestTheory:
+    @pytest.mark.slow
     def test_volume_fraction_of_the_solid_within_half_a_percent(self, monkeypatch):
         """400 windows of (4 um)^3 at 160 nm.
 

@@ -260,6 +260,7 @@ def test_proposals_are_those_of_results_corrected_by_the_pairs_known_by_then(mad
     assert moved > 5
 
 
+@pytest.mark.slow
 def test_a_campaign_with_fine_volumes_that_was_interrupted_proposes_the_same_points(made_fine, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(fine(), tmp_path, workers=0, progress=Interrupting(15))

@@ -80,6 +80,7 @@ def test_report_shows_the_parameters_and_the_figures(calibrated):
     assert "`lambda_X`" in page
 
 
+@pytest.mark.slow
 def test_thick_voxels_are_warned_of(labels, tmp_path):
     image = open_image(labels / "labels.npy", 80.0, "zyx")  # the same structure, said to be four times as large ...
     results = calibrate_cba([image], tmp_path / "out", replicates=0)

@@ -56,6 +56,7 @@ def weights_of(training):
     return {name: array.tobytes() for name, array in training.best[2].items()}
 
 
+@pytest.mark.slow
 def test_a_short_training_beats_the_voronoi_baseline(prepared, sections, truth, tmp_path):
     events = []
     bundle = calibrate_grains(
