@@ -11,32 +11,41 @@ import numpy as np
 
 from nmcdist.geometry.laplace import BOTTOM_SWEEPS, COARSEST
 from nmcdist.geometry.staggered import wrap
-from nmcdist.jit import inlined, kernel
+from nmcdist.jit import kernel
 from nmcdist.threads import Team
 
 _jit = kernel(error_model="numpy")
 
 
-@inlined
-def around(k: int, j: int, i: int, u: np.ndarray, links: Any, weights: np.ndarray, half: np.ndarray) -> float:
-    """Sum of links times neighbours; without stored links, those between active faces, where others hold zeros."""
+@_jit
+def gather(k: int, j: int, u: np.ndarray, links: Any, weights: np.ndarray, half: np.ndarray,
+           total: np.ndarray) -> None:  # fmt: skip
+    """Sum links times neighbours in a row; without stored links, those between active faces, where others hold 0."""
+    own, below, above, before, behind = u[k, j], u[k - 1, j], u[k + 1, j], u[k, j - 1], u[k, j + 1]
     if links is None:
-        beside = weights[1] * (u[k, j - 1, i] + u[k, j + 1, i]) + weights[2] * (u[k, j, i - 1] + u[k, j, i + 1])
-        return weights[0] * (u[k - 1, j, i] + u[k + 1, j, i]) + half[k] * beside
-    return (
-        links[0, k, j, i] * u[k - 1, j, i] + links[0, k + 1, j, i] * u[k + 1, j, i]
-        + links[1, k, j, i] * u[k, j - 1, i] + links[1, k, j + 1, i] * u[k, j + 1, i]
-        + links[2, k, j, i] * u[k, j, i - 1] + links[2, k, j, i + 1] * u[k, j, i + 1]
-    )  # fmt: skip
+        z, y, x = weights[0], half[k] * weights[1], half[k] * weights[2]
+        for i in range(1, own.size - 1):
+            beside = y * (before[i] + behind[i]) + x * (own[i - 1] + own[i + 1])
+            total[i] = z * (below[i] + above[i]) + beside
+    else:
+        down, up, side = links[0, k, j], links[0, k + 1, j], links[2, k, j]
+        front, back = links[1, k, j], links[1, k, j + 1]
+        for i in range(1, own.size - 1):
+            along = down[i] * below[i] + up[i] * above[i] + side[i] * own[i - 1] + side[i + 1] * own[i + 1]
+            total[i] = along + front[i] * before[i] + back[i] * behind[i]
 
 
 @_jit
 def _relax(begin: int, end: int, inverse: np.ndarray, links: Any, weights: np.ndarray, half: np.ndarray,
            source: np.ndarray, u: np.ndarray, colour: int) -> None:  # fmt: skip
+    total = np.empty(u.shape[2], np.float32)
     for k in range(begin, end):
         for j in range(1, u.shape[1] - 1):
-            for i in range(1 + ((k + j + 1 + colour) & 1), u.shape[2] - 1, 2):
-                u[k, j, i] = inverse[k, j, i] * (source[k, j, i] + around(k, j, i, u, links, weights, half))
+            gather(k, j, u, links, weights, half, total)
+            own, b, d = u[k, j], source[k, j], inverse[k, j]
+            other = (k + j + colour) & 1
+            for i in range(1, own.size - 1):
+                own[i] = own[i] if (i & 1) == other else d[i] * (b[i] + total[i])
 
 
 @_jit
@@ -45,34 +54,55 @@ def _start(begin: int, end: int, inverse: np.ndarray, source: np.ndarray, u: np.
     zero = np.float32(0)
     for k in range(begin, end):
         for j in range(1, u.shape[1] - 1):
-            parity = (k + j + 1) & 1
-            for i in range(1, u.shape[2] - 1):
-                u[k, j, i] = zero if (i + 1 + parity) & 1 else inverse[k, j, i] * source[k, j, i]
+            own, b, d = u[k, j], source[k, j], inverse[k, j]
+            other = (k + j) & 1
+            for i in range(1, own.size - 1):
+                own[i] = zero if (i & 1) == other else d[i] * b[i]
 
 
 @_jit
 def _restrict(begin: int, end: int, inverse: np.ndarray, links: Any, weights: np.ndarray, half: np.ndarray,
               source: np.ndarray, u: np.ndarray, below: np.ndarray) -> None:  # fmt: skip
     """Add up the residuals of 2 x 2 x 2 cells."""
-    nz, ny, nx = u.shape[0] - 2, u.shape[1] - 2, u.shape[2] - 2
+    nz, ny, width = u.shape[0] - 2, u.shape[1] - 2, u.shape[2]
+    zero, total, row = np.float32(0), np.empty(width, np.float32), np.zeros(width + 1, np.float32)
     for kc in range(begin, end):
         for jc in range(1, below.shape[1] - 1):
-            below[kc, jc, :] = 0
+            row[:] = 0
             for k in range(2 * kc - 1, min(2 * kc, nz) + 1):
                 for j in range(2 * jc - 1, min(2 * jc, ny) + 1):
-                    for i in range(1, nx + 1):
-                        if inverse[k, j, i] > 0:
-                            residual = source[k, j, i] + around(k, j, i, u, links, weights, half)
-                            below[kc, jc, (i + 1) >> 1] += residual - u[k, j, i] / inverse[k, j, i]
+                    gather(k, j, u, links, weights, half, total)
+                    own, b, d = u[k, j], source[k, j], inverse[k, j]
+                    for i in range(1, width - 1):
+                        row[i] += b[i] + total[i] - own[i] / d[i] if d[i] > 0 else zero
+            out = below[kc, jc]
+            for m in range(1, out.size - 1):
+                out[m] = row[2 * m - 1] + row[2 * m]
 
 
 @_jit
 def _prolong(begin: int, end: int, inverse: np.ndarray, below: np.ndarray, u: np.ndarray) -> None:
+    zero, spread = np.float32(0), np.empty(2 * below.shape[2], np.float32)
     for k in range(begin, end):
         for j in range(1, u.shape[1] - 1):
-            for i in range(1, u.shape[2] - 1):
-                if inverse[k, j, i] > 0:
-                    u[k, j, i] += below[(k + 1) >> 1, (j + 1) >> 1, (i + 1) >> 1]
+            coarse = below[(k + 1) >> 1, (j + 1) >> 1]
+            for m in range(1, coarse.size - 1):
+                spread[2 * m - 1] = coarse[m]
+                spread[2 * m] = coarse[m]
+            own, d = u[k, j], inverse[k, j]
+            for i in range(1, own.size - 1):
+                own[i] += spread[i] if d[i] > 0 else zero
+
+
+@_jit
+def _solve_coarsest(inverse: np.ndarray, links: np.ndarray, weights: np.ndarray, half: np.ndarray, source: np.ndarray,
+                    u: np.ndarray, sweeps: int, is_periodic: bool) -> None:  # fmt: skip
+    """Relax the colours in turn, and then in the other order."""
+    for sweep in range(2 * sweeps):
+        colour = sweep & 1 if sweep < sweeps else 1 - (sweep & 1)
+        _relax(np.int64(1), u.shape[0] - 1, inverse, links, weights, half, source, u, colour)
+        if is_periodic:
+            wrap(u)
 
 
 @dataclass(frozen=True)
@@ -143,9 +173,8 @@ class Operator:
         self.team.sweep(_restrict, below.shape[0], level.inverse.size, *fields)
         below.solution[:] = 0
         if depth + 2 == len(self.levels):
-            for sweep in range(2 * BOTTOM_SWEEPS):
-                colour = sweep & 1 if sweep < BOTTOM_SWEEPS else 1 - (sweep & 1)
-                self.relax(depth + 1, below.source, below.solution, colour)
+            coarse = (below.inverse, below.links, self.weights, self.half, below.source, below.solution)
+            _solve_coarsest(*coarse, BOTTOM_SWEEPS, self.is_periodic)
         else:
             for _ in range(2):
                 self.relax(depth + 1, below.source, below.solution, 0)
@@ -161,13 +190,13 @@ class Operator:
 
     def _wrap(self, u: np.ndarray) -> None:
         if self.is_periodic:
-            wrap(u, tuple(n - 2 for n in u.shape))
+            wrap(u)
 
 
 def _reciprocal(diagonal: np.ndarray, is_periodic: bool) -> np.ndarray:
     inverse = np.divide(np.float32(1), diagonal, out=np.zeros_like(diagonal), where=diagonal > 0)
     if is_periodic:
-        wrap(inverse, tuple(n - 2 for n in inverse.shape))
+        wrap(inverse)
     return inverse
 
 

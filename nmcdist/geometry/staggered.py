@@ -15,7 +15,7 @@ def padded_cells(fluid: np.ndarray, boundary: str) -> np.ndarray:
     inner = cells[1:-1, 1:-1, 1:-1]
     inner[:] = fluid
     if boundary == "periodic":
-        wrap(cells, fluid.shape)
+        wrap(cells)
         return cells
     if boundary == "open":
         cells[:, [0, -1]] = MIRROR
@@ -25,12 +25,18 @@ def padded_cells(fluid: np.ndarray, boundary: str) -> np.ndarray:
     return cells
 
 
-def wrap(field: np.ndarray, shape: tuple[int, ...]) -> None:
+@_jit
+def wrap(field: np.ndarray) -> None:
     """Copy the first and last layers of a field to the layers outside of the opposite sides."""
-    nz, ny, nx = shape
-    field[..., 0, :, :], field[..., nz + 1, :, :] = field[..., nz, :, :], field[..., 1, :, :]
-    field[..., 0, :], field[..., ny + 1, :] = field[..., ny, :], field[..., 1, :]
-    field[..., 0], field[..., nx + 1] = field[..., nx], field[..., 1]
+    nz, ny, nx = field.shape[0] - 2, field.shape[1] - 2, field.shape[2] - 2
+    for j in range(1, ny + 1):
+        for i in range(1, nx + 1):
+            field[0, j, i], field[nz + 1, j, i] = field[nz, j, i], field[1, j, i]
+    for k in range(nz + 2):
+        for i in range(1, nx + 1):
+            field[k, 0, i], field[k, ny + 1, i] = field[k, ny, i], field[k, 1, i]
+        for j in range(ny + 2):
+            field[k, j, 0], field[k, j, nx + 1] = field[k, j, nx], field[k, j, 1]
 
 
 def links_of_faces(

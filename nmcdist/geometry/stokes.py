@@ -22,17 +22,15 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.geometry.links import Operator, around, own_links
+from nmcdist.geometry import stokes_kernels as kernels
+from nmcdist.geometry.links import Operator, own_links
 from nmcdist.geometry.staggered import FLUID, links_of_faces, padded_cells, wrap
-from nmcdist.jit import kernel
 from nmcdist.threads import Team, thread_count
 
 BOUNDARIES = ("open", "periodic", "walls")
 _LOCAL_STEPS = 3  # of the flow that a unit force drives locally
 _MASS = 0.5  # share of the pressure itself in its preconditioner
 _EVERY = 4  # iterations between two looks at the fluxes
-
-_jit = kernel(error_model="numpy")
 
 
 @dataclass(frozen=True)
@@ -86,92 +84,6 @@ def solve(
         return problem.run(flux_spread, max_iterations)
 
 
-@_jit
-def _gradient(begin: int, end: int, axis: int, inverse: np.ndarray, weights: np.ndarray, half: np.ndarray,
-              edge: float, u: np.ndarray, p: np.ndarray, out: np.ndarray, partial: np.ndarray) -> None:  # fmt: skip
-    """Apply the first row of the system to one component, and add up its product with it."""
-    dk, dj, di = int(axis == 0), int(axis == 1), int(axis == 2)
-    step = np.float32(1 / edge)
-    for k in range(begin, end):
-        total = 0.0
-        for j in range(1, u.shape[1] - 1):
-            for i in range(1, u.shape[2] - 1):
-                if inverse[k, j, i] > 0:
-                    own = u[k, j, i]
-                    image = own / inverse[k, j, i] - around(k, j, i, u, None, weights, half)
-                    image += step * (p[k, j, i] - p[k - dk, j - dj, i - di])
-                    out[k, j, i] = image
-                    total += np.float64(own) * image
-        partial[k - 1] = total
-
-
-@_jit
-def _divergence(begin: int, end: int, cells: np.ndarray, steps: np.ndarray, w: np.ndarray, v: np.ndarray,
-                u: np.ndarray, p: np.ndarray, out: np.ndarray, partial: np.ndarray) -> None:  # fmt: skip
-    """Apply the second row of the system, and add up its product with the pressure."""
-    for k in range(begin, end):
-        total = 0.0
-        for j in range(1, p.shape[1] - 1):
-            for i in range(1, p.shape[2] - 1):
-                if cells[k, j, i] == 1:
-                    image = steps[0] * (w[k, j, i] - w[k + 1, j, i]) + steps[1] * (v[k, j, i] - v[k, j + 1, i])
-                    image += steps[2] * (u[k, j, i] - u[k, j, i + 1])
-                    out[k, j, i] = image
-                    total += np.float64(p[k, j, i]) * image
-        partial[k - 1] = total
-
-
-@_jit
-def _product(begin: int, end: int, a: np.ndarray, b: np.ndarray, partial: np.ndarray) -> None:
-    for k in range(begin, end):
-        total = 0.0
-        for j in range(1, a.shape[1] - 1):
-            for i in range(1, a.shape[2] - 1):
-                total += np.float64(a[k, j, i]) * np.float64(b[k, j, i])
-        partial[k - 1] = total
-
-
-@_jit
-def _combine(begin: int, end: int, a: np.ndarray, x: float, b: np.ndarray, y: float, c: np.ndarray, z: float,
-             out: np.ndarray) -> None:  # fmt: skip
-    """Set a field to x a + y b + z c."""
-    p, q, r = np.float32(x), np.float32(y), np.float32(z)
-    for k in range(begin, end):
-        for j in range(1, a.shape[1] - 1):
-            for i in range(1, a.shape[2] - 1):
-                out[k, j, i] = p * a[k, j, i] + q * b[k, j, i] + r * c[k, j, i]
-
-
-@_jit
-def _add(begin: int, end: int, x: float, a: np.ndarray, out: np.ndarray) -> None:
-    p = np.float32(x)
-    for k in range(begin, end):
-        for j in range(1, a.shape[1] - 1):
-            for i in range(1, a.shape[2] - 1):
-                out[k, j, i] += p * a[k, j, i]
-
-
-@_jit
-def _flux(begin: int, end: int, w: np.ndarray, partial: np.ndarray) -> None:
-    for k in range(begin, end):
-        total = 0.0
-        for j in range(1, w.shape[1] - 1):
-            for i in range(1, w.shape[2] - 1):
-                total += w[k, j, i]
-        partial[k - 1] = total
-
-
-@_jit
-def _residual(inverse: np.ndarray, weights: np.ndarray, half: np.ndarray, source: np.ndarray, u: np.ndarray,
-              out: np.ndarray) -> None:  # fmt: skip
-    for k in range(1, u.shape[0] - 1):
-        for j in range(1, u.shape[1] - 1):
-            for i in range(1, u.shape[2] - 1):
-                if inverse[k, j, i] > 0:
-                    others = around(k, j, i, u, None, weights, half)
-                    out[k, j, i] = source[k, j, i] + others - u[k, j, i] / inverse[k, j, i]
-
-
 class _Problem:
     """Velocities along z, y, x and pressures: fields in this order."""
 
@@ -207,12 +119,14 @@ class _Problem:
         for _ in range(_LOCAL_STEPS):
             operator.cycle(residual, change)
             phi += change
-            _residual(inverse, operator.weights, half, force, phi, residual)
+            fields = (inverse, operator.weights, half, force, phi, residual)
+            self.team.sweep(kernels.residual, inverse.shape[0] - 2, inverse.size, *fields)
         return np.maximum(phi, 0)
 
     def _pressure_operator(self, links: np.ndarray, weights: np.ndarray, ones: np.ndarray) -> Operator:
         if self.is_periodic:
-            wrap(links, self.shape)
+            for each in links:
+                wrap(each)
         diagonal = np.zeros(links.shape[1:], np.float32)
         inner = (slice(1, -1),) * 3
         diagonal[inner] = np.where(self.cells[inner] == FLUID, own_links(links), 0)
@@ -231,14 +145,14 @@ class _Problem:
         """Apply the system; return the product of argument and image."""
         if self.is_periodic:
             for field in z:
-                wrap(field, self.shape)
+                wrap(field)
         total = 0.0
         for axis, operator in enumerate(self.velocities):
             inverse = operator.levels[0].inverse
-            self.sweep(_gradient, axis, axis, inverse, operator.weights, operator.half, self.edges[axis], z[axis],
-                       z[3], image[axis], self.partial)  # fmt: skip
+            links = (inverse, operator.weights, operator.half, self.steps[axis])
+            self.sweep(kernels.gradient, axis, axis, *links, z[axis], z[3], image[axis], self.partial)
             total += self._sum(axis)
-        self.sweep(_divergence, 3, self.cells, self.steps, *z, image[3], self.partial)
+        self.sweep(kernels.divergence, 3, self.cells, self.steps, *z, image[3], self.partial)
         return total + self._sum(3)
 
     def precondition(self, v: list[np.ndarray], z: list[np.ndarray]) -> float:
@@ -247,8 +161,8 @@ class _Problem:
         for field, operator in enumerate((*self.velocities, self.pressure)):
             operator.cycle(v[field], z[field])
             if field == 3:
-                self.sweep(_add, 3, _MASS, v[3], z[3])
-            self.sweep(_product, field, v[field], z[field], self.partial)
+                self.sweep(kernels.add, 3, _MASS, v[3], z[3])
+            self.sweep(kernels.product, field, v[field], z[field], self.partial)
             total += self._sum(field)
         return total
 
@@ -258,7 +172,7 @@ class _Problem:
 
     def fluxes(self, x: list[np.ndarray]) -> np.ndarray:
         """Return the mean velocity in each plane of faces."""
-        self.sweep(_flux, 0, x[0], self.partial)
+        self.sweep(kernels.flux, 0, x[0], self.partial)
         return self.partial / (self.shape[1] * self.shape[2])
 
     def run(self, flux_spread: float, max_iterations: int) -> Flow:
@@ -271,26 +185,25 @@ class _Problem:
         before, iteration, fluxes = math.inf, 0, np.zeros(1)
         while iteration < max_iterations:
             iteration += 1
-            for field in z:
-                field *= np.float32(1 / gamma)
-            delta = self.apply(z, image)
+            delta = self.apply(z, image) / gamma**2  # z is gamma times that of the book
             for k in range(4):
-                self.sweep(_combine, k, image[k], 1.0, v[k], -delta / gamma, old[k], -gamma / gamma_old, old[k])
+                factors = (1 / gamma, v[k], -delta / gamma, old[k], -gamma / gamma_old)
+                self.sweep(kernels.combine, k, image[k], *factors, old[k])
             alpha = cosine * delta - cosine_old * sine * gamma
             beta, rest = sine * delta + cosine_old * cosine * gamma, sine_old * gamma
             product = self.precondition(old, image)  # the next z, in a field that is free now
             gamma_next = math.sqrt(max(product, 0.0))
             scale = math.hypot(alpha, gamma_next)
-            for k in range(4):
-                self.sweep(_combine, k, z[k], 1 / scale, w_old[k], -rest / scale, w[k], -beta / scale, w_old[k])
             cosine_old, cosine = cosine, alpha / scale
             sine_old, sine = sine, gamma_next / scale
             for k in range(4):
-                self.sweep(_add, k, cosine * eta, w_old[k], x[k])
+                factors = (1 / (gamma * scale), w_old[k], -rest / scale, w[k], -beta / scale)
+                self.sweep(kernels.combine, k, z[k], *factors, w_old[k])
+                self.sweep(kernels.add, k, cosine * eta, w_old[k], x[k])
             eta *= -sine
             v, old, z, image, w, w_old = old, v, image, z, w_old, w
             gamma_old, gamma = gamma, gamma_next
-            if iteration % _EVERY == 0 or gamma == 0:
+            if iteration % _EVERY == 0 or gamma == 0 or iteration == max_iterations:
                 fluxes = self.fluxes(x)
                 mean = float(fluxes.mean())
                 if np.ptp(fluxes) <= flux_spread * mean and abs(mean - before) <= flux_spread * mean:

@@ -197,6 +197,15 @@ def test_threads_do_not_change_a_bit():
         set_thread_count(before)
 
 
+@pytest.mark.parametrize("iterations", [1, 2, 5])
+def test_a_solver_that_is_stopped_says_so(iterations):
+    """And gives what it has: an iteration of MINRES brings half of the flow or more."""
+    phase, _ = spheres(16, 0.3, [(0.0, 0.0, 0.0)])
+    found = solve_permeability(phase, 1.0, 0, "periodic", max_iterations=iterations, flux_spread=1e-7)
+    assert (found.converged, found.iterations) == (False, iterations)
+    assert 0.5 < found.permeability_nm2 / permeability(phase, 1.0, 0, "periodic") < 1.5
+
+
 class TestPercolation:
     def test_closed_pores_give_zero(self):
         phase = np.ones((6, 6, 6), bool)
