@@ -26,6 +26,12 @@ help:  ## list the targets
 	.venv-pyapd/bin/pip install --quiet -r requirements-pyapd.lock
 	touch $@
 
+# poromics brings Jupyter and Julia along, which its solver does not need.
+.venv-poromics/installed: requirements-poromics.lock
+	$(PYTHON) -m venv .venv-poromics
+	.venv-poromics/bin/pip install --quiet --no-deps -r requirements-poromics.lock
+	touch $@
+
 demo: .venv/installed  ## make the graphite sweep and a dozen particles: stores, catalog and reports in demo/
 	$(BIN)/nmcdist run catalogs/recipes/graphite-sweep-small.yaml --out $(OUT) --resume
 	$(BIN)/nmcdist report $(OUT)/graphite-sweep-small.zarr --out $(OUT)/report
@@ -48,7 +54,7 @@ test: lint .venv-quantimpy/installed .venv-pyapd/installed  ## lint, types and t
 test-slow: .venv/installed .venv-quantimpy/installed .venv-pyapd/installed  ## the tests that take minutes each
 	$(BIN)/pytest -m slow
 
-bench: .venv/installed .venv-quantimpy/installed .venv-pyapd/installed  ## ours and the peers side by side, in one run
+bench: .venv/installed .venv-quantimpy/installed .venv-pyapd/installed .venv-poromics/installed  ## ours and the peers side by side, in one run
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.generation
 
@@ -56,4 +62,4 @@ lock: ## write requirements.lock from what is installed in .venv
 	$(BIN)/pip freeze --exclude-editable | grep -v '^nmcdist' | sed 's/+cpu$$//' > requirements.lock
 
 clean:  ## remove the environment and what the demo made
-	rm -rf .venv .venv-quantimpy .venv-pyapd $(OUT) site
+	rm -rf .venv .venv-quantimpy .venv-pyapd .venv-poromics $(OUT) site

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases_fit import ITERATIONS, ours_fit, pyapd_fit, section_image
+from benchmarks.cases_flow import PERIOD, PERIODS, POROMICS, ours_permeability, poromics_permeability, spheres
 from benchmarks.cases_shell import EDGE, ours_separation, snow_separation, touching_shells
 from benchmarks.cases_tessellation import PYAPD, ours_grains, pyapd_grains
 
@@ -244,6 +245,7 @@ def _quantimpy_intrinsic(volume: np.ndarray) -> Callable[[], Any]:
 
 CUBE_200, CUBE_128 = _composite(200), _composite(128)
 SHELLS = Input(f"{EDGE}^3, 350 particles that touch", touching_shells)
+SPHERES = Input(f"{PERIODS} x {PERIOD}^3", spheres)
 SECTION = Input("section of some 270 grains", section_image)
 
 CASES = {
@@ -254,6 +256,10 @@ CASES = {
     "conduction-solid": Case(
         "M-factor, two-phase solid 1 : 0.01", _ours_conduction({2: 1.0, 1: 0.01}), _taufactor_solid, "taufactor",
         "effective conductivity", 10, CUBE_200,
+    ),
+    "permeability": Case(
+        "permeability of simple cubic spheres, one thread", ours_permeability, poromics_permeability, "poromics",
+        "share of the published value", 10, SPHERES, POROMICS, threads=1, scored=True,
     ),
     "two-point": Case(
         "two-point coverage, 75 lags", _ours_coverage, _porespy_coverage, "porespy", "probability", 20, CUBE_200
