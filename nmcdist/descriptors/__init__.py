@@ -1,5 +1,6 @@
 """Descriptors of phases, label volumes, grains and shells: functions from arrays to numbers."""
 
+from nmcdist.descriptors.chords import phase_chord_lengths
 from nmcdist.descriptors.contacts import (
     ConnectedFractions,
     active_area,
@@ -25,12 +26,21 @@ from nmcdist.descriptors.permeability import (
 )
 from nmcdist.descriptors.planar import (
     PlanarIntrinsicVolumes,
+    planar_axis_coverage,
+    planar_bottleneck_radius,
     planar_chord_lengths,
-    planar_effective_conductivity,
-    planar_geodesic_tortuosity,
+    planar_constrictivity,
     planar_intrinsic_volumes,
     planar_size_distribution,
     planar_two_point_coverage,
+)
+from nmcdist.descriptors.planar_contacts import planar_active_length, planar_interface_length, planar_triple_points
+from nmcdist.descriptors.planar_transport import (
+    planar_connected_fractions,
+    planar_effective_conductivity,
+    planar_geodesic_tortuosity,
+    planar_percolates,
+    planar_permeability,
 )
 from nmcdist.descriptors.pore_size import (
     PoreSizeDistribution,
@@ -80,11 +90,21 @@ __all__ = [
     "pair_counts",
     "percolates",
     "permeability",
+    "phase_chord_lengths",
+    "planar_active_length",
+    "planar_axis_coverage",
+    "planar_bottleneck_radius",
     "planar_chord_lengths",
+    "planar_connected_fractions",
+    "planar_constrictivity",
     "planar_effective_conductivity",
     "planar_geodesic_tortuosity",
+    "planar_interface_length",
     "planar_intrinsic_volumes",
+    "planar_percolates",
+    "planar_permeability",
     "planar_size_distribution",
+    "planar_triple_points",
     "planar_two_point_coverage",
     "pore_size_distribution",
     "refine_permeability",

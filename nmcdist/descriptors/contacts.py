@@ -64,7 +64,7 @@ def interface_area(
     InputError
         If an argument has an impossible value, shape or type.
     """
-    labels, (one, two) = _check_labels(labels), _check_phases(phases, 2)
+    labels, (one, two) = check_labels(labels, 3), check_phases(phases, 2)
     return area_between(labels == one, labels == two, check_edges(voxel_size_nm))
 
 
@@ -93,7 +93,7 @@ def triple_line_length(
     InputError
         If an argument has an impossible value, shape or type.
     """
-    labels, meeting = _check_labels(labels), _check_phases(phases, 3)
+    labels, meeting = check_labels(labels, 3), check_phases(phases, 3)
     edges = check_edges(voxel_size_nm)
     bits: np.ndarray = np.zeros(labels.shape, np.uint8)
     for number, label in enumerate(meeting):
@@ -191,25 +191,24 @@ def active_area(
     InputError
         If an argument has an impossible value, shape or type.
     """
-    labels, (one, two) = _check_labels(labels), _check_phases(phases, 2)
+    labels, (one, two) = check_labels(labels, 3), check_phases(phases, 2)
     edges, axis = check_edges(voxel_size_nm), check_axis(axis)
-    parts = []
-    for label, face in ((one, 0), (two, -1)):
-        pieces, count = ndimage.label(labels == label)
-        parts.append(on_face(pieces, count, axis, face)[pieces])
-    return area_between(parts[0], parts[1], edges)
+    return area_between(part_from_face(labels == one, axis, 0), part_from_face(labels == two, axis, -1), edges)
 
 
-def _check_labels(labels: Any) -> np.ndarray:
+def check_labels(labels: Any, dimensions: int) -> np.ndarray:
+    """Return labels of this many dimensions as an array; refuse others, and those with a single voxel along an axis."""
     found = plain_array("labels", labels, _WORK)
-    if found.ndim != 3 or min(found.shape) < 2:
-        raise InputError(f"labels: found shape {found.shape}, expected three dimensions of at least two voxels")
+    if found.ndim != dimensions or min(found.shape) < 2:
+        several = {2: "two dimensions of at least two pixels", 3: "three dimensions of at least two voxels"}[dimensions]
+        raise InputError(f"labels: found shape {found.shape}, expected {several}")
     if found.dtype.kind not in "biu":
         raise InputError(f"labels: found values of type {found.dtype}, expected integers or booleans")
     return found
 
 
-def _check_phases(phases: Any, count: int) -> tuple[int, ...]:
+def check_phases(phases: Any, count: int) -> tuple[int, ...]:
+    """Return labels of phases; refuse anything but this many different integers."""
     whole = isinstance(phases, tuple | list) and all(
         isinstance(label, Integral) and not isinstance(label, bool) for label in phases
     )
@@ -224,6 +223,12 @@ def area_between(one: np.ndarray, two: np.ndarray, edges: tuple[float, float, fl
         intrinsic_volumes_from_counts(counts_of_block(mask), edges).surface_area for mask in (one, two, one | two)
     ]
     return (surfaces[0] + surfaces[1] - surfaces[2]) / 2
+
+
+def part_from_face(phase: np.ndarray, axis: int, index: int) -> np.ndarray:
+    """Return the part of a phase that is connected to the face at an index of an axis, over face neighbours."""
+    pieces, count = ndimage.label(phase)
+    return np.asarray(on_face(pieces, count, axis, index)[pieces])
 
 
 def on_face(pieces: np.ndarray, count: int, axis: int, index: int) -> np.ndarray:

@@ -16,12 +16,7 @@ def check_phase(phase: Any, name: str = "phase", work: int = 0) -> np.ndarray:
 
     `work` is the least number of bytes per voxel that the caller needs for its computation.
     """
-    found = plain_array(name, phase, work)
-    if found.ndim != 3 or found.size == 0:
-        raise InputError(f"{name}: found shape {found.shape}, expected three dimensions, none of them empty")
-    if found.dtype != np.bool_:
-        raise InputError(f"{name}: found dtype {found.dtype}, expected bool")
-    return found
+    return _check_mask(name, plain_array(name, phase, work), 3, "three")
 
 
 def check_axis(axis: Any) -> int:
@@ -39,6 +34,30 @@ def check_pixel_edges(pixel_size_nm: Any) -> tuple[float, float]:
     """Return the edges of a pixel along y, x; refuse anything but one or two positive numbers."""
     y, x = _edges("pixel_size_nm", pixel_size_nm, 2, "two for y, x")
     return y, x
+
+
+def check_image(phase: Any) -> np.ndarray:
+    """Return the phase in a planar image as an array; refuse anything but a non-empty boolean array of two axes."""
+    return _check_mask("phase", plain_array("phase", phase), 2, "two")
+
+
+def check_image_axis(axis: Any) -> int:
+    """Return an axis of an image; refuse anything but 0 or 1."""
+    return int(check_one_of("axis", axis, (0, 1)))
+
+
+def layer_edges(pixel_size_nm: Any) -> tuple[float, float, float]:
+    """Return the edges of the voxels of a layer, of which that across it does not matter."""
+    y, x = check_pixel_edges(pixel_size_nm)
+    return y, y, x
+
+
+def _check_mask(name: str, found: np.ndarray, dimensions: int, word: str) -> np.ndarray:
+    if found.ndim != dimensions or found.size == 0:
+        raise InputError(f"{name}: found shape {found.shape}, expected {word} dimensions, none of them empty")
+    if found.dtype != np.bool_:
+        raise InputError(f"{name}: found dtype {found.dtype}, expected bool")
+    return found
 
 
 def _edges(name: str, value: Any, count: int, several: str) -> list[float]:

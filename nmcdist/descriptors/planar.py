@@ -1,24 +1,27 @@
-"""Descriptors of a phase in a planar image, as a micrograph shows it. Pixels may have two edges.
+"""Shape of a phase in a planar image, as a micrograph shows it. Pixels may have two edges.
 
-Where the definition is that of a volume, the image is measured as one layer of voxels: no ball, path or current
-leaves it, so the layer has discs, paths over 8 neighbours and currents in the plane.
+Where the definition is that of a volume, the image is measured as one layer of voxels: no ball leaves it, so the layer
+has discs.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from nmcdist.arguments import check_number, check_one_of, plain_array
+from nmcdist.arguments import check_number
+from nmcdist.descriptors.chords import phase_chord_lengths
 from nmcdist.descriptors.intrinsic import counts_of_block, section_euler
-from nmcdist.descriptors.paths import geodesic_tortuosity
-from nmcdist.descriptors.phases import check_pixel_edges
-from nmcdist.descriptors.pore_size import PoreSizeDistribution, pore_size_distribution
-from nmcdist.descriptors.sections import runs_within
-from nmcdist.descriptors.transport import effective_conductivity
-from nmcdist.descriptors.two_point import TwoPointCoverage, counts_of_pairs, coverage_from_counts
+from nmcdist.descriptors.phases import check_image, check_image_axis, check_pixel_edges, layer_edges
+from nmcdist.descriptors.pore_size import (
+    PoreSizeDistribution,
+    bottleneck_radius,
+    constrictivity,
+    pore_size_distribution,
+)
+from nmcdist.descriptors.two_point import TwoPointCoverage, axis_coverage, counts_of_pairs, coverage_from_counts
 from nmcdist.errors import InputError
 
 FAR = 1e100  # edge of a layer's voxels across it, so that no lattice vector leaves it
@@ -75,7 +78,7 @@ def planar_intrinsic_volumes(
     Ohser and Mücklich, Statistical Analysis of Microstructures in Materials Science (2000), chapter 4; Legland et al.,
     Image Anal. Stereol. 26 (2007) 83.
     """
-    phase, edges = _check_image(phase), check_pixel_edges(pixel_size_nm)
+    phase, edges = check_image(phase), check_pixel_edges(pixel_size_nm)
     if min(phase.shape) < 2:
         raise InputError(f"phase: found shape {phase.shape}, expected at least two pixels along both axes")
     # Of two equal layers, the configuration of a cube is that of a rectangle, twice.
@@ -105,7 +108,7 @@ def planar_two_point_coverage(
     InputError
         If an argument has an impossible value, shape or type.
     """
-    phase, edges = _check_image(phase), check_pixel_edges(pixel_size_nm)
+    phase, edges = check_image(phase), check_pixel_edges(pixel_size_nm)
     longest = max((n - 1) * edge for n, edge in zip(phase.shape, edges, strict=True))
     if not 0 <= check_number("max_lag_nm", max_lag_nm) <= longest:
         raise InputError(f"max_lag_nm: found {max_lag_nm}, expected a length from 0 to {longest:g} nm in this image")
@@ -116,12 +119,38 @@ def planar_two_point_coverage(
     return coverage_from_counts(both, pairs, (FAR, *edges))
 
 
+def planar_axis_coverage(
+    phase: np.ndarray, pixel_size_nm: float | Sequence[float], axis: int, max_lag_nm: float
+) -> TwoPointCoverage:  # fmt: skip
+    """Return the two-point coverage probability of a phase in a planar image along an axis.
+
+    As :func:`axis_coverage`, at every multiple of the pixel edge.
+
+    Parameters
+    ----------
+    phase : ndarray of bool, shape (ny, nx)
+    pixel_size_nm : float or (float, float)
+        Edge of a pixel in nm, or its edges along y, x.
+    axis : {0, 1}
+        0 or 1 for y or x.
+    max_lag_nm : float
+        Longest lag in nm, from one pixel edge to the length of the image along the axis.
+
+    Raises
+    ------
+    InputError
+        If an argument has an impossible value, shape or type.
+    """
+    phase, axis = check_image(phase), check_image_axis(axis)
+    return axis_coverage(phase[None], layer_edges(pixel_size_nm), axis + 1, max_lag_nm)
+
+
 def planar_chord_lengths(
     phase: np.ndarray, pixel_size_nm: float | Sequence[float], axis: int = 1
 ) -> np.ndarray:  # fmt: skip
     """Return the lengths of all chords of a phase in a planar image along an axis, in nm.
 
-    Chords that end at the edge of the image are left out, because their full length is unknown.
+    As :func:`phase_chord_lengths`: chords that end at the edge of the image are left out.
 
     Parameters
     ----------
@@ -136,10 +165,8 @@ def planar_chord_lengths(
     InputError
         If an argument has an impossible value, shape or type.
     """
-    phase, axis = _check_image(phase), _check_axis(axis)
-    edges = check_pixel_edges(pixel_size_nm)
-    along = np.ascontiguousarray(np.moveaxis(phase, axis, 1)).view(np.uint8)
-    return np.asarray(edges[axis] * runs_within(along))
+    phase, axis = check_image(phase), check_image_axis(axis)
+    return phase_chord_lengths(phase[None], layer_edges(pixel_size_nm), axis + 1)
 
 
 def planar_size_distribution(
@@ -164,93 +191,68 @@ def planar_size_distribution(
     InputError
         If an argument has an impossible value, shape or type.
     """
-    phase, edges = _check_image(phase), _layer_edges(pixel_size_nm)
+    phase, edges = check_image(phase), layer_edges(pixel_size_nm)
     return pore_size_distribution(phase[None], edges, radii_nm)
 
 
-def planar_geodesic_tortuosity(
-    phase: np.ndarray, axis: int = 0, pixel_size_nm: float | Sequence[float] = 1.0
+def planar_bottleneck_radius(
+    phase: np.ndarray, pixel_size_nm: float | Sequence[float], axis: int = 0
 ) -> float:  # fmt: skip
-    """Return the mean geodesic tortuosity of a phase in a planar image along an axis.
+    """Return r_min, the largest radius at which discs that intrude from a side reach half of a phase.
 
-    As :func:`geodesic_tortuosity`, over 8 neighbours. Paths in a plane are longer than those in the volume that it
-    cuts, or there are none.
+    As :func:`bottleneck_radius`, with steps to the 4 neighbours.
 
     Parameters
     ----------
     phase : ndarray of bool, shape (ny, nx)
+    pixel_size_nm : float or (float, float)
+        Edge of a pixel in nm, or its edges along y, x.
     axis : {0, 1}
         0 or 1 for y or x.
-    pixel_size_nm : float or (float, float)
-        Edge of a pixel in nm, or its edges along y, x; only their ratio counts.
 
     Returns
     -------
     float
-        At least 1; NaN if the phase does not join the two sides.
+        In nm; 0 if no disc reaches half of the phase, infinite if the phase fills the image.
 
     Raises
     ------
     InputError
         If an argument has an impossible value, shape or type.
     """
-    phase, axis = _check_image(phase), _check_axis(axis)
-    return geodesic_tortuosity(phase[None], axis + 1, _layer_edges(pixel_size_nm))
+    phase, axis = check_image(phase), check_image_axis(axis)
+    return bottleneck_radius(phase[None], layer_edges(pixel_size_nm), axis + 1)
 
 
-def planar_effective_conductivity(
-    labels: np.ndarray, conductivities: Mapping[int, float], axis: int = 0,
-    pixel_size_nm: float | Sequence[float] = 1.0,
+def planar_constrictivity(
+    phase: np.ndarray, pixel_size_nm: float | Sequence[float], axis: int = 0
 ) -> float:  # fmt: skip
-    """Compute the effective conductivity of a planar image along an axis.
+    """Return the constrictivity r_min^2 / r_max^2 of a phase in a planar image along an axis.
 
-    As :func:`effective_conductivity`, for currents in the plane: that of a volume which continues the image unchanged
-    across the plane.
+    As :func:`constrictivity`, with discs. Fewer paths lead around a bottleneck than in the volume that the image cuts,
+    so values are smaller, often 0.
 
     Parameters
     ----------
-    labels : ndarray of int or bool, shape (ny, nx)
-        Phase of each pixel.
-    conductivities : mapping of int to float
-        Conductivity of each phase, in any unit; phases not named do not conduct.
-    axis : {0, 1}
-        Direction of the flux: 0 or 1 for y or x.
+    phase : ndarray of bool, shape (ny, nx)
     pixel_size_nm : float or (float, float)
-        Edge of a pixel in nm, or its edges along y, x; only their ratio counts.
+        Edge of a pixel in nm, or its edges along y, x.
+    axis : {0, 1}
+        0 or 1 for y or x.
 
     Returns
     -------
     float
-        In the unit of `conductivities`; 0 if no path over pixel edges joins the two sides.
+        Between 0 and 1: 0 if the phase is empty or less than half of it can be reached from the side at index 0, 1 if
+        it fills the image.
 
     Raises
     ------
     InputError
         If an argument has an impossible value, shape or type.
     """
-    labels, axis = plain_array("labels", labels), _check_axis(axis)
-    if labels.ndim != 2:
-        raise InputError(f"labels: found {labels.ndim} dimensions, expected 2")
-    return effective_conductivity(labels[None], conductivities, axis + 1, _layer_edges(pixel_size_nm))
-
-
-def _check_image(phase: Any) -> np.ndarray:
-    found = plain_array("phase", phase)
-    if found.ndim != 2 or found.size == 0:
-        raise InputError(f"phase: found shape {found.shape}, expected two dimensions, none of them empty")
-    if found.dtype != np.bool_:
-        raise InputError(f"phase: found dtype {found.dtype}, expected bool")
-    return found
-
-
-def _check_axis(axis: Any) -> int:
-    return int(check_one_of("axis", axis, (0, 1)))
-
-
-def _layer_edges(pixel_size_nm: Any) -> tuple[float, float, float]:
-    """Return the edges of a layer of voxels; that across it does not matter."""
-    y, x = check_pixel_edges(pixel_size_nm)
-    return y, y, x
+    phase, axis = check_image(phase), check_image_axis(axis)
+    return constrictivity(phase[None], layer_edges(pixel_size_nm), axis + 1)
 
 
 @lru_cache(maxsize=16)

@@ -6,11 +6,11 @@ import numpy as np
 import xarray as xr
 
 from nmcdist.arguments import check_length
+from nmcdist.descriptors.chords import runs_within
 from nmcdist.descriptors.grain_moments import check_labels, check_origin, count_pieces, find_runs, grain_moments
 from nmcdist.descriptors.grains import PAPER, as_dataset, shape_columns
 from nmcdist.descriptors.phases import check_pixel_edges
 from nmcdist.descriptors.quantity import GEOMETRY, Quantity, by_name
-from nmcdist.jit import kernel
 
 _COUNT = "count of pixels"
 _MEAN = "mean of pixel centres"
@@ -126,21 +126,4 @@ def chord_lengths(labels: np.ndarray, pixel_size_nm: float | Sequence[float]) ->
         If an argument has an impossible value, shape or type.
     """
     (y_nm, x_nm), labels = check_pixel_edges(pixel_size_nm), check_labels(labels, 2)
-    return np.concatenate([x_nm * runs_within(labels), y_nm * runs_within(np.ascontiguousarray(labels.T))])
-
-
-@kernel
-def runs_within(cells: np.ndarray) -> np.ndarray:
-    """Return the lengths in cells of the runs of equal cells, not 0, along the rows, without those at an end."""
-    rows, columns = cells.shape
-    found = np.empty(cells.size, np.int64)
-    chords = 0
-    for y in range(rows):
-        begin = -1  # a run from the edge is no complete chord
-        for x in range(1, columns):
-            if cells[y, x] != cells[y, x - 1]:
-                if begin >= 0 and cells[y, x - 1] != 0:
-                    found[chords] = x - begin
-                    chords += 1
-                begin = x
-    return found[:chords].copy()
+    return np.concatenate([x_nm * runs_within(labels[None]), y_nm * runs_within(np.ascontiguousarray(labels.T)[None])])

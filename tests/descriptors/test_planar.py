@@ -1,4 +1,4 @@
-"""Descriptors of planar images, refereed by closed forms, brute force and independent implementations."""
+"""Shape of a phase in planar images, refereed by closed forms, brute force and independent implementations."""
 
 import itertools
 import math
@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
-from skimage.graph import MCP_Geometric
 from skimage.measure import euler_number
 
 from nmcdist.descriptors.planar import (
     DIRECTIONS,
     direction_shares,
+    planar_axis_coverage,
+    planar_bottleneck_radius,
     planar_chord_lengths,
-    planar_effective_conductivity,
-    planar_geodesic_tortuosity,
+    planar_constrictivity,
     planar_intrinsic_volumes,
     planar_size_distribution,
     planar_two_point_coverage,
@@ -122,51 +122,6 @@ class TestIntrinsicVolumes:
         assert mean[3] < mean[2]
 
 
-def direct_solve(labels, conductivities, axis, edges):
-    """The network of pixels, by dense elimination."""
-    s = np.moveaxis(np.vectorize(lambda label: conductivities.get(label, 0.0))(labels), axis, 0)
-    stretch = (edges[axis] / edges[1 - axis]) ** 2
-    number = np.arange(s.size).reshape(s.shape)
-    matrix, source = np.zeros((s.size, s.size)), np.zeros(s.size)
-    for (y, x), (b, a) in itertools.chain.from_iterable(
-        (((y, x), (y + 1, x)), ((y, x), (y, x + 1))) for y, x in np.ndindex(s.shape)
-    ):
-        if b < s.shape[0] and a < s.shape[1]:
-            g = (1.0 if a == x else stretch) * 2 * s[y, x] * s[b, a] / (s[y, x] + s[b, a])
-            i, j = number[y, x], number[b, a]
-            matrix[[i, j, i, j], [i, j, j, i]] += (g, g, -g, -g)
-    for x in range(s.shape[1]):
-        matrix[number[0, x], number[0, x]] += 2 * s[0, x]
-        source[number[0, x]] = 2 * s[0, x]
-        matrix[number[-1, x], number[-1, x]] += 2 * s[-1, x]
-    potential = np.linalg.solve(matrix, source).reshape(s.shape)
-    return (2 * s[0] * (1 - potential[0])).sum() * s.shape[0] / s.shape[1]
-
-
-class TestConductivity:
-    @pytest.mark.parametrize("axis", [0, 1])
-    @pytest.mark.parametrize("edges", EDGES)
-    def test_stripes_conduct_in_series_across_and_in_parallel_along(self, edges, axis):
-        thickness, values = np.array([5, 11, 3, 18]), np.array([1.0, 0.01, 0.3, 0.07])
-        labels = np.empty((37, 37), np.uint8)
-        np.moveaxis(labels, axis, -1)[:] = np.repeat(np.arange(4), thickness)
-        phases = dict(enumerate(values))
-        series = thickness.sum() / (thickness / values).sum()
-        parallel = (thickness * values).sum() / thickness.sum()
-        assert planar_effective_conductivity(labels, phases, axis, edges) == pytest.approx(series, rel=1e-5)
-        assert planar_effective_conductivity(labels, phases, 1 - axis, edges) == pytest.approx(parallel, rel=1e-5)
-
-    @settings(max_examples=40, deadline=None)
-    @given(
-        st.tuples(*[st.integers(1, 9)] * 2), st.integers(0, 2**32), st.integers(0, 1), st.sampled_from(EDGES)
-    )  # fmt: skip
-    def test_random_pixels(self, shape, seed, axis, edges):
-        labels = np.random.default_rng(seed).integers(0, 3, shape)
-        phases = {0: 1.0, 1: 0.02, 2: 0.3}
-        found = planar_effective_conductivity(labels, phases, axis, edges)
-        assert found == pytest.approx(direct_solve(labels, phases, axis, edges), rel=1e-5)
-
-
 class TestTwoPointCoverage:
     @settings(max_examples=30, deadline=None)
     @given(small, st.integers(0, 6), st.sampled_from(EDGES))
@@ -190,6 +145,15 @@ class TestTwoPointCoverage:
         assert found.lag_nm == pytest.approx(length / number)
         expected = np.divide(hits, pairs, out=np.full(lags + 1, np.nan), where=pairs > 0)
         assert found.coverage == pytest.approx(expected, nan_ok=True)
+
+    @pytest.mark.parametrize("axis", [0, 1])
+    def test_along_an_axis(self, axis):
+        phase, edges = blobs((12, 15), 66, 0.6, 1.0), (20.0, 10.0)
+        across = np.moveaxis(phase, axis, 0)
+        expected = [np.mean(across[: len(across) - lag] & across[lag:]) for lag in range(6)]
+        found = planar_axis_coverage(phase, edges, axis, 5 * edges[axis])
+        assert found.coverage == pytest.approx(expected)
+        assert found.lag_nm == pytest.approx(edges[axis] * np.arange(6))
 
 
 class TestChords:
@@ -222,18 +186,38 @@ class TestSizes:
         assert found.r_max_nm == pytest.approx(radii[np.array(shares) >= 0.5].max())
 
 
-class TestPaths:
-    @pytest.mark.parametrize("axis", [0, 1])
+class TestBottlenecks:
     @pytest.mark.parametrize("edges", EDGES)
-    def test_scikit_image(self, edges, axis):
-        phase = blobs((60, 70), 64, 0.7, 2.0)
-        across = np.moveaxis(phase, axis, 0)
-        turned = (edges[axis], edges[1 - axis])
-        seeds = [(across.shape[0] - 1, place) for place in np.flatnonzero(across[-1])]
-        costs, _ = MCP_Geometric(np.where(across, 1.0, -1.0), sampling=turned).find_costs(seeds)
-        first = costs[0][across[0] & np.isfinite(costs[0])]
-        exact = first.mean() / ((across.shape[0] - 1) * edges[axis])
-        assert planar_geodesic_tortuosity(phase, axis, edges) == pytest.approx(exact, rel=1e-6)
+    def test_chamber_behind_a_channel(self, edges):
+        """Discs of the channel's half-width pass; those of the chamber stay there."""
+        rows, columns = (round(600 / edge) for edge in edges)
+        y, x = (np.arange(1 - n, n, 2) / 2 * edge for n, edge in zip((rows, columns), edges, strict=True))
+        channel, chamber = np.abs(x) < 60, np.abs(x) < 200
+        phase = np.where(y[:, None] > -220, chamber, channel)
+        for turned, order, axis in ((phase, edges, 0), (phase.T, edges[::-1], 1)):
+            r_min = planar_bottleneck_radius(turned, order, axis)
+            assert r_min == pytest.approx(60, abs=max(edges) / 2)
+            r_max = planar_size_distribution(turned, order, ()).r_max_nm
+            assert r_max == pytest.approx(200, abs=max(edges) / 2)
+            assert planar_constrictivity(turned, order, axis) == pytest.approx((r_min / r_max) ** 2)
+
+    def test_a_stripe_is_open_along_and_closed_across(self):
+        phase = np.broadcast_to(np.arange(30) // 10 == 1, (30, 30))
+        assert planar_constrictivity(phase, 10.0, 0) == 1 and planar_constrictivity(phase, 10.0, 1) == 0
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_discs_that_intrude_radius_by_radius(self, seed):
+        """Half of the phase within discs whose centres are joined to the side, over pixel edges."""
+        edges, phase = (20.0, 10.0), blobs((24, 40), [65, seed], 0.75, 2.0)
+        distance = ndimage.distance_transform_edt(phase, sampling=edges).round(9)
+        reached = []
+        for radius in np.unique(distance[phase]):
+            pieces, _ = ndimage.label(distance >= radius)
+            centres = np.isin(pieces, np.setdiff1d(pieces[0], 0))
+            near = ndimage.distance_transform_edt(~centres, sampling=edges).round(9) < radius
+            if centres.any() and 2 * np.count_nonzero(near & phase) >= np.count_nonzero(phase):
+                reached.append(radius)
+        assert planar_bottleneck_radius(phase, edges) == pytest.approx(max(reached, default=0.0))
 
 
 class TestBadInput:
@@ -244,8 +228,10 @@ class TestBadInput:
             (planar_intrinsic_volumes, (np.zeros((1, 4), bool), 1.0), r"phase: found shape .*, expected at least"),
             (planar_intrinsic_volumes, (np.zeros((4, 4)), 1.0), "phase: found dtype float64"),
             (planar_intrinsic_volumes, (np.zeros((4, 4), bool), (1.0, 2.0, 3.0)), "pixel_size_nm: found .* two for"),
-            (planar_effective_conductivity, (np.zeros((4, 4, 4), int), {0: 1.0}), "labels: found 3 dimensions"),
-            (planar_geodesic_tortuosity, (np.ones((4, 4), bool), 2), "axis: found 2, expected 0 or 1"),
+            (planar_chord_lengths, (np.ones((4, 4), bool), 1.0, 2), "axis: found 2, expected 0 or 1"),
+            (planar_constrictivity, (np.ones((4, 4, 4), bool), 1.0), r"phase: found shape .*, expected two"),
+            (planar_bottleneck_radius, (np.ones((4, 4), bool), 1.0, -1), "axis: found -1, expected 0 or 1"),
+            (planar_axis_coverage, (np.ones((4, 4), bool), 10.0, 0, 31.0), "max_lag_nm: found 31.0, expected"),
             (planar_two_point_coverage, (np.ones((4, 4), bool), 10.0, 31.0), "max_lag_nm: found 31.0, expected"),
         ],
     )
