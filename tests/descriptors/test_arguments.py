@@ -91,15 +91,35 @@ CALLS = {
     },
     descriptors.percolates: {"phase": (PHASE, "phase"), "axis": (0, "axis"), "connectivity": (26, "choice")},
     descriptors.permeability: FLOW,
+    descriptors.phase_chord_lengths: {"phase": (PHASE, "phase"), **COMMON},
+    descriptors.planar_active_length: {
+        "labels": (SECTION, "labels"), "phases": ((1, 2), "record"), **PIXELS, "axis": (0, "axis"),
+    },
+    descriptors.planar_axis_coverage: {
+        "phase": (IMAGE, "phase"), **PIXELS, "axis": (0, "axis"), "max_lag_nm": (30.0, "number"),
+    },
+    descriptors.planar_bottleneck_radius: {"phase": (IMAGE, "phase"), **PIXELS, "axis": (0, "axis")},
     descriptors.planar_chord_lengths: {"phase": (IMAGE, "phase"), **PIXELS, "axis": (0, "axis")},
+    descriptors.planar_connected_fractions: {"phase": (IMAGE, "phase"), "axis": (0, "axis")},
+    descriptors.planar_constrictivity: {"phase": (IMAGE, "phase"), **PIXELS, "axis": (0, "axis")},
     descriptors.planar_effective_conductivity: {
         "labels": (SECTION, "labels"), "conductivities": (CONDUCTIVITIES, "conductivities"), "axis": (0, "axis"),
         **PIXELS,
     },
     descriptors.planar_geodesic_tortuosity: {"phase": (IMAGE, "phase"), "axis": (0, "axis"), **PIXELS},
+    descriptors.planar_interface_length: {
+        "labels": (SECTION, "labels"), "phases": ((1, 2), "record"), **PIXELS,
+    },
     descriptors.planar_intrinsic_volumes: {"phase": (IMAGE, "phase"), **PIXELS},
+    descriptors.planar_percolates: {"phase": (IMAGE, "phase"), "axis": (0, "axis"), "connectivity": (8, "choice")},
+    descriptors.planar_permeability: {
+        "phase": (IMAGE, "phase"), **PIXELS, "axis": (0, "axis"), "boundary": ("open", "record"),
+    },
     descriptors.planar_size_distribution: {
         "phase": (IMAGE, "phase"), **PIXELS, "radii_nm": (None, "optional array"),
+    },
+    descriptors.planar_triple_points: {
+        "labels": (SECTION, "labels"), "phases": ((1, 2, 3), "record"), **PIXELS,
     },
     descriptors.planar_two_point_coverage: {"phase": (IMAGE, "phase"), **PIXELS, "max_lag_nm": (30.0, "number")},
     descriptors.pore_size_distribution: {
