@@ -4,15 +4,15 @@ A squared length is a sum of squared steps times whole weights, one per axis, in
 are equal in theory are equal here, and levels of squared distance are small numbers, as on cubes.
 
 Balls are open and digital as in :mod:`nmcdist.geometry.balls`, and the method is the same: a ball is left out if none
-of its six neighbours is smaller, and of every other only the cap that sticks out of a larger neighbour is painted, row
-by row.
+of its six neighbours is smaller, or if it lies inside the ball of a neighbour, and of every other only the cap that
+sticks out of a larger neighbour is painted, row by row.
 """
 
 import numpy as np
 
 from nmcdist.errors import InputError
 from nmcdist.geometry.balls import ALONE, HERE, LED, equal_leader, has_smaller
-from nmcdist.geometry.neighbours import CUBE
+from nmcdist.geometry.neighbours import CUBE, kind_of
 from nmcdist.jit import Float, Int, kernel
 from nmcdist.threads import thread_count, thread_map
 
@@ -20,10 +20,13 @@ ACCURACY = 1e-3  # of squared edges, so half of it for edges
 MOST_PARTS = 1024  # of the shortest squared edge; some number below always holds the accuracy
 MOST_EXACT_PARTS = 64
 LIMIT = (1 << 32) - 1
+INSIDE = -1  # no step: a ball inside that of a neighbour
 SLAB = 16  # planes that a thread processes at a time
 PAINT_SLAB = 32  # least number of planes that a thread paints at a time
+REACH_LEVELS = 1 << 20  # largest squared radius for which balls inside others are found, which bounds a table to 32 MB
 
 _STEPS = np.array(CUBE, dtype=np.int64)
+_ORDER = np.array(sorted((k for k in range(27) if k != HERE), key=lambda k: kind_of(CUBE[k])))
 Weights = tuple[int, int, int]
 Edges = tuple[float, float, float]
 
@@ -94,13 +97,14 @@ def cover_by_balls(radius2: np.ndarray, weights: Weights, lowest: int = 1) -> np
     ndarray of uint32, shape of `radius2`
     """
     nz = radius2.shape[0]
-    cover = radius2.copy()
-    margin = int(np.sqrt(float(radius2.max()) / weights[0])) + 1
+    cover, largest = radius2.copy(), int(radius2.max())
+    margin = int(np.sqrt(float(largest) / weights[0])) + 1
+    reach = _reach_table(min(largest, REACH_LEVELS), weights)
     # Two threads process the balls near the border of their slabs.
     slabs = max(1, min(4 * thread_count(), nz // max(PAINT_SLAB, 2 * margin)))
     ends = np.linspace(0, nz, slabs + 1).astype(np.int64)
     thread_map(
-        lambda first, last: _paint(radius2, cover, weights, max(lowest, 2), margin, first, last, _STEPS),
+        lambda first, last: _paint(radius2, cover, weights, max(lowest, 2), margin, first, last, _STEPS, reach),
         ends[:-1], ends[1:],
     )  # fmt: skip
     return cover
@@ -174,36 +178,78 @@ def _envelope(rows: np.ndarray, weight: int, out: np.ndarray) -> None:
 
 
 @kernel
+def _reach_table(largest: int, weights: Weights) -> np.ndarray:
+    """Return 1 + max |p - v|^2 over the voxels p of a ball, by the axes of a step v and by squared radius.
+
+    A ball lies inside the ball around v if the latter has at least this squared radius. The axes of a step are a number
+    with the bits 4, 2, 1 for z, y, x.
+    """
+    wz, wy, wx = weights
+    reach = np.zeros((8, largest + 1), np.uint32)
+    most = [int(np.sqrt(np.float64((largest - 1) // w))) for w in weights]
+    for z in range(most[0] + 1):
+        for y in range(most[1] + 1):
+            for x in range(most[2] + 1):
+                shell = _squared(weights, z, y, x)
+                if shell >= largest:
+                    break
+                for axes in range(1, 8):
+                    # The farthest voxel of a shell is opposite to v, so each step adds 2 n + 1 squares.
+                    far = shell + 1
+                    far += wz * (2 * z + 1) if axes & 4 else 0
+                    far += wy * (2 * y + 1) if axes & 2 else 0
+                    far += wx * (2 * x + 1) if axes & 1 else 0
+                    reach[axes, shell + 1] = max(np.int64(reach[axes, shell + 1]), far)
+    for axes in range(1, 8):
+        for r in range(1, largest + 1):
+            reach[axes, r] = max(reach[axes, r], reach[axes, r - 1])
+    return reach
+
+
+@kernel
 def _paint(
     radius2: np.ndarray, cover: np.ndarray, weights: Weights, lowest: int, margin: int, first: int, last: int,
-    steps: np.ndarray,
+    steps: np.ndarray, reach: np.ndarray,
 ) -> None:  # fmt: skip
     """Raise the planes first <= z < last of the cover by the caps of all balls."""
     nz, ny, nx = radius2.shape
     for z in range(max(0, first - margin), min(nz, last + margin)):
+        beyond = max(first - z, z - last + 1, 0)
+        least = max(lowest, weights[0] * beyond * beyond + 1)  # smaller balls do not reach these planes
         for y in range(ny):
             for x in range(nx):
                 r = radius2[z, y, x]
-                if r >= lowest and has_smaller(radius2, z, y, x):
-                    k = _leader(radius2, weights, z, y, x, steps)
+                if r >= least and has_smaller(radius2, z, y, x):
+                    k = _leader(radius2, weights, z, y, x, steps, reach)
+                    if k == INSIDE:
+                        continue
                     dz, dy, dx = steps[k, 0], steps[k, 1], steps[k, 2]
                     leading = np.int64(0) if k == HERE else np.int64(radius2[z + dz, y + dy, x + dx])
                     _paint_cap(cover, weights, z, y, x, r, leading, dz, dy, dx, first, last)
 
 
 @kernel
-def _leader(radius2: np.ndarray, weights: Weights, z: int, y: int, x: int, steps: np.ndarray) -> Int:
-    """Return the step to the neighbour that leaves the lowest cap of a ball uncovered, HERE if there is none."""
+def _leader(
+    radius2: np.ndarray, weights: Weights, z: int, y: int, x: int, steps: np.ndarray, reach: np.ndarray
+) -> Int:  # fmt: skip
+    """Return the step to the neighbour that leaves the lowest cap of a ball uncovered.
+
+    HERE if there is none, INSIDE if a neighbour leaves nothing uncovered.
+    """
     nz, ny, nx = radius2.shape
     r = np.int64(radius2[z, y, x])
     lead, height = HERE, -np.inf  # minus twice the height of the cap, up to a constant
-    for k in range(27):
-        a, b, c = z + steps[k, 0], y + steps[k, 1], x + steps[k, 2]
+    for k in _ORDER:
+        dz, dy, dx = steps[k, 0], steps[k, 1], steps[k, 2]
+        a, b, c = z + dz, y + dy, x + dx
         if 0 <= a < nz and 0 <= b < ny and 0 <= c < nx and radius2[a, b, c] > r:
-            v2 = _squared(weights, steps[k, 0], steps[k, 1], steps[k, 2])
-            other = (np.int64(radius2[a, b, c]) - r - v2) / np.sqrt(np.float64(v2))
-            if other > height:
-                lead, height = k, other
+            other = np.int64(radius2[a, b, c])
+            if r < reach.shape[1] and other >= reach[4 * (dz & 1) + 2 * (dy & 1) + (dx & 1), r]:
+                return INSIDE
+            v2 = _squared(weights, dz, dy, dx)
+            uncovered = (other - r - v2) / np.sqrt(np.float64(v2))
+            if uncovered > height:
+                lead, height = k, uncovered
     if lead != HERE:
         return lead
     mark = equal_leader(radius2, z, y, x)
