@@ -12,6 +12,7 @@ import numpy as np
 
 from nmcdist.errors import InputError
 from nmcdist.geometry.balls import ALONE, HERE, LED, equal_leader, has_smaller
+from nmcdist.geometry.distance import Weights, envelopes
 from nmcdist.geometry.neighbours import CUBE, kind_of
 from nmcdist.jit import Float, Int, kernel
 from nmcdist.threads import thread_count, thread_map
@@ -21,13 +22,11 @@ MOST_PARTS = 1024  # of the shortest squared edge; some number below always hold
 MOST_EXACT_PARTS = 64
 LIMIT = (1 << 32) - 1
 INSIDE = -1  # no step: a ball inside that of a neighbour
-SLAB = 16  # planes that a thread processes at a time
 PAINT_SLAB = 32  # least number of planes that a thread paints at a time
 REACH_LEVELS = 1 << 20  # largest squared radius for which balls inside others are found, which bounds a table to 32 MB
 
 _STEPS = np.array(CUBE, dtype=np.int64)
 _ORDER = np.array(sorted((k for k in range(27) if k != HERE), key=lambda k: kind_of(CUBE[k])))
-Weights = tuple[int, int, int]
 Edges = tuple[float, float, float]
 
 
@@ -72,11 +71,7 @@ def squared_distance(phase: np.ndarray, weights: Weights) -> np.ndarray:
         return np.full(cells.shape, LIMIT, dtype=np.uint32)
     if sum(w * n * n for w, n in zip(weights, cells.shape, strict=True)) >= LIMIT:
         raise InputError(f"phase: found shape {cells.shape}, expected a smaller one for edges of such ratios")
-    nz, ny, _ = cells.shape
-    distance = np.empty(cells.shape, dtype=np.uint32)
-    thread_map(lambda z: _within_planes(cells, weights, distance, z, min(z + SLAB, nz)), range(0, nz, SLAB))
-    thread_map(lambda y: _across_planes(distance, weights[0], y, min(y + SLAB, ny)), range(0, ny, SLAB))
-    return distance
+    return envelopes(cells, weights, np.uint32)[0]
 
 
 def cover_by_balls(radius2: np.ndarray, weights: Weights, lowest: int = 1) -> np.ndarray:
@@ -108,73 +103,6 @@ def cover_by_balls(radius2: np.ndarray, weights: Weights, lowest: int = 1) -> np
         ends[:-1], ends[1:],
     )  # fmt: skip
     return cover
-
-
-@kernel
-def _within_planes(cells: np.ndarray, weights: Weights, distance: np.ndarray, first: int, last: int) -> None:
-    _, ny, nx = cells.shape
-    rows = np.empty((ny, nx), np.uint32)
-    for z in range(first, last):
-        for y in range(ny):
-            _along_row(cells[z, y], weights[2], rows[y])
-        _envelope(rows, weights[1], distance[z])
-
-
-@kernel
-def _across_planes(distance: np.ndarray, weight: int, first: int, last: int) -> None:
-    nz, _, nx = distance.shape
-    rows = np.empty((nz, nx), np.uint32)
-    lowered = np.empty((nz, nx), np.uint32)
-    for y in range(first, last):
-        for z in range(nz):
-            for x in range(nx):
-                rows[z, x] = distance[z, y, x]
-        _envelope(rows, weight, lowered)
-        for z in range(nz):
-            for x in range(nx):
-                distance[z, y, x] = lowered[z, x]
-
-
-@kernel
-def _along_row(cells: np.ndarray, weight: int, squared: np.ndarray) -> None:
-    n = len(cells)
-    x = 0
-    while x < n:
-        start = x
-        while x < n and cells[x]:
-            x += 1
-        for i in range(start, x):
-            before = i - start + 1 if start > 0 else n
-            after = x - i if x < n else n
-            d = min(before, after)
-            squared[i] = weight * d * d if d < n else LIMIT
-        if x < n:
-            squared[x] = 0
-            x += 1
-
-
-@kernel
-def _envelope(rows: np.ndarray, weight: int, out: np.ndarray) -> None:
-    """Write min over d of rows[i +- d] + weight d^2 into out[i]."""
-    n, width = rows.shape
-    for i in range(n):
-        here = out[i]
-        most = np.uint32(0)
-        for x in range(width):
-            here[x] = rows[i, x]
-            most = max(most, here[x])
-        d = 1
-        while weight * d * d < most and (d <= i or d < n - i):
-            # Beyond an end, the other side is used twice, so one loop suffices for all.
-            before, after = rows[i - d if d <= i else i + d], rows[i + d if d < n - i else i - d]
-            step, room = np.uint32(weight * d * d), np.uint32(LIMIT - weight * d * d)
-            most = np.uint32(0)
-            for x in range(width):
-                value = np.uint32(min(min(before[x], after[x]), room) + step)
-                value = min(value, here[x])
-                here[x] = value
-                most = max(most, value)
-            d += 1
 
 
 @kernel

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from nmcdist.errors import InputError
-from nmcdist.geometry import balls, distance
+from nmcdist.geometry import balls, box_lattice, distance
 from nmcdist.geometry.box_lattice import LIMIT, cover_by_balls, squared_distance, whole_weights
 from nmcdist.threads import set_thread_count
 
@@ -50,6 +50,15 @@ def test_balls_of_any_radii_are_painted(shape, seed, largest, weights, lowest):
     radius2 = np.random.default_rng(seed).integers(0, largest + 1, shape).astype(np.uint32)
     found, exact = cover_by_balls(radius2, weights, lowest), cover_by_all(radius2, weights)
     assert np.array_equal(np.where(found >= lowest, found, 0), np.where(exact >= lowest, exact, 0))
+
+
+@pytest.mark.parametrize("levels", [1, 20])
+def test_balls_too_large_for_the_table_are_painted(monkeypatch, levels):
+    """Some of them lie inside others all the same."""
+    monkeypatch.setattr(box_lattice, "REACH_LEVELS", levels)
+    found = squared_distance(blobs((12, 14, 16), 12, 0.8, 2), (4, 1, 1))
+    assert found.max() > 20
+    assert np.array_equal(cover_by_balls(found, (4, 1, 1)), cover_by_all(found, (4, 1, 1)))
 
 
 def test_cubes_are_those_of_the_kernels_for_cubes():
