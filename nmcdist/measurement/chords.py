@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nmcdist.descriptors.chords import runs_within
 from nmcdist.descriptors.quantity import Quantity
-from nmcdist.jit import kernel
 from nmcdist.measurement.volume import Volume
 
 _RUNS = "runs of voxels along lines; those cut by the faces are left out"
@@ -57,27 +57,8 @@ class Chords:
 def chords_of(volume: Volume, name: str) -> Chords:
     """Return the chords of a phase along the axes."""
     mask, axes = volume.phases.mask(volume.codes, name), volume.choices.axes
-    counts = []
-    for axis in axes:
-        lines = np.ascontiguousarray(np.moveaxis(mask, axis, -1))
-        counts.append(_count_runs(lines.reshape(-1, lines.shape[-1])))
-    return Chords(tuple(counts), tuple(volume.edges[axis] for axis in axes), volume.lengths_nm)
-
-
-@kernel
-def _count_runs(lines: np.ndarray) -> np.ndarray:
-    """Return how many runs of each length there are within lines, without those at an end."""
-    rows, columns = lines.shape
-    counts = np.zeros(columns + 1, np.int64)
-    for row in range(rows):
-        begin = -1  # a run from the face is no complete chord
-        for x in range(1, columns):
-            if lines[row, x] != lines[row, x - 1]:
-                if lines[row, x]:
-                    begin = x
-                elif begin >= 0:
-                    counts[x - begin] += 1
-    return counts
+    counts = tuple(np.bincount(runs_within(np.moveaxis(mask, axis, -1))) for axis in axes)
+    return Chords(counts, tuple(volume.edges[axis] for axis in axes), volume.lengths_nm)
 
 
 OF_CHORDS = (

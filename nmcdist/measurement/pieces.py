@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from nmcdist.descriptors.contacts import area_between, on_face
-from nmcdist.descriptors.planar import planar_intrinsic_volumes
+from nmcdist.descriptors.planar_contacts import length_between
 from nmcdist.measurement.volume import Volume
 
 
@@ -70,6 +70,4 @@ def active_areas(volume: Volume, pieces: dict[str, Pieces]) -> Iterator[list[flo
 def _boundary(volume: Volume, one: np.ndarray, two: np.ndarray) -> float:
     if not volume.is_planar:
         return max(area_between(one, two, volume.edges), 0.0)
-    edges = (volume.edges[1], volume.edges[2])
-    lengths = [planar_intrinsic_volumes(mask[0], edges).perimeter for mask in (one, two, one | two)]
-    return max((lengths[0] + lengths[1] - lengths[2]) / 2, 0.0)
+    return max(length_between(one[0], two[0], (volume.edges[1], volume.edges[2])), 0.0)

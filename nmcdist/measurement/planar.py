@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from nmcdist.descriptors import planar
+from nmcdist.descriptors.planar_contacts import length_between, triple_corners
 from nmcdist.descriptors.two_point import counts_of_pairs, coverage_from_counts
 from nmcdist.measurement.volume import Volume
 
@@ -32,11 +33,12 @@ class PlanarPhase:
     @cached_property
     def intrinsic(self) -> planar.PlanarIntrinsicVolumes:
         """Densities of area, perimeter and Euler number."""
-        found = planar.planar_intrinsic_volumes(self._continued, self.edges)
+        found = planar.planar_intrinsic_volumes(self.continued, self.edges)
         return found._replace(area_fraction=np.count_nonzero(self.mask) / self.mask.size)
 
     @property
-    def _continued(self) -> np.ndarray:
+    def continued(self) -> np.ndarray:
+        """The mask between pixel centres: with those beyond the sides, if the image continues itself."""
         return np.pad(self.mask, ((0, 1), (0, 1)), "wrap") if self.periodic else self.mask
 
     @property
@@ -57,8 +59,8 @@ def planar_phase(volume: Volume, *names: str) -> PlanarPhase:
 
 def interface_length(volume: Volume, pair: tuple[str, str]) -> float:
     """Return the length of the boundary between two phases per area, in 1/nm."""
-    one, two, both = (planar_phase(volume, *names).intrinsic.perimeter for names in (pair[:1], pair[1:], pair))
-    return (one + two - both) / 2
+    one, two = (planar_phase(volume, name) for name in pair)
+    return length_between(one.continued, two.continued, one.edges)
 
 
 def triple_points(volume: Volume, triple: tuple[str, str, str]) -> float:
@@ -68,5 +70,4 @@ def triple_points(volume: Volume, triple: tuple[str, str, str]) -> float:
         table[list(volume.phases.codes[name])] = 1 << number
     bits = table[volume.codes[0]]
     bits = np.pad(bits, ((0, 1), (0, 1)), "wrap") if volume.choices.periodic else bits
-    held = bits[:-1, :-1] | bits[1:, :-1] | bits[:-1, 1:] | bits[1:, 1:]
-    return float(np.count_nonzero(held == 7) / (held.size * volume.edges[1] * volume.edges[2]))
+    return float(np.mean(triple_corners(bits)) / (volume.edges[1] * volume.edges[2]))
