@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from nmcdist import descriptors, generate_cba, load_bundle
+from nmcdist.descriptors.pore_size import squared_distance
 from nmcdist.products.memory import peak_memory_bytes
 
 CUBE, BOX = (10.0, 10.0, 10.0), (20.0, 10.0, 10.0)
@@ -25,11 +26,15 @@ def rows(edges: Edges, longest_nm: float) -> dict[str, Callable[[np.ndarray], ob
     def along(function: Callable[[np.ndarray, int], object]) -> Callable[[np.ndarray], object]:
         return lambda phase: [function(phase, axis) for axis in range(3)]
 
+    def sizes(phase: np.ndarray) -> object:
+        distance2 = squared_distance(phase, edges)
+        of_axes = [descriptors.bottleneck_radius(phase, edges, axis, distance2) for axis in range(3)]
+        return descriptors.pore_size_distribution(phase, edges, squared_distance=distance2), of_axes
+
     return {
         "intrinsic volumes": lambda phase: descriptors.intrinsic_volumes(phase, edges),
         "two-point coverage": lambda phase: descriptors.two_point_coverage(phase, edges, longest_nm),
-        "size distribution": lambda phase: descriptors.pore_size_distribution(phase, edges),
-        "constrictivity": along(lambda phase, axis: descriptors.constrictivity(phase, edges, axis)),
+        "sizes and bottlenecks": sizes,
         "chord lengths": along(lambda phase, axis: descriptors.phase_chord_lengths(phase, edges, axis)),
         "connected fractions": along(descriptors.connected_fractions),
         "geodesic tortuosity": along(lambda phase, axis: descriptors.geodesic_tortuosity(phase, axis, edges)),

@@ -18,7 +18,7 @@ from nmcdist.geometry import stokes
 from nmcdist.geometry.percolation import flowing
 from nmcdist.wording import shown
 
-_WORK = 240  # bytes per voxel: fields of the solver
+_WORK = 155  # bytes per voxel: fields of the solver, and their coarser levels
 Boundary = Literal["open", "periodic", "walls"]
 
 

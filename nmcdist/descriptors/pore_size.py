@@ -229,21 +229,21 @@ def _check_radii(radii_nm: Iterable[float]) -> np.ndarray:
     return radii
 
 
-def _squared_distance(phase: np.ndarray, weights: box_lattice.Weights) -> np.ndarray:
+def _squared_distance(phase: np.ndarray, weights: distance.Weights) -> np.ndarray:
     return distance.squared_distance(phase) if weights == CUBE else box_lattice.squared_distance(phase, weights)
 
 
-def _cover(radius2: np.ndarray, weights: box_lattice.Weights, lowest: int = 1) -> np.ndarray:
+def _cover(radius2: np.ndarray, weights: distance.Weights, lowest: int = 1) -> np.ndarray:
     if weights == CUBE:
         return balls.cover_by_balls(radius2, lowest)
     return box_lattice.cover_by_balls(radius2, weights, lowest)
 
 
-def _work(weights: box_lattice.Weights) -> int:
+def _work(weights: distance.Weights) -> int:
     return _WORK if weights == CUBE else 2 * _WORK
 
 
-def _distance(phase: np.ndarray, weights: box_lattice.Weights, distance2: np.ndarray | None) -> np.ndarray:
+def _distance(phase: np.ndarray, weights: distance.Weights, distance2: np.ndarray | None) -> np.ndarray:
     if distance2 is None:
         return _squared_distance(phase, weights)
     distance2 = plain_array("squared_distance", distance2)

@@ -11,7 +11,7 @@ import numpy as np
 
 from nmcdist.geometry.laplace import BOTTOM_SWEEPS, COARSEST
 from nmcdist.geometry.staggered import wrap
-from nmcdist.jit import kernel
+from nmcdist.jit import Int, kernel
 from nmcdist.threads import Team
 
 _jit = kernel(error_model="numpy")
@@ -36,7 +36,7 @@ def gather(k: int, j: int, u: np.ndarray, links: Any, weights: np.ndarray, half:
 
 
 @_jit
-def _relax(begin: int, end: int, inverse: np.ndarray, links: Any, weights: np.ndarray, half: np.ndarray,
+def _relax(begin: Int, end: int, inverse: np.ndarray, links: Any, weights: np.ndarray, half: np.ndarray,
            source: np.ndarray, u: np.ndarray, colour: int) -> None:  # fmt: skip
     total = np.empty(u.shape[2], np.float32)
     for k in range(begin, end):
@@ -95,7 +95,7 @@ def _prolong(begin: int, end: int, inverse: np.ndarray, below: np.ndarray, u: np
 
 
 @_jit
-def _solve_coarsest(inverse: np.ndarray, links: np.ndarray, weights: np.ndarray, half: np.ndarray, source: np.ndarray,
+def _solve_coarsest(inverse: np.ndarray, links: Any, weights: np.ndarray, half: np.ndarray, source: np.ndarray,
                     u: np.ndarray, sweeps: int, is_periodic: bool) -> None:  # fmt: skip
     """Relax the colours in turn, and then in the other order."""
     for sweep in range(2 * sweeps):

@@ -209,4 +209,4 @@ PLANAR = {
     "interfaces": Group("lengths of boundaries and triple points", _planar("interfaces"), 4),
     **_WHOLE,
 }
-FLOW = Group("permeability", _flow, 240)
+FLOW = Group("permeability", _flow, 160)
