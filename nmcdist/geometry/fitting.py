@@ -17,6 +17,7 @@ from nmcdist.jit import kernel
 _SMALLEST = 0.1
 _BACK = 0.3  # of the way, as often as needed
 _ROUNDS = 4
+_MOST_ROUNDS = 8  # while angles are too small
 _STEPS = 5  # towards the volumes in each round
 _LEEWAY = 0.2  # of nodes on interfaces, in edges of a voxel
 _VOLUME_ERROR = 2e-3  # of the volume of a grain, that needs no other round
@@ -70,10 +71,11 @@ def fitted(
     leeway = np.full(len(smooth), np.inf)
     leeway[shape.rows] = _LEEWAY
     points = smooth
-    for left in reversed(range(_ROUNDS)):
+    for done in range(1, _MOST_ROUNDS + 1):
         found = improved(points * step, mesh.cells, leeway, held, tuple(step), degrees, anchors=smooth * step)
         points = found.points / step
-        if not left or not sweeps or (not len(found.below) and shape.volume_error(points) <= _VOLUME_ERROR):
+        good = not len(found.below) and (done >= _ROUNDS or shape.volume_error(points) <= _VOLUME_ERROR)
+        if good or not sweeps or done == _MOST_ROUNDS:
             break
         back = np.unique(mesh.cells[found.below])
         smooth[back] += _BACK * (mesh.corners[back] - smooth[back])

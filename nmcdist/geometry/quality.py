@@ -13,6 +13,7 @@ from nmcdist.jit import Float, inlined, kernel
 
 TRIES = 40  # steps that a node tries
 SWEEPS = 60
+PATIENCE = 12  # sweeps after which no tetrahedron has become good
 _REACHES = (0.4, 0.2, 0.1, 0.05)  # radii of the balls, in edges of a voxel, one after the other
 
 _jit = kernel(error_model="numpy")
@@ -79,10 +80,12 @@ def improved(
     starts, members = _cells_of_nodes(len(points), cells)
     worst = _cosines(moved, cells)
     steps = np.asarray(edges, dtype=float)
+    fewest, since = len(cells), 0
     for sweep in range(SWEEPS):
         reach = _REACHES[sweep % len(_REACHES)]
         bad = np.flatnonzero(worst > goal)
-        if not bad.size:
+        fewest, since = (bad.size, sweep) if bad.size < fewest else (fewest, since)
+        if not bad.size or sweep - since >= PATIENCE:
             break
         _sweep(moved, anchors, cells, leeway, held, reach, steps, starts, members, worst, bad, sweep)
     return Improved(moved, float(np.degrees(np.arccos(min(worst.max(), 1.0)))), np.flatnonzero(worst > goal))

@@ -4,6 +4,7 @@ The meshes of coarser voxels keep every label, and the volumes that the labels h
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -68,6 +69,7 @@ class Source(NamedTuple):
 def of_array(voxels: Voxels) -> Source:
     """Return a source of a label volume on its own voxels, or on fewer and larger ones."""
 
+    @lru_cache(maxsize=1)
     def at(size_nm: float) -> Sized:
         shape = tuple(max(1, round(n * voxels.voxel_size / size_nm)) for n in voxels.labels.shape)
         return _own(voxels) if shape == voxels.labels.shape else _merged(voxels, shape)
@@ -169,11 +171,13 @@ def _size_found(source: Source, size_nm: float, count: int) -> float:
 
     for _ in range(_TRIALS):
         sized = source.quick(size_nm)
-        found, size_nm = sized.size_nm, size_nm / 2
-        if sized.labels.any():
-            size_nm = max(source.smallest_nm, _size_for(count, GradedLattice.of(sized.labels), found))
-            if abs(np.log(size_nm / found)) < _CLOSE:
-                return found
+        if not sized.labels.any():
+            size_nm /= 2
+            continue
+        better = max(source.smallest_nm, _size_for(count, GradedLattice.of(sized.labels), sized.size_nm))
+        if abs(np.log(better / sized.size_nm)) < _CLOSE:
+            break
+        size_nm = better
     return size_nm
 
 
