@@ -2,6 +2,7 @@
 
 import pickle
 import struct
+import zlib
 
 import h5py
 import numpy as np
@@ -275,11 +276,22 @@ def meta_image(path):
     return {"voxel_size_nm": SIZE}
 
 
+def whole_meta_image(path):
+    """As ITK writes it: one file, bytes of any order, compressed."""
+    size = " ".join(map(str, LABELS.shape[::-1]))
+    path.write_bytes(
+        f"ObjectType = Image\nNDims = 3\nBinaryDataByteOrderMSB = True\nCompressedData = True\nDimSize = {size}\n"
+        "ElementType = MET_SHORT\nElementDataFile = LOCAL\n".encode()
+        + zlib.compress(LABELS.astype(">i2").tobytes())
+    )
+    return {"voxel_size_nm": SIZE}
+
+
 @pytest.mark.parametrize(
     ("name", "write"),
     [
         ("a.nrrd", nrrd_file), ("a.h5", hdf5), ("a.hdf5", hdf5_of_two), ("a.zarr", zarr_group), ("a.vti", vtk_points),
-        ("a.vtk", vtk_points), ("a.vti", vtk_cells), ("a.mhd", meta_image),
+        ("a.vtk", vtk_points), ("a.vti", vtk_cells), ("a.mhd", meta_image), ("a.mha", whole_meta_image),
     ],
 )  # fmt: skip
 def test_labels_of_every_format_in_order(tmp_path, name, write):
@@ -289,6 +301,47 @@ def test_labels_of_every_format_in_order(tmp_path, name, write):
     assert image.voxel_size_nm == pytest.approx(SIZE)
     np.testing.assert_array_equal(image.read(*BOX), LABELS[BOX])
     np.testing.assert_array_equal(image.read(), LABELS)
+
+
+def test_labels_of_eight_bytes_in_a_meta_image(tmp_path):
+    """As SimpleITK writes those of NumPy's own integers; VTK's reader overwrites its memory with them."""
+    meta_image(tmp_path / "a.mhd")
+    header = (tmp_path / "a.mhd").read_text().replace("MET_UCHAR", "MET_LONG_LONG")
+    (tmp_path / "a.mhd").write_text(header)
+    (tmp_path / "a.raw").write_bytes(LABELS.astype("<i8").tobytes())
+    np.testing.assert_array_equal(open_labels(tmp_path / "a.mhd", 20.0).read(), LABELS)
+
+
+def cut_vtk(path):
+    vtk_points(path)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def cut_meta_image(path):
+    meta_image(path)
+    path.with_name("a.raw").write_bytes(b"abc")
+
+
+def huge_vti(path):
+    vtk_points(path)
+    path.write_bytes(path.read_bytes().replace(b"0 6 0 5 0 4", b"0 99999 0 99999 0 99999"))
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "complaint"),
+    [
+        ("a.vtk", cut_vtk, r"a.vtk: cannot be read \(Error reading binary data!\)"),  # VTK reads memory as it was
+        ("a.vti", cut_vtk, r"a.vti: cannot be read \(Error parsing XML"),
+        ("a.vti", huge_vti, "a.vti: cannot be read .found 1000000000000000 points, more than fit into the memory"),
+        ("a.mhd", cut_meta_image, r"a.raw: found 3 bytes, expected 210 of shape \(5, 6, 7\), type uint8"),
+    ],
+)
+def test_damaged_labels_are_refused_quietly(tmp_path, capfd, caplog, name, write, complaint):
+    write(tmp_path / name)
+    with pytest.raises(ImageError, match=complaint) as caught:
+        open_labels(tmp_path / name, 20.0).read()
+    assert len(str(caught.value).splitlines()) == 1
+    assert (*capfd.readouterr(), caplog.text) == ("", "", "")
 
 
 def planar_palette(path):
