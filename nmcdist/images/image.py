@@ -182,8 +182,11 @@ _Opener = Callable[[Path, str | None], tuple[Source, Said]]
 def _opened(
     where: Path, dataset: str | None, openers: dict[str, _Opener], what: str
 ) -> tuple[Source, Said]:  # fmt: skip
-    if not where.exists():
-        raise ImageError(f"{where}: no such image")
+    try:
+        if not where.exists():
+            raise ImageError(f"{where}: no such image")
+    except OSError as error:  # too long a name, or a folder that may not be entered
+        raise ImageError(f"{where}: cannot be read ({error.strerror})") from None
     if where.is_dir():
         if arrays.is_zarr(where):
             return arrays.open_zarr(where, dataset)

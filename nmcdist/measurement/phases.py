@@ -103,7 +103,7 @@ def _counted(image: Image, slab: np.ndarray) -> tuple[list[int], list[int]]:
         values = np.flatnonzero(numbers)
         return values.tolist(), numbers[values].tolist()
     found, numbers = np.unique(slab, return_counts=True)
-    wrong = found[~np.isfinite(found) | (found != np.floor(found)) | (np.abs(found) > 2**53)] if (
+    wrong = found[~np.isfinite(found) | (found != np.floor(found)) | (np.abs(found.astype(float)) > 2**53)] if (
         found.dtype.kind == "f") else found[:0]  # fmt: skip
     if wrong.size:
         raise InputError(

@@ -71,11 +71,30 @@ def ome_zarr(path):
     return {}
 
 
+def ome_zarr_of_one_channel(path):
+    """As Bio-Formats writes it: axes t and c of length one."""
+    group = zarr.create_group(path, zarr_format=2)
+    group.create_array("0", data=VOXELS[None, None])
+    axes = [{"name": "t", "type": "time"}, {"name": "c", "type": "channel"}]
+    axes += [{"name": name, "type": "space", "unit": "nanometer"} for name in "zyx"]
+    scale = [{"type": "scale", "scale": [1.0, 1.0, *SIZE]}]
+    scales = [{"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scale}]}]
+    group.attrs["multiscales"] = scales
+    return {}
+
+
+def appended(path):
+    for plane in VOXELS:
+        tifffile.imwrite(path, plane, append=True)
+    return {"axes": "zyx", "voxel_size_nm": SIZE}
+
+
 @pytest.mark.parametrize(
     ("name", "write"),
     [
         ("a.tif", imagej), ("a.ome.tif", ome), ("a.TIFF", plain), ("a.npy", npy), ("a.npy", other_order),
         ("slices", stack), ("a.zarr", zarr_array), ("a.ome.zarr", ome_zarr),
+        ("a.ome.zarr", ome_zarr_of_one_channel), ("a.tif", appended),
     ],
 )  # fmt: skip
 def test_every_form_gives_the_voxels_in_order(tmp_path, name, write):
@@ -122,6 +141,22 @@ def colours(path):
     tifffile.imwrite(path, RNG.integers(0, 255, (5, 6, 7, 3)).astype(np.uint8), photometric="rgb")
 
 
+def appended_of_several_sizes(path):
+    for plane in (VOXELS[0], VOXELS[0, :4]):
+        tifffile.imwrite(path, plane, append=True)
+
+
+def npz(path):
+    with path.open("wb") as file:
+        np.savez(file, VOXELS)
+
+
+def ome_zarr_of_two_channels(path):
+    ome_zarr_of_one_channel(path)
+    group = zarr.open_group(path)
+    group.create_array("0", data=np.stack([VOXELS, VOXELS])[None], overwrite=True)
+
+
 def pixels(path):
     tifffile.imwrite(
         path, VOXELS, imagej=True, resolution=(1, 1), metadata={"spacing": 1.0, "unit": "pixel", "axes": "ZYX"}
@@ -162,6 +197,11 @@ def without_numbers(path):
         ("a.npy", lambda path: np.save(path, np.array([None])), {}, "a.npy: cannot be read"),
         ("a.npy", lambda path: np.save(path, VOXELS.astype("S5")), {}, r"found values of type \|S5, expected numbers"),
         ("a.tif", colours, {}, "found 3 colours, expected a grey image"),
+        ("a.tif", lambda path: path.write_bytes(b"II*\0" + bytes(4)), {}, "a.tif: cannot be read .found no pages"),
+        ("a.tif", appended_of_several_sizes, {}, r"a.tif: page 2: found uint16 of shape \(4, 7\), expected uint16 of"),
+        ("a.npy", npz, {}, "a.npy: cannot be read .the magic string is not correct"),
+        ("a.zarr", ome_zarr_of_two_channels, {}, r"a.zarr: found axes t \(1\), c \(2\), .*, and only one channel"),
+        (f"{'a' * 300}.tif", lambda path: None, {}, "a.tif: cannot be read .File name too long"),
         ("s", without_a_slice, {}, "s: no slice between slice_10.tif and slice_14.tif: one is missing"),
         ("s", twice_the_same_number, {}, "has the same number as .*: a slice is repeated"),
         ("s", without_numbers, {}, "middle.tif: expected a number in the name"),
@@ -392,6 +432,7 @@ def test_samples_are_slices_where_asked(tmp_path):
         ("a.h5", hdf5, {"dataset": "other"}, "a.h5: has no dataset 'other'"),
         ("a.h5", lambda path: path.write_text("x"), {}, "a.h5: cannot be read"),
         ("a.zarr", zarr_group, {"dataset": "other"}, "a.zarr: has no array 'other'"),
+        ("a.zarr", zarr_group, {"dataset": "../other"}, "a.zarr: cannot be read"),
         ("a.vti", vtk_cells, {}, r"a.vti: found 2 arrays \(grey, labels\); name one with --dataset"),
         ("a.vtk", lambda path: pyvista.Sphere().save(path), {}, "a.vtk: found PolyData, expected image data"),
         ("a.vti", lambda path: path.write_text("x"), {}, "a.vti: cannot be read"),
