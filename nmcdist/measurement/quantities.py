@@ -53,7 +53,7 @@ OF_FLOW = (
     Quantity(
         "permeability", ("fluid", "axis"), "nm^2", "permeability", _STOKES,
         measure=lambda flow: [each.permeability_nm2 for each in flow],
-        description="0 where the phase does not join the two faces",
+        description="0 where the phase does not join the two faces, inf where it fills the volume without walls",
     ),
     Quantity(
         "flow_flux_spread", ("fluid", "axis"), "1", "(max - min) / mean of the flow through the planes across the axis",
