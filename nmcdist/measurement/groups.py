@@ -20,7 +20,7 @@ from nmcdist.measurement import planar, quantities
 from nmcdist.measurement.chords import OF_CHORDS, chords_of
 from nmcdist.measurement.pieces import active_areas, pieces_of
 from nmcdist.measurement.sums import Summed, Wanted, sums_of
-from nmcdist.measurement.volume import Volume
+from nmcdist.measurement.volume import TOGETHER, Volume
 
 Variables = dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, Any]]]
 SUMMED = ("volumes", "coverage", "interfaces")  # groups that add up over blocks
@@ -155,7 +155,7 @@ def problems(volume: Volume) -> dict[str, dict[int, float]]:
     given: dict[int, float] = {}
     for name, value in volume.choices.conductivity.items():
         given |= dict.fromkeys(volume.phases.codes[name], value)
-    return alone | ({"together": given} if given else {})
+    return alone | ({TOGETHER: given} if given else {})
 
 
 def _conduction(volume: Volume) -> Variables:
