@@ -146,7 +146,8 @@ def _of_phases(rows: tuple[Quantity, ...], what: str) -> Callable[[Volume], Vari
 def _connections(volume: Volume) -> Variables:
     pieces = {name: pieces_of(volume, name) for name in volume.phases.codes}
     found = tabulate(quantities.OF_PIECES, pieces.values(), lambda each: each)
-    return found | column(quantities.ACTIVE_AREA, active_areas(volume, pieces))
+    active = quantities.ACTIVE_LENGTH if volume.is_planar else quantities.ACTIVE_AREA
+    return found | column(active, active_areas(volume, pieces))
 
 
 def problems(volume: Volume) -> dict[str, dict[int, float]]:

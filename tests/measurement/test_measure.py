@@ -61,6 +61,7 @@ class TestLaminates:
         labels = laminate(axis, EDGES)[0]
         found = nmcdist.measure(labels, PLATES, EDGES[1:], conductivity={"pore": 1.0, "solid": 0.1})
         assert found["axis"].values.tolist() == ["y", "x"]
+        assert found["active_area"].attrs["long_name"] == "active length of two phases per area"
         along, across = axis - 1, 2 - axis
         np.testing.assert_array_equal(found["area_fraction"], [0.5, 0.5])
         together = found["effective_conductivity"].sel(conduction="together").values
