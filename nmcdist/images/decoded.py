@@ -52,6 +52,8 @@ def _nrrd_size(header: Any) -> Size | None:
     edges = header.get("spacings") if directions is None else np.sqrt((np.asarray(directions, float) ** 2).sum(axis=1))
     if units is None or edges is None or len(units) != len(edges):
         return None
+    if directions is not None and len(set(units)) > 1:  # units of the space; its axes may have any direction in it
+        return None
     lengths, names = list(map(float, edges))[::-1], list(map(str, units))[::-1]
     if len(lengths) == 2:
         lengths, names = [lengths[0], *lengths], [names[0], *names]

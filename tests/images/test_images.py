@@ -275,6 +275,13 @@ def nrrd_file(path):
     return {}
 
 
+def nrrd_of_two_units(path):
+    import nrrd
+
+    units = {"space": "left-posterior-superior", "space units": ["um", "um", "nm"]}
+    nrrd.write(str(path), LABELS, {**units, "space directions": np.diag([0.01, 0.02, 40.0])}, index_order="C")
+
+
 def hdf5(path):
     with h5py.File(path, "w") as file:
         file.create_dataset("t0/channel0", data=LABELS).attrs["element_size_um"] = [0.04, 0.02, 0.01]
@@ -436,6 +443,7 @@ def test_samples_are_slices_where_asked(tmp_path):
         ("a.vti", vtk_cells, {}, r"a.vti: found 2 arrays \(grey, labels\); name one with --dataset"),
         ("a.vtk", lambda path: pyvista.Sphere().save(path), {}, "a.vtk: found PolyData, expected image data"),
         ("a.vti", lambda path: path.write_text("x"), {}, "a.vti: cannot be read"),
+        ("a.nrrd", nrrd_of_two_units, {"voxel_size_nm": None}, "a.nrrd: says no voxel size"),
         ("a.nrrd", lambda path: path.write_text("NRRD0004\nx"), {}, "a.nrrd: cannot be read"),
         ("a.mhd", lambda path: path.write_text("ObjectType = Image\n"), {}, "a.mhd: cannot be read"),
         ("a.png", lambda path: Picture.new("RGB", (4, 4)).save(path), {}, r"a.png: found colours \(RGB\)"),
