@@ -83,7 +83,10 @@ def check_number(name: str, value: Any, low: float = -math.inf, high: float = ma
     """Return a real number from `low` to `high`; refuse NaN, booleans, text and arrays."""
     _refuse_unit(name, value)
     number = value[()] if type(value) is np.ndarray and value.ndim == 0 else value
-    found = float(number) if isinstance(number, Real) and not isinstance(number, bool) else math.nan
+    try:
+        found = float(number) if isinstance(number, Real) and not isinstance(number, bool) else math.nan
+    except OverflowError:  # an integer of hundreds of digits
+        found = math.nan
     if not low <= found <= high:
         bounds = "" if (low, high) == (-math.inf, math.inf) else f" from {low:g} to {high:g}"
         raise InputError(f"{name}: found {shown(value)}, expected one number{bounds}")

@@ -61,7 +61,7 @@ def measure(image: Path, out: Path | None, report_folder: Path | None, overwrite
     """
     from nmcdist.extras import need
     from nmcdist.images import open_labels
-    from nmcdist.inputs import empty_folder
+    from nmcdist.inputs import made_folder
     from nmcdist.measurement.measure import measure
     from nmcdist.measurement.tables import check_file, write_result
     from nmcdist.report.measurement import report_measurement, table_of
@@ -73,7 +73,7 @@ def measure(image: Path, out: Path | None, report_folder: Path | None, overwrite
     target = None if out is None else check_file(out, overwrite)
     if report_folder is not None:
         need("report", "a report")
-        empty_folder(report_folder)
+        made_folder(report_folder)  # before the work: it may be impossible
     for name in ("phases", "conductivity"):
         options[name] = named_numbers(name, options[name])
     for name in ("fluid", "descriptors", "along"):

@@ -29,7 +29,7 @@ class Permeability:
     Attributes
     ----------
     permeability_nm2 : float
-        In nm^2; 0 if no path of face neighbours joins the two faces.
+        In nm^2; 0 if no path of face neighbours joins the two faces, inf if there is nothing that the fluid rubs on.
     boundary : {"open", "periodic", "walls"}
     axis : int
     refinement : int
@@ -97,7 +97,7 @@ def permeability(
     Returns
     -------
     float
-        0 if no path of face neighbours joins the two faces.
+        0 if no path of face neighbours joins the two faces, inf if there is nothing that the fluid rubs on.
 
     Raises
     ------
@@ -149,6 +149,8 @@ def solve_permeability(
     fluid = flowing(along, boundary == "periodic")
     if fluid is None:
         return Permeability(0.0, boundary, axis, refinement, 0.0, 0, False, True)
+    if fluid.all() and boundary != "walls":
+        return Permeability(math.inf, boundary, axis, refinement, 0.0, 0, True, True)
     for each in range(3 if refinement > 1 else 0):
         fluid = np.repeat(fluid, refinement, each)
     others = [edge for number, edge in enumerate(edges) if number != axis]

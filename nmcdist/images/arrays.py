@@ -18,7 +18,7 @@ _LISTED = 6  # most datasets that a message names
 def open_npy(where: Path) -> tuple[Source, Said]:
     """Open a .npy file; ImageError if it is damaged."""
     with reading(where):
-        array = np.load(where, mmap_mode="r", allow_pickle=False)
+        array = np.lib.format.open_memmap(where, "r")
     return Array(where, whole_shape(array.shape, where), array.dtype), Said(is_planar=array.ndim == 2)
 
 
@@ -33,14 +33,14 @@ def open_zarr(where: Path, dataset: str | None) -> tuple[Source, Said]:
     Raises
     ------
     ImageError
-        If it is damaged, not an image, or has axes beside z, y and x.
+        If it is damaged, not an image, or has several channels or times.
     """
     import zarr
 
     with reading(where):
         found = zarr.open(where, mode="r")
+        inside = found.get(dataset) if dataset is not None and isinstance(found, zarr.Group) else None
     if dataset is not None:
-        inside = found.get(dataset) if isinstance(found, zarr.Group) else None
         if not isinstance(inside, zarr.Array):
             raise ImageError(f"{where}: has no array {shown(dataset)}")
         return Array(where / dataset, whole_shape(inside.shape, where), inside.dtype), Said(is_planar=inside.ndim == 2)
@@ -55,15 +55,18 @@ def open_zarr(where: Path, dataset: str | None) -> tuple[Source, Said]:
         names, units = zip(*((str(a["name"]).lower(), str(a.get("unit", ""))) for a in scales[0]["axes"]), strict=True)
         array = found[first["path"]]
         scale = next(t["scale"] for t in first["coordinateTransformations"] if t["type"] == "scale")
-        if not isinstance(array, zarr.Array) or len(scale) != len(names):
+        if not isinstance(array, zarr.Array) or not array.ndim == len(scale) == len(names):
             raise ValueError("its metadata does not describe an array")
-    if sorted(names) not in (["x", "y", "z"], ["x", "y"]):
-        raise ImageError(f"{where}: found axes {', '.join(names)}, expected z, y and x; name an array without others")
+    extra = sum(length == 1 and name not in "zyx" for name, length in zip(names, array.shape, strict=True))
+    if any(name in "zyx" for name in names[:extra]) or sorted(names[extra:]) not in (["x", "y", "z"], ["x", "y"]):
+        listed = ", ".join(f"{name} ({length})" for name, length in zip(names, array.shape, strict=True))
+        raise ImageError(f"{where}: found axes {listed}, expected z, y and x, and only one channel and one time")
     by_axis = {name: (length, unit) for name, length, unit in zip(names, scale, units, strict=True)}
     by_axis.setdefault("z", by_axis["y"])
     size = in_nm(*zip(*(by_axis[name] for name in "zyx"), strict=True))
     path = where / str(first["path"])
-    return Array(path, whole_shape(array.shape, where), array.dtype), Said("".join(names), size, array.ndim == 2)
+    shape, names = array.shape[extra:], names[extra:]
+    return Array(path, whole_shape(shape, where), array.dtype), Said("".join(names), size, len(shape) == 2)
 
 
 def open_hdf5(where: Path, dataset: str | None) -> tuple[Source, Said]:

@@ -1,13 +1,13 @@
-"""Images that a library decodes: NRRD, MetaImage, VTK image data, and PNG and other pictures.
+"""Images that a library decodes: NRRD, VTK image data, and PNG and other pictures.
 
 Their voxel size comes from the user, but for NRRD files that say a unit: the other formats have a spacing without one.
 """
 
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from nmcdist.errors import ImageError
 from nmcdist.extras import need
@@ -17,7 +17,7 @@ from nmcdist.images.spacing import Size, in_nm
 from nmcdist.wording import shown
 
 NRRD = (".nrrd", ".nhdr")
-VTK = (".vti", ".vtk", ".mhd", ".mha")
+VTK = (".vti", ".vtk")
 PICTURES = (".png", ".bmp")
 
 
@@ -52,6 +52,8 @@ def _nrrd_size(header: Any) -> Size | None:
     edges = header.get("spacings") if directions is None else np.sqrt((np.asarray(directions, float) ** 2).sum(axis=1))
     if units is None or edges is None or len(units) != len(edges):
         return None
+    if directions is not None and len(set(units)) > 1:  # units of the space; its axes may have any direction in it
+        return None
     lengths, names = list(map(float, edges))[::-1], list(map(str, units))[::-1]
     if len(lengths) == 2:
         lengths, names = [lengths[0], *lengths], [names[0], *names]
@@ -59,7 +61,7 @@ def _nrrd_size(header: Any) -> Size | None:
 
 
 def open_vtk(where: Path, dataset: str | None) -> tuple[Source, Said]:
-    """Open image data of VTK, or a MetaImage; ImageError if it is damaged, no regular grid, or has several arrays."""
+    """Open image data of VTK; ImageError if it is damaged, no regular grid, or has several arrays."""
     need("images", f"reading {where.name}")
     with reading(where):
         array = _read_vtk(where, dataset or "")
@@ -70,9 +72,7 @@ def open_vtk(where: Path, dataset: str | None) -> tuple[Source, Said]:
 def _read_vtk(where: Path, dataset: str) -> np.ndarray:
     import pyvista
 
-    with pyvista.vtk_verbosity("off"), warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)  # VTK goes on after errors, and PyVista warns of them
-        grid = pyvista.read(where)
+    grid = pyvista.wrap(_vtk_output(where))
     if not isinstance(grid, pyvista.ImageData):
         raise ImageError(f"{where}: found {type(grid).__name__}, expected image data: values on a regular grid")
     arrays = {**grid.point_data, **grid.cell_data}
@@ -92,6 +92,33 @@ def _read_vtk(where: Path, dataset: str) -> np.ndarray:
     return values.reshape((y, x) if z == 1 else (z, y, x))
 
 
+def _vtk_output(where: Path) -> Any:
+    """Return what VTK reads; ValueError with its message if it is not content: it goes on with memory as it was."""
+    import pyvista
+    from vtkmodules.vtkCommonCore import vtkOutputWindow, vtkStringOutputWindow
+    from vtkmodules.vtkCommonExecutionModel import vtkStreamingDemandDrivenPipeline
+
+    before, said = vtkOutputWindow.GetInstance(), vtkStringOutputWindow()
+    vtkOutputWindow.SetInstance(said)
+    try:
+        with pyvista.vtk_verbosity("off"):
+            reader = pyvista.get_reader(where).reader  # type: ignore[no-untyped-call]
+            reader.UpdateInformation()
+            about, key = reader.GetOutputInformation(0), vtkStreamingDemandDrivenPipeline.WHOLE_EXTENT()
+            if not said.GetOutput() and about is not None and about.Has(key):
+                x0, x1, y0, y1, z0, z1 = about.Get(key)
+                points = (x1 - x0 + 1) * (y1 - y0 + 1) * (z1 - z0 + 1)
+                if points > psutil.virtual_memory().total:  # VTK would end this process
+                    raise ValueError(f"found {points} points, more than fit into the memory of this machine")
+            if not said.GetOutput():
+                reader.Update()
+    finally:
+        vtkOutputWindow.SetInstance(before)
+    if said.GetOutput():
+        raise ValueError(said.GetOutput().splitlines()[:2][-1].rpartition("): ")[2])  # "ERROR: In ...", then the text
+    return reader.GetOutputDataObject(0)
+
+
 def open_picture(where: Path) -> tuple[Source, Said]:
     """Open a grey picture or one with a palette, whose numbers are the labels; ImageError if it has colours."""
     need("images", f"reading {where.name}")
@@ -106,4 +133,4 @@ def _read_picture(where: Path, dataset: str) -> np.ndarray:
     with Image.open(where) as picture:
         if picture.mode not in ("1", "L", "P", "I", "I;16", "I;16B", "I;16L", "F"):
             raise ImageError(f"{where}: found colours ({picture.mode}), expected a grey picture of labels")
-        return np.asarray(picture)
+        return np.asarray(picture.convert("L") if picture.mode == "1" else picture)  # of one bit: 0 and 255

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nmcdist.errors import ImageError
-from nmcdist.images import arrays, decoded, tiff
+from nmcdist.images import arrays, decoded, metaimage, tiff
 from nmcdist.images.said import Said
 from nmcdist.images.sources import Source, permuted
 from nmcdist.images.spacing import Size, checked_size
@@ -182,8 +182,11 @@ _Opener = Callable[[Path, str | None], tuple[Source, Said]]
 def _opened(
     where: Path, dataset: str | None, openers: dict[str, _Opener], what: str
 ) -> tuple[Source, Said]:  # fmt: skip
-    if not where.exists():
-        raise ImageError(f"{where}: no such image")
+    try:
+        if not where.exists():
+            raise ImageError(f"{where}: no such image")
+    except OSError as error:  # too long a name, or a folder that may not be entered
+        raise ImageError(f"{where}: cannot be read ({error.strerror})") from None
     if where.is_dir():
         if arrays.is_zarr(where):
             return arrays.open_zarr(where, dataset)
@@ -202,6 +205,7 @@ _ALL: dict[str, _Opener] = {
     **_VOLUMES,
     **dict.fromkeys(arrays.SUFFIXES_HDF5, arrays.open_hdf5),
     **dict.fromkeys(decoded.NRRD, lambda where, _: decoded.open_nrrd(where)),
+    **dict.fromkeys(metaimage.SUFFIXES, lambda where, _: metaimage.open_meta(where)),
     **dict.fromkeys(decoded.VTK, decoded.open_vtk),
     **dict.fromkeys(decoded.PICTURES, lambda where, _: decoded.open_picture(where)),
 }

@@ -127,8 +127,9 @@ class Array(Source):
     def read(self, box: Slices) -> np.ndarray:
         """Return a box; ImageError if its bytes are damaged."""
         with reading(self.path), self._opened() as array:
-            part = np.array(array[box[-array.ndim :]])
-            return part if array.ndim == len(box) else part[None][box[0]]
+            extra = (0,) * (array.ndim - len(box))  # one channel, one time
+            part = np.array(array[extra + box[-array.ndim :]])
+            return part if part.ndim == len(box) else part[None][box[0]]
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
@@ -138,7 +139,7 @@ class Array(Source):
             with h5py.File(self.path) as file:
                 yield file[self.dataset]
         elif self.path.is_file():
-            yield np.load(self.path, mmap_mode="r", allow_pickle=False)
+            yield np.lib.format.open_memmap(self.path, "r")
         else:
             import zarr
 

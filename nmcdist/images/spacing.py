@@ -1,6 +1,7 @@
 """Voxel sizes: from the user, or from what a file says with a unit."""
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 from nmcdist.errors import ImageError
@@ -34,12 +35,12 @@ def checked_size(given: Any, where: str) -> Size:
     ImageError
         If it is something else, shorter than a picometre or longer than a metre.
     """
-    values = [given] * 3 if isinstance(given, int | float) and not isinstance(given, bool) else given
+    values = [given] * 3 if isinstance(given, Real) and not isinstance(given, bool) else given
     is_sound = (
         isinstance(values, Sequence)
         and not isinstance(values, str)
         and len(values) == 3
-        and all(isinstance(v, int | float) and not isinstance(v, bool) and _LEAST_NM <= v < _MOST_NM for v in values)
+        and all(isinstance(v, Real) and not isinstance(v, bool) and _LEAST_NM <= float(v) < _MOST_NM for v in values)
     )
     if not is_sound:
         raise ImageError(f"{where}: found {shown(given)}, expected a voxel size in nm, or three along z, y, x")

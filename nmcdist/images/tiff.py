@@ -1,5 +1,6 @@
 """TIFF files, and folders of TIFF slices: their pages, and the voxel sizes of ImageJ and OME."""
 
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from nmcdist.images.sources import Pages, Source, Stack, reading
 from nmcdist.images.spacing import Size, in_nm
 
 SUFFIXES = (".tif", ".tiff")
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # it logs faults before it raises them
 _NUMBER = re.compile(r"(\d+)\D*$")
 
 
@@ -27,10 +29,19 @@ def open_pages(where: Path, *, samples_are_slices: bool = False) -> tuple[Source
     import tifffile
 
     with reading(where), tifffile.TiffFile(where) as file:
+        if not file.series:
+            raise ValueError("found no pages")
         series = file.series[0]
         axes, shape, dtype = series.axes, tuple(map(int, series.shape)), np.dtype(series.dtype)
-        size = _ome_size(file.ome_metadata) if file.is_ome else _imagej_size(file) if file.is_imagej else None
         says_axes = file.is_ome or file.is_imagej
+        others = [each for each in file.series[1:] if not each.keyframe.is_reduced]
+        if others and len(shape) == 2 and not says_axes:  # pages that were appended one by one
+            for number, each in enumerate(others, 2):
+                if tuple(each.shape) != shape or np.dtype(each.dtype) != dtype:
+                    found, expected = f"{each.dtype} of shape {tuple(each.shape)}", f"{dtype} of shape {shape}"
+                    raise ImageError(f"{where}: page {number}: found {found}, expected {expected} as in the first")
+            axes, shape = "Z" + axes, (1 + len(others), *shape)
+        size = _ome_size(file.ome_metadata) if file.is_ome else _imagej_size(file) if file.is_imagej else None
     if "S" in axes and shape[axes.index("S")] > 1 and not (samples_are_slices and axes[0] == "S"):
         raise ImageError(f"{where}: found {shape[axes.index('S')]} colours, expected a grey image")
     kept = [k for k, n in enumerate(shape) if n > 1 or axes[k] in "ZYX"]

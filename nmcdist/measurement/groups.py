@@ -20,7 +20,7 @@ from nmcdist.measurement import planar, quantities
 from nmcdist.measurement.chords import OF_CHORDS, chords_of
 from nmcdist.measurement.pieces import active_areas, pieces_of
 from nmcdist.measurement.sums import Summed, Wanted, sums_of
-from nmcdist.measurement.volume import Volume
+from nmcdist.measurement.volume import TOGETHER, Volume
 
 Variables = dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, Any]]]
 SUMMED = ("volumes", "coverage", "interfaces")  # groups that add up over blocks
@@ -146,7 +146,8 @@ def _of_phases(rows: tuple[Quantity, ...], what: str) -> Callable[[Volume], Vari
 def _connections(volume: Volume) -> Variables:
     pieces = {name: pieces_of(volume, name) for name in volume.phases.codes}
     found = tabulate(quantities.OF_PIECES, pieces.values(), lambda each: each)
-    return found | column(quantities.ACTIVE_AREA, active_areas(volume, pieces))
+    active = quantities.ACTIVE_LENGTH if volume.is_planar else quantities.ACTIVE_AREA
+    return found | column(active, active_areas(volume, pieces))
 
 
 def problems(volume: Volume) -> dict[str, dict[int, float]]:
@@ -155,7 +156,7 @@ def problems(volume: Volume) -> dict[str, dict[int, float]]:
     given: dict[int, float] = {}
     for name, value in volume.choices.conductivity.items():
         given |= dict.fromkeys(volume.phases.codes[name], value)
-    return alone | ({"together": given} if given else {})
+    return alone | ({TOGETHER: given} if given else {})
 
 
 def _conduction(volume: Volume) -> Variables:

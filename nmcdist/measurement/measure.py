@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import product
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +124,21 @@ def measure(
     opened = _opened(image, voxel_size_nm, axes, dataset, planes)
     is_planar = opened.is_planar or planes
     parts = check_windows(windows, opened.shape, is_planar)
+    if parts and planes:
+        raise InputError("windows: found planes, too, expected one image: measure each plane alone")
     groups = _chosen(descriptors, is_planar, fluid)
     named = named_phases(phases, labels_in(opened), opened.path)
     choices = checked_choices(
         named.codes, is_planar, along, conductivity, fluid, boundary, periodic, max_lag_nm, max_radius_nm
     )
     if blocks is not None:
-        result = _in_blocks(opened, named, choices, groups, check_whole("blocks", blocks, 8), descriptors, spread)
+        more = set(groups) - set(GROUPS if descriptors is None else SUMMED)
+        if more or is_planar or periodic or parts or choices.conductivity:
+            raise InputError(
+                "blocks: found other choices, expected a volume that is not periodic, without windows and "
+                f"conductivity, and only {', '.join(SUMMED)}"
+            )
+        result = _in_blocks(opened, named, choices, groups, check_whole("blocks", blocks, 8), spread)
     else:
         _check_memory(opened, groups)
         codes = np.concatenate([named.encode(slab) for slab in slabs(opened)])
@@ -148,6 +157,9 @@ def _opened(image: Any, voxel_size_nm: Any, axes: str | None, dataset: str | Non
     if isinstance(image, str | os.PathLike):
         found = open_labels(image, size, axes, dataset, samples_are_slices=planes)
     else:
+        for name, value in (("axes", axes), ("dataset", dataset)):
+            if value is not None:
+                raise InputError(f"{name}: found {shown(value)}, expected None: an array has the order z, y, x")
         found = _of_array(image, size)
     edges = found.voxel_size_nm[1:] if found.is_planar or planes else found.voxel_size_nm
     if not found.says_axes and len(set(edges)) > 1:
@@ -163,13 +175,21 @@ def _opened(image: Any, voxel_size_nm: Any, axes: str | None, dataset: str | Non
 
 
 def _of_array(array: Any, size: Any) -> Image:
-    dims = [d for d in getattr(array, "dims", ()) if d in ("z", "y", "x")]
-    array = array if hasattr(array, "shape") and hasattr(array, "dtype") else np.asarray(array)
-    if len(array.shape) not in (2, 3) or 0 in array.shape or array.dtype.kind not in "buif":
+    dims = [str(dim) for dim in getattr(array, "dims", ())]
+    try:
+        array = array if hasattr(array, "shape") and hasattr(array, "dtype") else np.asarray(array)
+    except (TypeError, ValueError):  # a dataset of xarray, or lists of several lengths
+        raise InputError(f"image: found {shown(array)}, expected an array of labels") from None
+    is_sound = len(array.shape) in (2, 3) and all(isinstance(n, Integral) and n for n in array.shape)
+    if not is_sound or array.dtype.kind not in "buif":
         found = f"shape {tuple(array.shape)} and type {array.dtype}"
         raise InputError(f"image: found {found}, expected labels in two or three dimensions")
-    if dims != sorted(dims, reverse=True):
-        raise InputError(f"image: found dimensions {', '.join(dims)}, expected the order z, y, x: transpose it")
+    expected = "zyx"[-len(array.shape) :]
+    if any(dim in ("z", "y", "x") and dim != name for dim, name in zip(dims, expected, strict=False)):
+        order = ", ".join(expected)
+        raise InputError(f"image: found dimensions {', '.join(dims)}, expected the order {order}: transpose it")
+    if np.ma.is_masked(array):
+        raise InputError("image: found voxels that are masked, expected a label for each: fill them")
     if size is None:
         raise InputError("voxel_size_nm: found None, expected the edge of a voxel in nm, or edges along z, y, x")
     is_planar = len(array.shape) == 2
@@ -187,7 +207,10 @@ def _chosen(descriptors: Iterable[str] | None, is_planar: bool, fluid: Any) -> d
     for name in names:
         if not isinstance(name, str) or name not in known:
             raise InputError(f"descriptors: found {shown(name)}, expected some of {', '.join(known)}")
-    return {name: known[name] for name in dict.fromkeys(names)} | ({"flow": FLOW} if fluid else {})
+    chosen = {name: known[name] for name in dict.fromkeys(names)} | ({"flow": FLOW} if fluid else {})
+    if not chosen:
+        raise InputError(f"descriptors: found none, expected some of {', '.join(known)}")
+    return chosen
 
 
 def _check_memory(image: Image, groups: Mapping[str, Group]) -> None:
@@ -251,13 +274,9 @@ def _as_dataset(found: Variables, volume: Volume) -> xr.Dataset:
 
 def _in_blocks(
     image: Image, phases: Phases, choices: Choices, groups: Mapping[str, Group], edge: int,
-    descriptors: Iterable[str] | None, spread: Callable[..., Iterable[Any]],
+    spread: Callable[..., Iterable[Any]],
 ) -> xr.Dataset:  # fmt: skip
     names = [name for name in groups if name in SUMMED]
-    if image.is_planar or choices.periodic or (descriptors is not None and len(names) < len(groups)) or choices.fluid:
-        raise InputError(
-            f"blocks: found other choices, expected a volume that is not periodic, and only {', '.join(SUMMED)}"
-        )
     empty = Volume(np.empty(image.shape, np.uint8), phases, image.voxel_size_nm, False, choices)
     wanted = Wanted(phases, image.voxel_size_nm, empty.lags if "coverage" in names else None, "interfaces" in names)
     starts = product(*(range(0, n, edge) for n in image.shape))

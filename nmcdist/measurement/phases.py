@@ -103,7 +103,7 @@ def _counted(image: Image, slab: np.ndarray) -> tuple[list[int], list[int]]:
         values = np.flatnonzero(numbers)
         return values.tolist(), numbers[values].tolist()
     found, numbers = np.unique(slab, return_counts=True)
-    wrong = found[~np.isfinite(found) | (found != np.floor(found)) | (np.abs(found) > 2**53)] if (
+    wrong = found[~np.isfinite(found) | (found != np.floor(found)) | (np.abs(found.astype(float)) > 2**53)] if (
         found.dtype.kind == "f") else found[:0]  # fmt: skip
     if wrong.size:
         raise InputError(
@@ -152,7 +152,8 @@ def _labels_of(given: Any) -> dict[str, tuple[int, ...]]:
     for name, value in given.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise InputError(f"phases: found the name {shown(name)}, expected a word of at most 40 letters or digits")
-        values = tuple(value) if isinstance(value, list | tuple | set | np.ndarray) else (value,)
+        value = value.tolist() if isinstance(value, np.ndarray) else value
+        values = tuple(value) if isinstance(value, list | tuple | set) else (value,)
         if not values or not all(isinstance(v, Integral) and not isinstance(v, bool) for v in values):
             raise InputError(f"phases: {name}: found {shown(value)}, expected a whole number, or several")
         labels[name] = tuple(sorted({int(v) for v in values}))

@@ -1,9 +1,12 @@
 """The quantities that only the measurement of images has; the others are those of additive volumes."""
 
+from dataclasses import replace
+
 from nmcdist.descriptors.quantity import OHSER, Quantity
 
 _WEIGHTS = "weights on 2x2x2 voxel configurations, 13 directions"
 _PIECES = "pieces of face neighbours"
+_PIXELS = "weights on 2x2 pixel configurations, 4 directions"
 _STOKES = "Stokes flow, finite volumes on a staggered grid"
 
 OF_INTERFACES = (
@@ -49,11 +52,15 @@ ACTIVE_AREA = Quantity(
     "separator) and the part of the second connected to the opposite face (solid to the current collector)",
 )  # fmt: skip
 
+ACTIVE_LENGTH = replace(
+    ACTIVE_AREA, long_name="active length of two phases per area", estimator=f"{_PIECES}; {_PIXELS}"
+)  # of a planar image
+
 OF_FLOW = (
     Quantity(
         "permeability", ("fluid", "axis"), "nm^2", "permeability", _STOKES,
         measure=lambda flow: [each.permeability_nm2 for each in flow],
-        description="0 where the phase does not join the two faces",
+        description="0 where the phase does not join the two faces, inf where it fills the volume without walls",
     ),
     Quantity(
         "flow_flux_spread", ("fluid", "axis"), "1", "(max - min) / mean of the flow through the planes across the axis",
@@ -62,8 +69,6 @@ OF_FLOW = (
 )  # fmt: skip
 
 # ---- Planar images ------------------------------------------------------------------------------------------
-
-_PIXELS = "weights on 2x2 pixel configurations, 4 directions"
 
 OF_AREAS = (
     Quantity(

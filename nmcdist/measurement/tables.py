@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,8 +65,11 @@ def check_file(path: Any, overwrite: bool) -> Path:
         raise InputError(f"{found}: expected a name that ends with {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
     if found.exists() and (not overwrite or found.is_dir()):
         raise InputError(f"{found}: already exists, expected a new name{'' if found.is_dir() else ' or --overwrite'}")
-    if not found.absolute().parent.is_dir():
+    folder = found.absolute().parent
+    if not folder.is_dir():
         raise InputError(f"{found.parent}: no such folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{found.parent}: cannot be written to, expected another folder")
     return found
 
 

@@ -15,6 +15,7 @@ from nmcdist.measurement.phases import Phases
 from nmcdist.wording import shown
 
 AXES = ("z", "y", "x")
+TOGETHER = "together"  # the problem of the phases that conduct together
 LAGS = 100  # shortest voxel edges in the longest lag, unless another is given
 
 
@@ -124,9 +125,10 @@ def checked_choices(
 ) -> Choices:  # fmt: skip
     """Return the choices of the caller; InputError if one is impossible."""
     known = tuple(names)
+    fluid = () if fluid is None else fluid
     if not isinstance(periodic, bool):
         raise InputError(f"periodic: found {shown(periodic)}, expected True or False")
-    fluids = (fluid,) if isinstance(fluid, str) else tuple(fluid or ())
+    fluids = (fluid,) if isinstance(fluid, str) or not isinstance(fluid, Iterable) else tuple(dict.fromkeys(fluid))
     for name in fluids:
         if name not in known:
             raise InputError(f"fluid: found {shown(name)}, expected one of the phases {', '.join(known)}")
@@ -159,7 +161,10 @@ def _conductivity(given: Any, known: tuple[str, ...]) -> dict[str, float]:
     for name, value in given.items():
         if name not in known:
             raise InputError(f"conductivity: found the phase {shown(name)}, expected some of {', '.join(known)}")
-        check_number(f"conductivity of {name}", value, 0.0)
+        if not math.isfinite(check_number(f"conductivity of {name}", value, 0.0)):
+            raise InputError(f"conductivity of {name}: found {shown(value)}, expected a finite number")
+    if given and TOGETHER in known:
+        raise InputError(f"phases: found the name {TOGETHER}, which is that of the phases of conductivity: rename it")
     return {name: float(value) for name, value in given.items()}
 
 

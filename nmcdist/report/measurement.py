@@ -88,7 +88,12 @@ def _line(row: Row, axes: int) -> list[str]:
         values = np.moveaxis(values, over, -1)
     texts = [_text(each, over is not None) for each in (values if "axis" in row.dims else [values])]
     found = ["", *texts] if "axis" in row.dims else [*texts, *[""] * axes]
-    return [row.name, row.unit, row.of, *found]
+    return [row.name, row.unit, _cell(row.of), *found]
+
+
+def _cell(name: str) -> str:
+    """Return a name for a table in Markdown; the bar between the names of a pair does not end the cell."""
+    return name.replace("|", "\\|")
 
 
 def _text(value: Any, is_planes: bool) -> str:
@@ -191,7 +196,8 @@ def _curves(data: xr.Dataset, path: Path) -> Path:
                     drawn = len(at)
                 drawn = max(drawn, int(np.flatnonzero(curve > 0.002).max(initial=0)) + 2)
             panel.set(xlabel=xlabel, ylabel=ylabel, xlim=(0, at[min(drawn, len(at)) - 1]), ylim=(0, None))
-            panel.legend(fontsize=11)
+            if panel.lines:
+                panel.legend(fontsize=11)
         return save(drawing, path)
 
 
@@ -214,7 +220,8 @@ def _windows(data: xr.Dataset, path: Path) -> Path:
             unit = data[name].attrs["units"]
             title = name.removesuffix("_nm").replace("_", " ")
             panel.set(xlabel="shortest side / µm", ylabel=title + ("" if unit == "1" else f" / {unit}"))
-            panel.legend(fontsize=9)
+            if panel.lines:
+                panel.legend(fontsize=9)
         return save(drawing, path)
 
 
@@ -249,7 +256,7 @@ def _window_rows(data: xr.Dataset, size: int, count: int) -> Iterator[list[str]]
         for axis, value, average, sd in zip(names, values, mean_at, sd_at, strict=True):
             error = f"{sd / np.sqrt(count):.2g}" if np.isfinite(sd) else ""
             sd_text = f"{sd:.2g}" if np.isfinite(sd) else ""
-            yield [f"`{key[0]}`", mean.unit, key[1], str(axis), f"{value:.4g}", f"{average:.4g}", sd_text, error]
+            yield [f"`{key[0]}`", mean.unit, _cell(key[1]), str(axis), f"{value:.4g}", f"{average:.4g}", sd_text, error]
 
 
 def _at_size(row: Row, size: int) -> np.ndarray:

@@ -212,6 +212,11 @@ class TestPercolation:
         phase[3] = False
         assert permeability(phase, 1.0) == 0 and permeability(phase, 1.0, 1) > 0
 
+    def test_fluid_that_rubs_on_nothing_has_no_bound(self):
+        fluid = np.ones((6, 5, 7), np.bool_)
+        assert [permeability(fluid, 10.0, 0, boundary) for boundary in ("open", "periodic")] == [math.inf, math.inf]
+        assert permeability(fluid, 10.0, 0, "walls") > 0
+
     def test_in_a_periodic_volume_a_channel_must_meet_itself(self):
         """A straight channel does; two that end beside each other at the faces do not; a tilted one does, sideways."""
         phase = np.zeros((4, 4, 4), bool)

@@ -2,6 +2,7 @@
 
 import pickle
 import struct
+import zlib
 
 import h5py
 import numpy as np
@@ -70,11 +71,30 @@ def ome_zarr(path):
     return {}
 
 
+def ome_zarr_of_one_channel(path):
+    """As Bio-Formats writes it: axes t and c of length one."""
+    group = zarr.create_group(path, zarr_format=2)
+    group.create_array("0", data=VOXELS[None, None])
+    axes = [{"name": "t", "type": "time"}, {"name": "c", "type": "channel"}]
+    axes += [{"name": name, "type": "space", "unit": "nanometer"} for name in "zyx"]
+    scale = [{"type": "scale", "scale": [1.0, 1.0, *SIZE]}]
+    scales = [{"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scale}]}]
+    group.attrs["multiscales"] = scales
+    return {}
+
+
+def appended(path):
+    for plane in VOXELS:
+        tifffile.imwrite(path, plane, append=True)
+    return {"axes": "zyx", "voxel_size_nm": SIZE}
+
+
 @pytest.mark.parametrize(
     ("name", "write"),
     [
         ("a.tif", imagej), ("a.ome.tif", ome), ("a.TIFF", plain), ("a.npy", npy), ("a.npy", other_order),
         ("slices", stack), ("a.zarr", zarr_array), ("a.ome.zarr", ome_zarr),
+        ("a.ome.zarr", ome_zarr_of_one_channel), ("a.tif", appended),
     ],
 )  # fmt: skip
 def test_every_form_gives_the_voxels_in_order(tmp_path, name, write):
@@ -121,6 +141,22 @@ def colours(path):
     tifffile.imwrite(path, RNG.integers(0, 255, (5, 6, 7, 3)).astype(np.uint8), photometric="rgb")
 
 
+def appended_of_several_sizes(path):
+    for plane in (VOXELS[0], VOXELS[0, :4]):
+        tifffile.imwrite(path, plane, append=True)
+
+
+def npz(path):
+    with path.open("wb") as file:
+        np.savez(file, VOXELS)
+
+
+def ome_zarr_of_two_channels(path):
+    ome_zarr_of_one_channel(path)
+    group = zarr.open_group(path)
+    group.create_array("0", data=np.stack([VOXELS, VOXELS])[None], overwrite=True)
+
+
 def pixels(path):
     tifffile.imwrite(
         path, VOXELS, imagej=True, resolution=(1, 1), metadata={"spacing": 1.0, "unit": "pixel", "axes": "ZYX"}
@@ -161,6 +197,11 @@ def without_numbers(path):
         ("a.npy", lambda path: np.save(path, np.array([None])), {}, "a.npy: cannot be read"),
         ("a.npy", lambda path: np.save(path, VOXELS.astype("S5")), {}, r"found values of type \|S5, expected numbers"),
         ("a.tif", colours, {}, "found 3 colours, expected a grey image"),
+        ("a.tif", lambda path: path.write_bytes(b"II*\0" + bytes(4)), {}, "a.tif: cannot be read .found no pages"),
+        ("a.tif", appended_of_several_sizes, {}, r"a.tif: page 2: found uint16 of shape \(4, 7\), expected uint16 of"),
+        ("a.npy", npz, {}, "a.npy: cannot be read .the magic string is not correct"),
+        ("a.zarr", ome_zarr_of_two_channels, {}, r"a.zarr: found axes t \(1\), c \(2\), .*, and only one channel"),
+        (f"{'a' * 300}.tif", lambda path: None, {}, "a.tif: cannot be read .File name too long"),
         ("s", without_a_slice, {}, "s: no slice between slice_10.tif and slice_14.tif: one is missing"),
         ("s", twice_the_same_number, {}, "has the same number as .*: a slice is repeated"),
         ("s", without_numbers, {}, "middle.tif: expected a number in the name"),
@@ -234,6 +275,13 @@ def nrrd_file(path):
     return {}
 
 
+def nrrd_of_two_units(path):
+    import nrrd
+
+    units = {"space": "left-posterior-superior", "space units": ["um", "um", "nm"]}
+    nrrd.write(str(path), LABELS, {**units, "space directions": np.diag([0.01, 0.02, 40.0])}, index_order="C")
+
+
 def hdf5(path):
     with h5py.File(path, "w") as file:
         file.create_dataset("t0/channel0", data=LABELS).attrs["element_size_um"] = [0.04, 0.02, 0.01]
@@ -275,11 +323,22 @@ def meta_image(path):
     return {"voxel_size_nm": SIZE}
 
 
+def whole_meta_image(path):
+    """As ITK writes it: one file, bytes of any order, compressed."""
+    size = " ".join(map(str, LABELS.shape[::-1]))
+    path.write_bytes(
+        f"ObjectType = Image\nNDims = 3\nBinaryDataByteOrderMSB = True\nCompressedData = True\nDimSize = {size}\n"
+        "ElementType = MET_SHORT\nElementDataFile = LOCAL\n".encode()
+        + zlib.compress(LABELS.astype(">i2").tobytes())
+    )
+    return {"voxel_size_nm": SIZE}
+
+
 @pytest.mark.parametrize(
     ("name", "write"),
     [
         ("a.nrrd", nrrd_file), ("a.h5", hdf5), ("a.hdf5", hdf5_of_two), ("a.zarr", zarr_group), ("a.vti", vtk_points),
-        ("a.vtk", vtk_points), ("a.vti", vtk_cells), ("a.mhd", meta_image),
+        ("a.vtk", vtk_points), ("a.vti", vtk_cells), ("a.mhd", meta_image), ("a.mha", whole_meta_image),
     ],
 )  # fmt: skip
 def test_labels_of_every_format_in_order(tmp_path, name, write):
@@ -289,6 +348,47 @@ def test_labels_of_every_format_in_order(tmp_path, name, write):
     assert image.voxel_size_nm == pytest.approx(SIZE)
     np.testing.assert_array_equal(image.read(*BOX), LABELS[BOX])
     np.testing.assert_array_equal(image.read(), LABELS)
+
+
+def test_labels_of_eight_bytes_in_a_meta_image(tmp_path):
+    """As SimpleITK writes those of NumPy's own integers; VTK's reader overwrites its memory with them."""
+    meta_image(tmp_path / "a.mhd")
+    header = (tmp_path / "a.mhd").read_text().replace("MET_UCHAR", "MET_LONG_LONG")
+    (tmp_path / "a.mhd").write_text(header)
+    (tmp_path / "a.raw").write_bytes(LABELS.astype("<i8").tobytes())
+    np.testing.assert_array_equal(open_labels(tmp_path / "a.mhd", 20.0).read(), LABELS)
+
+
+def cut_vtk(path):
+    vtk_points(path)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def cut_meta_image(path):
+    meta_image(path)
+    path.with_name("a.raw").write_bytes(b"abc")
+
+
+def huge_vti(path):
+    vtk_points(path)
+    path.write_bytes(path.read_bytes().replace(b"0 6 0 5 0 4", b"0 99999 0 99999 0 99999"))
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "complaint"),
+    [
+        ("a.vtk", cut_vtk, r"a.vtk: cannot be read \(Error reading binary data!\)"),  # VTK reads memory as it was
+        ("a.vti", cut_vtk, r"a.vti: cannot be read \(Error parsing XML"),
+        ("a.vti", huge_vti, "a.vti: cannot be read .found 1000000000000000 points, more than fit into the memory"),
+        ("a.mhd", cut_meta_image, r"a.raw: found 3 bytes, expected 210 of shape \(5, 6, 7\), type uint8"),
+    ],
+)
+def test_damaged_labels_are_refused_quietly(tmp_path, capfd, caplog, name, write, complaint):
+    write(tmp_path / name)
+    with pytest.raises(ImageError, match=complaint) as caught:
+        open_labels(tmp_path / name, 20.0).read()
+    assert len(str(caught.value).splitlines()) == 1
+    assert (*capfd.readouterr(), caplog.text) == ("", "", "")
 
 
 def planar_palette(path):
@@ -339,9 +439,11 @@ def test_samples_are_slices_where_asked(tmp_path):
         ("a.h5", hdf5, {"dataset": "other"}, "a.h5: has no dataset 'other'"),
         ("a.h5", lambda path: path.write_text("x"), {}, "a.h5: cannot be read"),
         ("a.zarr", zarr_group, {"dataset": "other"}, "a.zarr: has no array 'other'"),
+        ("a.zarr", zarr_group, {"dataset": "../other"}, "a.zarr: cannot be read"),
         ("a.vti", vtk_cells, {}, r"a.vti: found 2 arrays \(grey, labels\); name one with --dataset"),
         ("a.vtk", lambda path: pyvista.Sphere().save(path), {}, "a.vtk: found PolyData, expected image data"),
         ("a.vti", lambda path: path.write_text("x"), {}, "a.vti: cannot be read"),
+        ("a.nrrd", nrrd_of_two_units, {"voxel_size_nm": None}, "a.nrrd: says no voxel size"),
         ("a.nrrd", lambda path: path.write_text("NRRD0004\nx"), {}, "a.nrrd: cannot be read"),
         ("a.mhd", lambda path: path.write_text("ObjectType = Image\n"), {}, "a.mhd: cannot be read"),
         ("a.png", lambda path: Picture.new("RGB", (4, 4)).save(path), {}, r"a.png: found colours \(RGB\)"),

@@ -1,6 +1,7 @@
 """The command that measures an image: its table, files, report, blocks on workers, and one line for each refusal."""
 
 import csv
+import re
 import sys
 
 import numpy as np
@@ -58,9 +59,18 @@ def test_table_files_and_report(command, image, tmp_path):
     page = (report / "report.md").read_text()
     assert "Voxels: 20 x 18 x 22 along z, y, x, of 20 x 10 x 10 nm" in page
     assert "solid = 1+2" in page and "Together conduct: nmc 1, cbd 0.1" in page
+    table = [line for line in page.splitlines() if line.startswith("| interface_area")]
+    assert [len(re.findall(r"(?<!\\)\|", line)) for line in table] == [8] * 4  # names of pairs do not add columns
     for name in ("sections", "curves", "representative-volume"):
         assert (report / f"{name}.png").stat().st_size > 1000
         assert f"{name}.png" in page
+
+
+def test_report_of_one_phase(command, tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((12, 10), np.uint8))
+    code, _, said = command(tmp_path / "a.npy", "--voxel-size-nm", "10", "--report", tmp_path / "report")
+    assert code == 0, said
+    assert "Warning" not in said
 
 
 def test_planes(command, tmp_path):
@@ -109,15 +119,21 @@ def test_one_line_for_each_refusal(command, image, options, complaint):
     assert len(said.splitlines()) == 1
 
 
-def test_nothing_is_replaced(command, image, tmp_path):
+def test_nothing_is_replaced(command, image, tmp_path, monkeypatch):
     out = tmp_path / "values.csv"
     out.write_text("mine")
     code, _, said = command(image, "--out", out)
     assert code == 2 and "already exists" in said
+    code, printed, said = command(image, "--report", out / "report")  # before the work
+    assert (code, printed) == (2, "") and "report: cannot be made (Not a directory)" in said
     (tmp_path / "report").mkdir()
     (tmp_path / "report/mine").write_text("mine")
     code, _, said = command(image, "--report", tmp_path / "report")
     assert code == 2 and "holds other files" in said
     assert out.read_text() == "mine"
+    with monkeypatch.context() as patch:
+        patch.setattr("os.access", lambda *arguments: False)
+        code, printed, said = command(image, "--out", tmp_path / "other.csv")
+    assert (code, printed) == (2, "") and f"{tmp_path}: cannot be written to" in said
     code, _, said = command(image, "--descriptors", "volumes", "--out", out, "--overwrite")
     assert code == 0 and out.read_text() != "mine"

@@ -61,6 +61,7 @@ class TestLaminates:
         labels = laminate(axis, EDGES)[0]
         found = nmcdist.measure(labels, PLATES, EDGES[1:], conductivity={"pore": 1.0, "solid": 0.1})
         assert found["axis"].values.tolist() == ["y", "x"]
+        assert found["active_area"].attrs["long_name"] == "active length of two phases per area"
         along, across = axis - 1, 2 - axis
         np.testing.assert_array_equal(found["area_fraction"], [0.5, 0.5])
         together = found["effective_conductivity"].sel(conduction="together").values
@@ -255,6 +256,19 @@ class TestWaysIn:
         assert found["window_side_nm"].values.tolist() == [90]
         assert "two_point_coverage_windows_mean" not in found
 
+    def test_numbers_of_numpy_are_numbers(self):
+        labels = self.labels()
+        expected = nmcdist.measure(labels, voxel_size_nm=10.0, descriptors="volumes")
+        for edge in (np.int64(10), np.float32(10), [np.int32(10)] * 3):
+            found = nmcdist.measure(labels.astype(np.float16), voxel_size_nm=edge, descriptors="volumes")
+            xr.testing.assert_identical(found, expected)
+
+    def test_a_fluid_given_twice_is_solved_once(self):
+        found = nmcdist.measure(
+            self.labels() > 0, {"solid": 0, "pore": 1}, 10.0, descriptors=[], fluid=["pore", "pore"], along="x"
+        )
+        assert found["permeability"].shape == (1, 1)
+
     def test_names_are_given_to_labels_without_names(self):
         found = nmcdist.measure(self.labels(), voxel_size_nm=10.0, descriptors="volumes")
         assert found["phase"].values.tolist() == ["label 0", "label 85", "label 170"]
@@ -299,6 +313,22 @@ LABELS = noise((12, 10, 11), 7)
         (LABELS, {"windows": 2}, "windows: found 2, expected numbers of parts"),
         (LABELS, {"blocks": 8, "descriptors": ["sizes"]}, "blocks: found other choices, expected a volume"),
         (LABELS, {"blocks": 2}, "blocks: found 2, expected a whole number from 8"),
+        (LABELS, {"blocks": 8, "planes": True, "descriptors": "volumes"}, "blocks: found other choices"),
+        (noise((16, 16, 16), 8), {"blocks": 8, "windows": [2], "descriptors": "volumes"}, "blocks: found other"),
+        (LABELS, {"blocks": 8, "conductivity": {"label 0": 1}}, "blocks: found other choices"),
+        (noise((9, 16, 16), 8), {"windows": [2], "planes": True}, "windows: found planes, too, expected one image"),
+        (LABELS, {"phases": {"a": np.array(0)}}, "phases: label 1 .* has no name"),
+        (LABELS, {"phases": {"together": 0, "b": [1, 2]}, "conductivity": {"b": 1}}, "phases: found the name together"),
+        (LABELS, {"descriptors": []}, "descriptors: found none, expected some of volumes"),
+        (LABELS, {"conductivity": {"label 0": math.inf}}, "conductivity of label 0: found inf, expected a finite"),
+        (LABELS, {"conductivity": {"label 0": 10**400}}, "conductivity of label 0: found 1000"),
+        (LABELS, {"max_lag_nm": 10**400}, "max_lag_nm: found 1000"),
+        (LABELS, {"fluid": 3.5}, "fluid: found 3.5, expected one of the phases"),
+        (LABELS, {"axes": "xyz"}, "axes: found 'xyz', expected None: an array has the order z, y, x"),
+        (xr.DataArray(LABELS[0], dims=("z", "x")), {}, "image: found dimensions z, x, expected the order y, x"),
+        (np.ma.masked_equal(LABELS, 1), {}, "image: found voxels that are masked, expected a label for each"),
+        ([[1, 2], [1]], {}, r"image: found \[\[1, 2\], \[1\]\], expected an array of labels"),
+        (xr.Dataset({"a": (("z", "y", "x"), LABELS)}), {}, "image: found .*, expected an array of labels"),
         (LABELS, {"max_lag_nm": 0}, "max_lag_nm: found 0"),
         (LABELS, {"periodic": "yes"}, "periodic: found 'yes'"),
         (LABELS[0, 0], {}, r"image: found shape \(11,\)"),
