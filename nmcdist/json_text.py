@@ -33,17 +33,35 @@ def load_json(
         If the file cannot be read, is not JSON or not an object, gives a key twice, is nested too deeply, or has a
         number that is not finite or beyond 64 bits.
     """
-    text = read_text(path, error, limit)
+    return parsed_json(read_text(path, error, limit), str(path), error)
+
+
+def parsed_json(text: str, where: str, error: type[NmcdistError] = InputError) -> dict[str, Any]:
+    """Return the object that JSON text holds.
+
+    Parameters
+    ----------
+    text : str
+    where : str
+        Prefix of messages.
+    error : type
+        Type of the error to raise.
+
+    Raises
+    ------
+    error
+        As :func:`load_json`.
+    """
     try:
         content = json.loads(
             text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_float
         )
     except RecursionError:
-        raise error(f"{path}: not valid JSON (nested too deeply)") from None
+        raise error(f"{where}: not valid JSON (nested too deeply)") from None
     except ValueError as cause:
-        raise error(f"{path}: not valid JSON ({cause})") from None
+        raise error(f"{where}: not valid JSON ({cause})") from None
     if not isinstance(content, dict):
-        raise error(f"{path}: found {type(content).__name__}, expected a JSON object")
+        raise error(f"{where}: found {type(content).__name__}, expected a JSON object")
     return content
 
 

@@ -17,7 +17,7 @@ from nmcdist.cli.phantoms import phantom
 from nmcdist.cli.queries import query
 from nmcdist.cli.releases import pack, publish
 from nmcdist.cli.runs import describe, finalise, plan, retry_failed, run, status
-from nmcdist.cli.services import serve
+from nmcdist.cli.services import serve, token
 from nmcdist.cli.stores import export, report, verify
 from nmcdist.errors import NmcdistError
 from nmcdist.extras import of_import
@@ -39,7 +39,7 @@ def cli(verbose: int) -> None:
 
 for command in (
     run, plan, status, finalise, retry_failed, describe, verify, report, export, measure, publish, pack, query, serve,
-    catalog, calibrate, phantom, bundle, design, train, predict,
+    token, catalog, calibrate, phantom, bundle, design, train, predict,
 ):  # fmt: skip
     cli.add_command(command)
 

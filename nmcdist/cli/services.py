@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from nmcdist.cli.options import PATH, Whole, note
+from nmcdist.cli.options import PATH, Real, Whole, note
 
 
 @click.command()
@@ -19,19 +19,53 @@ from nmcdist.cli.options import PATH, Whole, note
 @click.option("--cache", type=PATH, help="Folder for computed chunks. Default: that of the user's caches.")
 @click.option("--cache-limit", default="4GiB", show_default=True, metavar="SIZE", help="Largest size of the cache.")
 @click.option("--makers", type=Whole(1, 256), default=2, show_default=True, help="Chunks computed at the same time.")
+@click.option(
+    "--jobs", type=PATH, metavar="DIR", help="Take recipes and run them in DIR, for holders of a token (nmcdist token)."
+)
+@click.option("--cluster", type=PATH, help="Deployment file of all jobs. Default: workers on this machine.")
+@click.option("--jobs-at-once", type=Whole(1, 256), default=1, show_default=True, help="Jobs that run at once.")
+@click.option("--jobs-waiting", type=Whole(1, 10**6), default=100, show_default=True, help="Most jobs that wait.")
+@click.option("--job-size", default="100GiB", show_default=True, metavar="SIZE", help="Largest store of a job.")
+@click.option("--job-core-hours", type=Real(0.001), default=100.0, show_default=True, help="Most core hours of a job.")
 def serve(
     catalog: Path, host: str, port: int, allowed_hosts: tuple[str, ...], cache: Path | None, **limits: Any
 ) -> None:
-    """Serve the releases of CATALOG, a folder of releases or its catalog.yaml, over HTTP; read-only."""
-    from nmcdist.datasets.files import parsed_bytes
+    """Serve the releases of CATALOG, a folder of releases or its catalog.yaml, over HTTP; read-only without --jobs."""
     from nmcdist.extras import need
 
     need("serve", "the service")
-    try:
-        cache_bytes = parsed_bytes(limits["cache_limit"])
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="'--cache-limit'") from None
     from nmcdist.service.serve import serve
-    from nmcdist.service.settings import Settings
+    from nmcdist.service.settings import JobSettings, Settings
 
-    serve(catalog, Settings(host, port, allowed_hosts, cache, cache_bytes, limits["makers"]), note)
+    cache_bytes, job_bytes = _size("cache-limit", limits), _size("job-size", limits)
+    folder, cluster = limits["jobs"], limits["cluster"]
+    if cluster is not None and folder is None:
+        raise click.BadParameter("is for jobs, expected --jobs DIR beside it", param_hint="'--cluster'")
+    jobs = None
+    if folder is not None:
+        jobs = JobSettings(
+            folder.resolve(), None if cluster is None else cluster.resolve(), limits["jobs_at_once"],
+            limits["jobs_waiting"], job_bytes, limits["job_core_hours"],
+        )  # fmt: skip
+    settings = Settings(host, port, allowed_hosts, cache, cache_bytes, limits["makers"], jobs=jobs)
+    serve(catalog, settings, note)
+
+
+def _size(option: str, values: dict[str, Any]) -> int:
+    """Return the bytes that an option gives as text."""
+    from nmcdist.datasets.files import parsed_bytes
+
+    try:
+        return parsed_bytes(values[option.replace("-", "_")])
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=f"'--{option}'") from None
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=PATH)
+@click.argument("name")
+def token(folder: Path, name: str) -> None:
+    """Print a new token of NAME for the jobs of `nmcdist serve --jobs DIR`; it is shown only this once."""
+    from nmcdist.service.jobs.tokens import make_token
+
+    click.echo(make_token(folder, name))

@@ -13,6 +13,8 @@ from starlette.types import ASGIApp
 from nmcdist.errors import Busy
 from nmcdist.releases.versions import LATEST
 from nmcdist.service import routes, tables
+from nmcdist.service.jobs import routes as jobs
+from nmcdist.service.jobs.desk import Desk
 from nmcdist.service.limits import Guard
 from nmcdist.service.pools import TooManyError
 from nmcdist.service.problems import RequestError, busy
@@ -29,11 +31,16 @@ _NO_WHOLE = ("int_parsing", "int_parsing_size", "int_from_float")  # types of fa
 def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
     """Return the application that serves a shelf, behind its guard."""
     service = Service(shelf, settings)
+    desk = Desk(settings.jobs) if settings.jobs is not None else None
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.start()
+        if desk is not None:
+            desk.start()
         yield
+        if desk is not None:
+            desk.stop()
         service.stop()
 
     app = FastAPI(
@@ -48,6 +55,10 @@ def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
     app.state.service = service
     app.include_router(routes.router)
     app.include_router(tables.router)
+    if desk is not None:
+        app.state.desk = desk
+        app.include_router(jobs.router)
+        app.include_router(jobs.stores)
     _answer_errors(app)
     described = app.openapi
     app.openapi = lambda: with_names(described(), shelf)  # type: ignore[method-assign]
@@ -62,7 +73,7 @@ def with_names(document: dict[str, Any], shelf: Shelf) -> dict[str, Any]:
         "document": sorted({name for item in shelf.items_in_order() for name in item.documents.names}),
     }
     for path in document["paths"].values():
-        for parameter in path["get"].get("parameters", []):
+        for parameter in (one for operation in path.values() for one in operation.get("parameters", [])):
             if known.get(parameter["name"]) and parameter["in"] == "path":
                 parameter["schema"]["enum"] = known[parameter["name"]]
             elif parameter["name"] in _EXAMPLES:

@@ -22,11 +22,13 @@ from nmcdist.service.problems import RequestError, busy
 from nmcdist.service.settings import Settings
 from nmcdist.wording import shown
 
-OPEN = ("/v/", "/files/", "/catalog.", "/catalog-")  # for scripts of any site
+OPEN = ("/v/", "/files/", "/catalog.", "/catalog-", "/jobs/")  # for scripts of any site
+_WRITTEN = "/api/jobs"  # where a service with a queue takes recipes
 _EXPOSED = "ETag, Content-Range, Content-Length, Accept-Ranges, Retry-After"
 _SENT = "Range, If-Range, If-None-Match, If-Match"
 _POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 _HOST = re.compile(r"(?:(?P<name>[A-Za-z0-9.-]{1,253})|\[(?P<address>[0-9A-Fa-f:.]{2,45})\])(?::[0-9]{1,5})?")
+_SIZE = re.compile("[0-9]{1,12}")
 _SHOWN = 300  # characters of a request in the log
 
 
@@ -71,16 +73,21 @@ class Guard:
             raise RequestError(431, f"headers: expected at most {self._settings.header_bytes} bytes")
         if len(scope["query_string"]) > self._settings.query_bytes:
             raise RequestError(414, f"query: expected at most {self._settings.query_bytes} bytes")
-        if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
-            raise RequestError(413, "body: expected none", {"Connection": "close"})
+        may_write = self._may_write(scope["path"])
+        most = self._settings.jobs.body_bytes if may_write and self._settings.jobs and scope["method"] == "POST" else 0
+        check_body(headers, most)
         check_host(headers.getlist("host"), self._hosts)
         if scope["method"] == "OPTIONS" and is_open(scope["path"]):
             return _preflight()
-        if scope["method"] not in ("GET", "HEAD"):
+        if scope["method"] not in ("GET", "HEAD") and not (may_write and scope["method"] in ("POST", "DELETE")):
             raise RequestError(405, "method: expected GET or HEAD", {"Allow": "GET, HEAD"})
         if not is_open(scope["path"]):
             check_origin(headers.get("origin"), headers.get("host", ""))
         return None
+
+    def _may_write(self, path: str) -> bool:
+        """Return whether a path takes other requests than those that read."""
+        return self._settings.jobs is not None and (path == _WRITTEN or path.startswith(f"{_WRITTEN}/"))
 
     async def _timely(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         """Run the application, with a deadline until its response starts."""
@@ -130,6 +137,20 @@ def is_open(path: str) -> bool:
 def known_hosts(*names: str) -> frozenset[str]:
     """Return the names by which clients may address the service."""
     return frozenset({"localhost", *(name.lower().strip("[]") for name in names)})
+
+
+def check_body(headers: Headers, most: int) -> None:
+    """Refuse a body of more bytes than `most`, and one of unknown length.
+
+    Raises
+    ------
+    RequestError
+        413.
+    """
+    size = headers.get("content-length", "0")
+    if "transfer-encoding" in headers or not _SIZE.fullmatch(size) or int(size) > most:
+        expected = f"at most {most} bytes, with a Content-Length" if most else "none"
+        raise RequestError(413, f"body: expected {expected}", {"Connection": "close"})
 
 
 def check_host(given: Iterable[str], known: frozenset[str]) -> None:

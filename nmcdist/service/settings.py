@@ -5,6 +5,40 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
+class JobSettings:
+    """The queue of recipes, and what it grants one job.
+
+    Attributes
+    ----------
+    folder : Path
+        Folder of the queue: tokens, registered bundles, jobs and their stores.
+    cluster : Path, optional
+        Deployment file of every job; None for workers on this machine.
+    at_once : int
+        Jobs that run at the same time.
+    waiting : int
+        Jobs that wait; further ones get 429.
+    job_bytes : int
+        Largest store of a job, as planned.
+    core_hours : float
+        Most core hours of a job: estimated before it is queued, and counted while it runs.
+    body_bytes : int
+        Longest recipe.
+    streams : int
+        Streams of events that are open at the same time; further ones get 503.
+    """
+
+    folder: Path
+    cluster: Path | None = None
+    at_once: int = 1
+    waiting: int = 100
+    job_bytes: int = 100 << 30
+    core_hours: float = 100.0
+    body_bytes: int = 64 << 10
+    streams: int = 100
+
+
+@dataclass(frozen=True)
 class Settings:
     """Where the service listens, and what it grants one client.
 
@@ -30,6 +64,8 @@ class Settings:
         Longest request line and headers together.
     query_bytes : int
         Longest query string.
+    jobs : JobSettings, optional
+        The queue of recipes; None for a service that only reads.
     """
 
     host: str = "127.0.0.1"
@@ -43,3 +79,4 @@ class Settings:
     patience_s: float = 30.0
     header_bytes: int = 32 << 10
     query_bytes: int = 8 << 10
+    jobs: JobSettings | None = None

@@ -134,7 +134,7 @@ def _item(catalog: Path, root: Path, store: str, entry: Mapping[str, Any], setti
     if (found := manifest_hash(path)) != release.manifest_sha256:
         raise StoreError(f"{path / MANIFEST}: has the SHA-256 {found}, expected {release.manifest_sha256}")
     _check_against_catalog(path.parent, release, entry["metadata"])
-    files = _files(path)
+    files = files_of(path)
     return Item(
         release=release,
         store=path,
@@ -159,7 +159,7 @@ def _check_against_catalog(folder: Path, release: Release, recorded: Mapping[str
             )
 
 
-def _files(store: Path) -> Files:
+def files_of(store: Path) -> Files:
     """Return the files of a store: those of its manifest, and the manifest itself."""
     folder = Folder(store)
     return Files(folder, {**read_manifest(store), MANIFEST: folder.record(MANIFEST)})

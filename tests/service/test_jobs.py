@@ -1,0 +1,221 @@
+"""Jobs: a recipe is submitted, watched, cancelled, and continues after the service was killed; its store is read."""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import httpx
+import psutil
+import pytest
+import xarray as xr
+import yaml
+
+from nmcdist.bundle import load_bundle, save_bundle
+from tests.conftest import BUNDLE, TINY, recipe_with
+from tests.service.conftest import ROOT, served
+
+FAST = {**TINY, "name": "fast", "descriptors": {"max_lag_nm": 400.0, "max_radius_nm": 400.0, "transport": False}}
+LONG = {**TINY, "name": "long", "volume": {"shape": [64, 64, 64], "voxel_size_nm": 20.0}, "realisations": 1000}
+KILLED = {**FAST, "name": "killed", "volume": {"shape": [64, 64, 64], "voxel_size_nm": 20.0}, "realisations": 20}
+SOON_S = 180  # far longer than anything below takes, for loaded machines
+
+
+def made_token(folder, name="page"):
+    command = [sys.executable, "-m", "nmcdist.cli", "token", str(folder), name]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert done.returncode == 0, done.stderr
+    (token,) = done.stdout.split()
+    return token
+
+
+@contextlib.contextmanager
+def queue_at(folder, *options):
+    """A service with a queue in a folder, whose jobs compute in their own process, and a client with a token."""
+    catalog, cluster = folder / "catalog.yaml", folder / "here.yaml"
+    catalog.write_text("version: 2\naliases: {}\ndata: {}\nentries: {}\n")
+    cluster.write_text("kind: local\nworkers: 0\nthreads_per_worker: 1\n")
+    kept = folder / "token"
+    if not kept.exists():
+        kept.write_text(made_token(folder / "queue"))
+    arguments = ["--jobs", folder / "queue", "--cluster", cluster, *options]
+    with served(catalog, folder / f"log-{time.monotonic_ns()}", *map(str, arguments)) as running:
+        headers = {"Authorization": f"Bearer {kept.read_text()}"}
+        with httpx.Client(base_url=running.url, headers=headers, timeout=60) as client:
+            yield running, client
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("jobs")
+    own = load_bundle(BUNDLE).model_copy(update={"name": "own"})
+    save_bundle(own, folder / "queue/bundles/own")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def queue(folder):
+    with queue_at(folder, "--job-size", "1GiB", "--job-core-hours", "10") as (running, client):
+        yield running, client
+
+
+@pytest.fixture
+def client(queue):
+    return queue[1]
+
+
+def submitted(client, recipe):
+    answer = client.post("/api/jobs", json=recipe)
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["location"] == f"/api/jobs/{answer.json()['id']}"
+    return answer.json()["id"]
+
+
+def when(client, job, holds):
+    """The job, once something holds of it."""
+    end = time.monotonic() + SOON_S
+    while time.monotonic() < end:
+        found = client.get(f"/api/jobs/{job}").json()
+        if holds(found):
+            return found
+        time.sleep(0.1)
+    raise AssertionError(found)
+
+
+def ended(client, job):
+    return when(client, job, lambda found: found["state"] in ("done", "failed", "cancelled"))
+
+
+def events_of(client, job, after=0):
+    return client.get(f"/api/jobs/{job}/events", params={"after": after}).json()["events"]
+
+
+def streamed(client, job, **headers):
+    with client.stream("GET", f"/api/jobs/{job}/events", headers={"Accept": "text/event-stream", **headers}) as answer:
+        assert answer.headers.get("content-type", "").startswith("text/event-stream") or answer.status_code == 204
+        text = "".join(answer.iter_text())
+    return [
+        (int(number), name, json.loads(data))
+        for number, name, data in re.findall(r"id: (\d+)\nevent: (.+)\ndata: (.+)\n\n", text)
+    ]
+
+
+def drivers(job):
+    """Processes that run a job."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if any(f"/{job}/recipe.yaml" in word for word in process.cmdline()):
+                found.append(process)
+    return found
+
+
+def test_a_recipe_becomes_a_store_that_plain_xarray_reads(queue, folder):
+    service, client = queue
+    planned = client.post("/api/jobs/plan", json=FAST).json()
+    assert (planned["items"], planned["tasks"], planned["limits"]["core_hours"]) == (4, 4, 10.0)
+    assert 4 * 24 * 20 * 28 < planned["bytes"] < 10**6
+    assert str(folder) not in json.dumps(planned)
+
+    job = submitted(client, {**FAST, "bundle": "own"})
+    watched = streamed(client, job)  # from the start to the end of the job
+    assert [number for number, _, _ in watched] == list(range(1, len(watched) + 1))
+    assert [event["state"] for _, name, event in watched if name == "state"] == ["queued", "running", "done"]
+    steps = [event["done"] for _, name, event in watched if name == "progress"]
+    assert steps == sorted(steps) and steps[-1] == 4
+    assert str(folder) not in json.dumps(watched)
+
+    found = ended(client, job)
+    assert (found["state"], found["done"], found["total"], found["owner"]) == ("done", 4, 4, "page")
+    assert found["recipe"]["bundle"] == "own"
+    assert events_of(client, job) == [{"number": number, **event} for number, _, event in watched]
+    assert streamed(client, job, **{"Last-Event-ID": "2"}) == watched[2:]
+    assert streamed(client, job, **{"Last-Event-ID": str(watched[-1][0])}) == []
+    (listed,) = [one for one in client.get("/api/jobs").json()["jobs"] if one["id"] == job]
+    assert listed["store"] == f"{service.url}/jobs/{job}/store"
+
+    with xr.open_zarr(found["store"]) as data:  # without a token
+        assert data.volume.shape == (4, 24, 20, 28)
+        fractions = (data.volume.values == 0).mean(axis=(1, 2, 3))
+        stored = data.set_xindex("phase").volume_fraction.sel(phase="pore").values
+        assert abs(fractions - stored).max() < 1e-6
+    manifest = httpx.get(f"{found['store']}/manifest.json")
+    assert hashlib.sha256(manifest.content).hexdigest() == found["manifest_sha256"]
+    assert manifest.headers["access-control-allow-origin"] == "*"
+    assert httpx.get(f"{found['store']}/../recipe.yaml").status_code == 404
+    assert httpx.get(f"{service.url}/jobs/{job}/store/..%2frecipe.yaml").status_code == 404
+    assert client.delete(f"/api/jobs/{job}").json()["state"] == "done"  # too late to cancel: it stays
+
+
+def test_queued_and_running_jobs_are_cancelled(client):
+    first, second = submitted(client, LONG), submitted(client, FAST)
+    waiting = client.get(f"/api/jobs/{second}").json()
+    assert (waiting["state"], waiting["store"]) == ("queued", None)
+    assert client.delete(f"/api/jobs/{second}").json()["state"] == "cancelled"
+    when(client, first, lambda found: found["done"] > 0)
+    assert httpx.get(f"{client.base_url}/jobs/{first}/store/zarr.json").status_code == 404
+    answer = client.delete(f"/api/jobs/{first}").json()
+    assert answer["state"] in ("running", "cancelled")
+    assert ended(client, first)["state"] == "cancelled"
+    assert not drivers(first) and not drivers(second)
+    assert [event.get("state") for event in events_of(client, second)] == ["queued", "cancelled"]
+
+
+def test_a_service_that_was_killed_continues_its_jobs(tmp_path):
+    with queue_at(tmp_path) as (service, client):
+        jobs = [submitted(client, recipe) for recipe in (KILLED, {**FAST, "name": "next"})]
+        before = when(client, jobs[0], lambda found: found["done"] >= 3)
+        service.process.send_signal(signal.SIGKILL)
+        service.process.wait()
+    assert before["state"] == "running" and drivers(jobs[0])
+    with queue_at(tmp_path) as (_, client):
+        first, second = (ended(client, job) for job in jobs)
+        assert (first["state"], second["state"]) == ("done", "done")
+        assert (first["attempts"], second["attempts"]) == (2, 1)
+        events = events_of(client, jobs[0])
+        states = [event["state"] for event in events if event["event"] == "state"]
+        assert states == ["queued", "running", "queued", "running", "done"]
+        starts = [event["done"] for event in events if event["event"] == "start"]
+        assert starts[0] == 0 and (len(starts) == 1 or starts[-1] >= 3)  # the orphan may have finished all
+        with xr.open_zarr(first["store"]) as data:
+            assert data.volume.shape == (40, 64, 64, 64)
+            shares = (data.volume == 2).mean(("z", "y", "x")).values
+            assert ((shares > 0) & (shares < 0.4)).all()  # every item is made: 255 and 0 alone would show
+    assert not [process for job in jobs for process in drivers(job)]
+
+
+def test_a_child_that_dies_is_started_again_and_a_stopped_service_leaves_no_process(tmp_path):
+    with queue_at(tmp_path) as (service, client):
+        job = submitted(client, KILLED)
+        when(client, job, lambda found: found["done"] > 0)
+        (driver,) = drivers(job)
+        driver.kill()
+        found = when(client, job, lambda found: found["state"] == "queued" or found["attempts"] == 2)
+        assert found["message"] or found["attempts"] == 2
+        again = when(client, job, lambda found: found["attempts"] == 2)
+        assert again["state"] in ("running", "done")
+        service.process.terminate()
+        service.process.wait(60)
+        assert not drivers(job)
+    tokens = tmp_path / "queue/tokens"
+    assert stat.S_IMODE(tokens.stat().st_mode) == 0o600
+    secret = (tmp_path / "token").read_text()
+    for path in tmp_path.rglob("*"):  # neither in logs nor in the queue
+        if path.is_file() and path.name != "token":
+            assert secret.encode() not in path.read_bytes(), path
+
+
+def test_the_queue_keeps_the_recipe_as_it_ran(client, folder):
+    job = submitted(client, FAST)
+    written = yaml.safe_load((folder / f"queue/jobs/{job}/recipe.yaml").read_text())
+    assert recipe_with(**{**FAST, "name": "fast"}).content == written
+    client.delete(f"/api/jobs/{job}")
+    ended(client, job)
