@@ -3,12 +3,9 @@
 import contextlib
 import hashlib
 import json
-import os
 import re
 import signal
 import stat
-import subprocess
-import sys
 import time
 
 import httpx
@@ -18,23 +15,14 @@ import xarray as xr
 import yaml
 
 from nmcdist.bundle import load_bundle, save_bundle
+from nmcdist.service.jobs.tokens import make_token
 from tests.conftest import BUNDLE, TINY, recipe_with
-from tests.service.conftest import ROOT, served
+from tests.service.conftest import served
 
 FAST = {**TINY, "name": "fast", "descriptors": {"max_lag_nm": 400.0, "max_radius_nm": 400.0, "transport": False}}
-LONG = {**TINY, "name": "long", "volume": {"shape": [64, 64, 64], "voxel_size_nm": 20.0}, "realisations": 1000}
-KILLED = {**FAST, "name": "killed", "volume": {"shape": [64, 64, 64], "voxel_size_nm": 20.0}, "realisations": 20}
+LONG = {**TINY, "name": "long", "volume": {"shape": [64, 64, 64], "voxel_size_nm": 20.0}, "realisations": 300}
+KILLED = {**FAST, "name": "killed", "volume": {"shape": [32, 32, 32], "voxel_size_nm": 80.0}, "realisations": 16}
 SOON_S = 180  # far longer than anything below takes, for loaded machines
-
-
-def made_token(folder, name="page"):
-    command = [sys.executable, "-m", "nmcdist.cli", "token", str(folder), name]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
-    assert done.returncode == 0, done.stderr
-    (token,) = done.stdout.split()
-    return token
 
 
 @contextlib.contextmanager
@@ -45,7 +33,7 @@ def queue_at(folder, *options):
     cluster.write_text("kind: local\nworkers: 0\nthreads_per_worker: 1\n")
     kept = folder / "token"
     if not kept.exists():
-        kept.write_text(made_token(folder / "queue"))
+        kept.write_text(make_token(folder / "queue", "page"))
     arguments = ["--jobs", folder / "queue", "--cluster", cluster, *options]
     with served(catalog, folder / f"log-{time.monotonic_ns()}", *map(str, arguments)) as running:
         headers = {"Authorization": f"Bearer {kept.read_text()}"}
@@ -172,7 +160,7 @@ def test_queued_and_running_jobs_are_cancelled(client):
 def test_a_service_that_was_killed_continues_its_jobs(tmp_path):
     with queue_at(tmp_path) as (service, client):
         jobs = [submitted(client, recipe) for recipe in (KILLED, {**FAST, "name": "next"})]
-        before = when(client, jobs[0], lambda found: found["done"] >= 3)
+        before = when(client, jobs[0], lambda found: found["done"] >= 1)
         service.process.send_signal(signal.SIGKILL)
         service.process.wait()
     assert before["state"] == "running" and drivers(jobs[0])
@@ -184,24 +172,23 @@ def test_a_service_that_was_killed_continues_its_jobs(tmp_path):
         states = [event["state"] for event in events if event["event"] == "state"]
         assert states == ["queued", "running", "queued", "running", "done"]
         starts = [event["done"] for event in events if event["event"] == "start"]
-        assert starts[0] == 0 and (len(starts) == 1 or starts[-1] >= 3)  # the orphan may have finished all
+        assert starts[0] == 0 and (len(starts) == 1 or starts[-1] >= 1)  # the orphan may have finished all
         with xr.open_zarr(first["store"]) as data:
-            assert data.volume.shape == (40, 64, 64, 64)
-            shares = (data.volume == 2).mean(("z", "y", "x")).values
-            assert ((shares > 0) & (shares < 0.4)).all()  # every item is made: 255 and 0 alone would show
+            items = data.volume.values.reshape(32, -1)
+        assert items.max() <= 2  # fill values of chunks that were not made are 255
+        assert len({item.tobytes() for item in items}) == 32
     assert not [process for job in jobs for process in drivers(job)]
 
 
 def test_a_child_that_dies_is_started_again_and_a_stopped_service_leaves_no_process(tmp_path):
     with queue_at(tmp_path) as (service, client):
-        job = submitted(client, KILLED)
+        job = submitted(client, LONG)
         when(client, job, lambda found: found["done"] > 0)
         (driver,) = drivers(job)
         driver.kill()
         found = when(client, job, lambda found: found["state"] == "queued" or found["attempts"] == 2)
         assert found["message"] or found["attempts"] == 2
-        again = when(client, job, lambda found: found["attempts"] == 2)
-        assert again["state"] in ("running", "done")
+        assert when(client, job, lambda found: found["attempts"] == 2)["state"] == "running"
         service.process.terminate()
         service.process.wait(60)
         assert not drivers(job)

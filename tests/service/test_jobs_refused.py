@@ -7,7 +7,9 @@ import sqlite3
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from nmcdist.cli import cli
 from nmcdist.errors import InputError, StoreError
 from nmcdist.service.jobs.desk import Desk
 from nmcdist.service.jobs.queue import CANCELLED, MOST_EVENTS, QUEUED, FullError, Queue
@@ -36,7 +38,7 @@ def problem(answer, status):
 
 
 @pytest.mark.parametrize("header", [
-    None, "", "Bearer", "Bearer ", "Bearer wrong", "Basic cGFnZTpwYWdl", "bearer nmc_", "Bearer " + "x" * 20_000,
+    None, "", "Bearer", "Bearer wrong", "Basic cGFnZTpwYWdl", "bearer nmc_", "Bearer " + "x" * 20_000,
     "Bearer \u00e4", "Token {token}", "Bearer {token}x", "Bearer x{token}",
 ])  # fmt: skip
 @pytest.mark.parametrize(("method", "path"), [("GET", "/api/jobs"), ("POST", "/api/jobs")])
@@ -90,7 +92,7 @@ def test_a_body_of_unknown_length(client):  # noqa: F811
 
 @pytest.mark.parametrize(("changes", "says"), [
     ({"bundle": "/etc"}, "no path"), ({"bundle": "../own"}, "no path"), ({"bundle": "bundles/own"}, "no path"),
-    ({"bundle": ".."}, "no path"), ({"bundle": "recipe.yaml"}, "not registered"), ({"bundle": "owm"}, "mean own"),
+    ({"bundle": ".."}, "no path"), ({"bundle": "recipe.yaml"}, "not registered"), ({"bundle": "owm"}, "cal, own"),
     ({"bundle": ["own"]}, "not registered"), ({"bundle": None}, "not registered"), ({"bundle": ""}, "not registered"),
     ({"bundle": "~"}, "not registered"), ({"bundle": "c:\\own"}, "no path"), ({"name": "../x"}, "no path"),
     ({"name": ".."}, "no path"), ({"name": "X y"}, "name"), ({"out": "/tmp/x"}, "no path"), ({"/tmp/x": 1}, "no path"),
@@ -145,6 +147,12 @@ def test_tokens_are_kept_as_hashes_that_only_their_owner_reads(tmp_path):
     with pytest.raises(InputError, match="expected mode 600"):
         check_tokens(tmp_path / "new")
     assert owner_of(tmp_path / "new", token) is None
+
+
+def test_the_command_prints_a_token_once(tmp_path):
+    done = CliRunner().invoke(cli, ["token", str(tmp_path), "page"])
+    assert (done.exit_code, owner_of(tmp_path, done.stdout.strip())) == (0, "page")
+    assert done.stdout.strip() not in (tmp_path / TOKENS).read_text()
 
 
 def test_a_queue_that_cannot_be_used_is_refused(tmp_path, releases):

@@ -58,6 +58,8 @@ class Runner:
         """Let jobs of a service that died wait again, and start the threads."""
         for job in self._queue.running():
             end_orphan(self.command(job.id))
+            if self._stopping.is_set():
+                return
             self._queue.requeue(job.id, self._queue.last_sign_s(job) * _cores(job), "the service was restarted")
         for thread in self._threads:
             thread.start()
