@@ -57,6 +57,7 @@ test-slow: .venv/installed .venv-quantimpy/installed .venv-pyapd/installed  ## t
 bench: .venv/installed .venv-quantimpy/installed .venv-pyapd/installed .venv-poromics/installed  ## ours and the peers side by side, in one run
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.generation
+	$(BIN)/python -m benchmarks.meshes
 
 lock: ## write requirements.lock from what is installed in .venv
 	$(BIN)/pip freeze --exclude-editable | grep -v '^nmcdist' | sed 's/+cpu$$//' > requirements.lock

@@ -191,6 +191,8 @@ def refine_permeability(
         for n in refinements
     )
     coarse, middle, fine = (each.permeability_nm2 for each in studied[-3:])
+    if math.isinf(fine):  # nothing that the fluid rubs on
+        return RefinedPermeability(fine, 0.0, math.nan, studied)
     first, second = middle - coarse, fine - middle
     if first == 0 and second == 0:
         return RefinedPermeability(fine, 0.0, math.nan, studied)

@@ -81,7 +81,6 @@ def pore_size_distribution(
     radii_nm: Iterable[float] | None = None,
     *,
     squared_distance: np.ndarray | None = None,
-    core: tuple[slice, ...] | None = None,
 ) -> PoreSizeDistribution:
     """Return the continuous size distribution of a phase, and its median radius r_max.
 
@@ -95,8 +94,6 @@ def pore_size_distribution(
         at which nothing is covered.
     squared_distance : ndarray, optional
         :func:`squared_distance` of the phase on these voxels, if it is at hand.
-    core : tuple of slice, optional
-        Box to whose voxels the shares refer; balls reach into it from around. Default: the volume.
 
     Returns
     -------
@@ -113,18 +110,38 @@ def pore_size_distribution(
     ----------
     Gräfensteiner et al. (2025), doi:10.1186/s13362-025-00174-z, Eq. (26).
     """
-    weights, unit_nm = box_lattice.whole_weights(check_edges(voxel_size_nm))
+    edges = check_edges(voxel_size_nm)
+    weights, _ = box_lattice.whole_weights(edges)
     phase = check_phase(phase, work=_work(weights))
     radii = None if radii_nm is None else _check_radii(radii_nm)
-    distance2 = _distance(phase, weights, squared_distance)
+    return sizes_within(_distance(phase, weights, squared_distance), edges, radii)
+
+
+def sizes_within(
+    distance2: np.ndarray, edges: tuple[float, float, float], radii: np.ndarray | None,
+    core: tuple[slice, ...] | None = None,
+) -> PoreSizeDistribution:  # fmt: skip
+    """Return the size distribution of a phase in a box, without checks; balls reach into it from around.
+
+    Parameters
+    ----------
+    distance2 : ndarray
+        :func:`squared_distance` of the phase.
+    edges : (float, float, float)
+        Of a voxel, in nm.
+    radii : ndarray or None
+        See :func:`pore_size_distribution`.
+    core : tuple of slice, optional
+        The box to whose voxels the shares refer. Default: the volume.
+    """
+    weights, unit_nm = box_lattice.whole_weights(edges)
     if _is_unbounded(distance2):
         radii = np.zeros(1) if radii is None else radii
         return PoreSizeDistribution(radii, np.ones(len(radii)), math.inf)
     cover = _cover(distance2, weights)
     covered = _count_covered(cover if core is None else np.ascontiguousarray(cover[core]))
     if radii is None:
-        shortest = min(check_edges(voxel_size_nm))
-        radii = np.arange(math.isqrt((len(covered) - 2) // min(weights)) + 2) * shortest
+        radii = np.arange(math.isqrt((len(covered) - 2) // min(weights)) + 2) * min(edges)
     total = covered[1]
     # One part in 10^9 allows for rounding in nm.
     steps = radii / unit_nm

@@ -10,8 +10,8 @@ class LostLabelError(InputError):
     """Voxels are too few to hold every label."""
 
 
-def coarsened(labels: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Return labels on voxels that divide the same box into fewer: the label with the largest share of each.
+def coarsened(labels: np.ndarray, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Divide the box of a label volume into fewer voxels; each has the label with its largest share.
 
     The greatest wins a tie. A label that wins nowhere gets the voxel of which it has the largest share, unless this is
     the last of another label.
@@ -25,7 +25,9 @@ def coarsened(labels: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
 
     Returns
     -------
-    ndarray, same dtype, of this shape
+    coarse : ndarray, same dtype, of this shape
+    volumes : ndarray of float64, shape (labels,)
+        The volume of each label before, in the new voxels.
 
     Raises
     ------
@@ -35,7 +37,10 @@ def coarsened(labels: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     labels = np.ascontiguousarray(labels)
     coarse = np.empty(shape, dtype=labels.dtype)
     _take_largest(labels, coarse)
-    values = np.unique(labels)
+    voxels = np.zeros(int(labels.max()) + 1, dtype=np.int64)
+    for page in labels:
+        voxels += np.bincount(page.reshape(-1), minlength=len(voxels))
+    values = np.flatnonzero(voxels)
     counts = _counts(coarse.reshape(-1), values)
     claimed = np.zeros(shape, dtype=bool)
     while (lost := (counts == 0) & (values > 0)).any():
@@ -44,7 +49,7 @@ def coarsened(labels: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
             raise LostLabelError(
                 f"labels: found no voxel for {lost.sum()} of {count}, such as {one}, expected smaller voxels"
             )
-    return coarse
+    return coarse, voxels * (coarse.size / labels.size)
 
 
 @kernel

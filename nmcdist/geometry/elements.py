@@ -83,8 +83,8 @@ def volume_mesh(
         For tetrahedra: sweeps that smooth the interfaces, as in :func:`nmcdist.geometry.surfaces.label_surface`.
     min_angle : float, optional
         For tetrahedra: smallest dihedral angle, in degrees, from 0 to 40. Nodes are moved until all reach it, those of
-        interfaces by at most a fifth of a voxel, and within the faces of the volume. Default: 15, or what can be
-        reached; 0 moves nothing.
+        interfaces by at most a fifth of a voxel, or back towards the corners of the voxels, and within the faces of
+        the volume. Default: 15, or what can be reached; 0 moves nothing.
     volumes : ndarray of float64, optional
         For smoothed tetrahedra: the volume that each label gets, in voxels; default: that of its voxels.
 

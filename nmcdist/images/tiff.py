@@ -63,7 +63,11 @@ def open_slices(where: Path) -> tuple[Source, Said]:
     """
     import tifffile
 
-    files = sorted(path.name for path in where.iterdir() if path.suffix.lower() in SUFFIXES)
+    files = sorted(
+        path.name
+        for path in where.iterdir()
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+    )
     if len(files) < 2:
         raise ImageError(
             f"{where}: found {len(files)} TIFF slices, expected a TIFF file, a folder of TIFF slices or Zarr"

@@ -127,7 +127,7 @@ class _Continued(PhaseVolume):
                  for n, edge in zip(self.mask.shape, edges, strict=True)]  # fmt: skip
         wide = np.pad(self.mask, [(n, n) for n in reach], "wrap")
         core = tuple(slice(n, n + m) for n, m in zip(reach, self.mask.shape, strict=True))
-        return pore_size.pore_size_distribution(wide, edges, self.radii_nm, core=core)
+        return pore_size.sizes_within(pore_size.squared_distance(wide, edges), edges, self.radii_nm, core)
 
 
 def _phase(volume: Volume, name: str) -> PhaseVolume:

@@ -14,6 +14,7 @@ from nmcdist.images import Image
 from nmcdist.wording import shown
 
 MOST = 64  # labels of an image; more is a grey image, or one of grains
+MOST_IN_TRIPLES = 10  # phases; 120 triples
 SLAB_BYTES = 64 << 20
 _NAME = re.compile(r"[^\W\d][\w .-]{0,39}")
 
@@ -60,7 +61,9 @@ class Phases:
 
     @property
     def triples(self) -> list[tuple[str, str, str]]:
-        """Triples of phases without a common label."""
+        """Triples of phases without a common label; none of more than `MOST_IN_TRIPLES` phases."""
+        if len(self.codes) > MOST_IN_TRIPLES:
+            return []
         return [triple for triple in combinations(self.codes, 3) if self._disjoint(triple)]
 
     def _disjoint(self, names: tuple[str, ...]) -> bool:

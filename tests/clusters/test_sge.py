@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden" / "sge.sh"
 SCRIPT = ROOT / "tests" / "sge" / "one_host.sh"
 MACHINE = Machine(2, 2**33)
-SOON_S = 30.0
+SOON_S = 60.0
 SEARCHED = f"{os.environ['PATH']}:/usr/sbin"
 
 

@@ -293,7 +293,7 @@ class TestAStoreExplainsItself:
                 patch.setattr("nmcdist.products.attributes.HOW_TO_READ", "by an earlier version")
             else:
                 patch.setattr(
-                    "nmcdist.descriptors.labelled._COORDINATES", {name: {"units": "nm"} for name in COORDINATES}
+                    "nmcdist.descriptors.labelled.COORDINATES", {name: {"units": "nm"} for name in COORDINATES}
                 )
             store = make(tmp_path).store
         before = files_of(store)

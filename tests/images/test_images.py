@@ -1,5 +1,6 @@
 """Images of users against the arrays that were written, and what is refused."""
 
+import os
 import pickle
 import struct
 import zlib
@@ -230,6 +231,13 @@ def test_faults_of_voxels_are_named_with_their_plane(tmp_path):
     survey(opened(np.concatenate([0 * VOXELS[:2], VOXELS])))  # with an empty margin
     with pytest.raises(ImageError, match="all voxels have the value 7, expected an image"):
         survey(opened(np.full((1, 4, 4), 7)))
+
+
+def test_what_is_no_slice_is_passed_over(tmp_path):
+    stack(tmp_path / "s")
+    (tmp_path / "s/._slice_12.tif").write_bytes(b"of another system")
+    os.mkfifo(tmp_path / "s/slice_18.tif")
+    np.testing.assert_array_equal(open_image(tmp_path / "s", SIZE).read(), VOXELS)
 
 
 def test_a_damaged_slice_is_named(tmp_path):

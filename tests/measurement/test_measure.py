@@ -269,6 +269,11 @@ class TestWaysIn:
         )
         assert found["permeability"].shape == (1, 1)
 
+    def test_triple_lines_of_many_phases_are_left_out(self):
+        found = nmcdist.measure(noise((9, 9, 9), 8, 12), voxel_size_nm=10.0, descriptors="interfaces")
+        assert found.sizes["interface"] == 66
+        assert "triple_line_length" not in found
+
     def test_names_are_given_to_labels_without_names(self):
         found = nmcdist.measure(self.labels(), voxel_size_nm=10.0, descriptors="volumes")
         assert found["phase"].values.tolist() == ["label 0", "label 85", "label 170"]

@@ -13,7 +13,7 @@ from nmcdist.datasets.export.content import GRAIN_TABLE, SHELL, About, Content, 
 from nmcdist.datasets.export.formats import checked_options, format_named
 from nmcdist.datasets.export.labels import export_labels
 from nmcdist.datasets.export.place import write_export
-from nmcdist.datasets.export.subsets import masked
+from nmcdist.datasets.export.subsets import masked, only
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.datasets.particles import read_grains, read_orientations, read_particle
 from nmcdist.datasets.store import read_attributes
@@ -90,6 +90,9 @@ def export_particle_item(
         labels = particle.voxelize(size_nm)
         return Voxels(labels if kept is None else masked(labels, kept), size_nm, origin)
 
+    known = np.flatnonzero(particle.kept if kept is None else kept[1:]).astype(np.int32) + 1
+    if options.get("grains") is not None:
+        only(known[None, None], options["grains"])
     first = voxel_size_nm
     if first is None:
         counted = isinstance(options.get("elements"), Integral)

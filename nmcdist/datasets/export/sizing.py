@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from nmcdist.geometry.graded import GradedLattice
 
 _TRIALS = 4
+_FEW = 20_000  # voxels: too few for quick ones to tell the number of tetrahedra, and merged in no time
+_LARGEST = 16  # times the size that is rendered fast
 _VOXELS = 25_000_000  # of grains, to be merged into larger ones
 _FINEST = 4
 _CLOSE = 0.04  # of the logarithm of a voxel size, about a tenth of the number of tetrahedra
@@ -57,13 +59,14 @@ class Source(NamedTuple):
     ----------
     quick, best : callable
         Makes the labels to count tetrahedra, and to mesh.
-    smallest_nm : float
-        The smallest size.
+    smallest_nm, largest_nm : float
+        The sizes that make sense.
     """
 
     quick: Callable[[float], Sized]
     best: Callable[[float], Sized]
-    smallest_nm: float = 0.0
+    smallest_nm: float
+    largest_nm: float
 
 
 def of_array(voxels: Voxels) -> Source:
@@ -74,7 +77,7 @@ def of_array(voxels: Voxels) -> Source:
         shape = tuple(max(1, round(n * voxels.voxel_size / size_nm)) for n in voxels.labels.shape)
         return _own(voxels) if shape == voxels.labels.shape else _merged(voxels, shape)
 
-    return Source(at, at, voxels.voxel_size)
+    return Source(at, at, voxels.voxel_size, voxels.voxel_size * max(voxels.labels.shape))
 
 
 def of_grains(render: Callable[[float, bool], Voxels], size_nm: float) -> Source:
@@ -85,9 +88,10 @@ def of_grains(render: Callable[[float, bool], Voxels], size_nm: float) -> Source
     render : callable
         Returns the labels at a voxel size in nm, and checks them or not: large voxels miss grains.
     size_nm : float
-        A voxel size that is rendered fast.
+        A voxel size that is rendered fast, and shows most grains.
     """
 
+    @lru_cache(maxsize=1)
     def best(size_nm: float) -> Sized:
         from nmcdist.models.pieces import merge_pieces
 
@@ -99,8 +103,11 @@ def of_grains(render: Callable[[float, bool], Voxels], size_nm: float) -> Source
         merge_pieces(merged.labels)
         return merged
 
+    def quick(size_nm: float) -> Sized:
+        return best(size_nm) if box_nm3 < _FEW * size_nm**3 else _own(render(size_nm, False))
+
     box_nm3 = render(size_nm, False).labels.size * size_nm**3
-    return Source(lambda size_nm: _own(render(size_nm, False)), best)
+    return Source(quick, best, 0.0, _LARGEST * size_nm)
 
 
 def _finer(voxels: float) -> int:
@@ -118,8 +125,8 @@ def _merged(fine: Voxels, shape: tuple[int, int, int]) -> Sized:
     ratio = np.array(fine.labels.shape) / shape
     z, y, x = ratio * fine.voxel_size
     first = np.array(fine.origin) + (ratio - 1) / 2 * fine.voxel_size
-    volumes = np.bincount(fine.labels.reshape(-1)) / ratio.prod()
-    return Sized(coarsened(fine.labels, shape), (z, y, x), tuple(first.tolist()), volumes)
+    labels, volumes = coarsened(fine.labels, shape)
+    return Sized(labels, (z, y, x), tuple(first.tolist()), volumes)
 
 
 def mesh_with(
@@ -169,12 +176,17 @@ def _size_found(source: Source, size_nm: float, count: int) -> float:
     """Return a voxel size at which as coarse a mesh as possible has about this many tetrahedra."""
     from nmcdist.geometry.graded import GradedLattice
 
+    first_nm = size_nm
     for _ in range(_TRIALS):
         sized = source.quick(size_nm)
         if not sized.labels.any():
+            if size_nm < first_nm / 2:
+                raise InputError(f"elements: found {count}, but voxels of {size_nm:.4g} nm show no grain")
             size_nm /= 2
             continue
         better = max(source.smallest_nm, _size_for(count, GradedLattice.of(sized.labels), sized.size_nm))
+        if better > source.largest_nm:
+            raise InputError(f"elements: found {count}, expected more: they need voxels of {better:.4g} nm")
         if abs(np.log(better / sized.size_nm)) < _CLOSE:
             break
         size_nm = better

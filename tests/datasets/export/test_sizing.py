@@ -160,3 +160,17 @@ def test_what_cannot_be_met_is_refused_and_leaves_nothing(tmp_path, options, mes
     with pytest.raises(InputError, match=message):
         export_labels(GRAINS, 50.0, ORIGIN, "vtu", tmp_path / "a.vtu", **options)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"elements": 3}, "elements: found 3, expected more: they need voxels of [0-9.]+ nm"),
+        ({"elements": 8000, "grains": "9999"}, "grains: found 9999, which no voxel has, expected labels of the item"),
+        ({"elements": 8000, "min_angle": 50.0}, "min_angle: found 50.0, expected degrees from 0 to 40"),
+    ],
+)
+def test_what_a_particle_cannot_have_is_refused(particle, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        export_item(particle[0], 0, "vtu", tmp_path / "a.vtu", **options)
+    assert list(tmp_path.iterdir()) == []
