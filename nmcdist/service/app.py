@@ -16,6 +16,7 @@ from nmcdist.service import routes, tables
 from nmcdist.service.jobs import routes as jobs
 from nmcdist.service.jobs.desk import Desk
 from nmcdist.service.limits import Guard
+from nmcdist.service.pages import routes as pages
 from nmcdist.service.pools import TooManyError
 from nmcdist.service.problems import RequestError, busy
 from nmcdist.service.settings import Settings
@@ -55,6 +56,7 @@ def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
     app.state.service = service
     app.include_router(routes.router)
     app.include_router(tables.router)
+    app.include_router(pages.router)
     if desk is not None:
         app.state.desk = desk
         app.include_router(jobs.router)
