@@ -27,6 +27,7 @@ from nmcdist.cli.options import PATH, Real, Whole, note
 @click.option("--jobs-waiting", type=Whole(1, 10**6), default=100, show_default=True, help="Most jobs that wait.")
 @click.option("--job-size", default="100GiB", show_default=True, metavar="SIZE", help="Largest store of a job.")
 @click.option("--job-core-hours", type=Real(0.001), default=100.0, show_default=True, help="Most core hours of a job.")
+@click.option("--jobs-licence", metavar="SPDX", help="Licence of all results, as CC-BY-4.0. Default: it is not stated.")
 def serve(
     catalog: Path, host: str, port: int, allowed_hosts: tuple[str, ...], cache: Path | None, **limits: Any
 ) -> None:
@@ -45,7 +46,7 @@ def serve(
     if folder is not None:
         jobs = JobSettings(
             folder.resolve(), None if cluster is None else cluster.resolve(), limits["jobs_at_once"],
-            limits["jobs_waiting"], job_bytes, limits["job_core_hours"],
+            limits["jobs_waiting"], job_bytes, limits["job_core_hours"], licence=limits["jobs_licence"],
         )  # fmt: skip
     settings = Settings(host, port, allowed_hosts, cache, cache_bytes, limits["makers"], jobs=jobs)
     serve(catalog, settings, note)

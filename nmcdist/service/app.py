@@ -32,7 +32,7 @@ _NO_WHOLE = ("int_parsing", "int_parsing_size", "int_from_float")  # types of fa
 def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
     """Return the application that serves a shelf, behind its guard."""
     service = Service(shelf, settings)
-    desk = Desk(settings.jobs) if settings.jobs is not None else None
+    desk = Desk(settings.jobs, shelf) if settings.jobs is not None else None
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -60,7 +60,6 @@ def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
     if desk is not None:
         app.state.desk = desk
         app.include_router(jobs.router)
-        app.include_router(jobs.stores)
     _answer_errors(app)
     described = app.openapi
     app.openapi = lambda: with_names(described(), shelf)  # type: ignore[method-assign]

@@ -22,7 +22,7 @@ from nmcdist.service.problems import RequestError, busy
 from nmcdist.service.settings import Settings
 from nmcdist.wording import shown
 
-OPEN = ("/v/", "/files/", "/catalog.", "/catalog-", "/jobs/")  # for scripts of any site
+OPEN = ("/v/", "/files/", "/catalog.", "/catalog-")  # for scripts of any site
 _WRITTEN = "/api/jobs"  # where a service with a queue takes recipes
 _EXPOSED = "ETag, Content-Range, Content-Length, Accept-Ranges, Retry-After"
 _SENT = "Range, If-Range, If-None-Match, If-Match"

@@ -26,6 +26,8 @@ class JobSettings:
         Longest recipe.
     streams : int
         Streams of events that are open at the same time; further ones get 503.
+    licence : str, optional
+        SPDX id of the licence of all results; None if it is not stated.
     """
 
     folder: Path
@@ -36,6 +38,7 @@ class JobSettings:
     core_hours: float = 100.0
     body_bytes: int = 64 << 10
     streams: int = 100
+    licence: str | None = None
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class Shell(runner.Runner):
 def after(folder, line, seconds=20.0, cancel=False, **settings):
     """The job, and its events, once its only attempt has ended."""
     queue = Queue(folder / "queue.sqlite")
-    shell = Shell(queue, JobSettings(folder, **settings))
+    shell = Shell(queue, JobSettings(folder, **settings), lambda job: None)
     shell.line = line
     shell.folder("a").mkdir(parents=True)
     queue.add("a", "page", {"name": "tiny"}, {"cores": 2}, waiting=1)

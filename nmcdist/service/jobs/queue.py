@@ -237,6 +237,11 @@ class Queue:
         rows = self._read(f"SELECT {_COLUMNS} FROM jobs WHERE state = ? ORDER BY number", RUNNING)
         return [_job(row) for row in rows]
 
+    def finished(self) -> list[Job]:
+        """Return the jobs that are done, the newest first."""
+        rows = self._read(f"SELECT {_COLUMNS} FROM jobs WHERE state = ? ORDER BY ended DESC, number DESC", DONE)
+        return [_job(row) for row in rows]
+
     def last_sign_s(self, job: Job) -> float:
         """Return how long the latest attempt of a job lasted, as far as its events tell."""
         (last,) = self._read("SELECT max(time) FROM events WHERE job = ?", job.number)[0]

@@ -12,18 +12,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from nmcdist.datasets.integrity import manifest_hash
+from nmcdist.errors import NmcdistError
 from nmcdist.log import log
 from nmcdist.service.jobs.queue import CANCELLED, DONE, FAILED, Job, Queue
 from nmcdist.service.jobs.recipes import without_folder
 from nmcdist.service.settings import JobSettings
-from nmcdist.wording import shortened
+from nmcdist.wording import one_line, shortened
 
 RECIPE = "recipe.yaml"
 JOBS = "jobs"  # in the folder of the queue: one folder for each job
@@ -43,10 +44,12 @@ class Runner:
     ----------
     queue : Queue
     settings : JobSettings
+    show : callable
+        Called with a job whose store is finished, before the job is done; an error counts as one of the attempt.
     """
 
-    def __init__(self, queue: Queue, settings: JobSettings) -> None:
-        self._queue, self._settings = queue, settings
+    def __init__(self, queue: Queue, settings: JobSettings, show: Callable[[Job], None]) -> None:
+        self._queue, self._settings, self._show = queue, settings, show
         self._children: dict[str, subprocess.Popen[str]] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -85,6 +88,10 @@ class Runner:
     def folder(self, job: str) -> Path:
         """Return the folder of a job: its recipe, its bundle and its store."""
         return self._settings.folder / JOBS / job
+
+    def store(self, job: Job) -> Path:
+        """Return the folder of a job's store."""
+        return self.folder(job.id) / f"{job.recipe['name']}.zarr"
 
     def command(self, job: str) -> list[str]:
         """Return the command of a job's child."""
@@ -159,11 +166,15 @@ class Runner:
         return str(self._public(last))
 
     def _record(self, job: Job, code: int | None, last: str, used_s: float, *, is_overdue: bool) -> None:
-        message = shortened(last.removeprefix("nmcdist: error: "))
-        store = self.folder(job.id) / f"{job.recipe['name']}.zarr"
         if code == 0:
-            self._queue.end(job.id, DONE, used_s, manifest_sha256=manifest_hash(store))
-        elif is_overdue:
+            try:
+                self._show(job)  # first: whoever sees that the job is done finds its store
+                self._queue.end(job.id, DONE, used_s, manifest_sha256=manifest_hash(self.store(job)))
+                return
+            except (NmcdistError, OSError) as error:
+                code, last = None, str(self._public(one_line(error)))
+        message = shortened(last.removeprefix("nmcdist: error: "))
+        if is_overdue:
             limit = f"{self._settings.core_hours:.3g} core hours"
             self._queue.end(job.id, FAILED, used_s, f"stopped: it has used its {limit}")
         elif self._queue.get(job.id).cancelling:

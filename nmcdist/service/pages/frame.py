@@ -45,7 +45,8 @@ def path(*links: tuple[str, str]) -> str:
 
 def code_tabs(codes: Mapping[str, str]) -> str:
     """Return blocks of code, one for each way to read the data, with buttons that copy them."""
-    tabs, panels = [], []
+    tabs: list[str] = []
+    panels: list[str] = []
     for name, code in codes.items():
         is_first = not tabs
         tabs.append(

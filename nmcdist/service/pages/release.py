@@ -196,6 +196,8 @@ def _preview(item: Item) -> str:
 
 def _superseded(item: Item, versions: Sequence[Item]) -> str:
     latest = versions[0]
+    if item.job is not None:
+        return f'<p class="note">Version {escape(item.release.version)}: the result of a job, not published.</p>'
     if latest is item:
         return f'<p class="note">Version {escape(item.release.version)}, the latest.</p>'
     link = f'<a href="{escape(page_path(latest))}">{escape(latest.release.version)}</a>'

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.releases.documents.text import licence_url
-from nmcdist.releases.model import Release
+from nmcdist.releases.model import NOT_STATED, Release
 from nmcdist.service.catalogs import api_path, document_path, opening_line, page_path
 from nmcdist.service.pages import frame
 from nmcdist.service.shelf import Item, Shelf
@@ -46,7 +46,9 @@ def picture(item: Item) -> str:
 
 
 def licence(release: Release) -> str:
-    """Return the licence as a link."""
+    """Return the licence, as a link if it is one."""
+    if release.license == NOT_STATED:
+        return escape(release.license)
     return f'<a href="{escape(licence_url(quote(release.license)))}">{escape(release.license)}</a>'
 
 
