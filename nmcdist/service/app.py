@@ -60,6 +60,7 @@ def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
     if desk is not None:
         app.state.desk = desk
         app.include_router(jobs.router)
+        app.include_router(pages.jobs)
     _answer_errors(app)
     described = app.openapi
     app.openapi = lambda: with_names(described(), shelf)  # type: ignore[method-assign]

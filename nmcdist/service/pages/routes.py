@@ -7,6 +7,7 @@ from starlette.responses import HTMLResponse, Response
 
 from nmcdist.queries.columns import Columns
 from nmcdist.service.pages import item as item_html
+from nmcdist.service.pages import jobs as jobs_html
 from nmcdist.service.pages import release as release_html
 from nmcdist.service.pages import shelf as shelf_html
 from nmcdist.service.pages.static import TYPES, static_file
@@ -17,6 +18,7 @@ from nmcdist.service.state import Service
 from nmcdist.wording import shown
 
 router = APIRouter(tags=["pages"])
+jobs = APIRouter(tags=["pages"])  # of a service that takes any
 
 
 @router.get("/", response_class=HTMLResponse)
@@ -50,6 +52,12 @@ async def item_page(
         raise RequestError(404, f"item {number}: {item.path} has the items 0 to {item.release.sizes.items - 1}")
     columns = await service.queries.run(_columns, service, item)
     return HTMLResponse(item_html.item_page(item, number, base_of(request), columns), headers=NO_CACHE)
+
+
+@jobs.get("/jobs", response_class=HTMLResponse)
+async def jobs_page() -> HTMLResponse:
+    """Return the page that submits recipes and shows their progress."""
+    return HTMLResponse(jobs_html.jobs_page(), headers=NO_CACHE)
 
 
 @router.get("/static/{file}", include_in_schema=False)

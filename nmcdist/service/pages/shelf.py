@@ -55,13 +55,14 @@ def licence(release: Release) -> str:
 def _card(item: Item, versions: Mapping[str, Item]) -> str:
     release = item.release
     address = escape(page_path(item))
+    job = '<span class="tag">result of a job</span>' if item.job is not None else ""
     others = f" and {len(versions) - 1} more" if len(versions) > 1 else ""
     return (
         f'<li><a class="picture" href="{address}" tabindex="-1" aria-hidden="true">'
         f'<img src="{escape(picture(item))}" alt="" loading="lazy"></a>\n<div class="text">'
         f'<h2><a href="{address}">{escape(release.title)}</a></h2>\n'
         f'<p class="facts"><span>{escape(release.name)}</span>'
-        f"<span>version {escape(release.version)}{others}</span></p>\n"
+        f"<span>version {escape(release.version)}{others}</span>{job}</p>\n"
         f'<p class="facts"><span>{release.sizes.items:,} items</span><span>{escape(size(release))}</span>'
         f"<span>{licence(release)}</span></p>\n"
         f"<details><summary>How to cite</summary><p>{escape(release.citation)}</p></details></div></li>"

@@ -27,6 +27,7 @@ import type { Rgb } from "./colours";
 import { FRAGMENT, VERTEX } from "./shader";
 
 const PALETTE = 256; // colours in a row of the texture
+const FADING = 32; // of surfaces in pores, over the edge of the brick
 
 export interface Cut {
   axis: 0 | 1 | 2; // x, y, z
@@ -62,6 +63,7 @@ export class View {
       hasBorders: { value: true },
       isPicking: { value: false },
       pixel: { value: 1 },
+      fading: { value: 0 },
     };
     const material = new RawShaderMaterial({
       glslVersion: GLSL3,
@@ -85,6 +87,7 @@ export class View {
     this.box.scale.copy(this.extentNm);
     const { uniforms } = this.box.material;
     uniforms.size.value.fromArray(brick.size);
+    uniforms.fading.value = smooth ? 0 : FADING / Math.max(...brick.size);
     replace(uniforms.labels, volume(brick.labels, brick.size, true));
     this.reshape(palette, smooth);
     this.paint(palette);

@@ -36,6 +36,7 @@ uniform bool isCut;
 uniform bool hasBorders;
 uniform bool isPicking;   // a pixel is the label, not its colour
 uniform float pixel;      // edge of a pixel of the screen
+uniform float fading;     // how much darker a surface is per voxel behind the cut or the box, so that pores look deep
 in vec3 place;
 out vec4 shown;
 
@@ -120,7 +121,7 @@ void main() {
     label = labelAt(p);
     for (int step = 1; step < 6 && !isSolid(label); step++) label = labelAt(p - 0.4 * float(step) * normal);
     if (!isSolid(label)) { at += 0.6; last = at; continue; }
-    float light = 0.30 + 0.70 * max(dot(normal, lamp), 0.0);
+    float light = (0.30 + 0.70 * max(dot(normal, lamp), 0.0)) * mix(0.25, 1.0, exp(-fading * (at - start)));
     shown = painted(p, normal, label, light, 0.9);
     return;
   }
