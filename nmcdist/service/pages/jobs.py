@@ -31,7 +31,7 @@ close its tab.</p></form>
 <p class="tools"><button type="button" id="plan">Plan</button><button class="main">Submit</button></p>
 <div id="answer" role="status" aria-live="polite"></div>
 </form>
-<h2>Your service's jobs</h2>
+<h2>Jobs of this service</h2>
 <p id="progress" role="status" aria-live="polite" class="note"></p>
 <ul class="jobs" id="jobs"></ul>
 <p><button type="button" id="more" hidden>More jobs</button></p>
