@@ -164,10 +164,20 @@ class Columns:
         names, mask = self.resolve(names), self.mask(where)
         return [self._histogram(name, mask, bins) for name in names]
 
-    def _histogram(self, name: str, mask: np.ndarray, bins: int) -> Histogram:
+    def binned(self, name: str, bins: int) -> Binned:
+        """Return a column as the numbers of its bins, which are kept for the next time.
+
+        Raises
+        ------
+        QueryError, StoreError
+            As :meth:`values`.
+        """
         if (name, bins) not in self._binned:
             self._binned[name, bins] = Binned.of(self.values(name), bins)
-        binned = self._binned[name, bins]
+        return self._binned[name, bins]
+
+    def _histogram(self, name: str, mask: np.ndarray, bins: int) -> Histogram:
+        binned = self.binned(name, bins)
         counts = binned.counts(mask)
         return Histogram(name, self.about[name].unit, binned.edges, counts[:-1], int(counts[-1]))
 

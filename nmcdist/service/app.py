@@ -12,13 +12,15 @@ from starlette.types import ASGIApp
 
 from nmcdist.errors import Busy
 from nmcdist.releases.versions import LATEST
-from nmcdist.service import routes, tables
+from nmcdist.service import bins, routes, tables
 from nmcdist.service.jobs import routes as jobs
 from nmcdist.service.jobs.desk import Desk
 from nmcdist.service.limits import Guard
 from nmcdist.service.pages import routes as pages
 from nmcdist.service.pools import TooManyError
 from nmcdist.service.problems import RequestError, busy
+from nmcdist.service.renders import routes as items
+from nmcdist.service.renders.studio import Studio
 from nmcdist.service.settings import Settings
 from nmcdist.service.shelf import Shelf
 from nmcdist.service.state import Service
@@ -33,13 +35,16 @@ def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
     """Return the application that serves a shelf, behind its guard."""
     service = Service(shelf, settings)
     desk = Desk(settings.jobs, shelf) if settings.jobs is not None else None
+    studio = Studio(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.start()
+        studio.start(shelf)
         if desk is not None:
             desk.start()
         yield
+        studio.close()
         if desk is not None:
             desk.stop()
         service.stop()
@@ -53,9 +58,11 @@ def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.service = service
+    app.state.service, app.state.studio = service, studio
     app.include_router(routes.router)
     app.include_router(tables.router)
+    app.include_router(bins.router)
+    app.include_router(items.router)
     app.include_router(pages.router)
     if desk is not None:
         app.state.desk = desk
@@ -91,7 +98,7 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         fault = error.errors()[0]
-        where = ".".join(str(part) for part in fault["loc"] if part != "query")
+        where = ".".join(str(part) for part in fault["loc"] if part not in ("query", "path"))
         what = "a whole number" if fault["type"] in _NO_WHOLE else fault["msg"].removeprefix("Input should be ")
         if fault["type"] == "extra_forbidden":
             return RequestError(422, f"{shown(where)}: unknown parameter").response()

@@ -67,6 +67,10 @@ class Settings:
         Longest request line and headers together.
     query_bytes : int
         Longest query string.
+    renderers : int
+        Processes that draw pictures, bricks and files of items.
+    render_bytes : int
+        Largest size of the pictures and bricks that are kept, in a folder of the cache.
     jobs : JobSettings, optional
         The queue of recipes; None for a service that only reads.
     """
@@ -82,4 +86,6 @@ class Settings:
     patience_s: float = 30.0
     header_bytes: int = 32 << 10
     query_bytes: int = 8 << 10
+    renderers: int = 2
+    render_bytes: int = 1 << 30
     jobs: JobSettings | None = None

@@ -1,4 +1,4 @@
-// Colours of labels, as sRGB, and the scales beside the picture.
+// Colours of labels, as sRGB: those of the sections that the service draws, so that both show an item alike.
 
 export type Rgb = [number, number, number];
 
@@ -8,33 +8,22 @@ export interface Scale {
   unit: string;
   low: number;
   high: number;
+  colours: Rgb[];
 }
 
-// The map "cividis" at eleven places: it reads the same with colour-blind eyes, and gets lighter from end to end.
-const CIVIDIS = [
-  "#00204d", "#00306f", "#2a406c", "#48526b", "#5e626e", "#727374", "#878479", "#9e9677", "#b6a971", "#d0be67", "#fee838",
-].map(parsed);
-
-// Grains: the colours of Okabe and Ito and lighter and darker ones of them, so that neighbours differ in lightness, too.
-const GRAINS = [
-  "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#b8c4ce",
-  "#f5c766", "#a6d8f4", "#66c5ab", "#f8f3a8", "#6ea8d0", "#e9996a", "#e2b3cd", "#7a8792",
-  "#a87400", "#2f83b3", "#00694d", "#b3a716", "#004a75", "#963f00", "#94527a", "#dfe5ea",
-].map(parsed);
+// Monotonic in lightness, so they also tell low from high without colour.
+export const ANGLES = ["#fbeeb0", "#e3bd6c", "#b98a5e", "#7f6f86", "#4c63a8"].map(parsed); // from radial to across
+export const SIZES = ["#5a3a8c", "#3f6aa3", "#2f9c95", "#6fce66", "#fde725"].map(parsed); // from small to large
+export const UNKNOWN: Rgb = [200, 200, 200]; // of a label without a value
 
 export function parsed(colour: string): Rgb {
   const value = Number.parseInt(colour.slice(1), 16);
   return [value >> 16, (value >> 8) & 255, value & 255];
 }
 
-/** Returns the colour of a grain; grains of consecutive labels differ. */
-export function grainColour(label: number): Rgb {
-  return GRAINS[(Math.imul(label, 2654435761) >>> 8) % GRAINS.length];
-}
-
 /** Returns the colour of a share, 0 to 1. */
-export function shareColour(share: number): Rgb {
-  const place = Math.min(Math.max(share, 0), 1) * (CIVIDIS.length - 1);
-  const low = Math.min(Math.floor(place), CIVIDIS.length - 2);
-  return CIVIDIS[low].map((part, k) => Math.round(part + (place - low) * (CIVIDIS[low + 1][k] - part))) as Rgb;
+export function shareColour(share: number, scale: Rgb[]): Rgb {
+  const place = Math.min(Math.max(share, 0), 1) * (scale.length - 1);
+  const low = Math.min(Math.floor(place), scale.length - 2);
+  return scale[low].map((part, k) => Math.round(part + (place - low) * (scale[low + 1][k] - part))) as Rgb;
 }

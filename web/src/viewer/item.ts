@@ -1,7 +1,7 @@
 // What the service says of an item.
 
 import { askJson } from "../shared/api";
-import { type Rgb, grainColour, parsed, type Scale, shareColour } from "./colours";
+import { ANGLES, parsed, type Rgb, type Scale, shareColour, SIZES, UNKNOWN } from "./colours";
 import type { Palette } from "./scene";
 
 export type Colouring = "grain" | "radius" | "size" | "phase";
@@ -13,13 +13,13 @@ export interface Phase {
 
 export interface Item {
   item: number;
-  kind: "particle" | "volume";
+  kind: "particle" | "volume" | "none";
   title: string;
   values: Record<string, number | null>;
   units: Record<string, string>;
   phases: Record<string, Phase> | null;
   grains: number | null;
-  extent_nm: [number, number, number]; // z, y, x
+  extent_nm: [number, number, number] | null; // z, y, x
   colourings: Colouring[];
   bricks: { edge: number; voxel_size_nm: number; shape: [number, number, number] }[];
   formats: { name: string; suffix: string; what: string }[];
@@ -29,10 +29,10 @@ export interface Item {
 export interface Grains {
   grains: number[];
   diameter_nm: number[];
-  radial_angle_deg: number[];
+  radial_angle_deg: (number | null)[];
+  radial_angle_of: string; // an axis of the grain
+  colour: string[];
 }
-
-const GREY: Rgb = [150, 150, 150]; // of a grain without a value
 
 /** The labels of an item: their colours, and what there is to say of each. */
 export class Labels {
@@ -58,11 +58,13 @@ export class Labels {
   }
 
   scale(): Scale | null {
-    if (this.colouring === "radius") return { title: "Angle between c-axis and radius", unit: "°", low: 0, high: 90 };
-    if (this.colouring !== "size" || !this.grains) return null;
+    if (!this.grains || this.colouring === "grain") return null;
+    if (this.colouring === "radius") {
+      return { title: `Angle between ${this.grains.radial_angle_of} and radius`, unit: "°", low: 0, high: 90, colours: ANGLES };
+    }
     const known = this.grains.diameter_nm.filter(Number.isFinite);
     const [low, high] = [known.reduce((a, b) => Math.min(a, b)), known.reduce((a, b) => Math.max(a, b))];
-    return { title: "Diameter of the ball of the grain's volume", unit: "nm", low, high };
+    return { title: "Diameter of the ball of the grain's volume", unit: "nm", low, high, colours: SIZES };
   }
 
   /** Returns what there is to say of a label. */
@@ -71,10 +73,10 @@ export class Labels {
     if (this.item.phases) return this.item.phases[label]?.name ?? `Phase ${label}`;
     const grains = this.grains;
     if (!grains) return "";
-    const [id, diameter, angle] = [grains.grains, grains.diameter_nm, grains.radial_angle_deg].map((of) => of[label - 1]);
-    const known = [`Grain ${id}`];
+    const [diameter, angle] = [grains.diameter_nm[label - 1], grains.radial_angle_deg[label - 1]];
+    const known = [`Grain ${grains.grains[label - 1]}`];
     if (Number.isFinite(diameter)) known.push(`diameter ${Math.round(diameter)} nm`);
-    if (Number.isFinite(angle)) known.push(`c-axis ${Math.round(angle)}° from the radius`);
+    if (typeof angle === "number") known.push(`${grains.radial_angle_of} ${Math.round(angle)}° from the radius`);
     return known.join(", ");
   }
 
@@ -83,11 +85,12 @@ export class Labels {
   }
 
   private colour(label: number): Rgb {
-    if (this.item.phases) return this.item.phases[label] ? parsed(this.item.phases[label].colour) : GREY;
-    if (this.colouring === "grain" || label === 0) return grainColour(label);
-    const values = this.colouring === "radius" ? this.grains?.radial_angle_deg : this.grains?.diameter_nm;
-    const [value, scale] = [values?.[label - 1] ?? Number.NaN, this.scale()];
-    if (!scale || !Number.isFinite(value)) return GREY;
-    return shareColour((value - scale.low) / (scale.high - scale.low || 1));
+    if (this.item.phases) return this.item.phases[label] ? parsed(this.item.phases[label].colour) : UNKNOWN;
+    if (!this.grains || label === 0) return UNKNOWN;
+    if (this.colouring === "grain") return parsed(this.grains.colour[label - 1]);
+    const values = this.colouring === "radius" ? this.grains.radial_angle_deg : this.grains.diameter_nm;
+    const [value, scale] = [values[label - 1], this.scale()];
+    if (!scale || value === null || !Number.isFinite(value)) return UNKNOWN;
+    return shareColour(scale.high > scale.low ? (value - scale.low) / (scale.high - scale.low) : 0.5, scale.colours);
   }
 }

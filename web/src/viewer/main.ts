@@ -5,7 +5,7 @@ import { makeCopyButtons } from "../shared/copy";
 import { byId, element, makeTabs, pageData } from "../shared/dom";
 import { length, short } from "../shared/numbers";
 import { type Brick, fetchBrick, largest } from "./brick";
-import { shareColour } from "./colours";
+import { type Scale, shareColour } from "./colours";
 import { type Colouring, type Item, Labels } from "./item";
 import { ALONG, Orbit, START } from "./orbit";
 import { barOf, pictureOf, showAxes, showBar } from "./overlay";
@@ -48,7 +48,7 @@ class Viewer {
       (isMoving) => this.redraw(isMoving),
       (x, y) => void this.read(x, y),
     );
-    const [z, y, x] = labels.item.extent_nm;
+    const [z, y, x] = labels.item.extent_nm ?? [1, 1, 1];
     this.orbit.radius = Math.hypot(x, y, z) / 2 / (labels.item.kind === "particle" ? 1.6 : 1.02);
   }
 
@@ -130,7 +130,7 @@ class Viewer {
     const text = length(at * this.view.extentNm.getComponent(axis));
     byId("cut-length").textContent = text;
     slider.setAttribute("aria-valuetext", `${AXES[axis]} = ${text}`);
-    const isFlipped = byId<HTMLInputElement>("cut-flip").checked !== (axis === 1); // the open side faces the viewer
+    const isFlipped = byId<HTMLInputElement>("cut-flip").checked !== (axis !== 1); // the open side faces the viewer
     this.view.setCut(byId<HTMLInputElement>("cut").checked ? { axis, at, isFlipped } : null);
     this.redraw(isMoving);
   }
@@ -140,7 +140,7 @@ class Viewer {
     const scale = this.labels.scale();
     const { phases } = this.labels.item;
     if (phases) root.replaceChildren(...Object.entries(phases).map(([label, phase]) => this.phaseBox(Number(label), phase)));
-    else if (scale) root.replaceChildren(scaleBar(), element("p", {}, `${scale.title}: ${short(scale.low)} to ${short(scale.high)} ${scale.unit}`));
+    else if (scale) root.replaceChildren(scaleBar(scale), element("p", {}, `${scale.title}: ${short(scale.low)} to ${short(scale.high)} ${scale.unit}`));
     else root.replaceChildren(element("p", { class: "note" }, "A colour tells a grain from its neighbours; it has no other meaning."));
   }
 
@@ -175,11 +175,11 @@ class Viewer {
   }
 }
 
-function scaleBar(): HTMLElement {
+function scaleBar({ colours }: Scale): HTMLElement {
   const bar = element("canvas", { class: "colours", width: 256, height: 1, "aria-hidden": "true" });
   const pen = bar.getContext("2d");
   for (let x = 0; pen && x < 256; x++) {
-    pen.fillStyle = `rgb(${shareColour(x / 255).join(" ")})`;
+    pen.fillStyle = `rgb(${shareColour(x / 255, colours).join(" ")})`;
     pen.fillRect(x, 0, 1, 1);
   }
   return bar;
@@ -211,6 +211,10 @@ async function start(): Promise<void> {
   showValues(item, page.titles);
   showFiles(page.api, item);
   const sectionsChanged = makeSections(document, page.api, () => labels.colouring);
+  if (!item.bricks.length) {
+    byId("status").textContent = item.kind === "none" ? "Items of this dataset have no picture." : "This item is too large for a view in space.";
+    return;
+  }
   if (!document.createElement("canvas").getContext("webgl2")) {
     byId("status").textContent = "This browser has no WebGL 2, so there is no view in space; the sections below work.";
     return;

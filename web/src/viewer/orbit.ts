@@ -8,17 +8,18 @@ const KEY_ZOOM = 1.15;
 const [LEAST_ZOOM, MOST_ZOOM] = [0.3, 40];
 const CLICK = 4; // pixels that a click may move
 
-/** Where the camera looks from: angles around the vertical axis z, and above the plane of x and y. */
+/** Where the camera looks from: angles around the vertical axis z, and above the plane of x and y. As in pictures and in
+ * the sections that the service draws, z runs downwards. */
 interface Direction {
   around: number;
   above: number;
 }
 
-export const START: Direction = { around: -Math.PI / 3.2, above: Math.PI / 7 };
+export const START: Direction = { around: 0.68 * Math.PI, above: Math.PI / 7 };
 export const ALONG: Record<string, Direction> = {
-  x: { around: 0, above: 0 },
+  x: { around: Math.PI, above: 0 },
   y: { around: Math.PI / 2, above: 0 },
-  z: { around: -Math.PI / 2, above: Math.PI / 2 },
+  z: { around: Math.PI / 2, above: Math.PI / 2 },
 };
 
 export class Orbit {
@@ -62,12 +63,12 @@ export class Orbit {
 
   private update(isMoving: boolean): void {
     const { around, above } = this.direction;
-    const away = new Vector3(Math.cos(around) * Math.cos(above), Math.sin(around) * Math.cos(above), Math.sin(above));
+    const away = new Vector3(Math.cos(around) * Math.cos(above), Math.sin(around) * Math.cos(above), -Math.sin(above));
     this.camera.near = 0;
     this.camera.far = 8 * this.radius;
     this.camera.position.copy(this.target).addScaledVector(away, 4 * this.radius);
-    // Upright is z, also when looking straight along it, where "up" is what it was a moment before.
-    this.camera.up.set(-Math.cos(around) * Math.sin(above), -Math.sin(around) * Math.sin(above), Math.cos(above));
+    // Up is the way that the camera would rise, which holds when it looks straight down, too.
+    this.camera.up.set(-Math.cos(around) * Math.sin(above), -Math.sin(around) * Math.sin(above), -Math.cos(above));
     this.camera.lookAt(this.target);
     this.camera.updateProjectionMatrix();
     this.camera.updateMatrixWorld();
@@ -76,7 +77,7 @@ export class Orbit {
 
   private turn(across: number, up: number): void {
     const { around, above } = this.direction;
-    this.direction = { around: around - across, above: Math.min(Math.max(above + up, -Math.PI / 2), Math.PI / 2) };
+    this.direction = { around: around + across, above: Math.min(Math.max(above + up, -Math.PI / 2), Math.PI / 2) };
     this.update(true);
   }
 
