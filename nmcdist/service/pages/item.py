@@ -47,7 +47,7 @@ def item_page(item: Item, number: int, base: str, columns: Columns | None = None
         f'<h2>Sections</h2>\n<div class="sections">{"".join(_section(api, axis) for axis in _AXES)}</div>',
         '<h2>Values</h2>\n<dl id="values" class="values"></dl>',
         f"<h2>Open</h2>\n{frame.code_tabs(item_codes(item, number, base))}",
-        '<h2>Download</h2>\n<ul class="downloads" id="files">',
+        '<h2>Download</h2>\n<ul class="files" id="files">',
         f'<li><a href="{escape(api)}">Description (JSON)</a></li></ul>',
         "</main>",
         frame.data("page", {"api": api, "name": f"{release.name}-{number:05d}", "titles": _titles(columns)}),

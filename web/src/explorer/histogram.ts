@@ -1,7 +1,7 @@
 // One histogram with its brush: drawn with the pointer, or set by two sliders.
 
 import { element } from "../shared/dom";
-import { short } from "../shared/numbers";
+import { quantity, short, unitText } from "../shared/numbers";
 import type { Column } from "./condition";
 import type { Brush } from "./crossfilter";
 
@@ -31,7 +31,7 @@ export class Histogram {
     this.clear = element("button", { type: "button", class: "quiet", hidden: true }, "Clear");
     this.clear.setAttribute("aria-label", `Clear the range of ${column.title}`);
     this.clear.addEventListener("click", () => this.change(null));
-    const unit = column.unit && column.unit !== "1" ? ` / ${column.unit}` : "";
+    const unit = unitText(column.unit) && ` / ${unitText(column.unit)}`;
     this.root = element(
       "section",
       { class: "histogram", "aria-labelledby": id },
@@ -51,7 +51,7 @@ export class Histogram {
     this.low.value = String(low);
     this.high.value = String(high);
     for (const slider of [this.low, this.high]) {
-      slider.setAttribute("aria-valuetext", `${short(this.column.edges[Number(slider.value)])} ${this.column.unit}`);
+      slider.setAttribute("aria-valuetext", quantity(this.column.edges[Number(slider.value)], this.column.unit));
     }
     const missing = this.column.missing && !brush ? `, ${this.column.missing} without a value` : "";
     this.readout.textContent = `${short(this.column.edges[low])} to ${short(this.column.edges[high])}${missing}`;

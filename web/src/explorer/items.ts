@@ -2,7 +2,7 @@
 
 import { ask, askJson, message } from "../shared/api";
 import { element } from "../shared/dom";
-import { count, short } from "../shared/numbers";
+import { count, quantity } from "../shared/numbers";
 
 export interface ItemsPage {
   total: number;
@@ -84,9 +84,7 @@ export class Items {
       .filter((name) => name !== "sample")
       .slice(0, 3)
       .map((name) => {
-        const value = item[name];
-        const unit = units[name] && units[name] !== "1" ? ` ${units[name]}` : "";
-        const text = value === null || value === undefined ? "no value" : short(value) + unit;
+        const text = quantity(item[name], units[name] ?? "");
         return element("div", {}, element("dt", {}, this.titles.get(name) ?? name), element("dd", {}, text));
       });
     const picture = element("img", { alt: "", width: 128, height: 128, loading: "lazy", decoding: "async" });

@@ -25,6 +25,20 @@ export function bytes(value: number): string {
   return `${power && value < 10 ? value.toFixed(1) : Math.round(value)} ${BINARY[power]}`;
 }
 
+const RAISED: Record<string, string> = { "-": "⁻", "1": "¹", "2": "²", "3": "³", "4": "⁴" };
+
+/** Returns a unit with raised powers; empty for numbers without one. */
+export function unitText(unit: string): string {
+  if (unit === "1") return "";
+  return unit.replace(/\^(-?[1-4])/g, (_, power: string) => [...power].map((sign) => RAISED[sign]).join(""));
+}
+
+/** Returns a value with its unit. */
+export function quantity(value: number | null | undefined, unit: string): string {
+  if (value === null || value === undefined) return "no value";
+  return `${short(value)} ${unitText(unit)}`.trimEnd();
+}
+
 /** Returns a length with the unit that suits it. */
 export function length(nm: number): string {
   return nm >= 1000 ? `${short(nm / 1000)} µm` : `${short(nm)} nm`;

@@ -3,7 +3,7 @@
 import { askJson, message } from "../shared/api";
 import { makeCopyButtons } from "../shared/copy";
 import { byId, element, makeTabs, pageData } from "../shared/dom";
-import { length, short } from "../shared/numbers";
+import { length, quantity, short } from "../shared/numbers";
 import { type Brick, fetchBrick, largest } from "./brick";
 import { type Scale, shareColour } from "./colours";
 import { type Colouring, type Item, Labels } from "./item";
@@ -187,8 +187,7 @@ function scaleBar({ colours }: Scale): HTMLElement {
 
 function showValues({ values, units }: Item, titles: Record<string, string>): void {
   const rows = Object.entries(values).map(([name, value]) => {
-    const unit = units[name] && units[name] !== "1" ? ` ${units[name]}` : "";
-    const text = value === null ? "no value" : short(value) + unit;
+    const text = quantity(value, units[name] ?? "");
     return element("div", {}, element("dt", {}, titles[name] ?? name), element("dd", {}, text));
   });
   byId("values").replaceChildren(...rows);
@@ -196,8 +195,8 @@ function showValues({ values, units }: Item, titles: Record<string, string>): vo
 
 function showFiles(api: string, { formats }: Item): void {
   const links = formats.map(({ name, what }) => {
-    const link = element("a", { href: `${api}/exports/${encodeURIComponent(name)}`, title: what, download: true }, name);
-    return element("li", {}, link);
+    const link = element("a", { href: `${api}/exports/${encodeURIComponent(name)}`, download: true }, name);
+    return element("li", {}, link, element("span", { class: "note" }, ` ${what}`));
   });
   byId("files").prepend(...links);
 }
