@@ -91,6 +91,7 @@ class Viewer {
   }
 
   private redraw(isMoving: boolean): void {
+    this.stage.dataset.state = "moving";
     if (!this.view.isEmpty) this.painter.changed(isMoving);
     showAxes(byId("axes"), this.view.camera);
     showBar(byId("bar"), barOf(this.view.camera, this.canvas.clientWidth || 1));
