@@ -28,11 +28,12 @@ SOON_S = 180  # far longer than anything below takes, for loaded machines
 
 
 @contextlib.contextmanager
-def queue_at(folder, *options):
+def queue_at(folder, *options, workers=0):
     """A service with a queue in a folder, whose jobs compute in their own process, and a client with a token."""
     catalog, cluster = folder / "catalog.yaml", folder / "here.yaml"
     catalog.write_text("version: 2\naliases: {}\ndata: {}\nentries: {}\n")
-    cluster.write_text("kind: local\nworkers: 0\nthreads_per_worker: 1\n")
+    memory = "memory_per_worker: 1GiB\n" if workers else ""
+    cluster.write_text(f"kind: local\nworkers: {workers}\nthreads_per_worker: 1\n{memory}")
     kept = folder / "token"
     if not kept.exists():
         kept.write_text(make_token(folder / "queue", "page"))
@@ -98,14 +99,19 @@ def streamed(client, job, **headers):
     ]
 
 
-def drivers(job):
-    """Processes that run a job."""
+def processes_with(text):
+    """Processes with a text in their command line."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if any(f"/{job}/recipe.yaml" in word for word in process.cmdline()):
+            if any(text in word for word in process.cmdline()):
                 found.append(process)
     return found
+
+
+def drivers(job):
+    """Processes that run a job."""
+    return processes_with(f"/{job}/recipe.yaml")
 
 
 def test_a_recipe_becomes_a_store_that_plain_xarray_reads(queue, folder):
