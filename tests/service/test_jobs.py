@@ -223,7 +223,7 @@ def test_recipes_to_start_from_are_recipes_that_a_job_may_have(client):
     assert (planned.status_code, planned.json()["items"]) == (200, 2)
 
 
-def test_queued_and_running_jobs_are_cancelled(client):
+def test_queued_and_running_jobs_are_cancelled(client, folder):
     first, second = submitted(client, LONG), submitted(client, FAST)
     waiting = client.get(f"/api/jobs/{second}").json()
     assert (waiting["state"], waiting["store"]) == ("queued", None)
@@ -234,6 +234,7 @@ def test_queued_and_running_jobs_are_cancelled(client):
     assert answer["state"] in ("running", "cancelled")
     assert ended(client, first)["state"] == "cancelled"
     assert not drivers(first) and not drivers(second)
+    assert not {path.name for path in (folder / "queue/jobs").iterdir()} & {first, second}
     assert [event.get("state") for event in events_of(client, second)] == ["queued", "cancelled"]
 
 

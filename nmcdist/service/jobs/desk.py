@@ -18,7 +18,7 @@ from nmcdist.inputs import existing_folder
 from nmcdist.log import log
 from nmcdist.releases.fields import checked_licence
 from nmcdist.service.jobs.cluster import SharedCluster
-from nmcdist.service.jobs.queue import Job, Queue, QueueError, new_id
+from nmcdist.service.jobs.queue import CANCELLED, Job, Queue, QueueError, new_id
 from nmcdist.service.jobs.recipes import Submission, submission_of
 from nmcdist.service.jobs.results import item_of, version_of
 from nmcdist.service.jobs.runner import JOBS, RECIPE, Runner
@@ -113,6 +113,8 @@ class Desk:
         found = self.queue.cancel(job)
         if found.cancelling:
             self.runner.cancel(job)
+        elif found.state == CANCELLED:
+            self.runner.clear(job)
         return found
 
     def item(self, job: Job) -> Item | None:

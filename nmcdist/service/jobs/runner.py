@@ -8,6 +8,7 @@ need is a shared cluster, which starts before the child and outlives it.
 import contextlib
 import functools
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -103,6 +104,8 @@ class Runner:
                 return
             used_s, why = job.attempt_s * _cores(job), "the service was restarted"
             self._surely(functools.partial(self._queue.requeue, job.id, used_s, why))
+            if job.cancelling:
+                self.clear(job.id)
         if self._cluster is not None:
             end_orphan(self._cluster.command)
         for thread in self._threads:
@@ -127,6 +130,10 @@ class Runner:
             child = self._children.get(job)
         if child is not None:
             end(child)
+
+    def clear(self, job: str) -> None:
+        """Remove the folder of a cancelled job."""
+        shutil.rmtree(self.folder(job), ignore_errors=True)
 
     def folder(self, job: str) -> Path:
         """Return the folder of a job: its recipe, its bundle and its store."""
@@ -259,6 +266,7 @@ class Runner:
             self._queue.end(job.id, FAILED, used_s, f"stopped: it has used its {limit}")
         elif job.cancelling:
             self._queue.end(job.id, CANCELLED, used_s)
+            self.clear(job.id)
         elif self._stopping.is_set():
             self._queue.requeue(job.id, used_s, "the service stopped")
         elif is_accident and strikes < STRIKES:
