@@ -28,7 +28,7 @@ SOON_S = 180  # far longer than anything below takes, for loaded machines
 
 
 @contextlib.contextmanager
-def queue_at(folder, *options, workers=0):
+def queue_at(folder, *options, workers=0, releases=None):
     """A service with a queue in a folder, whose jobs compute in their own process, and a client with a token."""
     catalog, cluster = folder / "catalog.yaml", folder / "here.yaml"
     catalog.write_text("version: 2\naliases: {}\ndata: {}\nentries: {}\n")
@@ -38,7 +38,7 @@ def queue_at(folder, *options, workers=0):
     if not kept.exists():
         kept.write_text(make_token(folder / "queue", "page"))
     arguments = ["--jobs", folder / "queue", "--cluster", cluster, *options]
-    with served(catalog, folder / f"log-{time.monotonic_ns()}", *map(str, arguments)) as running:
+    with served(releases or catalog, folder / f"log-{time.monotonic_ns()}", *map(str, arguments)) as running:
         headers = {"Authorization": f"Bearer {kept.read_text()}"}
         with httpx.Client(base_url=running.url, headers=headers, timeout=60) as client:
             yield running, client
