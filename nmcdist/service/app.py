@@ -15,6 +15,7 @@ from nmcdist.releases.versions import LATEST
 from nmcdist.service import bins, routes, tables
 from nmcdist.service.jobs import routes as jobs
 from nmcdist.service.jobs.desk import Desk
+from nmcdist.service.jobs.queue import QueueError
 from nmcdist.service.limits import Guard
 from nmcdist.service.pages import routes as pages
 from nmcdist.service.pools import TooManyError
@@ -111,6 +112,10 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(TooManyError)
     async def waiting(_: Request, error: TooManyError) -> JSONResponse:
         return busy(str(error)).response()
+
+    @app.exception_handler(QueueError)
+    async def unwritten(_: Request, error: QueueError) -> JSONResponse:
+        return busy(f"{error}; try again later").response()
 
     @app.exception_handler(HTTPException)
     async def unknown(_: Request, error: HTTPException) -> JSONResponse:

@@ -28,16 +28,17 @@ SOON_S = 180  # far longer than anything below takes, for loaded machines
 
 
 @contextlib.contextmanager
-def queue_at(folder, *options):
+def queue_at(folder, *options, workers=0, releases=None):
     """A service with a queue in a folder, whose jobs compute in their own process, and a client with a token."""
     catalog, cluster = folder / "catalog.yaml", folder / "here.yaml"
     catalog.write_text("version: 2\naliases: {}\ndata: {}\nentries: {}\n")
-    cluster.write_text("kind: local\nworkers: 0\nthreads_per_worker: 1\n")
+    memory = "memory_per_worker: 1GiB\n" if workers else ""
+    cluster.write_text(f"kind: local\nworkers: {workers}\nthreads_per_worker: 1\n{memory}")
     kept = folder / "token"
     if not kept.exists():
         kept.write_text(make_token(folder / "queue", "page"))
     arguments = ["--jobs", folder / "queue", "--cluster", cluster, *options]
-    with served(catalog, folder / f"log-{time.monotonic_ns()}", *map(str, arguments)) as running:
+    with served(releases or catalog, folder / f"log-{time.monotonic_ns()}", *map(str, arguments)) as running:
         headers = {"Authorization": f"Bearer {kept.read_text()}"}
         with httpx.Client(base_url=running.url, headers=headers, timeout=60) as client:
             yield running, client
@@ -98,14 +99,19 @@ def streamed(client, job, **headers):
     ]
 
 
-def drivers(job):
-    """Processes that run a job."""
+def processes_with(text):
+    """Processes with a text in their command line."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if any(f"/{job}/recipe.yaml" in word for word in process.cmdline()):
+            if any(text in word for word in process.cmdline()):
                 found.append(process)
     return found
+
+
+def drivers(job):
+    """Processes that run a job."""
+    return processes_with(f"/{job}/recipe.yaml")
 
 
 def test_a_recipe_becomes_a_store_that_plain_xarray_reads(queue, folder):
@@ -217,7 +223,7 @@ def test_recipes_to_start_from_are_recipes_that_a_job_may_have(client):
     assert (planned.status_code, planned.json()["items"]) == (200, 2)
 
 
-def test_queued_and_running_jobs_are_cancelled(client):
+def test_queued_and_running_jobs_are_cancelled(client, folder):
     first, second = submitted(client, LONG), submitted(client, FAST)
     waiting = client.get(f"/api/jobs/{second}").json()
     assert (waiting["state"], waiting["store"]) == ("queued", None)
@@ -228,6 +234,7 @@ def test_queued_and_running_jobs_are_cancelled(client):
     assert answer["state"] in ("running", "cancelled")
     assert ended(client, first)["state"] == "cancelled"
     assert not drivers(first) and not drivers(second)
+    assert not {path.name for path in (folder / "queue/jobs").iterdir()} & {first, second}
     assert [event.get("state") for event in events_of(client, second)] == ["queued", "cancelled"]
 
 

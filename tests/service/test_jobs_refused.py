@@ -221,7 +221,7 @@ def test_the_queue_is_bounded_in_order_and_survives(tmp_path):
     assert (again.get("a").state, again.get("a").used_s) == (CANCELLED, 1.5)  # told to end before the restart
     assert again.get("b").state == QUEUED
     again.claim()
-    again.requeue("b", 0.0, "lost", pause_s=60.0)
+    again.requeue("b", 0.0, "lost", strikes=1, pause_s=60.0)
     assert again.claim() is None
     queue.close()
     again.close()

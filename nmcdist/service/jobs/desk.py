@@ -10,13 +10,15 @@ from typing import Any
 
 from nmcdist.bundle import list_bundles, save_bundle
 from nmcdist.clusters.deployment import load_deployment
+from nmcdist.clusters.shared import can_be_shared
 from nmcdist.datasets.catalog_file import catalog_text
 from nmcdist.datasets.folder import Folder
 from nmcdist.errors import InputError, NmcdistError
 from nmcdist.inputs import existing_folder
 from nmcdist.log import log
 from nmcdist.releases.fields import checked_licence
-from nmcdist.service.jobs.queue import Job, Queue, new_id
+from nmcdist.service.jobs.cluster import SharedCluster
+from nmcdist.service.jobs.queue import CANCELLED, Job, Queue, QueueError, new_id
 from nmcdist.service.jobs.recipes import Submission, submission_of
 from nmcdist.service.jobs.results import item_of, version_of
 from nmcdist.service.jobs.runner import JOBS, RECIPE, Runner
@@ -24,9 +26,11 @@ from nmcdist.service.jobs.tokens import check_tokens
 from nmcdist.service.pools import Pool
 from nmcdist.service.settings import JobSettings
 from nmcdist.service.shelf import Item, Shelf
+from nmcdist.wording import one_line
 
 _QUEUE = "queue.sqlite"
 _LOCK = "lock"
+_CLUSTER = "cluster"
 _PLANNERS, _PLANS_WAITING = 1, 16
 _LOOKERS, _LOOKS_WAITING = 4, 500
 
@@ -54,7 +58,7 @@ class Desk:
         self._lock = _locked(settings.folder)
         (settings.folder / JOBS).mkdir(mode=0o700, exist_ok=True)
         self.queue = Queue(settings.folder / _QUEUE)
-        self.runner = Runner(self.queue, settings, self._show)
+        self.runner = Runner(self.queue, settings, self._show, self._shared())
         self.plans = Pool("plan", _PLANNERS, _PLANS_WAITING)
         self.looks = Pool("job", _LOOKERS, _LOOKS_WAITING)
         self.streams = threading.BoundedSemaphore(settings.streams)
@@ -87,17 +91,21 @@ class Desk:
             As for :meth:`planned`.
         FullError
             If too many jobs wait.
+        QueueError
+            If the queue cannot be written.
         """
         found, job = self.planned(content), new_id()
         folder = self.runner.folder(job)
-        folder.mkdir(mode=0o700)
         try:
+            folder.mkdir(mode=0o700)
             if found.recipe.bundle not in list_bundles():
                 save_bundle(found.bundle, folder / found.recipe.bundle)
             Folder(folder).write(RECIPE, catalog_text(found.recipe.content).encode(), durable=True)
             return self.queue.add(job, owner, found.recipe.content, found.described(), self.settings.waiting)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise QueueError(f"the queue cannot be written ({one_line(error)})") from None
             raise
 
     def cancel(self, job: str) -> Job:
@@ -105,12 +113,21 @@ class Desk:
         found = self.queue.cancel(job)
         if found.cancelling:
             self.runner.cancel(job)
+        elif found.state == CANCELLED:
+            self.runner.clear(job)
         return found
 
     def item(self, job: Job) -> Item | None:
         """Return the result of a job on the shelf; None if it has none, or none that can be served."""
         found = self._shelf.get(job.recipe["name"], {}).get(version_of(job))
         return found if found is not None and found.job == job.id else None
+
+    def _shared(self) -> SharedCluster | None:
+        """Return the cluster of all jobs; None if each starts workers that fit it, or all use one that runs already."""
+        settings = self.settings
+        if settings.cluster is None or not can_be_shared(self._deployment):
+            return None
+        return SharedCluster(settings.cluster, settings.folder / _CLUSTER, settings.cluster_idle_s)
 
     def _show(self, job: Job) -> None:
         self._shelf.add(item_of(job, self.runner.store(job), self._licence))

@@ -16,7 +16,7 @@ from nmcdist.errors import NmcdistError
 from nmcdist.log import log
 from nmcdist.service import catalogs
 from nmcdist.service.jobs.desk import Desk
-from nmcdist.service.jobs.queue import ENDED, QUEUED, FullError, Job
+from nmcdist.service.jobs.queue import ENDED, QUEUED, FullError, Job, QueueError
 from nmcdist.service.jobs.recipes import bundle_names, in_one_line, parsed, templates
 from nmcdist.service.jobs.tokens import owner_of
 from nmcdist.service.problems import Problem, RequestError, busy
@@ -106,6 +106,8 @@ async def submit(request: Request, owner: Owner) -> JSONResponse:
         job = await desk.plans.run(lambda: desk.submit(recipe(), owner))
     except FullError as error:
         raise RequestError(429, str(error), {"Retry-After": str(_FULL_S)}) from None
+    except QueueError:
+        raise
     except NmcdistError as error:
         raise _refusal(error, desk) from None
     log.info("job %s: queued by %s", job.id, owner)
