@@ -20,6 +20,7 @@ from nmcdist.service.limits import Guard
 from nmcdist.service.pages import routes as pages
 from nmcdist.service.pools import TooManyError
 from nmcdist.service.problems import RequestError, busy
+from nmcdist.service.renders import export_routes
 from nmcdist.service.renders import routes as items
 from nmcdist.service.renders.studio import Studio
 from nmcdist.service.settings import Settings
@@ -64,6 +65,7 @@ def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
     app.include_router(tables.router)
     app.include_router(bins.router)
     app.include_router(items.router)
+    app.include_router(export_routes.router)
     app.include_router(pages.router)
     if desk is not None:
         app.state.desk = desk

@@ -74,6 +74,12 @@ class Settings:
         Processes that draw pictures, bricks and files of items.
     render_bytes : int
         Largest size of the pictures and bricks that are kept, in a folder of the cache.
+    export_bytes : int
+        Largest size of the files of items that are kept, in another folder of the cache.
+    export_age_s : float
+        Longest time since its last use for which such a file is kept.
+    export_s : float
+        Longest time in which a file of an item, or of several, is made.
     jobs : JobSettings, optional
         The queue of recipes; None for a service that only reads.
     """
@@ -91,4 +97,7 @@ class Settings:
     query_bytes: int = 8 << 10
     renderers: int = 2
     render_bytes: int = 1 << 30
+    export_bytes: int = 4 << 30
+    export_age_s: float = 86_400.0
+    export_s: float = 600.0
     jobs: JobSettings | None = None

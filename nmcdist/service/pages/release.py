@@ -123,10 +123,17 @@ def _downloads(item: Item) -> str:
         f"Table of the items shown ({suffix.upper()})</a></li>"
         for suffix in ("csv", "json")
     )  # fmt: skip
+    archive = "" if item.release.virtual else (
+        '<p class="tools" id="archive" hidden><label for="archive-format">Files of the items shown</label>'
+        '<select id="archive-format"></select><a id="archive-link" download>Download (ZIP)</a>'
+        '<span id="archive-note" class="note"></span></p>'
+    )  # fmt: skip
     documents = "".join(
         f'<li><a href="{escape(document_path(item, name))}">{escape(name)}</a></li>' for name in item.documents.names
     )
-    return f'<h2>Download</h2>\n<ul class="downloads">{tables}{documents}</ul>'
+    return f'<h2>Download</h2>\n<ul class="downloads">{tables}</ul>\n{archive}\n' + (
+        f'<h3>Documents of the release</h3>\n<ul class="downloads">{documents}</ul>' if documents else ""
+    )
 
 
 def _how(item: Item) -> str:

@@ -8,6 +8,7 @@ from nmcdist.errors import Busy, InputError, PlanError, StoreError
 from nmcdist.log import log
 from nmcdist.service.pools import Pool
 from nmcdist.service.problems import RequestError
+from nmcdist.service.renders.exports import WAITING, Exports
 from nmcdist.service.renders.places import Made, NotShownError, Place
 from nmcdist.service.renders.workers import Workers
 from nmcdist.service.settings import Settings
@@ -16,9 +17,8 @@ from nmcdist.version import __version__
 from nmcdist.virtual.cache import Cache
 from nmcdist.virtual.opening import cache_folder
 
-WAITING = 32  # requests that wait for a process
 _FORMAT = 1  # of what is kept: a change of any picture or brick changes it
-_FOLDER = "renders"
+_FOLDER, _EXPORTS = "renders", "exports"
 _HEADERS, _BODY = "headers", "body"
 _READERS, _READS_WAITING = 4, 500
 _SPARE_S = 2.0  # before the deadline of a request, so that its error still names the reason
@@ -40,6 +40,7 @@ class Studio:
         self._reads = Pool("kept", _READERS, _READS_WAITING)
         self._renders = Pool("render", settings.renderers, WAITING)
         self._deadline_s = max(1.0, settings.deadline_s - _SPARE_S)
+        self.exports = Exports(self.folder / _EXPORTS, settings, max(1, settings.renderers - 1), self._deadline_s)
 
     def start(self, shelf: Shelf) -> None:
         """Warm up in the background: with the latest release of each kind."""
@@ -50,6 +51,7 @@ class Studio:
         """Drop what waits, and end the processes."""
         self._reads.close()
         self._renders.close()
+        self.exports.close()
         self.workers.close()
 
     def place(self, item: Item) -> Place:

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from nmcdist.service.renders import bricks, sections
+from nmcdist.service.renders import bricks, files, sections
 from nmcdist.service.renders.colours import phase_colours
-from nmcdist.service.renders.files import formats_of
 from nmcdist.service.renders.items import ParticleView, VolumeView, view_of
 from nmcdist.service.renders.places import Made, NotShownError, Place
 
@@ -16,7 +16,7 @@ def describe(place: Place, item: int) -> Made:
     view = view_of(place, item)
     found: dict[str, Any] = {
         "kind": "none", "phases": None, "grains": None, "extent_nm": None, "colourings": [], "bricks": [],
-        "section": None, "formats": formats_of(place, view), "drawn": {},
+        "section": None, "formats": files.formats_of(place, view), "drawn": {},
     }  # fmt: skip
     if view is not None:
         grid = view.section_grid()
@@ -54,6 +54,18 @@ def grains(place: Place, item: int) -> Made:
     return {}, json.dumps(bricks.grain_table(view)).encode()
 
 
+def file(place: Place, item: int, file_format: str, voxel_size_nm: float | None, target: str) -> Made:
+    """Write the file of an item in a format."""
+    files.write_item(place, item, file_format, voxel_size_nm, Path(target))
+    return {}, b""
+
+
+def several(place: Place, items: tuple[int, ...], file_format: str, target: str) -> Made:
+    """Write a zip file with the files of several items."""
+    files.write_items(place, items, file_format, Path(target))
+    return {}, b""
+
+
 def warm(place: Place) -> Made:
     """Compile what draws the items of a release, by drawing the first one."""
     view = view_of(place, 0)
@@ -80,7 +92,7 @@ def _drawn(view: ParticleView) -> Mapping[str, Any]:
 
 
 TASKS: dict[str, Callable[..., Made]] = {
-    function.__name__: function for function in (describe, section, brick, grains, warm)
+    function.__name__: function for function in (describe, section, brick, grains, file, several, warm)
 }
 
 

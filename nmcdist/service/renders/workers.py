@@ -7,6 +7,7 @@ starts a new process.
 
 import contextlib
 import multiprocessing
+import resource
 import signal
 import threading
 import time
@@ -16,6 +17,7 @@ from typing import Any
 from nmcdist.errors import Busy, InputError, NmcdistError, PlanError, StoreError
 from nmcdist.wording import one_line
 
+MOST_BYTES = 2 << 30  # of a file that a process writes
 _CLOSING_S = 2.0
 _RETRY_S = 5.0
 
@@ -160,6 +162,8 @@ class _Worker:
 def _serve(pipe: Connection) -> None:
     """Run tasks in this process until the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which ends its processes
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a file that becomes too large is an error of its writer
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_BYTES, MOST_BYTES))
     from nmcdist.service.renders import tasks
     from nmcdist.threads import set_thread_count
 

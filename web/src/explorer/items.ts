@@ -34,7 +34,7 @@ export class Items {
     private readonly list: HTMLElement,
     private readonly more: HTMLButtonElement,
     private readonly status: HTMLElement,
-    private readonly counted: (found: number) => void,
+    private readonly counted: (found: number, condition: string) => void,
   ) {
     more.addEventListener("click", () => void this.load(++this.asked, false));
   }
@@ -55,7 +55,7 @@ export class Items {
       this.after = page.next;
       this.more.hidden = page.next === null;
       this.status.textContent = page.count ? "" : "No item matches.";
-      this.counted(page.count);
+      this.counted(page.count, this.condition);
     } catch (error) {
       if (asked === this.asked) this.status.textContent = message(error);
     } finally {

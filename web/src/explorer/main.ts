@@ -4,6 +4,7 @@ import { ask, askJson, message } from "../shared/api";
 import { makeCopyButtons } from "../shared/copy";
 import { byId, debounced, element, makeTabs, pageData } from "../shared/dom";
 import { count } from "../shared/numbers";
+import { Archive } from "./archive";
 import { nmcdistCode, type Opening, xarrayCode } from "./code";
 import { brushesOf, type Column, conditionOf } from "./condition";
 import { type Brush, Crossfilter } from "./crossfilter";
@@ -209,9 +210,13 @@ async function start(): Promise<void> {
   document.querySelectorAll<HTMLElement>("[role=tablist]").forEach(makeTabs);
   const page = pageData<Page>("page");
   let known: Columns = { total: page.total, rows: 0, columns: [] };
-  const showFound = (found: number) => {
-    if (!page.virtual) byId("count").textContent = `${count(found)} of ${count(page.total)} items`;
+  const archive = page.virtual ? null : new Archive(page.api);
+  const showFound = (found: number, condition: string) => {
+    if (page.virtual) return;
+    byId("count").textContent = `${count(found)} of ${count(page.total)} items`;
+    archive?.show(condition, found);
   };
+  archive?.offer().catch(report);
   const items = new Items(page, byId("items"), byId<HTMLButtonElement>("more"), byId("status"), showFound);
   if (!page.virtual) known = await askJson<Columns>(`${page.api}/columns?bins=${binsFor(page.total)}`);
   byId("filter").hidden = known.columns.length === 0;
