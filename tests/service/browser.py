@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,8 +44,8 @@ def opened_browser(*arguments):
 
 
 @contextlib.contextmanager
-def opened_page(browser, url, **options):
-    """A page of the service; it asks nobody else for anything, and reports no error."""
+def opened_page(browser, url, refusals=0, **options):
+    """A page of the service; it asks nobody else for anything, and reports no error but so many refused requests."""
     context = browser.new_context(base_url=url, viewport={"width": 1280, "height": 900}, **options)
     context.set_default_timeout(PATIENCE_MS)
     faults = []
@@ -65,7 +66,9 @@ def opened_page(browser, url, **options):
         yield page
     finally:
         context.close()
-    assert not faults
+    refused = [fault for fault in faults if re.search("status of 4(01|22)", fault)]
+    assert [fault for fault in faults if fault not in refused] == []
+    assert len(refused) == refusals
 
 
 def bare_python(folder, *wanted):

@@ -7,8 +7,9 @@ NMCDIST_PICTURES=FOLDER the pictures of the documentation are taken on the way.
 import json
 import os
 import re
+import zipfile
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import numpy as np
 import pytest
@@ -16,8 +17,11 @@ import xarray as xr
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
+import nmcdist
 from nmcdist.datasets.particles import read_grains, read_particle
+from nmcdist.queries.columns import Columns
 from tests.service.browser import bare_python, opened_browser, opened_page, run_python, skip_without_browser
+from tests.service.conftest import TITLE
 
 skip_without_browser()
 
@@ -165,6 +169,100 @@ def test_a_stranger_finds_particles_looks_at_one_and_takes_it_away(page, service
     volumes = read_grains(small, chosen[0]).volume_nm3.values
     assert said_by(bare, code, "grains.volume_nm3.values.tolist()") == volumes.tolist()
 
+    with page.expect_download() as download:
+        page.locator("#files").get_by_role("link", name="stl", exact=True).click()
+    local = nmcdist.export_item(small, item=chosen[0], file_format="stl", target=tmp_path / "local.stl")
+    assert download.value.path().read_bytes() == Path(local).read_bytes()
+
+
+def test_tables_and_zip_files_hold_the_items_that_are_shown(page, small):
+    diameters = xr.open_zarr(small, chunks=None).shell_d_max_nm.values.astype(float)
+    least = float(np.sort(diameters)[3])
+    page.goto(f"{SMALL}?where={quote(f'd_max_nm >= {least!r}')}")
+    columns(page).first.wait_for()
+    assert counted(page) == (2, 5)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Table of the items shown (CSV)").click()
+    head, *rows = [line.split(",") for line in download.value.path().read_text().splitlines()]
+    assert [float(row[head.index("shell_d_max_nm")]) for row in rows] == diameters[diameters >= least].tolist()
+    page.get_by_label("Files of the items shown").select_option("csv")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download (ZIP)").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert len(archive.namelist()) == 2
+
+
+# Every operator of the grammar, missing values among them, and what NumPy and Python would take otherwise.
+CONDITIONS = [
+    "d_max_nm > 900", "900 < d_max_nm <= 1.05e3 and not shell_sphericity < .9", "sample != 2", "2 >= sample",
+    "abs(d_max_nm - 1000) / 2 < 30 or sample == 1", "not (sample < 2 or sample > 3)", "-d_max_nm + 2 * 500 < -1",
+    "sample - 1 - 1 == 0", "sample / 2 / 2 == 0.25", "(sample + 1) * 2 < 5 and d_max_nm / (sample - sample) > 0",
+    "grain_volume_nm3 / 0 != grain_volume_nm3", "0 / (sample - 1) != 0", "1 < 2 < sample", "not not sample < 3",
+    "aspect_ratio < 0.99",
+]  # fmt: skip
+
+
+def test_conditions_mean_the_same_in_the_code_as_in_a_query(page, service, small):
+    """With plain xarray and NumPy, from the code on the page, and by the queries of the package."""
+    asked = Columns.of(small)
+    page.goto(SMALL)
+    columns(page).first.wait_for()
+    for condition in CONDITIONS:
+        page.get_by_label("Condition").fill(condition)
+        page.keyboard.press("Enter")
+        found = counted(page)
+        names = {}
+        with np.errstate(all="ignore"):
+            exec(page.locator("#code-xarray").inner_text(), names)
+        assert names["items"].tolist() == asked.items(condition).tolist() == listed(page), condition
+        assert found == (len(names["items"]), 5)
+        assert page.get_by_text("Histograms cannot show this condition").is_visible()
+
+
+def test_a_wrong_condition_is_answered_with_what_is_wrong(browser, service):
+    with opened_page(browser, service.url, refusals=1) as page:
+        page.goto(f"{SMALL}?where=diameter%20%3E%205")
+        page.get_by_text("where: no column 'diameter'").wait_for()
+
+
+def test_a_million_rows_are_brushed_at_once(page, service):
+    """Seven columns of random bins; NumPy counts what the page shows."""
+    rows, bins = 1_000_000, 64
+    edges = np.linspace(0.0, 1.0, bins + 1).tolist()
+    names = [f"column_{k}" for k in range(7)]
+    values = np.random.default_rng(1).integers(0, bins, (7, rows), dtype=np.uint8)
+    values[3, ::10] = 255  # missing
+    about = [
+        {"name": name, "title": name, "unit": "1", "is_whole": False, "edges": edges, "missing": 0} for name in names
+    ]
+    page.route(
+        re.compile("/columns\\?"), lambda route: route.fulfill(json={"total": rows, "rows": rows, "columns": about})
+    )
+
+    def bins_of(route):
+        asked = parse_qs(urlsplit(route.request.url).query)["columns"][0].split(",")
+        route.fulfill(body=values[[names.index(name) for name in asked]].tobytes())
+
+    page.route(re.compile("/bins\\?"), bins_of)
+    page.goto(f"{SMALL}?columns={','.join(names)}")
+    columns(page).nth(6).wait_for()
+    box = columns(page).nth(3).locator("canvas").bounding_box()
+    page.mouse.move(box["x"] + 0.25 * box["width"] + 1, box["y"] + 20)
+    page.mouse.down()
+    page.evaluate("performance.clearMeasures('brush')")
+    for k in range(1, 11):
+        page.mouse.move(box["x"] + (0.25 + 0.025 * k) * box["width"] - 1, box["y"] + 20)
+        page.wait_for_timeout(50)
+    text = page.locator("#count").inner_text()
+    page.mouse.up()
+    low, high = (int(columns(page).nth(3).locator("input").nth(k).input_value()) for k in (0, 1))
+    assert (low, high) == (16, 32)
+    assert text == f"{((values[3] >= low) & (values[3] < high)).sum():,} of 1,000,000 items"
+    took = sorted(page.evaluate("performance.getEntriesByName('brush').map(one => one.duration)"))
+    print(f"\na brush of a million rows: {took[0]:.0f} ms at best, {took[len(took) // 2]:.0f} ms in the middle")
+    assert len(took) >= 5
+    assert took[0] < 100  # on a loaded machine, the quickest one tells
+
 
 def test_the_cut_shows_the_stored_labels_and_is_solid(page, service, small):
     finest = viewed(page, f"{SMALL}/i/2")
@@ -229,3 +327,126 @@ def test_phases_of_a_volume_are_shown_and_hidden(page, releases):
     for phase in phases.values():
         page.get_by_label(phase["name"].replace("_", " ")).uncheck()
     assert (drawn(page) == 255).all(axis=2)[at_pixels != 255].all()
+
+
+ALL = ["/", "/d/tiny/1.10.0", SMALL, f"{SMALL}/i/0", "/d/tiny/1.10.0/i/1"]
+
+
+def opened(page, address):
+    page.goto(address)
+    page.wait_for_load_state("networkidle")
+    if "/i/" in address:
+        page.wait_for_selector("#stage[data-state]")
+
+
+@pytest.mark.parametrize("address", ALL)
+def test_pages_are_as_narrow_as_a_phone(browser, service, address):
+    with opened_page(browser, service.url) as page:
+        page.set_viewport_size({"width": 360, "height": 740})
+        opened(page, address)
+        for details in page.locator("details").all():
+            details.locator("summary").click()
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        wide = (
+            "[...document.querySelectorAll('button, input, select')].filter(e => e.getBoundingClientRect().right > 361)"
+        )
+        assert page.evaluate(f"{wide}.map(e => e.id)") == []
+        picture(page, f"phone-{ALL.index(address)}") if address.endswith("/i/0") else None
+
+
+@pytest.mark.parametrize("address", ALL)
+def test_every_control_has_a_name_and_is_reached_by_the_tab_key(page, address):
+    opened(page, address)
+    names = page.evaluate(CONTROLS)
+    assert all(name.strip() for _, name in names), names
+    reached = set()
+    page.evaluate("document.activeElement.blur()")
+    for _ in range(len(names) + 60):
+        page.keyboard.press("Tab")
+        place, ring = page.evaluate(FOCUSED)
+        if place is not None:
+            reached.add(place)
+            assert ring, f"no focus is seen on {names[place]}"
+    missing = [name for place, name in names if place not in reached]
+    assert missing == []
+
+
+# All visible controls with their names, but of radio buttons and tabs only the chosen ones: arrow keys reach the others.
+CONTROLS = """() => {
+  const isOffered = e => e.checkVisibility() && !e.disabled && e.tabIndex >= 0
+    && !(e.type === 'radio' && !e.checked) && !e.closest('[aria-hidden=true]');
+  window.controls = [...document.querySelectorAll('a[href], button, input, select, textarea, summary, canvas[tabindex]')];
+  const named = e => e.getAttribute('aria-label') || [...(e.labels ?? [])].map(l => l.textContent).join(' ')
+    || e.textContent || '';
+  return window.controls.map((e, k) => [e, k]).filter(([e]) => isOffered(e)).map(([e, k]) => [k, named(e)]);
+}"""
+FOCUSED = """() => {
+  const place = window.controls.indexOf(document.activeElement);
+  const style = getComputedStyle(document.activeElement);
+  return [place < 0 ? null : place, style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0];
+}"""
+
+
+def test_titles_of_strangers_are_text(page):
+    for address, place in (("/", "main"), ("/d/tiny/1.10.0", "h1"), ("/d/tiny/1.10.0/i/0", "h1")):
+        opened(page, address)
+        assert TITLE in page.locator(place).inner_text()
+        assert page.locator("main b, main script").count() == 0
+
+
+def test_the_view_is_turned_by_keys_and_by_the_pointer(page):
+    viewed(page, f"{SMALL}/i/1")
+    first = drawn(page)
+    view = page.get_by_label("View in space")
+    view.focus()
+    page.keyboard.press("ArrowLeft")
+    turned = drawn(page)
+    assert (first != turned).any(axis=2).mean() > 0.02
+    page.keyboard.press("ArrowRight")
+    np.testing.assert_array_equal(drawn(page), first)
+    page.keyboard.press("+")
+    larger = drawn(page)
+    assert (larger != 255).any(axis=2).sum() > 1.1 * (first != 255).any(axis=2).sum()
+    page.keyboard.press("Home")
+    np.testing.assert_array_equal(drawn(page), first)
+    box = view.bounding_box()
+    page.mouse.move(box["x"] + 300, box["y"] + 200)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 360, box["y"] + 230, steps=3)
+    page.mouse.up()
+    assert (first != drawn(page)).any(axis=2).mean() > 0.02
+    page.get_by_role("button", name="As at first").click()
+    np.testing.assert_array_equal(drawn(page), first)
+
+
+def test_without_webgl_the_sections_remain(browser, service):
+    with opened_page(browser, service.url) as page:
+        page.add_init_script(
+            "const get = HTMLCanvasElement.prototype.getContext;"
+            "HTMLCanvasElement.prototype.getContext = function (kind, ...more) {"
+            " return kind === 'webgl2' ? null : get.call(this, kind, ...more) }"
+        )
+        page.goto(f"{SMALL}/i/0")
+        page.get_by_text("This browser has no WebGL 2").wait_for()
+        section = page.locator("figure[data-axis=y] img")
+        with page.expect_response(re.compile(r"axis=y&at=0\.2&")) as answer:
+            page.get_by_label("Position along y").fill("20")
+        assert answer.value.status == 200
+        page.wait_for_function("() => document.querySelector('figure[data-axis=y] img').src.includes('at=0.2&')")
+        assert section.evaluate("picture => picture.complete && picture.naturalWidth") == 320
+
+
+def test_without_scripts_the_pages_still_show_and_say_what_there_is(browser, service):
+    with opened_page(browser, service.url, java_script_enabled=False) as page:
+        page.goto(SMALL)
+        assert page.locator("#items a").count() == 5
+        assert "xarray.open_zarr" in page.locator("#code-xarray").inner_text()
+        page.get_by_label("Condition").fill("sample < 2")
+        page.get_by_role("button", name="Apply").click()
+        assert json.loads(page.locator("body").inner_text())["count"] == 2
+        page.goto(f"{SMALL}/i/1")
+        for image in page.locator("main img").all():
+            image.scroll_into_view_if_needed()
+        page.wait_for_load_state("networkidle")
+        assert page.locator("main img").count() == 4
+        assert page.get_by_role("link", name="Item 2").is_visible()
