@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a graphics card
+LOUD = ("error", "warning")
 PATIENCE_MS = 120_000  # far longer than anything takes, for loaded machines
 
 
@@ -59,7 +60,7 @@ def opened_page(browser, url, refusals=0, **options):
 
     context.route("**/*", answer)
     page = context.new_page()
-    page.on("console", lambda line: faults.append(line.text) if line.type in ("error", "warning") else None)
+    page.on("console", lambda line: faults.append(f"{line.text} {line.location}") if line.type in LOUD else None)
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("dialog", lambda dialog: (faults.append("a dialog"), dialog.dismiss()))
     try:
@@ -68,7 +69,7 @@ def opened_page(browser, url, refusals=0, **options):
         context.close()
     refused = [fault for fault in faults if re.search("status of 4(01|22)", fault)]
     assert [fault for fault in faults if fault not in refused] == []
-    assert len(refused) == refusals
+    assert len(refused) == refusals, refused
 
 
 def bare_python(folder, *wanted):

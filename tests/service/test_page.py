@@ -232,12 +232,11 @@ def test_a_million_rows_are_brushed_at_once(page, service):
     names = [f"column_{k}" for k in range(7)]
     values = np.random.default_rng(1).integers(0, bins, (7, rows), dtype=np.uint8)
     values[3, ::10] = 255  # missing
-    about = [
-        {"name": name, "title": name, "unit": "1", "is_whole": False, "edges": edges, "missing": 0} for name in names
-    ]
-    page.route(
-        re.compile("/columns\\?"), lambda route: route.fulfill(json={"total": rows, "rows": rows, "columns": about})
-    )
+    common = {"unit": "1", "is_whole": False, "edges": edges, "missing": 0}
+    about = {"total": rows, "rows": rows, "columns": [{"name": name, "title": name, **common} for name in names]}
+    found = {"total": rows, "count": 0, "next": None, "units": {}, "items": []}
+    page.route(re.compile("/columns\\?"), lambda route: route.fulfill(json=about))
+    page.route(re.compile("/items\\?"), lambda route: route.fulfill(json=found))
 
     def bins_of(route):
         asked = parse_qs(urlsplit(route.request.url).query)["columns"][0].split(",")
@@ -371,11 +370,12 @@ def test_every_control_has_a_name_and_is_reached_by_the_tab_key(page, address):
     assert missing == []
 
 
-# All visible controls with their names, but of radio buttons and tabs only the chosen ones: arrow keys reach the others.
+# All visible controls with their names, but of radio buttons and tabs only the chosen ones: arrows reach the others.
 CONTROLS = """() => {
   const isOffered = e => e.checkVisibility() && !e.disabled && e.tabIndex >= 0
     && !(e.type === 'radio' && !e.checked) && !e.closest('[aria-hidden=true]');
-  window.controls = [...document.querySelectorAll('a[href], button, input, select, textarea, summary, canvas[tabindex]')];
+  const kinds = 'a[href], button, input, select, textarea, summary, canvas[tabindex]';
+  window.controls = [...document.querySelectorAll(kinds)];
   const named = e => e.getAttribute('aria-label') || [...(e.labels ?? [])].map(l => l.textContent).join(' ')
     || e.textContent || '';
   return window.controls.map((e, k) => [e, k]).filter(([e]) => isOffered(e)).map(([e, k]) => [k, named(e)]);
@@ -398,16 +398,15 @@ def test_the_view_is_turned_by_keys_and_by_the_pointer(page):
     viewed(page, f"{SMALL}/i/1")
     first = drawn(page)
     view = page.get_by_label("View in space")
-    view.focus()
-    page.keyboard.press("ArrowLeft")
+    view.press("ArrowLeft")
     turned = drawn(page)
     assert (first != turned).any(axis=2).mean() > 0.02
-    page.keyboard.press("ArrowRight")
+    view.press("ArrowRight")
     np.testing.assert_array_equal(drawn(page), first)
-    page.keyboard.press("+")
+    view.press("+")
     larger = drawn(page)
     assert (larger != 255).any(axis=2).sum() > 1.1 * (first != 255).any(axis=2).sum()
-    page.keyboard.press("Home")
+    view.press("Home")
     np.testing.assert_array_equal(drawn(page), first)
     box = view.bounding_box()
     page.mouse.move(box["x"] + 300, box["y"] + 200)
@@ -433,7 +432,12 @@ def test_without_webgl_the_sections_remain(browser, service):
             page.get_by_label("Position along y").fill("20")
         assert answer.value.status == 200
         page.wait_for_function("() => document.querySelector('figure[data-axis=y] img').src.includes('at=0.2&')")
-        assert section.evaluate("picture => picture.complete && picture.naturalWidth") == 320
+        assert (
+            section.evaluate(
+                "picture => picture.decode().then(() => Math.max(picture.naturalWidth, picture.naturalHeight))"
+            )
+            == 320
+        )
 
 
 def test_without_scripts_the_pages_still_show_and_say_what_there_is(browser, service):

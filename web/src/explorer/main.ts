@@ -111,21 +111,21 @@ class Explorer {
     else this.brushes.delete(name);
     cancelAnimationFrame(this.frame);
     this.frame = requestAnimationFrame(() => {
+      performance.mark("brush-start");
       this.filter.set(name, this.brushes.get(name) ?? null);
       this.update(true);
+      performance.measure("brush", "brush-start"); // which the browser's profiler shows, and a test limits
     });
   }
 
   /** Shows the histograms, the count and the code; the service is asked once the brush has paused. */
   private update(isNew: boolean): void {
-    performance.mark("brush-start");
     for (const [name, histogram] of this.shown) {
       histogram.disabled = this.written !== null;
       const counts = this.written === null ? this.filter.counts(name) : (this.all.get(name) ?? new Uint32Array(256));
       histogram.show(this.all.get(name) ?? counts, counts, this.brushes.get(name) ?? null);
     }
     if (this.written === null) this.showCount(this.filter.selected(), this.known.rows);
-    performance.measure("brush", "brush-start");
     this.showCondition();
     if (isNew) this.ask();
   }
