@@ -90,18 +90,18 @@ class Counter {
 
 function shownPlan(plan: Plan & { limits: { bytes: number; core_hours: number } }): HTMLElement[] {
   const rows = {
-    Items: count(plan.items),
     Tasks: count(plan.tasks),
     "Size of the store": `${bytes(plan.bytes)}, of at most ${bytes(plan.limits.bytes)}`,
     "Core hours, at most": `${short(plan.core_hours)}, of at most ${short(plan.limits.core_hours)}`,
     "Memory of a task": bytes(plan.task_bytes),
-    ...plan.facts,
+    Files: count(plan.files),
   };
-  const list = element("dl", { class: "values" });
-  for (const [name, text] of Object.entries(rows)) {
-    list.append(element("div", {}, element("dt", {}, name), element("dd", {}, String(text))));
-  }
-  return [element("h3", {}, `Plan of ${plan.name}`), list];
+  return [element("h3", {}, `Plan of ${plan.name}`), listed(rows, "values"), listed(plan.facts, "words")];
+}
+
+function listed(rows: Record<string, string>, kind: string): HTMLElement {
+  const entry = ([name, text]: [string, string]) => element("div", {}, element("dt", {}, name), element("dd", {}, text));
+  return element("dl", { class: kind }, ...Object.entries(rows).map(entry));
 }
 
 function start(): void {
