@@ -20,10 +20,10 @@ close its tab.</p></form>
 <form id="new">
 <div class="form">
 <label>Start from<select id="template"></select></label>
-<label>Name<input type="text" id="name" autocomplete="off" spellcheck="false"></label>
-<label>Bundle<select id="bundle"></select></label>
-<label>Seed<input type="number" id="seed" min="0" step="1"></label>
-<label>Items<input type="number" id="count" min="1" step="1" aria-describedby="count-note"></label>
+<label>Name<input type="text" id="recipe-name" autocomplete="off" spellcheck="false"></label>
+<label>Bundle<select id="recipe-bundle"></select></label>
+<label>Seed<input type="number" id="recipe-seed" min="0" step="1"></label>
+<label>Items<input type="number" id="recipe-count" min="1" step="1" aria-describedby="count-note"></label>
 </div>
 <p class="note" id="count-note">Items: particles, or volumes of each value of a sweep.</p>
 <p><label for="recipe">Recipe (YAML); this text is what is sent</label></p>

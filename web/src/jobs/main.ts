@@ -25,7 +25,7 @@ class Counter {
     const options = (names: [string, string][]) => names.map(([value, text]) => element("option", { value }, text));
     const { templates, bundles } = this.templates;
     byId("template").replaceChildren(...options(templates.map(({ name, title }) => [name, title])));
-    byId("bundle").replaceChildren(...options(bundles.map((name) => [name, name])));
+    byId("recipe-bundle").replaceChildren(...options(bundles.map((name) => [name, name])));
     byId("template").oninput = () => this.start();
     byId("plan").onclick = () => void this.plan();
     byId<HTMLFormElement>("new").onsubmit = (event) => {
@@ -34,7 +34,7 @@ class Counter {
     };
     this.recipe.oninput = () => this.readFields();
     for (const field of FIELDS) {
-      const control = byId<HTMLInputElement>(field);
+      const control = byId<HTMLInputElement>(`recipe-${field}`);
       control.oninput = () => {
         if (control.value) this.recipe.value = write(this.recipe.value, field, control.value);
       };
@@ -52,7 +52,7 @@ class Counter {
 
   private readFields(): void {
     for (const field of FIELDS) {
-      const control = byId<HTMLInputElement>(field);
+      const control = byId<HTMLInputElement>(`recipe-${field}`);
       const value = read(this.recipe.value, field);
       control.disabled = value === null;
       control.value = value ?? "";

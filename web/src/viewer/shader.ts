@@ -64,7 +64,7 @@ bool isBorder(vec3 p, vec3 normal, uint label, float inwards) {
   if (!hasBorders) return false;
   vec3 a = normalize(abs(normal.z) < 0.7 ? cross(normal, vec3(0, 0, 1)) : cross(normal, vec3(1, 0, 0)));
   vec3 b = cross(normal, a);
-  float reach = max(0.35, 0.8 * pixel);
+  float reach = max(0.5, 0.8 * pixel);
   vec3 q = p - inwards * normal;
   for (int k = 0; k < 4; k++) {
     vec3 side = (k < 2 ? a : b) * ((k & 1) == 0 ? reach : -reach);
