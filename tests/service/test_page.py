@@ -18,10 +18,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
 import nmcdist
+from nmcdist.bundle import load_bundle
 from nmcdist.datasets.particles import read_grains, read_particle
+from nmcdist.products.registry import parsed_recipe
 from nmcdist.queries.columns import Columns
+from tests.conftest import make_particles
 from tests.service.browser import bare_python, opened_browser, opened_page, run_python, skip_without_browser
-from tests.service.conftest import TITLE
+from tests.service.conftest import TITLE, release, served
 
 skip_without_browser()
 
@@ -54,10 +57,38 @@ def small(releases):
     return releases / "small/0.9.0-rc.1+b/small.zarr"
 
 
-def picture(page, name):
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory):
+    """The store of a few particles of full size, with hundreds of grains."""
+    out = tmp_path_factory.mktemp("grown")
+    recipe = {
+        "name": "nmc811", "version": "1.0.0", "title": "NMC811 particles with radial grains",
+        "bundle": "nmc811-radial", "seed": 811, "particles": {"count": 16, "batch": 8},
+    }  # fmt: skip
+    make_particles(out, load_bundle("nmc811-radial"), recipe=parsed_recipe(recipe, "nmc811.yaml"))
+    return out / "nmc811.zarr"
+
+
+@pytest.fixture(scope="module")
+def shown_service(grown, blocks, tmp_path_factory):
+    root = tmp_path_factory.mktemp("shown") / "releases"
+    release(grown, root, "nmc811", "1.0.0")
+    release(blocks, root, "additive", "1.0.0", title="Binder-conductive additive with 10 percent graphite")
+    with served(root, root.parent / "log") as running:
+        yield running
+
+
+@pytest.fixture
+def shown(browser, shown_service):
+    """A page of a service with items that are worth a look."""
+    with opened_page(browser, shown_service.url) as page:
+        yield page
+
+
+def picture(page, name, **options):
     """Take a picture for the documentation."""
     if PICTURES:
-        page.screenshot(path=Path(PICTURES) / f"page-{name}.png", animations="disabled")
+        page.screenshot(path=Path(PICTURES) / f"page-{name}.png", animations="disabled", **options)
 
 
 def columns(page):
@@ -126,7 +157,6 @@ def set_cut(page, axis, share):
 
 def test_a_stranger_finds_particles_looks_at_one_and_takes_it_away(page, service, small, bare, tmp_path):
     page.goto("/")
-    picture(page, "datasets")
     page.get_by_role("link", name="Small particles").click()
     columns(page).first.wait_for()
     diameters = xr.open_zarr(small, chunks=None).shell_d_max_nm.values.astype(float)
@@ -145,7 +175,6 @@ def test_a_stranger_finds_particles_looks_at_one_and_takes_it_away(page, service
     assert 0 < len(chosen) < 5
     assert found == (len(chosen), 5)
     assert listed(page) == chosen
-    picture(page, "choose")
 
     page.get_by_role("button", name="Copy the code for xarray").click()
     code = page.evaluate("navigator.clipboard.readText()")
@@ -162,7 +191,6 @@ def test_a_stranger_finds_particles_looks_at_one_and_takes_it_away(page, service
     before = drawn(page)
     set_cut(page, "y", 0.3)
     assert (before != drawn(page)).any(axis=2).mean() > 0.02
-    picture(page, "particle")
 
     page.get_by_role("button", name="Copy the code for xarray").click()
     code = page.evaluate("navigator.clipboard.readText()")
@@ -284,28 +312,51 @@ def test_the_cut_shows_the_stored_labels_and_is_solid(page, service, small):
         assert (at_pixels > 0).sum() > 5000
         wrong = np.abs(shown - colours[at_pixels - 1]).max(axis=2)[at_pixels > 0] > 1
         assert not wrong.any(), (axis, wrong.mean())
-    picture(page, "cut")
 
 
-def test_a_cut_has_many_colours_and_grains_can_be_read(page, small):
-    finest = viewed(page, f"{SMALL}/i/2")
+def test_a_cut_has_many_colours_and_grains_can_be_read(shown, grown):
+    page = shown
+    finest = viewed(page, "/d/nmc811/1.0.0/i/2")
     page.get_by_label("Colour by").select_option("Size of the grain")
     page.get_by_label("Borders").uncheck()
     page.get_by_role("button", name="Look along z").click()
     set_cut(page, "z", 0.5)
-    _, pixels = np.unique(drawn(page).reshape(-1, 3), axis=0, return_counts=True)
-    assert (pixels > 30).sum() >= 20
-    labels = read_particle(small, 2).voxelize(finest["voxel_size_nm"], pieces="keep")
-    plane = labels[int(0.5 * labels.shape[0])]
-    _, rows, columns = seen_by_pixels(page, plane.shape, finest["voxel_size_nm"])
+    size, particle = finest["voxel_size_nm"], read_particle(grown, 2)
+    plane = np.take(particle.voxelize(size, pieces="keep"), finest["shape"][0] // 2, axis=0)
+    _, rows, columns = seen_by_pixels(page, plane.shape, size)
     inner = is_uniform(plane)[rows, columns] & (plane[rows, columns] > 0)
+    assert len(np.unique(drawn(page)[inner], axis=0)) >= 20
     box = page.locator("#view").bounding_box()
-    diameters = 2 * (3 * read_particle(small, 2).volumes_nm3 / (4 * np.pi)) ** (1 / 3)
+    diameters = np.cbrt(6 * particle.volumes_nm3 / np.pi)
     for y, x in np.argwhere(inner)[:: inner.sum() // 7]:
         page.mouse.click(box["x"] + x + 0.5, box["y"] + y + 0.5)
         label = plane[rows, columns][y, x]
         read = page.locator("#reading").inner_text()
         assert read.startswith(f"Grain {label}, diameter {diameters[label - 1]:.0f} nm")
+
+
+def test_pages_look_as_in_the_documentation(shown):
+    """Looked at by people; here only that each shows what the picture is taken for."""
+    page = shown
+    opened(page, "/")
+    assert page.locator(".cards img").count() == 2
+    picture(page, "datasets")
+    opened(page, "/d/nmc811/1.0.0")
+    page.get_by_label("largest diameter, from").fill("3")
+    page.get_by_label("largest diameter, to").fill("8")
+    assert 0 < counted(page)[0] < 16
+    page.wait_for_load_state("networkidle")
+    picture(page, "choose", full_page=True)
+    viewed(page, "/d/nmc811/1.0.0/i/2")
+    picture(page, "particle")
+    page.get_by_label("Colour by").select_option("Angle to the radius")
+    page.wait_for_selector(FINE)
+    picture(page, "angles")
+    viewed(page, "/d/additive/1.0.0/i/0")
+    picture(page, "volume")
+    page.set_viewport_size({"width": 360, "height": 740})
+    viewed(page, "/d/nmc811/1.0.0/i/2")
+    picture(page, "phone")
 
 
 def test_phases_of_a_volume_are_shown_and_hidden(page, releases):

@@ -13,7 +13,7 @@ from nmcdist.releases.model import Creator, Release, Variable
 from nmcdist.service.catalogs import api_path, document_path, page_path, store_path
 from nmcdist.service.pages import frame
 from nmcdist.service.pages.opening import dataset_codes, opening
-from nmcdist.service.pages.shelf import PREVIEW, licence, size
+from nmcdist.service.pages.shelf import PREVIEW, items, licence, size
 from nmcdist.service.shelf import Item
 
 _DESCRIPTION = "croissant.json"
@@ -45,7 +45,7 @@ def release_page(
         _superseded(item, versions),
         f'<div class="head{" has-picture" if item.documents.has(PREVIEW) else ""}"><div>',
         f"<p>{escape(release.description)}</p>",
-        f'<p class="note">{release.sizes.items:,} items, {escape(size(release))}, {licence(release)}</p></div>',
+        f'<p class="note">{items(release)}, {escape(size(release))}, {licence(release)}</p></div>',
         _preview(item),
         "</div>",
         _filter(item),
@@ -93,7 +93,7 @@ def _filter(item: Item) -> str:
         '<h2 id="filter-title">Choose items</h2>\n'
         '<p class="note">Drag over a histogram, or move its two handles. The other histograms then show the items that '
         "are left.</p>\n"
-        f'<div class="tools"><p id="count" role="status" aria-live="polite">{item.release.sizes.items:,} items</p>'
+        f'<div class="tools"><p id="count" role="status" aria-live="polite">{items(item.release)}</p>'
         '<button type="button" id="reset" hidden>Show all</button>\n'
         f'<form id="condition" action="{escape(api_path(item))}/items">'
         '<input type="text" id="where" name="where" maxlength="2000" aria-label="Condition" autocomplete="off" '

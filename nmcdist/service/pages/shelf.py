@@ -38,6 +38,11 @@ def size(release: Release) -> str:
     return "computed when read" if release.virtual else readable_bytes(release.sizes.bytes)
 
 
+def items(release: Release) -> str:
+    """Return the number of items for people."""
+    return "1 item" if release.sizes.items == 1 else f"{release.sizes.items:,} items"
+
+
 def picture(item: Item) -> str:
     """Return the address of a picture of a release: its preview, or a section of its first item."""
     if item.documents.has(PREVIEW):
@@ -63,7 +68,7 @@ def _card(item: Item, versions: Mapping[str, Item]) -> str:
         f'<h2><a href="{address}">{escape(release.title)}</a></h2>\n'
         f'<p class="facts"><span>{escape(release.name)}</span>'
         f"<span>version {escape(release.version)}{others}</span>{job}</p>\n"
-        f'<p class="facts"><span>{release.sizes.items:,} items</span><span>{escape(size(release))}</span>'
+        f'<p class="facts"><span>{items(release)}</span><span>{escape(size(release))}</span>'
         f"<span>{licence(release)}</span></p>\n"
         f"<details><summary>How to cite</summary><p>{escape(release.citation)}</p></details></div></li>"
     )

@@ -49,11 +49,14 @@ export function solidity(brick: Brick, isShown: (label: number) => boolean, smoo
 
 function averaged(values: Uint8Array<ArrayBuffer>, length: number, stride: number): Uint8Array<ArrayBuffer> {
   const found = new Uint8Array(values.length);
-  for (let at = 0; at < values.length; at++) {
-    const place = Math.floor(at / stride) % length;
-    const before = place > 0 ? values[at - stride] : 0;
-    const after = place < length - 1 ? values[at + stride] : 0;
-    found[at] = (before + 2 * values[at] + after + 2) >> 2;
+  for (let start = 0; start < values.length; start += length * stride) {
+    for (let place = 0, at = start; place < length; place++) {
+      const before = place > 0 ? stride : 0; // beyond the ends, an item goes on as at the ends
+      const after = place < length - 1 ? stride : 0;
+      for (let k = 0; k < stride; k++, at++) {
+        found[at] = (values[at - before] + 2 * values[at] + values[at + after] + 2) >> 2;
+      }
+    }
   }
   return found;
 }

@@ -52,7 +52,7 @@ bool isSolid(uint label) { return colourOf(label).a > 0.5; }
 float solidity(vec3 p) { return texture(solid, p / size).r; }
 
 vec3 outwards(vec3 p) {
-  const float d = 2.0;
+  float d = max(2.0, 0.014 * max(size.x, max(size.y, size.z))); // wide enough not to show the steps of voxels
   vec3 slope = vec3(
     solidity(p - vec3(d, 0, 0)) - solidity(p + vec3(d, 0, 0)),
     solidity(p - vec3(0, d, 0)) - solidity(p + vec3(0, d, 0)),
