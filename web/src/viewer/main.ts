@@ -57,7 +57,7 @@ class Viewer {
     const [coarse] = await Promise.all([fetchBrick(this.page.api, bricks[0].edge), this.labels.load()]);
     this.canvas.hidden = false;
     byId("first").hidden = true;
-    for (const part of ["bar", "axes", "controls"]) byId(part).hidden = false;
+    for (const part of ["bar", "axes", "controls"]) byId(part).removeAttribute("hidden"); // drawings have no property for it
     new ResizeObserver(() => this.resize()).observe(this.stage);
     this.resize();
     this.orbit.look(START);

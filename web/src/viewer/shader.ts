@@ -51,12 +51,17 @@ vec4 colourOf(uint label) { return texelFetch(colours, ivec2(int(label) & 255, i
 bool isSolid(uint label) { return colourOf(label).a > 0.5; }
 float solidity(vec3 p) { return texture(solid, p / size).r; }
 
-vec3 outwards(vec3 p) {
-  float d = max(2.0, 0.014 * max(size.x, max(size.y, size.z))); // wide enough not to show the steps of voxels
-  vec3 slope = vec3(
+vec3 slopeAt(vec3 p, float d) {
+  return vec3(
     solidity(p - vec3(d, 0, 0)) - solidity(p + vec3(d, 0, 0)),
     solidity(p - vec3(0, d, 0)) - solidity(p + vec3(0, d, 0)),
     solidity(p - vec3(0, 0, d)) - solidity(p + vec3(0, 0, d)));
+}
+
+// The direction out of what is solid: near by, so that edges stay, and farther off, so that voxels show no steps.
+vec3 outwards(vec3 p) {
+  float far = max(2.6, 0.014 * max(size.x, max(size.y, size.z)));
+  vec3 slope = slopeAt(p, 0.5 * far) + slopeAt(p, far);
   return dot(slope, slope) > 1e-6 ? normalize(slope) : -sight;
 }
 
