@@ -46,7 +46,7 @@ page:  ## build the scripts of the page from web/ into the service
 	cd web && npm ci --ignore-scripts --no-audit --no-fund && npm run check && npm run build
 
 pictures: .venv/installed  ## take the pictures of the page for the documentation, with chromium
-	NMCDIST_PICTURES=docs/images $(BIN)/pytest -q tests/service/test_page.py
+	NMCDIST_PICTURES=docs/images $(BIN)/pytest -q tests/service/test_page.py tests/service/test_page_jobs.py -k "look_as or watched"
 
 lint: .venv/installed  ## ruff, mypy, and that imports point one way
 	$(BIN)/ruff check .

@@ -346,17 +346,12 @@ def test_pages_look_as_in_the_documentation(shown):
     page.get_by_label("largest diameter, to").fill("8")
     assert 0 < counted(page)[0] < 16
     page.wait_for_load_state("networkidle")
-    picture(page, "choose", full_page=True)
+    page.locator("#filter").evaluate("filter => filter.scrollIntoView()")
+    picture(page, "choose")
     viewed(page, "/d/nmc811/1.0.0/i/2")
     picture(page, "particle")
-    page.get_by_label("Colour by").select_option("Angle to the radius")
-    page.wait_for_selector(FINE)
-    picture(page, "angles")
     viewed(page, "/d/additive/1.0.0/i/0")
     picture(page, "volume")
-    page.set_viewport_size({"width": 360, "height": 740})
-    viewed(page, "/d/nmc811/1.0.0/i/2")
-    picture(page, "phone")
 
 
 def test_phases_of_a_volume_are_shown_and_hidden(page, releases):
