@@ -24,7 +24,8 @@ from nmcdist.virtual.store import ComputedStore
 
 MOST_GRAINS = 65_535  # of a brick, whose labels have two bytes
 MOST_READ, MOST_DRAWN = 1 << 31, 1 << 27  # voxels of a volume that is read, or drawn, for one brick
-_COARSE = 64  # edge at which it is seen which grains touch
+_PER_GRAIN = 60  # voxels of the cube, per grain, at which it is seen which grains touch: about four across a grain
+_LEAST_EDGE, _MOST_EDGE = 24, 48  # of that cube
 _TILE, _TILE_VOXELS = 64, 1 << 27  # planes of a volume that are read at once, and their voxels
 _DIGITS = 4  # of voxel sizes
 
@@ -154,7 +155,8 @@ class ParticleView:
     @cached_property
     def tints(self) -> np.ndarray:
         """Number of each grain's tint."""
-        return tints(self._coarse(_COARSE).astype(np.int32), self.count)
+        edge = round((_PER_GRAIN * self.count) ** (1 / 3))
+        return tints(self._coarse(min(max(edge, _LEAST_EDGE), _MOST_EDGE)), self.count)
 
     def grid(self, edge: int) -> Grid:
         """Return the voxels of a brick."""
@@ -203,12 +205,12 @@ class ParticleView:
         return self.particle.voxelize(self.grid(edge).voxel_size_nm, pieces="keep")
 
     def _coarse(self, edge: int) -> np.ndarray:
-        return np.asarray(self.numbers[self._voxels(edge)])
+        return np.asarray(self.numbers.astype(np.int32)[self._voxels(edge)])
 
     def _angles_of_shapes(self) -> np.ndarray:
         grid = self.grid(EDGES[0])
         origin = (np.array(grid.low) + 0.5) * grid.voxel_size_nm
-        found = describe_grains(self._coarse(EDGES[0]).astype(np.int32), grid.voxel_size_nm, origin)
+        found = describe_grains(self._coarse(EDGES[0]), grid.voxel_size_nm, origin)
         angles = np.full(self.count, np.nan)
         angles[found.label.values - 1] = np.degrees(found.angle_to_radius.values)
         return angles
