@@ -12,6 +12,7 @@ from nmcdist.errors import InputError
 from nmcdist.service.app import build_app
 from nmcdist.service.connection import connection_of
 from nmcdist.service.hosts import check_host_names
+from nmcdist.service.renders.studio import Studio
 from nmcdist.service.settings import Settings
 from nmcdist.service.shelf import Shelf, open_shelf
 from nmcdist.service.virtual import VirtualSource
@@ -40,11 +41,12 @@ def serve(catalog: str | os.PathLike[str], settings: Settings, note: Callable[[s
     check_host_names(settings.host, settings.allowed_hosts)
     shelf = open_shelf(catalog, settings)
     listener = _listener(settings)
-    for line in _cache_troubles(shelf):
+    studio = Studio(settings)
+    for line in _cache_troubles(shelf, studio):
         note(line)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what clients send is no warning
     config = uvicorn.Config(
-        build_app(shelf, settings),
+        build_app(shelf, settings, studio),
         http=connection_of(settings.patience_s),
         ws="none",
         log_config=None,
@@ -60,11 +62,11 @@ def serve(catalog: str | os.PathLike[str], settings: Settings, note: Callable[[s
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def _cache_troubles(shelf: Shelf) -> list[str]:
-    """Return why computed chunks are not kept, each reason once."""
+def _cache_troubles(shelf: Shelf, studio: Studio) -> list[str]:
+    """Return why computed chunks and pictures are not kept, each reason once."""
     sources = (item.source for item in shelf.items_in_order())
-    troubles = (source.cache_trouble() for source in sources if isinstance(source, VirtualSource))
-    return list(dict.fromkeys(filter(None, troubles)))
+    troubles = [source.cache_trouble() for source in sources if isinstance(source, VirtualSource)]
+    return list(dict.fromkeys(filter(None, [*troubles, studio.cache_trouble()])))
 
 
 def _listener(settings: Settings) -> socket.socket:

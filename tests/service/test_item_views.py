@@ -1,20 +1,27 @@
 """What is drawn of single items: refereed by public generators and readers, brute force and scipy's rotations."""
 
+import dataclasses
+import errno
+import io
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from nmcdist import generate_cba, generate_particle, open_store
 from nmcdist.bundle import load_bundle, save_bundle
 from nmcdist.datasets.integrity import manifest_hash, write_manifest
-from nmcdist.datasets.particles import read_grains, read_orientations, read_particle
+from nmcdist.datasets.particles import Records, read_grains, read_orientations, read_particle
+from nmcdist.errors import StoreError
 from nmcdist.models.theory import intensity_for_graphite_fraction
 from nmcdist.products.registry import loaded_recipe
-from nmcdist.service.renders import bricks, items, sections
+from nmcdist.service.renders import bricks, files, items, sections
 from nmcdist.service.renders.colours import TINTS, phase_colours, tints
 from nmcdist.service.renders.items import view_of
 from nmcdist.service.renders.places import EDGES, Place
@@ -240,3 +247,65 @@ def test_measured_tables_and_views_name_the_same_grains(particle, made_particles
     measured = read_grains(made_particles / "small.zarr", 0).label.values
     assert set(measured.tolist()) <= set(view.labels.tolist())
     assert open_store(made_particles / "small.zarr").kept_grains[0] == view.count
+
+
+def test_particles_shown_last_are_kept_up_to_a_number_of_grains(made_particles, tmp_path, monkeypatch):
+    monkeypatch.setattr(items, "_shown", {})
+    place = place_of(made_particles / "small.zarr", tmp_path)
+    views = [view_of(place, item) for item in range(3)]
+    assert [view_of(place, item) for item in range(3)] == views
+    monkeypatch.setattr(items, "_MOST_ROWS", sum(len(view.particle.kept) for view in views[1:]))
+    view_of(place, 0)
+    assert view_of(place, 0) is views[0]
+    assert view_of(place, 2) is views[2]
+    assert view_of(place, 1) is not views[1]
+
+
+def test_a_particle_without_grains_is_an_empty_picture(particle):
+    _, record = particle
+
+    class Nothing(Records):
+        def __init__(self):
+            pass
+
+        def particle(self, item):
+            return dataclasses.replace(record, kept=np.zeros_like(record.kept), box_nm=np.zeros_like(record.box_nm))
+
+        def orientations(self, item):
+            return {}
+
+    empty = items.ParticleView(Nothing(), 0)
+    for colouring in sections.OF_GRAINS:
+        found = np.asarray(Image.open(io.BytesIO(sections.section(empty, "z", 0.5, 64, colouring))))
+        assert found.shape == (64, 64, 4)
+        assert not found.any()
+    assert not empty.brick(96).any()
+    assert bricks.grain_table(empty)["grains"] == []
+
+
+def test_a_file_that_grows_too_large_is_refused_and_leaves_nothing(made_once, tmp_path, monkeypatch):
+    place = place_of(made_once / "tiny.zarr", tmp_path)
+
+    def full(store, item, file_format, target, **options):
+        target.write_bytes(b"x" * 100)
+        raise StoreError("cannot be written") from OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr(files, "export_item", full)
+    with pytest.raises(ValueError, match=r"format npy: the file has more than 2.0 GiB"):
+        files.write_item(place, 0, "npy", None, tmp_path / "file")
+    assert not (tmp_path / "file").exists()
+    assert not (tmp_path / "file.folder").exists()
+
+
+def test_the_limit_on_files_is_that_of_the_process(tmp_path):
+    script = (
+        "import resource\nfrom nmcdist.service.renders import places, workers\n"
+        "class Pipe:\n    def recv(self): raise EOFError\n"
+        "workers._serve(Pipe())\nprint(resource.getrlimit(resource.RLIMIT_FSIZE)[0] == places.MOST_BYTES)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
+        f"try: open({str(tmp_path / 'file')!r}, 'wb', 0).write(b'x' * 10); "
+        f"open({str(tmp_path / 'file')!r}, 'ab', 0).write(b'x')\n"
+        "except OSError as error: print(error.errno)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", str(errno.EFBIG)]

@@ -28,6 +28,9 @@ _PER_GRAIN = 60  # voxels of the cube, per grain, at which it is seen which grai
 _LEAST_EDGE, _MOST_EDGE = 24, 48  # of that cube
 _TILE, _TILE_VOXELS = 64, 1 << 27  # planes of a volume that are read at once, and their voxels
 _DIGITS = 4  # of voxel sizes
+_MOST_ROWS = 1_000_000  # rows of the records of particles that are kept, which take about 150 bytes each
+
+_shown: "dict[tuple[Place, int], ParticleView]" = {}  # the one shown last at the end
 
 
 class Grid(NamedTuple):
@@ -79,13 +82,19 @@ def opened(place: Place) -> Records | Volumes | None:
     return ComputedVolumes(place.store, found.count, found.shape, found.voxel_size_nm, found.names, array)
 
 
-@lru_cache(maxsize=16)
 def view_of(place: Place, item: int) -> "ParticleView | VolumeView | None":
-    """Return an item, ready to be cut; None if it cannot be shown. Raises as :func:`opened`, or if it is damaged."""
+    """Return an item, ready to be cut; None if it cannot be shown. Raises as :func:`opened`, or if it is damaged.
+
+    The particles that were shown last are kept, up to a number of grains.
+    """
     found = opened(place)
-    if isinstance(found, Records):
-        return ParticleView(found, item)
-    return None if found is None else VolumeView(found, item, is_drawn=isinstance(found, DrawnVolumes))
+    if not isinstance(found, Records):
+        return None if found is None else VolumeView(found, item, is_drawn=isinstance(found, DrawnVolumes))
+    view = _shown.pop((place, item), None) or ParticleView(found, item)
+    _shown[place, item] = view
+    while len(_shown) > 1 and sum(len(one.particle.kept) for one in _shown.values()) > _MOST_ROWS:
+        _shown.pop(next(iter(_shown)))
+    return view
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from nmcdist.virtual.opening import cache_folder
 
 _FORMAT = 1  # of what is kept: a change of any picture or brick changes it
 _FOLDER, _EXPORTS = "renders", "exports"
+_LARGEST = 1 << 20  # bytes of most pictures
 _HEADERS, _BODY = "headers", "body"
 _READERS, _READS_WAITING = 4, 500
 _SPARE_S = 2.0  # before the deadline of a request, so that its error still names the reason
@@ -41,6 +42,11 @@ class Studio:
         self._renders = Pool("render", settings.renderers, WAITING)
         self._deadline_s = max(1.0, settings.deadline_s - _SPARE_S)
         self.exports = Exports(self.folder / _EXPORTS, settings, max(1, settings.renderers - 1), self._deadline_s)
+
+    def cache_trouble(self) -> str:
+        """Return in one line why pictures and bricks are not kept on the disk; empty if they are."""
+        found = self._cache.trouble(_LARGEST)
+        return f"cache: {found}; pictures and bricks may be drawn each time" if found else ""
 
     def start(self, shelf: Shelf) -> None:
         """Warm up in the background: with the latest release of each kind."""

@@ -15,9 +15,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from nmcdist.errors import Busy, InputError, NmcdistError, PlanError, StoreError
+from nmcdist.service.renders.places import MOST_BYTES
 from nmcdist.wording import one_line
 
-MOST_BYTES = 2 << 30  # of a file that a process writes
 _CLOSING_S = 2.0
 _RETRY_S = 5.0
 
