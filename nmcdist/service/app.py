@@ -32,10 +32,11 @@ _EXAMPLES = {"key": "zarr.json", "document": "README.md"}
 _NO_WHOLE = ("int_parsing", "int_parsing_size", "int_from_float")  # types of faults
 
 
-def build_app(shelf: Shelf, settings: Settings, studio: Studio) -> ASGIApp:
+def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
     """Return the application that serves a shelf, behind its guard."""
     service = Service(shelf, settings)
     desk = Desk(settings.jobs) if settings.jobs is not None else None
+    studio = Studio(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

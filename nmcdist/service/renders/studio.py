@@ -37,16 +37,11 @@ class Studio:
         self.settings = settings
         self.folder = cache_folder(settings.cache)
         self.workers = Workers(settings.renderers)
-        self._cache = Cache(self.folder / _FOLDER, settings.render_bytes)
+        self._cache = _cache(settings)
         self._reads = Pool("kept", _READERS, _READS_WAITING)
         self._renders = Pool("render", settings.renderers, WAITING)
         self._deadline_s = max(1.0, settings.deadline_s - _SPARE_S)
         self.exports = Exports(self.folder / _EXPORTS, settings, max(1, settings.renderers - 1), self._deadline_s)
-
-    def cache_trouble(self) -> str:
-        """Return in one line why pictures and bricks are not kept on the disk; empty if they are."""
-        found = self._cache.trouble(_LARGEST)
-        return f"cache: {found}; pictures and bricks may be drawn each time" if found else ""
 
     def start(self, shelf: Shelf) -> None:
         """Warm up in the background: with the latest release of each kind."""
@@ -104,3 +99,13 @@ class Studio:
         except StoreError as error:
             log.error("%s", error)
             raise RequestError(500, f"{item.path}: the server cannot draw this item") from None
+
+
+def cache_trouble(settings: Settings) -> str:
+    """Return in one line why pictures and bricks are not kept on the disk; empty if they are."""
+    found = _cache(settings).trouble(_LARGEST)
+    return f"cache: {found}; pictures and bricks may be drawn each time" if found else ""
+
+
+def _cache(settings: Settings) -> Cache:
+    return Cache(cache_folder(settings.cache) / _FOLDER, settings.render_bytes)
