@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
+from nmcdist.datasets.export.formats import FORMATS
 from nmcdist.errors import Busy
 from nmcdist.releases.versions import LATEST
 from nmcdist.service import bins, routes, tables
@@ -78,10 +79,11 @@ def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
 
 
 def with_names(document: dict[str, Any], shelf: Shelf) -> dict[str, Any]:
-    """Add the names of all datasets, their versions and their documents to the description of the application."""
+    """Add the names of all datasets, versions, documents and formats to the description of the application."""
     known = {
         "name": list(shelf),
         "version": sorted({version for name in shelf for version in shelf[name]} | {LATEST}),
+        "file_format": list(FORMATS),
         "document": sorted({name for item in shelf.items_in_order() for name in item.documents.names}),
     }
     for path in document["paths"].values():

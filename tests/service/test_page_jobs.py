@@ -72,6 +72,7 @@ def test_a_recipe_is_planned_watched_cancelled_and_survives_a_restart(browser, t
         assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
 
     with queue_at(tmp_path) as (service, _), opened_page(browser, service.url) as page:
+        page.route(re.compile("/events$"), lambda route: route.fulfill(status=204))  # no stream: the page asks instead
         sign_in(page, tmp_path)
         page.locator("#jobs li[data-state=done]").get_by_role("link", name="Look at the dataset").click()
         page.get_by_text("the result of a job, not published").wait_for()

@@ -7,7 +7,7 @@ from typing import Any
 from nmcdist.queries.columns import Columns
 from nmcdist.service.catalogs import api_path, page_path
 from nmcdist.service.pages import frame
-from nmcdist.service.pages.opening import item_codes
+from nmcdist.service.pages.opening import has_pictures, item_codes
 from nmcdist.service.shelf import Item
 
 _AXES = ("z", "y", "x")
@@ -42,9 +42,7 @@ def item_page(item: Item, number: int, base: str, columns: Columns | None = None
         f"<main>\n<h1>{escape(title)}</h1>",
         f"<p>{_neighbours(own, number, release.sizes.items)}</p>",
         '<p id="status" role="status" class="problem"></p>',
-        f'<div class="viewer"><div>{_stage(api)}<p id="reading" role="status" aria-live="polite"></p>'
-        f'<p class="note" id="keys">{_KEYS}</p></div>\n{_controls()}</div>',
-        f'<h2>Sections</h2>\n<div class="sections">{"".join(_section(api, axis) for axis in _AXES)}</div>',
+        _pictures(api) if has_pictures(item) else '<p class="note">Items of this dataset have no picture.</p>',
         '<h2>Values</h2>\n<dl id="values" class="values"></dl>',
         f"<h2>Open</h2>\n{frame.code_tabs(item_codes(item, number, base))}",
         '<h2>Download</h2>\n<ul class="files" id="files">',
@@ -66,6 +64,14 @@ def _neighbours(own: str, number: int, count: int) -> str:
     if number + 1 < count:
         links.append(f'<a rel="next" href="{escape(own)}/i/{number + 1}">Item {number + 1:,}</a>')
     return " · ".join(links)
+
+
+def _pictures(api: str) -> str:
+    return (
+        f'<div class="viewer"><div>{_stage(api)}<p id="reading" role="status" aria-live="polite"></p>'
+        f'<p class="note" id="keys">{_KEYS}</p></div>\n{_controls()}</div>\n'
+        f'<h2>Sections</h2>\n<div class="sections">{"".join(_section(api, axis) for axis in _AXES)}</div>'
+    )
 
 
 def _stage(api: str) -> str:

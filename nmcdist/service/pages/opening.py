@@ -13,6 +13,11 @@ from nmcdist.service.shelf import Item
 _TABLE = ("first_row", "rows", "kept", "volume_nm3")  # of the grains of all particles
 
 
+def has_pictures(item: Item) -> bool:
+    """Return whether the items of a release are particles or volumes, of which the service draws sections."""
+    return any(variable.name in ("kept", "volume") for variable in item.release.variables)
+
+
 def opening(item: Item, columns: Columns | None) -> dict[str, Any]:
     """Return what a script needs to write such code: how Python opens the store, and how it reads each column."""
     return {

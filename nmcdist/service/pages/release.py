@@ -12,7 +12,7 @@ from nmcdist.releases.documents.text import doi_url, orcid_url
 from nmcdist.releases.model import Creator, Release, Variable
 from nmcdist.service.catalogs import api_path, document_path, page_path, store_path
 from nmcdist.service.pages import frame
-from nmcdist.service.pages.opening import dataset_codes, opening
+from nmcdist.service.pages.opening import dataset_codes, has_pictures, opening
 from nmcdist.service.pages.shelf import PREVIEW, items, licence, size
 from nmcdist.service.shelf import Item
 
@@ -82,6 +82,7 @@ def _for_script(item: Item, columns: Columns | None) -> dict[str, Any]:
         "page": page_path(item),
         "total": item.release.sizes.items,
         "virtual": item.release.virtual,
+        "pictures": has_pictures(item),
         "opening": opening(item, columns),
     }
 
@@ -108,13 +109,16 @@ def _filter(item: Item) -> str:
 
 def _items(item: Item) -> str:
     most = _FIRST_COMPUTED if item.release.virtual else _FIRST
-    cards = (
-        f'<li><a href="{escape(page_path(item))}/i/{number}">'
-        f'<img src="{escape(api_path(item))}/items/{number}/section.png?size=128" alt="" width="128" height="128" '
-        f'loading="lazy"><span>Item {number}</span></a></li>'
-        for number in range(min(most, item.release.sizes.items))
-    )
-    return f'<ul id="items">{"".join(cards)}</ul>'
+    cards = "".join(_card(item, number) for number in range(min(most, item.release.sizes.items)))
+    return f'<ul id="items">{cards}</ul>'
+
+
+def _card(item: Item, number: int) -> str:
+    picture = ""
+    if has_pictures(item):
+        address = f"{escape(api_path(item))}/items/{number}/section.png?size=128"
+        picture = f'<img src="{address}" alt="" width="128" height="128" loading="lazy">'
+    return f'<li><a href="{escape(page_path(item))}/i/{number}">{picture}<span>Item {number}</span></a></li>'
 
 
 def _downloads(item: Item) -> str:

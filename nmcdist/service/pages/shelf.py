@@ -9,6 +9,7 @@ from nmcdist.releases.documents.text import licence_url
 from nmcdist.releases.model import NOT_STATED, Release
 from nmcdist.service.catalogs import api_path, document_path, opening_line, page_path
 from nmcdist.service.pages import frame
+from nmcdist.service.pages.opening import has_pictures
 from nmcdist.service.shelf import Item, Shelf
 
 PREVIEW = "preview.png"
@@ -44,10 +45,10 @@ def items(release: Release) -> str:
 
 
 def picture(item: Item) -> str:
-    """Return the address of a picture of a release: its preview, or a section of its first item."""
+    """Return the address of a picture of a release: its preview, or a section of its first item; empty for neither."""
     if item.documents.has(PREVIEW):
         return document_path(item, PREVIEW)
-    return f"{api_path(item)}/items/0/section.png?size=256"
+    return f"{api_path(item)}/items/0/section.png?size=256" if has_pictures(item) else ""
 
 
 def licence(release: Release) -> str:
@@ -60,11 +61,13 @@ def licence(release: Release) -> str:
 def _card(item: Item, versions: Mapping[str, Item]) -> str:
     release = item.release
     address = escape(page_path(item))
+    found = picture(item)
+    image = f'<img src="{escape(found)}" alt="" loading="lazy">' if found else ""
     job = '<span class="tag">result of a job</span>' if item.job is not None else ""
     others = f" and {len(versions) - 1} more" if len(versions) > 1 else ""
     return (
         f'<li><a class="picture" href="{address}" tabindex="-1" aria-hidden="true">'
-        f'<img src="{escape(picture(item))}" alt="" loading="lazy"></a>\n<div class="text">'
+        f'{image}</a>\n<div class="text">'
         f'<h2><a href="{address}">{escape(release.title)}</a></h2>\n'
         f'<p class="facts"><span>{escape(release.name)}</span>'
         f"<span>version {escape(release.version)}{others}</span>{job}</p>\n"

@@ -1,5 +1,6 @@
 """Files of items for other programs: the formats that an item has, and what writes them, as `nmcdist export` does."""
 
+import errno
 import math
 import shutil
 import zipfile
@@ -20,6 +21,7 @@ from nmcdist.datasets.export.content import (
 )
 from nmcdist.datasets.export.formats import FORMATS, Format
 from nmcdist.datasets.export.particles import VOXEL_SIZE_NM
+from nmcdist.datasets.files import readable_bytes
 from nmcdist.datasets.items import default_name
 from nmcdist.datasets.store import holds
 from nmcdist.errors import InputError
@@ -27,7 +29,7 @@ from nmcdist.extras import EXTRAS, is_installed
 from nmcdist.products.stores import export_item
 from nmcdist.releases.package import stored_member
 from nmcdist.service.renders.items import ParticleView, VolumeView, view_of
-from nmcdist.service.renders.places import NotShownError, Place
+from nmcdist.service.renders.places import MOST_BYTES, NotShownError, Place
 
 _MEASURED = "volume_nm3"  # a column of the grains that is there if they were measured
 _BLOCK = 1 << 20
@@ -77,6 +79,8 @@ def write_items(place: Place, items: Sequence[int], file_format: str, target: Pa
             made = _exported(place, item, file_format, None, target.with_name(f"{target.name}.folder"))
             try:
                 _add(archive, made)
+            except OSError as error:
+                raise _too_large(FORMATS[file_format]) if error.errno == errno.EFBIG else error from None
             finally:
                 shutil.rmtree(made.parent)
 
@@ -94,9 +98,15 @@ def _exported(place: Place, item: int, file_format: str, voxel_size_nm: float | 
     try:
         target = folder / default_name(place.store, item, file_format)
         return export_item(place.store, item, file_format, target, voxel_size_nm=voxel_size_nm)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EFBIG:
+            raise _too_large(row) from None
         raise
+
+
+def _too_large(row: Format) -> InputError:
+    return InputError(f"format {row.name}: the file has more than {readable_bytes(MOST_BYTES)}; use `nmcdist export`")
 
 
 def _check_size(view: ParticleView | VolumeView, row: Format, voxel_size_nm: float | None) -> None:

@@ -24,9 +24,13 @@ from nmcdist.virtual.store import ComputedStore
 
 MOST_GRAINS = 65_535  # of a brick, whose labels have two bytes
 MOST_READ, MOST_DRAWN = 1 << 31, 1 << 27  # voxels of a volume that is read, or drawn, for one brick
-_COARSE = 64  # edge at which it is seen which grains touch
+_PER_GRAIN = 60  # voxels of the cube, per grain, at which it is seen which grains touch: about four across a grain
+_LEAST_EDGE, _MOST_EDGE = 24, 48  # of that cube
 _TILE, _TILE_VOXELS = 64, 1 << 27  # planes of a volume that are read at once, and their voxels
 _DIGITS = 4  # of voxel sizes
+_MOST_ROWS = 1_000_000  # rows of the records of particles that are kept, which take about 150 bytes each
+
+_shown: "dict[tuple[Place, int], ParticleView]" = {}  # the one shown last at the end
 
 
 class Grid(NamedTuple):
@@ -78,13 +82,19 @@ def opened(place: Place) -> Records | Volumes | None:
     return ComputedVolumes(place.store, found.count, found.shape, found.voxel_size_nm, found.names, array)
 
 
-@lru_cache(maxsize=16)
 def view_of(place: Place, item: int) -> "ParticleView | VolumeView | None":
-    """Return an item, ready to be cut; None if it cannot be shown. Raises as :func:`opened`, or if it is damaged."""
+    """Return an item, ready to be cut; None if it cannot be shown. Raises as :func:`opened`, or if it is damaged.
+
+    The particles that were shown last are kept, up to a number of grains.
+    """
     found = opened(place)
-    if isinstance(found, Records):
-        return ParticleView(found, item)
-    return None if found is None else VolumeView(found, item, is_drawn=isinstance(found, DrawnVolumes))
+    if not isinstance(found, Records):
+        return None if found is None else VolumeView(found, item, is_drawn=isinstance(found, DrawnVolumes))
+    view = _shown.pop((place, item), None) or ParticleView(found, item)
+    _shown[place, item] = view
+    while len(_shown) > 1 and sum(len(one.particle.kept) for one in _shown.values()) > _MOST_ROWS:
+        _shown.pop(next(iter(_shown)))
+    return view
 
 
 @dataclass(frozen=True)
@@ -154,7 +164,8 @@ class ParticleView:
     @cached_property
     def tints(self) -> np.ndarray:
         """Number of each grain's tint."""
-        return tints(self._coarse(_COARSE).astype(np.int32), self.count)
+        edge = round((_PER_GRAIN * self.count) ** (1 / 3))
+        return tints(self._coarse(min(max(edge, _LEAST_EDGE), _MOST_EDGE)), self.count)
 
     def grid(self, edge: int) -> Grid:
         """Return the voxels of a brick."""
@@ -203,12 +214,12 @@ class ParticleView:
         return self.particle.voxelize(self.grid(edge).voxel_size_nm, pieces="keep")
 
     def _coarse(self, edge: int) -> np.ndarray:
-        return np.asarray(self.numbers[self._voxels(edge)])
+        return np.asarray(self.numbers.astype(np.int32)[self._voxels(edge)])
 
     def _angles_of_shapes(self) -> np.ndarray:
         grid = self.grid(EDGES[0])
         origin = (np.array(grid.low) + 0.5) * grid.voxel_size_nm
-        found = describe_grains(self._coarse(EDGES[0]).astype(np.int32), grid.voxel_size_nm, origin)
+        found = describe_grains(self._coarse(EDGES[0]), grid.voxel_size_nm, origin)
         angles = np.full(self.count, np.nan)
         angles[found.label.values - 1] = np.degrees(found.angle_to_radius.values)
         return angles

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nmcdist.errors import InputError
 
+MOST_BYTES = 2 << 30  # of a file of items
 EDGES = (96, 160, 256)  # voxels along the longest edge of a brick, at most
 Made = tuple[dict[str, str], bytes]  # what a process makes: headers and body
 

@@ -19,6 +19,7 @@ from nmcdist.virtual.opening import cache_folder
 
 _FORMAT = 1  # of what is kept: a change of any picture or brick changes it
 _FOLDER, _EXPORTS = "renders", "exports"
+_LARGEST = 1 << 20  # bytes of most pictures
 _HEADERS, _BODY = "headers", "body"
 _READERS, _READS_WAITING = 4, 500
 _SPARE_S = 2.0  # before the deadline of a request, so that its error still names the reason
@@ -36,7 +37,7 @@ class Studio:
         self.settings = settings
         self.folder = cache_folder(settings.cache)
         self.workers = Workers(settings.renderers)
-        self._cache = Cache(self.folder / _FOLDER, settings.render_bytes)
+        self._cache = _cache(settings)
         self._reads = Pool("kept", _READERS, _READS_WAITING)
         self._renders = Pool("render", settings.renderers, WAITING)
         self._deadline_s = max(1.0, settings.deadline_s - _SPARE_S)
@@ -98,3 +99,13 @@ class Studio:
         except StoreError as error:
             log.error("%s", error)
             raise RequestError(500, f"{item.path}: the server cannot draw this item") from None
+
+
+def cache_trouble(settings: Settings) -> str:
+    """Return in one line why pictures and bricks are not kept on the disk; empty if they are."""
+    found = _cache(settings).trouble(_LARGEST)
+    return f"cache: {found}; pictures and bricks may be drawn each time" if found else ""
+
+
+def _cache(settings: Settings) -> Cache:
+    return Cache(cache_folder(settings.cache) / _FOLDER, settings.render_bytes)

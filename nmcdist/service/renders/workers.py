@@ -15,9 +15,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from nmcdist.errors import Busy, InputError, NmcdistError, PlanError, StoreError
+from nmcdist.service.renders.places import MOST_BYTES
 from nmcdist.wording import one_line
 
-MOST_BYTES = 2 << 30  # of a file that a process writes
 _CLOSING_S = 2.0
 _RETRY_S = 5.0
 
@@ -66,15 +66,17 @@ class Workers:
                 self._free.notify()
 
     def warm(self, tasks: list[tuple[Any, ...]], deadline_s: float) -> None:
-        """Start every process, and run the task "warm" in each with each of some arguments; errors are ignored."""
+        """Start a process, and run the task "warm" in it with each of some arguments, in the background.
+
+        Errors are ignored: a request that needs the same gets them. Further processes start when they are needed.
+        """
 
         def start() -> None:
             for arguments in tasks:
                 with contextlib.suppress(NmcdistError):
                     self.run("warm", arguments, deadline_s)
 
-        for _ in self._all:
-            threading.Thread(target=start, name="warm-renderer", daemon=True).start()
+        threading.Thread(target=start, name="warm-renderer", daemon=True).start()
 
     def close(self) -> None:
         """End all processes."""

@@ -17,6 +17,7 @@ export interface Places {
   page: string;
   total: number;
   virtual: boolean;
+  pictures: boolean;
 }
 
 const PAGE = 24;
@@ -87,15 +88,16 @@ export class Items {
         const text = quantity(item[name], units[name] ?? "");
         return element("div", {}, element("dt", {}, this.titles.get(name) ?? name), element("dd", {}, text));
       });
-    const picture = element("img", { alt: "", width: 128, height: 128, loading: "lazy", decoding: "async" });
-    picture.addEventListener("error", () => void retried(picture), { once: true });
-    picture.src = `${this.places.api}/items/${number}/section.png?size=128`;
-    return element(
-      "li",
-      {},
-      element("a", { href: `${this.places.page}/i/${number}` }, picture, element("span", {}, `Item ${count(number)}`)),
-      element("dl", {}, ...values),
-    );
+    const link = element("a", { href: `${this.places.page}/i/${number}` }, element("span", {}, `Item ${count(number)}`));
+    if (this.places.pictures) link.prepend(this.picture(number));
+    return element("li", {}, link, element("dl", {}, ...values));
+  }
+
+  private picture(number: number): HTMLImageElement {
+    const made = element("img", { alt: "", width: 128, height: 128, loading: "lazy", decoding: "async" });
+    made.addEventListener("error", () => void retried(made), { once: true });
+    made.src = `${this.places.api}/items/${number}/section.png?size=128`;
+    return made;
   }
 }
 

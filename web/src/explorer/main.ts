@@ -51,8 +51,7 @@ class Explorer {
     const first = listed?.length ? listed : [...this.columns.keys()].slice(0, SHOWN);
     this.offerColumns(new Set([...first, ...this.brushes.keys()]));
     this.takeCondition();
-    byId("reset").addEventListener("click", () => this.use(""));
-    window.addEventListener("popstate", () => this.use(new URLSearchParams(location.search).get("where") ?? "", false));
+    byId("reset").addEventListener("click", () => void this.use("").catch(report));
     await this.choose([...first, ...this.brushes.keys()]);
     this.askService();
   }
@@ -68,11 +67,11 @@ class Explorer {
     this.written = brushes ? null : condition;
   }
 
-  private async use(condition: string, isNew = true): Promise<void> {
+  private async use(condition: string): Promise<void> {
     this.read(condition);
     await this.choose([...this.shown.keys(), ...this.brushes.keys()]);
     for (const name of this.shown.keys()) this.filter.set(name, this.brushes.get(name) ?? null);
-    this.update(isNew);
+    this.update(true);
   }
 
   /** Shows the histograms of columns, whose bins are fetched first if they are not yet here. */
@@ -165,7 +164,7 @@ class Explorer {
     const form = byId<HTMLFormElement>("condition");
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      void this.use(byId<HTMLInputElement>("where").value);
+      void this.use(byId<HTMLInputElement>("where").value).catch(report);
     });
   }
 

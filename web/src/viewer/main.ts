@@ -212,7 +212,7 @@ async function start(): Promise<void> {
   showFiles(page.api, item);
   const sectionsChanged = makeSections(document, page.api, () => labels.colouring);
   if (!item.bricks.length) {
-    byId("status").textContent = item.kind === "none" ? "Items of this dataset have no picture." : "This item is too large for a view in space.";
+    byId("status").textContent = item.kind === "none" ? "" : "This item is too large for a view in space.";
     return;
   }
   if (!document.createElement("canvas").getContext("webgl2")) {

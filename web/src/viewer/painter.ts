@@ -32,6 +32,7 @@ export class Painter {
     // What is drawn stays until it is drawn over: strips add up, and pictures can be saved.
     this.renderer = new WebGLRenderer({ canvas, alpha: true, antialias: false, depth: false, preserveDrawingBuffer: true });
     this.renderer.setClearColor(0, 0);
+    canvas.addEventListener("webglcontextrestored", () => this.changed()); // the renderer has sent all textures again
     const material = new RawShaderMaterial({
       glslVersion: GLSL3,
       vertexShader: "in vec3 position; out vec2 at; void main() { at = 0.5 * position.xy + 0.5; gl_Position = vec4(position.xy, 0, 1); }",
