@@ -265,8 +265,8 @@ class Runner:
             limit = f"{self._settings.core_hours:.3g} core hours"
             self._queue.end(job.id, FAILED, used_s, f"stopped: it has used its {limit}")
         elif job.cancelling:
-            self._queue.end(job.id, CANCELLED, used_s)
             self.clear(job.id)
+            self._queue.end(job.id, CANCELLED, used_s)
         elif self._stopping.is_set():
             self._queue.requeue(job.id, used_s, "the service stopped")
         elif is_accident and strikes < STRIKES:
