@@ -28,12 +28,12 @@ SOON_S = 180  # far longer than anything below takes, for loaded machines
 
 
 @contextlib.contextmanager
-def queue_at(folder, *options, workers=0, releases=None):
+def queue_at(folder, *options, workers=0, releases=None, where=""):
     """A service with a queue in a folder, whose jobs compute in their own process, and a client with a token."""
     catalog, cluster = folder / "catalog.yaml", folder / "here.yaml"
     catalog.write_text("version: 2\naliases: {}\ndata: {}\nentries: {}\n")
     memory = "memory_per_worker: 1GiB\n" if workers else ""
-    cluster.write_text(f"kind: local\nworkers: {workers}\nthreads_per_worker: 1\n{memory}")
+    cluster.write_text(where or f"kind: local\nworkers: {workers}\nthreads_per_worker: 1\n{memory}")
     kept = folder / "token"
     if not kept.exists():
         kept.write_text(make_token(folder / "queue", "page"))
