@@ -5,7 +5,6 @@ import hashlib
 import html
 import json
 import re
-import shutil
 import signal
 import stat
 import time
@@ -194,20 +193,6 @@ def _of_dataset(service, job, title):
     assert details["manifest_sha256"] == job["manifest_sha256"]
     assert details["release"]["provenance"]["hosts"] == []
     return details["release"]
-
-
-def test_a_result_that_is_gone_or_damaged_is_not_listed(tmp_path):
-    with queue_at(tmp_path) as (_, client):
-        jobs = [ended(client, submitted(client, {**FAST, "name": name, "realisations": 1})) for name in ("gone", "bad")]
-    shutil.rmtree(tmp_path / f"queue/jobs/{jobs[0]['id']}")
-    manifest = tmp_path / f"queue/jobs/{jobs[1]['id']}/bad.zarr/manifest.json"
-    manifest.write_text(manifest.read_text().replace(" ", "  ", 1))
-    with queue_at(tmp_path) as (service, client):
-        assert client.get("/api/datasets").json()["datasets"] == []
-        for job in jobs:
-            found = client.get(f"/api/jobs/{job['id']}").json()
-            assert (found["state"], found["page"], found["store"]) == ("done", None, None)
-            assert f"job {job['id']}: its result is not served" in service.log.read_text()
 
 
 def test_recipes_to_start_from_are_recipes_that_a_job_may_have(client):
