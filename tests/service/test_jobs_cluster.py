@@ -12,9 +12,7 @@ from nmcdist.clusters.deployment import Deployment
 from nmcdist.clusters.shared import can_be_shared
 from nmcdist.errors import StoreError
 from nmcdist.service.jobs.cluster import SharedCluster
-from tests.service.test_jobs import FAST, KILLED, drivers, ended, events_of, processes_with, queue_at, submitted, when
-
-FEW = {**FAST, "name": "few", "realisations": 1}
+from tests.service.test_jobs import FAST, KILLED, ended, events_of, processes_with, queue_at, submitted, when
 
 
 def hosts(folder):
@@ -36,26 +34,35 @@ def listening(process):
     return {c.laddr.ip for one in family for c in one.net_connections("inet") if c.status == psutil.CONN_LISTEN}
 
 
-def test_jobs_share_a_cluster_that_is_replaced_after_a_kill_and_closed_once_idle(tmp_path):
-    with queue_at(tmp_path, "--cluster-idle", "4s", workers=1) as (_, client):
-        assert hosts(tmp_path) == []  # no job, no cluster
-        job = submitted(client, KILLED)
-        when(client, job, lambda found: found["done"] >= 1)
-        (first,) = hosts(tmp_path)
-        assert listening(first) == {"127.0.0.1"}
-        folder = tmp_path / "queue/cluster"
+def test_a_cluster_starts_with_the_first_job_and_closes_once_idle(tmp_path):
+    with queue_at(tmp_path, "--cluster-idle", "2s", workers=1) as (_, client):
+        assert hosts(tmp_path) == []
+        job, folder = submitted(client, {**FAST, "realisations": 1}), tmp_path / "queue/cluster"
+        until(lambda: (folder / "deployment.yaml").exists())
+        (host,) = hosts(tmp_path)
+        assert listening(host) == {"127.0.0.1"}
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert "tls://127.0.0.1:" in (folder / "deployment.yaml").read_text()
-        assert len(drivers(job)) == 1
-        first.kill()
-        other = submitted(client, FEW)
-        found = ended(client, job)
-        assert (found["state"], found["attempts"]) == ("done", 2), found
-        waits = [event for event in events_of(client, job) if event.get("state") == "queued"]
-        assert len(waits) == 2 and "scheduler" in waits[1]["message"]
-        assert ended(client, other)["state"] == "done"
+        assert ended(client, job)["state"] == "done"
         until(lambda: not hosts(tmp_path))
         until(lambda: not folder.exists())  # with the credentials
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_killed_is_replaced_and_twins_on_it_do_not_mix(tmp_path):
+    with queue_at(tmp_path, "--jobs-at-once", "2", workers=1) as (_, client):
+        jobs = [submitted(client, KILLED) for _ in range(2)]  # the same recipe at the same time, on the same worker
+        for job in jobs:
+            when(client, job, lambda found: found["done"] >= 1)
+        (host,) = hosts(tmp_path)
+        host.kill()
+        first, second = (ended(client, job) for job in jobs)
+        assert (first["state"], second["state"]) == ("done", "done")
+        for job in jobs:
+            waits = [event for event in events_of(client, job) if event.get("state") == "queued"]
+            assert len(waits) == 2 and "scheduler" in waits[1]["message"]
+        assert first["manifest_sha256"] == second["manifest_sha256"]
+        assert first["page"] != second["page"]
 
 
 READY = f"echo '{json.dumps({'event': 'ready', 'environment': {'A': 'b'}})}'; "

@@ -3,6 +3,8 @@
 import json
 import resource
 import shutil
+import subprocess
+import sys
 import time
 
 import pytest
@@ -140,6 +142,19 @@ def test_a_clock_that_jumps_delays_no_job_and_charges_none(queue, tmp_path, star
     start("exec sleep 60")  # as after the service died: the attempt counts until its last event
     until(lambda: queue.get("a").attempts == 3)
     assert queue.get("a").used_s == 4.5
+
+
+def test_what_a_dead_service_left_behind_is_ended_whatever_its_cluster_was(queue, tmp_path, start):
+    queued(queue, tmp_path, "a")
+    queue.claim()
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    mine = ["nmcdist.cli", "run", str(tmp_path / "jobs/a/recipe.yaml"), "--cluster", "other.yaml"]
+    other = ["nmcdist.cli", "run", str(tmp_path / "jobs/b/recipe.yaml")]
+    with subprocess.Popen([*sleep, *mine]) as orphan, subprocess.Popen([*sleep, *other]) as stranger:
+        start("exec sleep 60")
+        until(lambda: queue.get("a").attempts == 2)
+        assert (orphan.poll() is not None, stranger.poll()) == (True, None)
+        stranger.kill()
 
 
 def test_only_attempts_in_a_row_without_a_finished_task_end_a_job(queue, tmp_path, start, monkeypatch):

@@ -88,6 +88,13 @@ def test_what_is_no_recipe(client, body, status, says):  # noqa: F811
         assert says in problem(answer, status)
 
 
+def test_whoever_sends_too_much_is_told_so_even_while_sending(client):  # noqa: F811
+    for size in (65 << 10, 900 << 10):
+        for _ in range(5):
+            answer = client.post("/api/jobs", content=b" " * size, headers={"Content-Type": "application/json"})
+            problem(answer, 413)
+
+
 WIDE_BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in itertools.pairwise("abcdefghij")
 )

@@ -15,7 +15,9 @@ from typing import Any
 from nmcdist.clusters.shared import DEPLOYMENT, FAILED, READY
 from nmcdist.errors import StoreError
 from nmcdist.service.jobs.lines import event_of
+from nmcdist.service.jobs.processes import end_orphans
 
+_HOST = "nmcdist.clusters.shared"
 _LOOK_S = 0.2
 _GRACE_S = 90.0  # for a queue to cancel the jobs of the workers
 _MOST_NEWS = 100
@@ -95,7 +97,7 @@ class SharedCluster:
 
     def __init__(self, deployment: Path, folder: Path, idle_s: float) -> None:
         self._folder, self._idle_s = folder, idle_s
-        self.command = [sys.executable, "-P", "-m", "nmcdist.clusters.shared", str(folder), str(deployment)]
+        self.command = [sys.executable, "-P", "-m", _HOST, str(folder), str(deployment)]
         self._lock = threading.Lock()
         self._host: Host | None = None
         self._users = 0
@@ -137,6 +139,10 @@ class SharedCluster:
             yield host if host.ready.is_set() else None
         finally:
             self._leave()
+
+    def end_orphans(self) -> None:
+        """End what a service that died left behind."""
+        end_orphans(_HOST, str(self._folder))
 
     def close(self) -> None:
         """End the cluster."""

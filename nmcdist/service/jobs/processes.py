@@ -12,11 +12,11 @@ import psutil
 GRACE_S = 30.0  # from SIGTERM to SIGKILL
 
 
-def end_orphan(command: list[str]) -> None:
-    """End the child of a service that died, so that its store is free: first kindly, then with its workers."""
+def end_orphans(*words: str) -> None:
+    """End the children of a service that died, by words of their commands: first kindly, then with their workers."""
     for process in psutil.process_iter():
         try:
-            if process.cmdline() != command:
+            if not set(words) <= set(process.cmdline()):
                 continue
             process.terminate()
             try:

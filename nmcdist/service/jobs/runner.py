@@ -23,7 +23,7 @@ from nmcdist.errors import NmcdistError, StoreError
 from nmcdist.log import log
 from nmcdist.service.jobs.cluster import Host, SharedCluster
 from nmcdist.service.jobs.lines import event_of
-from nmcdist.service.jobs.processes import GRACE_S, deadline, end, end_orphan, kill
+from nmcdist.service.jobs.processes import GRACE_S, deadline, end, end_orphans, kill
 from nmcdist.service.jobs.queue import CANCELLED, DONE, FAILED, Job, Queue, QueueError
 from nmcdist.service.jobs.recipes import without_folder
 from nmcdist.service.settings import JobSettings
@@ -33,6 +33,7 @@ RECIPE = "recipe.yaml"
 JOBS = "jobs"  # in the folder of the queue: one folder for each job
 STRIKES = 5  # attempts in a row without a finished task
 _PAUSE_S = 10.0  # before an attempt, times the number of those in vain
+_CLI = "nmcdist.cli"
 _IDLE_S = 0.5  # between two looks at the queue
 _AGAIN_S = 5.0  # after the queue could not be read or written
 _EVENT_S = 1.0  # between two kept events of progress
@@ -99,7 +100,7 @@ class Runner:
     def start(self) -> None:
         """Let jobs of a service that died wait again, and start the threads."""
         for job in self._queue.running():
-            end_orphan(self.command(job.id))
+            end_orphans(_CLI, str(self.folder(job.id) / RECIPE))
             if self._stopping.is_set():
                 return
             used_s, why = job.attempt_s * _cores(job), "the service was restarted"
@@ -107,7 +108,7 @@ class Runner:
             if job.cancelling:
                 self.clear(job.id)
         if self._cluster is not None:
-            end_orphan(self._cluster.command)
+            self._cluster.end_orphans()
         for thread in self._threads:
             thread.start()
 
@@ -146,7 +147,7 @@ class Runner:
     def command(self, job: str) -> list[str]:
         """Return the command of a job's child."""
         folder = self.folder(job)
-        command = [sys.executable, "-P", "-m", "nmcdist.cli", "run", str(folder / RECIPE), "--out", str(folder)]
+        command = [sys.executable, "-P", "-m", _CLI, "run", str(folder / RECIPE), "--out", str(folder)]
         command += ["--resume"]
         cluster = self._settings.cluster if self._cluster is None else self._cluster.deployment
         return command if cluster is None else [*command, "--cluster", str(cluster)]
@@ -265,8 +266,8 @@ class Runner:
             limit = f"{self._settings.core_hours:.3g} core hours"
             self._queue.end(job.id, FAILED, used_s, f"stopped: it has used its {limit}")
         elif job.cancelling:
-            self._queue.end(job.id, CANCELLED, used_s)
             self.clear(job.id)
+            self._queue.end(job.id, CANCELLED, used_s)
         elif self._stopping.is_set():
             self._queue.requeue(job.id, used_s, "the service stopped")
         elif is_accident and strikes < STRIKES:
