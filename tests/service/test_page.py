@@ -18,13 +18,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
 import nmcdist
-from nmcdist.bundle import load_bundle
+from nmcdist.bundle import load_bundle, save_bundle
 from nmcdist.datasets.particles import read_grains, read_particle
 from nmcdist.products.registry import parsed_recipe
 from nmcdist.queries.columns import Columns
 from tests.conftest import make_particles
 from tests.service.browser import bare_python, opened_browser, opened_page, run_python, skip_without_browser
-from tests.service.conftest import TITLE, release, served
+from tests.service.conftest import TITLE, release, served, virtual_release
 
 skip_without_browser()
 
@@ -70,8 +70,11 @@ def grown(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def shown_service(grown, blocks, tmp_path_factory):
+def shown_service(grown, blocks, small_bundle, tmp_path_factory):
     root = tmp_path_factory.mktemp("shown") / "releases"
+    bundle = str(save_bundle(small_bundle, root.with_name("bundles")))
+    computed = {"name": "computed", "title": "Computed", "bundle": bundle, "particles": {"count": 9}}
+    virtual_release({"version": "1.0.0", "seed": 811, **computed}, root, "computed", "1.0.0")
     release(grown, root, "nmc811", "1.0.0")
     release(blocks, root, "additive", "1.0.0", title="Binder-conductive additive with 10 percent graphite")
     with served(root, root.parent / "log") as running:
@@ -339,7 +342,7 @@ def test_pages_look_as_in_the_documentation(shown):
     """Looked at by people; here only that each shows what the picture is taken for."""
     page = shown
     opened(page, "/")
-    assert page.locator(".cards img").count() == 2
+    page.locator(".cards li", has_text="Computed").evaluate("card => card.remove()")  # one without a preview
     picture(page, "datasets")
     opened(page, "/d/nmc811/1.0.0")
     page.get_by_label("largest diameter, from").fill("3")
@@ -500,3 +503,41 @@ def test_without_scripts_the_pages_still_show_and_say_what_there_is(browser, ser
         page.wait_for_load_state("networkidle")
         assert page.locator("main img").count() == 4
         assert page.get_by_role("link", name="Item 2").is_visible()
+
+
+def test_a_virtual_dataset_lists_its_items_by_number(shown):
+    page = shown
+    opened(page, "/")
+    assert page.locator(".cards li", has_text="Computed").locator("img").evaluate("picture => picture.decode()") is None
+    page.get_by_role("link", name="Computed").click()
+    page.get_by_role("button", name="More items").click()
+    page.locator("#items li").nth(8).wait_for()
+    assert listed(page) == list(range(9))
+    assert page.get_by_role("button", name="More items").is_hidden()
+    assert page.locator("#filter").is_hidden()
+    page.get_by_role("link", name="Item 7").click()
+    page.wait_for_selector(FINE)
+    assert (drawn(page) != 255).any(axis=2).mean() > 0.02
+    diameter = page.request.get("/api/datasets/computed/1.0.0/items/7").json()["values"]["shell_d_max_nm"]
+    assert f"{round(diameter):,} nm" in page.locator("#values").inner_text()
+
+
+@pytest.mark.slow  # a busy machine says nothing
+def test_an_item_is_seen_soon(browser, shown_service):
+    """The section within a second, the view in space within six, without a graphics card; the best of three items."""
+    seen = []
+    for item in (5, 6, 7):
+        with opened_page(browser, shown_service.url) as page:
+            page.add_init_script(
+                "const mark = event => event.target.id === 'first' && performance.mark('first-picture');"
+                "document.addEventListener('load', mark, true)"
+            )
+            page.goto(f"/d/nmc811/1.0.0/i/{item}")
+            page.wait_for_selector("#stage[data-state]")
+            page.wait_for_selector(FINE)
+            moments = "name => performance.getEntriesByName(name)[0].startTime / 1000"
+            seen.append([page.evaluate(moments, name) for name in ("first-picture", "first-3d")])
+    print("\nseconds until the section and the view:", seen)
+    section, view = np.min(seen, axis=0)
+    assert section < 1
+    assert view < 6
