@@ -6,6 +6,7 @@ The names below are loaded at their first use, so that ``import nmcdist`` stays 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from nmcdist.accessor import register as register_accessor
 from nmcdist.errors import NmcdistError
 from nmcdist.kernels import drop_impossible_threads, ensure_cache
 from nmcdist.version import __version__
@@ -89,6 +90,7 @@ __all__ = [
 
 drop_impossible_threads()
 ensure_cache()  # here, because every process that runs a kernel imports this module before numba
+register_accessor()
 
 
 if not TYPE_CHECKING:

@@ -5,6 +5,7 @@ column and marks unused rows by particle = -1. In the CF conventions, this is an
 variable `particle`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -166,14 +167,37 @@ def read_particle(store: str | Path, item: int) -> Particle:
     start, stop = _rows_of(store, item)
     one = {name: _read(store, name, item, item + 1, record)[0] for name, record in RECORD_ITEMS.items()}
     rows = {name: _read(store, name, start, stop, record) for name, record in RECORD_ROWS.items()}
+    return particle_of(store, item, one, rows, int(recipe["seed"]), str(attributes["bundle_hash"]))
+
+
+def particle_of(
+    where: Any, item: int, one: Mapping[str, np.ndarray], rows: Mapping[str, np.ndarray], seed: int, bundle_hash: str
+) -> Particle:  # fmt: skip
+    """Return a particle from its record.
+
+    Parameters
+    ----------
+    where : Path or str
+        What holds the record, for messages.
+    item : int
+    one, rows : Mapping of str to ndarray
+        Values of the item, by the names of `RECORD_ITEMS`, and of its grains, by those of `RECORD_ROWS`.
+    seed : int
+    bundle_hash : str
+
+    Raises
+    ------
+    StoreError
+        If a value is missing.
+    """
     finite = (one["shell_coefficients_nm"], one["box_nm"], one["reach_nm"], rows["seed_nm"], rows["diagonal"])
     if not (rows["particle"] == item).all() or not all(np.isfinite(values).all() for values in finite):
-        raise StoreError(f"{store}: the rows of item {item} are incomplete or damaged")
+        raise StoreError(f"{where}: the rows of item {item} are incomplete or damaged")
     kept = rows["kept"].astype(bool)
     return Particle(
-        seed=int(recipe["seed"]),
+        seed=seed,
         index=item,
-        bundle_hash=str(attributes["bundle_hash"]),
+        bundle_hash=bundle_hash,
         coefficients_nm=one["shell_coefficients_nm"],
         rejections=int(one["shell_rejections"]),
         seeds_nm=rows["seed_nm"],

@@ -1,0 +1,236 @@
+"""Items of an open dataset, wherever it comes from: a store on disk, over HTTP or computed, or a part of one.
+
+The dataset is the only source: nothing here knows the store, so a selection of a dataset is as good as the whole.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nmcdist.datasets.layout import FORMAT_ATTRIBUTE, FORMATS_READ, ROW, SAMPLE, VOLUME, own_dim
+from nmcdist.datasets.metadata import checked_recipe, strict_json
+from nmcdist.datasets.particles import GRAIN, RECORD_ITEMS, RECORD_ROWS, particle_of, shape_of
+from nmcdist.errors import InputError, StoreError
+from nmcdist.models.particle import Particle
+from nmcdist.wording import one_line, shown
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from nmcdist.descriptors.quantity import Quantity
+
+AXES = ("z", "y", "x")
+_HERE = "dataset"
+_OF_ONE_TABLE = ("first_row", "particle", "label")  # which a virtual store, with a table per particle, does without
+
+
+def check_own(data: "xr.Dataset") -> None:
+    """Refuse a dataset that is not of nmcdist, or of a format that this version does not read.
+
+    Raises
+    ------
+    InputError
+    """
+    if FORMAT_ATTRIBUTE not in data.attrs:
+        raise InputError(
+            f"{_HERE}: has no attribute {FORMAT_ATTRIBUTE!r}, expected a dataset of nmcdist with its attributes"
+        )
+    found = data.attrs[FORMAT_ATTRIBUTE]
+    if found not in FORMATS_READ or isinstance(found, bool):
+        expected = " or ".join(map(str, FORMATS_READ))
+        raise InputError(f"{_HERE}: found store format {shown(found)}, expected {expected}")
+
+
+def recipe_of(data: "xr.Dataset") -> dict[str, Any]:
+    """Return the recipe of a dataset as plain data.
+
+    Raises
+    ------
+    InputError
+        If the dataset is not of nmcdist.
+    StoreError
+        If its attributes do not hold a recipe.
+    """
+    check_own(data)
+    try:
+        recipe = strict_json(data.attrs["recipe"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{_HERE}: attribute 'recipe' does not hold one ({one_line(error)})") from None
+    return checked_recipe(recipe, _HERE)
+
+
+def item_numbers(data: "xr.Dataset", made: Callable[[], int]) -> np.ndarray:
+    """Return the numbers of the items, in the order of the dataset.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+    made : callable
+        Returns the number of items of the whole dataset; called if the dataset does not number them.
+
+    Raises
+    ------
+    InputError
+        If it has no items, or holds a part of them without the coordinate that numbers them.
+    """
+    if SAMPLE in data.coords:
+        return np.atleast_1d(data[SAMPLE].values)
+    if SAMPLE not in data.dims:
+        raise InputError(f"{_HERE}: has no dimension {SAMPLE!r}, expected the one that counts the items")
+    count, whole = data.sizes[SAMPLE], made()
+    if count != whole:
+        raise InputError(
+            f"{_HERE}: holds {count} of {whole} items without their numbers, expected a coordinate "
+            f"{SAMPLE!r}: assign it before items are selected, or open the store with nmcdist"
+        )
+    return np.arange(count)
+
+
+def place_of(numbers: np.ndarray, item: Any) -> int:
+    """Return the place of an item among those of a dataset.
+
+    Raises
+    ------
+    InputError
+        If the dataset has no such item, or several.
+    """
+    if isinstance(item, bool) or not isinstance(item, int | np.integer):
+        raise InputError(f"item: found {shown(item)}, expected the number of one item")
+    places = np.flatnonzero(numbers == item)
+    if len(places) > 1:
+        raise InputError(f"item {item}: occurs {len(places)} times in the dataset, expected once")
+    if not len(places):
+        raise InputError(f"item {item}: is not in the dataset, expected {_listed(numbers)}")
+    return int(places[0])
+
+
+def at(data: "xr.Dataset", place: int) -> "xr.Dataset":
+    """Return the variables of one item; of a dataset of a single item, all."""
+    return data.isel({SAMPLE: place}) if SAMPLE in data.dims else data
+
+
+def only(data: "xr.Dataset", names: Iterable[str]) -> "xr.Dataset":
+    """Return a dataset with these variables alone, without the coordinates that xarray would add.
+
+    Raises
+    ------
+    InputError
+        If one is missing.
+    """
+    import xarray as xr
+
+    names = list(names)
+    if missing := [name for name in names if name not in data.variables]:
+        raise InputError(f"{_HERE}: holds no variable {missing[0]!r}; it was renamed or dropped, or never there")
+    return xr.Dataset({name: data.variables[name] for name in names})
+
+
+def holds_particles(data: "xr.Dataset") -> bool:
+    """Return whether a dataset holds records of particles."""
+    return "shell_coefficients_nm" in data.variables
+
+
+def particle_in(data: "xr.Dataset", place: int, item: int) -> Particle:
+    """Return the particle of an item, which is that of :func:`nmcdist.datasets.read_particle`.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+    place : int
+        Place of the item in the dataset.
+    item : int
+        Number of the item.
+
+    Raises
+    ------
+    InputError
+        If the dataset is not of nmcdist, or lacks a variable of the record.
+    StoreError
+        If the record is incomplete or damaged.
+    """
+    recipe = recipe_of(data)
+    is_computed = GRAIN in data.dims
+    items, table = (
+        {name: quantity for name, quantity in whole.items() if not (is_computed and name in _OF_ONE_TABLE)}
+        for whole in (RECORD_ITEMS, RECORD_ROWS)
+    )
+    one = _loaded(at(only(data, items), place), items)
+    count = _whole(one["rows"], item)
+    first = 0 if is_computed else _whole(one["first_row"], item)
+    rows = _rows_of(data, table, place, slice(first, first + count))
+    if is_computed:
+        rows["particle"] = np.full(count, item)
+    if len(rows["kept"]) != count:
+        raise StoreError(f"{_HERE}: holds {len(rows['kept'])} of {count} grains of item {item}")
+    return particle_of(_HERE, item, one, rows, int(recipe["seed"]), str(data.attrs.get("bundle_hash")))
+
+
+def stored_phases(data: "xr.Dataset") -> tuple[str, ...]:
+    """Return the names of the labels 0, 1, ... of the volumes; empty if the dataset does not say."""
+    volume = data.variables.get(VOLUME)
+    return () if volume is None else tuple(str(volume.attrs.get("flag_meanings", "")).split())
+
+
+def volume_in(data: "xr.Dataset", place: int) -> "xr.DataArray":
+    """Return the labels of a volume, lazy if the dataset is.
+
+    Raises
+    ------
+    InputError
+        If the dataset is not of nmcdist, or holds no volumes with axes z, y, x.
+    """
+    check_own(data)
+    only(data, (VOLUME,))
+    volume = at(data, place)[VOLUME]
+    if sorted(map(str, volume.dims)) != sorted(AXES):
+        raise InputError(f"{_HERE}: {VOLUME}: found axes {', '.join(map(str, volume.dims))}, expected z, y, x")
+    return volume.transpose(*AXES)
+
+
+def _rows_of(
+    data: "xr.Dataset", table: Mapping[str, "Quantity"], place: int, rows: slice
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Return columns of the table of grains of an item."""
+    chosen = only(data, table)
+    if GRAIN in chosen.dims:
+        return _loaded(at(chosen, place).isel({GRAIN: rows}), table, GRAIN)
+    if ROW not in chosen.dims or SAMPLE in chosen.dims:
+        found = ", ".join(map(str, chosen.dims))
+        raise InputError(f"{_HERE}: tables of grains: found dimensions {found}, expected {ROW} and no {SAMPLE}")
+    return _loaded(chosen.isel({ROW: rows}), table, ROW)
+
+
+def _loaded(chosen: "xr.Dataset", table: Mapping[str, "Quantity"], first: str | None = None) -> dict[str, np.ndarray]:
+    """Return the values of variables, with the types and axes of their quantities."""
+    loaded = chosen.compute()
+    return {name: _values(loaded.variables[name], name, quantity, first) for name, quantity in table.items()}
+
+
+def _values(variable: "xr.Variable", name: str, quantity: "Quantity", first: str | None) -> np.ndarray:
+    own = [dim for wanted in quantity.dims for dim in variable.dims if own_dim(str(dim)) == wanted != GRAIN]
+    dims, shape = [first, *own] if first else own, shape_of(quantity)
+    if set(dims) != set(variable.dims) or variable.transpose(*dims).shape[len(dims) - len(own) :] != shape:
+        found = ", ".join(f"{dim} ({length})" for dim, length in variable.sizes.items()) or "none"
+        expected = ", ".join(d for d in quantity.dims if d != GRAIN) or "none"
+        raise InputError(f"{_HERE}: {name}: found axes {found}, expected {expected} beside that of items or grains")
+    values = variable.transpose(*dims).values
+    # Decoding makes floats of whole numbers that may be missing.
+    if np.dtype(quantity.dtype).kind in "iu" and not np.isfinite(values).all():
+        raise StoreError(f"{_HERE}: {name}: found missing values, expected whole numbers")
+    return np.asarray(values, np.dtype(quantity.dtype))
+
+
+def _whole(value: np.ndarray, item: int) -> int:
+    if int(value) < 0:
+        raise StoreError(f"{_HERE}: the rows of item {item} are incomplete or damaged")
+    return int(value)
+
+
+def _listed(numbers: np.ndarray) -> str:
+    if not len(numbers):
+        return "one of none: it is empty"
+    is_range = len(numbers) > 1 and (np.diff(numbers) == 1).all()
+    if is_range:
+        return f"{numbers[0]} to {numbers[-1]}"
+    return f"one of {', '.join(map(str, numbers[:10]))}{', ...' if len(numbers) > 10 else ''}"

@@ -1,0 +1,154 @@
+"""A figure of planar sections through items, for notebooks: grains in tints or by orientation, or phases."""
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from nmcdist.pictures import grain_picture
+from nmcdist.report.orientations import orientation_bar, orientation_picture
+from nmcdist.report.style import PHASE_COLOUR, PHASE_NAME, SERIES, figure
+
+_COLUMNS = 4
+_PIXELS = 1024  # of a section that is drawn, at most
+_EDGES = (5.0, 3.4)  # inches: a single panel, one of several
+_WHITE, _NMC = "#FFFFFF", "#7FA7C9"
+_DPI = 100
+_MARGIN = 0.04  # around particles, of the width
+
+
+class NotebookFigure(Figure):
+    """A figure that a notebook shows, whether or not pyplot has been imported."""
+
+    def _repr_png_(self) -> bytes:
+        stream = io.BytesIO()
+        self.savefig(stream, format="png", dpi=_DPI)
+        return stream.getvalue()
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A section through an item.
+
+    Attributes
+    ----------
+    title : str
+    labels : ndarray of int, shape (rows, columns)
+    pixel_nm : float
+    start_nm : tuple of float
+        Coordinates of the first corner, along rows and columns.
+    axes : tuple of str
+        Names of the axes along which row and column increase.
+    """
+
+    title: str
+    labels: np.ndarray
+    pixel_nm: float
+    start_nm: tuple[float, float]
+    axes: tuple[str, str]
+
+    @property
+    def extent_um(self) -> tuple[float, float, float, float]:
+        """Left, right, lower and upper end in micrometres."""
+        low = np.array(self.start_nm)
+        (bottom, left), (top, right) = low / 1000, (low + np.array(self.labels.shape) * self.pixel_nm) / 1000
+        return float(left), float(right), float(bottom), float(top)
+
+    @property
+    def filled_um(self) -> tuple[float, float, float, float]:
+        """The ends of what is not 0, or of everything if all is 0."""
+        left, right, bottom, top = self.extent_um
+        rows, columns = (np.flatnonzero(self.labels.any(axis=axis)) for axis in (1, 0))
+        if not len(rows):
+            return left, right, bottom, top
+        step = self.pixel_nm / 1000
+        return (
+            left + columns[0] * step,
+            left + (columns[-1] + 1) * step,
+            bottom + rows[0] * step,
+            bottom + (rows[-1] + 1) * step,
+        )
+
+
+def draw_cuts(cuts: Sequence[Cut], phases: Sequence[str] = (), *, by_orientation: bool = False) -> NotebookFigure:
+    """Return a figure with a panel for each section, all at one scale.
+
+    Parameters
+    ----------
+    cuts : sequence of Cut
+    phases : sequence of str
+        Names of the labels 0, 1, ...; none: labels are grains, and 0 is outside.
+    by_orientation : bool
+        Whether grains are coloured by the angle between their longer axis and the radius.
+    """
+    columns = min(_COLUMNS, len(cuts))
+    rows, edge = math.ceil(len(cuts) / columns), _EDGES[len(cuts) > 1]
+    left, right, bottom, top = _limits(cuts, is_cropped=not phases)
+    height = edge * (top - bottom) / (right - left)
+    width, below = edge * columns + by_orientation, 0.4 if phases else 0.0
+    with figure(rows, columns, width, (height + 0.2) * rows + below + 0.1, NotebookFigure) as (drawing, panels):
+        for panel in panels.flat[len(cuts) :]:
+            panel.set_axis_off()
+        for place, (panel, cut) in enumerate(zip(panels.flat, cuts, strict=False)):
+            picture = _picture(cut, phases, by_orientation=by_orientation)
+            panel.imshow(picture, extent=cut.extent_um, origin="lower")
+            panel.grid(visible=False)
+            panel.spines[:].set_visible(True)
+            panel.set_title(cut.title, fontsize=12)
+            panel.set(xlim=(left, right), ylim=(bottom, top), xlabel=f"{cut.axes[1]} / µm")
+            if place % columns == 0:
+                panel.set_ylabel(f"{cut.axes[0]} / µm")
+            for axis in (panel.xaxis, panel.yaxis):
+                axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        if phases:
+            _legend(drawing, phases)
+        if by_orientation:
+            orientation_bar(drawing, list(panels.flat), 0.8)
+        drawing.draw_without_rendering()  # ticks and labels take the style of the figure when they are first made
+    shown: NotebookFigure = drawing
+    return shown
+
+
+def _limits(cuts: Sequence[Cut], *, is_cropped: bool) -> tuple[float, float, float, float]:
+    """Return the ends of all panels in micrometres: left, right, lower, upper."""
+    ends = np.array([cut.extent_um if not is_cropped else cut.filled_um for cut in cuts])
+    left, bottom = ends[:, [0, 2]].min(axis=0)
+    right, top = ends[:, [1, 3]].max(axis=0)
+    margin = _MARGIN * max(right - left, top - bottom) if is_cropped else 0.0
+    return left - margin, right + margin, bottom - margin, top + margin
+
+
+def _picture(cut: Cut, phases: Sequence[str], *, by_orientation: bool) -> np.ndarray:
+    labels = cut.labels[tuple(slice(None, None, -(-n // _PIXELS)) for n in cut.labels.shape)]
+    if phases:
+        from matplotlib.colors import to_rgb
+
+        colours = np.array([to_rgb(colour) for colour in phase_colours(phases)])
+        return np.asarray(colours[np.minimum(labels, len(phases) - 1)])
+    if not by_orientation:
+        return grain_picture(labels)
+    from nmcdist.descriptors.sections import describe_section
+
+    return orientation_picture(labels, describe_section(labels, cut.pixel_nm))
+
+
+def phase_colours(phases: Sequence[str]) -> list[str]:
+    """Return a colour for each phase: white pores, known phases as in reports, others from the series of curves."""
+    others = iter([colour for colour, _ in SERIES] * len(phases))
+    known: dict[str, Any] = {**PHASE_COLOUR, "pore": _WHITE, "nmc": _NMC}
+    return [known.get(phase) or next(others) for phase in phases]
+
+
+def _legend(drawing: Any, phases: Sequence[str]) -> None:
+    from matplotlib.patches import Patch
+
+    handles = [
+        Patch(facecolor=colour, edgecolor="black", label=PHASE_NAME.get(phase, phase.replace("_", " ")))
+        for phase, colour in zip(phases, phase_colours(phases), strict=True)
+    ]
+    drawing.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)), fontsize=11)
