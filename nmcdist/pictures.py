@@ -26,6 +26,11 @@ def grain_picture(labels: np.ndarray) -> np.ndarray:
     return np.asarray(np.rint(picture), dtype=np.uint8)
 
 
+def section_picture(labels: np.ndarray) -> np.ndarray:
+    """Return a section of a particle as RGB, without its margins, rows upwards."""
+    return grain_picture(cropped(labels))[::-1]
+
+
 def cropped(labels: np.ndarray) -> np.ndarray:
     """Return a section without its empty margins; a pixel of them is kept, for the lines around the grains."""
     rows, columns = (np.flatnonzero((labels > 0).any(axis=axis)) for axis in (1, 0))
