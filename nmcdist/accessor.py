@@ -81,7 +81,11 @@ class DatasetAccessor:
 
         _ = self.recipe
         found = columns_of_dataset(self._data).values()
-        table = {"column": [c.name for c in found], "unit": [c.unit for c in found], "is": [c.long_name for c in found]}
+        table = {
+            "column": [c.name for c in found],
+            "unit": [c.unit for c in found],
+            "meaning": [c.long_name for c in found],
+        }
         return pd.DataFrame(table).set_index("column")
 
     def particle(self, item: int) -> "Particle":
@@ -201,9 +205,10 @@ class DatasetAccessor:
         from nmcdist.arguments import check_number, check_one_of
         from nmcdist.datasets.opened import AXES, holds_particles
         from nmcdist.errors import InputError
-        from nmcdist.extras import need
+        from nmcdist.extras import is_installed, missing_error
 
-        need("report", "a figure")
+        if not is_installed("matplotlib"):
+            raise missing_error("report", "a figure", ["matplotlib"])
         axis = check_one_of("normal", normal, AXES)
         colour = check_one_of("colour", colour, ("label", "orientation"))
         offset_nm = check_number("offset_nm", offset_nm)
