@@ -179,6 +179,10 @@ class Particle:
         _keep(labels.reshape(-1), self.kept)
         return labels
 
+    def __repr__(self) -> str:
+        extent = " x ".join(f"{length / 1000:.2f}" for length in self.box_nm[1] - self.box_nm[0])
+        return f"Particle(seed={self.seed}, index={self.index}: {int(self.kept.sum())} grains, {extent} µm)"
+
     def _repr_html_(self) -> str:
         """Return a section through the centre and the numbers of the particle, for notebooks."""
         count = int(self.kept.sum())

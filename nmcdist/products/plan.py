@@ -117,7 +117,7 @@ class Plan(ABC):
     bundle_name: str
     bundle_hash: str
     out: Path
-    layout: Layout
+    layout: Layout = field(repr=False)
     tasks: Sequence[Task] = field(repr=False)
     resources: Resources
     machine: Machine

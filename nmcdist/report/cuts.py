@@ -26,8 +26,12 @@ class NotebookFigure(Figure):
     """A figure that a notebook shows, whether or not pyplot has been imported."""
 
     def _repr_png_(self) -> bytes:
-        stream = io.BytesIO()
-        self.savefig(stream, format="png", dpi=_DPI)
+        from PIL import Image
+
+        drawn, stream = io.BytesIO(), io.BytesIO()
+        self.savefig(drawn, format="png", dpi=_DPI)
+        with Image.open(drawn) as picture:  # a palette halves what a notebook stores of it
+            picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(stream, "png", optimize=True)
         return stream.getvalue()
 
 
