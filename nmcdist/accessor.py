@@ -45,7 +45,7 @@ class DatasetAccessor:
         )
 
     @property
-    def recipe(self) -> "dict[str, Any]":
+    def recipe(self) -> dict[str, Any]:
         """The recipe as plain data, which :func:`nmcdist.plan` and :func:`nmcdist.run` accept."""
         from nmcdist.datasets.opened import recipe_of
 
@@ -108,13 +108,13 @@ class DatasetAccessor:
         StoreError
             If the record is incomplete or damaged.
         """
-        from nmcdist.datasets.opened import holds_particles, particle_in
+        from nmcdist.datasets.opened import holds_particles, item_number, particle_in
         from nmcdist.errors import InputError
 
         place = self._place(item)
         if not holds_particles(self._data):
             raise InputError(f"dataset: is of kind {self.kind!r}, which has no particles; `volume` returns its labels")
-        return particle_in(self._data, place, int(item))
+        return particle_in(self._data, place, item_number(item))
 
     def volume(self, item: int, voxel_size_nm: float | None = None) -> "xr.DataArray":
         """Return the labels of an item, with coordinates z_nm, y_nm and x_nm and the attribute `voxel_size_nm`.
@@ -232,22 +232,25 @@ class DatasetAccessor:
         return kind_of_content(self._data.attrs.get("kind"), recipe, "dataset")
 
     def _place(self, item: Any) -> int:
-        from nmcdist.datasets.opened import place_of
+        from nmcdist.datasets.opened import item_number, place_of
 
-        return place_of(self.items, item)
+        numbers = self.items
+        return place_of(numbers, item_number(item))
 
     def _chosen(self, item: Any) -> list[int]:
         """Return the numbers of the items to draw."""
+        from nmcdist.datasets.opened import item_number
         from nmcdist.errors import InputError
         from nmcdist.wording import shown
 
         numbers = self.items
         if item is None and not len(numbers):
             raise InputError("dataset: holds no items")
-        chosen = [int(numbers[0])] if item is None else [item] if not hasattr(item, "__len__") else list(item)
+        is_one = not hasattr(item, "__len__") or getattr(item, "ndim", None) == 0
+        chosen = [numbers[0]] if item is None else [item] if is_one else list(item)
         if isinstance(item, str) or not 1 <= len(chosen) <= MOST_PLOTTED:
             raise InputError(f"item: found {shown(item)}, expected the numbers of 1 to {MOST_PLOTTED} items")
-        return chosen
+        return [item_number(each) for each in chosen]
 
     def _cut_particles(self, items: list[int], axis: str, offset_nm: float) -> "list[Cut]":
         particles = [self.particle(item) for item in items]
@@ -258,6 +261,8 @@ class DatasetAccessor:
 
     def _cut_volume(self, item: int, axis: str, offset_nm: float) -> "Cut":
         import math
+
+        import numpy as np
 
         from nmcdist.datasets.layout import UNWRITTEN
         from nmcdist.datasets.opened import AXES
@@ -271,17 +276,21 @@ class DatasetAccessor:
             found, most = f"{offset_nm:g} nm from the middle", length * size / 2
             raise InputError(f"offset_nm: found {found}, expected -{most:g} to less than {most:g} nm")
         plane = volume.isel({axis: index}).compute()
-        if (plane.values == UNWRITTEN).any():
+        labels, phases = plane.values, len(self.phases)
+        if not np.isfinite(labels).all() or (labels == UNWRITTEN).any():
             raise StoreError(f"dataset: the volume of item {item} is incomplete")
+        if phases and labels.max(initial=0) >= phases:
+            raise StoreError(
+                f"dataset: the volume of item {item}: found label {labels.max():g}, expected below {phases}"
+            )
+        labels = labels.astype(np.int64)  # xarray makes floats of labels where it could not select them
         rows, columns = (name for name in AXES if name != axis)
         start = [
             float(plane[f"{name}_nm"][0]) - size / 2 if f"{name}_nm" in plane.coords else 0.0
             for name in (rows, columns)
         ]
         middle = float(plane[f"{axis}_nm"]) if f"{axis}_nm" in plane.coords else (index + 0.5) * size
-        return Cut(
-            f"item {item}, {axis} = {middle / 1000:.3g} µm", plane.values, size, (start[0], start[1]), (rows, columns)
-        )
+        return Cut(f"item {item}, {axis} = {middle / 1000:.3g} µm", labels, size, (start[0], start[1]), (rows, columns))
 
 
 def _cut_particle(particle: "Particle", pixel_nm: float, axis: str, offset_nm: float) -> "Cut":

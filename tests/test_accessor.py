@@ -233,6 +233,34 @@ def test_a_plot_of_a_volume_shows_the_labels_in_their_places(sweep, volumes, nor
     assert [text.get_text() for text in legend.get_texts()] == ["pore", "carbon binder", "graphite"]
 
 
+def test_a_part_of_the_voxels_is_drawn_in_its_place(sweep, volumes):
+    figure = sweep.isel(x=slice(10, 14), z=slice(4, None)).nmc.plot(2)
+    (panel,) = panels(figure)
+    np.testing.assert_allclose(panel.images[0].get_extent(), [0.8, 1.12, 0, 1.6])
+    assert np.asarray(panel.images[0].get_array()).shape == (20, 4, 3)
+    assert panel.get_title() == f"item 2, z = {0.08 * 14.5:.3g} µm"
+    width, height = figure.get_size_inches()
+    assert 0.3 < height / width < 3
+    again = sweep.where(sweep.level == 1, drop=True).nmc.plot(2)  # labels have become floats
+    np.testing.assert_array_equal(
+        panels(again)[0].images[0].get_array(), panels(sweep.nmc.plot(2))[0].images[0].get_array()
+    )
+
+
+def test_numbers_of_items_may_come_from_arrays(opened, particles):
+    for item in (np.int64(3), np.uint8(3), np.array(3), opened.sample[3]):
+        assert_same(opened.nmc.particle(item), read_particle(particles, 3))
+    titles = [panel.get_title().partition(":")[0] for panel in panels(opened.nmc.plot(opened.sample[[4, 0]]))]
+    assert titles == ["item 4", "item 0"]
+
+
+def test_a_dataset_that_was_written_and_read_again_is_the_same(opened, particles, tmp_path):
+    plain(particles).drop_encoding().to_zarr(tmp_path / "copy.zarr", consolidated=False)
+    with xr.open_zarr(tmp_path / "copy.zarr", consolidated=False) as copy:
+        assert_same(copy.nmc.particle(2), read_particle(particles, 2))
+    assert_same(opened.copy(deep=True).nmc.particle(2), read_particle(particles, 2))
+
+
 def test_a_plot_of_a_particle_shows_its_grains(opened):
     figure = opened.isel(sample=[3, 1]).nmc.plot()
     (panel,) = panels(figure)
@@ -341,7 +369,13 @@ def test_what_is_impossible_gets_one_line(opened, change, use, message):
      (lambda d: d, lambda n: n.volume(0, voxel_size_nm=40.0), "voxel_size_nm: found 40.0, expected the 80.0 nm of the"),
      (lambda d: d, lambda n: n.plot(offset_nm=961.0), "offset_nm: found 961 nm from the middle, expected -960 to less"),
      (lambda d: d, lambda n: n.plot(colour="orientation"), "colour: found 'orientation', expected 'label' for a"),
-     (lambda d: d.assign(volume=xr.full_like(d.volume, 255)), lambda n: n.plot(), "dataset: the volume of item 0")],
+     (lambda d: d.assign(volume=xr.full_like(d.volume, 255)), lambda n: n.plot(), "dataset: the volume of item 0 is"),
+     (lambda d: d.assign(volume=xr.full_like(d.volume, 7)), lambda n: n.plot(), "dataset: the volume of item 0: found"),
+     (lambda d: d.where(d.level == 1), lambda n: n.plot(), "dataset: the volume of item 0 is incomplete"),
+     (lambda d: d.isel(x=slice(None, None, 2)), lambda n: n.plot(), "dataset: x_nm: found steps of 160 nm, expect"),
+     (lambda d: d.isel(y=slice(None, None, -1)), lambda n: n.volume(0), "dataset: y_nm: found steps of -80 nm, exp"),
+     (lambda d: d.set_index(sample=["level", "realisation"]), lambda n: n.items, "dataset: coordinate 'sample': found"),
+     (lambda d: d.mean("sample", keep_attrs=True), lambda n: n.items, "dataset: has no dimension 'sample', expected")],
 )  # fmt: skip
 def test_what_is_impossible_of_volumes_gets_one_line(sweep, change, use, message):
     with pytest.raises((InputError, StoreError), match=f"^{message}") as caught:

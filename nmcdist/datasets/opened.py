@@ -75,7 +75,11 @@ def item_numbers(data: "xr.Dataset", made: Callable[[], int]) -> np.ndarray:
         If it has no items, or holds a part of them without the coordinate that numbers them.
     """
     if SAMPLE in data.coords:
-        return np.atleast_1d(data[SAMPLE].values)
+        numbers = np.atleast_1d(data[SAMPLE].values)
+        if numbers.dtype.kind not in "iu" or numbers.ndim != 1:
+            found = f"values of type {numbers.dtype}"
+            raise InputError(f"{_HERE}: coordinate {SAMPLE!r}: found {found}, expected numbers of items")
+        return numbers
     if SAMPLE not in data.dims:
         raise InputError(f"{_HERE}: has no dimension {SAMPLE!r}, expected the one that counts the items")
     count, whole = data.sizes[SAMPLE], made()
@@ -87,7 +91,20 @@ def item_numbers(data: "xr.Dataset", made: Callable[[], int]) -> np.ndarray:
     return np.arange(count)
 
 
-def place_of(numbers: np.ndarray, item: Any) -> int:
+def item_number(item: Any) -> int:
+    """Return the number of an item: a whole number, or one in an array without axes.
+
+    Raises
+    ------
+    InputError
+    """
+    number = item.item() if getattr(item, "ndim", None) == 0 else item
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise InputError(f"item: found {shown(number)}, expected the number of one item")
+    return number
+
+
+def place_of(numbers: np.ndarray, item: int) -> int:
     """Return the place of an item among those of a dataset.
 
     Raises
@@ -95,8 +112,6 @@ def place_of(numbers: np.ndarray, item: Any) -> int:
     InputError
         If the dataset has no such item, or several.
     """
-    if isinstance(item, bool) or not isinstance(item, int | np.integer):
-        raise InputError(f"item: found {shown(item)}, expected the number of one item")
     places = np.flatnonzero(numbers == item)
     if len(places) > 1:
         raise InputError(f"item {item}: occurs {len(places)} times in the dataset, expected once")
@@ -178,13 +193,18 @@ def volume_in(data: "xr.Dataset", place: int) -> "xr.DataArray":
     Raises
     ------
     InputError
-        If the dataset is not of nmcdist, or holds no volumes with axes z, y, x.
+        If the dataset is not of nmcdist, holds no volumes with axes z, y, x, or lacks some voxels in between.
     """
     check_own(data)
     only(data, (VOLUME,))
     volume = at(data, place)[VOLUME]
     if sorted(map(str, volume.dims)) != sorted(AXES):
         raise InputError(f"{_HERE}: {VOLUME}: found axes {', '.join(map(str, volume.dims))}, expected z, y, x")
+    size = volume.attrs.get("voxel_size_nm")
+    for name in (f"{axis}_nm" for axis in AXES if f"{axis}_nm" in volume.coords):
+        steps = np.diff(volume[name].values)
+        if size is not None and not np.allclose(steps, size):
+            raise InputError(f"{_HERE}: {name}: found steps of {steps[0]:g} nm, expected the voxels of {size:g} nm")
     return volume.transpose(*AXES)
 
 

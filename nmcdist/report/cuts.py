@@ -19,6 +19,7 @@ _PIXELS = 1024  # of a section that is drawn, at most
 _EDGES = (5.0, 3.4)  # inches: a single panel, one of several
 _WHITE, _NMC = "#FFFFFF", "#7FA7C9"
 _DPI = 100
+_SLIMMEST, _NARROWEST = 1.5, 5.0  # height of a panel over the width of a square one; inches of a figure
 _MARGIN = 0.04  # around particles, of the width
 
 
@@ -93,8 +94,9 @@ def draw_cuts(cuts: Sequence[Cut], phases: Sequence[str] = (), *, by_orientation
     columns = min(_COLUMNS, len(cuts))
     rows, edge = math.ceil(len(cuts) / columns), _EDGES[len(cuts) > 1]
     left, right, bottom, top = _limits(cuts, is_cropped=not phases)
-    height = edge * (top - bottom) / (right - left)
-    width, below = edge * columns + by_orientation, 0.4 if phases else 0.0
+    slimness = (top - bottom) / (right - left)
+    height = edge * min(slimness, _SLIMMEST)
+    width, below = max(_NARROWEST, height / slimness * columns) + by_orientation, 0.4 if phases else 0.0
     with figure(rows, columns, width, (height + 0.2) * rows + below + 0.1, NotebookFigure) as (drawing, panels):
         for panel in panels.flat[len(cuts) :]:
             panel.set_axis_off()
