@@ -6,9 +6,9 @@ The names below are loaded at their first use, so that ``import nmcdist`` stays 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nmcdist.accessor import register as register_accessor
 from nmcdist.errors import NmcdistError
 from nmcdist.kernels import drop_impossible_threads, ensure_cache
+from nmcdist.registration import register as register_accessor
 from nmcdist.version import __version__
 
 if TYPE_CHECKING:  # for type checkers and editors

@@ -3,10 +3,7 @@
 It needs only the dataset, so it also works for a store that was opened by xarray alone, and for parts of a dataset.
 """
 
-import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -16,13 +13,10 @@ if TYPE_CHECKING:
 
     from nmcdist.models.particle import Particle
     from nmcdist.products.kind import Kind
-    from nmcdist.report.cuts import Cut, NotebookFigure
+    from nmcdist.report.cut_figure import NotebookFigure
 
-NAME = "nmc"
 MOST_PLOTTED = 24  # items in one figure
 VOXEL_NM = 50.0
-_PIXELS_OF_ONE, _PIXELS_OF_MANY = 800, 500  # across the largest section of a figure
-_XARRAY = "xarray"
 
 
 class DatasetAccessor:
@@ -40,9 +34,8 @@ class DatasetAccessor:
 
     def __repr__(self) -> str:
         name, version = (self._data.attrs.get(key, "?") for key in ("name", "version"))
-        return (
-            f"<{NAME} of dataset {name} {version}: items, kind, recipe, phases, columns, particle, volume, query, plot>"
-        )
+        members = "items, kind, recipe, phases, columns, particle, volume, query, plot"
+        return f"<nmc of dataset {name} {version}: {members}>"
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -137,12 +130,12 @@ class DatasetAccessor:
         InputError
             If the dataset lacks the item or holds no volumes, or the voxel size is impossible.
         """
-        from nmcdist.datasets.opened import holds_particles, volume_in
+        from nmcdist.datasets.opened import holds_particles, rendered, volume_in
         from nmcdist.errors import InputError
 
         place = self._place(item)
         if holds_particles(self._data):
-            return _rendered(self.particle(item), VOXEL_NM if voxel_size_nm is None else voxel_size_nm)
+            return rendered(self.particle(item), VOXEL_NM if voxel_size_nm is None else voxel_size_nm)
         labels = volume_in(self._data, place)
         if voxel_size_nm not in (None, stored := labels.attrs.get("voxel_size_nm")):
             raise InputError(f"voxel_size_nm: found {voxel_size_nm!r}, expected the {stored} nm of the stored volumes")
@@ -215,14 +208,15 @@ class DatasetAccessor:
         of_particles = holds_particles(self._data)
         if colour == "orientation" and not of_particles:
             raise InputError(f"colour: found 'orientation', expected 'label' for a dataset of kind {self.kind!r}")
-        from nmcdist.report.cuts import draw_cuts
+        from nmcdist.report.cut_figure import draw_cuts
+        from nmcdist.report.cuts import cut_particles, cut_volume
 
-        chosen = self._chosen(item)
+        chosen, phases = self._chosen(item), tuple(self.phases.values())
         if of_particles:
-            cuts = self._cut_particles(chosen, axis, offset_nm)
+            cuts = cut_particles([self.particle(number) for number in chosen], axis, offset_nm)
         else:
-            cuts = [self._cut_volume(number, axis, offset_nm) for number in chosen]
-        return draw_cuts(cuts, tuple(self.phases.values()), by_orientation=colour == "orientation")
+            cuts = [cut_volume(number, self.volume(number), phases, axis, offset_nm) for number in chosen]
+        return draw_cuts(cuts, phases, by_orientation=colour == "orientation")
 
     @property
     def _kind(self) -> "Kind":
@@ -251,113 +245,3 @@ class DatasetAccessor:
         if isinstance(item, str) or not 1 <= len(chosen) <= MOST_PLOTTED:
             raise InputError(f"item: found {shown(item)}, expected the numbers of 1 to {MOST_PLOTTED} items")
         return [item_number(each) for each in chosen]
-
-    def _cut_particles(self, items: list[int], axis: str, offset_nm: float) -> "list[Cut]":
-        particles = [self.particle(item) for item in items]
-        pixels = _PIXELS_OF_ONE if len(items) == 1 else _PIXELS_OF_MANY
-        # One size for all, so that the lines between grains are of one width.
-        pixel_nm = 2 * max(particle.reach_nm for particle in particles) / pixels or VOXEL_NM
-        return [_cut_particle(particle, pixel_nm, axis, offset_nm) for particle in particles]
-
-    def _cut_volume(self, item: int, axis: str, offset_nm: float) -> "Cut":
-        import math
-
-        import numpy as np
-
-        from nmcdist.datasets.layout import UNWRITTEN
-        from nmcdist.datasets.opened import AXES
-        from nmcdist.errors import InputError, StoreError
-        from nmcdist.report.cuts import Cut
-
-        volume = self.volume(item)
-        size, length = float(volume.attrs["voxel_size_nm"]), volume.sizes[axis]
-        index = math.floor(length / 2 + offset_nm / size)
-        if not 0 <= index < length:
-            found, most = f"{offset_nm:g} nm from the middle", length * size / 2
-            raise InputError(f"offset_nm: found {found}, expected -{most:g} to less than {most:g} nm")
-        plane = volume.isel({axis: index}).compute()
-        labels, phases = plane.values, len(self.phases)
-        if not np.isfinite(labels).all() or (labels == UNWRITTEN).any():
-            raise StoreError(f"dataset: the volume of item {item} is incomplete")
-        if phases and labels.max(initial=0) >= phases:
-            raise StoreError(
-                f"dataset: the volume of item {item}: found label {labels.max():g}, expected below {phases}"
-            )
-        labels = labels.astype(np.int64)  # xarray makes floats of labels where it could not select them
-        rows, columns = (name for name in AXES if name != axis)
-        start = [
-            float(plane[f"{name}_nm"][0]) - size / 2 if f"{name}_nm" in plane.coords else 0.0
-            for name in (rows, columns)
-        ]
-        middle = float(plane[f"{axis}_nm"]) if f"{axis}_nm" in plane.coords else (index + 0.5) * size
-        return Cut(f"item {item}, {axis} = {middle / 1000:.3g} µm", labels, size, (start[0], start[1]), (rows, columns))
-
-
-def _cut_particle(particle: "Particle", pixel_nm: float, axis: str, offset_nm: float) -> "Cut":
-    from nmcdist.datasets.opened import AXES
-    from nmcdist.report.cuts import Cut
-
-    direction = [float(name == axis) for name in AXES]
-    labels = particle.section(pixel_nm, direction, [offset_nm * part for part in direction])
-    rows, columns = (name for name in AXES if name != axis)
-    start = -pixel_nm * len(labels) / 2
-    where = f", {axis} = {offset_nm / 1000:g} µm" if offset_nm else ""
-    title = f"item {particle.index}{where}: {int(particle.kept.sum())} grains"
-    return Cut(title, labels, pixel_nm, (start, start), (rows, columns))
-
-
-def _rendered(particle: "Particle", voxel_size_nm: float) -> "xr.DataArray":
-    import numpy as np
-    import xarray as xr
-
-    from nmcdist.datasets.opened import AXES
-
-    labels = particle.voxelize(voxel_size_nm)
-    _, origin = particle.grid(voxel_size_nm)
-    coords = {
-        f"{axis}_nm": (axis, first + float(voxel_size_nm) * np.arange(length), {"units": "nm"})
-        for axis, first, length in zip(AXES, origin, labels.shape, strict=True)
-    }
-    about = {"long_name": "labels of the grains, 0 outside", "units": "1", "voxel_size_nm": float(voxel_size_nm)}
-    return xr.DataArray(labels, dims=AXES, coords=coords, attrs=about, name="labels")
-
-
-def register() -> None:
-    """Add the accessor to xarray now, or as soon as xarray is imported."""
-    if _XARRAY in sys.modules:
-        _add()
-    elif not any(isinstance(finder, _Awaiting) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Awaiting())
-
-
-def _add() -> None:
-    import xarray as xr
-
-    if NAME not in vars(xr.Dataset):
-        add: Any = xr.register_dataset_accessor  # it has no types
-        add(NAME)(DatasetAccessor)
-
-
-class _Awaiting(MetaPathFinder):
-    """Finds xarray as the other finders do, and adds the accessor once xarray is imported."""
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if name != _XARRAY:
-            return None
-        specs = (f.find_spec(name, path, target) for f in sys.meta_path if f is not self and hasattr(f, "find_spec"))
-        spec = next(filter(None, specs), None)
-        if spec is not None and spec.loader is not None:
-            self._follow(spec.loader)
-        return spec
-
-    def _follow(self, loader: Any) -> None:
-        execute = loader.exec_module
-
-        def exec_module(module: Any) -> None:
-            execute(module)
-            if module.__name__ == _XARRAY:
-                _add()
-                if self in sys.meta_path:
-                    sys.meta_path.remove(self)
-
-        loader.exec_module = exec_module

@@ -121,6 +121,9 @@ def test_a_volume_has_its_labels_and_their_places(sweep, volumes):
     np.testing.assert_array_equal(found, read_block(volumes, 1))
     np.testing.assert_allclose(found.z_nm, 80.0 * (np.arange(24) + 0.5))
     np.testing.assert_array_equal(sweep.transpose().nmc.volume(1), found)
+    bare = sweep.assign(volume=sweep.volume.drop_attrs()).nmc
+    assert bare.volume(1).attrs == {"voxel_size_nm": 80.0}
+    assert bare.phases == sweep.nmc.phases
     assert sweep.nmc.phases == {0: "pore", 1: "carbon_binder", 2: "graphite"}
     assert sweep.nmc.kind == "volumes"
 
@@ -408,7 +411,7 @@ def test_a_foreign_dataset_can_be_inspected():
 )  # fmt: skip
 def test_importing_both_is_enough(code, there):
     code += f"\nimport sys\nassert hasattr(xarray.Dataset, 'nmc') is {there}"
-    code += "\nassert not any(type(finder).__module__ == 'nmcdist.accessor' for finder in sys.meta_path)"
+    code += "\nassert not any(type(finder).__module__ == 'nmcdist.registration' for finder in sys.meta_path)"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -195,17 +195,37 @@ def volume_in(data: "xr.Dataset", place: int) -> "xr.DataArray":
     InputError
         If the dataset is not of nmcdist, holds no volumes with axes z, y, x, or lacks some voxels in between.
     """
-    check_own(data)
+    recipe = recipe_of(data)
     only(data, (VOLUME,))
     volume = at(data, place)[VOLUME]
     if sorted(map(str, volume.dims)) != sorted(AXES):
         raise InputError(f"{_HERE}: {VOLUME}: found axes {', '.join(map(str, volume.dims))}, expected z, y, x")
-    size = volume.attrs.get("voxel_size_nm")
+    size = volume.attrs.get("voxel_size_nm") or recipe["volume"]["voxel_size_nm"]  # xarray may drop attributes
     for name in (f"{axis}_nm" for axis in AXES if f"{axis}_nm" in volume.coords):
         steps = np.diff(volume[name].values)
-        if size is not None and not np.allclose(steps, size):
+        if not np.allclose(steps, size):
             raise InputError(f"{_HERE}: {name}: found steps of {steps[0]:g} nm, expected the voxels of {size:g} nm")
-    return volume.transpose(*AXES)
+    return volume.transpose(*AXES).assign_attrs(voxel_size_nm=float(size))
+
+
+def rendered(particle: Particle, voxel_size_nm: float) -> "xr.DataArray":
+    """Return the labels of the grains of a particle, with coordinates from its centre.
+
+    Raises
+    ------
+    InputError
+        If the voxel size is impossible.
+    """
+    import xarray as xr
+
+    labels = particle.voxelize(voxel_size_nm)
+    _, origin = particle.grid(voxel_size_nm)
+    coords = {
+        f"{axis}_nm": (axis, first + float(voxel_size_nm) * np.arange(length), {"units": "nm"})
+        for axis, first, length in zip(AXES, origin, labels.shape, strict=True)
+    }
+    about = {"long_name": "labels of the grains, 0 outside", "units": "1", "voxel_size_nm": float(voxel_size_nm)}
+    return xr.DataArray(labels, dims=AXES, coords=coords, attrs=about, name="labels")
 
 
 def _rows_of(

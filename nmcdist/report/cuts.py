@@ -1,39 +1,22 @@
-"""A figure of planar sections through items, for notebooks: grains in tints or by orientation, or phases."""
+"""Planar sections through items, at their places: through particles, and through volumes of phases."""
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from nmcdist.pictures import grain_picture
-from nmcdist.report.orientations import orientation_bar, orientation_picture
-from nmcdist.report.style import PHASE_COLOUR, PHASE_NAME, SERIES, figure
+from nmcdist.datasets.layout import UNWRITTEN
+from nmcdist.datasets.opened import AXES
+from nmcdist.errors import InputError, StoreError
+from nmcdist.models.particle import Particle
 
-_COLUMNS = 4
-_PIXELS = 1024  # of a section that is drawn, at most
-_EDGES = (5.0, 3.4)  # inches: a single panel, one of several
-_WHITE, _NMC = "#FFFFFF", "#7FA7C9"
-_DPI = 100
-_SLIMMEST, _NARROWEST = 1.5, 5.0  # height of a panel over the width of a square one; inches of a figure
-_MARGIN = 0.04  # around particles, of the width
+if TYPE_CHECKING:
+    import xarray as xr
 
-
-class NotebookFigure(Figure):
-    """A figure that a notebook shows, whether or not pyplot has been imported."""
-
-    def _repr_png_(self) -> bytes:
-        from PIL import Image
-
-        drawn, stream = io.BytesIO(), io.BytesIO()
-        self.savefig(drawn, format="png", dpi=_DPI)
-        with Image.open(drawn) as picture:  # a palette halves what a notebook stores of it
-            picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(stream, "png", optimize=True)
-        return stream.getvalue()
+_PIXELS_OF_ONE, _PIXELS_OF_MANY = 800, 500  # across the largest section of a figure
+_EMPTY_NM = 50.0  # pixel size of particles without grains
 
 
 @dataclass(frozen=True)
@@ -80,81 +63,84 @@ class Cut:
         )
 
 
-def draw_cuts(cuts: Sequence[Cut], phases: Sequence[str] = (), *, by_orientation: bool = False) -> NotebookFigure:
-    """Return a figure with a panel for each section, all at one scale.
+def cut_particles(particles: Sequence[Particle], axis: str, offset_nm: float) -> list[Cut]:
+    """Return sections through particles.
 
     Parameters
     ----------
-    cuts : sequence of Cut
-    phases : sequence of str
-        Names of the labels 0, 1, ...; none: labels are grains, and 0 is outside.
-    by_orientation : bool
-        Whether grains are coloured by the angle between their longer axis and the radius.
+    particles : sequence of Particle
+    axis : {"z", "y", "x"}
+        Normal of the sections.
+    offset_nm : float
+        Distance from the centre of a particle, along the axis.
+
+    Raises
+    ------
+    InputError
+        If a section misses its particle.
     """
-    columns = min(_COLUMNS, len(cuts))
-    rows, edge = math.ceil(len(cuts) / columns), _EDGES[len(cuts) > 1]
-    left, right, bottom, top = _limits(cuts, is_cropped=not phases)
-    slimness = (top - bottom) / (right - left)
-    height = edge * min(slimness, _SLIMMEST)
-    width, below = max(_NARROWEST, height / slimness * columns) + by_orientation, 0.4 if phases else 0.0
-    with figure(rows, columns, width, (height + 0.2) * rows + below + 0.1, NotebookFigure) as (drawing, panels):
-        for panel in panels.flat[len(cuts) :]:
-            panel.set_axis_off()
-        for place, (panel, cut) in enumerate(zip(panels.flat, cuts, strict=False)):
-            picture = _picture(cut, phases, by_orientation=by_orientation)
-            panel.imshow(picture, extent=cut.extent_um, origin="lower")
-            panel.grid(visible=False)
-            panel.spines[:].set_visible(True)
-            panel.set_title(cut.title, fontsize=12)
-            panel.set(xlim=(left, right), ylim=(bottom, top), xlabel=f"{cut.axes[1]} / µm")
-            if place % columns == 0:
-                panel.set_ylabel(f"{cut.axes[0]} / µm")
-            for axis in (panel.xaxis, panel.yaxis):
-                axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-        if phases:
-            _legend(drawing, phases)
-        if by_orientation:
-            orientation_bar(drawing, list(panels.flat), 0.8)
-        drawing.draw_without_rendering()  # ticks and labels take the style of the figure when they are first made
-    shown: NotebookFigure = drawing
-    return shown
+    pixels = _PIXELS_OF_ONE if len(particles) == 1 else _PIXELS_OF_MANY
+    # One size for all, so that the lines between grains are of one width.
+    pixel_nm = 2 * max(particle.reach_nm for particle in particles) / pixels or _EMPTY_NM
+    return [_cut_particle(particle, pixel_nm, axis, offset_nm) for particle in particles]
 
 
-def _limits(cuts: Sequence[Cut], *, is_cropped: bool) -> tuple[float, float, float, float]:
-    """Return the ends of all panels in micrometres: left, right, lower, upper."""
-    ends = np.array([cut.extent_um if not is_cropped else cut.filled_um for cut in cuts])
-    left, bottom = ends[:, [0, 2]].min(axis=0)
-    right, top = ends[:, [1, 3]].max(axis=0)
-    margin = _MARGIN * max(right - left, top - bottom) if is_cropped else 0.0
-    return left - margin, right + margin, bottom - margin, top + margin
+def _cut_particle(particle: Particle, pixel_nm: float, axis: str, offset_nm: float) -> Cut:
+    direction = [float(name == axis) for name in AXES]
+    labels = particle.section(pixel_nm, direction, [offset_nm * part for part in direction])
+    start = -pixel_nm * len(labels) / 2
+    where = f", {axis} = {offset_nm / 1000:g} µm" if offset_nm else ""
+    title = f"item {particle.index}{where}: {int(particle.kept.sum())} grains"
+    return Cut(title, labels, pixel_nm, (start, start), _others(axis))
 
 
-def _picture(cut: Cut, phases: Sequence[str], *, by_orientation: bool) -> np.ndarray:
-    labels = cut.labels[tuple(slice(None, None, -(-n // _PIXELS)) for n in cut.labels.shape)]
-    if phases:
-        from matplotlib.colors import to_rgb
+def cut_volume(item: int, volume: "xr.DataArray", phases: Sequence[str], axis: str, offset_nm: float) -> Cut:
+    """Return a section through a volume.
 
-        colours = np.array([to_rgb(colour) for colour in phase_colours(phases)])
-        return np.asarray(colours[np.minimum(labels, len(phases) - 1)])
-    if not by_orientation:
-        return grain_picture(labels)
-    from nmcdist.descriptors.sections import describe_section
+    Parameters
+    ----------
+    item : int
+    volume : xarray.DataArray
+        Labels with dimensions z, y, x; only the section is read.
+    phases : sequence of str
+        Names of the labels 0, 1, ...; may be empty.
+    axis : {"z", "y", "x"}
+    offset_nm : float
+        Distance from the middle, along the axis.
 
-    return orientation_picture(labels, describe_section(labels, cut.pixel_nm))
+    Raises
+    ------
+    InputError
+        If the section misses the volume.
+    StoreError
+        If voxels are missing, or are of no phase.
+    """
+    size, length = float(volume.attrs["voxel_size_nm"]), volume.sizes[axis]
+    index = math.floor(length / 2 + offset_nm / size)
+    if not 0 <= index < length:
+        found, most = f"{offset_nm:g} nm from the middle", length * size / 2
+        raise InputError(f"offset_nm: found {found}, expected -{most:g} to less than {most:g} nm")
+    plane = volume.isel({axis: index}).compute()
+    labels = _checked(plane.values, len(phases), f"dataset: the volume of item {item}")
+    rows, columns = (_position(plane, f"{name}_nm", 0, size) - size / 2 for name in _others(axis))
+    title = f"item {item}, {axis} = {_position(plane, f'{axis}_nm', index, size) / 1000:.3g} µm"
+    return Cut(title, labels, size, (rows, columns), _others(axis))
 
 
-def phase_colours(phases: Sequence[str]) -> list[str]:
-    """Return a colour for each phase: white pores, known phases as in reports, others from the series of curves."""
-    others = iter([colour for colour, _ in SERIES] * len(phases))
-    known: dict[str, Any] = {**PHASE_COLOUR, "pore": _WHITE, "nmc": _NMC}
-    return [known.get(phase) or next(others) for phase in phases]
+def _checked(labels: np.ndarray, phases: int, where: str) -> np.ndarray:
+    """Return labels as whole numbers, which xarray makes floats of where it selects by a condition."""
+    if not np.isfinite(labels).all() or (labels == UNWRITTEN).any():
+        raise StoreError(f"{where} is incomplete")
+    if phases and labels.max(initial=0) >= phases:
+        raise StoreError(f"{where}: found label {labels.max():g}, expected below {phases}")
+    return labels.astype(np.int64)
 
 
-def _legend(drawing: Any, phases: Sequence[str]) -> None:
-    from matplotlib.patches import Patch
+def _position(plane: "xr.DataArray", name: str, index: int, size: float) -> float:
+    """Return the first value of a coordinate, or without it the middle of the voxel with this index."""
+    return float(np.ravel(plane[name].values)[0]) if name in plane.coords else (index + 0.5) * size
 
-    handles = [
-        Patch(facecolor=colour, edgecolor="black", label=PHASE_NAME.get(phase, phase.replace("_", " ")))
-        for phase, colour in zip(phases, phase_colours(phases), strict=True)
-    ]
-    drawing.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)), fontsize=11)
+
+def _others(axis: str) -> tuple[str, str]:
+    first, second = (name for name in AXES if name != axis)
+    return first, second
