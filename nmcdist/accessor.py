@@ -34,7 +34,7 @@ class DatasetAccessor:
 
     def __repr__(self) -> str:
         name, version = (self._data.attrs.get(key, "?") for key in ("name", "version"))
-        members = "items, kind, recipe, phases, columns, particle, volume, query, plot"
+        members = "items, kind, recipe, phases, columns, particle, grains, volume, query, plot"
         return f"<nmc of dataset {name} {version}: {members}>"
 
     @property
@@ -101,13 +101,30 @@ class DatasetAccessor:
         StoreError
             If the record is incomplete or damaged.
         """
-        from nmcdist.datasets.opened import holds_particles, item_number, particle_in
-        from nmcdist.errors import InputError
+        from nmcdist.datasets.opened import item_number, particle_in
 
-        place = self._place(item)
-        if not holds_particles(self._data):
-            raise InputError(f"dataset: is of kind {self.kind!r}, which has no particles; `volume` returns its labels")
+        place = self._place_of_particle(item)
         return particle_in(self._data, place, item_number(item))
+
+    def grains(self, item: int) -> "xr.Dataset":
+        """Return the table of the grains of a particle, as :func:`nmcdist.datasets.read_grains` does.
+
+        Parameters
+        ----------
+        item : int
+            Number of the item.
+
+        Raises
+        ------
+        InputError
+            If the dataset lacks the item, holds no particles, or their grains were not measured.
+        StoreError
+            If the table is incomplete or damaged.
+        """
+        from nmcdist.datasets.opened import grains_in, item_number
+
+        place = self._place_of_particle(item)
+        return grains_in(self._data, place, item_number(item))
 
     def volume(self, item: int, voxel_size_nm: float | None = None) -> "xr.DataArray":
         """Return the labels of an item, with coordinates z_nm, y_nm and x_nm and the attribute `voxel_size_nm`.
@@ -230,6 +247,15 @@ class DatasetAccessor:
 
         numbers = self.items
         return place_of(numbers, item_number(item))
+
+    def _place_of_particle(self, item: Any) -> int:
+        from nmcdist.datasets.opened import holds_particles
+        from nmcdist.errors import InputError
+
+        place = self._place(item)
+        if not holds_particles(self._data):
+            raise InputError(f"dataset: is of kind {self.kind!r}, which has no particles; `volume` returns its labels")
+        return place
 
     def _chosen(self, item: Any) -> list[int]:
         """Return the numbers of the items to draw."""

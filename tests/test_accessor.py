@@ -12,7 +12,7 @@ import xarray as xr
 import nmcdist
 from nmcdist import extras
 from nmcdist.bundle import load_bundle
-from nmcdist.datasets import open_catalog, read_particle
+from nmcdist.datasets import open_catalog, read_grains, read_particle
 from nmcdist.datasets.store import open_store, read_block
 from nmcdist.errors import InputError, MissingPackageError, QueryError, StoreError
 from nmcdist.models.particle import generate_particle
@@ -85,6 +85,15 @@ def test_a_particle_is_the_stored_one(particles, way):
         assert_same(data.nmc.particle(item), read_particle(particles, item))
 
 
+def test_the_grains_are_those_of_the_store(particles, opened):
+    for data in (opened, plain(particles), plain(particles, mask_and_scale=False), opened.isel(sample=[4, 2]).load()):
+        for item in (2, 4):
+            found = data.nmc.grains(item)
+            xr.testing.assert_identical(found, read_grains(particles, item))
+            assert found["neighbours"].dtype.kind == "i"
+    assert 0 < opened.nmc.grains(2).sizes["grain"] <= int(opened.kept_grains[2])
+
+
 def test_a_particle_renders_like_the_drawn_one(opened, small_bundle):
     drawn = generate_particle(small_bundle, seed=SMALL["seed"], index=2)
     np.testing.assert_array_equal(opened.nmc.particle(2).voxelize(120.0), drawn.voxelize(120.0))
@@ -98,6 +107,8 @@ def test_a_virtual_particle_is_the_drawn_one(tmp_path, small_bundle):
         found, drawn = part.nmc.particle(1), generate_particle(small_bundle, seed=SMALL["seed"], index=1)
         np.testing.assert_array_equal(found.voxelize(150.0), drawn.voxelize(150.0))
         np.testing.assert_array_equal(found.kept, drawn.kept)
+    with pytest.raises(InputError, match="dataset: its grains were not measured; `nmcdist describe STORE` measures"):
+        data.nmc.grains(1)
     assert data.nmc.query("shell_volume_nm3 > 0").nmc.items.tolist() == [0, 1, 2, 3, 4]
 
 
@@ -333,6 +344,10 @@ FOREIGN = xr.Dataset({"volume": (("sample", "z"), np.zeros((2, 3)))})
      (lambda d: d.rename(seed_nm="seeds"), lambda n: n.particle(1), "dataset: holds no variable 'seed_nm'"),
      (lambda d: d.drop_vars("rows"), lambda n: n.particle(1), "dataset: holds no variable 'rows'; it was renamed or"),
      (lambda d: d.isel(row=slice(0, 3)), lambda n: n.particle(1), "dataset: holds 0 of "),
+     (lambda d: d.isel(row=slice(0, 3)), lambda n: n.grains(1), "dataset: holds 0 of "),
+     (lambda d: d.isel(row=slice(3, None)), lambda n: n.grains(0), "dataset: the rows of item 0 are incomplete or"),
+     (lambda d: d.drop_vars("elongation"), lambda n: n.grains(1), "dataset: its grains were not measured; `nmcdist"),
+     (lambda d: d, lambda n: n.grains(7), "item 7: is not in the dataset, expected 0 to 4"),
      (lambda d: d.isel(row=slice(3, None)), lambda n: n.particle(0), "dataset: the rows of item 0 are incomplete or"),
      (lambda d: d.isel(harmonic=slice(4)), lambda n: n.particle(0), "dataset: shell_coefficients_nm: found axes harm"),
      (lambda d: d.assign_attrs(recipe="{"), lambda n: n.recipe, "dataset: attribute 'recipe' does not hold one"),
@@ -365,7 +380,8 @@ def test_what_is_impossible_gets_one_line(opened, change, use, message):
 
 @pytest.mark.parametrize(
     ("change", "use", "message"),
-    [(lambda d: d, lambda n: n.particle(0), "dataset: is of kind 'volumes', which has no particles; `volume` returns"),
+    [(lambda d: d, lambda n: n.grains(0), "dataset: is of kind 'volumes', which has no particles"),
+     (lambda d: d, lambda n: n.particle(0), "dataset: is of kind 'volumes', which has no particles; `volume` returns"),
      (lambda d: d.rename(volume="labels"), lambda n: n.volume(0), "dataset: holds no variable 'volume'; it was"),
      (lambda d: d.rename(volume="labels"), lambda n: n.plot(), "dataset: holds no variable 'volume'; it was"),
      (lambda d: d.isel(z=0), lambda n: n.volume(0), "dataset: volume: found axes y, x, expected z, y, x"),

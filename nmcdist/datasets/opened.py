@@ -10,7 +10,8 @@ import numpy as np
 
 from nmcdist.datasets.layout import FORMAT_ATTRIBUTE, FORMATS_READ, ROW, SAMPLE, VOLUME, own_dim
 from nmcdist.datasets.metadata import checked_recipe, strict_json
-from nmcdist.datasets.particles import GRAIN, RECORD_ITEMS, RECORD_ROWS, particle_of, shape_of
+from nmcdist.datasets.particles import GRAIN, RECORD_ITEMS, RECORD_ROWS, grains_table, particle_of, shape_of
+from nmcdist.descriptors.grains import COLUMNS
 from nmcdist.errors import InputError, StoreError
 from nmcdist.models.particle import Particle
 from nmcdist.wording import one_line, shown
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 AXES = ("z", "y", "x")
 _HERE = "dataset"
+_OF_ROWS = ("particle", "kept", "label")
 _OF_ONE_TABLE = ("first_row", "particle", "label")  # which a virtual store, with a table per particle, does without
 
 
@@ -173,12 +175,34 @@ def particle_in(data: "xr.Dataset", place: int, item: int) -> Particle:
     one = _loaded(at(only(data, items), place), items)
     count = _whole(one["rows"], item)
     first = 0 if is_computed else _whole(one["first_row"], item)
-    rows = _rows_of(data, table, place, slice(first, first + count))
+    along = GRAIN if is_computed else ROW
+    rows = _loaded(_table(data, table, place).isel({along: slice(first, first + count)}), table, along)
     if is_computed:
         rows["particle"] = np.full(count, item)
     if len(rows["kept"]) != count:
         raise StoreError(f"{_HERE}: holds {len(rows['kept'])} of {count} grains of item {item}")
     return particle_of(_HERE, item, one, rows, int(recipe["seed"]), str(data.attrs.get("bundle_hash")))
+
+
+def grains_in(data: "xr.Dataset", place: int, item: int) -> "xr.Dataset":
+    """Return the table of the grains of a particle, which is that of :func:`nmcdist.datasets.read_grains`.
+
+    Parameters and errors as of :func:`particle_in`; InputError also if the grains were not measured.
+    """
+    check_own(data)
+    if not set(COLUMNS) <= set(data.variables):
+        raise InputError(f"{_HERE}: its grains were not measured; `nmcdist describe STORE` measures those of a store")
+    needed = {name: RECORD_ITEMS[name] for name in ("rows", "first_row")}
+    one = _loaded(at(only(data, needed), place), needed)
+    first, count = _whole(one["first_row"], item), _whole(one["rows"], item)
+    table = _table(data, (*_OF_ROWS, *COLUMNS), place).isel({ROW: slice(first, first + count)}).compute()
+    measured = table["kept"].values.astype(bool) & (table["volume_nm3"].values > 0)
+    if len(measured) != count:
+        raise StoreError(f"{_HERE}: holds {len(measured)} of {count} grains of item {item}")
+    if not (table["particle"].values == item).all():
+        raise StoreError(f"{_HERE}: the rows of item {item} are incomplete or damaged")
+    columns = _loaded(table.isel({ROW: measured}), {**COLUMNS, "label": RECORD_ROWS["label"]}, ROW)
+    return grains_table({name: columns[name] for name in COLUMNS}, columns["label"])
 
 
 def stored_phases(data: "xr.Dataset") -> tuple[str, ...]:
@@ -228,17 +252,15 @@ def rendered(particle: Particle, voxel_size_nm: float) -> "xr.DataArray":
     return xr.DataArray(labels, dims=AXES, coords=coords, attrs=about, name="labels")
 
 
-def _rows_of(
-    data: "xr.Dataset", table: Mapping[str, "Quantity"], place: int, rows: slice
-) -> dict[str, np.ndarray]:  # fmt: skip
-    """Return columns of the table of grains of an item."""
-    chosen = only(data, table)
+def _table(data: "xr.Dataset", names: Iterable[str], place: int) -> "xr.Dataset":
+    """Return columns of the table of grains that holds an item: its own in a virtual store, else that of all."""
+    chosen = only(data, names)
     if GRAIN in chosen.dims:
-        return _loaded(at(chosen, place).isel({GRAIN: rows}), table, GRAIN)
+        return at(chosen, place)
     if ROW not in chosen.dims or SAMPLE in chosen.dims:
         found = ", ".join(map(str, chosen.dims))
         raise InputError(f"{_HERE}: tables of grains: found dimensions {found}, expected {ROW} and no {SAMPLE}")
-    return _loaded(chosen.isel({ROW: rows}), table, ROW)
+    return chosen
 
 
 def _loaded(chosen: "xr.Dataset", table: Mapping[str, "Quantity"], first: str | None = None) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ variable `particle`.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from nmcdist.descriptors.quantity import Quantity, by_name
 from nmcdist.errors import StoreError
 from nmcdist.inputs import local_path
 from nmcdist.models.particle import Particle
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 LENGTHS = {"axis": 3, "frame_axis": 3, "principal_axis": 3, "quaternion": 4, "side": 2, "harmonic": 100}
 
@@ -212,7 +215,7 @@ def particle_of(
     )
 
 
-def read_grains(store: str | Path, item: int) -> Any:
+def read_grains(store: str | Path, item: int) -> "xr.Dataset":
     """Read the table of the grains of one particle, one row per grain.
 
     Parameters
@@ -231,8 +234,6 @@ def read_grains(store: str | Path, item: int) -> Any:
     StoreError
         If the store or the item does not exist, holds no measured grains, or its bytes are damaged.
     """
-    import xarray as xr
-
     store = local_path(store, StoreError)
     read_origin(store)  # refuses a folder that is not a store, or a store without its origin
     start, stop = _rows_of(store, item)
@@ -245,8 +246,15 @@ def read_grains(store: str | Path, item: int) -> Any:
         values = read_rows(store, name, start, stop)[kept]
         if values.ndim != len(column.dims):
             raise StoreError(f"{store}: {name}: found {values.ndim} axes, expected {len(column.dims)}")
-        variables[name] = column.dims, values.astype(bool) if column.dtype == "bool" else values, column.attrs
-    label = _read(store, "label", start, stop, RECORD_ROWS["label"])[kept]
+        variables[name] = values.astype(bool) if column.dtype == "bool" else values
+    return grains_table(variables, _read(store, "label", start, stop, RECORD_ROWS["label"])[kept])
+
+
+def grains_table(columns: Mapping[str, np.ndarray], label: np.ndarray) -> "xr.Dataset":
+    """Return the table of the grains of one particle from its columns, named as in `COLUMNS`, and their labels."""
+    import xarray as xr
+
+    variables = {name: (COLUMNS[name].dims, values, COLUMNS[name].attrs) for name, values in columns.items()}
     return xr.Dataset(variables, coords={"label": ("grain", label), "axis": ("axis", list("zyx"))})
 
 
