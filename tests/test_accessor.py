@@ -342,6 +342,8 @@ FOREIGN = xr.Dataset({"volume": (("sample", "z"), np.zeros((2, 3)))})
       "dataset: holds 2 of 5 items without their numbers, expected a coordinate 'sample'"),
      (lambda d: d.rename(sample="item"), lambda n: n.items, "dataset: has no dimension 'sample', expected the one"),
      (lambda d: d.rename(seed_nm="seeds"), lambda n: n.particle(1), "dataset: holds no variable 'seed_nm'"),
+     (lambda d: d[["shell_d_max_nm"]], lambda n: n.particle(1), "dataset: holds no variable 'shell_coefficients_nm'"),
+     (lambda d: d[["shell_d_max_nm"]], lambda n: n.plot(1), "dataset: holds no variable 'shell_coefficients_nm'"),
      (lambda d: d.drop_vars("rows"), lambda n: n.particle(1), "dataset: holds no variable 'rows'; it was renamed or"),
      (lambda d: d.isel(row=slice(0, 3)), lambda n: n.particle(1), "dataset: holds 0 of "),
      (lambda d: d.isel(row=slice(0, 3)), lambda n: n.grains(1), "dataset: holds 0 of "),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 AXES = ("z", "y", "x")
 _HERE = "dataset"
 _OF_ROWS = ("particle", "kept", "label")
-_OF_ONE_TABLE = ("first_row", "particle", "label")  # which a virtual store, with a table per particle, does without
+_OF_ONE_TABLE = ("first_row", "particle", "label")  # variables of one table of all grains, not of one per particle
 
 
 def check_own(data: "xr.Dataset") -> None:
@@ -144,8 +144,8 @@ def only(data: "xr.Dataset", names: Iterable[str]) -> "xr.Dataset":
 
 
 def holds_particles(data: "xr.Dataset") -> bool:
-    """Return whether a dataset holds records of particles."""
-    return "shell_coefficients_nm" in data.variables
+    """Return whether the items of a dataset are particles; raises as :func:`recipe_of`."""
+    return "particles" in recipe_of(data)
 
 
 def particle_in(data: "xr.Dataset", place: int, item: int) -> Particle:
