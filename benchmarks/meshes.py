@@ -57,7 +57,7 @@ def main(names: list[str]) -> int:
         if names and not any(name in title for name in names):
             continue
         case = make()
-        mesh_with(case.source, 4 * case.size_nm, elements=case.uniform // 8, progress=str)  # compiles the kernels
+        mesh_with(case.source, case.size_nm, elements=case.uniform // 8, progress=str)  # compiles the kernels
         for part in PARTS:
             row, reached = _row(title, case, round(part * case.uniform))
             print("| " + " | ".join(row) + " |", flush=True)
