@@ -9,11 +9,10 @@ import numpy as np
 
 from nmcdist.datasets.export.formats import format_named
 from nmcdist.datasets.export.labels import export_labels
+from nmcdist.datasets.export.subsets import LARGEST_LABEL
 from nmcdist.errors import InputError
 from nmcdist.images import open_labels
 from nmcdist.inputs import local_path
-
-_LARGEST = np.iinfo(np.int32).max
 
 
 def export_image(
@@ -32,7 +31,7 @@ def export_image(
     Parameters
     ----------
     image : str or Path
-        See :func:`nmcdist.measure`; three-dimensional, on cubes.
+        See :func:`nmcdist.measure`; three-dimensional.
     file_format : str
         A format that is made of voxels. Surfaces and meshes leave out label 0.
     target : str or Path, optional
@@ -54,21 +53,19 @@ def export_image(
     ImageError
         If the image cannot be read.
     InputError
-        If it is planar or not on cubes, a label is negative, has no name or is missing, or an option is impossible.
+        If it is planar, a label is negative, has no name or is missing, or an option is impossible.
     StoreError
         If the target cannot be written.
     """
     opened = open_labels(image, voxel_size_nm, axes, dataset)
-    size = opened.voxel_size_nm
+    size = z, y, x = opened.voxel_size_nm
     if opened.is_planar:
         raise InputError(f"{opened.path}: is planar, expected three dimensions")
-    if len(set(size)) > 1:
-        raise InputError(f"{opened.path}: has voxels of {size[0]:g} x {size[1]:g} x {size[2]:g} nm, expected cubes")
     chosen = format_named(file_format)
     place = local_path(target) if target is not None else Path(opened.path.stem + chosen.suffix)
     named = {name: np.atleast_1d(value).tolist() for name, value in (phases or {}).items()}
     return export_labels(
-        lambda: _labels(opened.read(), named, opened.path), size[0], (size[0] / 2,) * 3, file_format, place,
+        lambda: _labels(opened.read(), named, opened.path), size, (z / 2, y / 2, x / 2), file_format, place,
         title=opened.path.stem, names={labels[0]: name for name, labels in named.items()} or None, **options,
     )  # fmt: skip
 
@@ -76,10 +73,10 @@ def export_image(
 def _labels(voxels: np.ndarray, phases: Mapping[str, list[int]], path: Path) -> np.ndarray:
     """Return labels as int32, with one label for each phase."""
     values = np.unique(voxels)
-    if (values.dtype.kind == "f" and (values != np.floor(values)).any()) or values[0] < 0 or values[-1] > _LARGEST:
-        raise InputError(
-            f"{path}: found values from {values[0]} to {values[-1]}, expected whole numbers from 0 as labels"
-        )
+    broken = values.dtype.kind == "f" and (values != np.floor(values)).any()
+    if broken or values[0] < 0 or values[-1] > LARGEST_LABEL:
+        found = f"found values from {values[0]} to {values[-1]}"
+        raise InputError(f"{path}: {found}, expected whole numbers from 0 to {LARGEST_LABEL} as labels")
     labels = voxels.astype(np.int32)
     if not phases:
         return labels

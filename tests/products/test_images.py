@@ -38,6 +38,15 @@ def test_unions_become_one_label(image, tmp_path):
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), np.where(GREYS > 0, 85, 0))
 
 
+def test_voxels_with_three_edges_stay_so(image, tmp_path, monkeypatch, capsys):
+    """The volume of a phase is that of its voxels, from the file of another program."""
+    options = ["--format", "vtu", "--voxel-size-nm", "80,50,40", "--out", tmp_path / "a.vtu"]
+    code, _, said = command(monkeypatch, capsys, image, *options)
+    assert code == 0, said
+    mesh = meshio.read(tmp_path / "a.vtu")
+    assert np.ptp(mesh.points, axis=0) == pytest.approx(np.array(GREYS.shape[::-1]) * (40, 50, 80))
+
+
 def command(monkeypatch, capsys, *arguments):
     monkeypatch.setattr(sys, "argv", ["nmcdist", "export", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
@@ -61,7 +70,11 @@ def test_the_command_meshes_an_image(image, tmp_path, monkeypatch, capsys):
     ("options", "complaint"),
     [
         ({"phases": {"pore": 0, "nmc": 85}}, "phases: label 170 of .* has no name: add NAME=170"),
-        ({"voxel_size_nm": (10.0, 10.0, 20.0)}, "has voxels of 10 x 10 x 20 nm, expected cubes"),
+        (
+            {"voxel_size_nm": (10.0, 10.0, 20.0), "file_format": "network", "phases": PHASES},
+            "format network: found voxels of .*, expected cubes",
+        ),
+        ({"voxel_size_nm": (10.0, 10.0)}, "voxel_size_nm"),
         ({"file_format": "doc"}, "format"),
         ({"file_format": "csv"}, "csv"),
         ({"smoothing": 3}, "smoothing"),
@@ -76,7 +89,8 @@ def test_what_is_refused(image, tmp_path, options, complaint):
 
 
 def test_labels_that_are_no_labels(tmp_path):
-    for name, voxels in (("a", GREYS - 0.5), ("b", GREYS.astype(np.int16) - 1), ("c", GREYS[0])):
+    large = GREYS.astype(np.int64) << 24
+    for name, voxels in (("a", GREYS - 0.5), ("b", GREYS.astype(np.int16) - 1), ("c", GREYS[0]), ("d", large)):
         np.save(tmp_path / f"{name}.npy", voxels)
         with pytest.raises(InputError, match=f"{name}.npy: "):
             export_image(tmp_path / f"{name}.npy", "tiff", tmp_path / "out", voxel_size_nm=10.0)

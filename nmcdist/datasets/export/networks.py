@@ -46,7 +46,7 @@ def write_network(path: Path, voxels: Voxels, about: About) -> None:
     Raises
     ------
     InputError
-        If no voxel has the phase, or it has no network.
+        If voxels are no cubes, no voxel has the phase, or it has no network.
 
     References
     ----------
@@ -54,18 +54,22 @@ def write_network(path: Path, voxels: Voxels, about: About) -> None:
     """
     name = about.phase or PHASE
     inside = _phase(voxels.labels, about.names, name)
+    edge, *others = voxels.spacing
+    if others != [edge, edge]:
+        found = " x ".join(f"{each:.4g}" for each in voxels.spacing)
+        raise InputError(f"format network: found voxels of {found} {about.unit}, expected cubes, as PoreSpy needs them")
     with _quiet(), np.errstate():  # PoreSpy changes the handling of errors for good
         from porespy.networks import snow2
 
         try:
-            found = snow2(inside.transpose(2, 1, 0), boundary_width=_PADDING, voxel_size=voxels.voxel_size,
+            found = snow2(inside.transpose(2, 1, 0), boundary_width=_PADDING, voxel_size=edge,
                           parallel_kw=None).network  # fmt: skip
         except Exception as error:  # it indexes into what it does not find
             raise InputError(
                 f"phase: found {shown(name)}, in which PoreSpy finds no network ({one_line(error)}), expected a phase "
                 "with pores between solids"
             ) from error
-    shift = np.array(voxels.origin[::-1]) - _PADDING * voxels.voxel_size
+    shift = np.array(voxels.origin[::-1]) - _PADDING * edge
     _write_columns(path, _columns(found, shift))
 
 
