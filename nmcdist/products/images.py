@@ -13,6 +13,7 @@ from nmcdist.datasets.export.subsets import LARGEST_LABEL
 from nmcdist.errors import InputError
 from nmcdist.images import open_labels
 from nmcdist.inputs import local_path
+from nmcdist.measurement.phases import labels_of
 
 
 def export_image(
@@ -37,7 +38,8 @@ def export_image(
     target : str or Path, optional
         Default: the name of the image with the ending of the format, in the current folder.
     phases : mapping of str to int or sequence of int, optional
-        Name of each label; several labels become the first of them. Default: labels are grains.
+        Name of each label; several labels become the lowest of them. Default: labels are grains. Names are as for
+        :func:`nmcdist.datasets.export.labels.export_labels`.
     voxel_size_nm, axes, dataset
         See :func:`nmcdist.measure`.
     **options
@@ -53,7 +55,7 @@ def export_image(
     ImageError
         If the image cannot be read.
     InputError
-        If it is planar, a label is negative, has no name or is missing, or an option is impossible.
+        If it is planar, a label is negative, has no name, two names or is missing, or an option is impossible.
     StoreError
         If the target cannot be written.
     """
@@ -63,14 +65,14 @@ def export_image(
         raise InputError(f"{opened.path}: is planar, expected three dimensions")
     chosen = format_named(file_format)
     place = local_path(target) if target is not None else Path(opened.path.stem + chosen.suffix)
-    named = {name: np.atleast_1d(value).tolist() for name, value in (phases or {}).items()}
+    named = {} if phases is None else labels_of(phases)
     return export_labels(
         lambda: _labels(opened.read(), named, opened.path), size, (z / 2, y / 2, x / 2), file_format, place,
         title=opened.path.stem, names={labels[0]: name for name, labels in named.items()} or None, **options,
     )  # fmt: skip
 
 
-def _labels(voxels: np.ndarray, phases: Mapping[str, list[int]], path: Path) -> np.ndarray:
+def _labels(voxels: np.ndarray, phases: Mapping[str, tuple[int, ...]], path: Path) -> np.ndarray:
     """Return labels as int32, with one label for each phase."""
     values = np.unique(voxels)
     broken = values.dtype.kind == "f" and (values != np.floor(values)).any()
@@ -80,7 +82,14 @@ def _labels(voxels: np.ndarray, phases: Mapping[str, list[int]], path: Path) -> 
     labels = voxels.astype(np.int32)
     if not phases:
         return labels
-    known = {value: labels_of[0] for labels_of in phases.values() for value in labels_of}
+    known: dict[int, int] = {}
+    for name, several in phases.items():
+        for value in several:
+            if value in known:
+                raise InputError(f"phases: label {value} is of two phases, expected one phase for each label")
+            if value not in values:
+                raise InputError(f"phases: {name} = {value}: no voxel of {path} has this label")
+            known[value] = several[0]
     for value in values.tolist():
         if value not in known:
             raise InputError(f"phases: label {value} of {path} has no name: add NAME={int(value)}")

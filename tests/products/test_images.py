@@ -6,6 +6,7 @@ import meshio
 import numpy as np
 import pytest
 import tifffile
+import yaml
 
 from nmcdist import cli, export_image
 from nmcdist.datasets import export_labels
@@ -36,6 +37,20 @@ def test_equals_the_export_of_the_same_labels(image, tmp_path, file_format):
 def test_unions_become_one_label(image, tmp_path):
     export_image(image, "tiff", tmp_path / "a.tif", phases={"pore": 0, "solid": [85, 170]})
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), np.where(GREYS > 0, 85, 0))
+
+
+def test_names_of_phases_are_words_for_yaml(image, tmp_path):
+    """An unquoted no would be false, and null nothing."""
+    folder = export_image(image, "damask", tmp_path / "a", phases={"pore": 0, "no": 85, "null": 170})
+    assert list(yaml.safe_load((folder / "material.yaml").read_text())["phase"]) == ["pore", "no", "null"]
+
+
+def test_a_title_is_no_keyword_of_abaqus(image, tmp_path):
+    image.rename(tmp_path / "*NODE.tif")
+    path = export_image(tmp_path / "*NODE.tif", "inp", tmp_path / "a.inp", phases=PHASES)
+    assert len(meshio.read(path).points) == len(
+        meshio.read(export_image(tmp_path / "*NODE.tif", "vtu", tmp_path / "a.vtu")).points
+    )
 
 
 def test_voxels_with_three_edges_stay_so(image, tmp_path, monkeypatch, capsys):
@@ -75,6 +90,17 @@ def test_the_command_meshes_an_image(image, tmp_path, monkeypatch, capsys):
             "format network: found voxels of .*, expected cubes",
         ),
         ({"voxel_size_nm": (10.0, 10.0)}, "voxel_size_nm"),
+        ({"phases": {"pore": 0, "nmc": 85, "cbd": [170, 255]}}, "phases: cbd = 255: no voxel of .* has this label"),
+        ({"phases": {"pore": 0, "nmc": [85, 170], "cbd": 170}}, "phases: label 170 is of two phases"),
+        ({"phases": {"pore": 0, "nmc": [85, 170], "cbd": [85]}}, "phases: label 85 is of two phases"),
+        ({"phases": {"pore": 0, "nmc": 85, "cbd": []}}, r"phases: cbd: found \[\], expected a whole number"),
+        ({"phases": {"pore": 0, "binder": 85, "é": 170}}, "phases: found the name 'é', expected one word"),
+        ({"phases": {"pore": 0, "a b": 85, "c": 170}}, "phases: found the name 'a b', expected one word"),
+        (
+            {"phases": {"pore": 0, "NMC": 85, "nmc": 170}},
+            "phases: found the names NMC and nmc, expected different ones",
+        ),
+        ({"phases": {"pore": 0, "..": 85, "nmc": 170}}, r"phases: found the name '\.\.'"),
         ({"file_format": "doc"}, "format"),
         ({"file_format": "csv"}, "csv"),
         ({"smoothing": 3}, "smoothing"),

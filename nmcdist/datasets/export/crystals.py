@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from nmcdist.datasets.export.content import About, Voxels
 from nmcdist.datasets.export.subsets import numbered, present
@@ -84,14 +85,19 @@ def _material_lines(labels: np.ndarray, about: About) -> Iterator[str]:
     phases = [about.names.get(label, "NMC" if label else "outside") for label in labels.tolist()]
     for phase in dict.fromkeys(phases):
         lattice = f"{{lattice: hP, c/a: {_RATIO}}}" if phase == "NMC" and not about.names else "{lattice: cI}"
-        yield f"  {phase}: {lattice}\n"
+        yield f"  {_key(phase)}: {lattice}\n"
     yield "material:\n"
     for label, phase in zip(labels.tolist(), phases, strict=True):
         turn = about.orientations.get(label)
         unit = (1.0, 0.0, 0.0, 0.0) if turn is None else _positive(turn)
         what = about.names.get(label, f"grain {label}" if label else "outside")
-        yield f"  # {what}\n  - homogenization: SX\n    constituents:\n      - phase: {phase}\n        v: 1.0\n"
+        yield f"  # {what}\n  - homogenization: SX\n    constituents:\n      - phase: {_key(phase)}\n        v: 1.0\n"
         yield f"        O: [{', '.join(f'{value:.15f}' for value in unit)}]\n"
+
+
+def _key(name: str) -> str:
+    """Return a name as YAML has it: in quotes where it would be a number or a word of YAML, such as no."""
+    return name if yaml.safe_load(name) == name else f'"{name}"'
 
 
 def _positive(turn: np.ndarray) -> tuple[float, ...]:

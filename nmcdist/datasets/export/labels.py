@@ -1,5 +1,6 @@
 """Export of a label volume from memory."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -18,6 +19,7 @@ from nmcdist.errors import InputError
 from nmcdist.inputs import local_path
 from nmcdist.wording import shown
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # of a phase; part of names of files and element sets
 _UNIT_TOLERANCE = 1e-5
 
 
@@ -62,7 +64,8 @@ def export_labels(
     title : str
         Title written into the file.
     names : Mapping of int to str, optional
-        Names of labels that are phases; by default labels are grains.
+        Names of labels that are phases; by default labels are grains. A name has up to 64 letters from a to z, digits,
+        _ and -.
     orientations : Mapping of int to ndarray, optional
         Crystal orientations of all labels but 0, as unit quaternions (w, x, y, z) in right-handed axes x, y, z. They
         turn the frame of the crystal to that of the volume.
@@ -119,6 +122,7 @@ def export_labels(
     if mirror and orientations:
         raise InputError(f"mirror: found {shown(mirror)}, expected a volume without crystal orientations")
     options = {name: value for name, value in given.items() if name in chosen.content.options}
+    _check_names(names or {})
     about = About(title, names or {}, orientations or {}, unit or chosen.unit or "nm", interface_pairs, phase)
     if chosen.check:
         chosen.check(about)
@@ -151,6 +155,20 @@ def export_labels(
         return in_unit(made, about.unit)
 
     return write_export(chosen, target, content, about, overwrite=overwrite)
+
+
+def _check_names(names: Mapping[int, str]) -> None:
+    """Refuse names that files or element sets cannot have, and those that differ in case only."""
+    known: dict[str, str] = {}
+    for name in names.values():
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise InputError(
+                f"phases: found the name {shown(name)}, expected one word of at most 64 letters from a to z, digits, _ "
+                "and -, as files and element sets are named so"
+            )
+        if name.upper() in known:
+            raise InputError(f"phases: found the names {known[name.upper()]} and {name}, expected different ones")
+        known[name.upper()] = name
 
 
 def _check_array(labels: np.ndarray) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from nmcdist.datasets.export.content import Point, Voxels
 from nmcdist.datasets.export.mirrors import axes_of, mesh_with_images
-from nmcdist.errors import InputError
+from nmcdist.errors import InputError, PlanError
 
 if TYPE_CHECKING:
     from nmcdist.geometry.elements import VolumeMesh
@@ -181,6 +181,8 @@ def mesh_with(
         labels, spacing, origin, volumes = sized = source.best(_size_found(source, size_nm, count))
     except LostLabelError as error:
         raise InputError(f"elements: found {elements}, expected more; {error}") from None
+    except PlanError as error:
+        raise PlanError(f"elements: found {elements}, expected fewer; {error}") from None
     progress(f"voxels of {sized.size_nm:.4g} nm")
     mesh = volume_mesh(labels, spacing, origin, elements=count, volumes=volumes, **options)
     return mesh_with_images(mesh, labels, spacing, origin, mirror) if mirror else mesh

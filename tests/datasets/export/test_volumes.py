@@ -137,8 +137,16 @@ def test_an_item_that_does_not_exist_is_refused_and_leaves_nothing(store, tmp_pa
     ("file_format", "options", "message"),
     [
         ("gif", {}, "format: found 'gif', expected one of tiff, vtk, npy"),
-        ("csv", {}, r"format: found 'csv', expected one of tiff, vtk, npy, .*, xdmf$"),
-        ("shell-stl", {}, r"format: found 'shell-stl', expected one of tiff, vtk, npy, .*, xdmf$"),
+        (
+            "csv",
+            {},
+            r"format: found 'csv', which only particles of a store have, expected one of tiff, vtk, npy, .*, xdmf$",
+        ),
+        (
+            "shell-stl",
+            {},
+            r"format: found 'shell-stl', which only particles of a store have, expected one of tiff, vtk, npy, .*, xdmf$",
+        ),
         ("tiff", {"voxel_size_nm": 50.0}, "voxel_size_nm: found 50.0, but .*tiny.zarr holds volumes of fixed voxels"),
         ("npy", {"label": 2}, "label: found 2 with format npy, expected with one of stl, ply$"),
         ("stl", {"label": 3}, "label: found 3, which no voxel has"),
