@@ -145,7 +145,7 @@ def test_an_item_that_does_not_exist_is_refused_and_leaves_nothing(store, tmp_pa
         (
             "shell-stl",
             {},
-            r"format: found 'shell-stl', which only particles of a store have, expected one of tiff, vtk, npy, .*, xdmf$",
+            r"format: found .shell-stl., which only particles .* have, expected one of tiff, vtk, npy, .*, xdmf$",
         ),
         ("tiff", {"voxel_size_nm": 50.0}, "voxel_size_nm: found 50.0, but .*tiny.zarr holds volumes of fixed voxels"),
         ("npy", {"label": 2}, "label: found 2 with format npy, expected with one of stl, ply$"),
