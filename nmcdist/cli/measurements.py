@@ -41,7 +41,11 @@ class _Groups(click.Option):
 @click.option("--descriptors", metavar="GROUP,...", cls=_Groups)
 @click.option("--along", metavar="z,y,x", help="Directions of the directional descriptors. Default: all.")
 @click.option("--axes", help='Order of the axes in the file, such as "zyx", if the image does not say it.')
-@click.option("--dataset", metavar="NAME", help="Array in an HDF5 file, a Zarr group or a VTK file with several.")
+@click.option(
+    "--dataset",
+    metavar="NAME",
+    help="Array in an HDF5 file, a Zarr group or a VTK file with several, or number of a TIFF image.",
+)
 @click.option("--planes", is_flag=True, help="Measure each plane along z as a planar image of its own.")
 @click.option(
     "--periodic", is_flag=True, help="The image continues itself: in volumes, coverage, interfaces and sizes."

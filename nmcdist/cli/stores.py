@@ -132,7 +132,11 @@ def report(store: Path, out: Path | None, resolution_study: bool) -> None:
 @click.option("--unit", help="Unit of lengths: nm, um or m; default nm, but um for tiff, m for damask and network.")
 @click.option("--phases", metavar="NAME=LABEL,...", help="Of an image: names of its labels; default: they are grains.")
 @click.option("--axes", help='Of an image that does not say it: the order of its axes, such as "zyx".')
-@click.option("--dataset", metavar="NAME", help="Of an image: its name in an HDF5 file, a Zarr group or a VTK file.")
+@click.option(
+    "--dataset",
+    metavar="NAME",
+    help="Of an image: its name in an HDF5 file, a Zarr group or a VTK file, or number in a TIFF file.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing file or folder.")
 def export(
     store: Path, items: tuple[str, ...], file_format: str, out: Path | None, phases: str | None, axes: str | None,

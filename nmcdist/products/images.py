@@ -10,7 +10,7 @@ import numpy as np
 from nmcdist.datasets.export.formats import format_named
 from nmcdist.datasets.export.labels import export_labels
 from nmcdist.datasets.export.subsets import LARGEST_LABEL
-from nmcdist.errors import InputError
+from nmcdist.errors import ImageError, InputError
 from nmcdist.images import open_labels
 from nmcdist.inputs import local_path
 from nmcdist.measurement.phases import labels_of
@@ -53,16 +53,19 @@ def export_image(
     Raises
     ------
     ImageError
-        If the image cannot be read.
+        If the image cannot be read, or has several edges and no order of its axes.
     InputError
         If it is planar, a label is negative, has no name, two names or is missing, or an option is impossible.
     StoreError
         If the target cannot be written.
     """
-    opened = open_labels(image, voxel_size_nm, axes, dataset)
+    given = voxel_size_nm.tolist() if isinstance(voxel_size_nm, np.ndarray) else voxel_size_nm
+    opened = open_labels(image, given, axes, dataset)
     size = z, y, x = opened.voxel_size_nm
     if opened.is_planar:
         raise InputError(f"{opened.path}: is planar, expected three dimensions")
+    if not opened.says_axes and len(set(size)) > 1:
+        raise ImageError(f"{opened.path}: does not say the order of its axes; with several edges, give it, such as zyx")
     chosen = format_named(file_format)
     place = local_path(target) if target is not None else Path(opened.path.stem + chosen.suffix)
     named = {} if phases is None else labels_of(phases)

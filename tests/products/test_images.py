@@ -10,7 +10,7 @@ import yaml
 
 from nmcdist import cli, export_image
 from nmcdist.datasets import export_labels
-from nmcdist.errors import InputError, NmcdistError
+from nmcdist.errors import ImageError, InputError, NmcdistError
 
 LABELS = np.kron(np.random.default_rng([41, 0]).integers(0, 3, (4, 3, 5)), np.ones((4, 4, 4))).astype(np.uint8)
 GREYS = np.array([0, 85, 170], np.uint8)[LABELS]
@@ -112,6 +112,14 @@ def test_what_is_refused(image, tmp_path, options, complaint):
         export_image(image, **chosen)
     assert len(str(caught.value).splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_several_edges_want_an_order_of_axes(tmp_path):
+    np.save(tmp_path / "a.npy", LABELS)
+    chosen = {"file_format": "npy", "target": tmp_path / "out.npy", "voxel_size_nm": (10.0, 20.0, 30.0)}
+    with pytest.raises(ImageError, match=r"a.npy: does not say the order of its axes; .* such as zyx"):
+        export_image(tmp_path / "a.npy", **chosen)
+    assert (np.load(export_image(tmp_path / "a.npy", **chosen, axes="xyz")) == LABELS.transpose(2, 1, 0)).all()
 
 
 def test_labels_that_are_no_labels(tmp_path):

@@ -77,4 +77,6 @@ def _label_names(attributes: dict[str, Any], where: str) -> dict[int, str]:
         raise StoreError(f"{where} flag_meanings: found {shown(meanings)}, expected different names of ASCII letters")
     if not isinstance(values, list) or len(values) != len(names) or not all(type(value) is int for value in values):
         raise StoreError(f"{where} flag_values: found {shown(values)}, expected {len(names)} whole numbers")
+    if len(set(values)) < len(values):
+        raise StoreError(f"{where} flag_values: found {shown(values)}, expected different whole numbers")
     return dict(zip(values, names, strict=True))

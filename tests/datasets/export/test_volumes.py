@@ -169,6 +169,7 @@ def test_what_a_volume_does_not_give_is_refused(made_once, tmp_path, file_format
         ({"flag_meanings": ["a", "b", "c"]}, "attribute flag_meanings: found"),
         ({"flag_values": [0, 1]}, r"attribute flag_values: found \[0, 1\], expected 3 whole numbers"),
         ({"flag_values": [0, 1, 2.5]}, "attribute flag_values: found"),
+        ({"flag_values": [0, 0, 2]}, r"attribute flag_values: found \[0, 0, 2\], expected different whole numbers"),
         ({"flag_values": None}, "attribute flag_values: found None"),
     ],
 )
