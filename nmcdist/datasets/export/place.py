@@ -55,7 +55,7 @@ def _check_place(target: Path, chosen: Format, overwrite: bool) -> None:
             raise InputError(f"{target}: is a link to nothing, expected a new name")
         place = next(parent for parent in target.parents if parent.exists())
         if not place.is_dir():
-            raise InputError(f"{target}: {place} is a file, expected a folder")
+            raise StoreError(f"{target}: cannot be written: {place} is a file, expected a folder")
         return
     if not overwrite:
         raise InputError(f"{target}: already exists, expected a new name")
