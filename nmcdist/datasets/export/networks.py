@@ -15,7 +15,7 @@ from nmcdist.faults import proposal
 from nmcdist.wording import one_line, shown
 
 PHASE = "pore"
-SOLID = "solid"  # all phases but label 0
+SOLID = "solid"  # all phases but label 0, unless one of them is called so
 _PADDING = 3  # voxels that PoreSpy adds at each face: the pores in them are those of the boundary
 _PLACES = ("coords", "local_peak", "global_peak", "geometric_centroid")
 # What OpenPNM makes itself, and what is the same for each pore of a single phase.
@@ -74,8 +74,9 @@ def write_network(path: Path, voxels: Voxels, about: About) -> None:
 
 
 def _phase(labels: np.ndarray, names: Mapping[int, str], name: str) -> np.ndarray:
-    """Return where a phase is, as uint8."""
-    inside = labels > 0 if name == SOLID else labels == next(k for k, called in names.items() if called == name)
+    """Return where a phase is, as uint8; a phase that is called solid comes before all phases together."""
+    own = [label for label, called in names.items() if called == name]
+    inside = labels == own[0] if own else labels > 0
     if not inside.any():
         raise InputError(f"phase: found {shown(name)}, which no voxel has")
     return inside.view(np.uint8)
