@@ -154,6 +154,7 @@ def test_a_failure_on_the_way_leaves_nothing_and_keeps_what_was_there(tmp_path, 
         ({"labels": LABELS.astype(float)}, "of float64, expected three axes of int32 or uint8"),
         ({"labels": -LABELS}, "labels: found -899 to 0, expected 0 to 16777215"),
         ({"labels": np.zeros_like(LABELS), "file_format": "stl"}, "labels: found only 0"),
+        ({"labels": np.zeros_like(LABELS), "file_format": "msh", "elements": 100}, "labels: found only 0"),
         ({"label": 3}, "label: found 3 with format npy, expected with one of stl, ply$"),
         (
             {"smoothing": 3},
