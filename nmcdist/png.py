@@ -1,4 +1,4 @@
-"""A writer of PNG files for pictures of 8-bit RGB; the same pixels give the same bytes everywhere."""
+"""A writer of PNG files for pictures of 8-bit RGB or RGBA; the same pixels give the same bytes everywhere."""
 
 import struct
 import zlib
@@ -6,21 +6,24 @@ import zlib
 import numpy as np
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_RGB = 2
+_COLOUR_TYPES = {3: 2, 4: 6}  # by the number of channels
 
 
-def png(picture: np.ndarray) -> bytes:
+def png(picture: np.ndarray, level: int = 9) -> bytes:
     """Return a picture as the bytes of a PNG file.
 
     Parameters
     ----------
-    picture : ndarray of uint8, shape (rows, columns, 3)
+    picture : ndarray of uint8, shape (rows, columns, 3) or (rows, columns, 4)
+        Red, green and blue, and perhaps opacity.
+    level : int
+        How hard to compress, 1 to 9.
     """
-    rows, columns, _ = picture.shape
-    lines = np.zeros((rows, 1 + 3 * columns), dtype=np.uint8)  # each begins with the number of its filter, none
-    lines[:, 1:] = picture.reshape(rows, 3 * columns)
-    header = struct.pack(">IIBBBBB", columns, rows, 8, _RGB, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 9)), (b"IEND", b""))
+    rows, columns, channels = picture.shape
+    lines = np.zeros((rows, 1 + channels * columns), dtype=np.uint8)  # each begins with the number of its filter, none
+    lines[:, 1:] = picture.reshape(rows, channels * columns)
+    header = struct.pack(">IIBBBBB", columns, rows, 8, _COLOUR_TYPES[channels], 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), level)), (b"IEND", b""))
     return _SIGNATURE + b"".join(_chunk(name, data) for name, data in parts)
 
 

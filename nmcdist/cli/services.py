@@ -20,6 +20,24 @@ from nmcdist.cli.options import PATH, Real, Whole, note
 @click.option("--cache-limit", default="4GiB", show_default=True, metavar="SIZE", help="Largest size of the cache.")
 @click.option("--makers", type=Whole(1, 256), default=2, show_default=True, help="Chunks computed at the same time.")
 @click.option(
+    "--renderers",
+    type=Whole(1, 64),
+    default=2,
+    show_default=True,
+    help="Processes that draw pictures, bricks and files of items.",
+)
+@click.option(
+    "--render-cache-limit",
+    default="1GiB",
+    show_default=True,
+    metavar="SIZE",
+    help="Largest size of the pictures and bricks that are kept.",
+)
+@click.option(
+    "--export-cache-limit", default="4GiB", show_default=True, metavar="SIZE",
+    help="Largest size of the files of items that are kept.",
+)  # fmt: skip
+@click.option(
     "--jobs", type=PATH, metavar="DIR", help="Take recipes and run them in DIR, for holders of a token (nmcdist token)."
 )
 @click.option("--cluster", type=PATH, help="Deployment file of all jobs. Default: workers on this machine.")
@@ -58,7 +76,10 @@ def serve(
             cluster_idle_s=_seconds("cluster-idle", limits),
             licence=limits["jobs_licence"],
         )
-    settings = Settings(host, port, allowed_hosts, cache, cache_bytes, limits["makers"], jobs=jobs)
+    settings = Settings(
+        host, port, allowed_hosts, cache, cache_bytes, limits["makers"], renderers=limits["renderers"],
+        render_bytes=_size("render-cache-limit", limits), export_bytes=_size("export-cache-limit", limits), jobs=jobs,
+    )  # fmt: skip
     serve(catalog, settings, note)
 
 

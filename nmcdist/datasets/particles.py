@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nmcdist.datasets.layout import SAMPLE, UNWRITTEN
-from nmcdist.datasets.store import holds, read_attributes, read_origin, read_rows, readable_metadata
+from nmcdist.datasets.store import Rows, holds, read_attributes, read_origin
 from nmcdist.descriptors.grains import COLUMNS
 from nmcdist.descriptors.quantity import Quantity, by_name
 from nmcdist.errors import StoreError
@@ -165,12 +165,42 @@ def read_particle(store: str | Path, item: int) -> Particle:
     StoreError
         If the store or the item does not exist, or its bytes are damaged.
     """
-    store = local_path(store, StoreError)
-    attributes, (recipe, _) = read_attributes(store), read_origin(store)
-    start, stop = _rows_of(store, item)
-    one = {name: _read(store, name, item, item + 1, record)[0] for name, record in RECORD_ITEMS.items()}
-    rows = {name: _read(store, name, start, stop, record) for name, record in RECORD_ROWS.items()}
-    return particle_of(store, item, one, rows, int(recipe["seed"]), str(attributes["bundle_hash"]))
+    return Records(local_path(store, StoreError)).particle(item)
+
+
+class Records:
+    """The records of a finished store of particles; what they share is read once.
+
+    Parameters
+    ----------
+    store : Path
+
+    Raises
+    ------
+    StoreError
+        If there is no such store, or its metadata is damaged.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self.store = store
+        attributes, (recipe, _) = read_attributes(store), read_origin(store)
+        self._seed, self._bundle_hash = int(recipe["seed"]), str(attributes["bundle_hash"])
+        self._rows = Rows(store)
+
+    def particle(self, item: int) -> Particle:
+        """Read one particle; raises as :func:`read_particle`."""
+        start, stop = _rows_of(self.store, item, self._rows)
+        one = {name: _read(self._rows, name, item, item + 1, record)[0] for name, record in RECORD_ITEMS.items()}
+        rows = {name: _read(self._rows, name, start, stop, record) for name, record in RECORD_ROWS.items()}
+        return particle_of(self.store, item, one, rows, self._seed, self._bundle_hash)
+
+    def orientations(self, item: int) -> dict[int, np.ndarray]:
+        """Read the crystal orientations of one particle; as :func:`read_orientations`."""
+        return _orientations(self.store, item, self._rows)
+
+    def grains(self, item: int) -> "xr.Dataset":
+        """Read the table of the grains of one particle; as :func:`read_grains`."""
+        return read_grains(self.store, item)
 
 
 def particle_of(
@@ -236,18 +266,19 @@ def read_grains(store: str | Path, item: int) -> "xr.Dataset":
     """
     store = local_path(store, StoreError)
     read_origin(store)  # refuses a folder that is not a store, or a store without its origin
-    start, stop = _rows_of(store, item)
+    rows = Rows(store)
+    start, stop = _rows_of(store, item, rows)
     if not holds(store, "volume_nm3"):
         raise StoreError(f"{store}: its grains were not measured; `nmcdist describe {store}` measures them")
-    kept = _read(store, "kept", start, stop, RECORD_ROWS["kept"]).astype(bool)
-    kept &= _read(store, "volume_nm3", start, stop, COLUMNS["volume_nm3"]) > 0
+    kept = _read(rows, "kept", start, stop, RECORD_ROWS["kept"]).astype(bool)
+    kept &= _read(rows, "volume_nm3", start, stop, COLUMNS["volume_nm3"]) > 0
     variables = {}
     for name, column in COLUMNS.items():
-        values = read_rows(store, name, start, stop)[kept]
+        values = rows.read(name, start, stop)[kept]
         if values.ndim != len(column.dims):
             raise StoreError(f"{store}: {name}: found {values.ndim} axes, expected {len(column.dims)}")
         variables[name] = values.astype(bool) if column.dtype == "bool" else values
-    return grains_table(variables, _read(store, "label", start, stop, RECORD_ROWS["label"])[kept])
+    return grains_table(variables, _read(rows, "label", start, stop, RECORD_ROWS["label"])[kept])
 
 
 def grains_table(columns: Mapping[str, np.ndarray], label: np.ndarray) -> "xr.Dataset":
@@ -278,31 +309,35 @@ def read_orientations(store: str | Path, item: int) -> dict[int, np.ndarray]:
         If the store or the item does not exist, or its bytes are damaged.
     """
     store = local_path(store, StoreError)
-    start, stop = _rows_of(store, item)
+    return _orientations(store, item, Rows(store))
+
+
+def _orientations(store: Path, item: int, rows: Rows) -> dict[int, np.ndarray]:
+    start, stop = _rows_of(store, item, rows)
     (name, quantity), *_ = ORIENTATION.items()
     if not holds(store, name):
         return {}
-    label = _read(store, "label", start, stop, RECORD_ROWS["label"])
-    turns = _read(store, name, start, stop, quantity)
+    label = _read(rows, "label", start, stop, RECORD_ROWS["label"])
+    turns = _read(rows, name, start, stop, quantity)
     if not np.allclose((turns**2).sum(axis=1), 1, atol=_UNIT_TOLERANCE):
         raise StoreError(f"{store}: {name}: found values of item {item} that are no unit quaternions")
     return dict(zip(label.tolist(), turns, strict=True))
 
 
-def _rows_of(store: Path, item: int) -> tuple[int, int]:
+def _rows_of(store: Path, item: int, rows: Rows) -> tuple[int, int]:
     if not holds(store, "first_row"):
         raise StoreError(f"{store}: holds no particles")
-    count = readable_metadata(store, "first_row").shape[0]
+    count = rows.length("first_row")
     if isinstance(item, bool) or not isinstance(item, int | np.integer) or not 0 <= item < count:
         raise StoreError(f"{store}: item {item} does not exist, expected 0 to {count - 1} ({SAMPLE})")
-    start = int(_read(store, "first_row", item, item + 1, RECORD_ITEMS["first_row"])[0])
-    return start, start + int(_read(store, "rows", item, item + 1, RECORD_ITEMS["rows"])[0])
+    start = int(_read(rows, "first_row", item, item + 1, RECORD_ITEMS["first_row"])[0])
+    return start, start + int(_read(rows, "rows", item, item + 1, RECORD_ITEMS["rows"])[0])
 
 
-def _read(store: Path, name: str, start: int, stop: int, quantity: Quantity) -> np.ndarray:
+def _read(rows: Rows, name: str, start: int, stop: int, quantity: Quantity) -> np.ndarray:
     """Read rows of a variable, after checking that its axes and type match the quantity."""
-    values, shape, dtype = read_rows(store, name, start, stop), shape_of(quantity), np.dtype(quantity.dtype)
+    values, shape, dtype = rows.read(name, start, stop), shape_of(quantity), np.dtype(quantity.dtype)
     if values.shape[1:] != shape or (values.dtype.kind == "f") != (dtype.kind == "f"):
         found = f"{values.dtype} with axes {values.shape[1:]} beside the first"
-        raise StoreError(f"{store}: {name}: found {found}, expected {dtype} with axes {shape}")
+        raise StoreError(f"{rows.store}: {name}: found {found}, expected {dtype} with axes {shape}")
     return values

@@ -97,15 +97,43 @@ def read_rows(store: Path, name: str, start: int, stop: int) -> np.ndarray:
     StoreError
         If the variable does not exist, or its bytes are damaged.
     """
-    array = _readable(store, name)
-    if not 0 <= start <= stop <= array.shape[0]:
-        raise StoreError(f"{store}: {name}: has {array.shape[0]} rows, expected rows {start} to {stop - 1} among them")
-    try:
-        return np.asarray(array[start:stop])
-    except StoreError:
-        raise
-    except Exception as error:  # codecs raise any type: RuntimeError, ValueError, their own
-        raise StoreError(f"{store}: {name} is damaged ({one_line(error)})") from None
+    return Rows(store).read(name, start, stop)
+
+
+class Rows:
+    """Reads parts of the variables of a finished store along their first axes; each variable is opened once.
+
+    Parameters
+    ----------
+    store : Path
+    """
+
+    def __init__(self, store: Path) -> None:
+        self.store = store
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+
+    def length(self, name: str) -> int:
+        """Return the length of the first axis of a variable; StoreError if it does not exist."""
+        return int(self._array(name).shape[0])
+
+    def read(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Read rows of a variable; raises as :func:`read_rows`."""
+        store, array = self.store, self._array(name)
+        if not 0 <= start <= stop <= array.shape[0]:
+            raise StoreError(
+                f"{store}: {name}: has {array.shape[0]} rows, expected rows {start} to {stop - 1} among them"
+            )
+        try:
+            return np.asarray(array[start:stop])
+        except StoreError:
+            raise
+        except Exception as error:  # codecs raise any type: RuntimeError, ValueError, their own
+            raise StoreError(f"{store}: {name} is damaged ({one_line(error)})") from None
+
+    def _array(self, name: str) -> "zarr.Array[Any]":
+        if name not in self._arrays:
+            self._arrays[name] = _readable(self.store, name)
+        return self._arrays[name]
 
 
 def read_attributes(path: Path) -> dict[str, Any]:

@@ -175,7 +175,33 @@ class Particle:
             return np.zeros((2 * half, 2 * half), dtype=np.int32)
         steps = voxel * np.stack([rows, columns])
         origin = foot - (half - 0.5) * steps.sum(axis=0)
-        labels = label_lattice(*self._diagram, (2 * half, 2 * half), steps, origin, reach=self.reach_nm)
+        return self.lattice((2 * half, 2 * half), steps, origin)
+
+    def lattice(
+        self, shape: tuple[int, ...], steps_nm: np.ndarray, origin_nm: Sequence[float] | np.ndarray
+    ) -> np.ndarray:  # fmt: skip
+        """Return the grain at each point of a lattice, without merging pieces.
+
+        Parameters
+        ----------
+        shape : tuple of int, length k = 1, 2 or 3
+            Points along each axis of the lattice.
+        steps_nm : ndarray, shape (k, 3)
+            Vector z, y, x from a point to the next along each axis.
+        origin_nm : sequence of three
+            The first point, from the particle's centre.
+
+        Returns
+        -------
+        ndarray of int32, shape `shape`
+            Row of the grain + 1; 0 outside.
+
+        Raises
+        ------
+        InputError
+            If an argument has an impossible shape or value.
+        """
+        labels = label_lattice(*self._diagram, shape, steps_nm, origin_nm, reach=self.reach_nm)
         _keep(labels.reshape(-1), self.kept)
         return labels
 

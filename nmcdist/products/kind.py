@@ -14,6 +14,8 @@ from nmcdist.bundle import Bundle
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.clusters.resources import Machine
 from nmcdist.datasets.layout import VOLUME
+from nmcdist.datasets.particles import Records
+from nmcdist.datasets.volumes import Volumes
 from nmcdist.errors import InputError
 from nmcdist.products.plan import Job, Made, Plan, Task
 from nmcdist.products.recipe import BaseRecipe
@@ -190,7 +192,21 @@ class Kind(ABC):
 
     @abstractmethod
     def export(self, store: Path, item: int, file_format: str, target: Path, **options: Any) -> Path:
-        """Write an item of a finished store to a file; see :func:`nmcdist.products.stores.export_item`."""
+        """Write an item of a store to a file; see :func:`nmcdist.products.stores.export_item`."""
+
+    def opened(self, store: Path, recipe: Any) -> Records | Volumes | None:
+        """Return what reads or draws the items of a store one by one, finished or virtual; None if nothing does.
+
+        By default what reads the volumes of a finished store.
+
+        Raises
+        ------
+        BundleError, StoreError
+            If the store is damaged.
+        """
+        from nmcdist.datasets.store import holds, is_virtual
+
+        return None if is_virtual(store) or not holds(store, VOLUME) else Volumes.of(store)
 
     def sections(self, store: Path, recipe: Any, count: int, pixels: int) -> Sections | None:
         """Return sections through the first items of a finished store, for its picture; None if it cannot be cut.

@@ -14,6 +14,7 @@ from nmcdist.datasets.layout import Layout, Variable
 from nmcdist.products.plan import Task
 from nmcdist.products.recipe import BaseRecipe
 
+BUNDLE_FOLDER = "bundle"  # in a virtual store: what it is drawn from
 LAYOUT_VERSION = 1  # of all virtual layouts: a change of any of them changes the bytes of chunks or their keys
 
 Frozen = Mapping[str, Any]  # plain data

@@ -1,6 +1,7 @@
 """The columns of one store, for queries: masks, pages of items and histograms."""
 
 import math
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from nmcdist.queries.tree import columns_in
 from nmcdist.wording import shown
 
 _WHOLE = 2.0**53  # float64 holds every whole number up to it
+_BINNED_BYTES = 256 << 20  # of all columns that are kept in bins: any client may ask for other bins
 _BLOCK = 1 << 16  # items at a time, whose intermediate results stay in the processor's cache
 _VIRTUAL = "virtual.json"
 
@@ -43,6 +45,7 @@ class Columns:
         self._files = files
         self._variables: dict[str, np.ndarray] = {}
         self._binned: dict[tuple[str, int], Binned] = {}
+        self._lock = threading.Lock()
 
     @classmethod
     def of(cls, store: str | Path, cache: str | Path | None = None, expected_manifest: str | None = None) -> "Columns":
@@ -164,10 +167,26 @@ class Columns:
         names, mask = self.resolve(names), self.mask(where)
         return [self._histogram(name, mask, bins) for name in names]
 
+    def binned(self, name: str, bins: int) -> Binned:
+        """Return a column as the numbers of its bins, which are kept for the next time.
+
+        Raises
+        ------
+        QueryError, StoreError
+            As :meth:`values`.
+        """
+        with self._lock:
+            found = self._binned.pop((name, bins), None)
+        if found is None:
+            found = Binned.of(self.values(name), bins)
+        with self._lock:
+            self._binned[name, bins] = found  # now the last one that was used
+            while len(self._binned) * self.count > _BINNED_BYTES and len(self._binned) > 1:
+                self._binned.pop(next(iter(self._binned)))
+        return found
+
     def _histogram(self, name: str, mask: np.ndarray, bins: int) -> Histogram:
-        if (name, bins) not in self._binned:
-            self._binned[name, bins] = Binned.of(self.values(name), bins)
-        binned = self._binned[name, bins]
+        binned = self.binned(name, bins)
         counts = binned.counts(mask)
         return Histogram(name, self.about[name].unit, binned.edges, counts[:-1], int(counts[-1]))
 

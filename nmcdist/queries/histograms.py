@@ -7,7 +7,7 @@ import numpy as np
 from nmcdist.jit import kernel
 
 MOST_BINS = 200
-_OTHERS = 255  # the bin of values that are not finite
+OTHERS = 255  # the bin of values that are not finite
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Binned:
         """Return the number of selected items in each bin; in the last place those outside of all bins."""
         found = np.zeros(256, np.int64)
         add_selected(self.bins, mask, found)
-        return np.append(found[: len(self.edges) - 1], found[_OTHERS])
+        return np.append(found[: len(self.edges) - 1], found[OTHERS])
 
 
 @kernel

@@ -3,12 +3,14 @@
 Zenodo takes 100 files per record. Zarr opens the zip file as it is, and the same release gives the same bytes.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from nmcdist.datasets.files import FileRecord, naming
 from nmcdist.datasets.folder import Folder
@@ -106,16 +108,30 @@ def _write_zip(stream: object, store: Path) -> None:
         for name in sorted([*records, MANIFEST]):
             expected = records.get(name)
             digest, size = hashlib.sha256(), 0
-            info = zipfile.ZipInfo(name, _TIME)
-            info.create_system, info.external_attr = _UNIX, _MODE << 16
-            info.file_size = (store / name).stat().st_size  # decides whether the entry has the form for large files
-            with archive.open(info, "w") as entry:
+            with stored_member(archive, name, (store / name).stat().st_size) as entry:
                 for block in _blocks(store / name):
                     entry.write(block)
                     digest.update(block)
                     size += len(block)
             if expected is not None and FileRecord(digest.hexdigest(), size) != expected:
                 raise ReleaseError(f"{store / name}: does not match its checksum in the manifest")
+
+
+@contextlib.contextmanager
+def stored_member(archive: zipfile.ZipFile, name: str, size: int) -> Iterator[IO[bytes]]:
+    """Open a new member of a zip file, without a time and without compression, so that equal files give equal bytes.
+
+    Parameters
+    ----------
+    archive : zipfile.ZipFile
+    name : str
+    size : int
+        Bytes that will be written, on which the form of the entry depends.
+    """
+    info = zipfile.ZipInfo(name, _TIME)
+    info.create_system, info.external_attr, info.file_size = _UNIX, _MODE << 16, size
+    with archive.open(info, "w") as entry:
+        yield entry
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

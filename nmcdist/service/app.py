@@ -10,15 +10,19 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
+from nmcdist.datasets.export.formats import FORMATS
 from nmcdist.errors import Busy
 from nmcdist.releases.versions import LATEST
-from nmcdist.service import routes, tables
+from nmcdist.service import bins, routes, tables
 from nmcdist.service.jobs import routes as jobs
 from nmcdist.service.jobs.desk import Desk
 from nmcdist.service.jobs.queue import QueueError
 from nmcdist.service.limits import Guard
 from nmcdist.service.pools import TooManyError
 from nmcdist.service.problems import RequestError, busy
+from nmcdist.service.renders import export_routes
+from nmcdist.service.renders import routes as items
+from nmcdist.service.renders.studio import Studio
 from nmcdist.service.settings import Settings
 from nmcdist.service.shelf import Shelf
 from nmcdist.service.state import Service
@@ -33,13 +37,16 @@ def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
     """Return the application that serves a shelf, behind its guard."""
     service = Service(shelf, settings)
     desk = Desk(settings.jobs, shelf) if settings.jobs is not None else None
+    studio = Studio(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.start()
+        studio.start(shelf)
         if desk is not None:
             desk.start()
         yield
+        studio.close()
         if desk is not None:
             desk.stop()
         service.stop()
@@ -53,9 +60,12 @@ def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.service = service
+    app.state.service, app.state.studio = service, studio
     app.include_router(routes.router)
     app.include_router(tables.router)
+    app.include_router(bins.router)
+    app.include_router(items.router)
+    app.include_router(export_routes.router)
     if desk is not None:
         app.state.desk = desk
         app.include_router(jobs.router)
@@ -66,10 +76,11 @@ def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
 
 
 def with_names(document: dict[str, Any], shelf: Shelf) -> dict[str, Any]:
-    """Add the names of all datasets, their versions and their documents to the description of the application."""
+    """Add the names of all datasets, versions, documents and formats to the description of the application."""
     known = {
         "name": list(shelf),
         "version": sorted({version for name in shelf for version in shelf[name]} | {LATEST}),
+        "file_format": list(FORMATS),
         "document": sorted({name for item in shelf.items_in_order() for name in item.documents.names}),
     }
     for path in document["paths"].values():
@@ -89,7 +100,7 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         fault = error.errors()[0]
-        where = ".".join(str(part) for part in fault["loc"] if part != "query")
+        where = ".".join(str(part) for part in fault["loc"] if part not in ("query", "path"))
         what = "a whole number" if fault["type"] in _NO_WHOLE else fault["msg"].removeprefix("Input should be ")
         if fault["type"] == "extra_forbidden":
             return RequestError(422, f"{shown(where)}: unknown parameter").response()

@@ -1,6 +1,7 @@
 """Conditions and ranges of a request (RFC 9110), as pure functions of its headers."""
 
 import re
+from collections.abc import Sequence
 
 from nmcdist.errors import InputError
 
@@ -56,8 +57,14 @@ def is_unchanged(if_none_match: str | None, *etags: str) -> bool:
 
 def accepts_gzip(accept_encoding: str | None) -> bool:
     """Return whether the client names gzip among the encodings that it reads."""
+    return encoding_for(accept_encoding, ("gzip",)) == "gzip"
+
+
+def encoding_for(accept_encoding: str | None, offered: Sequence[str]) -> str:
+    """Return the first of some encodings that the client reads, "identity" if it names none of them."""
     found = [part.replace(" ", "").lower().partition(";q=") for part in (accept_encoding or "").split(",")]
-    return any(name == "gzip" and not _ZERO.fullmatch(weight) for name, _, weight in found)
+    read = {name for name, _, weight in found if not _ZERO.fullmatch(weight)}
+    return next((name for name in offered if name in read), "identity")
 
 
 def is_refused(if_match: str | None, etag: str) -> bool:

@@ -12,6 +12,7 @@ from nmcdist.errors import InputError
 from nmcdist.service.app import build_app
 from nmcdist.service.connection import connection_of
 from nmcdist.service.hosts import check_host_names
+from nmcdist.service.renders.studio import cache_trouble
 from nmcdist.service.settings import Settings
 from nmcdist.service.shelf import Shelf, open_shelf
 from nmcdist.service.virtual import VirtualSource
@@ -40,7 +41,7 @@ def serve(catalog: str | os.PathLike[str], settings: Settings, note: Callable[[s
     check_host_names(settings.host, settings.allowed_hosts)
     shelf = open_shelf(catalog, settings)
     listener = _listener(settings)
-    for line in _cache_troubles(shelf):
+    for line in _cache_troubles(shelf, settings):
         note(line)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what clients send is no warning
     config = uvicorn.Config(
@@ -60,11 +61,11 @@ def serve(catalog: str | os.PathLike[str], settings: Settings, note: Callable[[s
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def _cache_troubles(shelf: Shelf) -> list[str]:
-    """Return why computed chunks are not kept, each reason once."""
+def _cache_troubles(shelf: Shelf, settings: Settings) -> list[str]:
+    """Return why computed chunks and pictures are not kept, each reason once."""
     sources = (item.source for item in shelf.items_in_order())
-    troubles = (source.cache_trouble() for source in sources if isinstance(source, VirtualSource))
-    return list(dict.fromkeys(filter(None, troubles)))
+    troubles = [source.cache_trouble() for source in sources if isinstance(source, VirtualSource)]
+    return list(dict.fromkeys(filter(None, [*troubles, cache_trouble(settings)])))
 
 
 def _listener(settings: Settings) -> socket.socket:

@@ -70,6 +70,16 @@ class Settings:
         Longest request line and headers together.
     query_bytes : int
         Longest query string.
+    renderers : int
+        Processes that draw pictures, bricks and files of items.
+    render_bytes : int
+        Largest size of the pictures and bricks that are kept, in a folder of the cache.
+    export_bytes : int
+        Largest size of the files of items that are kept, in another folder of the cache.
+    export_age_s : float
+        Longest time since its last use for which such a file is kept.
+    export_s : float
+        Longest time in which a file of an item, or of several, is made.
     jobs : JobSettings, optional
         The queue of recipes; None for a service that only reads.
     """
@@ -85,4 +95,9 @@ class Settings:
     patience_s: float = 30.0
     header_bytes: int = 32 << 10
     query_bytes: int = 8 << 10
+    renderers: int = 2
+    render_bytes: int = 1 << 30
+    export_bytes: int = 4 << 30
+    export_age_s: float = 86_400.0
+    export_s: float = 600.0
     jobs: JobSettings | None = None

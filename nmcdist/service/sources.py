@@ -101,7 +101,7 @@ class Files:
         except BaseException:
             os.close(handle)
             raise
-        return _File(handle, size)
+        return OpenFile(handle, size)
 
     def _is_whole(self, key: str, handle: int) -> bool:
         """Return whether an open file matches its checksum; several threads that ask at once read it once."""
@@ -132,7 +132,7 @@ class Made:
         """Do nothing."""
 
 
-class _File:
+class OpenFile:
     """An open file of known size."""
 
     def __init__(self, handle: int, size: int) -> None:
@@ -140,6 +140,7 @@ class _File:
         self.size = size
 
     def read(self, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` to `stop`; StoreError if the file is closed or has become shorter."""
         if self._handle is None:
             raise StoreError("the file is closed")
         parts = []
@@ -151,6 +152,7 @@ class _File:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def close(self) -> None:
+        """Close the file."""
         handle, self._handle = self._handle, None
         if handle is not None:
             os.close(handle)

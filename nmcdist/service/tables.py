@@ -2,7 +2,8 @@
 
 import math
 from collections import Counter
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
@@ -22,35 +23,40 @@ MOST_ITEMS = 10_000
 MOST_VALUES = 200_000  # items times columns of a page
 MOST_HISTOGRAMS = 50
 _QUERY = "query: "
-_FOREVER = {"Cache-Control": "public, max-age=86400"}
-_REFUSED: Responses = {422: {"model": Problem, "description": "A parameter is malformed, or names an unknown column"}}
+KEPT = {"Cache-Control": "public, max-age=86400"}
+REFUSED: Responses = {422: {"model": Problem, "description": "A parameter is malformed, or names an unknown column"}}
+
+Q = TypeVar("Q")
+T = TypeVar("T")
 
 router = APIRouter(default_response_class=JSONResponse, tags=["queries"])
 
-_Where = Annotated[
+Where = Annotated[
     str, Field(max_length=2000, description="Condition, such as `d_max_nm > 8000 and sphericity > 0.9`; empty: all.")
 ]
-_Columns = Annotated[str, Field(max_length=4000, description="Names of columns, with commas between them.")]
+NamedColumns = Annotated[str, Field(max_length=4000, description="Names of columns, with commas between them.")]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Parameters, of which none but the known ones may be given."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class ItemsQuery(_Strict):
+class ItemsQuery(Strict):
     """The parameters of a page of items."""
 
-    where: _Where = ""
+    where: Where = ""
     after: Annotated[int, Field(ge=0, lt=2**53, description="Last item of the page before.")] | None = None
     limit: Annotated[int, Field(ge=1, le=MOST_ITEMS, description="Most items of the page.")] = 100
-    columns: _Columns = ""
+    columns: NamedColumns = ""
 
 
-class HistogramsQuery(_Strict):
+class HistogramsQuery(Strict):
     """The parameters of histograms."""
 
-    where: _Where = ""
-    columns: _Columns = ""
+    where: Where = ""
+    columns: NamedColumns = ""
     bins: Annotated[int, Field(ge=1, le=200, description="Bins of one width.")] = 64
 
 
@@ -84,53 +90,54 @@ class Histograms(BaseModel):
 
 @router.get(
     "/api/datasets/{name}/{version}/items", response_model=ItemsPage,
-    responses={**MOVED, **NOT_FOUND, **_REFUSED, **BUSY},
+    responses={**MOVED, **NOT_FOUND, **REFUSED, **BUSY},
 )  # fmt: skip
 async def items(item: ItemOf, query: Annotated[ItemsQuery, Query()], request: Request) -> JSONResponse:
     """Return the items for which a condition holds, by number; `next` is the `after` of the next page."""
-    _refuse_repeated(request)
+    refuse_repeated(request)
     service = service_of(request)
-    return JSONResponse(await service.queries.run(_guarded, _page, service, item, query), headers=_FOREVER)
+    return JSONResponse(await service.queries.run(guarded, _page, service, item, query), headers=KEPT)
 
 
 @router.get(
     "/api/datasets/{name}/{version}/histograms", response_model=Histograms,
-    responses={**MOVED, **NOT_FOUND, **_REFUSED, **BUSY},
+    responses={**MOVED, **NOT_FOUND, **REFUSED, **BUSY},
 )  # fmt: skip
 async def histograms(item: ItemOf, query: Annotated[HistogramsQuery, Query()], request: Request) -> JSONResponse:
     """Return the histograms of columns over the items for which a condition holds."""
-    _refuse_repeated(request)
+    refuse_repeated(request)
     service = service_of(request)
-    return JSONResponse(await service.queries.run(_guarded, _histograms, service, item, query), headers=_FOREVER)
+    return JSONResponse(await service.queries.run(guarded, _histograms, service, item, query), headers=KEPT)
 
 
-def _refuse_repeated(request: Request) -> None:
+def refuse_repeated(request: Request) -> None:
+    """Refuse a parameter that is given more than once."""
     counts = Counter(name for name, _ in request.query_params.multi_items())
     for name, count in counts.items():
         if count > 1:
             raise RequestError(422, f"{shown(name)}: found {count} times, expected once")
 
 
-def _guarded(function: Any, service: Service, item: Item, query: Any) -> dict[str, Any]:
+def guarded(function: Callable[[Columns, Q], T], service: Service, item: Item, query: Q) -> T:
+    """Return what a function makes of the columns of a release; what cannot be asked is refused in one line."""
     try:
-        found: dict[str, Any] = function(service.columns(item), query)
+        return function(service.columns(item), query)
     except InputError as error:
         text = str(error)  # the package calls a condition "query", the service "where"
         raise RequestError(422, f"where: {text.removeprefix(_QUERY)}" if text.startswith(_QUERY) else text) from None
     except StoreError as error:
         log.error("%s", error)
         raise RequestError(500, f"{item.path}: the server cannot read its columns") from None
-    return found
 
 
 def _page(columns: Columns, query: ItemsQuery) -> dict[str, Any]:
-    names = columns.resolve(_listed(query.columns)) or columns.named_in(query.where) or list(columns.names)
+    names = columns.resolve(listed(query.columns)) or columns.named_in(query.where) or list(columns.names)
     if query.limit * len(names) > MOST_VALUES:
         most = max(1, MOST_VALUES // len(names))
         raise RequestError(422, f"limit: found {query.limit}, expected at most {most} for {len(names)} columns")
     mask = columns.mask(query.where)
     numbers = columns.page(mask, query.after, query.limit)
-    values = {name: _plain(columns.values(name)[numbers], columns.about[name].is_whole) for name in names}
+    values = {name: plain(columns.values(name)[numbers], columns.about[name].is_whole) for name in names}
     rows = [
         {"sample": number, **{name: column[k] for name, column in values.items()}}
         for k, number in enumerate(numbers.tolist())
@@ -146,7 +153,7 @@ def _page(columns: Columns, query: ItemsQuery) -> dict[str, Any]:
 
 
 def _histograms(columns: Columns, query: HistogramsQuery) -> dict[str, Any]:
-    names = columns.resolve(_listed(query.columns)) or list(columns.names)[:MOST_HISTOGRAMS]
+    names = columns.resolve(listed(query.columns)) or list(columns.names)[:MOST_HISTOGRAMS]
     if len(names) > MOST_HISTOGRAMS:
         raise RequestError(422, f"columns: found {len(names)}, expected at most {MOST_HISTOGRAMS}")
     found = columns.histograms(query.where, names, query.bins)
@@ -166,7 +173,7 @@ def _histograms(columns: Columns, query: HistogramsQuery) -> dict[str, Any]:
     }
 
 
-def _listed(text: str) -> list[str]:
+def listed(text: str) -> list[str]:
     """Return the names in a list with commas, of which some may be in brackets."""
     names, depth, start = [], 0, 0
     for place, character in enumerate(text):
@@ -177,6 +184,6 @@ def _listed(text: str) -> list[str]:
     return [name.strip() for name in [*names, text[start:]] if name.strip()]
 
 
-def _plain(values: np.ndarray, is_whole: bool) -> list[float | int | None]:
+def plain(values: np.ndarray, is_whole: bool) -> list[float | int | None]:
     """Return numbers for JSON, which has no NaN and no infinity."""
     return [(int(v) if is_whole else v) if math.isfinite(v) else None for v in values.tolist()]

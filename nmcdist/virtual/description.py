@@ -17,11 +17,10 @@ from nmcdist.json_text import load_json
 from nmcdist.products.attributes import fingerprint
 from nmcdist.products.recipe import BaseRecipe
 from nmcdist.products.registry import parsed_recipe
-from nmcdist.products.virtual import LAYOUT_VERSION
+from nmcdist.products.virtual import BUNDLE_FOLDER, LAYOUT_VERSION
 from nmcdist.version import __version__
 
 DESCRIPTION = "virtual.json"
-BUNDLE_FOLDER = "bundle"
 FORMAT = 1
 
 _Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

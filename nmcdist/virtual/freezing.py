@@ -10,7 +10,8 @@ from nmcdist.errors import StoreError
 from nmcdist.inputs import empty_folder
 from nmcdist.products.recipe import BaseRecipe
 from nmcdist.products.registry import kind_of
-from nmcdist.virtual.description import BUNDLE_FOLDER, DESCRIPTION, Description
+from nmcdist.products.virtual import BUNDLE_FOLDER
+from nmcdist.virtual.description import DESCRIPTION, Description
 from nmcdist.virtual.making import Maker
 
 

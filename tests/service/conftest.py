@@ -119,7 +119,7 @@ def service(releases, tmp_path_factory):
 @pytest.fixture(scope="module")
 def client(service):
     """A client of the service that all tests share."""
-    with httpx.Client(base_url=service.url) as client:
+    with httpx.Client(base_url=service.url, timeout=60) as client:  # its renderers warm up first
         yield client
 
 

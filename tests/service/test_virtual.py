@@ -210,5 +210,6 @@ def test_a_cache_of_no_use_is_pointed_out_at_the_start(tmp_path):
     virtual_release(WINDOWS, tmp_path / "releases", "windows", "1.0.0")
     (tmp_path / "file").touch()
     with served(tmp_path / "releases", tmp_path / "log", "--cache", str(tmp_path / "file")) as service:
-        (line,) = [line for line in service.log.read_text().splitlines() if line.startswith("cache: ")]
-        assert line.startswith(f"cache: {tmp_path / 'file'}: cannot be written (Not a directory)")
+        lines = [line for line in service.log.read_text().splitlines() if line.startswith("cache: ")]
+        for line, folder in zip(lines, (tmp_path / "file", tmp_path / "file" / "renders"), strict=True):
+            assert line.startswith(f"cache: {folder}: cannot be written (Not a directory)")

@@ -1,6 +1,5 @@
 """Export of a label volume from memory."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -14,12 +13,12 @@ from nmcdist.datasets.export.formats import checked_options, format_named
 from nmcdist.datasets.export.place import write_export
 from nmcdist.datasets.export.sizing import Source, mesh_with, of_array, of_grains
 from nmcdist.datasets.export.subsets import LARGEST_LABEL, only, present
+from nmcdist.datasets.volumes import NAME
 from nmcdist.descriptors.phases import check_edges
 from nmcdist.errors import InputError
 from nmcdist.inputs import local_path
 from nmcdist.wording import shown
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # of a phase; part of names of files and element sets
 _UNIT_TOLERANCE = 1e-5
 
 

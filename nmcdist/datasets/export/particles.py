@@ -15,10 +15,11 @@ from nmcdist.datasets.export.labels import export_labels
 from nmcdist.datasets.export.place import write_export
 from nmcdist.datasets.export.subsets import masked, only
 from nmcdist.datasets.files import readable_bytes
-from nmcdist.datasets.particles import read_grains, read_orientations, read_particle
+from nmcdist.datasets.particles import Records
 from nmcdist.datasets.store import read_attributes
-from nmcdist.errors import InputError, PlanError
+from nmcdist.errors import InputError, PlanError, StoreError
 from nmcdist.geometry.rotations import bunge_euler
+from nmcdist.inputs import local_path
 from nmcdist.models.particle import Particle
 from nmcdist.wording import shown
 
@@ -39,6 +40,7 @@ def export_particle_item(
     mirror: str | None = None,
     overwrite: bool = False,
     progress: Callable[[str], None] = lambda line: None,
+    records: Records | None = None,
     **options: Any,
 ) -> Path:
     """Write one particle: rendered from its record, its shell, or the table of its grains.
@@ -46,7 +48,7 @@ def export_particle_item(
     Parameters
     ----------
     store : Path
-        A finished store of particles.
+        A store of particles.
     item : int
     file_format : str
     target : Path
@@ -58,6 +60,8 @@ def export_particle_item(
         Refused: a particle does not fill its box.
     overwrite : bool
     progress : callable
+    records : Records, optional
+        The particles, if they are not read from the store but drawn.
     **options
         As for :func:`nmcdist.datasets.export.labels.export_labels`.
 
@@ -79,9 +83,10 @@ def export_particle_item(
     title = f"{read_attributes(store)['name']} item {item}"
     if chosen.content in _OF_RECORDS:
         unit = options.get("unit") or chosen.unit or "nm"
-        content = in_unit(_OF_RECORDS[chosen.content](store, item), unit)
+        content = in_unit(_OF_RECORDS[chosen.content](records or Records(local_path(store, StoreError)), item), unit)
         return write_export(chosen, target, lambda: content, About(title, unit=unit), overwrite=overwrite)
-    particle = read_particle(store, item)
+    records = records or Records(local_path(store, StoreError))
+    particle = records.particle(item)
     kept = _closer(particle, radius_below_nm)
 
     def rendered(size_nm: float) -> Voxels:
@@ -99,7 +104,7 @@ def export_particle_item(
         first = float(np.ptp(particle.box_nm, axis=0).max()) / _COARSE if counted else VOXEL_SIZE_NM
     return export_labels(
         lambda: rendered(first).labels, first, particle.grid(first)[1], file_format, target,
-        title=title, orientations=read_orientations(store, item), overwrite=overwrite, rendered=rendered,
+        title=title, orientations=records.orientations(item), overwrite=overwrite, rendered=rendered,
         fixed_size=voxel_size_nm is not None, progress=progress, **options,
     )  # fmt: skip
 
@@ -118,13 +123,13 @@ def _closer(particle: Particle, radius_nm: float | None) -> np.ndarray | None:
     return np.concatenate([[False], closer])
 
 
-def _shell(store: Path, item: int) -> Surface:
-    return Surface(*read_particle(store, item).shell.mesh(SHELL_LEVEL))
+def _shell(records: Records, item: int) -> Surface:
+    return Surface(*records.particle(item).shell.mesh(SHELL_LEVEL))
 
 
-def _grain_table(store: Path, item: int) -> dict[str, np.ndarray]:
+def _grain_table(records: Records, item: int) -> dict[str, np.ndarray]:
     """Return the columns of the grains; vectors have one column per axis, and orientations are the last."""
-    grains = read_grains(store, item)
+    grains = records.grains(item)
     columns = {"label": grains.label.values}
     for name, variable in grains.data_vars.items():
         if variable.ndim == 1:
@@ -132,7 +137,7 @@ def _grain_table(store: Path, item: int) -> dict[str, np.ndarray]:
         else:
             ends = "zyx" if variable.dims[1] == "axis" else "123"
             columns |= {f"{name}_{end}": variable.values[:, k] for k, end in enumerate(ends)}
-    if orientations := read_orientations(store, item):
+    if orientations := records.orientations(item):
         turns = np.array([orientations[label] for label in columns["label"].tolist()]).reshape(-1, 4)
         columns |= {f"orientation_{end}": turns[:, k] for k, end in enumerate("wxyz")}
         angles = np.degrees(bunge_euler(turns))
@@ -140,7 +145,7 @@ def _grain_table(store: Path, item: int) -> dict[str, np.ndarray]:
     return columns
 
 
-_OF_RECORDS: dict[Content, Callable[[Path, int], Any]] = {SHELL: _shell, GRAIN_TABLE: _grain_table}
+_OF_RECORDS: dict[Content, Callable[[Records, int], Any]] = {SHELL: _shell, GRAIN_TABLE: _grain_table}
 
 
 def _check_memory(shape: tuple[int, int, int], voxel_size_nm: float) -> None:

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from nmcdist.bundle import Bundle
-from nmcdist.datasets.particles import RECORD_ITEMS, RECORD_ROWS
+from nmcdist.datasets.particles import RECORD_ITEMS, RECORD_ROWS, Records
+from nmcdist.datasets.store import is_virtual
 from nmcdist.errors import InputError
 from nmcdist.products.kind import Kind, Partials, Sections, Site
+from nmcdist.products.particles.drawn import DrawnRecords
 from nmcdist.products.particles.make import join_batches, make_batch
 from nmcdist.products.particles.plan import ParticlePlan, ParticleTask, plan_particles
 from nmcdist.products.particles.recipe import ParticleRecipe
@@ -19,7 +21,7 @@ from nmcdist.products.particles.virtual import (
     virtual_particles,
 )
 from nmcdist.products.plan import Job, Made
-from nmcdist.products.registry import register
+from nmcdist.products.registry import recipe_of_store, register
 from nmcdist.products.virtual import Frozen
 
 
@@ -62,21 +64,19 @@ class Particles(Kind):
         """Render a particle from its record into a file, or write the table of its grains."""
         from nmcdist.datasets.export.particles import export_particle_item
 
-        return export_particle_item(store, item, file_format, target, **options)
+        recipe = recipe_of_store(store)
+        assert isinstance(recipe, ParticleRecipe)
+        records = self.opened(store, recipe)
+        return export_particle_item(store, item, file_format, target, records=records, **options)
+
+    def opened(self, store: Path, recipe: ParticleRecipe) -> Records:
+        """Return what reads or draws the particles of a store; see :meth:`Kind.opened`."""
+        return DrawnRecords(store, recipe) if is_virtual(store) else Records(store)
 
     def sections(self, store: Path, recipe: ParticleRecipe, count: int, pixels: int) -> Sections | None:
         """Cut the first particles through their centres; see :meth:`Kind.sections`."""
-        from nmcdist.bundle import load_bundle
-        from nmcdist.datasets.particles import read_particle
-        from nmcdist.datasets.store import is_virtual
-        from nmcdist.models.particle import generate_particle
-
-        items = range(min(count, recipe.samples))
-        if is_virtual(store):
-            bundle = load_bundle(store / "bundle")
-            particles = [generate_particle(bundle, seed=recipe.seed, index=item) for item in items]
-        else:
-            particles = [read_particle(store, item) for item in items]
+        records = self.opened(store, recipe)
+        particles = [records.particle(item) for item in range(min(count, recipe.samples))]
         pixel_nm = 2 * max(particle.reach_nm for particle in particles) / (pixels - 2)
         if not pixel_nm > 0:
             return None

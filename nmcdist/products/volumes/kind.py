@@ -5,9 +5,13 @@ from typing import Any
 
 from nmcdist.bundle import Bundle
 from nmcdist.datasets.layout import UNWRITTEN, VOLUME
+from nmcdist.datasets.store import holds, is_virtual
+from nmcdist.datasets.volumes import Volumes
 from nmcdist.products.kind import Kind, Partials, Site
 from nmcdist.products.plan import Job, Made
+from nmcdist.products.registry import recipe_of_store
 from nmcdist.products.virtual import Frozen
+from nmcdist.products.volumes.drawn import DrawnVolumes
 from nmcdist.products.volumes.make import join_blocks, make_volume
 from nmcdist.products.volumes.model import VolumeModel
 from nmcdist.products.volumes.plan import VolumePlan, VolumeTask, plan_volumes
@@ -60,4 +64,11 @@ class VolumeKind(VolumeModel, Kind):
         """Write the voxels of a volume to a file."""
         from nmcdist.datasets.export.volumes import export_volume_item
 
-        return export_volume_item(store, item, file_format, target, **options)
+        volumes = self.opened(store, recipe_of_store(store))
+        return export_volume_item(store, item, file_format, target, volumes=volumes, **options)
+
+    def opened(self, store: Path, recipe: Any) -> Volumes | None:
+        """Return what reads or draws the volumes of a store; see :meth:`Kind.opened`."""
+        if is_virtual(store):
+            return DrawnVolumes.by(self, store, recipe)
+        return Volumes.of(store) if holds(store, VOLUME) else None
