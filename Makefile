@@ -3,7 +3,7 @@ BIN := .venv/bin
 OUT ?= demo
 WORKERS ?= 2
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test test-slow lint bench notebooks lock clean
+.PHONY: help demo docs page pictures test test-slow lint bench notebooks lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -41,6 +41,12 @@ demo: .venv/installed  ## make the graphite sweep and a dozen particles: stores,
 
 docs: .venv/installed  ## build the documentation into site/; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+page:  ## build the scripts of the page from web/ into the service
+	cd web && npm ci --ignore-scripts --no-audit --no-fund && npm run check && npm run build
+
+pictures: .venv/installed  ## take the pictures of the page for the documentation, with chromium
+	NMCDIST_PICTURES=docs/images $(BIN)/pytest -q tests/service/test_page.py tests/service/test_page_jobs.py -k "look_as or watched"
 
 lint: .venv/installed  ## ruff, mypy, and that imports point one way
 	$(BIN)/ruff check .

@@ -18,6 +18,7 @@ from nmcdist.service.jobs import routes as jobs
 from nmcdist.service.jobs.desk import Desk
 from nmcdist.service.jobs.queue import QueueError
 from nmcdist.service.limits import Guard
+from nmcdist.service.pages import routes as pages
 from nmcdist.service.pools import TooManyError
 from nmcdist.service.problems import RequestError, busy
 from nmcdist.service.renders import export_routes
@@ -66,9 +67,11 @@ def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
     app.include_router(bins.router)
     app.include_router(items.router)
     app.include_router(export_routes.router)
+    app.include_router(pages.router)
     if desk is not None:
         app.state.desk = desk
         app.include_router(jobs.router)
+        app.include_router(pages.jobs)
     _answer_errors(app)
     described = app.openapi
     app.openapi = lambda: with_names(described(), shelf)  # type: ignore[method-assign]

@@ -1,13 +1,13 @@
-"""The addresses of the service except for queries: stores, documents, catalogs, pages and health."""
+"""The addresses of the service except for queries and pages: stores, documents, catalogs and health."""
 
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from nmcdist.releases.versions import LATEST
-from nmcdist.service import catalogs, pages
+from nmcdist.service import catalogs
 from nmcdist.service.files import respond
 from nmcdist.service.problems import Problem, RequestError
 from nmcdist.service.shelf import Item
@@ -138,29 +138,6 @@ async def dataset(item: ItemOf, request: Request) -> JSONResponse:
     """Return all that a release says of itself, with its addresses."""
     is_latest = item is service_of(request).shelf.latest(item.release.name)
     return JSONResponse(catalogs.details(item, base_of(request), is_latest=is_latest), headers=NO_CACHE)
-
-
-@router.get("/", response_class=HTMLResponse, tags=["pages"])
-async def list_page(request: Request) -> HTMLResponse:
-    """Return the list of all releases as a page."""
-    return HTMLResponse(pages.list_page(service_of(request).shelf, base_of(request)), headers=NO_CACHE)
-
-
-@router.get(
-    "/d/{name}/{version}", response_class=HTMLResponse, responses={**MOVED, **NOT_FOUND}, tags=["pages"]
-)  # fmt: skip
-async def release_page(item: ItemOf, request: Request) -> HTMLResponse:
-    """Return the page of a release."""
-    service = service_of(request)
-    described = await service.reads.run(pages.json_ld, item)
-    versions = tuple(service.shelf[item.release.name].values())
-    return HTMLResponse(pages.release_page(item, versions, base_of(request), described), headers=NO_CACHE)
-
-
-@router.get("/style.css", include_in_schema=False)
-async def style() -> Response:
-    """Return the style sheet of the pages."""
-    return Response(pages.STYLE, media_type="text/css", headers={"Cache-Control": "max-age=3600"})
 
 
 @router.get("/healthz", response_class=PlainTextResponse, tags=["health"])

@@ -1,4 +1,4 @@
-"""The pages and the catalogs: complete, escaped, with working links, and without scripts."""
+"""The pages and the catalogs: complete, escaped, with working links, without a script of their own."""
 
 import json
 import re
@@ -29,9 +29,13 @@ class Page(HTMLParser):
         (self.data if self._in == "script" else self.text).append(data)
 
 
-@pytest.fixture(
-    scope="module", params=["/", "/d/tiny/1.0.0", "/d/tiny/1.10.0", "/d/small/0.9.0-rc.1%2Bb", "/d/blocks/2.0.0"]
-)
+PAGES = [
+    "/", "/d/tiny/1.0.0", "/d/tiny/1.10.0", "/d/small/0.9.0-rc.1%2Bb", "/d/blocks/2.0.0", "/d/tiny/1.10.0/i/3",
+    "/d/small/0.9.0-rc.1%2Bb/i/0",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=PAGES)
 def page(request, client):
     answer = client.get(request.param)
     assert answer.status_code == 200
@@ -52,12 +56,16 @@ def test_every_link_of_the_service_works(page, client):
 def test_nothing_on_a_page_runs(page):
     for tag, attributes in page.tags:
         assert tag not in ("iframe", "object", "embed", "base")
-        assert tag != "script" or attributes == {"type": "application/ld+json"}
+        if tag == "script" and "src" in attributes:
+            assert attributes["type"] == "module"
+            assert re.fullmatch(r"/static/\w+\.js", attributes["src"])
+        elif tag == "script":
+            assert attributes["type"] in ("application/ld+json", "application/json")
         assert not [name for name in attributes if name.startswith("on") or name == "style"]
 
 
 def test_titles_are_text(client):
-    for path in ("/", "/d/tiny/1.10.0"):
+    for path in ("/", "/d/tiny/1.10.0", "/d/tiny/1.10.0/i/0"):
         text = client.get(path).text
         assert "<script>alert" not in text
         assert "<b>Lab</b>" not in text
@@ -65,7 +73,7 @@ def test_titles_are_text(client):
 
 
 def test_a_page_carries_the_release_for_search_engines(client):
-    (data,) = Page(client.get("/d/tiny/1.10.0").text).data
+    data, _ = Page(client.get("/d/tiny/1.10.0").text).data
     described = json.loads(data)
     assert described["name"] == TITLE
     assert "Dataset" in described["@type"]
@@ -74,7 +82,7 @@ def test_a_page_carries_the_release_for_search_engines(client):
 
 def test_the_line_on_the_page_opens_the_release(client, service):
     text = "".join(Page(client.get("/d/blocks/2.0.0").text).text)
-    (code,) = re.findall(r"import xarray\ndata = .*", text)
+    code = re.findall(r"import xarray\n\ndata = .*", text)[0]
     names = {}
     exec(code, names)
     assert names["data"].sizes["x"] == 128
