@@ -41,10 +41,15 @@ from nmcdist.cli.options import PATH, Real, Whole, note
     "--jobs", type=PATH, metavar="DIR", help="Take recipes and run them in DIR, for holders of a token (nmcdist token)."
 )
 @click.option("--cluster", type=PATH, help="Deployment file of all jobs. Default: workers on this machine.")
+@click.option(
+    "--cluster-idle", default="10min", show_default=True, metavar="TIME",
+    help="How long the cluster of all jobs stays open without any job.",
+)  # fmt: skip
 @click.option("--jobs-at-once", type=Whole(1, 256), default=1, show_default=True, help="Jobs that run at once.")
 @click.option("--jobs-waiting", type=Whole(1, 10**6), default=100, show_default=True, help="Most jobs that wait.")
 @click.option("--job-size", default="100GiB", show_default=True, metavar="SIZE", help="Largest store of a job.")
 @click.option("--job-core-hours", type=Real(0.001), default=100.0, show_default=True, help="Most core hours of a job.")
+@click.option("--jobs-licence", metavar="SPDX", help="Licence of all results, as CC-BY-4.0. Default: it is not stated.")
 def serve(
     catalog: Path, host: str, port: int, allowed_hosts: tuple[str, ...], cache: Path | None, **limits: Any
 ) -> None:
@@ -62,9 +67,15 @@ def serve(
     jobs = None
     if folder is not None:
         jobs = JobSettings(
-            folder.resolve(), None if cluster is None else cluster.resolve(), limits["jobs_at_once"],
-            limits["jobs_waiting"], job_bytes, limits["job_core_hours"],
-        )  # fmt: skip
+            folder.resolve(),
+            None if cluster is None else cluster.resolve(),
+            at_once=limits["jobs_at_once"],
+            waiting=limits["jobs_waiting"],
+            job_bytes=job_bytes,
+            core_hours=limits["job_core_hours"],
+            cluster_idle_s=_seconds("cluster-idle", limits),
+            licence=limits["jobs_licence"],
+        )
     settings = Settings(
         host, port, allowed_hosts, cache, cache_bytes, limits["makers"], renderers=limits["renderers"],
         render_bytes=_size("render-cache-limit", limits), export_bytes=_size("export-cache-limit", limits), jobs=jobs,
@@ -78,6 +89,16 @@ def _size(option: str, values: dict[str, Any]) -> int:
 
     try:
         return parsed_bytes(values[option.replace("-", "_")])
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=f"'--{option}'") from None
+
+
+def _seconds(option: str, values: dict[str, Any]) -> float:
+    """Return the seconds that an option gives as text."""
+    from nmcdist.clusters.fields import parsed_seconds
+
+    try:
+        return float(parsed_seconds(values[option.replace("-", "_")]))
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint=f"'--{option}'") from None
 

@@ -36,8 +36,7 @@ def written_security(folder: Path) -> tuple[Any, Path]:
     certificate, key = _new_certificate()
     made = Path(tempfile.mkdtemp(prefix="credentials-", dir=folder))  # mode 700
     for name, text in (("certificate.pem", certificate), ("key.pem", key)):
-        with os.fdopen(os.open(made / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
+        _write(made / name, text)
     return security_in(made), made
 
 
@@ -59,6 +58,41 @@ def worker_tls_settings(security: Any) -> dict[str, Any]:
         f"{_PREFIX}tls.worker.cert": security.tls_worker_cert,
         **({f"{_PREFIX}tls.worker.key": security.tls_worker_key} if security.tls_worker_key else {}),
     }
+
+
+def client_tls_settings(security: Any, folder: Path) -> dict[str, Any]:
+    """Return the Dask settings by which another process connects to a cluster.
+
+    Parameters
+    ----------
+    security : distributed.Security
+        Of the cluster. Without encryption there are no settings.
+    folder : Path
+        Gets what exists only in memory, readable by its owner alone.
+    """
+    if not security.require_encryption:
+        return {}
+    parts = {
+        "ca-file": security.tls_ca_file,
+        "client.cert": security.tls_client_cert,
+        "client.key": security.tls_client_key,
+    }
+    made = Path(tempfile.mkdtemp(prefix="credentials-", dir=folder))  # mode 700
+    files = {name: _as_file(text, made / f"{name}.pem") for name, text in parts.items() if text}
+    return {f"{_PREFIX}require-encryption": True, **{f"{_PREFIX}tls.{name}": file for name, file in files.items()}}
+
+
+def _as_file(text: str, path: Path) -> str:
+    """Return the name of a file of credentials; those in memory are written to `path`."""
+    if "\n" not in text:
+        return text
+    _write(path, text)
+    return str(path)
+
+
+def _write(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
 
 
 def _of(certificate: str, key: str) -> Any:

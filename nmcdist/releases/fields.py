@@ -6,6 +6,7 @@ from typing import Annotated
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from nmcdist.errors import ReleaseError
 from nmcdist.faults import spelt
 from nmcdist.products.recipe import Line, as_tuple, each_once
 from nmcdist.wording import shown
@@ -24,6 +25,20 @@ def _orcid(text: str) -> str:
     if digits[-1] != check_digit(digits[:-1]):
         raise ValueError(f"found {shown(text)}, whose last digit does not fit the others: a typing error")
     return orcid
+
+
+def checked_licence(text: str) -> str:
+    """Return the SPDX id of a licence in the case of the list.
+
+    Raises
+    ------
+    ReleaseError
+        If it is unknown.
+    """
+    try:
+        return _licence(text)
+    except ValueError as error:
+        raise ReleaseError(f"licence: {error}") from None
 
 
 def check_digit(digits: str) -> str:

@@ -39,6 +39,7 @@ from nmcdist.wording import shown
 from nmcdist.yaml_text import load_yaml
 
 RELEASE_FILE = "release.json"
+NOT_STATED = "not stated"  # in place of a licence, by finished jobs that nobody has published
 EXAMPLE = "{license: CC-BY-4.0, creators: [{name: 'Family, Given', orcid: 0000-0002-1825-0097}]}"
 
 
@@ -156,7 +157,7 @@ class Release(_Frozen):
     version: Annotated[str, Field(max_length=100), AfterValidator(checked_version)]
     title: str
     description: str
-    license: License
+    license: License | Literal["not stated"]
     creators: Creators
     citation: str
     keywords: Keywords

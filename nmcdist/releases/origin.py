@@ -17,7 +17,7 @@ from nmcdist.runs.paths import Paths
 BUNDLE_FOLDER = "bundle"  # in a release
 
 
-def provenance(store: Path, bundle: str, journal: Journal | None) -> Provenance:
+def provenance(store: Path, bundle: str, journal: Journal | None, *, hosts: bool = True) -> Provenance:
     """Return how a store was made.
 
     Parameters
@@ -28,6 +28,8 @@ def provenance(store: Path, bundle: str, journal: Journal | None) -> Provenance:
         Folder of its bundle in the release; empty if the release does not hold it.
     journal : Journal or None
         Of its run; None for a virtual store, which was written just now.
+    hosts : bool
+        Whether to read the names of the machines from all receipts.
     """
     attributes, (recipe, said) = read_attributes(store), read_origin(store)
     return Provenance(
@@ -42,7 +44,7 @@ def provenance(store: Path, bundle: str, journal: Journal | None) -> Provenance:
         ),
         seed=int(recipe["seed"]),
         versions=Versions(**writer_versions()) if journal is None else _versions(attributes, journal),
-        hosts=() if journal is None else _hosts(journal),
+        hosts=_hosts(journal) if hosts and journal is not None else (),
     )
 
 

@@ -16,6 +16,7 @@ from nmcdist.releases.versions import LATEST
 from nmcdist.service import bins, routes, tables
 from nmcdist.service.jobs import routes as jobs
 from nmcdist.service.jobs.desk import Desk
+from nmcdist.service.jobs.queue import QueueError
 from nmcdist.service.limits import Guard
 from nmcdist.service.pools import TooManyError
 from nmcdist.service.problems import RequestError, busy
@@ -35,7 +36,7 @@ _NO_WHOLE = ("int_parsing", "int_parsing_size", "int_from_float")  # types of fa
 def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
     """Return the application that serves a shelf, behind its guard."""
     service = Service(shelf, settings)
-    desk = Desk(settings.jobs) if settings.jobs is not None else None
+    desk = Desk(settings.jobs, shelf) if settings.jobs is not None else None
     studio = Studio(settings)
 
     @contextlib.asynccontextmanager
@@ -68,7 +69,6 @@ def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
     if desk is not None:
         app.state.desk = desk
         app.include_router(jobs.router)
-        app.include_router(jobs.stores)
     _answer_errors(app)
     described = app.openapi
     app.openapi = lambda: with_names(described(), shelf)  # type: ignore[method-assign]
@@ -113,6 +113,10 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(TooManyError)
     async def waiting(_: Request, error: TooManyError) -> JSONResponse:
         return busy(str(error)).response()
+
+    @app.exception_handler(QueueError)
+    async def unwritten(_: Request, error: QueueError) -> JSONResponse:
+        return busy(f"{error}; try again later").response()
 
     @app.exception_handler(HTTPException)
     async def unknown(_: Request, error: HTTPException) -> JSONResponse:

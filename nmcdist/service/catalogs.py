@@ -50,6 +50,7 @@ def summary(item: Item, base: str, *, is_latest: bool) -> dict[str, Any]:
         "license": release.license,
         "kind": release.kind,
         "virtual": release.virtual,
+        "job": item.job,
         "items": release.sizes.items,
         "bytes": release.sizes.bytes,
         "created": release.created.isoformat(),

@@ -6,6 +6,7 @@ sites may read stores, documents and catalogs, which are public; they may not us
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import re
 import time
@@ -22,13 +23,14 @@ from nmcdist.service.problems import RequestError, busy
 from nmcdist.service.settings import Settings
 from nmcdist.wording import shown
 
-OPEN = ("/v/", "/files/", "/catalog.", "/catalog-", "/jobs/")  # for scripts of any site
+OPEN = ("/v/", "/files/", "/catalog.", "/catalog-")  # for scripts of any site
 _WRITTEN = "/api/jobs"  # where a service with a queue takes recipes
 _EXPOSED = "ETag, Content-Range, Content-Length, Accept-Ranges, Retry-After"
 _SENT = "Range, If-Range, If-None-Match, If-Match"
 _POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 _HOST = re.compile(r"(?:(?P<name>[A-Za-z0-9.-]{1,253})|\[(?P<address>[0-9A-Fa-f:.]{2,45})\])(?::[0-9]{1,5})?")
 _SIZE = re.compile("[0-9]{1,12}")
+_DROPPED, _DROP_S = 1 << 20, 2.0  # bytes of a refused body that are read, and for how long
 _SHOWN = 300  # characters of a request in the log
 
 
@@ -58,6 +60,8 @@ class Guard:
             else:
                 await self._timely(scope, receive, answer)
         except RequestError as error:
+            if error.status == 413 and "expect" not in Headers(scope=scope):
+                await _drop_body(receive)
             await error.response()(scope, receive, answer.send)
         except asyncio.CancelledError:  # the service stops, and has waited long enough
             if answer.status:
@@ -217,6 +221,15 @@ def _preflight() -> Response:
             "Access-Control-Max-Age": "86400",
         },
     )
+
+
+async def _drop_body(receive: Receive) -> None:
+    """Read some of a refused body: who still sends when the connection is closed may never see why it was."""
+    left = _DROPPED
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DROP_S):
+            while left > 0 and (message := await receive()).get("more_body", False):
+                left -= len(message.get("body", b""))
 
 
 def _complete(message: Message, path: str) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from nmcdist.datasets.files import readable_bytes
 from nmcdist.errors import StoreError
 from nmcdist.releases.documents.text import doi_url, licence_url, orcid_url
-from nmcdist.releases.model import Creator, Release, Variable
+from nmcdist.releases.model import NOT_STATED, Creator, Release, Variable
 from nmcdist.service.catalogs import api_path, document_path, opening_line, page_path, store_path
 from nmcdist.service.shelf import Item, Shelf
 
@@ -69,7 +69,7 @@ def release_page(item: Item, versions: Sequence[Item], base: str, described: Any
         f"<h2>About</h2>\n{_about(release)}",
         "" if release.virtual else _query_form(item),
         f"<h2>Variables</h2>\n{_variables(release.variables)}",
-        f"<h2>Documents</h2>\n<p>{_documents(item)}</p>",
+        f"<h2>Documents</h2>\n<p>{_documents(item)}</p>" if item.documents.names else "",
         f"<h2>Versions</h2>\n<p>{_versions(versions)}</p>",
     ]
     return _page(f"{release.title}, {release.version}", "\n".join(part for part in parts if part), described)
@@ -135,7 +135,7 @@ def _about(release: Release) -> str:
         ["Version", escape(release.version)],
         ["Published", release.created.isoformat()],
         ["Creators", "; ".join(map(_creator, release.creators))],
-        ["Licence", f'<a href="{licence_url(quote(release.license))}">{escape(release.license)}</a>'],
+        ["Licence", _licence(release.license)],
         ["Keywords", escape(", ".join(release.keywords))],
         ["Papers", ", ".join(map(_doi, release.papers))],
         ["DOI", _doi(release.doi) if release.doi else ""],
@@ -145,6 +145,12 @@ def _about(release: Release) -> str:
         ["Manifest", f"<code>{escape(release.manifest_sha256)}</code>"],
     ]
     return _table([], [row for row in rows if row[1]])
+
+
+def _licence(licence: str) -> str:
+    if licence == NOT_STATED:
+        return escape(licence)
+    return f'<a href="{licence_url(quote(licence))}">{escape(licence)}</a>'
 
 
 def _creator(creator: Creator) -> str:
@@ -197,6 +203,8 @@ def _preview(item: Item) -> str:
 
 def _superseded(item: Item, versions: Sequence[Item]) -> str:
     latest = versions[0]
+    if item.job is not None:
+        return f'<p class="note">Version {escape(item.release.version)}: the result of a job, not published.</p>'
     if latest is item:
         return f'<p class="note">Version {escape(item.release.version)}, the latest.</p>'
     link = f'<a href="{escape(page_path(latest))}">{escape(latest.release.version)}</a>'

@@ -26,6 +26,10 @@ class JobSettings:
         Longest recipe.
     streams : int
         Streams of events that are open at the same time; further ones get 503.
+    cluster_idle_s : float
+        How long the cluster of `cluster` stays open without any job.
+    licence : str, optional
+        SPDX id of the licence of all results; None if it is not stated.
     """
 
     folder: Path
@@ -36,6 +40,8 @@ class JobSettings:
     core_hours: float = 100.0
     body_bytes: int = 64 << 10
     streams: int = 100
+    cluster_idle_s: float = 600.0
+    licence: str | None = None
 
 
 @dataclass(frozen=True)

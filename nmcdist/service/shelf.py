@@ -1,11 +1,12 @@
-"""What the service serves: the releases that a catalog lists, read once at the start.
+"""What the service serves: the releases that a catalog lists, read once at the start, and finished jobs as they end.
 
 The catalog is read as data by this package's own model. It may name only releases below its own folder: no URLs, no
 links, nothing elsewhere on this machine.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ class Item:
         The other files of the release: documents, and the bundle.
     entry : Mapping of str to Any
         The entry of the catalog.
+    job : str, optional
+        The job that made it; None for a published release.
     """
 
     release: Release
@@ -50,6 +53,7 @@ class Item:
     source: Source
     documents: Files
     entry: Mapping[str, Any]
+    job: str | None = None
 
     @property
     def path(self) -> str:
@@ -58,13 +62,15 @@ class Item:
 
 
 class Shelf(Mapping[str, Mapping[str, Item]]):
-    """The releases by name, then by version, the latest version first."""
+    """The releases by name, then by version, the latest version first; after them finished jobs, the newest first.
 
-    def __init__(self, title: str, items: list[Item]) -> None:
+    Threads may read it while another adds to it: what they read is replaced as a whole, never changed.
+    """
+
+    def __init__(self, title: str, items: Iterable[Item]) -> None:
         self.title = title
-        self._items: dict[str, dict[str, Item]] = {}
-        for item in sorted(items, key=lambda item: precedence(item.release.version), reverse=True):
-            self._items.setdefault(item.release.name, {})[item.release.version] = item
+        self._lock = threading.Lock()
+        self._items = _by_name(items)
 
     def __getitem__(self, name: str) -> Mapping[str, Item]:
         return self._items[name]
@@ -75,6 +81,11 @@ class Shelf(Mapping[str, Mapping[str, Item]]):
     def __len__(self) -> int:
         return len(self._items)
 
+    def add(self, *items: Item) -> None:
+        """Add releases, or jobs: the newest first."""
+        with self._lock:
+            self._items = _by_name([*items, *self.items_in_order()])
+
     def items_in_order(self) -> Iterator[Item]:
         """Yield every release, by name, the latest version of each first."""
         for name in self:
@@ -83,6 +94,17 @@ class Shelf(Mapping[str, Mapping[str, Item]]):
     def latest(self, name: str) -> Item:
         """Return the latest version; KeyError if there is no such name."""
         return next(iter(self._items[name].values()))
+
+
+def _by_name(items: Iterable[Item]) -> dict[str, dict[str, Item]]:
+    found: dict[str, dict[str, Item]] = {}
+    for item in sorted(items, key=_rank, reverse=True):  # items of one rank stay in their order
+        found.setdefault(item.release.name, {}).setdefault(item.release.version, item)
+    return found
+
+
+def _rank(item: Item) -> tuple[Any, ...]:
+    return (True, precedence(item.release.version)) if item.job is None else (False,)
 
 
 def open_shelf(path: str | os.PathLike[str], settings: Settings) -> Shelf:

@@ -83,6 +83,22 @@ def test_who_has_the_credentials_is_let_in():
         assert answer_to_a_stranger(client.scheduler.address, **own)["type"] == "Scheduler"
 
 
+def test_another_process_gets_the_credentials_in_files_of_its_owner(tmp_path):
+    made = credentials.temporary_security()
+    settings = credentials.client_tls_settings(made, tmp_path)
+    assert settings.pop("distributed.comm.require-encryption") is True
+    ends = {"ca-file": made.tls_ca_file, "client.cert": made.tls_client_cert, "client.key": made.tls_client_key}
+    assert {name.removeprefix("distributed.comm.tls.") for name in settings} == set(ends)
+    for name, text in ends.items():
+        path = Path(settings[f"distributed.comm.tls.{name}"])
+        assert path.read_text() == text
+        assert (stat.S_IMODE(path.stat().st_mode), stat.S_IMODE(path.parent.stat().st_mode)) == (0o600, 0o700)
+    written, _ = credentials.written_security(tmp_path)
+    named = credentials.client_tls_settings(written, tmp_path)
+    assert named["distributed.comm.tls.client.key"] == written.tls_client_key  # a file already
+    assert credentials.client_tls_settings(Security(require_encryption=False), tmp_path) == {}
+
+
 def test_another_user_on_this_machine_reaches_nothing(tmp_path):
     """The attack itself, by another user where this one may become one."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:

@@ -8,6 +8,8 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.service.test_jobs import FAST, ended, queue_at, submitted
+
 FEW, MANY = 200, 2000
 DATASETS = [("tiny", "1.0.0"), ("tiny", "1.10.0"), ("tiny", "latest"), ("small", "0.9.0-rc.1+b"), ("blocks", "2.0.0")]
 SENSIBLE = {
@@ -38,22 +40,34 @@ SENSIBLE = {
 }
 
 
-def asked(service, most):
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda part: st.lists(part, max_size=3) | st.dictionaries(st.text(max_size=9), part, max_size=3),
+    max_leaves=6,
+)
+
+
+def asked(service, most, below="/", **sensible):
     """Ask up to so many cases of all operations together; returns the statuses by operation."""
     schema = schemathesis.openapi.from_url(f"{service.url}/openapi.json")
     operations = [found.ok() for found in schema.get_all_operations()]
-    varied = [operation for operation in operations if list(operation.iter_parameters())]
-    seen = {operation.path: collections.Counter() for operation in operations}
+    operations = [operation for operation in operations if operation.path.startswith(below)]
+    varied = [operation for operation in operations if _varies(operation)]
+    seen = {operation.label: collections.Counter() for operation in operations}
     with httpx.Client(base_url=service.url) as client:
         for operation in operations:
             each = -(-most // len(varied)) if operation in varied else 3
-            _ask(operation, each, seen[operation.path], client)
+            _ask(operation, each, seen[operation.label], client, {**SENSIBLE, **sensible})
     return seen
 
 
-def _ask(operation, most, statuses, client):
+def _varies(operation):
+    return bool(list(operation.iter_parameters()) or operation.body)
+
+
+def _ask(operation, most, statuses, client, sensible):
     modes = [schemathesis.GenerationMode.POSITIVE]
-    if list(operation.iter_parameters()):
+    if _varies(operation):
         modes.append(schemathesis.GenerationMode.NEGATIVE)
     declared = {int(status) for status in operation.definition.raw["responses"] if status.isdigit()}
 
@@ -65,8 +79,8 @@ def _ask(operation, most, statuses, client):
         )  # fmt: skip
         @given(operation.as_strategy(generation_mode=mode), st.data())
         def one(case, data):
-            _make_sensible(case, operation, data)
-            answer = case.call(base_url=str(client.base_url))
+            _make_sensible(case, operation, data, sensible)
+            answer = case.call(base_url=str(client.base_url), headers=_token(data, sensible))
             statuses[answer.status_code] += 1
             expected = declared | {400, 404, 405, 413, 414, 431}  # by the guard, before any operation
             assert answer.status_code in expected, (case.as_curl_command(), answer.text)
@@ -75,17 +89,28 @@ def _ask(operation, most, statuses, client):
         one()
 
 
-def _make_sensible(case, operation, data):
+def _token(data, sensible):
+    """Mostly the token; sometimes what comes to schemathesis's mind, or nothing."""
+    token = sensible.get("token")
+    return {"Authorization": f"Bearer {token}"} if token and data.draw(st.integers(0, 5)) else {}
+
+
+def _make_sensible(case, operation, data, sensible):
     """Replace some of the values by ones that reach the logic behind the checks."""
+    if operation.body and "body" in sensible and data.draw(st.booleans()):
+        recipe = dict(data.draw(st.sampled_from(sensible["body"])))
+        if isinstance(case.body, dict) and data.draw(st.integers(0, 3)):
+            recipe |= case.body | {data.draw(st.sampled_from(list(recipe))): data.draw(_ANYTHING)}
+        case.body = recipe
     if "name" in (case.path_parameters or {}) and data.draw(st.booleans()):
         case.path_parameters["name"], case.path_parameters["version"] = data.draw(st.sampled_from(DATASETS))
     for parameter in operation.iter_parameters():
         name = parameter.name
-        if name in SENSIBLE and data.draw(st.booleans()):
+        if name in sensible and data.draw(st.booleans()):
             place = {"path": "path_parameters", "query": "query", "header": "headers"}[str(parameter.location.value)]
             if getattr(case, place) is None or not isinstance(getattr(case, place), collections.abc.MutableMapping):
                 continue
-            getattr(case, place)[name] = data.draw(st.sampled_from(SENSIBLE[name]))
+            getattr(case, place)[name] = data.draw(st.sampled_from(sensible[name]))
 
 
 def _check(seen, least):
@@ -96,9 +121,9 @@ def _check(seen, least):
         assert statuses[200], path
     assert count >= least
     assert not [path for path, statuses in seen.items() if any(s >= 500 and s != 503 for s in statuses)]
-    for path in ("/v/{name}/{version}/{key}", "/files/{name}/{version}/{document}"):
+    for path in ("GET /v/{name}/{version}/{key}", "GET /files/{name}/{version}/{document}"):
         assert {200, 206, 404, 416} <= set(seen[path])
-    for path in ("/api/datasets/{name}/{version}/items", "/api/datasets/{name}/{version}/histograms"):
+    for path in ("GET /api/datasets/{name}/{version}/items", "GET /api/datasets/{name}/{version}/histograms"):
         assert {200, 404, 422} <= set(seen[path])
 
 
@@ -112,6 +137,37 @@ def test_a_few_cases(service):
 def test_thousands_of_cases_reach_every_operation(service):
     seen = asked(service, MANY + 400)
     _check(seen, MANY)
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory):
+    """A service with a finished job, and what helps to ask it."""
+    options = "--jobs-waiting", "3", "--job-core-hours", "0.05"
+    with queue_at(tmp_path_factory.mktemp("jobs"), *options) as (running, client):
+        job = submitted(client, FAST)
+        assert ended(client, job)["state"] == "done"
+        token = client.headers["authorization"].split()[1]
+        yield running, {"token": token, "body": [FAST], "job": [job], "before": [1, 2**40], "below": "/api/jobs"}
+
+
+def test_a_few_cases_of_jobs(jobs):
+    service, sensible = jobs
+    seen = asked(service, 60, **sensible)
+    print({path: dict(statuses) for path, statuses in seen.items()})
+    assert all(statuses[401] + statuses[200] + statuses[201] for statuses in seen.values())
+    assert not [path for path, statuses in seen.items() if any(s >= 500 and s != 503 for s in statuses)]
+
+
+@pytest.mark.slow  # minutes
+def test_many_cases_of_jobs_reach_every_operation(jobs):
+    service, sensible = jobs
+    seen = asked(service, 1000, **sensible)
+    for path, statuses in seen.items():
+        print(path, dict(sorted(statuses.items())))
+        assert statuses[201 if path == "POST /api/jobs" else 200] and statuses[401], path
+    assert not [path for path, statuses in seen.items() if any(s >= 500 and s != 503 for s in statuses)]
+    assert {401, 404} <= set(seen["DELETE /api/jobs/{job}"])
+    assert {200, 422} <= set(seen["POST /api/jobs/plan"])
 
 
 def test_the_description_names_the_datasets(service):

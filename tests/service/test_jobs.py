@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import html
 import json
 import re
 import signal
@@ -26,16 +27,17 @@ SOON_S = 180  # far longer than anything below takes, for loaded machines
 
 
 @contextlib.contextmanager
-def queue_at(folder, *options):
+def queue_at(folder, *options, workers=0, releases=None, where=""):
     """A service with a queue in a folder, whose jobs compute in their own process, and a client with a token."""
     catalog, cluster = folder / "catalog.yaml", folder / "here.yaml"
     catalog.write_text("version: 2\naliases: {}\ndata: {}\nentries: {}\n")
-    cluster.write_text("kind: local\nworkers: 0\nthreads_per_worker: 1\n")
+    memory = "memory_per_worker: 1GiB\n" if workers else ""
+    cluster.write_text(where or f"kind: local\nworkers: {workers}\nthreads_per_worker: 1\n{memory}")
     kept = folder / "token"
     if not kept.exists():
         kept.write_text(make_token(folder / "queue", "page"))
     arguments = ["--jobs", folder / "queue", "--cluster", cluster, *options]
-    with served(catalog, folder / f"log-{time.monotonic_ns()}", *map(str, arguments)) as running:
+    with served(releases or catalog, folder / f"log-{time.monotonic_ns()}", *map(str, arguments)) as running:
         headers = {"Authorization": f"Bearer {kept.read_text()}"}
         with httpx.Client(base_url=running.url, headers=headers, timeout=60) as client:
             yield running, client
@@ -96,14 +98,19 @@ def streamed(client, job, **headers):
     ]
 
 
-def drivers(job):
-    """Processes that run a job."""
+def processes_with(text):
+    """Processes with a text in their command line."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if any(f"/{job}/recipe.yaml" in word for word in process.cmdline()):
+            if any(text in word for word in process.cmdline()):
                 found.append(process)
     return found
+
+
+def drivers(job):
+    """Processes that run a job."""
+    return processes_with(f"/{job}/recipe.yaml")
 
 
 def test_a_recipe_becomes_a_store_that_plain_xarray_reads(queue, folder):
@@ -128,32 +135,91 @@ def test_a_recipe_becomes_a_store_that_plain_xarray_reads(queue, folder):
     assert streamed(client, job, **{"Last-Event-ID": "2"}) == watched[2:]
     assert streamed(client, job, **{"Last-Event-ID": str(watched[-1][0])}) == []
     (listed,) = [one for one in client.get("/api/jobs").json()["jobs"] if one["id"] == job]
-    assert listed["store"] == f"{service.url}/jobs/{job}/store"
+    assert listed["store"] == f"{service.url}/v/fast/{TINY['version']}-job.{job}"
 
     with xr.open_zarr(found["store"]) as data:  # without a token
         assert data.volume.shape == (4, 24, 20, 28)
         fractions = (data.volume.values == 0).mean(axis=(1, 2, 3))
         stored = data.set_xindex("phase").volume_fraction.sel(phase="pore").values
         assert abs(fractions - stored).max() < 1e-6
+    assert data.attrs["title"] == found["plan"]["title"]
     manifest = httpx.get(f"{found['store']}/manifest.json")
     assert hashlib.sha256(manifest.content).hexdigest() == found["manifest_sha256"]
     assert manifest.headers["access-control-allow-origin"] == "*"
-    assert httpx.get(f"{found['store']}/../recipe.yaml").status_code == 404
-    assert httpx.get(f"{service.url}/jobs/{job}/store/..%2frecipe.yaml").status_code == 404
+    assert httpx.get(f"{found['store']}/..%2frecipe.yaml").status_code == 404
     assert client.delete(f"/api/jobs/{job}").json()["state"] == "done"  # too late to cancel: it stays
 
 
-def test_queued_and_running_jobs_are_cancelled(client):
+def test_a_recipe_in_yaml_becomes_a_dataset_on_the_shelf_also_after_a_restart(tmp_path):
+    title = "<script>alert(1)</script> & </title>"
+    recipe = {**FAST, "name": "shelved", "title": title, "version": "2.0.0", "realisations": 1}
+    with queue_at(tmp_path, "--jobs-licence", "cc-by-4.0") as (service, client):
+        answer = client.post("/api/jobs", content=yaml.safe_dump(recipe), headers={"Content-Type": "application/yaml"})
+        assert (answer.status_code, answer.json()["page"]) == (201, None), answer.text
+        job = ended(client, answer.json()["id"])
+        first = _of_dataset(service, job, title)
+    with queue_at(tmp_path) as (service, client):
+        again = client.get(f"/api/jobs/{job['id']}").json()
+        assert again["page"] == job["page"]
+        second = _of_dataset(service, again, title)
+    assert [release.pop("license") for release in (first, second)] == ["CC-BY-4.0", "not stated"]
+    assert first == second
+
+
+def _of_dataset(service, job, title):
+    """What the service says of a job's dataset, once all its addresses have been asked."""
+    name, version = "shelved", f"2.0.0-job.{job['id']}"
+    assert job["page"] == f"/d/{name}/{version}"
+    with httpx.Client(base_url=service.url) as client:  # without a token
+        (listed,) = client.get("/api/datasets").json()["datasets"]
+        assert (listed["job"], listed["version"], listed["items"]) == (job["id"], version, 2)
+        page = client.get(job["page"])
+        assert page.status_code == 200 and "<script>alert" not in page.text
+        assert html.escape(title) in page.text and "not published" in page.text
+        assert html.escape(job["open"]) in page.text
+        assert client.get(f"/d/{name}/latest").headers["location"] == job["page"]
+        assert f'href="{job["page"]}"' in client.get("/").text
+        items = client.get(f"/api/datasets/{name}/{version}/items", params={"where": "volume_fraction.pore > 0"})
+        assert items.json()["count"] == 2
+        histograms = client.get(f"/api/datasets/{name}/{version}/histograms").json()["histograms"]
+        assert all(sum(found["counts"]) + found["missing"] == 2 for found in histograms)
+        for path in ("/catalog.yaml", "/catalog-v1.yaml", "/catalog.json"):
+            assert f"v/{name}/{version}" in client.get(path).text
+        assert version in client.get("/openapi.json").text
+        details = client.get(f"/api/datasets/{name}/{version}").json()
+    namespace = {"xarray": xr}
+    exec(f"data = {job['open']}", namespace)  # the code line, as shown
+    assert namespace["data"].volume.shape == (2, 24, 20, 28)
+    assert details["manifest_sha256"] == job["manifest_sha256"]
+    assert details["release"]["provenance"]["hosts"] == []
+    return details["release"]
+
+
+def test_recipes_to_start_from_are_recipes_that_a_job_may_have(client):
+    answer = client.get("/api/jobs/templates").json()
+    assert {"own", "cba-cathode-2025", "nmc811-stereological"} <= set(answer["bundles"])
+    assert {"graphite-sweep-tiny", "nmc811-particles-small"} <= {found["name"] for found in answer["templates"]}
+    for found in answer["templates"]:
+        recipe = yaml.safe_load(found["yaml"])
+        assert (recipe["name"], recipe["title"]) == (found["name"], found["title"])
+        assert recipe["bundle"] in answer["bundles"]
+    tiny = next(found["yaml"] for found in answer["templates"] if found["name"] == "graphite-sweep-tiny")
+    planned = client.post("/api/jobs/plan", content=tiny, headers={"Content-Type": "application/yaml"})
+    assert (planned.status_code, planned.json()["items"]) == (200, 2)
+
+
+def test_queued_and_running_jobs_are_cancelled(client, folder):
     first, second = submitted(client, LONG), submitted(client, FAST)
     waiting = client.get(f"/api/jobs/{second}").json()
     assert (waiting["state"], waiting["store"]) == ("queued", None)
     assert client.delete(f"/api/jobs/{second}").json()["state"] == "cancelled"
     when(client, first, lambda found: found["done"] > 0)
-    assert httpx.get(f"{client.base_url}/jobs/{first}/store/zarr.json").status_code == 404
+    assert client.get(f"/api/jobs/{first}").json()["page"] is None
     answer = client.delete(f"/api/jobs/{first}").json()
     assert answer["state"] in ("running", "cancelled")
     assert ended(client, first)["state"] == "cancelled"
     assert not drivers(first) and not drivers(second)
+    assert not {path.name for path in (folder / "queue/jobs").iterdir()} & {first, second}
     assert [event.get("state") for event in events_of(client, second)] == ["queued", "cancelled"]
 
 

@@ -1,9 +1,11 @@
 """Requests to the queue that are refused, before anything is queued; and a service without a queue has no jobs."""
 
 import hashlib
+import itertools
 import json
 import os
 import sqlite3
+import time
 
 import httpx
 import pytest
@@ -15,6 +17,7 @@ from nmcdist.service.jobs.desk import Desk
 from nmcdist.service.jobs.queue import CANCELLED, MOST_EVENTS, QUEUED, FullError, Queue
 from nmcdist.service.jobs.tokens import TOKENS, check_tokens, make_token, owner_of
 from nmcdist.service.settings import JobSettings
+from nmcdist.service.shelf import Shelf
 from tests.service.test_jobs import FAST, client, folder, queue  # noqa: F401  (fixtures)
 from tests.service.test_serve import refused
 
@@ -59,7 +62,7 @@ def test_every_address_needs_a_token(client, path):  # noqa: F811
 @pytest.mark.parametrize(("headers", "status"), [
     ({"Origin": "http://evil.example"}, 403), ({"Origin": "null"}, 403), ({"Host": "evil.example"}, 421),
     ({"Content-Type": "text/plain"}, 415), ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
-    ({"Content-Type": "application/yaml"}, 415), ({"Content-Type": ""}, 415),
+    ({"Content-Type": "text/yaml"}, 415), ({"Content-Type": ""}, 415),
 ])  # fmt: skip
 def test_pages_elsewhere_and_forms_cannot_submit(client, headers, status):  # noqa: F811
     answer = client.post("/api/jobs", content=json.dumps(FAST), headers={"Content-Type": "application/json", **headers})
@@ -83,6 +86,37 @@ def test_what_is_no_recipe(client, body, status, says):  # noqa: F811
     for path in ("/api/jobs", "/api/jobs/plan"):
         answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
         assert says in problem(answer, status)
+
+
+def test_whoever_sends_too_much_is_told_so_even_while_sending(client):  # noqa: F811
+    for size in (65 << 10, 900 << 10):
+        for _ in range(5):
+            answer = client.post("/api/jobs", content=b" " * size, headers={"Content-Type": "application/json"})
+            problem(answer, 413)
+
+
+WIDE_BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in itertools.pairwise("abcdefghij")
+)
+
+
+@pytest.mark.parametrize(("body", "status", "says"), [
+    ("", 422, "found nothing, expected a mapping"), ("- a", 422, "expected a mapping"), (b"\xff\xfe", 422, "UTF-8"),
+    (BOMB, 422, "line 1: found &a, expected the value written out"), (WIDE_BOMB, 422, "no anchors"),
+    ("a: *a", 422, "no anchors"), ("a: {<<: 1}", 422, "merge key"), ("name: a\nname: b", 422, "given twice"),
+    (f"sweep: {DEEP}", 422, "inside each other"), ("sweep: " + "[" * 60_000, 422, "inside each other"),
+    ("sweep:" + "".join(f"\n{' ' * k}a:" for k in range(1, 300)), 422, "inside each other"),
+    ("? " * 30_000, 422, "inside each other"), ("a: !!python/object/apply:os.system [ls]", 422, "no tags"),
+    ("a: {", 422, "not valid YAML"), ("a: 1\n---\nb: 2", 422, "second document"), ("a: \x00", 422, "control character"),
+    ("seed: 1" + "0" * 5000, 422, "64 bits"), ("a: 0x10", 422, "not decimal"), ("bundle: /etc/passwd", 422, "no path"),
+    ("#" * (64 << 10) + "\n", 413, "at most 65536 bytes"),
+])  # fmt: skip
+def test_what_is_no_recipe_in_yaml(client, body, status, says):  # noqa: F811
+    start = time.monotonic()
+    for path in ("/api/jobs", "/api/jobs/plan"):
+        answer = client.post(path, content=body, headers={"Content-Type": "application/yaml; charset=utf-8"})
+        assert says in problem(answer, status)
+    assert time.monotonic() - start < 30
 
 
 def test_a_body_of_unknown_length(client):  # noqa: F811
@@ -114,7 +148,7 @@ def test_more_than_the_quotas(client, folder, changes, says):  # noqa: F811
 
 
 def test_unknown_jobs_and_parameters(client):  # noqa: F811
-    for path in ("/api/jobs/0", "/api/jobs/0/events", "/jobs/0/store/zarr.json"):
+    for path in ("/api/jobs/0", "/api/jobs/0/events"):
         assert "no such job" in problem(client.get(path), 404)
     problem(client.delete("/api/jobs/0"), 404)
     problem(client.get("/api/jobs?limit=0"), 422)
@@ -125,7 +159,7 @@ def test_unknown_jobs_and_parameters(client):  # noqa: F811
 
 
 def test_without_a_queue_there_are_no_jobs(service):
-    for path in ("/api/jobs", "/api/jobs/x", "/api/jobs/x/events", "/jobs/x/store/zarr.json"):
+    for path in ("/api/jobs", "/api/jobs/x", "/api/jobs/x/events", "/api/jobs/templates"):
         assert problem(httpx.get(f"{service.url}{path}"), 404) == "no such address"
     assert httpx.post(f"{service.url}/api/jobs", json=FAST).status_code in (405, 413)
     assert httpx.delete(f"{service.url}/api/jobs/x").status_code == 405
@@ -162,11 +196,14 @@ def test_a_queue_that_cannot_be_used_is_refused(tmp_path, releases):
     assert "has no tokens; make one with: nmcdist token" in refused(releases, "--port", 0, "--jobs", folder)
     assert "expected --jobs DIR" in refused(releases, "--port", 0, "--cluster", folder)
     make_token(folder, "page")
-    desk = Desk(JobSettings(folder))
+    assert "licence: found 'mine', expected the SPDX id" in refused(
+        releases, "--port", 0, "--jobs", folder, "--jobs-licence", "mine"
+    )
+    desk = Desk(JobSettings(folder), Shelf("", []))
     with pytest.raises(InputError, match="another service uses this queue"):
-        Desk(JobSettings(folder))
+        Desk(JobSettings(folder), Shelf("", []))
     desk.stop()
-    Desk(JobSettings(folder)).stop()
+    Desk(JobSettings(folder), Shelf("", [])).stop()
 
 
 def test_the_queue_is_bounded_in_order_and_survives(tmp_path):
@@ -191,7 +228,7 @@ def test_the_queue_is_bounded_in_order_and_survives(tmp_path):
     assert (again.get("a").state, again.get("a").used_s) == (CANCELLED, 1.5)  # told to end before the restart
     assert again.get("b").state == QUEUED
     again.claim()
-    again.requeue("b", 0.0, "lost", pause_s=60.0)
+    again.requeue("b", 0.0, "lost", strikes=1, pause_s=60.0)
     assert again.claim() is None
     queue.close()
     again.close()

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from nmcdist.service.jobs import runner
+from nmcdist.execution.execute import _GONE
+from nmcdist.service.jobs import processes, runner
 from nmcdist.service.jobs.queue import Queue
 from nmcdist.service.settings import JobSettings
 
@@ -24,7 +25,7 @@ class Shell(runner.Runner):
 def after(folder, line, seconds=20.0, cancel=False, **settings):
     """The job, and its events, once its only attempt has ended."""
     queue = Queue(folder / "queue.sqlite")
-    shell = Shell(queue, JobSettings(folder, **settings))
+    shell = Shell(queue, JobSettings(folder, **settings), lambda job: None)
     shell.line = line
     shell.folder("a").mkdir(parents=True)
     queue.add("a", "page", {"name": "tiny"}, {"cores": 2}, waiting=1)
@@ -45,8 +46,9 @@ def after(folder, line, seconds=20.0, cancel=False, **settings):
 @pytest.mark.parametrize(("line", "state", "message"), [
     ("echo 'nmcdist: error: disk: {folder}/jobs/a: full' >&2; exit 2", "failed", "disk: jobs/a: full"),
     ("echo 'nmcdist: error: items not made: 3'; exit 1", "failed", "items not made: 3"),
-    ("echo 'nmcdist: error: the Dask scheduler is gone; continue'; exit 2", "queued",
-     "the Dask scheduler is gone; continue"),
+    (f"echo 'nmcdist: error: {_GONE}'; exit 2", "queued", _GONE),
+    ("echo 'nmcdist: error: address: no Dask scheduler answers at tls://a:1; check it'; exit 2", "queued",
+     "address: no Dask scheduler answers at tls://a:1; check it"),
     ("kill -9 $$", "queued", "the run ended with status -9"), ("exit 77", "queued", "the run ended with status 77"),
 ])  # fmt: skip
 def test_a_fault_ends_a_job_and_an_accident_lets_it_wait(tmp_path, line, state, message):
@@ -70,7 +72,7 @@ def test_a_job_that_uses_more_than_its_core_hours_is_stopped(tmp_path):
 
 
 def test_a_child_that_ignores_the_signal_is_killed_with_its_own_children(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "GRACE_S", 0.5)
+    monkeypatch.setattr(processes, "GRACE_S", 0.5)
     found, _ = after(tmp_path, "trap '' TERM; sleep 100 & while :; do sleep 0.1; done", cancel=True)
     assert found.state == "cancelled"
 

@@ -4,57 +4,65 @@ import fcntl
 import os
 import shutil
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from nmcdist.bundle import list_bundles, save_bundle
 from nmcdist.clusters.deployment import load_deployment
+from nmcdist.clusters.shared import can_be_shared
 from nmcdist.datasets.catalog_file import catalog_text
 from nmcdist.datasets.folder import Folder
-from nmcdist.datasets.integrity import manifest_hash
-from nmcdist.datasets.store import MANIFEST
-from nmcdist.errors import InputError, StoreError
+from nmcdist.errors import InputError, NmcdistError
 from nmcdist.inputs import existing_folder
-from nmcdist.service.jobs.queue import DONE, Job, Queue, new_id
+from nmcdist.log import log
+from nmcdist.releases.fields import checked_licence
+from nmcdist.service.jobs.cluster import SharedCluster
+from nmcdist.service.jobs.queue import CANCELLED, Job, Queue, QueueError, new_id
 from nmcdist.service.jobs.recipes import Submission, submission_of
+from nmcdist.service.jobs.results import item_of, version_of
 from nmcdist.service.jobs.runner import JOBS, RECIPE, Runner
 from nmcdist.service.jobs.tokens import check_tokens
 from nmcdist.service.pools import Pool
 from nmcdist.service.settings import JobSettings
-from nmcdist.service.shelf import files_of
-from nmcdist.service.sources import Files
+from nmcdist.service.shelf import Item, Shelf
+from nmcdist.wording import one_line
 
 _QUEUE = "queue.sqlite"
 _LOCK = "lock"
+_CLUSTER = "cluster"
 _PLANNERS, _PLANS_WAITING = 1, 16
 _LOOKERS, _LOOKS_WAITING = 4, 500
 
 
 class Desk:
-    """Takes recipes in, and gives progress and finished stores out.
+    """Takes recipes in, gives progress out, and puts finished stores on the shelf.
 
     Parameters
     ----------
     settings : JobSettings
+    shelf : Shelf
 
     Raises
     ------
-    InputError, RecipeError, StoreError
-        If the folder has no tokens, another service uses it, or the deployment file is wrong.
+    InputError, RecipeError, ReleaseError, StoreError
+        If the folder has no tokens, another service uses it, the deployment file is wrong, or the licence unknown.
     """
 
-    def __init__(self, settings: JobSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: JobSettings, shelf: Shelf) -> None:
+        self.settings, self._shelf = settings, shelf
         existing_folder(settings.folder)
         check_tokens(settings.folder)
+        self._licence = None if settings.licence is None else checked_licence(settings.licence)
         self._deployment = load_deployment(settings.cluster)
         self._lock = _locked(settings.folder)
         (settings.folder / JOBS).mkdir(mode=0o700, exist_ok=True)
         self.queue = Queue(settings.folder / _QUEUE)
-        self.runner = Runner(self.queue, settings)
+        self.runner = Runner(self.queue, settings, self._show, self._shared())
         self.plans = Pool("plan", _PLANNERS, _PLANS_WAITING)
         self.looks = Pool("job", _LOOKERS, _LOOKS_WAITING)
         self.streams = threading.BoundedSemaphore(settings.streams)
-        self._stores: dict[str, Files] = {}
+        shelf.add(*self._finished())
 
     def start(self) -> None:
         """Start to run jobs; those that a dead service left are ended first, which may take a while."""
@@ -68,11 +76,11 @@ class Desk:
         self.queue.close()
         os.close(self._lock)
 
-    def planned(self, text: str) -> Submission:
+    def planned(self, content: Any) -> Submission:
         """Return a recipe with its plan; raises as :func:`~nmcdist.service.jobs.recipes.submission_of`."""
-        return submission_of(text, self.settings, self._deployment)
+        return submission_of(content, self.settings, self._deployment)
 
-    def submit(self, text: str, owner: str) -> Job:
+    def submit(self, content: Any, owner: str) -> Job:
         """Queue a recipe.
 
         The job's folder gets the recipe, and a registered bundle, as they are now.
@@ -83,17 +91,21 @@ class Desk:
             As for :meth:`planned`.
         FullError
             If too many jobs wait.
+        QueueError
+            If the queue cannot be written.
         """
-        found, job = self.planned(text), new_id()
+        found, job = self.planned(content), new_id()
         folder = self.runner.folder(job)
-        folder.mkdir(mode=0o700)
         try:
+            folder.mkdir(mode=0o700)
             if found.recipe.bundle not in list_bundles():
                 save_bundle(found.bundle, folder / found.recipe.bundle)
             Folder(folder).write(RECIPE, catalog_text(found.recipe.content).encode(), durable=True)
             return self.queue.add(job, owner, found.recipe.content, found.described(), self.settings.waiting)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise QueueError(f"the queue cannot be written ({one_line(error)})") from None
             raise
 
     def cancel(self, job: str) -> Job:
@@ -101,31 +113,32 @@ class Desk:
         found = self.queue.cancel(job)
         if found.cancelling:
             self.runner.cancel(job)
+        elif found.state == CANCELLED:
+            self.runner.clear(job)
         return found
 
-    def store(self, job: str) -> Files:
-        """Return the files of the store of a finished job.
+    def item(self, job: Job) -> Item | None:
+        """Return the result of a job on the shelf; None if it has none, or none that can be served."""
+        found = self._shelf.get(job.recipe["name"], {}).get(version_of(job))
+        return found if found is not None and found.job == job.id else None
 
-        Raises
-        ------
-        KeyError
-            If there is no such job, or it is not done.
-        StoreError
-            If its store is not the one that was made.
-        """
-        if job not in self._stores:
-            found = self.queue.get(job)
-            if found.state != DONE:
-                raise KeyError(job)
-            path = self.store_path(found)
-            if (sha256 := manifest_hash(path)) != found.manifest_sha256:
-                raise StoreError(f"{path / MANIFEST}: has the SHA-256 {sha256}, expected {found.manifest_sha256}")
-            self._stores[job] = files_of(path)
-        return self._stores[job]
+    def _shared(self) -> SharedCluster | None:
+        """Return the cluster of all jobs; None if each starts workers that fit it, or all use one that runs already."""
+        settings = self.settings
+        if settings.cluster is None or not can_be_shared(self._deployment):
+            return None
+        return SharedCluster(settings.cluster, settings.folder / _CLUSTER, settings.cluster_idle_s)
 
-    def store_path(self, job: Job) -> Path:
-        """Return the folder of a job's store."""
-        return self.runner.folder(job.id) / f"{job.recipe['name']}.zarr"
+    def _show(self, job: Job) -> None:
+        self._shelf.add(item_of(job, self.runner.store(job), self._licence))
+
+    def _finished(self) -> Iterator[Item]:
+        """Yield the results of finished jobs, the newest first; one that is gone or damaged is left out."""
+        for job in self.queue.finished():
+            try:
+                yield item_of(job, self.runner.store(job), self._licence)
+            except (NmcdistError, OSError) as error:
+                log.warning("job %s: its result is not served: %s", job.id, error)
 
 
 def _locked(folder: Path) -> int:

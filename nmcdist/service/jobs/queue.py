@@ -15,6 +15,7 @@ from nmcdist.errors import NmcdistError, StoreError
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 ENDED = (DONE, FAILED, CANCELLED)
+LONGEST_PAUSE_S = 3600.0  # before another attempt
 MOST_EVENTS = 1000  # of one job; older ones are dropped
 _VERSION = 1
 _SCHEMA = """
@@ -22,7 +23,8 @@ CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, owner TEXT NOT NULL, recipe TEXT NOT NULL,
     plan TEXT NOT NULL, state TEXT NOT NULL, cancelling INTEGER NOT NULL DEFAULT 0, created REAL NOT NULL,
     started REAL, ended REAL, not_before REAL NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
-    used_s REAL NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL DEFAULT 0,
+    strikes INTEGER NOT NULL DEFAULT 0, attempt_s REAL NOT NULL DEFAULT 0, used_s REAL NOT NULL DEFAULT 0,
+    done INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL DEFAULT 0,
     message TEXT NOT NULL DEFAULT '', manifest_sha256 TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS by_state ON jobs (state, number);
 CREATE TABLE IF NOT EXISTS events (
@@ -33,6 +35,10 @@ CREATE TABLE IF NOT EXISTS events (
 
 class FullError(NmcdistError):
     """As many jobs wait as may."""
+
+
+class QueueError(NmcdistError, OSError):
+    """The file of the queue cannot be written, on a full disk, say; nothing has changed."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,10 @@ class Job:
     created, started, ended : float or None
         Unix times; `started` is that of the latest attempt.
     attempts : int
+    strikes : int
+        Attempts in a row that ended without a finished task.
+    attempt_s : float
+        Seconds of the latest attempt until its last event.
     used_s : float
         Core seconds of all attempts that have ended.
     done, total : int
@@ -77,6 +87,8 @@ class Job:
     started: float | None
     ended: float | None
     attempts: int
+    strikes: int
+    attempt_s: float
     used_s: float
     done: int
     total: int
@@ -167,26 +179,31 @@ class Queue:
         """Return the next queued job, which is running from now on; None if there is none."""
         with self._changing() as base:
             row = base.execute(
-                "SELECT id FROM jobs WHERE state = ? AND not_before <= ? ORDER BY number LIMIT 1", (QUEUED, time.time())
+                "SELECT id FROM jobs WHERE state = ? AND (not_before <= ? OR not_before > ?) ORDER BY number LIMIT 1",
+                (QUEUED, now := time.time(), now + LONGEST_PAUSE_S),  # later: the clock was set back
             ).fetchone()
             if row is None:
                 return None
             base.execute(
-                "UPDATE jobs SET state = ?, started = ?, attempts = attempts + 1, message = '' WHERE id = ?",
-                (RUNNING, time.time(), row[0]),
+                "UPDATE jobs SET state = ?, started = ?, attempts = attempts + 1, attempt_s = 0, message = '' "
+                "WHERE id = ?",
+                (RUNNING, now, row[0]),
             )
             self._say(base, row[0], RUNNING)
         return self.get(row[0])
 
-    def progress(self, job: str, event: Mapping[str, Any]) -> None:
-        """Keep an event of a running job, with the number of tasks that it tells."""
+    def progress(self, job: str, event: Mapping[str, Any], attempt_s: float = 0.0) -> None:
+        """Keep an event of a running job, with the number of tasks that it tells, and the seconds until then."""
         with self._changing() as base:
+            base.execute("UPDATE jobs SET attempt_s = ? WHERE id = ?", (attempt_s, job))
             done, total = event.get("done"), event.get("total")
             if isinstance(done, int) and isinstance(total, int):
                 base.execute("UPDATE jobs SET done = ?, total = ? WHERE id = ?", (done, total, job))
             self._keep(base, job, event)
 
-    def requeue(self, job: str, used_s: float, message: str = "", pause_s: float = 0.0) -> None:
+    def requeue(
+        self, job: str, used_s: float, message: str = "", *, strikes: int | None = None, pause_s: float = 0.0
+    ) -> None:
         """Let a running job wait again; one that was to be cancelled is cancelled.
 
         Parameters
@@ -196,6 +213,8 @@ class Queue:
             Core seconds of the attempt.
         message : str
             Why.
+        strikes : int, optional
+            Attempts in a row without a finished task; default: as before.
         pause_s : float
             Seconds before it may start.
         """
@@ -204,8 +223,8 @@ class Queue:
             ended = time.time() if state == CANCELLED else None
             base.execute(
                 "UPDATE jobs SET state = ?, ended = ?, cancelling = 0, not_before = ?, used_s = used_s + ?, "
-                "message = ? WHERE id = ? AND state = ?",
-                (state, ended, time.time() + pause_s, used_s, message, job, RUNNING),
+                "strikes = coalesce(?, strikes), message = ? WHERE id = ? AND state = ?",
+                (state, ended, time.time() + pause_s, used_s, strikes, message, job, RUNNING),
             )
             self._say(base, job, state, message)
 
@@ -237,10 +256,10 @@ class Queue:
         rows = self._read(f"SELECT {_COLUMNS} FROM jobs WHERE state = ? ORDER BY number", RUNNING)
         return [_job(row) for row in rows]
 
-    def last_sign_s(self, job: Job) -> float:
-        """Return how long the latest attempt of a job lasted, as far as its events tell."""
-        (last,) = self._read("SELECT max(time) FROM events WHERE job = ?", job.number)[0]
-        return max(0.0, (last or 0.0) - (job.started or 0.0)) if job.started else 0.0
+    def finished(self) -> list[Job]:
+        """Return the jobs that are done, the newest first."""
+        rows = self._read(f"SELECT {_COLUMNS} FROM jobs WHERE state = ? ORDER BY ended DESC, number DESC", DONE)
+        return [_job(row) for row in rows]
 
     def events(self, job: Job, after: int, limit: int = MOST_EVENTS) -> list[tuple[int, dict[str, Any]]]:
         """Return the events of a job with numbers above `after`, the oldest first."""
@@ -254,13 +273,16 @@ class Queue:
     def _changing(self) -> Iterator[sqlite3.Connection]:
         """Change several rows at once, or none."""
         with self._lock:
-            self._base.execute("BEGIN IMMEDIATE")
             try:
+                self._base.execute("BEGIN IMMEDIATE")
                 yield self._base
-            except BaseException:
-                self._base.execute("ROLLBACK")
+                self._base.execute("COMMIT")
+            except BaseException as error:
+                if self._base.in_transaction:  # SQLite itself has ended some that failed
+                    self._base.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise QueueError(f"the queue cannot be written ({error})") from None
                 raise
-            self._base.execute("COMMIT")
 
     def _read(self, text: str, *values: Any) -> list[Any]:
         with self._lock:

@@ -1,4 +1,4 @@
-"""Recipes over HTTP: JSON of bounded size and depth, without paths, planned and compared with the quotas."""
+"""Recipes over HTTP: JSON or YAML of bounded size and depth, without paths, planned and compared with the quotas."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Any
 from nmcdist.bundle import Bundle, list_bundles, load_bundle
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.datasets.files import readable_bytes
+from nmcdist.datasets.recipes_catalog import RecipeCatalog
 from nmcdist.errors import NmcdistError, RecipeError
 from nmcdist.faults import proposal
 from nmcdist.json_text import parsed_json
@@ -17,7 +18,7 @@ from nmcdist.products.recipe import BaseRecipe
 from nmcdist.products.registry import make_plan, parsed_recipe
 from nmcdist.service.settings import JobSettings
 from nmcdist.wording import shown
-from nmcdist.yaml_text import DEPTH_LIMIT
+from nmcdist.yaml_text import DEPTH_LIMIT, parsed_yaml
 
 BUNDLES = "bundles"  # in the folder of the queue: one folder for each registered bundle
 _CORE_S_PER_BYTE = 1.2e-7  # of a task's memory: volumes of 400^3 voxels with all descriptors take this long
@@ -79,12 +80,30 @@ def bundle_names(folder: Path) -> list[str]:
     return sorted({*list_bundles(), *registered})
 
 
-def submission_of(text: str, settings: JobSettings, deployment: Deployment) -> Submission:
-    """Return a recipe in JSON with its bundle and its plan.
+def templates() -> list[dict[str, str]]:
+    """Return the recipes of the package by name: their titles and their YAML."""
+    return [
+        {"name": entry.name, "title": str(entry.metadata["title"]), "yaml": entry.recipe.read_text()}
+        for entry in RecipeCatalog().values()
+    ]
+
+
+def parsed(text: str, *, is_yaml: bool) -> Any:
+    """Return the plain data in a recipe's text; RecipeError if it is malformed or nested too deeply."""
+    if is_yaml:
+        return parsed_yaml(text, "recipe", RecipeError)
+    content = parsed_json(text, "recipe", RecipeError)
+    _check_depth(content)
+    return content
+
+
+def submission_of(content: Any, settings: JobSettings, deployment: Deployment) -> Submission:
+    """Return a recipe with its bundle and its plan.
 
     Parameters
     ----------
-    text : str
+    content : JSON value
+        As :func:`parsed` returns it.
     settings : JobSettings
     deployment : Deployment
         Where jobs run.
@@ -94,8 +113,6 @@ def submission_of(text: str, settings: JobSettings, deployment: Deployment) -> S
     NmcdistError
         If it is malformed, names a path or an unknown bundle, describes an impossible run, or exceeds a quota.
     """
-    content = parsed_json(text, "recipe", RecipeError)
-    _check_depth(content)
     _refuse_paths(content)
     bundle = _bundle(content, settings.folder)
     recipe = parsed_recipe(content, "recipe")

@@ -1,8 +1,9 @@
 """The addresses of jobs; a service without a queue does not have them."""
 
 import asyncio
+import functools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -11,15 +12,15 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from nmcdist.errors import NmcdistError, StoreError
+from nmcdist.errors import NmcdistError
 from nmcdist.log import log
-from nmcdist.service.files import respond
+from nmcdist.service import catalogs
 from nmcdist.service.jobs.desk import Desk
-from nmcdist.service.jobs.queue import DONE, ENDED, QUEUED, FullError, Job
-from nmcdist.service.jobs.recipes import in_one_line
+from nmcdist.service.jobs.queue import ENDED, QUEUED, FullError, Job, QueueError
+from nmcdist.service.jobs.recipes import bundle_names, in_one_line, parsed, templates
 from nmcdist.service.jobs.tokens import owner_of
 from nmcdist.service.problems import Problem, RequestError, busy
-from nmcdist.service.routes import BUSY, base_of, service_of
+from nmcdist.service.routes import BUSY, base_of
 from nmcdist.wording import shown
 
 MOST_JOBS = 1000  # of a page
@@ -27,13 +28,14 @@ _FULL_S = 60  # after which a client may try to queue again
 _LOOK_S = 0.5  # between two looks for events of a stream
 _ALIVE_S = 15.0  # between two signs of life of a stream without events
 _SSE = "text/event-stream"
+_JSON, _YAML = "application/json", "application/yaml"
 _LAST = 2**53
 _PRIVATE = {"Cache-Control": "no-store"}
 
 _UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "No such job"}}
 _WRITES: dict[int | str, dict[str, Any]] = {
     413: {"model": Problem, "description": "The recipe is too long"},
-    415: {"model": Problem, "description": "The recipe is not sent as JSON"},
+    415: {"model": Problem, "description": "The recipe is sent neither as JSON nor as YAML"},
     422: {"model": Problem, "description": "The recipe is malformed, or its run impossible or beyond a quota"},
 }
 _REFUSED: dict[int | str, dict[str, Any]] = {422: {"model": Problem, "description": "A parameter is malformed"}}
@@ -41,7 +43,7 @@ _RECIPE = {
     "requestBody": {
         "required": True,
         "description": "A recipe; `bundle` is a registered name.",
-        "content": {"application/json": {"schema": {"type": "object"}}},
+        "content": {_JSON: {"schema": {"type": "object"}}, _YAML: {"schema": {"type": "object"}}},
     }
 }
 
@@ -77,7 +79,6 @@ router = APIRouter(
     default_response_class=JSONResponse, tags=["jobs"],
     responses={401: {"model": Problem, "description": "No known token"}, **BUSY},
 )  # fmt: skip
-stores = APIRouter(tags=["jobs"])
 
 
 class _Strict(BaseModel):
@@ -100,11 +101,13 @@ class EventsQuery(_Strict):
 @router.post("/api/jobs", status_code=201, responses={**_WRITES, 429: {"model": Problem}}, openapi_extra=_RECIPE)
 async def submit(request: Request, owner: Owner) -> JSONResponse:
     """Queue a recipe, unless its plan exceeds a quota."""
-    desk, text = desk_of(request), await _text(request)
+    desk, recipe = desk_of(request), await _recipe(request)
     try:
-        job = await desk.plans.run(desk.submit, text, owner)
+        job = await desk.plans.run(lambda: desk.submit(recipe(), owner))
     except FullError as error:
         raise RequestError(429, str(error), {"Retry-After": str(_FULL_S)}) from None
+    except QueueError:
+        raise
     except NmcdistError as error:
         raise _refusal(error, desk) from None
     log.info("job %s: queued by %s", job.id, owner)
@@ -115,13 +118,24 @@ async def submit(request: Request, owner: Owner) -> JSONResponse:
 @router.post("/api/jobs/plan", responses=_WRITES, openapi_extra=_RECIPE)
 async def plan(request: Request, owner: Owner) -> JSONResponse:
     """Return the plan of a recipe, with what a job may cost; nothing is queued."""
-    desk, text = desk_of(request), await _text(request)
+    desk, recipe = desk_of(request), await _recipe(request)
     try:
-        found = await desk.plans.run(desk.planned, text)
+        found = await desk.plans.run(lambda: desk.planned(recipe()))
     except NmcdistError as error:
         raise _refusal(error, desk) from None
     limits = {"bytes": desk.settings.job_bytes, "core_hours": desk.settings.core_hours}
     return JSONResponse({**found.described(), "limits": limits}, headers=_PRIVATE)
+
+
+@router.get("/api/jobs/templates")
+async def recipes(request: Request, owner: Owner) -> JSONResponse:
+    """Return recipes to start from, and the names that a recipe may give as its bundle."""
+    desk = desk_of(request)
+
+    def known() -> dict[str, Any]:
+        return {"templates": templates(), "bundles": bundle_names(desk.settings.folder)}
+
+    return JSONResponse(await desk.looks.run(known), headers=_PRIVATE)
 
 
 @router.get("/api/jobs", responses=_REFUSED)
@@ -172,20 +186,6 @@ async def events(job: str, request: Request, owner: Owner, query: Annotated[Even
     return JSONResponse(content, headers=_PRIVATE)
 
 
-@stores.get("/jobs/{job}/store/{key:path}", responses={**_UNKNOWN, **BUSY}, response_class=Response)
-async def store(job: str, key: str, request: Request) -> Response:
-    """Return a file of a finished job's store, whole or one range of bytes; whoever knows the address may read it."""
-    desk, service = desk_of(request), service_of(request)
-    try:
-        files = await desk.looks.run(desk.store, job)
-    except KeyError:
-        raise RequestError(404, f"{shown(job)}: no such job, or it is not done") from None
-    except (StoreError, OSError) as error:
-        log.error("%s", error)
-        raise RequestError(500, f"{shown(job)}: the server cannot read its store") from None
-    return await respond(request, files, key, service.pool_of(files, key))
-
-
 async def _found(request: Request, job: str) -> Job:
     desk = desk_of(request)
     try:
@@ -194,15 +194,16 @@ async def _found(request: Request, job: str) -> Job:
         raise RequestError(404, f"{shown(job)}: no such job") from None
 
 
-async def _text(request: Request) -> str:
-    """Return the body of a request, which is JSON; how long it may be is the guard's business."""
+async def _recipe(request: Request) -> Callable[[], Any]:
+    """Return what parses the body of a request, which takes a while; how long it may be is the guard's business."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise RequestError(415, f"Content-Type: found {shown(kind)}, expected application/json")
+    if kind not in (_JSON, _YAML):
+        raise RequestError(415, f"Content-Type: found {shown(kind)}, expected {_JSON} or {_YAML}")
     try:
-        return (await request.body()).decode()
+        text = (await request.body()).decode()
     except UnicodeDecodeError:
-        raise RequestError(422, "recipe: expected JSON in UTF-8") from None
+        raise RequestError(422, "recipe: expected text in UTF-8") from None
+    return functools.partial(parsed, text, is_yaml=kind == _YAML)
 
 
 def _refusal(error: NmcdistError, desk: Desk) -> RequestError:
@@ -211,8 +212,7 @@ def _refusal(error: NmcdistError, desk: Desk) -> RequestError:
 
 def _described(desk: Desk, job: Job, base: str) -> dict[str, Any]:
     """Return a job as plain data."""
-    path = f"{base}/jobs/{job.id}/store"
-    is_done = job.state == DONE
+    item = desk.item(job)
     return {
         "id": job.id,
         "state": job.state,
@@ -229,8 +229,9 @@ def _described(desk: Desk, job: Job, base: str) -> dict[str, Any]:
         "message": job.message,
         "plan": job.plan,
         "manifest_sha256": job.manifest_sha256 or None,
-        "store": path if is_done else None,
-        "open": f'xarray.open_zarr("{path}")' if is_done else None,
+        "page": None if item is None else catalogs.page_path(item),
+        "store": None if item is None else base + catalogs.store_path(item),
+        "open": None if item is None else catalogs.opening_line(item, base),
     }
 
 
