@@ -3,7 +3,7 @@ BIN := .venv/bin
 OUT ?= demo
 WORKERS ?= 2
 .DEFAULT_GOAL := help
-.PHONY: help demo docs page pictures test test-slow lint bench lock clean
+.PHONY: help demo docs page pictures test test-slow lint bench notebooks lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -64,6 +64,9 @@ bench: .venv/installed .venv-quantimpy/installed .venv-pyapd/installed .venv-por
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.generation
 	$(BIN)/python -m benchmarks.meshes
+
+notebooks: .venv/installed  ## run the notebooks of examples/ and store their outputs
+	$(BIN)/python examples/notebooks/execute.py
 
 lock: ## write requirements.lock from what is installed in .venv
 	$(BIN)/pip freeze --exclude-editable | grep -v '^nmcdist' | sed 's/+cpu$$//' > requirements.lock

@@ -57,7 +57,7 @@ def main(names: list[str]) -> int:
         if names and not any(name in title for name in names):
             continue
         case = make()
-        mesh_with(case.source, 4 * case.size_nm, elements=case.uniform // 8, progress=str)  # compiles the kernels
+        mesh_with(case.source, case.size_nm, elements=case.uniform // 8, progress=str)  # compiles the kernels
         for part in PARTS:
             row, reached = _row(title, case, round(part * case.uniform))
             print("| " + " | ".join(row) + " |", flush=True)
@@ -76,7 +76,7 @@ def _particle(index: int) -> Case:
     particle = generate_particle(load_bundle("nmc811-radial"), seed=1, index=index)
 
     def render(size_nm: float, _: bool) -> Voxels:
-        return Voxels(particle.voxelize(size_nm), size_nm, particle.grid(size_nm)[1])
+        return Voxels(particle.voxelize(size_nm), (size_nm,) * 3, particle.grid(size_nm)[1])
 
     start = float(np.ptp(particle.box_nm, axis=0).max()) / 64
     volumes = np.bincount(particle.voxelize(REFERENCE_NM).reshape(-1)) * REFERENCE_NM**3
@@ -86,7 +86,7 @@ def _particle(index: int) -> Case:
 
 def _additive(voxel_nm: float) -> Case:
     labels = generate_cba(load_bundle("cba-cathode-2025"), (128,) * 3, voxel_nm, seed=1)
-    source = of_array(Voxels(labels, voxel_nm, (voxel_nm / 2,) * 3))
+    source = of_array(Voxels(labels, (voxel_nm,) * 3, (voxel_nm / 2,) * 3))
     volumes = np.bincount(labels.reshape(-1)) * voxel_nm**3
     return Case(source, voxel_nm, volumes, 6 * int(np.count_nonzero(labels)))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmcdist.errors import NmcdistError
 from nmcdist.kernels import drop_impossible_threads, ensure_cache
+from nmcdist.registration import register as register_accessor
 from nmcdist.version import __version__
 
 if TYPE_CHECKING:  # for type checkers and editors
@@ -89,6 +90,7 @@ __all__ = [
 
 drop_impossible_threads()
 ensure_cache()  # here, because every process that runs a kernel imports this module before numba
+register_accessor()
 
 
 if not TYPE_CHECKING:

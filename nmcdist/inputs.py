@@ -1,8 +1,10 @@
 """Paths and files from the user: local paths only, ordinary files only, of bounded size."""
 
+import contextlib
 import os
 import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from nmcdist.errors import InputError, NmcdistError
@@ -123,6 +125,20 @@ def made_folder(path: str | os.PathLike[str], error: type[NmcdistError] = InputE
     except OSError as failed:
         raise error(f"{found}: cannot be made ({failed.strerror})") from None
     return found
+
+
+@contextlib.contextmanager
+def folder_of_results(path: str | os.PathLike[str], error: type[NmcdistError] = InputError) -> Iterator[Path]:
+    """Make a folder as :func:`made_folder`; if the block fails, remove it if it was made here and is empty."""
+    is_new = not os.path.lexists(local_path(path, error))
+    found = made_folder(path, error)
+    try:
+        yield found
+    except BaseException:
+        if is_new:
+            with contextlib.suppress(OSError):  # it holds what is written
+                found.rmdir()
+        raise
 
 
 def ordinary_file(path: str | os.PathLike[str], error: type[NmcdistError] = InputError) -> Path:

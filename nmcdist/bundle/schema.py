@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from importlib import import_module
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -31,8 +32,9 @@ from nmcdist.bundle.parameters import (
     parameters_of_model,
     unit_of,
 )
-from nmcdist.errors import BundleError
+from nmcdist.errors import BundleError, NmcdistError
 from nmcdist.faults import MOST_FAULTS, proposal, spelt
+from nmcdist.html_text import card, image
 from nmcdist.inputs import folder_name
 from nmcdist.wording import shown
 
@@ -42,6 +44,7 @@ _NAME = spelt(r"[a-z0-9][a-z0-9.-]*", "small letters, digits, dots and hyphens, 
 NET_INPUTS = NET_NEIGHBOURS * (3 + 2)  # a displacement and two noises per neighbour
 NET_MORE = (0, 1, 2, 3)  # optional further inputs: |s|, which makes their number odd, then the grain's own two noises
 NET_OUTPUTS = 4  # the diagonal and the offset
+_SHOWN = 9  # numbers of a parameter that a notebook shows
 
 P = TypeVar("P", bound=Parameters)
 Provenance = Literal["published", "fitted", "assumed", "chosen"]
@@ -239,6 +242,21 @@ class Bundle(_Frozen):
         copy._arrays = {name: _read_only(array) for name, array in arrays.items()}
         return copy
 
+    def _repr_html_(self) -> str:
+        """Return what the bundle is, its parameters and a picture of what it draws, for notebooks."""
+        found = _picture_of(self)
+        rows = [
+            ("title", self.title),
+            ("model", self.model),
+            ("calibrated on", self.calibration.data),
+            ("reference", self.calibration.reference),
+            ("licence", self.licence),
+            ("content", f"sha256 {self.content_hash[:16]}"),
+        ]
+        more = [(name, _described(record)) for name, record in self.values.items()]
+        more += [(name, f"array of shape {record.shape}") for name, record in self.array_records.items()]
+        return card(f"Bundle {self.name}", rows, image(*found) if found else "", more)
+
     @property
     def content_hash(self) -> str:
         """SHA-256 (hex) of the content that determines an item: model, parameter values, texts, digests of arrays."""
@@ -326,6 +344,22 @@ def array_digest(array: np.ndarray) -> str:
     """Return the SHA-256 (hex) of an array's little-endian bytes in C order."""
     little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
     return hashlib.sha256(little.tobytes()).hexdigest()
+
+
+def _picture_of(bundle: Bundle) -> tuple[np.ndarray, str] | None:
+    """Return a picture of what a bundle draws, with its description; None without one."""
+    draw = import_module("nmcdist.models.pictures").bundle_picture  # by name, as models are built on bundles
+    try:
+        found: tuple[np.ndarray, str] | None = draw(bundle)
+    except NmcdistError:  # parameters with which nothing can be drawn
+        return None
+    return found
+
+
+def _described(record: ParameterRecord) -> str:
+    values = record.value if isinstance(record.value, tuple) else (record.value,)
+    numbers = ", ".join(f"{value:.4g}" for value in values[:_SHOWN]) + ", ..." * (len(values) > _SHOWN)
+    return f"{numbers}{f' {record.unit}' if record.unit != '1' else ''}, {record.provenance}"
 
 
 _FIELDS = {field.alias or name: field for name, field in Bundle.model_fields.items()}

@@ -1,5 +1,6 @@
 """The command that measures an image of labels."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,11 @@ class _Groups(click.Option):
 @click.option("--descriptors", metavar="GROUP,...", cls=_Groups)
 @click.option("--along", metavar="z,y,x", help="Directions of the directional descriptors. Default: all.")
 @click.option("--axes", help='Order of the axes in the file, such as "zyx", if the image does not say it.')
-@click.option("--dataset", metavar="NAME", help="Array in an HDF5 file, a Zarr group or a VTK file with several.")
+@click.option(
+    "--dataset",
+    metavar="NAME",
+    help="Array in an HDF5 file, a Zarr group or a VTK file with several, or number of a TIFF image.",
+)
 @click.option("--planes", is_flag=True, help="Measure each plane along z as a planar image of its own.")
 @click.option(
     "--periodic", is_flag=True, help="The image continues itself: in volumes, coverage, interfaces and sizes."
@@ -61,7 +66,7 @@ def measure(image: Path, out: Path | None, report_folder: Path | None, overwrite
     """
     from nmcdist.extras import need
     from nmcdist.images import open_labels
-    from nmcdist.inputs import made_folder
+    from nmcdist.inputs import folder_of_results
     from nmcdist.measurement.measure import measure
     from nmcdist.measurement.tables import check_file, write_result
     from nmcdist.report.measurement import report_measurement, table_of
@@ -73,23 +78,24 @@ def measure(image: Path, out: Path | None, report_folder: Path | None, overwrite
     target = None if out is None else check_file(out, overwrite)
     if report_folder is not None:
         need("report", "a report")
-        made_folder(report_folder)  # before the work: it may be impossible
     for name in ("phases", "conductivity"):
         options[name] = named_numbers(name, options[name])
     for name in ("fluid", "descriptors", "along"):
         options[name] = _several(options[name])
     if options["windows"] is not None:
         options["windows"] = [_whole("windows", part) for part in options["windows"].split(",")]
-    options["voxel_size_nm"] = _edges(options["voxel_size_nm"])
-    with spreading(cluster, _BLOCK_BYTES, _MANY if asked else 1) as spread:
-        found = measure(image, spread=spread, progress=note, **options)
-    click.echo(table_of(found))
-    if target is not None:
-        click.echo(write_result(found, target))
-    if report_folder is not None:
-        size, axes, dataset, planes = (options[name] for name in ("voxel_size_nm", "axes", "dataset", "planes"))
-        opened = open_labels(image, size, axes, dataset, samples_are_slices=planes)
-        click.echo(report_measurement(found, opened, report_folder))
+    options["voxel_size_nm"] = edges(options["voxel_size_nm"])
+    # The folder is made before the work: it may be impossible.
+    with folder_of_results(report_folder) if report_folder is not None else contextlib.nullcontext():
+        with spreading(cluster, _BLOCK_BYTES, _MANY if asked else 1) as spread:
+            found = measure(image, spread=spread, progress=note, **options)
+        click.echo(table_of(found))
+        if target is not None:
+            click.echo(write_result(found, target))
+        if report_folder is not None:
+            size, axes, dataset, planes = (options[name] for name in ("voxel_size_nm", "axes", "dataset", "planes"))
+            opened = open_labels(image, size, axes, dataset, samples_are_slices=planes)
+            click.echo(report_measurement(found, opened, report_folder))
 
 
 def _several(text: str | None) -> tuple[str, ...] | None:
@@ -115,11 +121,12 @@ def named_numbers(option: str, text: str | None) -> dict[str, Any] | None:
     return found
 
 
-def _edges(text: str | None) -> float | list[float] | None:
+def edges(text: str | None) -> float | list[float] | None:
+    """Return one or several lengths from a text such as 10 or 20,10,10."""
     if text is None:
         return None
-    edges = [_number("voxel-size-nm", part) for part in text.split(",")]
-    return edges[0] if len(edges) == 1 else edges
+    found = [_number("voxel-size-nm", part) for part in text.split(",")]
+    return found[0] if len(found) == 1 else found
 
 
 def _whole(option: str, text: str) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from nmcdist.cli.measurements import named_numbers
+from nmcdist.cli.measurements import edges, named_numbers
 from nmcdist.cli.options import PATH, REFUSED, Real, Whole, complain, note
 from nmcdist.errors import InputError, StoreError
 from nmcdist.wording import shown
@@ -98,7 +98,9 @@ def report(store: Path, out: Path | None, resolution_study: bool) -> None:
 @click.option("--format", "file_format", default="tiff", show_default=True, cls=_FormatOption)
 @click.option("--out", type=PATH, help="File to write; for several items, the folder.")
 @click.option(
-    "--voxel-size-nm", type=Real(), help="Voxel size for particles; default 50, or what a number of elements needs."
+    "--voxel-size-nm",
+    metavar="NM or Z,Y,X",
+    help="Voxel size for particles; default 50, or what a number of elements needs. Of an image that says none: its.",
 )
 @click.option("--label", type=Whole(), help="Grain or phase to export, for stl and ply.")
 @click.option(
@@ -130,7 +132,11 @@ def report(store: Path, out: Path | None, resolution_study: bool) -> None:
 @click.option("--unit", help="Unit of lengths: nm, um or m; default nm, but um for tiff, m for damask and network.")
 @click.option("--phases", metavar="NAME=LABEL,...", help="Of an image: names of its labels; default: they are grains.")
 @click.option("--axes", help='Of an image that does not say it: the order of its axes, such as "zyx".')
-@click.option("--dataset", metavar="NAME", help="Of an image: its name in an HDF5 file, a Zarr group or a VTK file.")
+@click.option(
+    "--dataset",
+    metavar="NAME",
+    help="Of an image: its name in an HDF5 file, a Zarr group or a VTK file, or number in a TIFF file.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing file or folder.")
 def export(
     store: Path, items: tuple[str, ...], file_format: str, out: Path | None, phases: str | None, axes: str | None,
@@ -143,6 +149,7 @@ def export(
     from nmcdist.datasets.items import default_name, item_count
     from nmcdist.products.stores import export_item
 
+    options["voxel_size_nm"] = edges(options["voxel_size_nm"])
     of_image = {"phases": named_numbers("phases", phases), "axes": axes, "dataset": dataset}
     if not items:
         click.echo(_export_image(store, file_format, out, of_image, options))

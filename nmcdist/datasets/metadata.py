@@ -99,7 +99,7 @@ def checked_attributes(attributes: dict[str, Any], where: Path) -> None:
         raise StoreError(f"{where}: attribute 'name': found {found}, expected small letters, digits and hyphens")
 
 
-def checked_recipe(recipe: Any, where: Path) -> dict[str, Any]:
+def checked_recipe(recipe: Any, where: Path | str) -> dict[str, Any]:
     """Return the recipe in the attributes of a store, if it has the fields that readers need.
 
     Raises
@@ -208,7 +208,7 @@ def _at(content: Any, *names: str) -> Any:
     return content
 
 
-def _field(recipe: Any, names: tuple[str, ...], where: Path, fits: Any, expected: str) -> None:
+def _field(recipe: Any, names: tuple[str, ...], where: Path | str, fits: Any, expected: str) -> None:
     found = _at(recipe, *names)
     if not fits(found):
         raise StoreError(f"{where}: recipe: {'.'.join(names)}: found {shown(found)}, expected {expected}")

@@ -5,8 +5,9 @@ column and marks unused rows by particle = -1. In the CF conventions, this is an
 variable `particle`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from nmcdist.descriptors.quantity import Quantity, by_name
 from nmcdist.errors import StoreError
 from nmcdist.inputs import local_path
 from nmcdist.models.particle import Particle
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 LENGTHS = {"axis": 3, "frame_axis": 3, "principal_axis": 3, "quaternion": 4, "side": 2, "harmonic": 100}
 
@@ -185,41 +189,63 @@ class Records:
 
     def particle(self, item: int) -> Particle:
         """Read one particle; raises as :func:`read_particle`."""
-        store = self.store
-        start, stop = _rows_of(store, item, self._rows)
+        start, stop = _rows_of(self.store, item, self._rows)
         one = {name: _read(self._rows, name, item, item + 1, record)[0] for name, record in RECORD_ITEMS.items()}
         rows = {name: _read(self._rows, name, start, stop, record) for name, record in RECORD_ROWS.items()}
-        finite = (one["shell_coefficients_nm"], one["box_nm"], one["reach_nm"], rows["seed_nm"], rows["diagonal"])
-        if not (rows["particle"] == item).all() or not all(np.isfinite(values).all() for values in finite):
-            raise StoreError(f"{store}: the rows of item {item} are incomplete or damaged")
-        kept = rows["kept"].astype(bool)
-        return Particle(
-            seed=self._seed,
-            index=item,
-            bundle_hash=self._bundle_hash,
-            coefficients_nm=one["shell_coefficients_nm"],
-            rejections=int(one["shell_rejections"]),
-            seeds_nm=rows["seed_nm"],
-            diagonals=rows["diagonal"],
-            offsets_nm2=rows["offset_nm2"],
-            gammas=rows["gamma"],
-            kept=kept,
-            centroids_nm=rows["lattice_centroid_nm"],
-            volumes_nm3=np.where(kept, rows["lattice_volume_nm3"], np.float32(0)),
-            box_nm=one["box_nm"],
-            reach_nm=float(one["reach_nm"]),
-        )
+        return particle_of(self.store, item, one, rows, self._seed, self._bundle_hash)
 
     def orientations(self, item: int) -> dict[int, np.ndarray]:
         """Read the crystal orientations of one particle; as :func:`read_orientations`."""
         return _orientations(self.store, item, self._rows)
 
-    def grains(self, item: int) -> Any:
+    def grains(self, item: int) -> "xr.Dataset":
         """Read the table of the grains of one particle; as :func:`read_grains`."""
         return read_grains(self.store, item)
 
 
-def read_grains(store: str | Path, item: int) -> Any:
+def particle_of(
+    where: Any, item: int, one: Mapping[str, np.ndarray], rows: Mapping[str, np.ndarray], seed: int, bundle_hash: str
+) -> Particle:  # fmt: skip
+    """Return a particle from its record.
+
+    Parameters
+    ----------
+    where : Path or str
+        What holds the record, for messages.
+    item : int
+    one, rows : Mapping of str to ndarray
+        Values of the item, by the names of `RECORD_ITEMS`, and of its grains, by those of `RECORD_ROWS`.
+    seed : int
+    bundle_hash : str
+
+    Raises
+    ------
+    StoreError
+        If a value is missing.
+    """
+    finite = (one["shell_coefficients_nm"], one["box_nm"], one["reach_nm"], rows["seed_nm"], rows["diagonal"])
+    if not (rows["particle"] == item).all() or not all(np.isfinite(values).all() for values in finite):
+        raise StoreError(f"{where}: the rows of item {item} are incomplete or damaged")
+    kept = rows["kept"].astype(bool)
+    return Particle(
+        seed=seed,
+        index=item,
+        bundle_hash=bundle_hash,
+        coefficients_nm=one["shell_coefficients_nm"],
+        rejections=int(one["shell_rejections"]),
+        seeds_nm=rows["seed_nm"],
+        diagonals=rows["diagonal"],
+        offsets_nm2=rows["offset_nm2"],
+        gammas=rows["gamma"],
+        kept=kept,
+        centroids_nm=rows["lattice_centroid_nm"],
+        volumes_nm3=np.where(kept, rows["lattice_volume_nm3"], np.float32(0)),
+        box_nm=one["box_nm"],
+        reach_nm=float(one["reach_nm"]),
+    )
+
+
+def read_grains(store: str | Path, item: int) -> "xr.Dataset":
     """Read the table of the grains of one particle, one row per grain.
 
     Parameters
@@ -238,8 +264,6 @@ def read_grains(store: str | Path, item: int) -> Any:
     StoreError
         If the store or the item does not exist, holds no measured grains, or its bytes are damaged.
     """
-    import xarray as xr
-
     store = local_path(store, StoreError)
     read_origin(store)  # refuses a folder that is not a store, or a store without its origin
     rows = Rows(store)
@@ -253,8 +277,15 @@ def read_grains(store: str | Path, item: int) -> Any:
         values = rows.read(name, start, stop)[kept]
         if values.ndim != len(column.dims):
             raise StoreError(f"{store}: {name}: found {values.ndim} axes, expected {len(column.dims)}")
-        variables[name] = column.dims, values.astype(bool) if column.dtype == "bool" else values, column.attrs
-    label = _read(rows, "label", start, stop, RECORD_ROWS["label"])[kept]
+        variables[name] = values.astype(bool) if column.dtype == "bool" else values
+    return grains_table(variables, _read(rows, "label", start, stop, RECORD_ROWS["label"])[kept])
+
+
+def grains_table(columns: Mapping[str, np.ndarray], label: np.ndarray) -> "xr.Dataset":
+    """Return the table of the grains of one particle from its columns, named as in `COLUMNS`, and their labels."""
+    import xarray as xr
+
+    variables = {name: (COLUMNS[name].dims, values, COLUMNS[name].attrs) for name, values in columns.items()}
     return xr.Dataset(variables, coords={"label": ("grain", label), "axis": ("axis", list("zyx"))})
 
 

@@ -13,7 +13,7 @@ from nmcdist.datasets.store import read_block, readable_metadata
 from nmcdist.errors import StoreError
 from nmcdist.wording import shown
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # also part of names of files and element sets
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # of a phase; part of names of files and element sets
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,10 @@ def _label_names(attributes: dict[str, Any], where: str) -> dict[int, str]:
         return {}
     values, meanings = attributes.get("flag_values"), attributes["flag_meanings"]
     names = meanings.split() if isinstance(meanings, str) else []
-    if not names or len({name.upper() for name in names}) < len(names) or not all(map(_NAME.fullmatch, names)):
+    if not names or len({name.upper() for name in names}) < len(names) or not all(map(NAME.fullmatch, names)):
         raise StoreError(f"{where} flag_meanings: found {shown(meanings)}, expected different names of ASCII letters")
     if not isinstance(values, list) or len(values) != len(names) or not all(type(value) is int for value in values):
         raise StoreError(f"{where} flag_values: found {shown(values)}, expected {len(names)} whole numbers")
+    if len(set(values)) < len(values):
+        raise StoreError(f"{where} flag_values: found {shown(values)}, expected different whole numbers")
     return dict(zip(values, names, strict=True))

@@ -6,13 +6,14 @@ joined across it, so their phases are connected better.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from nmcdist.arguments import check_one_of, plain_array
 from nmcdist.descriptors.contacts import ConnectedFractions, connected_fractions
 from nmcdist.descriptors.paths import geodesic_tortuosity, percolates
-from nmcdist.descriptors.permeability import Boundary, permeability
+from nmcdist.descriptors.permeability import Boundary, Permeability, solve_permeability
 from nmcdist.descriptors.phases import check_image, check_image_axis, layer_edges
 from nmcdist.descriptors.transport import effective_conductivity
 from nmcdist.errors import InputError
@@ -156,10 +157,22 @@ def planar_permeability(
     InputError
         If an argument has an impossible value, shape or type.
     """
+    return solve_planar_permeability(phase, pixel_size_nm, axis, boundary).permeability_nm2
+
+
+def solve_planar_permeability(
+    phase: np.ndarray, pixel_size_nm: float | Sequence[float], axis: int = 0, boundary: Boundary = "open"
+) -> Permeability:  # fmt: skip
+    """Compute the permeability of a phase in a planar image, with details of the solution.
+
+    Arguments and errors are those of :func:`planar_permeability`; the result is that of
+    :func:`nmcdist.descriptors.permeability.solve_permeability` for one layer of voxels.
+    """
     phase, axis = check_image(phase), check_image_axis(axis)
     edges, layer = layer_edges(pixel_size_nm), phase[None]
     if check_one_of("boundary", boundary, BOUNDARIES) != "walls":
-        return permeability(layer, edges, axis + 1, boundary)
+        return solve_permeability(layer, edges, axis + 1, boundary)
     # Walls beside the image, none across it.
     lined = np.pad(layer, [(0, 0), *((int(each != axis),) * 2 for each in range(2))])
-    return permeability(lined, edges, axis + 1, "open") * lined.size / layer.size
+    found = solve_permeability(lined, edges, axis + 1, "open")
+    return replace(found, permeability_nm2=found.permeability_nm2 * lined.size / layer.size, boundary="walls")

@@ -18,7 +18,8 @@ _SMALLEST = 0.1
 _BACK = 0.3  # of the way, as often as needed
 _ROUNDS = 4
 _MOST_ROUNDS = 8  # while angles are too small
-_STEPS = 5  # towards the volumes in each round
+_STEPS = 5  # towards the volumes, each time that interfaces are smoothed
+_FEWER_STEPS = 3  # after each move of nodes for their angles, which disturbs volumes less
 _LEEWAY = 0.2  # of nodes on interfaces, in edges of a voxel
 _VOLUME_ERROR = 2e-3  # of the volume of a grain, that needs no other round
 
@@ -96,11 +97,13 @@ class _Interfaces:
     @classmethod
     def of(cls, mesh: LatticeMesh, net: LabelNet, held: np.ndarray) -> "_Interfaces":
         faces = np.concatenate([mesh.outer, mesh.interfaces])
-        rows = np.unique(faces)  # both are sorted by z, y, x
+        used = np.zeros(len(mesh.corners), dtype=bool)
+        used[faces] = True
+        rows = np.flatnonzero(used)  # both are sorted by z, y, x
+        numbers = np.cumsum(used, dtype=np.int32) - np.int32(1)
         outside = np.stack([mesh.grains[mesh.outer_cells], np.zeros(len(mesh.outer), dtype=np.int32)], axis=1)
-        labels = np.concatenate([outside, mesh.interface_grains])
-        triangles, sides = np.searchsorted(rows, faces), np.searchsorted(net.values, labels)
-        return cls(net, rows, triangles.astype(np.int32), sides.astype(np.int32), held[rows])
+        sides = np.searchsorted(net.values, np.concatenate([outside, mesh.interface_grains]))
+        return cls(net, rows, numbers[faces], sides.astype(np.int32), held[rows])
 
     def smooth(self, points: np.ndarray, mesh: LatticeMesh, least: np.ndarray, sweeps: int) -> None:
         """Move points of interfaces to where they are smooth, as far as tetrahedra keep their least volumes."""
@@ -122,7 +125,8 @@ class _Interfaces:
     ) -> np.ndarray:  # fmt: skip
         """Return points that give grains their volumes, no farther from the smooth interface than nodes may move."""
         moved, anchors = points.copy(), smooth[self.rows]
-        away = self.net.with_volumes(points[self.rows], self.triangles, self.sides, 0, self.held, _STEPS) - anchors
+        found = self.net.with_volumes(points[self.rows], self.triangles, self.sides, 0, self.held, _FEWER_STEPS)
+        away = found - anchors
         far = np.linalg.norm(away, axis=1, keepdims=True)
         moved[self.rows] = anchors + away * (_LEEWAY / np.maximum(far, _LEEWAY))
         _hold_back(moved, points, mesh.cells, least)
@@ -131,18 +135,22 @@ class _Interfaces:
 
 def _hold_back(points: np.ndarray, origins: np.ndarray, cells: np.ndarray, least: np.ndarray) -> None:
     """Move nodes back towards where they were until each tetrahedron is large enough, or where it was."""
-    while True:
-        small = _nodes_of_small(points, origins, cells, least)
-        if not small.any():
-            return
-        points[small] += _BACK * (origins[small] - points[small])
+    moved = np.ones(len(points), dtype=bool)
+    while moved.any():
+        moved = _nodes_of_small(points, origins, cells, least, moved)
+        points[moved] += _BACK * (origins[moved] - points[moved])
 
 
 @kernel
-def _nodes_of_small(points: np.ndarray, origins: np.ndarray, cells: np.ndarray, least: np.ndarray) -> np.ndarray:
+def _nodes_of_small(
+    points: np.ndarray, origins: np.ndarray, cells: np.ndarray, least: np.ndarray, moved: np.ndarray
+) -> np.ndarray:  # fmt: skip
+    """Return which nodes are of small tetrahedra, among those with a node that moved."""
     small = np.zeros(len(points), dtype=np.bool_)
     for row in range(len(cells)):
         a, b, c, d = cells[row]
+        if not (moved[a] or moved[b] or moved[c] or moved[d]):
+            continue
         volume = _six_volume(points, a, b, c, d)
         if volume < least[row] and volume < 0.999 * _six_volume(origins, a, b, c, d):
             small[a] = small[b] = small[c] = small[d] = True

@@ -11,8 +11,7 @@ How coarse the mesh is depends on one number, the growth: edges at a distance d 
 needed.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -67,6 +66,7 @@ class GradedLattice:
     cells: np.ndarray
     crop: tuple[int, int, int]
     growths: np.ndarray
+    _counts: dict[float, int] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, labels: np.ndarray) -> "GradedLattice":
@@ -89,21 +89,23 @@ class GradedLattice:
         _ask_parents(growths)
         return cls(cells, crop, growths)
 
-    @cached_property
+    @property
     def fewest(self) -> int:
         """The number of tetrahedra that interfaces need."""
-        return self._fill(np.inf, np.empty((0, 4), dtype=np.int32), np.empty(0, dtype=np.int32))
+        return self.count(np.inf)
 
-    @cached_property
+    @property
     def most(self) -> int:
         """Six tetrahedra per voxel."""
-        return 6 * int(np.count_nonzero(self.cells))
+        return self.count(0.0)
 
     def count(self, growth: float) -> int:
         """Return the number of tetrahedra at a growth."""
-        if growth in (0, np.inf):
-            return self.fewest if growth else self.most
-        return self._fill(growth, np.empty((0, 4), dtype=np.int32), np.empty(0, dtype=np.int32))
+        if growth not in self._counts:
+            nothing = np.empty((0, 4), dtype=np.int32), np.empty(0, dtype=np.int32)
+            found = self._fill(growth, *nothing) if growth else 6 * int(np.count_nonzero(self.cells))
+            self._counts[growth] = found
+        return self._counts[growth]
 
     def _fill(self, growth: float, cells: np.ndarray, grains: np.ndarray) -> int:
         return int(_bisect(self.growths, self.cells, np.float32(growth), cells, grains))
@@ -112,16 +114,16 @@ class GradedLattice:
         """Return the growth at which the number of tetrahedra is nearest to one, by bisection."""
         if count <= self.fewest:
             return np.inf
-        low, high = np.float32(1 / COARSEST), np.float32(2 * COARSEST)
+        low, high = 1 / COARSEST, 2.0 * COARSEST
         found = {self.fewest: np.inf, self.most: 0.0}
         for _ in range(_STEPS):
-            middle = np.sqrt(low * high)
+            middle = float(np.float32(np.sqrt(low * high)))
             there = self.count(middle)
             found[there] = middle
             if abs(there - count) <= _CLOSE * count:
                 break
             low, high = (low, middle) if there < count else (middle, high)
-        return float(found[min(found, key=lambda there: abs(there - count))])
+        return found[min(found, key=lambda there: abs(there - count))]
 
     def mesh(self, growth: float = 0.0) -> LatticeMesh:
         """Return the mesh at a growth, sorted by grain."""

@@ -87,7 +87,7 @@ def improved(
         fewest, since = (bad.size, sweep) if bad.size < fewest else (fewest, since)
         if not bad.size or sweep - since >= PATIENCE:
             break
-        _sweep(moved, anchors, cells, leeway, held, reach, steps, starts, members, worst, bad, sweep)
+        _sweep(moved, anchors, cells, leeway, held, reach, steps, starts, members, worst, bad, goal, sweep)
     return Improved(moved, float(np.degrees(np.arccos(min(worst.max(), 1.0)))), np.flatnonzero(worst > goal))
 
 
@@ -148,13 +148,16 @@ def _cosines(points: np.ndarray, cells: np.ndarray) -> np.ndarray:
 @_jit
 def _sweep(
     moved: np.ndarray, anchors: np.ndarray, cells: np.ndarray, leeway: np.ndarray, held: np.ndarray, reach: float,
-    edges: np.ndarray, starts: np.ndarray, members: np.ndarray, worst: np.ndarray, bad: np.ndarray, number: int,
+    edges: np.ndarray, starts: np.ndarray, members: np.ndarray, worst: np.ndarray, bad: np.ndarray, goal: float,
+    number: int,
 ) -> None:  # fmt: skip
     """Let the nodes of each bad tetrahedron try to move."""
     state = np.uint64(number + 1)
     old = np.empty(3)
     for row in bad:
         for n in range(4):
+            if worst[row] <= goal:
+                break
             node = cells[row, n]
             first, end = starts[node], starts[node + 1]
             best: Float = -1.0

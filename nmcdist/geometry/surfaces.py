@@ -273,22 +273,23 @@ class LabelNet:
 
         Each step solves for one pressure per grain. An interface moves by the difference of the two pressures and a
         point by the mean of its triangles, which gives the required volumes to first order. Coordinates that are
-        `held`, a mask like `corners`, stay.
+        `held`, a mask like `corners`, stay; it is for points that are corners only.
         """
         corners = len(points) - pinches
-        held = np.zeros_like(self.corners, bool) if held is None else held
-        moving = _not_held(triangles, held)
+        moving = np.ones(len(triangles), bool) if held is None else _not_held(triangles, held, self.corners)
         stiffness = self._interface_areas(points, triangles[moving], sides[moving])
         diagonal = stiffness.diagonal()
         scale = diags_array(np.divide(1.0, diagonal, out=np.zeros_like(diagonal), where=diagonal > 0))
         for _ in range(steps):
             missing = (self.voxels - enclosed_volumes(points, triangles, sides, len(self.values)))[1:]
+            missing[diagonal == 0] = 0  # of a grain with no face that can move
             if (np.abs(missing) <= _VOLUME_TOLERANCE * self.voxels[1:]).all():
                 break
             pressures = np.zeros(len(self.values))
             pressures[1:], _ = cg(stiffness, missing, rtol=1e-4, M=scale)
             change = np.clip(_displacements(points, triangles, sides, pressures), -_STEP, _STEP)
-            change[:corners][held] = 0
+            if held is not None:
+                change[:corners][held] = 0
             points = points + change
             points[:corners] = np.clip(points[:corners], self.corners - 0.49, self.corners + 0.49)
         return points
@@ -559,13 +560,15 @@ def _triangulate(
 
 
 @kernel
-def _not_held(triangles: np.ndarray, held: np.ndarray) -> np.ndarray:
-    """Return which triangles have no axis along which their three points stay."""
+def _not_held(triangles: np.ndarray, held: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Return which triangles are not in a plane across an axis along which their three points stay."""
     moving = np.ones(len(triangles), dtype=np.bool_)
     for t in range(len(triangles)):
         a, b, c = triangles[t]
         for axis in range(3):
-            if held[a, axis] and held[b, axis] and held[c, axis]:
+            if not (held[a, axis] and held[b, axis] and held[c, axis]):
+                continue
+            if corners[a, axis] == corners[b, axis] == corners[c, axis]:
                 moving[t] = False
     return moving
 

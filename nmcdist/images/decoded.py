@@ -11,7 +11,7 @@ import psutil
 
 from nmcdist.errors import ImageError
 from nmcdist.extras import need
-from nmcdist.images.said import Said, whole_shape
+from nmcdist.images.said import Said, is_turned, whole_shape
 from nmcdist.images.sources import Decoded, Source, reading
 from nmcdist.images.spacing import Size, in_nm
 from nmcdist.wording import shown
@@ -35,9 +35,10 @@ def open_nrrd(where: Path) -> tuple[Source, Said]:
     with reading(where):
         dtype = np.dtype(nrrd.reader._TYPEMAP_NRRD2NUMPY[header["type"]])  # the type without the voxels
         size = _nrrd_size(header)
-    return Decoded(where, whole_shape(shape, where), dtype, _read_nrrd), Said(
-        "zyx"[-len(shape) :], size, len(shape) == 2
-    )
+    rows = header.get("space directions")
+    turned = rows is not None and is_turned(np.nan_to_num(np.asarray(rows, dtype=float)))
+    said = Said("zyx"[-len(shape) :], size, len(shape) == 2, turned)
+    return Decoded(where, whole_shape(shape, where), dtype, _read_nrrd), said
 
 
 def _read_nrrd(where: Path, dataset: str) -> np.ndarray:
@@ -64,17 +65,27 @@ def open_vtk(where: Path, dataset: str | None) -> tuple[Source, Said]:
     """Open image data of VTK; ImageError if it is damaged, no regular grid, or has several arrays."""
     need("images", f"reading {where.name}")
     with reading(where):
-        array = _read_vtk(where, dataset or "")
+        grid = _vtk_grid(where)
+        array = _vtk_values(grid, where, dataset or "")
     source = Decoded(where, whole_shape(array.shape, where), array.dtype, _read_vtk, dataset or "")
-    return source, Said("zyx"[-array.ndim :], is_planar=array.ndim == 2)
+    turned = is_turned(np.asarray(grid.direction_matrix).T)
+    return source, Said("zyx"[-array.ndim :], is_planar=array.ndim == 2, is_turned=turned)
 
 
 def _read_vtk(where: Path, dataset: str) -> np.ndarray:
+    return _vtk_values(_vtk_grid(where), where, dataset)
+
+
+def _vtk_grid(where: Path) -> Any:
     import pyvista
 
     grid = pyvista.wrap(_vtk_output(where))
     if not isinstance(grid, pyvista.ImageData):
         raise ImageError(f"{where}: found {type(grid).__name__}, expected image data: values on a regular grid")
+    return grid
+
+
+def _vtk_values(grid: Any, where: Path, dataset: str) -> np.ndarray:
     arrays = {**grid.point_data, **grid.cell_data}
     if not arrays or not grid.n_points:
         raise ImageError(f"{where}: cannot be read (found no values)")

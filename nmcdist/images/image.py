@@ -123,7 +123,8 @@ def open_labels(
     path, voxel_size_nm, axes
         See :func:`open_image`; of a planar image, one or two edges, and axes such as "yx".
     dataset : str, optional
-        The array in an HDF5 file, a group of Zarr or a VTK file, if there are several.
+        If there are several: the array in an HDF5 file, a group of Zarr or a VTK file, or the number of the image in a
+        TIFF file, from 0.
     samples_are_slices : bool
         Whether the samples of a TIFF page are slices, not colours.
 
@@ -134,10 +135,15 @@ def open_labels(
     """
     where = local_path(path, ImageError)
     if samples_are_slices and where.suffix.lower() in tiff.SUFFIXES and where.is_file():
-        source, said = tiff.open_pages(where, samples_are_slices=True)
+        source, said = tiff.open_pages(where, dataset, samples_are_slices=True)
     else:
         source, said = _opened(where, dataset, _ALL, FORMATS)
     _check(source)
+    if said.is_turned and axes is None:
+        raise ImageError(
+            f"{where}: says that its axes are turned or mirrored in space, which is not followed; give the order of "
+            f"the axes (--axes), such as {AXES[1:] if said.is_planar else AXES}, to take the array as it is"
+        )
     order = _order(axes, said.axes, where, is_planar=said.is_planar)
     return Image(source, order or (0, 1, 2), _size(voxel_size_nm, said, where), said.is_planar, order is not None)
 
@@ -187,18 +193,20 @@ def _opened(
             raise ImageError(f"{where}: no such image")
     except OSError as error:  # too long a name, or a folder that may not be entered
         raise ImageError(f"{where}: cannot be read ({error.strerror})") from None
+    is_zarr, suffix = where.is_dir() and arrays.is_zarr(where), where.suffix.lower()
+    if dataset is not None and not is_zarr and suffix not in _WITH_DATASETS:
+        raise ImageError(f"{where}: found the dataset {shown(dataset)}, expected none: it holds one image")
     if where.is_dir():
-        if arrays.is_zarr(where):
-            return arrays.open_zarr(where, dataset)
-        return tiff.open_slices(where)
-    opener = openers.get(where.suffix.lower())
+        return arrays.open_zarr(where, dataset) if is_zarr else tiff.open_slices(where)
+    opener = openers.get(suffix)
     if not where.is_file() or opener is None:
         raise ImageError(f"{where}: expected {what}")
     return opener(where, dataset)
 
 
+_WITH_DATASETS = (*tiff.SUFFIXES, *arrays.SUFFIXES_HDF5, *decoded.VTK)
 _VOLUMES: dict[str, _Opener] = {
-    **dict.fromkeys(tiff.SUFFIXES, lambda where, _: tiff.open_pages(where)),
+    **dict.fromkeys(tiff.SUFFIXES, tiff.open_pages),
     ".npy": lambda where, _: arrays.open_npy(where),
 }
 _ALL: dict[str, _Opener] = {

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from nmcdist.errors import ImageError
-from nmcdist.images.said import Said, whole_shape
+from nmcdist.images.said import Said, is_turned, whole_shape
 from nmcdist.images.sources import Decoded, Source, reading
 from nmcdist.inputs import ordinary_file
 
 SUFFIXES = (".mhd", ".mha")
 _HEADER_BYTES = 1 << 16
+_DIRECTIONS = ("TransformMatrix", "Rotation", "Orientation")  # names of the same field
 _TYPES = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
     "MET_LONG": "i4", "MET_ULONG": "u4", "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4",
@@ -26,8 +27,10 @@ _TYPES = {
 def open_meta(where: Path) -> tuple[Source, Said]:
     """Open a MetaImage; ImageError if it is damaged, or has several values per voxel."""
     with reading(where):
-        _, shape, dtype, _ = _header(where)
-    said = Said("zyx"[-len(shape) :], is_planar=len(shape) == 2)
+        fields, shape, dtype, _ = _header(where)
+        found = next((fields[name] for name in _DIRECTIONS if name in fields), None)
+        turned = found is not None and is_turned(np.reshape(np.array(found.split(), float), (len(shape), -1)))
+    said = Said("zyx"[-len(shape) :], is_planar=len(shape) == 2, is_turned=turned)
     return Decoded(where, whole_shape(shape, where), dtype, _read), said
 
 

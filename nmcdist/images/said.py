@@ -2,9 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from nmcdist.errors import ImageError
 from nmcdist.images.spacing import Size
+
+_STRAIGHT = 1e-4  # of a length: directions are written with a few digits
 
 
 @dataclass(frozen=True)
@@ -19,11 +24,21 @@ class Said:
         Edges of a voxel in nm along z, y, x; of a planar image, that along z has no meaning.
     is_planar : bool
         Whether the image has two dimensions.
+    is_turned : bool
+        Whether its axes have other directions in space than z, y, x, such as those of a patient.
     """
 
     axes: str = ""
     size: Size | None = None
     is_planar: bool = False
+    is_turned: bool = False
+
+
+def is_turned(directions: Any) -> bool:
+    """Return whether a matrix of directions, one row for each axis in the order x, y, z, is not that of x, y, z."""
+    rows = np.asarray(directions, dtype=float)
+    lengths = np.sqrt((rows**2).sum(axis=1))
+    return not np.allclose(rows, lengths[:, None] * np.eye(*rows.shape), rtol=0, atol=_STRAIGHT * lengths.max())
 
 
 def whole_shape(shape: tuple[int, ...], where: Path) -> tuple[int, int, int]:

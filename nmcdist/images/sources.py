@@ -39,7 +39,15 @@ class Source(ABC):
 
 @dataclass(frozen=True)
 class Pages(Source):
-    """The pages of a TIFF file."""
+    """The pages of an image in a TIFF file.
+
+    Attributes
+    ----------
+    number : int
+        Of the image in the file, from 0.
+    """
+
+    number: int = 0
 
     def read(self, box: Slices) -> np.ndarray:
         """Return a box; ImageError if its bytes are damaged."""
@@ -47,6 +55,9 @@ class Pages(Source):
 
         pages, y, x = box
         numbers = range(*pages.indices(self.shape[0]))
+        if self.number:
+            with reading(self.path), tifffile.TiffFile(self.path) as file:
+                return np.asarray(file.series[self.number].asarray().reshape(self.shape)[box])
         with reading(self.path):
             state = self.path.stat()
             plain = _plain_pages(self.path, state.st_size, state.st_mtime_ns)

@@ -12,36 +12,47 @@ from nmcdist.errors import ImageError
 from nmcdist.images.said import Said, whole_shape
 from nmcdist.images.sources import Pages, Source, Stack, reading
 from nmcdist.images.spacing import Size, in_nm
+from nmcdist.wording import shown
 
 SUFFIXES = (".tif", ".tiff")
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # it logs faults before it raises them
+_LISTED = 6  # most images that a message names
 _NUMBER = re.compile(r"(\d+)\D*$")
 
 
-def open_pages(where: Path, *, samples_are_slices: bool = False) -> tuple[Source, Said]:
+def open_pages(
+    where: Path, dataset: str | None = None, *, samples_are_slices: bool = False
+) -> tuple[Source, Said]:  # fmt: skip
     """Open a TIFF file; some programs write the slices of a stack as samples of one page, plane after plane.
+
+    `dataset` is the number of the image, from 0, if there are several.
 
     Raises
     ------
     ImageError
-        If it is damaged, or holds colours, channels or times.
+        If it is damaged, or holds colours, channels or times, or several images and none is chosen.
     """
     import tifffile
 
     with reading(where), tifffile.TiffFile(where) as file:
         if not file.series:
             raise ValueError("found no pages")
-        series = file.series[0]
+        images = [k for k, each in enumerate(file.series) if not each.keyframe.is_reduced]
+        number = _chosen(dataset, images, where) if dataset is not None else images[0]
+        series = file.series[number]
         axes, shape, dtype = series.axes, tuple(map(int, series.shape)), np.dtype(series.dtype)
         says_axes = file.is_ome or file.is_imagej
-        others = [each for each in file.series[1:] if not each.keyframe.is_reduced]
+        others = [file.series[k] for k in images[1:]] if dataset is None else []
         if others and len(shape) == 2 and not says_axes:  # pages that were appended one by one
-            for number, each in enumerate(others, 2):
+            for page, each in enumerate(others, 2):
                 if tuple(each.shape) != shape or np.dtype(each.dtype) != dtype:
                     found, expected = f"{each.dtype} of shape {tuple(each.shape)}", f"{dtype} of shape {shape}"
-                    raise ImageError(f"{where}: page {number}: found {found}, expected {expected} as in the first")
+                    raise ImageError(f"{where}: page {page}: found {found}, expected {expected} as in the first")
             axes, shape = "Z" + axes, (1 + len(others), *shape)
-        size = _ome_size(file.ome_metadata) if file.is_ome else _imagej_size(file) if file.is_imagej else None
+        elif others:
+            listed = ", ".join(f"{k}: {' x '.join(map(str, file.series[k].shape))}" for k in images[:_LISTED])
+            raise ImageError(f"{where}: found {len(images)} images ({listed}); choose one by its number (--dataset)")
+        size = _ome_size(file.ome_metadata, number) if file.is_ome else _imagej_size(file) if file.is_imagej else None
     if "S" in axes and shape[axes.index("S")] > 1 and not (samples_are_slices and axes[0] == "S"):
         raise ImageError(f"{where}: found {shape[axes.index('S')]} colours, expected a grey image")
     kept = [k for k, n in enumerate(shape) if n > 1 or axes[k] in "ZYX"]
@@ -50,7 +61,17 @@ def open_pages(where: Path, *, samples_are_slices: bool = False) -> tuple[Source
         raise ImageError(f"{where}: found axes {axes}, expected z, y and x, without channels or times")
     named = axes.lower() if len(shape) == 2 or says_axes else ""
     said = Said(named if set(named) <= set("zyx") else "", size, len(shape) == 2)
-    return Pages(where, whole_shape(shape, where), dtype), said
+    return Pages(where, whole_shape(shape, where), dtype, number), said
+
+
+def _chosen(dataset: str, images: list[int], where: Path) -> int:
+    number = int(dataset) if dataset.isascii() and dataset.isdigit() else -1
+    if number not in images:
+        expected = (
+            f"the number of an image, {images[0]} to {images[-1]}" if len(images) > 1 else "none: it has one image"
+        )
+        raise ImageError(f"{where}: found the dataset {shown(dataset)}, expected {expected}")
+    return number
 
 
 def open_slices(where: Path) -> tuple[Source, Said]:
@@ -106,12 +127,13 @@ def _imagej_size(file: Any) -> Size | None:
     return in_nm(lengths, [unit] * 3)
 
 
-def _ome_size(text: str | None) -> Size | None:
+def _ome_size(text: str | None, number: int) -> Size | None:
     from xml.etree import ElementTree
 
-    pixels = next((e for e in ElementTree.fromstring(text or "<OME/>").iter() if e.tag.endswith("}Pixels")), None)
-    if pixels is None:
+    images = [e for e in ElementTree.fromstring(text or "<OME/>").iter() if e.tag.endswith("}Pixels")]
+    if number >= len(images):
         return None
+    pixels = images[number]
     across = "Z" if pixels.get("PhysicalSizeZ") is not None or pixels.get("SizeZ") != "1" else "Y"
     lengths = [pixels.get(f"PhysicalSize{axis}") for axis in (across, "Y", "X")]
     units = [pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in (across, "Y", "X")]

@@ -14,6 +14,7 @@ import numpy as np
 from nmcdist.descriptors import pore_size
 from nmcdist.descriptors.cba_quantities import OF_CONDUCTION, OF_PHASES, OF_SUMS, Current, PhaseVolume
 from nmcdist.descriptors.permeability import solve_permeability
+from nmcdist.descriptors.planar_transport import solve_planar_permeability
 from nmcdist.descriptors.quantity import Quantity
 from nmcdist.geometry.box_lattice import whole_weights
 from nmcdist.measurement import planar, quantities
@@ -178,11 +179,12 @@ _LONG_NAMES = {
 def _flow(volume: Volume) -> Variables:
     def measured(name: str) -> list[Any]:
         volume.announce(f"flow through {name}")
-        mask = volume.phases.mask(volume.codes, name)
-        return [
-            solve_permeability(mask, volume.edges, axis, volume.choices.boundary)  # type: ignore[arg-type]
-            for axis in volume.choices.axes
-        ]
+        mask, edges = volume.phases.mask(volume.codes, name), volume.edges
+        boundary: Any = volume.choices.boundary
+        if volume.is_planar:
+            axes = [axis - 1 for axis in volume.choices.axes]
+            return [solve_planar_permeability(mask[0], edges[1:], axis, boundary) for axis in axes]
+        return [solve_permeability(mask, edges, axis, boundary) for axis in volume.choices.axes]
 
     found = tabulate(quantities.OF_FLOW, volume.choices.fluid, measured)
     for _, _, attrs in found.values():

@@ -89,7 +89,7 @@ def measure(
     axes : str, optional
         The order of the axes in the file, such as "zyx", if it does not say it. Arrays are in the order z, y, x.
     dataset : str, optional
-        The array in an HDF5 file, a Zarr group or a VTK file with several.
+        The array in an HDF5 file, a group of Zarr or a VTK file with several, or the number of an image in a TIFF file.
     periodic : bool
         Whether the image continues itself across its faces: in volumes, coverage, interfaces and size distributions.
         Paths, currents, chords and connections end at the faces all the same.

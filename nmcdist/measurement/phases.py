@@ -134,7 +134,7 @@ def named_phases(given: Any, found: Mapping[int, int], where: Any) -> Phases:
     InputError
         If a name or a label is impossible, a label is not in the image, or one in the image has no name.
     """
-    labels = {f"label {value}": (value,) for value in found} if given is None else _labels_of(given)
+    labels = {f"label {value}": (value,) for value in found} if given is None else labels_of(given)
     present = ", ".join(map(str, found))
     for name, values in labels.items():
         missing = [value for value in values if value not in found]
@@ -148,7 +148,8 @@ def named_phases(given: Any, found: Mapping[int, int], where: Any) -> Phases:
     return Phases(tuple(found), {name: tuple(codes[value] for value in values) for name, values in labels.items()})
 
 
-def _labels_of(given: Any) -> dict[str, tuple[int, ...]]:
+def labels_of(given: Any) -> dict[str, tuple[int, ...]]:
+    """Return the labels of each phase, ascending; InputError if a name or a label is impossible."""
     if not isinstance(given, Mapping) or not given:
         raise InputError(f"phases: found {shown(given)}, expected labels by name, such as pore=0,nmc=1")
     labels: dict[str, tuple[int, ...]] = {}

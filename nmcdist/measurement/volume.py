@@ -132,8 +132,6 @@ def checked_choices(
     for name in fluids:
         if name not in known:
             raise InputError(f"fluid: found {shown(name)}, expected one of the phases {', '.join(known)}")
-    if fluids and is_planar:
-        raise InputError("fluid: the image is planar, and permeability is defined in three dimensions")
     return Choices(
         axes=_axes(along, is_planar),
         conductivity=_conductivity(conductivity, known),

@@ -18,14 +18,17 @@ from nmcdist.bundle import Bundle, resolved
 from nmcdist.errors import InputError
 from nmcdist.geometry.frames import lengths
 from nmcdist.geometry.tessellation import label_lattice, rasterize_gbpd
+from nmcdist.html_text import card, image
 from nmcdist.jit import kernel
 from nmcdist.models import seed_window, streams
 from nmcdist.models.grains import GrainModel, Grains
 from nmcdist.models.pieces import merge_pieces
 from nmcdist.models.shell import Shell, ShellModel
+from nmcdist.pictures import section_picture
 
 STEPS_PER_SPACING = 4  # lattice spacing intensity^(-1/3) / 4: changing it changes which grains are kept
 _SMALLEST_VOXEL_NM = 0.001  # as in recipes
+_PICTURE_PIXELS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,6 +204,26 @@ class Particle:
         labels = label_lattice(*self._diagram, shape, steps_nm, origin_nm, reach=self.reach_nm)
         _keep(labels.reshape(-1), self.kept)
         return labels
+
+    def __repr__(self) -> str:
+        extent = " x ".join(f"{length / 1000:.2f}" for length in self.box_nm[1] - self.box_nm[0])
+        return f"Particle(seed={self.seed}, index={self.index}: {int(self.kept.sum())} grains, {extent} µm)"
+
+    def _repr_html_(self) -> str:
+        """Return a section through the centre and the numbers of the particle, for notebooks."""
+        count = int(self.kept.sum())
+        extent = " × ".join(f"{length / 1000:.2f}" for length in self.box_nm[1] - self.box_nm[0])
+        rows = [
+            ("grains", str(count)),
+            ("extent", f"{extent} µm along z, y, x"),
+            ("volume", f"{float(self.volumes_nm3.sum(dtype=np.float64)) / 1e9:.3g} µm³"),
+            ("seed, index", f"{self.seed}, {self.index}"),
+            ("bundle", f"sha256 {self.bundle_hash[:16]}"),
+        ]
+        if not count:
+            return card("Particle", rows)
+        picture = section_picture(self.section(2 * self.reach_nm / _PICTURE_PIXELS))
+        return card("Particle", rows, image(picture, "section through the centre, x to the right and y upwards"))
 
     @property
     def _grains(self) -> Grains:

@@ -9,11 +9,11 @@ import numpy as np
 
 from nmcdist.datasets.export.formats import format_named
 from nmcdist.datasets.export.labels import export_labels
-from nmcdist.errors import InputError
+from nmcdist.datasets.export.subsets import LARGEST_LABEL
+from nmcdist.errors import ImageError, InputError
 from nmcdist.images import open_labels
 from nmcdist.inputs import local_path
-
-_LARGEST = np.iinfo(np.int32).max
+from nmcdist.measurement.phases import labels_of
 
 
 def export_image(
@@ -32,13 +32,14 @@ def export_image(
     Parameters
     ----------
     image : str or Path
-        See :func:`nmcdist.measure`; three-dimensional, on cubes.
+        See :func:`nmcdist.measure`; three-dimensional.
     file_format : str
         A format that is made of voxels. Surfaces and meshes leave out label 0.
     target : str or Path, optional
         Default: the name of the image with the ending of the format, in the current folder.
     phases : mapping of str to int or sequence of int, optional
-        Name of each label; several labels become the first of them. Default: labels are grains.
+        Name of each label; several labels become the lowest of them. Default: labels are grains. Names are as for
+        :func:`nmcdist.datasets.export.labels.export_labels`.
     voxel_size_nm, axes, dataset
         See :func:`nmcdist.measure`.
     **options
@@ -52,38 +53,46 @@ def export_image(
     Raises
     ------
     ImageError
-        If the image cannot be read.
+        If the image cannot be read, or has several edges and no order of its axes.
     InputError
-        If it is planar or not on cubes, a label is negative, has no name or is missing, or an option is impossible.
+        If it is planar, a label is negative, has no name, two names or is missing, or an option is impossible.
     StoreError
         If the target cannot be written.
     """
-    opened = open_labels(image, voxel_size_nm, axes, dataset)
-    size = opened.voxel_size_nm
+    given = voxel_size_nm.tolist() if isinstance(voxel_size_nm, np.ndarray) else voxel_size_nm
+    opened = open_labels(image, given, axes, dataset)
+    size = z, y, x = opened.voxel_size_nm
     if opened.is_planar:
         raise InputError(f"{opened.path}: is planar, expected three dimensions")
-    if len(set(size)) > 1:
-        raise InputError(f"{opened.path}: has voxels of {size[0]:g} x {size[1]:g} x {size[2]:g} nm, expected cubes")
+    if not opened.says_axes and len(set(size)) > 1:
+        raise ImageError(f"{opened.path}: does not say the order of its axes; with several edges, give it, such as zyx")
     chosen = format_named(file_format)
     place = local_path(target) if target is not None else Path(opened.path.stem + chosen.suffix)
-    named = {name: np.atleast_1d(value).tolist() for name, value in (phases or {}).items()}
+    named = {} if phases is None else labels_of(phases)
     return export_labels(
-        lambda: _labels(opened.read(), named, opened.path), size[0], (size[0] / 2,) * 3, file_format, place,
+        lambda: _labels(opened.read(), named, opened.path), size, (z / 2, y / 2, x / 2), file_format, place,
         title=opened.path.stem, names={labels[0]: name for name, labels in named.items()} or None, **options,
     )  # fmt: skip
 
 
-def _labels(voxels: np.ndarray, phases: Mapping[str, list[int]], path: Path) -> np.ndarray:
+def _labels(voxels: np.ndarray, phases: Mapping[str, tuple[int, ...]], path: Path) -> np.ndarray:
     """Return labels as int32, with one label for each phase."""
     values = np.unique(voxels)
-    if (values.dtype.kind == "f" and (values != np.floor(values)).any()) or values[0] < 0 or values[-1] > _LARGEST:
-        raise InputError(
-            f"{path}: found values from {values[0]} to {values[-1]}, expected whole numbers from 0 as labels"
-        )
+    broken = values.dtype.kind == "f" and (values != np.floor(values)).any()
+    if broken or values[0] < 0 or values[-1] > LARGEST_LABEL:
+        found = f"found values from {values[0]} to {values[-1]}"
+        raise InputError(f"{path}: {found}, expected whole numbers from 0 to {LARGEST_LABEL} as labels")
     labels = voxels.astype(np.int32)
     if not phases:
         return labels
-    known = {value: labels_of[0] for labels_of in phases.values() for value in labels_of}
+    known: dict[int, int] = {}
+    for name, several in phases.items():
+        for value in several:
+            if value in known:
+                raise InputError(f"phases: label {value} is of two phases, expected one phase for each label")
+            if value not in values:
+                raise InputError(f"phases: {name} = {value}: no voxel of {path} has this label")
+            known[value] = several[0]
     for value in values.tolist():
         if value not in known:
             raise InputError(f"phases: label {value} of {path} has no name: add NAME={int(value)}")

@@ -1,5 +1,6 @@
 """The parts of every run: its tasks, the plan that holds them, and the job that workers load."""
 
+import contextlib
 import os
 import shutil
 import time
@@ -17,6 +18,7 @@ from nmcdist.datasets.files import FileRecord, existing_parent, readable_bytes
 from nmcdist.datasets.folder import Folder
 from nmcdist.datasets.layout import Box, Layout, Variable
 from nmcdist.errors import PlanError, StoreError
+from nmcdist.html_text import bars, card
 from nmcdist.inputs import existing_folder
 from nmcdist.products.memory import USABLE
 from nmcdist.products.recipe import BaseRecipe
@@ -115,7 +117,7 @@ class Plan(ABC):
     bundle_name: str
     bundle_hash: str
     out: Path
-    layout: Layout
+    layout: Layout = field(repr=False)
     tasks: Sequence[Task] = field(repr=False)
     resources: Resources
     machine: Machine
@@ -206,8 +208,13 @@ class Plan(ABC):
 
     def summary(self) -> str:
         """Return the plan as text."""
+        lines = self._lines()
+        width = max(map(len, lines))
+        return "\n".join(f"{name:<{width}}  {text}" for name, text in lines.items())
+
+    def _lines(self) -> dict[str, str]:
         recipe, resources = self.recipe, self.resources
-        lines = {
+        return {
             "recipe": f"{recipe.name} {recipe.version}: {recipe.title}",
             "bundle": f"{self.bundle_name} (sha256 {self.bundle_hash[:16]})",
             **self.facts(),
@@ -219,8 +226,16 @@ class Plan(ABC):
             if resources.workers == 0
             else f"{resources.workers}; threads per worker: {resources.threads}",
         }
-        width = max(map(len, lines))
-        return "\n".join(f"{name:<{width}}  {text}" for name, text in lines.items())
+
+    def _repr_html_(self) -> str:
+        """Return the plan and bars of the memory and the disk that it needs, for notebooks."""
+        usable = int(USABLE * self.resources.memory)
+        shares = {f"memory: {readable_bytes(self.task_bytes)} of {readable_bytes(usable)}": self.task_bytes / usable}
+        with contextlib.suppress(OSError, StoreError):  # a folder that cannot be reached yet
+            free = shutil.disk_usage(existing_parent(self.out)).free
+            needed = f"{readable_bytes(self.stored_bytes)} of {readable_bytes(free)} free"
+            shares[f"disk: {needed}"] = self.stored_bytes / max(free, 1)
+        return card("Plan", self._lines().items(), bars(shares.items()))
 
 
 class History(Protocol):

@@ -108,9 +108,20 @@ def kind_of_store(store: Path) -> Kind:
         If there is no store, its metadata is damaged, its format is unsupported, or its kind is unknown.
     """
     said, (content, _) = read_attributes(store).get("kind"), read_origin(store)
-    name = _inferred(content) if said is None else said
-    if name not in kinds():
-        raise StoreError(f"{store}: is of kind {shown(name)}, expected one of {', '.join(kinds())}{_OF_OTHERS}")
+    return kind_of_content(said, content, store)
+
+
+def kind_of_content(said: Any, recipe: Mapping[str, Any], where: Any) -> Kind:
+    """Return the kind that the attributes of a dataset name, or the fields of its recipe imply if they name none.
+
+    Raises
+    ------
+    StoreError
+        If it is unknown; the message begins with `where`.
+    """
+    name = _inferred(recipe) if said is None else said
+    if name not in list(kinds()):
+        raise StoreError(f"{where}: is of kind {shown(name)}, expected one of {', '.join(kinds())}{_OF_OTHERS}")
     return kinds()[name]
 
 

@@ -67,11 +67,12 @@ def columns_of(store: Path) -> dict[str, ColumnAbout]:
     contents = gathered_metadata(store)
     labels = _Labels(store, contents)
     for variable, content in sorted(contents.items()):
-        array = readable_metadata(store, variable) if _is_of_items(content) and _NAME.fullmatch(variable) else None
-        if array is None or variable in _KEYWORDS:
+        if not _is_of_items(content) or not can_be_named(variable):
             continue
+        array = readable_metadata(store, variable)
         for place, ends in enumerate(labels.of(array)):
-            about = _about(variable, place, ends, array, content["data_type"])
+            whole = not content["data_type"].startswith("float")
+            about = column_about(variable, place, ends, array.attributes, is_whole=whole)
             columns.setdefault(about.name, about)
     return columns
 
@@ -105,6 +106,25 @@ def resolved(name: str, columns: Mapping[str, ColumnAbout], what: str = "query")
     raise QueryError(f"{what}: no column {shown(name)}{proposed}")
 
 
+def can_be_named(variable: str) -> bool:
+    """Return whether a query can name a variable."""
+    return bool(_NAME.fullmatch(variable)) and variable not in _KEYWORDS
+
+
+def as_name(label: Any) -> str:
+    """Return a label of a dimension as it is in the names of columns."""
+    return _NOT_IN_NAMES.sub("_", str(label))
+
+
+def column_about(
+    variable: str, place: int, ends: tuple[str, ...], attributes: Mapping[str, Any], *, is_whole: bool
+) -> ColumnAbout:
+    """Return what a column is: one of a variable with these attributes, with the labels of its place."""
+    unit, long_name = (str(attributes.get(name, "")) for name in ("units", "long_name"))
+    text = f"{long_name}: {', '.join(ends)}" if ends else long_name
+    return ColumnAbout(".".join([variable, *ends]), variable, place, unit, text, is_whole)
+
+
 class _Labels:
     """The labels of the dimensions of a store, read once each."""
 
@@ -131,7 +151,7 @@ class _Labels:
         if content.get("data_type") != "string" or [*map(own_dim, content.get("dimension_names", ()))] != [dim]:
             return []
         length = min(readable_metadata(self._store, dim).shape[0], MOST_COLUMNS + 1)
-        return [_NOT_IN_NAMES.sub("_", str(label)) for label in read_rows(self._store, dim, 0, length)]
+        return [*map(as_name, read_rows(self._store, dim, 0, length))]
 
 
 def _is_of_items(content: Mapping[str, Any]) -> bool:
@@ -140,9 +160,3 @@ def _is_of_items(content: Mapping[str, Any]) -> bool:
 
 def _is_along_items(content: Mapping[str, Any]) -> bool:
     return bool(content["dimension_names"][:1] == [SAMPLE])
-
-
-def _about(variable: str, place: int, ends: tuple[str, ...], array: ArrayMetadata, dtype: str) -> ColumnAbout:
-    unit, long_name = (str(array.attributes.get(name, "")) for name in ("units", "long_name"))
-    text = f"{long_name}: {', '.join(ends)}" if ends else long_name
-    return ColumnAbout(".".join([variable, *ends]), variable, place, unit, text, not dtype.startswith("float"))

@@ -16,8 +16,11 @@ SERIES = (
 
 
 @contextmanager
-def figure(rows: int, columns: int, width: float, height: float) -> Iterator[tuple[Any, Any]]:
-    """Yield a figure and its axes (always a 2D array) in the shared style, without changing global state."""
+def figure(rows: int, columns: int, width: float, height: float, made: Any = None) -> Iterator[tuple[Any, Any]]:
+    """Yield a figure and its axes (always a 2D array) in the shared style, without changing global state.
+
+    `made` is the class of the figure; default: that of matplotlib.
+    """
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -34,7 +37,7 @@ def figure(rows: int, columns: int, width: float, height: float) -> Iterator[tup
         "svg.hashsalt": "nmcdist",
     }
     with mpl.rc_context(settings):
-        drawing = Figure(figsize=(width, height), layout="constrained")
+        drawing = (made or Figure)(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(drawing)
         yield drawing, drawing.subplots(rows, columns, squeeze=False)
 

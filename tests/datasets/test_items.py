@@ -9,7 +9,7 @@ import trimesh
 from nmcdist.datasets import read_grains, read_particle
 from nmcdist.datasets.export.formats import FORMATS
 from nmcdist.datasets.items import default_name
-from nmcdist.errors import InputError, StoreError
+from nmcdist.errors import InputError, PlanError, StoreError
 from nmcdist.products.stores import export_item
 
 
@@ -72,6 +72,14 @@ def test_the_table_has_a_line_a_grain(particles, tmp_path):
 def test_what_cannot_be_is_refused_and_nothing_is_left(particles, tmp_path, file_format, options, message):
     with pytest.raises(InputError, match=message):
         export_item(particles, 0, file_format, tmp_path / "a", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_many_tetrahedra_for_the_memory_are_refused(particles, tmp_path):
+    with pytest.raises(
+        PlanError, match=r"elements: found 1000000000000, expected fewer; voxel_size_nm: at 0\.0.* needs"
+    ):
+        export_item(particles, 1, "msh", tmp_path / "a.msh", elements=10**12)
     assert list(tmp_path.iterdir()) == []
 
 

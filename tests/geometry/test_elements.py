@@ -42,6 +42,20 @@ def test_elements_are_positive_and_fill_each_grain(case, elements):
     assert case != "grains" or (voxels > 0).sum() > 255
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("elements", ["tetrahedra", "graded"])
+def test_a_layer_of_one_voxel_is_filled(axis, elements):
+    """All nodes are on two faces of the box: they move within these."""
+    labels = np.random.default_rng(4).integers(0, 3, (9, 10)).astype(np.int32)
+    layer = np.expand_dims(labels, axis)
+    mesh = volume_mesh(layer, 10.0, elements=GradedLattice.of(layer).fewest if elements == "graded" else elements)
+    volumes = element_volumes(mesh)
+    assert np.isfinite(mesh.points).all() and volumes.min() > 0 and mesh.smallest_angle > 15 - 1e-9
+    expected = np.bincount(labels.ravel())[1:] * 1000.0
+    assert np.bincount(mesh.grains, weights=volumes)[1:] == pytest.approx(expected, rel=0.01)
+    assert set(np.unique(mesh.points[:, axis])) == {-5.0, 5.0}
+
+
 @pytest.mark.parametrize(
     ("case", "elements"),
     [("grains", "hexahedra"), ("grains", "tetrahedra")]

@@ -399,6 +399,69 @@ def test_damaged_labels_are_refused_quietly(tmp_path, capfd, caplog, name, write
     assert (*capfd.readouterr(), caplog.text) == ("", "", "")
 
 
+HALF_TURN = np.diag([-1.0, -1.0, 1.0])  # what programs for images of patients write
+OBLIQUE = np.array([[0.8, 0.6, 0.0], [-0.6, 0.8, 0.0], [0.0, 0.0, 1.0]])
+
+
+def turned_nrrd(path, turn):
+    import nrrd
+
+    about = {"space": "left-posterior-superior", "space units": ["um"] * 3}
+    nrrd.write(str(path), LABELS, {**about, "space directions": np.diag([0.01, 0.02, 0.04]) @ turn}, index_order="C")
+
+
+def turned_vti(path, turn):
+    grid = pyvista.ImageData(dimensions=LABELS.shape[::-1], spacing=SIZE[::-1], direction_matrix=turn.T)
+    grid.point_data["labels"] = LABELS.ravel()
+    grid.save(path)
+
+
+def turned_meta_image(path, turn):
+    meta_image(path)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:-1], f"TransformMatrix = {' '.join(map(str, turn.ravel()))}", lines[-1], ""]))
+
+
+@pytest.mark.parametrize("turn", [HALF_TURN, OBLIQUE, OBLIQUE.T, np.eye(3)[[1, 0, 2]]])
+@pytest.mark.parametrize(
+    ("name", "write"), [("a.nrrd", turned_nrrd), ("a.vti", turned_vti), ("a.mhd", turned_meta_image)]
+)
+def test_turned_axes_are_refused_unless_their_order_is_given(tmp_path, name, write, turn):
+    write(tmp_path / name, turn)
+    with pytest.raises(ImageError, match=rf"{name}: says that its axes are turned .* \(--axes\), such as zyx"):
+        open_labels(tmp_path / name, SIZE)
+    np.testing.assert_array_equal(open_labels(tmp_path / name, SIZE, "zyx").read(), LABELS)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"), [("a.nrrd", turned_nrrd), ("a.vti", turned_vti), ("a.mhd", turned_meta_image)]
+)
+def test_axes_that_are_hardly_turned_are_read(tmp_path, name, write):
+    """Directions are written with a few digits."""
+    write(tmp_path / name, np.eye(3) + 1e-7)
+    np.testing.assert_array_equal(open_labels(tmp_path / name, SIZE).read(), LABELS)
+
+
+def several_images(path):
+    with tifffile.TiffWriter(path, ome=True) as file:
+        for image, length in ((VOXELS, 5.0), (LABELS, 7.0)):
+            sizes = {f"PhysicalSize{axis}": length for axis in "ZYX"}
+            units = {f"PhysicalSize{axis}Unit": "nm" for axis in "ZYX"}
+            file.write(image, metadata={"axes": "ZYX", **sizes, **units})
+
+
+def test_one_of_several_images_is_chosen_by_its_number(tmp_path):
+    path = tmp_path / "a.ome.tif"
+    several_images(path)
+    with pytest.raises(ImageError, match=r"found 2 images \(0: 5 x 6 x 7, 1: 5 x 6 x 7\); choose one by .*--dataset"):
+        open_labels(path)
+    for number, voxels, length in (("0", VOXELS, 5.0), ("1", LABELS, 7.0)):
+        image = open_labels(path, dataset=number)
+        assert image.voxel_size_nm == (length,) * 3
+        np.testing.assert_array_equal(image.read(), voxels)
+        np.testing.assert_array_equal(image.read(*BOX), voxels[BOX])
+
+
 def planar_palette(path):
     picture = Picture.fromarray(LABELS[0], mode="P")
     picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
@@ -457,6 +520,11 @@ def test_samples_are_slices_where_asked(tmp_path):
         ("a.png", lambda path: Picture.new("RGB", (4, 4)).save(path), {}, r"a.png: found colours \(RGB\)"),
         ("a.png", lambda path: path.write_text("x"), {}, "a.png: cannot be read"),
         ("a.jpg", lambda path: path.write_text("x"), {}, "a.jpg: expected a TIFF file, .*, HDF5, NRRD, MetaImage"),
+        ("a.ome.tif", several_images, {"dataset": "2"}, "expected the number of an image, 0 to 1"),
+        ("a.tif", plain, {"dataset": "labels"}, "a.tif: found the dataset .*, expected none: it has one image"),
+        ("a.npy", lambda path: np.save(path, LABELS), {"dataset": "labels"}, "expected none: it holds one image"),
+        ("a.nrrd", nrrd_file, {"dataset": "labels"}, "a.nrrd: found the dataset 'labels', expected none"),
+        ("a", stack, {"dataset": "1"}, "a: found the dataset '1', expected none"),
         ("a.png", planar_palette, {"axes": "zyx"}, "axes: found 'zyx', expected y and x in the order of the image"),
     ],
 )  # fmt: skip

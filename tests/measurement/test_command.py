@@ -95,6 +95,15 @@ def test_blocks_on_a_worker_equal_the_whole(command, image, tmp_path):
         xr.testing.assert_equal(stored, expected)
 
 
+@pytest.mark.parametrize("wrong", [["--phases", "pore=0,nmc=1"], ["--phases", "pore"], ["--fluid", "oil"]])
+def test_a_refusal_leaves_no_folder_for_the_report(command, image, tmp_path, wrong):
+    (tmp_path / "empty").mkdir()
+    for name in ("report", "empty"):
+        code, _, _ = command(image, *wrong, "--report", tmp_path / name)
+        assert code == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "empty"]  # which was there before
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [

@@ -263,6 +263,20 @@ class TestWaysIn:
             found = nmcdist.measure(labels.astype(np.float16), voxel_size_nm=edge, descriptors="volumes")
             xr.testing.assert_identical(found, expected)
 
+    @pytest.mark.parametrize(("boundary", "exact"), [("open", 50.0**2 / 12 * 5 / 9), ("walls", 50.0**2 / 12 * 5 / 9)])
+    def test_flow_in_a_planar_image_is_that_of_a_slit(self, boundary, exact):
+        """h^2 / 12 times the porosity along the slit, and nothing across it; the planes of a stack are measured so."""
+        image = np.zeros((9, 8), np.uint8)
+        image[2:7] = 1
+        chosen = {"descriptors": [], "fluid": "pore", "boundary": boundary}
+        found = nmcdist.measure(image, {"solid": 0, "pore": 1}, 10.0, **chosen)["permeability"].sel(fluid="pore")
+        assert found.sel(axis="x") == pytest.approx(exact, rel=1e-4)
+        assert found.sel(axis="y") == 0
+        planes = nmcdist.measure(np.stack([image, image]), {"solid": 0, "pore": 1}, 10.0, planes=True, **chosen)
+        assert planes["permeability"].sel(fluid="pore", axis="x").values == pytest.approx(
+            [float(found.sel(axis="x"))] * 2
+        )
+
     def test_a_fluid_given_twice_is_solved_once(self):
         found = nmcdist.measure(
             self.labels() > 0, {"solid": 0, "pore": 1}, 10.0, descriptors=[], fluid=["pore", "pore"], along="x"
@@ -311,7 +325,7 @@ LABELS = noise((12, 10, 11), 7)
         (LABELS, {"boundary": "closed"}, "boundary: found 'closed', expected 'open'"),
         (LABELS, {"along": "zz"}, "along: found 'zz', expected some of z, y, x, each once"),
         (LABELS[0], {"along": "z"}, "along: found 'z', expected some of y, x"),
-        (LABELS[0], {"fluid": "label 0"}, "fluid: the image is planar"),
+        (LABELS[0], {"fluid": "oil"}, "fluid: found 'oil', expected one of the phases label 0"),
         (LABELS[0], {"planes": True}, "image: is one planar image, expected a stack"),
         (LABELS, {"windows": [1]}, "windows: found 1"),
         (LABELS, {"windows": [2]}, "windows: found 2 parts of 10 voxels, expected windows of 8 voxels or more"),

@@ -49,7 +49,8 @@ def served(catalog, log, *options, settings=""):
         command = [sys.executable, "-c", start]
     else:
         command = [sys.executable, "-m", "nmcdist.cli", "-v", "serve", str(catalog), "--port", "0", *options]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # A cache of its own: what an earlier program drew would hide what this one draws.
+    environment = {"NMCDIST_CACHE": str(log.with_name(f"{log.name}-cache")), **os.environ, "PYTHONPATH": str(ROOT)}
     with log.open("w") as stream:
         process = subprocess.Popen(command, stderr=stream, stdout=stream, env=environment)
     try:

@@ -16,7 +16,9 @@ import zarr
 from obstore.store import HTTPStore
 
 import nmcdist
+from nmcdist.datasets import read_particle
 from nmcdist.datasets.integrity import read_manifest
+from nmcdist.datasets.store import read_block
 from tests.service.conftest import CHUNK
 
 INDEX = (2**3) * 16 + 4  # bytes of a shard's index: place and length of each chunk, and a checksum
@@ -132,6 +134,23 @@ def test_a_missing_chunk_is_an_error_and_no_fill_value(tmp_path, own_releases, s
         assert data.volume.isel(sample=1).values.size
         with pytest.raises(Exception, match=r"500|Internal"):
             _ = data.volume.isel(sample=2).values
+
+
+@STORES
+def test_the_accessor_reads_items_from_a_distance(service, store_of, releases):
+    store = releases / "small/0.9.0-rc.1+b/small.zarr"
+    data = xr.open_zarr(store_of(f"{service.url}/v/small/0.9.0-rc.1+b"), chunks=None)
+    middle = float(np.median(nmcdist.query(store, columns="d_max_nm").shell_d_max_nm))
+    selected = data.nmc.query(f"d_max_nm > {middle!r}")
+    assert selected.nmc.items.tolist() == nmcdist.query(store, f"d_max_nm > {middle!r}").sample.values.tolist()
+    last = int(selected.nmc.items[-1])
+    expected = read_particle(store, last).voxelize(120.0)
+    found, asked, size = counted(service, lambda: selected.nmc.particle(last))
+    print(f"\n{store_of.__name__}: a particle takes {len(asked)} requests, {size} bytes")
+    assert len(asked) <= 3 * 16  # a range and the index of a shard for each variable of its record
+    np.testing.assert_array_equal(found.voxelize(120.0), expected)
+    volumes = xr.open_zarr(store_of(f"{service.url}/v/blocks/2.0.0"), chunks=None)
+    np.testing.assert_array_equal(volumes.nmc.volume(0), read_block(releases / "blocks/2.0.0/blocks.zarr", 0))
 
 
 def test_a_stranger_without_this_package_needs_the_line_of_the_api_only(service, local):

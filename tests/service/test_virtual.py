@@ -162,6 +162,7 @@ def test_particles(ready, small_bundle):
     found = data[name][11].values
     expected = generate_particle(small_bundle, seed=811, index=11).voxelize(voxel_size_nm=200.0)
     np.testing.assert_array_equal(np.bincount(found.ravel())[1:], np.bincount(expected.ravel())[1:])
+    np.testing.assert_array_equal(data.nmc.particle(11).voxelize(200.0), expected)
 
 
 def test_many_chunks_at_once_are_right_or_declared_busy(ready):

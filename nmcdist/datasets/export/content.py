@@ -23,13 +23,13 @@ UNITS = {"nm": 1.0, "um": 1e3, "m": 1e9}  # in nm
 
 
 class Voxels(NamedTuple):
-    """A label volume in the order z, y, x, the edge of a voxel and the centre (z, y, x) of the first one.
+    """A label volume in the order z, y, x, the edges of a voxel along these axes, and the centre of the first voxel.
 
     Lengths are in nm until :func:`in_unit` divides them.
     """
 
     labels: np.ndarray
-    voxel_size: float
+    spacing: Point
     origin: Point
 
 
@@ -132,10 +132,14 @@ def in_unit(content: Any, unit: str) -> Any:
     if unit == "nm":
         return content
     if isinstance(content, Voxels):
-        z, y, x = (value / UNITS[unit] for value in content.origin)
-        return content._replace(voxel_size=content.voxel_size / UNITS[unit], origin=(z, y, x))
+        return content._replace(spacing=_divided(content.spacing, unit), origin=_divided(content.origin, unit))
     points = content.points / UNITS[unit]
     return content._replace(points=points) if isinstance(content, Surface) else replace(content, points=points)
+
+
+def _divided(lengths: Point, unit: str) -> Point:
+    z, y, x = (length / UNITS[unit] for length in lengths)
+    return z, y, x
 
 
 def _labels(voxels: Voxels, mirror: str | None = None) -> Voxels:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from nmcdist.datasets.export.content import About, Voxels
 from nmcdist.datasets.export.subsets import numbered, present
@@ -46,8 +47,6 @@ def write_damask(folder: Path, voxels: Voxels, about: About) -> None:
 def _write_grid(path: Path, voxels: Voxels, labels: np.ndarray, about: About) -> None:
     """Write cells as DAMASK's solver reads them: each tag on a line, and base64 on one line."""
     nz, ny, nx = voxels.labels.shape
-    size = voxels.voxel_size
-    corner = " ".join(f"{value - size / 2:.12g}" for value in voxels.origin[::-1])
     extent = f"0 {nx} 0 {ny} 0 {nz}"
     numbers = np.zeros(int(labels[-1]) + 1, dtype=np.int32)
     numbers[labels] = np.arange(len(labels))
@@ -57,7 +56,7 @@ def _write_grid(path: Path, voxels: Voxels, labels: np.ndarray, about: About) ->
             '<?xml version="1.0"?>\n'
             f"<!-- {about.line_with_unit.replace('--', ' ')} -->\n"
             '<VTKFile type="ImageData" version="1.0" byte_order="LittleEndian" header_type="UInt64">\n'
-            f'<ImageData WholeExtent="{extent}" Origin="{corner}" Spacing="{size:.12g} {size:.12g} {size:.12g}">\n'
+            f'<ImageData WholeExtent="{extent}" Origin="{_corner(voxels)}" Spacing="{_edges(voxels)}">\n'
             f'<Piece Extent="{extent}">\n<CellData>\n'
             '<DataArray type="Int32" Name="material" format="binary">\n'.encode("ascii")
         )
@@ -69,20 +68,36 @@ def _write_grid(path: Path, voxels: Voxels, labels: np.ndarray, about: About) ->
         stream.write(b"\n</DataArray>\n</CellData>\n</Piece>\n</ImageData>\n</VTKFile>\n")
 
 
+def _edges(voxels: Voxels) -> str:
+    """Return the edges of a voxel along x, y, z."""
+    return " ".join(f"{edge:.12g}" for edge in voxels.spacing[::-1])
+
+
+def _corner(voxels: Voxels) -> str:
+    """Return the outer corner of the first voxel along x, y, z."""
+    places = zip(voxels.origin[::-1], voxels.spacing[::-1], strict=True)
+    return " ".join(f"{centre - edge / 2:.12g}" for centre, edge in places)
+
+
 def _material_lines(labels: np.ndarray, about: About) -> Iterator[str]:
     """Yield the lines of a material configuration; phases have a lattice, and their constants are left to its user."""
     yield f"# {about.line}\nhomogenization:\n  SX:\n    N_constituents: 1\n    mechanical: {{type: pass}}\nphase:\n"
     phases = [about.names.get(label, "NMC" if label else "outside") for label in labels.tolist()]
     for phase in dict.fromkeys(phases):
         lattice = f"{{lattice: hP, c/a: {_RATIO}}}" if phase == "NMC" and not about.names else "{lattice: cI}"
-        yield f"  {phase}: {lattice}\n"
+        yield f"  {_key(phase)}: {lattice}\n"
     yield "material:\n"
     for label, phase in zip(labels.tolist(), phases, strict=True):
         turn = about.orientations.get(label)
         unit = (1.0, 0.0, 0.0, 0.0) if turn is None else _positive(turn)
         what = about.names.get(label, f"grain {label}" if label else "outside")
-        yield f"  # {what}\n  - homogenization: SX\n    constituents:\n      - phase: {phase}\n        v: 1.0\n"
+        yield f"  # {what}\n  - homogenization: SX\n    constituents:\n      - phase: {_key(phase)}\n        v: 1.0\n"
         yield f"        O: [{', '.join(f'{value:.15f}' for value in unit)}]\n"
+
+
+def _key(name: str) -> str:
+    """Return a name as YAML has it: in quotes where it would be a number or a word of YAML, such as no."""
+    return name if yaml.safe_load(name) == name else f'"{name}"'
 
 
 def _positive(turn: np.ndarray) -> tuple[float, ...]:
@@ -99,14 +114,11 @@ def write_tesr(path: Path, voxels: Voxels, about: About) -> None:
     from nmcdist.geometry.rotations import bunge_euler
 
     nz, ny, nx = voxels.labels.shape
-    size = voxels.voxel_size
-    corner = [value - size / 2 for value in voxels.origin[::-1]]
     known = present(voxels.labels)
     labels = known[known > 0]
     with path.open("w", encoding="ascii") as stream:
         stream.write(f"***tesr\n **format\n   2.1\n **general\n   3\n   {nx} {ny} {nz}\n")
-        stream.write(f"   {size:.12g} {size:.12g} {size:.12g}\n")
-        stream.write(f"  *origin\n   {' '.join(f'{value:.12g}' for value in corner)}\n")
+        stream.write(f"   {_edges(voxels)}\n  *origin\n   {_corner(voxels)}\n")
         stream.write(f" **cell\n   {len(labels)}\n  *id\n")
         stream.writelines(_lines("   ", labels))
         if about.orientations:

@@ -124,6 +124,10 @@ def format_named(name: str, others: Collection[Content] = ()) -> Format:
         If the name is unknown.
     """
     known = {row.name: row for row in FORMATS.values() if row.content.of_voxels or row.content in others}
+    if name in FORMATS and name not in known:
+        raise InputError(
+            f"format: found {shown(name)}, which only particles of a store have, expected one of {', '.join(known)}"
+        )
     if name not in known:
         instead = _NOT_WRITTEN.get(name) or proposal(str(name), known)
         raise InputError(f"format: found {shown(name)}{instead}")

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.arguments import check_length, finite_array
+from nmcdist.arguments import finite_array
 from nmcdist.datasets.export.content import About, Point, Voxels, in_unit
 from nmcdist.datasets.export.formats import checked_options, format_named
 from nmcdist.datasets.export.place import write_export
 from nmcdist.datasets.export.sizing import Source, mesh_with, of_array, of_grains
-from nmcdist.datasets.export.subsets import only, present
+from nmcdist.datasets.export.subsets import LARGEST_LABEL, only, present
+from nmcdist.datasets.volumes import NAME
+from nmcdist.descriptors.phases import check_edges
 from nmcdist.errors import InputError
 from nmcdist.inputs import local_path
 from nmcdist.wording import shown
@@ -22,7 +24,7 @@ _UNIT_TOLERANCE = 1e-5
 
 def export_labels(
     labels: np.ndarray | Callable[[], np.ndarray],
-    voxel_size_nm: float,
+    voxel_size_nm: float | Point,
     origin_nm: Point,
     file_format: str,
     target: Path,
@@ -51,7 +53,8 @@ def export_labels(
     labels : ndarray of int32 or uint8, shape (nz, ny, nx), or a function that returns it
         0 is the outside, or a phase that surfaces and meshes leave out. A function is called only after `target` was
         found to be writable.
-    voxel_size_nm : float
+    voxel_size_nm : float or (float, float, float)
+        Edge of a voxel, or edges along z, y, x; a pore network needs cubes.
     origin_nm : (float, float, float)
         Centre (z, y, x) of the first voxel.
     file_format : str
@@ -60,7 +63,8 @@ def export_labels(
     title : str
         Title written into the file.
     names : Mapping of int to str, optional
-        Names of labels that are phases; by default labels are grains.
+        Names of labels that are phases; by default labels are grains. A name has up to 64 letters from a to z, digits,
+        _ and -.
     orientations : Mapping of int to ndarray, optional
         Crystal orientations of all labels but 0, as unit quaternions (w, x, y, z) in right-handed axes x, y, z. They
         turn the frame of the crystal to that of the volume.
@@ -117,10 +121,11 @@ def export_labels(
     if mirror and orientations:
         raise InputError(f"mirror: found {shown(mirror)}, expected a volume without crystal orientations")
     options = {name: value for name, value in given.items() if name in chosen.content.options}
+    _check_names(names or {})
     about = About(title, names or {}, orientations or {}, unit or chosen.unit or "nm", interface_pairs, phase)
     if chosen.check:
         chosen.check(about)
-    voxel_size_nm = check_length("voxel_size_nm", voxel_size_nm)
+    spacing = check_edges(voxel_size_nm)
     finite_array("origin_nm", origin_nm, (3,))
 
     def prepared(voxels: Voxels, strict: bool = True) -> Voxels:
@@ -131,17 +136,17 @@ def export_labels(
         return voxels._replace(labels=kept)
 
     def own() -> Voxels:
-        return prepared(Voxels(labels() if callable(labels) else labels, voxel_size_nm, origin_nm))
+        return prepared(Voxels(labels() if callable(labels) else labels, spacing, origin_nm))
 
     def source() -> Source:
         if rendered is None:
             return of_array(own())
-        return of_grains(lambda size_nm, strict: prepared(rendered(size_nm), strict), voxel_size_nm)
+        return of_grains(lambda size_nm, strict: prepared(rendered(size_nm), strict), spacing[0])
 
     def content() -> Any:
         assert chosen.content.of_voxels is not None
         if isinstance(elements, Integral) and not fixed_size:
-            made = mesh_with(source(), voxel_size_nm, progress=progress, **options)
+            made = mesh_with(source(), float(np.cbrt(np.prod(spacing))), progress=progress, **options)
         else:
             made = chosen.content.of_voxels(own(), **options)
         if elements not in (None, "hexahedra"):
@@ -151,11 +156,25 @@ def export_labels(
     return write_export(chosen, target, content, about, overwrite=overwrite)
 
 
+def _check_names(names: Mapping[int, str]) -> None:
+    """Refuse names that files or element sets cannot have, and those that differ in case only."""
+    known: dict[str, str] = {}
+    for name in names.values():
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise InputError(
+                f"phases: found the name {shown(name)}, expected one word of at most 64 letters from a to z, digits, _ "
+                "and -, as files and element sets are named so"
+            )
+        if name.upper() in known:
+            raise InputError(f"phases: found the names {known[name.upper()]} and {name}, expected different ones")
+        known[name.upper()] = name
+
+
 def _check_array(labels: np.ndarray) -> None:
     if labels.ndim != 3 or labels.dtype not in (np.int32, np.uint8) or labels.size == 0:
         raise InputError(f"labels: found shape {labels.shape} of {labels.dtype}, expected three axes of int32 or uint8")
-    if labels.min() < 0:
-        raise InputError(f"labels: found {labels.min()}, expected 0 or more")
+    if labels.min() < 0 or labels.max() > LARGEST_LABEL:
+        raise InputError(f"labels: found {labels.min()} to {labels.max()}, expected 0 to {LARGEST_LABEL}")
 
 
 def _check_orientations(labels: np.ndarray, orientations: Mapping[int, np.ndarray]) -> None:

@@ -148,7 +148,7 @@ def write_inp(path: Path, mesh: "VolumeMesh", about: About) -> None:
     labels, starts = np.unique(mesh.grains, return_index=True)
     ends = [*starts[1:].tolist(), len(cells)]
     with path.open("w", encoding="ascii") as stream:
-        stream.write(f"*HEADING\n{about.line_with_unit}\n*NODE\n")
+        stream.write(f"*HEADING\n {about.line_with_unit}\n*NODE\n")  # a title may begin with *
         _write_rows(stream, "%d, %.9g, %.9g, %.9g\n", mesh.points[:, ::-1])
         stream.write(f"*ELEMENT, TYPE={_ABAQUS[size]}\n")
         _write_rows(stream, ", ".join(["%d"] * (size + 1)) + "\n", cells, 1)

@@ -15,7 +15,7 @@ from nmcdist.faults import proposal
 from nmcdist.wording import one_line, shown
 
 PHASE = "pore"
-SOLID = "solid"  # all phases but label 0
+SOLID = "solid"  # all phases but label 0, unless one of them is called so
 _PADDING = 3  # voxels that PoreSpy adds at each face: the pores in them are those of the boundary
 _PLACES = ("coords", "local_peak", "global_peak", "geometric_centroid")
 # What OpenPNM makes itself, and what is the same for each pore of a single phase.
@@ -46,7 +46,7 @@ def write_network(path: Path, voxels: Voxels, about: About) -> None:
     Raises
     ------
     InputError
-        If no voxel has the phase, or it has no network.
+        If voxels are no cubes, no voxel has the phase, or it has no network.
 
     References
     ----------
@@ -54,24 +54,29 @@ def write_network(path: Path, voxels: Voxels, about: About) -> None:
     """
     name = about.phase or PHASE
     inside = _phase(voxels.labels, about.names, name)
+    edge, *others = voxels.spacing
+    if others != [edge, edge]:
+        found = " x ".join(f"{each:.4g}" for each in voxels.spacing)
+        raise InputError(f"format network: found voxels of {found} {about.unit}, expected cubes, as PoreSpy needs them")
     with _quiet(), np.errstate():  # PoreSpy changes the handling of errors for good
         from porespy.networks import snow2
 
         try:
-            found = snow2(inside.transpose(2, 1, 0), boundary_width=_PADDING, voxel_size=voxels.voxel_size,
+            found = snow2(inside.transpose(2, 1, 0), boundary_width=_PADDING, voxel_size=edge,
                           parallel_kw=None).network  # fmt: skip
         except Exception as error:  # it indexes into what it does not find
             raise InputError(
                 f"phase: found {shown(name)}, in which PoreSpy finds no network ({one_line(error)}), expected a phase "
                 "with pores between solids"
             ) from error
-    shift = np.array(voxels.origin[::-1]) - _PADDING * voxels.voxel_size
+    shift = np.array(voxels.origin[::-1]) - _PADDING * edge
     _write_columns(path, _columns(found, shift))
 
 
 def _phase(labels: np.ndarray, names: Mapping[int, str], name: str) -> np.ndarray:
-    """Return where a phase is, as uint8."""
-    inside = labels > 0 if name == SOLID else labels == next(k for k, called in names.items() if called == name)
+    """Return where a phase is, as uint8; a phase that is called solid comes before all phases together."""
+    own = [label for label, called in names.items() if called == name]
+    inside = labels == own[0] if own else labels > 0
     if not inside.any():
         raise InputError(f"phase: found {shown(name)}, which no voxel has")
     return inside.view(np.uint8)

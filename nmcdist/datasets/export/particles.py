@@ -93,7 +93,7 @@ def export_particle_item(
         shape, origin = particle.grid(size_nm)
         _check_memory(shape, size_nm)
         labels = particle.voxelize(size_nm)
-        return Voxels(labels if kept is None else masked(labels, kept), size_nm, origin)
+        return Voxels(labels if kept is None else masked(labels, kept), (size_nm,) * 3, origin)
 
     known = np.flatnonzero(particle.kept if kept is None else kept[1:]).astype(np.int32) + 1
     if options.get("grains") is not None:

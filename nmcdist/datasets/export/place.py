@@ -44,12 +44,18 @@ def write_export(
     except OSError as error:
         if isinstance(error, StoreError):
             raise
-        raise StoreError(f"{target}: cannot be written: {error.strerror or error}") from error
+        reason = error.strerror or f"{error}; the disk may be full"  # NumPy's words for fewer bytes than it wanted
+        raise StoreError(f"{target}: cannot be written: {reason}") from error
     return target
 
 
 def _check_place(target: Path, chosen: Format, overwrite: bool) -> None:
     if not target.exists():
+        if target.is_symlink():
+            raise InputError(f"{target}: is a link to nothing, expected a new name")
+        place = next(parent for parent in target.parents if parent.exists())
+        if not place.is_dir():
+            raise StoreError(f"{target}: cannot be written: {place} is a file, expected a folder")
         return
     if not overwrite:
         raise InputError(f"{target}: already exists, expected a new name")
@@ -88,4 +94,7 @@ def _exchange(partial: Path, target: Path, old: Path) -> None:
     except OSError:
         old.rename(target)
         raise
-    shutil.rmtree(old)
+    if old.is_symlink():
+        old.unlink()
+    else:
+        shutil.rmtree(old)

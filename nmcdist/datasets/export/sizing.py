@@ -3,6 +3,7 @@
 The meshes of coarser voxels keep every label, and the volumes that the labels have on fine voxels.
 """
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 
 from nmcdist.datasets.export.content import Point, Voxels
 from nmcdist.datasets.export.mirrors import axes_of, mesh_with_images
-from nmcdist.errors import InputError
+from nmcdist.errors import InputError, PlanError
 
 if TYPE_CHECKING:
     from nmcdist.geometry.elements import VolumeMesh
@@ -34,7 +35,7 @@ class Sized(NamedTuple):
     ----------
     labels : ndarray of integers, shape (nz, ny, nx)
     spacing : (float, float, float)
-        Edges of a voxel along z, y, x, in nm; nearly equal.
+        Edges of a voxel along z, y, x, in nm.
     origin : (float, float, float)
         Centre (z, y, x) of the first voxel.
     volumes : ndarray of float64, optional
@@ -70,14 +71,27 @@ class Source(NamedTuple):
 
 
 def of_array(voxels: Voxels) -> Source:
-    """Return a source of a label volume on its own voxels, or on fewer and larger ones."""
+    """Return a source of a label volume on its own voxels, or on fewer and larger ones, which become cubes."""
+    lengths = np.array(voxels.labels.shape) * voxels.spacing
+    if not voxels.labels.any():
+        raise InputError("labels: found only 0, expected a grain")
 
     @lru_cache(maxsize=1)
     def at(size_nm: float) -> Sized:
-        shape = tuple(max(1, round(n * voxels.voxel_size / size_nm)) for n in voxels.labels.shape)
-        return _own(voxels) if shape == voxels.labels.shape else _merged(voxels, shape)
+        edges = np.maximum(voxels.spacing, _shortest_edge(voxels.spacing, size_nm))
+        nz, ny, nx = (max(1, round(n)) for n in (lengths / edges).tolist())
+        return _own(voxels) if (nz, ny, nx) == voxels.labels.shape else _merged(voxels, (nz, ny, nx))
 
-    return Source(at, at, voxels.voxel_size, voxels.voxel_size * max(voxels.labels.shape))
+    return Source(at, at, _own(voxels).size_nm, float(lengths.max()))
+
+
+def _shortest_edge(spacing: Point, size_nm: float) -> float:
+    """Return the length to which edges of a voxel are made to grow, so that its volume is that of a cube."""
+    longest, middle, _ = sorted(spacing, reverse=True)
+    if size_nm >= longest:
+        return size_nm
+    volume = size_nm**3
+    return math.sqrt(volume / longest) if volume >= longest * middle**2 else volume / (longest * middle)
 
 
 def of_grains(render: Callable[[float, bool], Voxels], size_nm: float) -> Source:
@@ -116,15 +130,15 @@ def _finer(voxels: float) -> int:
 
 
 def _own(voxels: Voxels) -> Sized:
-    return Sized(voxels.labels, (voxels.voxel_size,) * 3, voxels.origin)
+    return Sized(voxels.labels, voxels.spacing, voxels.origin)
 
 
 def _merged(fine: Voxels, shape: tuple[int, int, int]) -> Sized:
     from nmcdist.geometry.coarsening import coarsened
 
     ratio = np.array(fine.labels.shape) / shape
-    z, y, x = ratio * fine.voxel_size
-    first = np.array(fine.origin) + (ratio - 1) / 2 * fine.voxel_size
+    z, y, x = ratio * fine.spacing
+    first = np.array(fine.origin) + (ratio - 1) / 2 * fine.spacing
     labels, volumes = coarsened(fine.labels, shape)
     return Sized(labels, (z, y, x), tuple(first.tolist()), volumes)
 
@@ -167,6 +181,8 @@ def mesh_with(
         labels, spacing, origin, volumes = sized = source.best(_size_found(source, size_nm, count))
     except LostLabelError as error:
         raise InputError(f"elements: found {elements}, expected more; {error}") from None
+    except PlanError as error:
+        raise PlanError(f"elements: found {elements}, expected fewer; {error}") from None
     progress(f"voxels of {sized.size_nm:.4g} nm")
     mesh = volume_mesh(labels, spacing, origin, elements=count, volumes=volumes, **options)
     return mesh_with_images(mesh, labels, spacing, origin, mirror) if mirror else mesh

@@ -11,6 +11,7 @@ import numpy as np
 from nmcdist.errors import InputError
 from nmcdist.wording import shown
 
+LARGEST_LABEL = 2**24 - 1  # tables have an entry for each label up to the largest, and files eight digits for one
 _RANGE = re.compile("([0-9]{1,9})(?:-([0-9]{1,9}))?")
 _EXPECTED = "expected labels from 1 such as 1,5,20-40"
 

@@ -27,33 +27,38 @@ def write_tiff(path: Path, voxels: Voxels, about: About) -> None:
     """
     import tifffile
 
-    labels, size, origin = voxels
+    labels, (edge_z, edge_y, edge_x), origin = voxels
     if labels.dtype.itemsize > 2 and labels.max(initial=0) < 2**16:
         labels = labels.astype(np.uint16)
     metadata: dict[str, Any]
     with path.open("wb") as stream:
         if labels.dtype.itemsize <= 2:
             z, y, x = (round(value * UNITS[about.unit], 6) for value in origin)
-            metadata = {"axes": "ZYX", "spacing": size, "unit": about.unit, "first_voxel_centre_zyx_nm": f"{z} {y} {x}"}
+            metadata = {
+                "axes": "ZYX",
+                "spacing": edge_z,
+                "unit": about.unit,
+                "first_voxel_centre_zyx_nm": f"{z} {y} {x}",
+            }
             if about.names:
                 metadata["Info"] = about.line
-            tifffile.imwrite(stream, labels, imagej=True, resolution=(1 / size, 1 / size), metadata=metadata)
+            tifffile.imwrite(stream, labels, imagej=True, resolution=(1 / edge_x, 1 / edge_y), metadata=metadata)
         else:
             metadata = {"axes": "ZYX", "Name": about.line}
-            metadata |= {f"PhysicalSize{axis}": size for axis in "XYZ"}
+            metadata |= {f"PhysicalSize{axis}": edge for axis, edge in zip("ZYX", voxels.spacing, strict=True)}
             metadata |= {f"PhysicalSize{axis}Unit": about.unit.replace("u", "µ") for axis in "XYZ"}
             tifffile.imwrite(stream, labels, ome=True, metadata=metadata)
 
 
 def write_vtk_image(path: Path, voxels: Voxels, about: About) -> None:
     """Write a legacy VTK image with the labels as point data at the voxel centres."""
-    labels, size, (z, y, x) = voxels
+    labels, (edge_z, edge_y, edge_x), (z, y, x) = voxels
     nz, ny, nx = labels.shape
     kind, stored = ("unsigned_char", "u1") if labels.dtype == np.uint8 else ("int", ">i4")
     header = (
         f"# vtk DataFile Version 3.0\n{about.line_with_unit}\nBINARY\nDATASET STRUCTURED_POINTS\n"
         f"DIMENSIONS {nx} {ny} {nz}\nORIGIN {x} {y} {z}\n"
-        f"SPACING {size} {size} {size}\n"
+        f"SPACING {edge_x} {edge_y} {edge_z}\n"
         f"POINT_DATA {labels.size}\nSCALARS label {kind} 1\nLOOKUP_TABLE default\n"
     )
     with path.open("wb") as stream:
@@ -71,10 +76,10 @@ def write_ome_zarr(path: Path, voxels: Voxels, about: About) -> None:
 
     from nmcdist.geometry.halving import halved
 
-    labels, step, origin = voxels
+    labels = voxels.labels
     group = zarr.create_group(path, zarr_format=3)
     datasets: list[Any] = []
-    centre = np.asarray(origin, dtype=float)
+    step, centre = np.asarray(voxels.spacing, dtype=float), np.asarray(voxels.origin, dtype=float)
     while True:
         name = str(len(datasets))
         level = group.create_array(
@@ -86,7 +91,7 @@ def write_ome_zarr(path: Path, voxels: Voxels, about: About) -> None:
         )
         level[...] = labels
         placed = [
-            {"type": "scale", "scale": [step] * 3},
+            {"type": "scale", "scale": step.tolist()},
             {"type": "translation", "translation": centre.tolist()},
         ]
         datasets.append({"path": name, "coordinateTransformations": placed})

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from nmcdist.errors import InputError
-from nmcdist.releases.png import png
+from nmcdist.png import png
 from nmcdist.service.renders.colours import ANGLES, BORDER, SIZES, TINTS, on_scale, phase_colours, rgb
 from nmcdist.service.renders.items import Grid, ParticleView, VolumeView
 

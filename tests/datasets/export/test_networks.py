@@ -94,6 +94,14 @@ def test_the_network_is_that_of_porespy(tmp_path):
     assert not {"pore.all", "throat.all", "param.ndim"} & net.keys()
 
 
+def test_a_phase_that_is_called_solid_is_that_phase(tmp_path):
+    """The balls of label 2 lie in label 1: all of both has no pores, and the balls have theirs."""
+    labels = np.where(balls_and_tubes() == 0, 2, 1).astype(np.uint8)
+    alone = by_pandas(export(tmp_path, labels, {0: "pore", 1: "binder", 2: "balls"}, phase="balls"))
+    named = by_pandas(export(tmp_path, labels, {0: "pore", 1: "binder", 2: "solid"}, phase="solid", overwrite=True))
+    np.testing.assert_array_equal(named["pore.coords"], alone["pore.coords"])
+
+
 @pytest.mark.parametrize(("phase", "value"), [("solid", 2), ("graphite", 2), ("binder", 1)])
 def test_a_phase_is_chosen_by_name(tmp_path, phase, value):
     labels = balls_and_tubes()

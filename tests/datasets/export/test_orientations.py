@@ -123,11 +123,19 @@ def test_nastran_has_a_coordinate_system_of_the_crystal_for_each_grain(store, st
 
 
 @pytest.mark.skipif(shutil.which("ccx") is None, reason="CalculiX is not installed: apt install calculix-ccx")
-@pytest.mark.parametrize("elements", ["hexahedra", "tetrahedra"])
-def test_calculix_finds_the_stress_of_a_uniform_strain_in_each_crystal(tmp_path, elements):
+@pytest.mark.parametrize(
+    ("elements", "edges"),
+    [
+        ("hexahedra", VOXEL_NM),
+        ("tetrahedra", VOXEL_NM),
+        ("hexahedra", (30.0, 20.0, 24.0)),
+        ("tetrahedra", (30.0, 20.0, 24.0)),
+    ],
+)
+def test_calculix_finds_the_stress_of_a_uniform_strain_in_each_crystal(tmp_path, elements, edges):
     """A strain that is the same everywhere gives each crystal the stress of its own stiffness, in its own axes."""
     export_labels(
-        TWO, VOXEL_NM, (0.0,) * 3, "inp", tmp_path / "mesh.inp",
+        TWO, edges, (0.0,) * 3, "inp", tmp_path / "mesh.inp",
         elements=elements, orientations=TURNS, interface_pairs=True,
     )  # fmt: skip
     strain = np.array([[2.0, 0.5, -0.3], [0.5, -1.0, 0.7], [-0.3, 0.7, 1.5]]) * 1e-3

@@ -137,8 +137,16 @@ def test_an_item_that_does_not_exist_is_refused_and_leaves_nothing(store, tmp_pa
     ("file_format", "options", "message"),
     [
         ("gif", {}, "format: found 'gif', expected one of tiff, vtk, npy"),
-        ("csv", {}, r"format: found 'csv', expected one of tiff, vtk, npy, .*, xdmf$"),
-        ("shell-stl", {}, r"format: found 'shell-stl', expected one of tiff, vtk, npy, .*, xdmf$"),
+        (
+            "csv",
+            {},
+            r"format: found 'csv', which only particles of a store have, expected one of tiff, vtk, npy, .*, xdmf$",
+        ),
+        (
+            "shell-stl",
+            {},
+            r"format: found .shell-stl., which only particles .* have, expected one of tiff, vtk, npy, .*, xdmf$",
+        ),
         ("tiff", {"voxel_size_nm": 50.0}, "voxel_size_nm: found 50.0, but .*tiny.zarr holds volumes of fixed voxels"),
         ("npy", {"label": 2}, "label: found 2 with format npy, expected with one of stl, ply$"),
         ("stl", {"label": 3}, "label: found 3, which no voxel has"),
@@ -161,6 +169,7 @@ def test_what_a_volume_does_not_give_is_refused(made_once, tmp_path, file_format
         ({"flag_meanings": ["a", "b", "c"]}, "attribute flag_meanings: found"),
         ({"flag_values": [0, 1]}, r"attribute flag_values: found \[0, 1\], expected 3 whole numbers"),
         ({"flag_values": [0, 1, 2.5]}, "attribute flag_values: found"),
+        ({"flag_values": [0, 0, 2]}, r"attribute flag_values: found \[0, 0, 2\], expected different whole numbers"),
         ({"flag_values": None}, "attribute flag_values: found None"),
     ],
 )

@@ -140,12 +140,6 @@ def test_a_failure_on_the_way_leaves_nothing_and_keeps_what_was_there(tmp_path, 
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
 
 
-def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot be written"):
-        export_labels(LABELS, 50.0, ORIGIN, "npy", tmp_path / "file" / "a.npy")
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -153,13 +147,14 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
             {"file_format": "gif"},
             "format: found 'gif', expected one of tiff, vtk, npy, ome-zarr, damask, tesr, network, stl",
         ),
-        ({"file_format": "csv"}, "format: found 'csv', expected one of tiff, vtk"),
+        ({"file_format": "csv"}, "format: found 'csv', which only particles of a store have, expected one of"),
         ({"voxel_size_nm": 0.0}, "voxel_size_nm: found 0.0"),
         ({"origin_nm": (0.0, 1.0)}, "origin_nm: found"),
         ({"labels": LABELS[0]}, "labels: found shape"),
         ({"labels": LABELS.astype(float)}, "of float64, expected three axes of int32 or uint8"),
-        ({"labels": -LABELS}, "labels: found -899, expected 0 or more"),
+        ({"labels": -LABELS}, "labels: found -899 to 0, expected 0 to 16777215"),
         ({"labels": np.zeros_like(LABELS), "file_format": "stl"}, "labels: found only 0"),
+        ({"labels": np.zeros_like(LABELS), "file_format": "msh", "elements": 100}, "labels: found only 0"),
         ({"label": 3}, "label: found 3 with format npy, expected with one of stl, ply$"),
         (
             {"smoothing": 3},
@@ -181,3 +176,33 @@ def test_impossible_input_is_named_and_leaves_nothing(tmp_path, change, message)
     with pytest.raises(InputError, match=message):
         export_labels(**{**arguments, **change}, target=tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_links_are_not_followed(tmp_path):
+    """A link to nothing is refused; one to an earlier export is replaced, and what it points to stays."""
+    (tmp_path / "dangling").symlink_to("nowhere")
+    for file_format in ("npy", "stl-grains"):
+        with pytest.raises(InputError, match="dangling: is a link to nothing, expected a new name"):
+            export_labels(LABELS, 50.0, ORIGIN, file_format, tmp_path / "dangling")
+    few = np.array([[[0, 3, 3, 0]]], np.int32)
+    export_labels(few, 50.0, ORIGIN, "stl-grains", tmp_path / "a")
+    (tmp_path / "link").symlink_to("a")
+    export_labels(2 * few, 50.0, ORIGIN, "stl-grains", tmp_path / "link", overwrite=True)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["grain-00003.stl"]
+    assert [path.name for path in (tmp_path / "link").iterdir()] == ["grain-00006.stl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "dangling", "link"]
+
+
+@pytest.mark.parametrize("file_format", ["npy", "stl-grains"])
+def test_a_file_where_a_folder_must_be_is_named(tmp_path, file_format):
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(StoreError, match=r"notes/a: cannot be written: .*notes is a file, expected a folder"):
+        export_labels(LABELS, 50.0, ORIGIN, file_format, tmp_path / "notes/a")
+
+
+def test_labels_that_tables_cannot_have_are_refused(tmp_path):
+    for value in (-1, 2**24, 2**31 - 1):
+        with pytest.raises(InputError, match=rf"labels: found .*{value}.*, expected 0 to 16777215"):
+            export_labels(np.full((2, 2, 2), value, np.int32), 50.0, ORIGIN, "tesr", tmp_path / "a")
+    path = export_labels(np.full((2, 2, 2), 2**24 - 1, np.int32), 50.0, ORIGIN, "npy", tmp_path / "a")
+    assert (np.load(path) == 2**24 - 1).all()
