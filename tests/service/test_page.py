@@ -250,6 +250,18 @@ def test_conditions_mean_the_same_in_the_code_as_in_a_query(page, service, small
         assert page.get_by_text("Histograms cannot show this condition").is_visible()
 
 
+def test_the_code_for_nmcdist_selects_and_opens_the_same(page, small):
+    pytest.importorskip("nmcdist.accessor")
+    page.goto(f"{SMALL}?where=sample%20>%202")
+    columns(page).first.wait_for()
+    names = {}
+    exec(page.locator("#code-nmcdist").text_content(), names)
+    assert names["selected"].nmc.items.tolist() == [3, 4]
+    page.goto(f"{SMALL}/i/3")
+    exec(page.locator("#code-nmcdist").text_content(), names)
+    np.testing.assert_array_equal(names["particle"].kept, read_particle(small, 3).kept)
+
+
 def test_a_wrong_condition_is_answered_with_what_is_wrong(browser, service):
     with opened_page(browser, service.url, refusals=1) as page:
         page.goto(f"{SMALL}?where=diameter%20%3E%205")

@@ -54,7 +54,8 @@ export class Labels {
   }
 
   palette(labels: number): Palette {
-    return { labels, colour: (label) => this.colour(label), isShown: (label) => this.isShown(label) };
+    const scale = this.scale();
+    return { labels, colour: (label) => this.colour(label, scale), isShown: (label) => this.isShown(label) };
   }
 
   scale(): Scale | null {
@@ -84,12 +85,12 @@ export class Labels {
     return this.item.phases ? !this.hidden.has(label) : label > 0;
   }
 
-  private colour(label: number): Rgb {
+  private colour(label: number, scale: Scale | null): Rgb {
     if (this.item.phases) return this.item.phases[label] ? parsed(this.item.phases[label].colour) : UNKNOWN;
     if (!this.grains || label === 0) return UNKNOWN;
     if (this.colouring === "grain") return parsed(this.grains.colour[label - 1]);
     const values = this.colouring === "radius" ? this.grains.radial_angle_deg : this.grains.diameter_nm;
-    const [value, scale] = [values[label - 1], this.scale()];
+    const value = values[label - 1];
     if (!scale || value === null || !Number.isFinite(value)) return UNKNOWN;
     return shareColour(scale.high > scale.low ? (value - scale.low) / (scale.high - scale.low) : 0.5, scale.colours);
   }
