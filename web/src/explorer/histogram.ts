@@ -134,16 +134,17 @@ export class Histogram {
       pen.fillStyle = colour("--brush");
       pen.fillRect(this.brush.low * step, 0, (this.brush.high - this.brush.low) * step, HEIGHT);
     }
-    const bars = (counts: Uint32Array, fill: string) => {
+    const bars = (counts: Uint32Array, fill: string, { low, high }: Brush) => {
       pen.fillStyle = fill;
-      for (let bin = 0; bin < bins; bin++) {
+      for (let bin = low; bin < high; bin++) {
         if (!counts[bin]) continue;
         const height = Math.max(1, ((HEIGHT - 4) * counts[bin]) / top); // one item of a million still shows
         pen.fillRect(bin * step, HEIGHT - height, Math.max(step - 0.5, 0.5), height);
       }
     };
-    bars(this.all, colour("--bar-all"));
-    bars(this.selected, colour("--bar"));
+    const whole = { low: 0, high: bins };
+    bars(this.all, colour("--bar-all"), whole);
+    bars(this.selected, colour("--bar"), this.brush ?? whole);
     if (this.brush) {
       pen.fillStyle = colour("--accent");
       for (const end of [this.brush.low, this.brush.high]) {
