@@ -80,7 +80,7 @@ def _ask(operation, most, statuses, client, sensible):
         @given(operation.as_strategy(generation_mode=mode), st.data())
         def one(case, data):
             _make_sensible(case, operation, data, sensible)
-            answer = case.call(base_url=str(client.base_url), headers=_token(data, sensible))
+            answer = case.call(base_url=str(client.base_url), headers=_token(data, sensible), timeout=60)
             statuses[answer.status_code] += 1
             expected = declared | {400, 404, 405, 413, 414, 431}  # by the guard, before any operation
             assert answer.status_code in expected, (case.as_curl_command(), answer.text)
