@@ -89,16 +89,20 @@ export class Painter {
     this.strip = STRIPS;
   }
 
+  private get isLost(): boolean {
+    return this.renderer.getContext().isContextLost();
+  }
+
   private async run(): Promise<void> {
     while (this.isStale || this.strip < STRIPS) {
       if (this.isStale) {
         this.isStale = false;
         await this.drawCoarse();
-        this.drawn(false);
+        if (!this.isLost) this.drawn(false);
       } else if (performance.now() - this.moved > REST_MS) {
         this.drawStrip(this.strip++);
         await this.done();
-        if (this.strip === STRIPS && !this.isStale) this.drawn(true);
+        if (this.strip === STRIPS && !this.isStale && !this.isLost) this.drawn(true);
       } else {
         await frame();
       }
@@ -145,7 +149,7 @@ export class Painter {
     gl.flush();
     if (!fence) return;
     while (gl.clientWaitSync(fence, 0, 0) === gl.TIMEOUT_EXPIRED) await new Promise((resolve) => window.setTimeout(resolve, 4));
-    gl.deleteSync(fence);
+    if (gl.isSync(fence)) gl.deleteSync(fence); // not after a loss of the context
     await frame();
   }
 }
