@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp
 
 from nmcdist.datasets.export.formats import FORMATS
@@ -19,6 +19,7 @@ from nmcdist.service.jobs.desk import Desk
 from nmcdist.service.jobs.queue import QueueError
 from nmcdist.service.limits import Guard
 from nmcdist.service.pages import routes as pages
+from nmcdist.service.pages.problem import problem_page
 from nmcdist.service.pools import TooManyError
 from nmcdist.service.problems import RequestError, busy
 from nmcdist.service.renders import export_routes
@@ -97,35 +98,44 @@ def with_names(document: dict[str, Any], shelf: Shelf) -> dict[str, Any]:
 
 def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestError)
-    async def refused(_: Request, error: RequestError) -> JSONResponse:
-        return error.response()
+    async def refused(request: Request, error: RequestError) -> Response:
+        return _answer(request, error)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"] if part not in ("query", "path"))
         what = "a whole number" if fault["type"] in _NO_WHOLE else fault["msg"].removeprefix("Input should be ")
         if fault["type"] == "extra_forbidden":
-            return RequestError(422, f"{shown(where)}: unknown parameter").response()
-        return RequestError(422, f"{where}: found {shown(fault['input'])}, expected {what}").response()
+            return _answer(request, RequestError(422, f"{shown(where)}: unknown parameter"))
+        return _answer(request, RequestError(422, f"{where}: found {shown(fault['input'])}, expected {what}"))
 
     @app.exception_handler(Busy)
-    async def making(_: Request, error: Busy) -> JSONResponse:
-        return busy(str(error), error.retry_after_s).response()
+    async def making(request: Request, error: Busy) -> Response:
+        return _answer(request, busy(str(error), error.retry_after_s))
 
     @app.exception_handler(TooManyError)
-    async def waiting(_: Request, error: TooManyError) -> JSONResponse:
-        return busy(str(error)).response()
+    async def waiting(request: Request, error: TooManyError) -> Response:
+        return _answer(request, busy(str(error)))
 
     @app.exception_handler(QueueError)
     async def unwritten(_: Request, error: QueueError) -> JSONResponse:
         return busy(f"{error}; try again later").response()
 
     @app.exception_handler(HTTPException)
-    async def unknown(_: Request, error: HTTPException) -> JSONResponse:
+    async def unknown(request: Request, error: HTTPException) -> Response:
         detail = "no such address" if error.status_code == 404 else str(error.detail)
-        return RequestError(error.status_code, detail, error.headers).response()
+        return _answer(request, RequestError(error.status_code, detail, error.headers))
 
     @app.exception_handler(Exception)
-    async def broken(_: Request, error: Exception) -> JSONResponse:
-        return RequestError(500, f"the server failed ({type(error).__name__})").response()
+    async def broken(request: Request, error: Exception) -> Response:
+        return _answer(request, RequestError(500, f"the server failed ({type(error).__name__})"))
+
+
+def _answer(request: Request, error: RequestError) -> Response:
+    """Return an error as JSON, or as a page for people: their browsers ask for HTML, scripts on a page do not."""
+    response = error.response()
+    if "text/html" not in request.headers.get("accept", ""):
+        return response
+    headers = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+    return HTMLResponse(problem_page(error.status, error.detail), error.status, headers)

@@ -229,7 +229,8 @@ CONDITIONS = [
     "abs(d_max_nm - 1000) / 2 < 30 or sample == 1", "not (sample < 2 or sample > 3)", "-d_max_nm + 2 * 500 < -1",
     "sample - 1 - 1 == 0", "sample / 2 / 2 == 0.25", "(sample + 1) * 2 < 5 and d_max_nm / (sample - sample) > 0",
     "grain_volume_nm3 / 0 != grain_volume_nm3", "0 / (sample - 1) != 0", "1 < 2 < sample", "not not sample < 3",
-    "aspect_ratio < 0.99",
+    "aspect_ratio < 0.99", "1 < 2", "not 2.5 > 0", "not 2 < 1 or sample == 3", "sample < 1 / 0",
+    "-1 / (0) < 0 != 0 / 0",
 ]  # fmt: skip
 
 
@@ -240,7 +241,8 @@ def test_conditions_mean_the_same_in_the_code_as_in_a_query(page, service, small
     columns(page).first.wait_for()
     for condition in CONDITIONS:
         page.get_by_label("Condition").fill(condition)
-        page.keyboard.press("Enter")
+        with page.expect_response(re.compile(r"/items\?")):
+            page.keyboard.press("Enter")
         found = counted(page)
         names = {}
         with np.errstate(all="ignore"):
@@ -248,6 +250,9 @@ def test_conditions_mean_the_same_in_the_code_as_in_a_query(page, service, small
         assert names["items"].tolist() == asked.items(condition).tolist() == listed(page), condition
         assert found == (len(names["items"]), 5)
         assert page.get_by_text("Histograms cannot show this condition").is_visible()
+    page.get_by_role("button", name="Show all").click()
+    assert counted(page) == (5, 5)
+    assert not page.get_by_text("Histograms cannot show this condition").is_visible()
 
 
 def test_the_code_for_nmcdist_selects_and_opens_the_same(page, small):
@@ -263,9 +268,21 @@ def test_the_code_for_nmcdist_selects_and_opens_the_same(page, small):
 
 
 def test_a_wrong_condition_is_answered_with_what_is_wrong(browser, service):
-    with opened_page(browser, service.url, refusals=1) as page:
+    with opened_page(browser, service.url, refusals=3) as page:
         page.goto(f"{SMALL}?where=diameter%20%3E%205")
         page.get_by_text("where: no column 'diameter'").wait_for()
+        for condition in ("sample", "(sample < 2) + 1 > 0"):
+            page.get_by_label("Condition").fill("sample < 2")
+            with page.expect_response(re.compile(r"/items\?")):
+                page.keyboard.press("Enter")
+            assert counted(page) == (2, 5)
+            page.get_by_label("Condition").fill(condition)
+            page.keyboard.press("Enter")
+            page.get_by_text("? of 5 items").wait_for()
+            assert page.locator("#status").inner_text().startswith("where: ")
+            assert page.locator("#items li").count() == 0
+            assert "so these are all items" in page.locator("#code-xarray").inner_text()
+            assert "numpy" not in page.locator("#code-xarray").inner_text()
 
 
 def test_a_million_rows_are_brushed_at_once(page, service):
@@ -499,6 +516,31 @@ def test_without_webgl_the_sections_remain(browser, service):
             )
             == 320
         )
+
+
+def test_a_view_comes_back_after_the_browser_took_the_graphics_away(browser, service):
+    with opened_page(browser, service.url) as page:
+        viewed(page, f"{SMALL}/i/0")
+        before = drawn(page)
+        page.evaluate(
+            "window.graphics = document.getElementById('view').getContext('webgl2').getExtension('WEBGL_lose_context');"
+            "window.graphics.loseContext()"
+        )
+        page.locator("#status", has_text="The browser has taken the graphics away.").wait_for()
+        page.evaluate("window.graphics.restoreContext()")
+        page.wait_for_selector(FINE)
+        assert page.locator("#status").inner_text() == ""
+        assert (drawn(page) == before).all()
+
+
+def test_a_service_that_cannot_be_reached_is_named(browser, service):
+    page = browser.new_page(base_url=service.url)  # on which the browser may complain
+    page.goto(f"{SMALL}/i/0")
+    page.wait_for_selector(FINE)
+    page.context.set_offline(True)
+    page.get_by_label("Position along y").fill("20")
+    page.locator("#status", has_text="The service cannot be reached.").wait_for()
+    page.close()
 
 
 def test_without_scripts_the_pages_still_show_and_say_what_there_is(browser, service):

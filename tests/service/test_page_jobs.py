@@ -98,3 +98,31 @@ def test_a_recipe_that_is_refused_says_why(browser, tmp_path):
             page.locator("#answer .problem", has_text=complaint).wait_for()
         assert page.locator("#jobs li").count() == 0
         assert page.get_by_label("Seed").input_value() in ("", "2025")
+
+
+def test_another_token_starts_the_list_again(browser, tmp_path):
+    with queue_at(tmp_path, "--jobs-waiting", "100") as (service, client):
+        submitted = {client.post("/api/jobs", json=LONG).json()["id"] for _ in range(22)}
+        with opened_page(browser, service.url, refusals=1) as page:
+            page.goto("/jobs")
+            page.get_by_label("Token").fill("\u0448")  # no header holds it
+            page.get_by_role("button", name="Use").click()
+            page.get_by_text("The service does not know this token.").wait_for()
+            page.get_by_label("Token").fill("wrong")
+            with page.expect_response(re.compile("templates")):
+                page.get_by_role("button", name="Use").click()
+            sign_in_again(page, tmp_path)
+            sign_in_again(page, tmp_path)
+            page.get_by_role("button", name="More jobs").click()
+            page.locator("#jobs li").nth(21).wait_for()
+            page.wait_for_timeout(500)  # longer than another answer takes
+            shown = page.locator("#jobs li").evaluate_all("cards => cards.map(card => card.dataset.job)")
+            assert len(shown) == 22
+            assert set(shown) == submitted
+
+
+def sign_in_again(page, folder):
+    page.get_by_label("Token").fill((folder / "token").read_text())
+    with page.expect_response(re.compile("limit=20")):
+        page.get_by_role("button", name="Use").click()
+    page.locator("#jobs li").nth(19).wait_for()

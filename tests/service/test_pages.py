@@ -89,6 +89,24 @@ def test_the_line_on_the_page_opens_the_release(client, service):
     assert service.url in code
 
 
+@pytest.mark.parametrize(
+    ("path", "status", "detail"),
+    [("/d/tiny/1.0.0/i/4", 404, "item 4: tiny/1.0.0 has the items 0 to 3"), ("/nowhere", 404, "no such address"),
+     ("/d/tiny/1.0.0/i/x", 422, "number: found 'x', expected a whole number"),
+     ("/d/%3Cb%3E/1.0.0", 404, "'<b>': no such dataset")],
+)  # fmt: skip
+def test_a_browser_gets_errors_as_a_page_and_programs_as_json(client, path, status, detail):
+    program, people = client.get(path), client.get(path, headers={"Accept": "text/html,*/*;q=0.8"})
+    assert program.status_code == people.status_code == status
+    assert program.json() == {"detail": detail}
+    assert people.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert people.headers["Cache-Control"] == "no-store"
+    page = Page(people.text)
+    assert detail in page.text
+    assert "/" in page.links
+    assert ("b", {}) not in page.tags
+
+
 def test_the_catalogs_name_every_release(client, service):
     listed = client.get("/catalog.json").json()
     assert client.get("/api/datasets").json() == listed

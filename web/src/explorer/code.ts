@@ -21,7 +21,7 @@ export function xarrayCode(condition: string, opening: Opening): string {
   const open = openLine(opening);
   if (!condition.trim()) return `import xarray\n\n${open}\n`;
   const selection = translated(condition, (name) => fullName(name, opening.columns), variable);
-  if (!selection) return `import xarray\n\n${open}\n`;
+  if (!selection) return `import xarray\n\n# The condition cannot be read, so these are all items.\n${open}\n`;
   const columns = selection.columns.map((name) => `${variable(name)} = ${opening.columns[name]}`);
   const items = `items = numpy.flatnonzero(${selection.expression})`;
   return ["import numpy", "import xarray", "", open, ...columns, items, SELECT, ""].join("\n");

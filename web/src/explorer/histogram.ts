@@ -54,7 +54,9 @@ export class Histogram {
       slider.setAttribute("aria-valuetext", quantity(this.column.edges[Number(slider.value)], this.column.unit));
     }
     const missing = this.column.missing && !brush ? `, ${this.column.missing} without a value` : "";
-    this.readout.textContent = `${short(this.column.edges[low])} to ${short(this.column.edges[high])}${missing}`;
+    const isEmpty = !this.all.subarray(0, this.bins).some(Boolean);
+    const range = `${short(this.column.edges[low])} to ${short(this.column.edges[high])}${missing}`;
+    this.readout.textContent = isEmpty ? "No item has a value." : range;
     this.clear.hidden = !brush;
     this.root.classList.toggle("is-brushed", Boolean(brush));
     this.draw();

@@ -35,7 +35,7 @@ export class Items {
     private readonly list: HTMLElement,
     private readonly more: HTMLButtonElement,
     private readonly status: HTMLElement,
-    private readonly counted: (found: number, condition: string) => void,
+    private readonly counted: (found: number | null, condition: string) => void, // null: not known
   ) {
     more.addEventListener("click", () => void this.load(++this.asked, false));
   }
@@ -58,10 +58,19 @@ export class Items {
       this.status.textContent = page.count ? "" : "No item matches.";
       this.counted(page.count, this.condition);
     } catch (error) {
-      if (asked === this.asked) this.status.textContent = message(error);
+      if (asked !== this.asked) return;
+      this.status.textContent = message(error);
+      if (anew) this.forget();
     } finally {
       if (asked === this.asked) this.more.disabled = false;
     }
+  }
+
+  /** Takes away what was listed for another condition. */
+  private forget(): void {
+    this.list.replaceChildren();
+    this.more.hidden = true;
+    this.counted(null, this.condition);
   }
 
   private queried(): Promise<ItemsPage> {

@@ -131,7 +131,6 @@ class Explorer {
 
   private showCount(selected: number, of: number): void {
     byId("count").textContent = `${count(selected)} of ${count(of)} ${of < this.known.total ? "sampled items" : "items"}`;
-    byId("reset").hidden = !this.condition;
   }
 
   private showCondition(): void {
@@ -139,6 +138,7 @@ class Explorer {
     const field = byId<HTMLInputElement>("where");
     if (document.activeElement !== field) field.value = condition;
     byId("by-hand").hidden = this.written === null;
+    byId("reset").hidden = !condition;
     byId("code-xarray").textContent = xarrayCode(condition, this.page.opening);
     byId("code-nmcdist").textContent = nmcdistCode(condition, this.page.opening);
     for (const link of document.querySelectorAll<HTMLAnchorElement>("a[data-table]")) {
@@ -210,10 +210,10 @@ async function start(): Promise<void> {
   const page = pageData<Page>("page");
   let known: Columns = { total: page.total, rows: 0, columns: [] };
   const archive = page.virtual ? null : new Archive(page.api);
-  const showFound = (found: number, condition: string) => {
+  const showFound = (found: number | null, condition: string) => {
     if (page.virtual) return;
-    byId("count").textContent = `${count(found)} of ${count(page.total)} items`;
-    archive?.show(condition, found);
+    byId("count").textContent = `${found === null ? "?" : count(found)} of ${count(page.total)} items`;
+    archive?.show(condition, found ?? 0);
   };
   archive?.offer().catch(report);
   const items = new Items(page, byId("items"), byId<HTMLButtonElement>("more"), byId("status"), showFound);

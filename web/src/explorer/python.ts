@@ -11,10 +11,12 @@ interface Token {
 interface Expression {
   text: string;
   binds: number;
+  isCondition: boolean;
+  isConstant: boolean; // names no column: plain Python numbers, which NumPy's operators do not see
 }
 
 const TOKEN =
-  /\s*(?:((?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|([A-Za-z_]\w*(?:\.\w+)*(?:\[[^\]]*\])?)|(<=|>=|==|!=|[<>()+*/-]))/y;
+  /[ \t\r\n]*(?:((?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|([A-Za-z_]\w*(?:\.\w+)*(?:\[ *\w+ *(?:, *\w+ *)*\])?)|(<=|>=|==|!=|[<>()+*/-]))/y;
 const ORDERS = new Set(["<", "<=", ">", ">=", "==", "!="]);
 const ATOM = 9;
 const OR = 1;
@@ -72,9 +74,9 @@ class Translator {
   ) {}
 
   whole(): Selection {
-    const { text } = this.either();
+    const { text, isConstant } = condition(this.either());
     if (this.next < this.tokens.length) throw new Error("more than a condition");
-    return { columns: [...this.columns], expression: text };
+    return { columns: [...this.columns], expression: isConstant ? `numpy.full(data.sizes["sample"], ${text})` : text };
   }
 
   private either(): Expression {
@@ -87,13 +89,18 @@ class Translator {
 
   private joined(word: string, sign: string, binds: number, part: () => Expression): Expression {
     let found = part();
-    while (this.taken(word)) found = { text: `${within(found, binds)} ${sign} ${within(part(), binds + 1)}`, binds };
+    while (this.taken(word)) {
+      const [left, right] = [condition(found), condition(part())];
+      found = { ...joint(left, right), text: `${within(left, binds)} ${sign} ${within(right, binds + 1)}`, binds };
+    }
     return found;
   }
 
   private single(): Expression {
-    if (this.taken("not")) return { text: `~${within(this.single(), ATOM)}`, binds: ATOM };
-    return this.comparison();
+    if (!this.taken("not")) return this.comparison();
+    const part = condition(this.single());
+    if (part.isConstant) return { ...part, text: `(not ${within(part, ATOM)})`, binds: ATOM }; // ~True is -2
+    return { ...part, text: `~${within(part, ATOM)}`, binds: ATOM };
   }
 
   private comparison(): Expression {
@@ -104,9 +111,11 @@ class Translator {
       operands.push(this.sum());
     }
     if (!orders.length) return operands[0];
+    const isConstant = operands.map(value).every((operand) => operand.isConstant);
     const parts = orders.flatMap((order, place) => compared(operands[place], order, operands[place + 1]));
-    if (parts.length === 1) return { text: parts[0], binds: ORDER };
-    return { text: parts.map((part) => `(${part})`).join(" & "), binds: AND };
+    const about = { isCondition: true, isConstant };
+    if (parts.length === 1) return { text: parts[0], binds: ORDER, ...about };
+    return { text: parts.map((part) => `(${part})`).join(" & "), binds: AND, ...about };
   }
 
   private sum(): Expression {
@@ -120,7 +129,10 @@ class Translator {
   private chain(signs: string[], binds: number, part: () => Expression): Expression {
     let found = part();
     for (let sign = this.taken(...signs); sign; sign = this.taken(...signs)) {
-      found = { text: `${within(found, binds)} ${sign} ${within(part(), binds + 1)}`, binds };
+      const [left, right] = [value(found), value(part())];
+      const about = joint(left, right);
+      if (sign === "/" && about.isConstant) found = { ...about, text: `numpy.divide(${left.text}, ${right.text})`, binds: ATOM };
+      else found = { ...about, text: `${within(left, binds)} ${sign} ${within(right, binds + 1)}`, binds };
     }
     return found;
   }
@@ -128,18 +140,21 @@ class Translator {
   private factor(): Expression {
     const sign = this.taken("+", "-");
     if (sign) {
-      const value = this.factor();
-      return sign === "+" ? value : { text: `-${within(value, ATOM)}`, binds: PRODUCT };
+      const part = value(this.factor());
+      return sign === "+" ? part : { ...part, text: `-${within(part, ATOM)}`, binds: PRODUCT };
     }
-    if (this.taken("abs")) return { text: `abs(${this.inside().text})`, binds: ATOM };
+    if (this.taken("abs")) {
+      const part = value(this.inside());
+      return { ...part, text: `abs(${part.text})`, binds: ATOM };
+    }
     if (this.tokens[this.next]?.text === "(") return this.inside();
     const token = this.tokens[this.next++];
-    if (token?.kind === "number") return { text: asFloat(token.text), binds: ATOM };
+    if (token?.kind === "number") return { text: asFloat(token.text), binds: ATOM, isCondition: false, isConstant: true };
     if (token?.kind !== "name") throw new Error("no value");
     const name = this.fullName(pointed(token.text));
     if (!name) throw new Error("no such column");
     this.columns.add(name);
-    return { text: this.variable(name), binds: ATOM };
+    return { text: this.variable(name), binds: ATOM, isCondition: false, isConstant: false };
   }
 
   private inside(): Expression {
@@ -160,6 +175,20 @@ class Translator {
     const text = this.tokens[this.next]?.text;
     return text !== undefined && ORDERS.has(text) ? this.taken(text) : "";
   }
+}
+
+function condition(part: Expression): Expression {
+  if (!part.isCondition) throw new Error("no condition");
+  return part;
+}
+
+function value(part: Expression): Expression {
+  if (part.isCondition) throw new Error("no value");
+  return part;
+}
+
+function joint(left: Expression, right: Expression): Pick<Expression, "isCondition" | "isConstant"> {
+  return { isCondition: left.isCondition, isConstant: left.isConstant && right.isConstant };
 }
 
 function within({ text, binds }: Expression, least: number): string {

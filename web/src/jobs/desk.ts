@@ -65,8 +65,8 @@ export class Desk {
     return (await ask(`${JOBS}/${id}`, { ...this.options(), method: "DELETE" })).json();
   }
 
-  events(id: string, seen: (event: Event) => void): Promise<void> {
-    return follow(`${JOBS}/${id}/events`, this.options(), seen);
+  events(id: string, signal: AbortSignal, seen: (event: Event) => void): Promise<void> {
+    return follow(`${JOBS}/${id}/events`, { ...this.options(), signal }, seen);
   }
 
   private options(): RequestInit {

@@ -14,6 +14,7 @@ export class JobList {
   private readonly shown = new Map<string, JobCard>();
   private streams = 0;
   private next: number | null = null;
+  private readonly end = new AbortController(); // of the streams: they would keep all connections of the browser
 
   constructor(
     private readonly desk: Desk,
@@ -21,12 +22,13 @@ export class JobList {
     private readonly more: HTMLButtonElement,
     private readonly said: (text: string) => void,
   ) {
-    more.addEventListener("click", () => void this.load(this.next));
+    more.onclick = () => void this.load(this.next).catch((error: unknown) => this.said(message(error)));
   }
 
   /** Lists the newest jobs, or those before a number. */
   async load(before: number | null = null): Promise<void> {
     const page = await this.desk.jobs(before);
+    if (this.end.signal.aborted) return; // another token has been entered meanwhile
     for (const job of page.jobs) this.add(job, false);
     this.next = page.next;
     this.more.hidden = page.next === null;
@@ -44,9 +46,11 @@ export class JobList {
   }
 
   clear(): void {
+    this.end.abort();
     for (const card of this.shown.values()) card.isGone = true;
     this.shown.clear();
     this.root.replaceChildren();
+    this.said("");
   }
 
   /** Shows the progress of a job until it ends: by its events, or else by asking. */
@@ -55,7 +59,7 @@ export class JobList {
       if (this.streams < STREAMS) {
         this.streams++;
         try {
-          await this.desk.events(card.job.id, (event) => {
+          await this.desk.events(card.job.id, this.end.signal, (event) => {
             card.step(event);
             if (event.event === "state") void this.look(card);
           });

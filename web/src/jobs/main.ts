@@ -8,6 +8,7 @@ import { JobList } from "./list";
 import { type Field, read, write } from "./recipe";
 
 const KEPT = "nmcdist-token";
+const UNKNOWN = "The service does not know this token.";
 const FIELDS: Field[] = ["name", "bundle", "seed", "count"];
 
 class Counter {
@@ -120,7 +121,7 @@ function start(): void {
       show(true);
     } catch (error) {
       const isUnknown = error instanceof ServiceError && error.status === 401;
-      status.textContent = isUnknown ? "The service does not know this token." : message(error);
+      status.textContent = isUnknown ? UNKNOWN : message(error);
       if (isUnknown) sessionStorage.removeItem(KEPT);
       show(false);
     }
@@ -132,7 +133,9 @@ function start(): void {
 
   byId("sign-in").addEventListener("submit", (event) => {
     event.preventDefault();
-    if (field.value) void open(field.value.trim());
+    const token = field.value.trim();
+    if (/^[!-~]+$/.test(token)) void open(token);
+    else if (token) status.textContent = UNKNOWN; // no header holds it
   });
   byId("forget").addEventListener("click", () => {
     sessionStorage.removeItem(KEPT);

@@ -14,11 +14,19 @@ export class ServiceError extends Error {
 /** Returns the response to a request, once the service is not busy. */
 export async function ask(address: string, options: RequestInit = {}): Promise<Response> {
   for (let tries = 1; ; tries++) {
-    const response = await fetch(address, options);
+    const response = await fetched(address, options);
     if (response.ok) return response;
     const wait = Number(response.headers.get("Retry-After"));
     if (response.status !== 503 || tries === TRIES) throw new ServiceError(await reason(response), response.status);
     await new Promise((resolve) => window.setTimeout(resolve, 1000 * Math.min(Math.max(wait, 1), 10)));
+  }
+}
+
+async function fetched(address: string, options: RequestInit): Promise<Response> {
+  try {
+    return await fetch(address, options);
+  } catch {
+    throw new ServiceError("The service cannot be reached.", 0); // each browser has words of its own for that
   }
 }
 

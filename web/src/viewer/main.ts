@@ -21,6 +21,7 @@ interface Page {
 
 const AXES = ["x", "y", "z"] as const;
 const STEPS = 1000; // of the slider that moves the cut
+const LOST = "The browser has taken the graphics away. The view comes back with them, or when you load the page again.";
 const COLOURINGS: Record<Colouring, string> = {
   grain: "Grain",
   radius: "Angle to the radius",
@@ -42,6 +43,11 @@ class Viewer {
     private readonly colouringChanged: () => void,
   ) {
     this.painter = new Painter(this.canvas, this.view, (isFine) => this.drawn(isFine));
+    this.canvas.addEventListener("webglcontextlost", () => {
+      this.stage.dataset.state = "lost";
+      byId("status").textContent = LOST;
+    });
+    this.canvas.addEventListener("webglcontextrestored", () => (byId("status").textContent = ""));
     this.orbit = new Orbit(
       this.view.camera,
       this.canvas,
@@ -210,7 +216,7 @@ async function start(): Promise<void> {
   const labels = new Labels(page.api, item);
   showValues(item, page.titles);
   showFiles(page.api, item);
-  const sectionsChanged = makeSections(document, page.api, () => labels.colouring);
+  const sectionsChanged = makeSections(document, page.api, () => labels.colouring, report);
   if (!item.bricks.length) {
     byId("status").textContent = item.kind === "none" ? "" : "This item is too large for a view in space.";
     return;
@@ -223,6 +229,8 @@ async function start(): Promise<void> {
   await new Viewer(page, labels, sectionsChanged).start();
 }
 
-start().catch((error: unknown) => {
+function report(error: unknown): void {
   byId("status").textContent = message(error);
-});
+}
+
+start().catch(report);

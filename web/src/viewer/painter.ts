@@ -15,8 +15,8 @@ const [COARSEST, COARSE] = [0.2, 0.5]; // of the resolution, while the picture m
 
 export class Painter {
   private readonly renderer: WebGLRenderer;
-  private readonly coarse = new WebGLRenderTarget(1, 1, { minFilter: LinearFilter, magFilter: LinearFilter, depthBuffer: false });
-  private readonly one = new WebGLRenderTarget(1, 1, { minFilter: NearestFilter, magFilter: NearestFilter, depthBuffer: false });
+  private coarse = target(LinearFilter);
+  private one = target(NearestFilter);
   private readonly copy: { scene: Scene; camera: OrthographicCamera };
   private scale = COARSE;
   private strip = STRIPS; // the next one; STRIPS once the picture is fine
@@ -32,7 +32,6 @@ export class Painter {
     // What is drawn stays until it is drawn over: strips add up, and pictures can be saved.
     this.renderer = new WebGLRenderer({ canvas, alpha: true, antialias: false, depth: false, preserveDrawingBuffer: true });
     this.renderer.setClearColor(0, 0);
-    canvas.addEventListener("webglcontextrestored", () => this.changed()); // the renderer has sent all textures again
     const material = new RawShaderMaterial({
       glslVersion: GLSL3,
       vertexShader: "in vec3 position; out vec2 at; void main() { at = 0.5 * position.xy + 0.5; gl_Position = vec4(position.xy, 0, 1); }",
@@ -41,6 +40,11 @@ export class Painter {
       transparent: true,
       depthTest: false,
       depthWrite: false,
+    });
+    canvas.addEventListener("webglcontextrestored", () => {
+      [this.coarse, this.one] = [target(LinearFilter), target(NearestFilter)]; // the old ones are gone with the context
+      material.uniforms.picture.value = this.coarse.texture;
+      this.changed(); // the renderer has sent all textures again
     });
     const scene = new Scene();
     const quad = new Mesh(new PlaneGeometry(2, 2), material);
@@ -89,16 +93,20 @@ export class Painter {
     this.strip = STRIPS;
   }
 
+  private get isLost(): boolean {
+    return this.renderer.getContext().isContextLost();
+  }
+
   private async run(): Promise<void> {
     while (this.isStale || this.strip < STRIPS) {
       if (this.isStale) {
         this.isStale = false;
         await this.drawCoarse();
-        this.drawn(false);
+        if (!this.isLost) this.drawn(false);
       } else if (performance.now() - this.moved > REST_MS) {
         this.drawStrip(this.strip++);
         await this.done();
-        if (this.strip === STRIPS && !this.isStale) this.drawn(true);
+        if (this.strip === STRIPS && !this.isStale && !this.isLost) this.drawn(true);
       } else {
         await frame();
       }
@@ -145,9 +153,13 @@ export class Painter {
     gl.flush();
     if (!fence) return;
     while (gl.clientWaitSync(fence, 0, 0) === gl.TIMEOUT_EXPIRED) await new Promise((resolve) => window.setTimeout(resolve, 4));
-    gl.deleteSync(fence);
+    if (gl.isSync(fence)) gl.deleteSync(fence); // not after a loss of the context
     await frame();
   }
+}
+
+function target(filter: typeof LinearFilter | typeof NearestFilter): WebGLRenderTarget {
+  return new WebGLRenderTarget(1, 1, { minFilter: filter, magFilter: filter, depthBuffer: false });
 }
 
 function frame(): Promise<unknown> {

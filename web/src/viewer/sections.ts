@@ -5,7 +5,7 @@ import { debounced } from "../shared/dom";
 
 const PAUSE_MS = 80;
 
-export function makeSections(root: ParentNode, api: string, colouring: () => string): () => void {
+export function makeSections(root: ParentNode, api: string, colouring: () => string, report: (error: unknown) => void): () => void {
   const updates: (() => void)[] = [];
   for (const figure of root.querySelectorAll<HTMLElement>("figure[data-axis]")) {
     const picture = figure.querySelector("img");
@@ -15,7 +15,7 @@ export function makeSections(root: ParentNode, api: string, colouring: () => str
       const query = { axis: figure.dataset.axis ?? "z", at: String(Number(slider.value) / 100), size: "320" };
       return `${api}/section.png?${new URLSearchParams({ ...query, colouring: colouring() })}`;
     };
-    const show = debounced(PAUSE_MS, () => void shown(picture, address()));
+    const show = debounced(PAUSE_MS, () => void shown(picture, address()).catch(report));
     slider.addEventListener("input", () => {
       slider.setAttribute("aria-valuetext", `${slider.value} percent`);
       show();
@@ -26,13 +26,9 @@ export function makeSections(root: ParentNode, api: string, colouring: () => str
   return () => updates.forEach((update) => update());
 }
 
-/** Shows a picture once it is here, unless another one has been asked for meanwhile. */
+/** Shows a picture once it is here, unless another one has been asked for meanwhile; on an error the one before stays. */
 async function shown(picture: HTMLImageElement, address: string): Promise<void> {
   picture.dataset.asked = address;
-  try {
-    await ask(address); // waits while the service is busy; the picture then comes from the browser's cache
-  } catch {
-    return; // the picture before stays
-  }
+  await ask(address); // waits while the service is busy; the picture then comes from the browser's cache
   if (picture.dataset.asked === address) picture.src = address;
 }
