@@ -180,7 +180,7 @@ def test_a_failed_evaluation_does_not_stop_the_others(tmp_path, monkeypatch):
         return drawn(self, bundle, recipe, item, window)
 
     monkeypatch.setattr(Additive, "draw", draw)
-    short = parsed(evaluations=14, confirm={"answers": 1, "realisations": 2})
+    short = parsed(evaluations=14, confirm={"answers": 1, "realisations": 3})
     result = run(short, tmp_path, workers=0)
     assert list(result.failed) == [5]
     monkeypatch.undo()
