@@ -70,9 +70,10 @@ class DatasetAccessor:
         """The columns that a query can name, with unit and meaning."""
         import pandas as pd
 
+        from nmcdist.datasets.opened import check_own
         from nmcdist.queries.opened import columns_of_dataset
 
-        _ = self.recipe
+        check_own(self._data)
         found = columns_of_dataset(self._data).values()
         table = {
             "column": [c.name for c in found],
@@ -147,6 +148,7 @@ class DatasetAccessor:
         InputError
             If the dataset lacks the item or holds no volumes, or the voxel size is impossible.
         """
+        from nmcdist.arguments import check_number
         from nmcdist.datasets.opened import holds_particles, rendered, volume_in
         from nmcdist.errors import InputError
 
@@ -154,7 +156,8 @@ class DatasetAccessor:
         if holds_particles(self._data):
             return rendered(self.particle(item), VOXEL_NM if voxel_size_nm is None else voxel_size_nm)
         labels = volume_in(self._data, place)
-        if voxel_size_nm not in (None, stored := labels.attrs.get("voxel_size_nm")):
+        stored = labels.attrs["voxel_size_nm"]
+        if voxel_size_nm is not None and check_number("voxel_size_nm", voxel_size_nm) != stored:
             raise InputError(f"voxel_size_nm: found {voxel_size_nm!r}, expected the {stored} nm of the stored volumes")
         return labels
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nmcdist.errors import InputError, NmcdistError
+from nmcdist.wording import shown
 
 TEXT_LIMIT = 64 << 20  # bytes of a text file written by a person
 
@@ -51,7 +52,7 @@ def local_path(path: str | os.PathLike[str], error: type[NmcdistError] = InputEr
     except TypeError:
         text = None
     if not isinstance(text, str):
-        raise error(f"path: found {path!r}, expected text or a pathlib.Path")
+        raise error(f"path: found {shown(path)}, expected text or a pathlib.Path")
     if any(ord(character) < 32 for character in text):
         raise error(f"{text!a}: contains a control character, expected a path")
     if not text:

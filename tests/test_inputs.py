@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 import yaml
 
 from nmcdist.bundle import load_bundle
@@ -29,10 +30,11 @@ def test_local_paths_pass(path):
     assert local_path(path) == Path(path)
 
 
-@pytest.mark.parametrize("path", [3, None, b"data", "a\0b", "a\n\nb"])
+@pytest.mark.parametrize("path", [3, None, b"data", "a\0b", "a\n\nb", np.zeros((3, 3)), xr.Dataset({"a": 1})])
 def test_no_path_is_refused(path):
-    with pytest.raises(InputError, match="path"):
+    with pytest.raises(InputError, match="path") as caught:
         local_path(path)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_pipe_folder_device_and_missing_file_are_named(tmp_path):

@@ -83,7 +83,10 @@ def item_numbers(data: "xr.Dataset", made: Callable[[], int]) -> np.ndarray:
             raise InputError(f"{_HERE}: coordinate {SAMPLE!r}: found {found}, expected numbers of items")
         return numbers
     if SAMPLE not in data.dims:
-        raise InputError(f"{_HERE}: has no dimension {SAMPLE!r}, expected the one that counts the items")
+        raise InputError(
+            f"{_HERE}: has no dimension {SAMPLE!r}, expected the one that counts the items; open the store with "
+            "nmcdist to keep the number of a single item"
+        )
     count, whole = data.sizes[SAMPLE], made()
     if count != whole:
         raise InputError(
@@ -118,7 +121,8 @@ def place_of(numbers: np.ndarray, item: int) -> int:
     if len(places) > 1:
         raise InputError(f"item {item}: occurs {len(places)} times in the dataset, expected once")
     if not len(places):
-        raise InputError(f"item {item}: is not in the dataset, expected {_listed(numbers)}")
+        expected = f"expected {_listed(numbers)}" if len(numbers) else "which is empty"
+        raise InputError(f"item {item}: is not in the dataset, {expected}")
     return int(places[0])
 
 
@@ -290,9 +294,8 @@ def _whole(value: np.ndarray, item: int) -> int:
 
 
 def _listed(numbers: np.ndarray) -> str:
-    if not len(numbers):
-        return "one of none: it is empty"
-    is_range = len(numbers) > 1 and (np.diff(numbers) == 1).all()
-    if is_range:
+    if len(numbers) == 1:
+        return str(numbers[0])
+    if (np.diff(numbers) == 1).all():
         return f"{numbers[0]} to {numbers[-1]}"
     return f"one of {', '.join(map(str, numbers[:10]))}{', ...' if len(numbers) > 10 else ''}"

@@ -43,6 +43,6 @@ def checked_size(given: Any, where: str) -> Size:
         and all(isinstance(v, Real) and not isinstance(v, bool) and _LEAST_NM <= float(v) < _MOST_NM for v in values)
     )
     if not is_sound:
-        raise ImageError(f"{where}: found {shown(given)}, expected a voxel size in nm, or three along z, y, x")
+        raise ImageError(f"{where}: found {shown(given)}, expected a positive voxel size in nm, or three along z, y, x")
     z, y, x = map(float, values)
     return z, y, x

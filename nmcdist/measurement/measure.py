@@ -1,5 +1,6 @@
 """Measure an image of labels: names of its phases in, one labelled dataset of descriptors out."""
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ from nmcdist.arguments import check_whole
 from nmcdist.descriptors.labelled import COORDINATES
 from nmcdist.descriptors.planar import FAR
 from nmcdist.descriptors.two_point import lag_lengths
-from nmcdist.errors import InputError
+from nmcdist.errors import InputError, StoreError
 from nmcdist.images import Image, open_labels
 from nmcdist.images.sources import InMemory
 from nmcdist.images.spacing import checked_size
@@ -155,6 +156,8 @@ def _opened(image: Any, voxel_size_nm: Any, axes: str | None, dataset: str | Non
         raise InputError(f"planes: found {shown(planes)}, expected True or False")
     size = voxel_size_nm.tolist() if isinstance(voxel_size_nm, np.ndarray) else voxel_size_nm
     if isinstance(image, str | os.PathLike):
+        if dataset is None:
+            _refuse_store(image)
         found = open_labels(image, size, axes, dataset, samples_are_slices=planes)
     else:
         for name, value in (("axes", axes), ("dataset", dataset)):
@@ -172,6 +175,19 @@ def _opened(image: Any, voxel_size_nm: Any, axes: str | None, dataset: str | Non
     if min(found.shape[1 if found.is_planar or planes else 0 :]) < 2:
         raise InputError(f"{found.path}: found shape {found.shape}, expected two voxels or more along each axis")
     return found
+
+
+def _refuse_store(path: str | os.PathLike[str]) -> None:
+    """Refuse a dataset of nmcdist, and say how one of its items becomes an image."""
+    where = Path(path)
+    if not where.is_dir():
+        return
+    from nmcdist.datasets.store import read_attributes
+
+    with contextlib.suppress(StoreError):
+        read_attributes(where)
+        how = f"write one as an image first: nmcdist export {where} --item 0 --format tiff"
+        raise InputError(f"{where}: is a dataset of items, expected an image; {how}")
 
 
 def _of_array(array: Any, size: Any) -> Image:

@@ -17,7 +17,7 @@ from nmcdist.arguments import check_length, check_one_of, finite_array
 from nmcdist.bundle import Bundle, resolved
 from nmcdist.errors import InputError
 from nmcdist.geometry.frames import lengths
-from nmcdist.geometry.tessellation import label_lattice, rasterize_gbpd
+from nmcdist.geometry.tessellation import MOST_POINTS, label_lattice, rasterize_gbpd
 from nmcdist.html_text import card, image
 from nmcdist.jit import kernel
 from nmcdist.models import seed_window, streams
@@ -122,10 +122,13 @@ class Particle:
         Raises
         ------
         InputError
-            If an argument is impossible, or the voxel size is larger than the particle.
+            If an argument is impossible, or the voxel size is larger than the particle or makes too many voxels.
         """
         pieces = check_one_of("pieces", pieces, ("merge", "keep"))
         shape, origin = self.grid(voxel_size_nm)
+        if math.prod(shape) > MOST_POINTS:
+            found = f"{voxel_size_nm} nm, which gives {math.prod(shape):.3g} voxels"
+            raise InputError(f"voxel_size_nm: found {found}, expected at most {MOST_POINTS:.3g} of them")
         if not self.kept.any():
             return np.zeros(shape, dtype=np.int32)
         labels = rasterize_gbpd(*self._diagram, shape, float(voxel_size_nm), origin, reach=self.reach_nm)

@@ -369,6 +369,12 @@ def test_what_is_refused(image, options, complaint, monkeypatch):
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_a_dataset_is_refused_with_what_makes_an_image_of_it(made_once):
+    store = made_once / "tiny.zarr"
+    with pytest.raises(InputError, match=f"tiny.zarr: is a dataset of items, .*: nmcdist export {store} --item 0 --f"):
+        nmcdist.measure(store)
+
+
 def test_boxes_need_the_order_of_the_axes(tmp_path):
     np.save(tmp_path / "a.npy", LABELS)
     nmcdist.measure(tmp_path / "a.npy", None, 10.0, descriptors="volumes")

@@ -283,6 +283,10 @@ class TestBadInput:
         with pytest.raises(InputError, match=r"^voxel_size_nm: found .*, expected a positive number"):
             particle.voxelize(voxel)
 
+    def test_so_many_voxels_that_nobody_wants_them(self, particle):
+        with pytest.raises(InputError, match=r"^voxel_size_nm: found 0.05 nm, which gives .*e\+.* voxels, expected at"):
+            particle.voxelize(0.05)  # micrometres
+
     def test_an_unknown_rule_for_pieces(self, particle):
         with pytest.raises(InputError, match=r"^pieces: found 'drop', expected 'merge' or 'keep'"):
             particle.voxelize(50.0, pieces="drop")

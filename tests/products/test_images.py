@@ -81,6 +81,13 @@ def test_the_command_meshes_an_image(image, tmp_path, monkeypatch, capsys):
     assert volume == pytest.approx((GREYS > 0).sum() * 50.0**3, rel=0.05)
 
 
+def test_an_image_has_no_items(image, monkeypatch, capsys):
+    code, _, said = command(monkeypatch, capsys, image, "--item", 0, "--format", "vtu")
+    assert (code, said.splitlines()) == (
+        2, [f"nmcdist: error: --item: found one, but {image} is a file: without --item, the image in it is exported"]
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [

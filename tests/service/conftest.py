@@ -104,16 +104,23 @@ def releases(tmp_path_factory, made_once, made_particles, blocks):
     return root
 
 
+@pytest.fixture(scope="session")
+def one_release(tmp_path_factory, made_once):
+    root = tmp_path_factory.mktemp("one") / "releases"
+    release(made_once / "tiny.zarr", root, "tiny", "1.0.0")
+    return root
+
+
 @pytest.fixture
-def own_releases(tmp_path, made_once):
+def own_releases(one_release, tmp_path):
     """A folder with one release, which the test may harm."""
-    release(made_once / "tiny.zarr", tmp_path / "own", "tiny", "1.0.0")
-    return tmp_path / "own"
+    return Path(shutil.copytree(one_release, tmp_path / "own"))
 
 
 @pytest.fixture(scope="session")
 def service(releases, tmp_path_factory):
-    with served(releases, tmp_path_factory.mktemp("log") / "log.txt") as running:
+    log = tmp_path_factory.mktemp("log") / "log.txt"
+    with served(releases, log, "--allow-host", "data.example.org") as running:
         yield running
 
 

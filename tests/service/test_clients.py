@@ -19,7 +19,7 @@ import nmcdist
 from nmcdist.datasets import read_particle
 from nmcdist.datasets.integrity import read_manifest
 from nmcdist.datasets.store import read_block
-from tests.service.conftest import CHUNK
+from tests.service.conftest import CHUNK, served
 
 INDEX = (2**3) * 16 + 4  # bytes of a shard's index: place and length of each chunk, and a checksum
 HERE = Path(__file__).parent
@@ -122,18 +122,16 @@ def test_particles_are_read_and_plotted(service, store_of, releases):
     assert figure.axes[0].get_xlabel() == "largest diameter [nm]"
 
 
-@STORES
-def test_a_missing_chunk_is_an_error_and_no_fill_value(tmp_path, own_releases, store_of):
-    from tests.service.conftest import served
-
+def test_a_missing_chunk_is_an_error_and_no_fill_value(tmp_path, own_releases):
     store = own_releases / "tiny/1.0.0/tiny.zarr"
     chunk = next(name for name in read_manifest(store) if name.startswith("volume/c/2/"))
     os.unlink(store / chunk)  # noqa: PTH108
     with served(own_releases, tmp_path / "log") as service:
-        data = xr.open_zarr(store_of(f"{service.url}/v/tiny/1.0.0"), chunks=None)
-        assert data.volume.isel(sample=1).values.size
-        with pytest.raises(Exception, match=r"500|Internal"):
-            _ = data.volume.isel(sample=2).values
+        for store_of in (fsspec_store, obstore_store):
+            data = xr.open_zarr(store_of(f"{service.url}/v/tiny/1.0.0"), chunks=None)
+            assert data.volume.isel(sample=1).values.size
+            with pytest.raises(Exception, match=r"500|Internal"):
+                _ = data.volume.isel(sample=2).values
 
 
 @STORES

@@ -15,7 +15,7 @@ import xarray as xr
 from nmcdist import export_item, query
 from nmcdist.queries.query import write_csv
 from tests.conftest import SMALL, TINY
-from tests.service.conftest import release, served, virtual_release
+from tests.service.conftest import served, virtual_release
 
 PARTICLE, VOLUME = "/api/datasets/small/0.9.0-rc.1+b", "/api/datasets/tiny/1.0.0"
 STORES = {PARTICLE: "small/0.9.0-rc.1+b/small.zarr", VOLUME: "tiny/1.0.0/tiny.zarr"}
@@ -192,7 +192,7 @@ def virtual(tmp_path_factory, small_bundle):
 
 
 def test_virtual_items_are_those_of_a_store_that_was_made(virtual, client):
-    made, (drawn, _, log) = client, virtual
+    made, (drawn, _, _) = client, virtual
     for name, base, item in (("grains", PARTICLE, 2), ("sweep", VOLUME, 3)):
         own = f"/api/datasets/{name}/1.0.0"
         found, expected = (one.get(f"{path}/items/{item}").json() for one, path in ((drawn, own), (made, base)))
@@ -208,7 +208,14 @@ def test_virtual_items_are_those_of_a_store_that_was_made(virtual, client):
         drawn.get("/api/datasets/grains/1.0.0/items/2/grains").json() == made.get(f"{PARTICLE}/items/2/grains").json()
     )
     assert "csv" not in {one["name"] for one in drawn.get("/api/datasets/grains/1.0.0/items/2").json()["formats"]}
-    assert "cannot be written" in log.read_text()
+
+
+def test_a_cache_of_no_use_is_pointed_out_at_the_start(virtual):
+    _, root, log = virtual
+    cache = root.with_name("blocked") / "cache"
+    lines = [line for line in log.read_text().splitlines() if line.startswith("cache: ")]
+    for line, folder in zip(lines, (cache, cache / "renders"), strict=True):
+        assert line.startswith(f"cache: {folder}: cannot be written (Not a directory)")
 
 
 def total(client, base):
@@ -223,26 +230,22 @@ def test_a_virtual_file_is_the_one_that_export_writes(virtual, tmp_path):
         assert answer.content == expected.read_bytes()
 
 
-def test_one_file_is_made_for_a_client_at_a_time(tmp_path, made_particles):
-    release(made_particles / "small.zarr", tmp_path / "own", "small", "1.0.0")
-    with served(
-        tmp_path / "own", tmp_path / "log", settings=f"cache=__import__('pathlib').Path({str(tmp_path)!r})"
-    ) as own:
-        path = f"{own.url}/api/datasets/small/1.0.0/items"
-        with ThreadPoolExecutor(8) as pool:
-            urls = [f"{path}/{k % 4}/exports/xdmf?voxel_size_nm=30" for k in range(8)]
-            answers = list(pool.map(lambda url: httpx.get(url, timeout=60), urls))
-        statuses = [answer.status_code for answer in answers]
-        assert set(statuses) == {200, 503}
-        refused = answers[statuses.index(503)]
-        assert "another file is made for this client" in refused.json()["detail"]
-        assert int(refused.headers["Retry-After"]) >= 1
-        by_item = {}
-        for k, answer in enumerate(answers):
-            if answer.status_code == 200:
-                by_item.setdefault(k % 4, set()).add(hashlib.sha256(answer.content).hexdigest())
-        assert all(len(digests) == 1 for digests in by_item.values())
-        assert httpx.get(urls[statuses.index(503)], timeout=60).status_code == 200
+def test_one_file_is_made_for_a_client_at_a_time(service):
+    """Of files that no other test asks for, since what is made already is sent to everybody."""
+    urls = [f"{service.url}{PARTICLE}/items/{k % 4}/exports/xdmf?voxel_size_nm=30" for k in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda url: httpx.get(url, timeout=60), urls))
+    statuses = [answer.status_code for answer in answers]
+    assert set(statuses) == {200, 503}
+    refused = answers[statuses.index(503)]
+    assert "another file is made for this client" in refused.json()["detail"]
+    assert int(refused.headers["Retry-After"]) >= 1
+    by_item = {}
+    for k, answer in enumerate(answers):
+        if answer.status_code == 200:
+            by_item.setdefault(k % 4, set()).add(hashlib.sha256(answer.content).hexdigest())
+    assert all(len(digests) == 1 for digests in by_item.values())
+    assert httpx.get(urls[statuses.index(503)], timeout=60).status_code == 200
 
 
 def test_labels_of_a_file_are_those_of_the_store(client, releases):

@@ -179,14 +179,24 @@ def test_a_service_outlives_its_renderers_and_they_die_with_it(releases, tmp_pat
             assert client.get(f"{base}64").status_code == 200
             parent = psutil.Process(service.process.pid)
             assert parent.memory_info().rss < 500e6
-            for renderer in renderers_of(parent):
+            killed = renderers_of(parent)
+            for renderer in killed:
                 renderer.kill()
+            while not all(map(has_ended, killed)):
+                time.sleep(0.01)
             assert client.get(f"{base}64").status_code == 200  # kept
             assert client.get(f"{base}65").status_code == 200  # drawn by another
             left = renderers_of(parent)
             parent.kill()
             assert left
             assert psutil.wait_procs(left, timeout=30)[1] == []
+
+
+def has_ended(process):
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def renderers_of(parent):

@@ -1,31 +1,37 @@
 """The command: what it refuses, with one line each, before it listens; and how it stops."""
 
+import contextlib
+import io
 import os
 import signal
 import socket
-import subprocess
 import sys
 
 import httpx
 import pytest
 import yaml
 
+from nmcdist.cli import main
 from nmcdist.errors import CatalogError, InputError, StoreError
 from nmcdist.service.hosts import check_host_names
 from nmcdist.service.pools import Pool, TooManyError
 from nmcdist.service.settings import Settings
 from nmcdist.service.shelf import open_shelf
 from tests.conftest import flip_a_byte
-from tests.service.conftest import ROOT, served
+from tests.service.conftest import served
 from tests.test_extras import cli_without
 
 
 def refused(*arguments):
-    command = [sys.executable, "-m", "nmcdist.cli", "serve", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
-    assert done.returncode == 2, done.stderr
-    (line,) = done.stderr.splitlines()
+    """The one line with which the command refuses to serve, called in this process, which saves its start."""
+    said = io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(said), pytest.raises(SystemExit) as ended,
+    ):  # fmt: skip
+        patch.setattr(sys, "argv", ["nmcdist", "serve", *map(str, arguments)])
+        main()
+    assert ended.value.code == 2, said.getvalue()
+    (line,) = said.getvalue().splitlines()
     return line
 
 

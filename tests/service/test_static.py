@@ -64,6 +64,7 @@ def test_a_script_is_sent_compressed_and_only_once(client, name):
     assert "Content-Encoding" not in plain.headers
     assert plain.content == answer.content
     assert plain.headers["ETag"] != answer.headers["ETag"]
+    assert "Content-Encoding" not in client.get(f"/static/{name}", headers={"Accept-Encoding": "gzip;q=0"}).headers
 
 
 @pytest.mark.parametrize("name", ["nothing.js", "..%2Fpages%2Fstatic.py", "%2Fetc%2Fpasswd", ""])

@@ -14,7 +14,7 @@ from nmcdist.service import sources
 from nmcdist.service.settings import Settings
 from nmcdist.service.shelf import open_shelf
 from tests.conftest import flip_a_byte
-from tests.service.conftest import served
+from tests.service.conftest import release, served
 
 STORE = "tiny/1.0.0"
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -131,43 +131,56 @@ def test_documents(client, releases):
     assert client.get("/files/tiny/1.0.0/release.json").json()["name"] == "tiny"
 
 
-def test_a_file_that_is_gone_short_or_replaced_is_500_and_never_404(own_releases, tmp_path):
-    store = own_releases / "tiny/1.0.0/tiny.zarr"
+@pytest.fixture(scope="module")
+def harmed(made_once, tmp_path_factory):
+    """A service of two releases that tests may harm, a client, and the folder of the releases."""
+    root = tmp_path_factory.mktemp("harmed") / "releases"
+    for name in ("tiny", "other"):
+        release(made_once / "tiny.zarr", root, name, "1.0.0")
+    with (
+        served(root, root.parent / "log") as service,
+        httpx.Client(base_url=service.url, timeout=60) as client,
+    ):
+        yield service, client, root
+
+
+def test_a_file_that_is_gone_short_or_replaced_is_500_and_never_404(harmed, tmp_path):
+    service, client, root = harmed
+    store = root / STORE / "tiny.zarr"
     gone, short, link, folder, whole = [f"volume/c/{k}/0/0/0" for k in range(4)] + ["seed/c/0"]
-    with served(own_releases, tmp_path / "log") as service, httpx.Client(base_url=service.url) as client:
-        for name in (gone, short, link, folder):
-            os.chmod((store / name).parent, 0o755)  # noqa: PTH101
-        os.unlink(store / gone)  # noqa: PTH108
-        content = (store / short).read_bytes()
-        os.unlink(store / short)  # noqa: PTH108
-        (store / short).write_bytes(content[:-1])
-        (store / link).rename(tmp_path / "moved")
-        (store / link).symlink_to(tmp_path / "moved")
-        (store / folder).unlink()
-        (store / folder).mkdir()
-        for name in (gone, short, link, folder):
-            for answer in (client.get(f"/v/{STORE}/{name}"), client.head(f"/v/{STORE}/{name}")):
-                assert answer.status_code == 500, name
-                assert answer.headers["Cache-Control"] == "no-store"
-                assert str(tmp_path) not in answer.text
-        assert client.get(f"/v/{STORE}/{whole}").status_code == 200
-        assert "2 bytes" in service.log.read_text() or "expected" in service.log.read_text()
+    for name in (gone, short, link, folder):
+        os.chmod((store / name).parent, 0o755)  # noqa: PTH101
+    os.unlink(store / gone)  # noqa: PTH108
+    content = (store / short).read_bytes()
+    os.unlink(store / short)  # noqa: PTH108
+    (store / short).write_bytes(content[:-1])
+    (store / link).rename(tmp_path / "moved")
+    (store / link).symlink_to(tmp_path / "moved")
+    (store / folder).unlink()
+    (store / folder).mkdir()
+    for name in (gone, short, link, folder):
+        for answer in (client.get(f"/v/{STORE}/{name}"), client.head(f"/v/{STORE}/{name}")):
+            assert answer.status_code == 500, name
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert str(root) not in answer.text
+    assert client.get(f"/v/{STORE}/{whole}").status_code == 200
+    assert f"has {len(content) - 1} bytes, expected {len(content)}" in service.log.read_text()
 
 
-def test_a_damaged_file_of_the_right_size_is_never_sent(own_releases, tmp_path):
-    store = own_releases / "tiny/1.0.0/tiny.zarr"
+def test_a_damaged_file_of_the_right_size_is_never_sent(harmed):
+    _, client, root = harmed
+    store = root / "other/1.0.0/other.zarr"
     damaged, whole, later = [f"volume/c/{k}/0/0/0" for k in range(3)]
     for name in (damaged, later):
         os.chmod(store / name, 0o644)  # noqa: PTH101
     flip_a_byte(store / damaged)
-    with served(own_releases, tmp_path / "log") as service, httpx.Client(base_url=service.url) as client:
-        for headers in ({}, {"Range": "bytes=0-9"}):
-            assert client.get(f"/v/{STORE}/{damaged}", headers=headers).status_code == 500
-            assert client.get(f"/files/{STORE}/tiny.zarr/{damaged}", headers=headers).status_code == 500
-        assert client.get(f"/v/{STORE}/{whole}").status_code == 200
-        assert client.get(f"/v/{STORE}/{later}").status_code == 200
-        flip_a_byte(store / later)
-        assert client.get(f"/v/{STORE}/{later}").status_code == 500
+    for headers in ({}, {"Range": "bytes=0-9"}):
+        assert client.get(f"/v/other/1.0.0/{damaged}", headers=headers).status_code == 500
+        assert client.get(f"/files/other/1.0.0/other.zarr/{damaged}", headers=headers).status_code == 500
+    assert client.get(f"/v/other/1.0.0/{whole}").status_code == 200
+    assert client.get(f"/v/other/1.0.0/{later}").status_code == 200
+    flip_a_byte(store / later)
+    assert client.get(f"/v/other/1.0.0/{later}").status_code == 500
 
 
 def test_a_file_is_hashed_once(own_releases, monkeypatch):

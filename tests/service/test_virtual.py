@@ -204,12 +204,3 @@ def test_what_takes_too_long_is_declared_busy(virtual, tmp_path):
 def _is(body, chunk):
     values = np.frombuffer(numcodecs.Zstd().decode(body), np.uint8).reshape([CHUNK] * 3)
     return bool((values[tuple(slice(0, n) for n in chunk.shape)] == chunk).all())
-
-
-def test_a_cache_of_no_use_is_pointed_out_at_the_start(tmp_path):
-    virtual_release(WINDOWS, tmp_path / "releases", "windows", "1.0.0")
-    (tmp_path / "file").touch()
-    with served(tmp_path / "releases", tmp_path / "log", "--cache", str(tmp_path / "file")) as service:
-        lines = [line for line in service.log.read_text().splitlines() if line.startswith("cache: ")]
-        for line, folder in zip(lines, (tmp_path / "file", tmp_path / "file" / "renders"), strict=True):
-            assert line.startswith(f"cache: {folder}: cannot be written (Not a directory)")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from nmcdist.errors import NmcdistError
@@ -20,7 +20,8 @@ from nmcdist.service.jobs.queue import ENDED, QUEUED, FullError, Job, QueueError
 from nmcdist.service.jobs.recipes import bundle_names, in_one_line, parsed, templates
 from nmcdist.service.jobs.tokens import owner_of
 from nmcdist.service.problems import Problem, RequestError, busy
-from nmcdist.service.routes import BUSY, base_of
+from nmcdist.service.routes import BUSY, Responses, base_of
+from nmcdist.service.tables import Strict
 from nmcdist.wording import shown
 
 MOST_JOBS = 1000  # of a page
@@ -32,13 +33,13 @@ _JSON, _YAML = "application/json", "application/yaml"
 _LAST = 2**53
 _PRIVATE = {"Cache-Control": "no-store"}
 
-_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "No such job"}}
-_WRITES: dict[int | str, dict[str, Any]] = {
+_UNKNOWN: Responses = {404: {"model": Problem, "description": "No such job"}}
+_WRITES: Responses = {
     413: {"model": Problem, "description": "The recipe is too long"},
     415: {"model": Problem, "description": "The recipe is sent neither as JSON nor as YAML"},
     422: {"model": Problem, "description": "The recipe is malformed, or its run impossible or beyond a quota"},
 }
-_REFUSED: dict[int | str, dict[str, Any]] = {422: {"model": Problem, "description": "A parameter is malformed"}}
+_REFUSED: Responses = {422: {"model": Problem, "description": "A parameter is malformed"}}
 _RECIPE = {
     "requestBody": {
         "required": True,
@@ -81,18 +82,14 @@ router = APIRouter(
 )  # fmt: skip
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class JobsQuery(_Strict):
+class JobsQuery(Strict):
     """The parameters of a page of jobs."""
 
     before: Annotated[int, Field(ge=0, le=_LAST, description="`next` of the page before.")] = _LAST
     limit: Annotated[int, Field(ge=1, le=MOST_JOBS, description="Most jobs of the page.")] = 100
 
 
-class EventsQuery(_Strict):
+class EventsQuery(Strict):
     """The parameters of a job's events."""
 
     after: Annotated[int, Field(ge=0, le=_LAST, description="Number of the last known event.")] = 0

@@ -190,7 +190,7 @@ class Runner:
     def _is_told_to_end(self, job: Job) -> bool:
         return self._stopping.is_set() or self._queue.get(job.id).cancelling
 
-    def _follow(self, attempt: "Attempt", host: Host | None) -> None:
+    def _follow(self, attempt: Attempt, host: Host | None) -> None:
         """Start the child and keep what it says, until it ends."""
         job = attempt.job
         left_s = (3600 * self._settings.core_hours - job.used_s) / _cores(job)
@@ -223,7 +223,7 @@ class Runner:
             if child.stdout is not None:
                 child.stdout.close()
 
-    def _listen(self, attempt: "Attempt", child: subprocess.Popen[str]) -> None:
+    def _listen(self, attempt: Attempt, child: subprocess.Popen[str]) -> None:
         """Keep what the child says of its progress, and its last other line."""
         total, kept = 0, 0.0
         for line in child.stdout or ():
@@ -238,7 +238,7 @@ class Runner:
             kept = time.monotonic()
             self._keep(attempt, event)
 
-    def _keep(self, attempt: "Attempt", event: dict[str, Any]) -> None:
+    def _keep(self, attempt: Attempt, event: dict[str, Any]) -> None:
         public = {name: self._public(value) for name, value in event.items()}
         seconds = time.monotonic() - attempt.begin if attempt.begin else 0.0
         try:
@@ -246,7 +246,7 @@ class Runner:
         except QueueError as error:  # the run goes on without
             log.error("job %s: %s", attempt.job.id, error)
 
-    def _record(self, attempt: "Attempt") -> None:
+    def _record(self, attempt: Attempt) -> None:
         """Record how an attempt ended."""
         job, used_s = self._queue.get(attempt.job.id), attempt.seconds * _cores(attempt.job)
         code, last = attempt.code, attempt.last

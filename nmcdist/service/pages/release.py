@@ -158,7 +158,7 @@ def _about(release: Release) -> str:
         ["Papers", ", ".join(map(_doi, release.papers))],
         ["DOI", _doi(release.doi) if release.doi else ""],
         ["Items", f"{release.sizes.items:,}"],
-        ["Size", f"{size(release)}" + ("" if release.virtual else f" in {release.sizes.files:,} files")],
+        ["Size", size(release) + ("" if release.virtual else f" in {release.sizes.files:,} files")],
         ["Made from", escape(f"bundle {made.bundle.name}, seed {made.seed}, nmcdist {made.versions.nmcdist}")],
         ["Manifest", f"<code>{escape(release.manifest_sha256)}</code>"],
     ]

@@ -1,8 +1,6 @@
 """The addresses of the pages, and of the scripts and the style sheet that they use."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
 from nmcdist.queries.columns import Columns
@@ -12,6 +10,7 @@ from nmcdist.service.pages import release as release_html
 from nmcdist.service.pages import shelf as shelf_html
 from nmcdist.service.pages.static import TYPES, static_file
 from nmcdist.service.problems import RequestError
+from nmcdist.service.renders.routes import NumberOf
 from nmcdist.service.routes import MOVED, NO_CACHE, NOT_FOUND, ItemOf, base_of, service_of
 from nmcdist.service.shelf import Item
 from nmcdist.service.state import Service
@@ -26,9 +25,7 @@ async def list_page(request: Request) -> HTMLResponse:
     """Return the list of all releases as a page."""
     service = service_of(request)
     has_jobs = service.settings.jobs is not None
-    return HTMLResponse(
-        shelf_html.list_page(service.shelf, base_of(request), has_jobs=has_jobs), headers=NO_CACHE
-    )  # fmt: skip
+    return HTMLResponse(shelf_html.list_page(service.shelf, base_of(request), has_jobs=has_jobs), headers=NO_CACHE)
 
 
 @router.get("/d/{name}/{version}", response_class=HTMLResponse, responses={**MOVED, **NOT_FOUND})
@@ -43,13 +40,9 @@ async def release_page(item: ItemOf, request: Request) -> HTMLResponse:
 
 
 @router.get("/d/{name}/{version}/i/{number}", response_class=HTMLResponse, responses={**MOVED, **NOT_FOUND})
-async def item_page(
-    item: ItemOf, number: Annotated[int, Path(ge=0, lt=2**53, description="Number of the item.")], request: Request
-) -> HTMLResponse:
+async def item_page(item: ItemOf, number: NumberOf, request: Request) -> HTMLResponse:
     """Return the page of one item of a release."""
     service = service_of(request)
-    if number >= item.release.sizes.items:
-        raise RequestError(404, f"item {number}: {item.path} has the items 0 to {item.release.sizes.items - 1}")
     columns = await service.queries.run(_columns, service, item)
     return HTMLResponse(item_html.item_page(item, number, base_of(request), columns), headers=NO_CACHE)
 

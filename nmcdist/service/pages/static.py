@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from nmcdist.service.ranges import accepts_gzip, is_unchanged
+
 FOLDER = Path(__file__).parents[1] / "static"
 TYPES = {
     "explorer.js": "text/javascript",
@@ -29,10 +31,10 @@ class StaticFile:
 
     def negotiated(self, headers: Mapping[str, str]) -> tuple[int, bytes, dict[str, str]]:
         """Return status, body and headers of the response to a request with some headers."""
-        is_compressed = "gzip" in headers.get("accept-encoding", "")
+        is_compressed = accepts_gzip(headers.get("accept-encoding"))
         tag = f'"{self.tag}{"-gzip" if is_compressed else ""}"'
         found = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-        if tag in headers.get("if-none-match", ""):
+        if is_unchanged(headers.get("if-none-match"), tag):
             return 304, b"", found
         if is_compressed:
             return 200, self.compressed, {**found, "Content-Encoding": "gzip"}

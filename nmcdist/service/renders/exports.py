@@ -70,9 +70,9 @@ class Exports:
         flight = self._flights.get(name) or self._started(name, client, make)
         try:
             await asyncio.wait_for(asyncio.shield(flight), self._patience_s)
-        except TimeoutError as error:
-            if isinstance(error, Busy):
-                raise
+        except Busy:
+            raise
+        except TimeoutError:
             raise Busy("the file is being made; ask for it again in a while", _RETRY_S) from None
 
     def _started(self, name: str, client: str, make: Make) -> "asyncio.Task[None]":

@@ -128,9 +128,9 @@ class _Worker:
                 self.end(at_once=True)
                 raise Busy("the item takes too long to draw; try again later, or ask for less of it", _RETRY_S)
             is_made, found = pipe.recv()
-        except (EOFError, OSError) as error:
-            if isinstance(error, NmcdistError):
-                raise
+        except Busy:
+            raise
+        except (EOFError, OSError):
             self.end(at_once=True)
             raise Busy("the process that draws has died; try again", 1.0) from None
         if not is_made:
