@@ -28,11 +28,22 @@ from nmcdist.runs.progress import Silent
 from tests.clusters.test_scripts import both
 from tests.conftest import SMALL, TINY, make, make_particles, recipe_with, store_sha256
 
+OLDER = set()  # what earlier tests may have left behind is none of the workers of this one
+
+
+@pytest.fixture(autouse=True)
+def what_is_older():
+    OLDER.clear()
+    OLDER.update(workers_of(os.getpid()))
+
 
 def workers_of(process):
-    return [
-        child for child in psutil.Process(process).children(recursive=True) if "spawn_main" in " ".join(child.cmdline())
-    ]
+    found = []
+    for child in psutil.Process(process).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            if "spawn_main" in " ".join(child.cmdline()) and child not in OLDER:
+                found.append(child)
+    return found
 
 
 def spread(workers, threads):
