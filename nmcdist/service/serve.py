@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from nmcdist.errors import InputError
 from nmcdist.service.app import build_app
@@ -40,12 +41,18 @@ def serve(catalog: str | os.PathLike[str], settings: Settings, note: Callable[[s
     """
     check_host_names(settings.host, settings.allowed_hosts)
     shelf = open_shelf(catalog, settings)
-    listener = _listener(settings)
-    for line in _cache_troubles(shelf, settings):
-        note(line)
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what clients send is no warning
-    config = uvicorn.Config(
-        build_app(shelf, settings),
+    with _listener(settings) as listener:
+        for line in _cache_troubles(shelf, settings):
+            note(line)
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what clients send is no warning
+        server = uvicorn.Server(_configured(build_app(shelf, settings), settings))
+        note(f"serving {len(list(shelf.items_in_order()))} releases at {_address(listener)}")
+        server.run(sockets=[listener])
+
+
+def _configured(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
         http=connection_of(settings.patience_s),
         ws="none",
         log_config=None,
@@ -56,9 +63,6 @@ def serve(catalog: str | os.PathLike[str], settings: Settings, note: Callable[[s
         timeout_graceful_shutdown=_CLOSING_S,
         h11_max_incomplete_event_size=settings.header_bytes,
     )
-    with listener:
-        note(f"serving {len(list(shelf.items_in_order()))} releases at {_address(listener)}")
-        uvicorn.Server(config).run(sockets=[listener])
 
 
 def _cache_troubles(shelf: Shelf, settings: Settings) -> list[str]:

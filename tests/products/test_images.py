@@ -83,9 +83,8 @@ def test_the_command_meshes_an_image(image, tmp_path, monkeypatch, capsys):
 
 def test_an_image_has_no_items(image, monkeypatch, capsys):
     code, _, said = command(monkeypatch, capsys, image, "--item", 0, "--format", "vtu")
-    assert (code, said.splitlines()) == (
-        2, [f"nmcdist: error: --item: found one, but {image} is a file: without --item, the image in it is exported"]
-    )  # fmt: skip
+    hint = "is a file, expected a store for --item; without --item, the image in it is exported"
+    assert (code, said.splitlines()) == (2, [f"nmcdist: error: {image}: {hint}"])
 
 
 @pytest.mark.parametrize(

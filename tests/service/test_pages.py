@@ -91,7 +91,7 @@ def test_the_line_on_the_page_opens_the_release(client, service):
 
 @pytest.mark.parametrize(
     ("path", "status", "detail"),
-    [("/d/tiny/1.0.0/i/4", 404, "item 4: tiny/1.0.0 has the items 0 to 3"), ("/nowhere", 404, "no such address"),
+    [("/d/tiny/1.0.0/i/4", 404, "item 4: not in tiny/1.0.0, expected 0 to 3"), ("/nowhere", 404, "no such address"),
      ("/d/tiny/1.0.0/i/x", 422, "number: found 'x', expected a whole number"),
      ("/d/%3Cb%3E/1.0.0", 404, "'<b>': no such dataset")],
 )  # fmt: skip
