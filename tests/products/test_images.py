@@ -83,7 +83,7 @@ def test_the_command_meshes_an_image(image, tmp_path, monkeypatch, capsys):
 
 def test_an_image_has_no_items(image, monkeypatch, capsys):
     code, _, said = command(monkeypatch, capsys, image, "--item", 0, "--format", "vtu")
-    hint = "is a file, expected a store for --item; without --item, the image in it is exported"
+    hint = "is a file, expected a store for --item; leave --item out to export the image in it"
     assert (code, said.splitlines()) == (2, [f"nmcdist: error: {image}: {hint}"])
 
 
