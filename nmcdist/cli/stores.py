@@ -157,9 +157,7 @@ def export(
     if any(value is not None for value in of_image.values()):
         raise InputError("--phases, --axes and --dataset are of an image, and --item of a store: give one of them")
     if store.is_file():
-        raise InputError(
-            f"{store}: is a file, expected a store for --item; without --item, the image in it is exported"
-        )
+        raise InputError(f"{store}: is a file, expected a store for --item; leave --item out to export the image in it")
     numbers = _numbers(items, item_count(store))
     for item in numbers:
         target = out if out is None or len(numbers) == 1 else out / default_name(store, item, file_format)
