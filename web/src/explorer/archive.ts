@@ -1,7 +1,7 @@
 // The files of the items that are shown, in one zip file, as long as they are few.
 
-import { askJson } from "../shared/api";
-import { byId, element } from "../shared/dom";
+import { askJson } from "../common/api";
+import { byId, element } from "../common/dom";
 
 const MOST = 100; // items, of which the service makes a zip file
 

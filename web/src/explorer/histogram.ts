@@ -1,7 +1,7 @@
 // One histogram with its brush: drawn with the pointer, or set by two sliders.
 
-import { element } from "../shared/dom";
-import { quantity, short, unitText } from "../shared/numbers";
+import { element } from "../common/dom";
+import { quantity, short, unitText } from "../common/numbers";
 import type { Column } from "./condition";
 import type { Brush } from "./crossfilter";
 

@@ -1,8 +1,8 @@
 // The list of matching items, a page at a time, each with a picture of its section.
 
-import { ask, askJson, message } from "../shared/api";
-import { element } from "../shared/dom";
-import { count, quantity } from "../shared/numbers";
+import { ask, askJson, message } from "../common/api";
+import { element } from "../common/dom";
+import { count, quantity } from "../common/numbers";
 
 export interface ItemsPage {
   total: number;

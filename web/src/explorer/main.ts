@@ -1,9 +1,9 @@
 // The page of a release: histograms that filter each other, the items that are left, and the code that opens them.
 
-import { ask, askJson, message } from "../shared/api";
-import { makeCopyButtons } from "../shared/copy";
-import { byId, debounced, element, makeTabs, pageData } from "../shared/dom";
-import { count } from "../shared/numbers";
+import { ask, askJson, message } from "../common/api";
+import { makeCopyButtons } from "../common/copy";
+import { byId, debounced, element, makeTabs, pageData } from "../common/dom";
+import { count } from "../common/numbers";
 import { Archive } from "./archive";
 import { nmcdistCode, type Opening, xarrayCode } from "./code";
 import { brushesOf, type Column, conditionOf } from "./condition";

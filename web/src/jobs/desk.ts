@@ -1,6 +1,6 @@
 // What the service answers about jobs. The token is sent as a header, and never is part of an address.
 
-import { ask, askJson } from "../shared/api";
+import { ask, askJson } from "../common/api";
 import { type Event, follow } from "./events";
 
 export interface Plan {

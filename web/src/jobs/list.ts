@@ -1,8 +1,8 @@
 // The list of jobs with their progress.
 
-import { message } from "../shared/api";
-import { element } from "../shared/dom";
-import { count, short } from "../shared/numbers";
+import { message } from "../common/api";
+import { element } from "../common/dom";
+import { count, short } from "../common/numbers";
 import type { Event } from "./events";
 import type { Desk, Job } from "./desk";
 

@@ -1,8 +1,8 @@
 // The page of jobs.
 
-import { message, ServiceError } from "../shared/api";
-import { byId, element } from "../shared/dom";
-import { bytes, count, short } from "../shared/numbers";
+import { message, ServiceError } from "../common/api";
+import { byId, element } from "../common/dom";
+import { bytes, count, short } from "../common/numbers";
 import { Desk, type Plan, type Templates } from "./desk";
 import { JobList } from "./list";
 import { type Field, read, write } from "./recipe";

@@ -1,6 +1,6 @@
 // A brick: the label of every voxel of an item, at one voxel size.
 
-import { ask } from "../shared/api";
+import { ask } from "../common/api";
 
 export interface Brick {
   labels: Uint8Array | Uint16Array;

@@ -1,6 +1,6 @@
 // What the service says of an item.
 
-import { askJson } from "../shared/api";
+import { askJson } from "../common/api";
 import { ANGLES, parsed, type Rgb, type Scale, shareColour, SIZES, UNKNOWN } from "./colours";
 import type { Palette } from "./scene";
 

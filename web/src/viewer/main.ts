@@ -1,9 +1,9 @@
 // The page of an item: its sections, and a view of it in space.
 
-import { askJson, message } from "../shared/api";
-import { makeCopyButtons } from "../shared/copy";
-import { byId, element, makeTabs, pageData } from "../shared/dom";
-import { length, quantity, short } from "../shared/numbers";
+import { askJson, message } from "../common/api";
+import { makeCopyButtons } from "../common/copy";
+import { byId, element, makeTabs, pageData } from "../common/dom";
+import { length, quantity, short } from "../common/numbers";
 import { type Brick, fetchBrick, largest } from "./brick";
 import { type Scale, shareColour } from "./colours";
 import { type Colouring, type Item, Labels } from "./item";

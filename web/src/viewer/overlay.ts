@@ -1,7 +1,7 @@
 // What lies over the picture: the scale bar, and the directions of the axes.
 
 import { type OrthographicCamera, Vector3 } from "three";
-import { length } from "../shared/numbers";
+import { length } from "../common/numbers";
 
 const STEPS = [1, 2, 5];
 const LONGEST = 0.28; // of the width of the picture

@@ -1,7 +1,7 @@
 // The sections that the service draws: one for each axis, moved by a slider.
 
-import { ask } from "../shared/api";
-import { debounced } from "../shared/dom";
+import { ask } from "../common/api";
+import { debounced } from "../common/dom";
 
 const PAUSE_MS = 80;
 
