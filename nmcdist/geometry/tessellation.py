@@ -342,10 +342,11 @@ def _label_blocks(
             begin = 0 if start == _ALL else start + _packs(length)
             lists = grown(lists, (begin + _packs(length)) * _PACK)
             names = grown(names, (begin + _packs(length)) * _LANES)
+            room_for = lists, names, begin
             if start == _ALL:
-                kept = _cull(table, rows, 0, length, lattice[1:], far, centre, half, room, found, work, lists, names, begin)
+                kept = _cull(table, rows, 0, length, lattice[1:], far, centre, half, room, found, work, *room_for)
             else:
-                kept = _cull(lists, names, start, length, lattice[1:], far, centre, half, room, found, work, lists, names, begin)
+                kept = _cull(lists, names, start, length, lattice[1:], far, centre, half, room, found, work, *room_for)
             is_inside = farthest2 <= reach2 * (1 - _ROUNDING)
             if kept == 1 and is_inside:
                 _fill(labels, low, high, names[begin * _LANES])

@@ -15,7 +15,8 @@ TINTS = (
 ANGLES = ("#fbeeb0", "#e3bd6c", "#b98a5e", "#7f6f86", "#4c63a8")  # from radial to across
 SIZES = ("#5a3a8c", "#3f6aa3", "#2f9c95", "#6fce66", "#fde725")  # from small to large
 _PHASES = ("#3c4854", "#e69f00", "#0072b2", "#cc79a7", "#009e73", "#d55e00", "#56b4e9", "#f0e442")
-_GRAINS_PER_CELL = 3.0  # of cells in which near grains are looked for: those beside a grain's cell, too
+_GRAINS_PER_CELL = 1.0  # of the cells in which near grains are looked for
+_RING = 2  # so many cells on each side of that of a grain
 _NAMED = {
     "pore": "#dee2e6", "carbon_binder": "#3c4854", "graphite": "#e69f00", "solid": "#0072b2",
 }  # fmt: skip
@@ -84,7 +85,7 @@ def tints(centres_nm: np.ndarray, matrices: np.ndarray) -> np.ndarray:
     rows, columns = (0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)
     metrics = matrices[:, rows, columns] * np.array([1, 1, 1, 2, 2, 2])
     table = np.column_stack([centres_nm, metrics])[order]
-    _tint(table, cells[order], starts, shape, np.argsort(order), found, len(TINTS))
+    _tint(table, cells[order], starts, shape, len(TINTS), found)
     tinted = np.empty_like(found)
     tinted[order] = found
     return tinted
@@ -92,37 +93,32 @@ def tints(centres_nm: np.ndarray, matrices: np.ndarray) -> np.ndarray:
 
 @kernel
 def _tint(
-    table: np.ndarray, cells: np.ndarray, starts: np.ndarray, shape: np.ndarray, turns: np.ndarray, found: np.ndarray,
-    tints: int,
+    table: np.ndarray, cells: np.ndarray, starts: np.ndarray, shape: np.ndarray, count: int, found: np.ndarray
 ) -> None:  # fmt: skip
-    """Set the tints of grains that are sorted by cell, in the order of `turns`.
+    """Set the tints of grains that are sorted by cell; the search begins at another tint for each.
 
-    Columns of the table: centre, and the six entries of the metric. The search begins at another tint for each grain.
+    Columns of the table: centre, and the six entries of the metric.
     """
-    nearest = np.empty(tints)
-    for number in range(len(turns)):
-        one = turns[number]
-        row = table[one]
+    nearest = np.empty(count)
+    for one in range(len(table)):
+        s0, s1, s2 = table[one, 0], table[one, 1], table[one, 2]
+        n0, n1, n2 = table[one, 3], table[one, 4], table[one, 5]
+        n3, n4, n5 = table[one, 6], table[one, 7], table[one, 8]
         z, y, x = cells[one, 0], cells[one, 1], cells[one, 2]
-        first_x, last_x = max(x - 1, 0), min(x + 2, shape[2])
+        first_x, last_x = max(x - _RING, 0), min(x + _RING + 1, shape[2])
         nearest[:] = np.inf
-        for cell_z in range(max(z - 1, 0), min(z + 2, shape[0])):
-            for cell_y in range(max(y - 1, 0), min(y + 2, shape[1])):
+        for cell_z in range(max(z - _RING, 0), z + 1):
+            for cell_y in range(max(y - _RING, 0), min(y + _RING + 1, shape[1])):
                 line = (cell_z * shape[1] + cell_y) * shape[2]
-                for two in range(starts[line + first_x], starts[line + last_x]):
-                    tint = found[two]
-                    if tint >= 0:
-                        nearest[tint] = min(nearest[tint], _distance2(row, table[two]))
-        best = number % tints
-        for step in range(1, tints):
-            tint = (number + step) % tints
+                for two in range(starts[line + first_x], min(starts[line + last_x], one)):
+                    d0, d1, d2 = s0 - table[two, 0], s1 - table[two, 1], s2 - table[two, 2]
+                    distance2 = (n0 + table[two, 3]) * d0 * d0 + (n1 + table[two, 4]) * d1 * d1
+                    distance2 += (n2 + table[two, 5]) * d2 * d2 + (n3 + table[two, 6]) * d0 * d1
+                    distance2 += (n4 + table[two, 7]) * d0 * d2 + (n5 + table[two, 8]) * d1 * d2
+                    nearest[found[two]] = min(nearest[found[two]], distance2)
+        best = one % count
+        for step in range(1, count):
+            tint = (one + step) % count
             if nearest[tint] > nearest[best]:
                 best = tint
         found[one] = best
-
-
-@kernel
-def _distance2(one: np.ndarray, two: np.ndarray) -> float:
-    d0, d1, d2 = one[0] - two[0], one[1] - two[1], one[2] - two[2]
-    squares = (one[3] + two[3]) * d0 * d0 + (one[4] + two[4]) * d1 * d1 + (one[5] + two[5]) * d2 * d2
-    return squares + (one[6] + two[6]) * d0 * d1 + (one[7] + two[7]) * d0 * d2 + (one[8] + two[8]) * d1 * d2
