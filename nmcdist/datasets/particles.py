@@ -189,9 +189,10 @@ class Records:
 
     def particle(self, item: int) -> Particle:
         """Read one particle; raises as :func:`read_particle`."""
-        start, stop = _rows_of(self.store, item, self._rows)
-        one = {name: _read(self._rows, name, item, item + 1, record)[0] for name, record in RECORD_ITEMS.items()}
-        rows = {name: _read(self._rows, name, start, stop, record) for name, record in RECORD_ROWS.items()}
+        _check_item(self.store, item, self._rows)
+        one = {name: value[0] for name, value in _read_all(self._rows, RECORD_ITEMS, item, item + 1).items()}
+        start = int(one["first_row"])
+        rows = _read_all(self._rows, RECORD_ROWS, start, start + int(one["rows"]))
         return particle_of(self.store, item, one, rows, self._seed, self._bundle_hash)
 
     def orientations(self, item: int) -> dict[int, np.ndarray]:
@@ -324,20 +325,30 @@ def _orientations(store: Path, item: int, rows: Rows) -> dict[int, np.ndarray]:
     return dict(zip(label.tolist(), turns, strict=True))
 
 
-def _rows_of(store: Path, item: int, rows: Rows) -> tuple[int, int]:
+def _check_item(store: Path, item: int, rows: Rows) -> None:
     if not holds(store, "first_row"):
         raise StoreError(f"{store}: holds no particles")
     count = rows.length("first_row")
     if isinstance(item, bool) or not isinstance(item, int | np.integer) or not 0 <= item < count:
         raise StoreError(f"{store}: item {item} does not exist, expected 0 to {count - 1} ({SAMPLE})")
+
+
+def _rows_of(store: Path, item: int, rows: Rows) -> tuple[int, int]:
+    _check_item(store, item, rows)
     start = int(_read(rows, "first_row", item, item + 1, RECORD_ITEMS["first_row"])[0])
     return start, start + int(_read(rows, "rows", item, item + 1, RECORD_ITEMS["rows"])[0])
 
 
 def _read(rows: Rows, name: str, start: int, stop: int, quantity: Quantity) -> np.ndarray:
-    """Read rows of a variable, after checking that its axes and type match the quantity."""
-    values, shape, dtype = rows.read(name, start, stop), shape_of(quantity), np.dtype(quantity.dtype)
-    if values.shape[1:] != shape or (values.dtype.kind == "f") != (dtype.kind == "f"):
-        found = f"{values.dtype} with axes {values.shape[1:]} beside the first"
-        raise StoreError(f"{rows.store}: {name}: found {found}, expected {dtype} with axes {shape}")
-    return values
+    return _read_all(rows, {name: quantity}, start, stop)[name]
+
+
+def _read_all(rows: Rows, quantities: Mapping[str, Quantity], start: int, stop: int) -> dict[str, np.ndarray]:
+    """Read rows of variables, and check that their axes and types match the quantities."""
+    found = rows.read_all(quantities, start, stop)
+    for name, quantity in quantities.items():
+        values, shape, dtype = found[name], shape_of(quantity), np.dtype(quantity.dtype)
+        if values.shape[1:] != shape or (values.dtype.kind == "f") != (dtype.kind == "f"):
+            what = f"{values.dtype} with axes {values.shape[1:]} beside the first"
+            raise StoreError(f"{rows.store}: {name}: found {what}, expected {dtype} with axes {shape}")
+    return found

@@ -84,7 +84,7 @@ class Particle:
 
     def matrices(self) -> np.ndarray:
         """Return M = Q^T diag(D) Q of all grains (Eq. 12), float64, shape (n, 3, 3)."""
-        return self._grains.matrices()
+        return self._diagram[1].copy()
 
     def grid(self, voxel_size_nm: float) -> tuple[tuple[int, int, int], tuple[float, float, float]]:
         """Return shape and origin (centre of the first voxel) of the voxels that contain the particle.

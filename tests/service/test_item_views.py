@@ -136,16 +136,34 @@ def test_touching_grains_have_different_tints(particle):
         pairs |= set(zip(one[touch].tolist(), two[touch].tolist(), strict=True))
     assert len(pairs) > 30
     clashes = [pair for pair in pairs if view.tints[pair[0] - 1] == view.tints[pair[1] - 1]]
-    assert len(clashes) <= len(pairs) // 100  # of grains that coarser voxels keep apart
+    assert len(clashes) <= len(pairs) // 100  # of grains that touch although others are nearer
     assert len(set(view.tints.tolist())) > 4
 
 
-def test_more_neighbours_than_tints_are_no_error():
-    labels = np.zeros((3, 3, 60), np.int32)
-    labels[0] = 1
-    labels[1] = 2 + np.arange(60)
-    found = tints(labels, 61)
-    assert set(found[1:].tolist()) <= set(range(len(TINTS))) - {found[0]}
+def test_neighbours_of_a_lattice_have_different_tints():
+    across = 24  # cubes along each edge
+    places = np.stack(np.meshgrid(*[np.arange(across)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    order = np.random.default_rng(1).permutation(len(places))
+    found = np.empty(len(places), int)
+    found[order] = tints(100.0 * places[order], np.broadcast_to(np.eye(3), (len(places), 3, 3)))
+    cube = found.reshape([across] * 3)
+    assert all((np.diff(cube, axis=axis) != 0).all() for axis in range(3))
+    assert (np.bincount(found, minlength=len(TINTS)) > len(places) / len(TINTS) / 2).all()
+
+
+def test_long_grains_have_other_tints_than_those_at_their_ends():
+    places = np.stack(np.meshgrid(*[np.arange(12)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    size = np.array([200.0, 100.0, 100.0])  # nm: grains are twice as long along z
+    stretched = np.broadcast_to(np.diag((100.0 / size) ** 2), (len(places), 3, 3))
+    found = tints(places * size, stretched).reshape(12, 12, 12)
+    assert all((np.diff(found, axis=axis) != 0).all() for axis in range(3))
+
+
+@pytest.mark.parametrize("centres", [np.empty((0, 3)), np.zeros((1, 3)), np.zeros((30, 3)), np.eye(3)[[0] * 12]])
+def test_grains_in_one_place_have_tints(centres):
+    found = tints(centres, np.broadcast_to(np.eye(3), (len(centres), 3, 3)))
+    assert found.tolist()[: len(TINTS)] == sorted(set(found.tolist()[: len(TINTS)]), key=found.tolist().index)
+    assert set(found.tolist()) <= set(range(len(TINTS)))
 
 
 def test_phases_have_different_colours():

@@ -24,8 +24,6 @@ from nmcdist.virtual.store import ComputedStore
 
 MOST_GRAINS = 65_535  # of a brick, whose labels have two bytes
 MOST_READ, MOST_DRAWN = 1 << 31, 1 << 27  # voxels of a volume that is read, or drawn, for one brick
-_PER_GRAIN = 60  # voxels of the cube, per grain, at which it is seen which grains touch: about four across a grain
-_LEAST_EDGE, _MOST_EDGE = 24, 48  # of that cube
 _TILE, _TILE_VOXELS = 64, 1 << 27  # planes of a volume that are read at once, and their voxels
 _DIGITS = 4  # of voxel sizes
 _MOST_ROWS = 1_000_000  # rows of the records of particles that are kept, which take about 150 bytes each
@@ -164,8 +162,8 @@ class ParticleView:
     @cached_property
     def tints(self) -> np.ndarray:
         """Number of each grain's tint."""
-        edge = round((_PER_GRAIN * self.count) ** (1 / 3))
-        return tints(self._coarse(min(max(edge, _LEAST_EDGE), _MOST_EDGE)), self.count)
+        kept = self.particle.kept
+        return tints(self.particle.centroids_nm[kept].astype(np.float64), self.particle.matrices()[kept])
 
     def grid(self, edge: int) -> Grid:
         """Return the voxels of a brick."""

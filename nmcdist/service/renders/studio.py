@@ -17,7 +17,7 @@ from nmcdist.version import __version__
 from nmcdist.virtual.cache import Cache
 from nmcdist.virtual.opening import cache_folder
 
-_FORMAT = 1  # of what is kept: a change of any picture or brick changes it
+_FORMAT = 2  # of what is kept: a change of any picture or brick changes it
 _FOLDER, _EXPORTS = "renders", "exports"
 _LARGEST = 1 << 20  # bytes of most pictures
 _HEADERS, _BODY = "headers", "body"
