@@ -1,4 +1,4 @@
-"""What registration leaves of the drift: ``python -m benchmarks.registration [SEED [SETTING [SLICES [EDGE]]]]``.
+"""What registration leaves: ``python -m benchmarks.registration [SEED [SETTING [SLICES [EDGE [TREES]]]]]``.
 
 A virtual FIB-SEM stack goes the way of ``nmcdist calibrate cba --scribbles`` with its true drift, with the estimated
 one, and with none corrected. What is left of the drift displaces a slice, so labels are compared with the truth twice:
@@ -6,12 +6,15 @@ in the frame of each slice, that is, with the truth displaced by what was left i
 the truth in its place. The first says how well a slice is labelled, the second how well the stack is put together. The
 fit needs no frame. A rim of 16 pixels is left out. Scribbles are those of :mod:`benchmarks.segmentation`.
 
-400 slices of 800 x 800 pixels (``21 paper-like 400 800``) take about 30 CPU minutes.
+The default, 200 slices of 400 x 400 pixels and 20 trees, is about the least that can be fitted: 3 CPU minutes. 400
+slices of 800 x 800 pixels and the 50 trees of the command (``21 paper-like 400 800 50``) take about 40.
 """
 
+import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +28,7 @@ from nmcdist.models.cba import GRAPHITE, PORE
 RIM = 16 // CUBE  # cubic voxels
 
 
-def study(shape: tuple[int, int, int], setting: str, seed: int, folder: Path) -> None:
+def study(shape: tuple[int, int, int], setting: str, seed: int, trees: int, folder: Path) -> None:
     made = phantom(shape, setting, seed, folder)
     true = np.stack([in_cubes(plane) for plane in made.truth])
     print(f"{setting}, seed {seed}, {' x '.join(map(str, shape))}: true porosity {(true == PORE).mean():.4f}, drift: "
@@ -33,14 +36,15 @@ def study(shape: tuple[int, int, int], setting: str, seed: int, folder: Path) ->
     for name, drift in (("true", made.drift), ("estimate", "estimate"), ("none", "none")):
         start = time.process_time()
         try:
-            labelled = label_stack(made.image, made.scribbles, Stages(folder / "stages"), HowToLabel(drift=drift))
+            how = HowToLabel(drift=drift, trees=trees)
+            labelled = label_stack(made.image, made.scribbles, Stages(folder / "stages"), how)
         except ImageError as error:
             print(f"  {name}: {error}", flush=True)
             continue
         shifts, facts = labelled.stack.shifts_px, labelled.facts["drift"]
         left, found = made.drift - (0 if shifts is None else shifts), labelled.labels.read()
-        shear = f"; shear {facts['shear_px'][0]:+.3f}, {facts['shear_px'][1]:+.3f}" if name == "estimate" else ""
-        print(f"  {name}: left {described(left)}{shear}; {time.process_time() - start:.0f} CPU s", flush=True)
+        said = f"; {reported(facts)}" if name == "estimate" else ""
+        print(f"  {name}: left {described(left)}{said}; {time.process_time() - start:.0f} CPU s", flush=True)
         displaced = np.stack([in_cubes(plane, by) for plane, by in zip(made.truth, left, strict=True)])
         print(f"    in the frame of the slice: {agreement(found, displaced, made)}", flush=True)
         print(f"    in the common frame: {agreement(found, true, made)}; "
@@ -48,6 +52,15 @@ def study(shape: tuple[int, int, int], setting: str, seed: int, folder: Path) ->
         print(f"    refit: {refit(labelled.labels)}", flush=True)
     np.save(folder / "true.npy", true)
     print(f"  refit of true labels: {refit(open_image(folder / 'true.npy', CUBE * PIXEL_NM, 'zyx'))}", flush=True)
+
+
+def reported(facts: dict[str, Any]) -> str:
+    """Return what the command reports of an estimate."""
+    y, x = facts["shear_px"]
+    return (
+        f"reported: shifts {facts['rms_px']:.3f} px, bands differ by {facts['disagreement_px']:.3f} px; left in: shear "
+        f"{y:+.4f}, {x:+.4f} px a slice, slow part {facts['slow_px']:.3f} px"
+    )
 
 
 def agreement(found: np.ndarray, truth: np.ndarray, made: Phantom) -> str:
@@ -72,9 +85,10 @@ def described(places: np.ndarray) -> str:
 
 
 def main() -> None:
-    seed, settings, shape = asked()
+    seed, settings, shape = asked(slices=200)
+    trees = int(sys.argv[5]) if len(sys.argv) > 5 else 20
     with tempfile.TemporaryDirectory() as folder:
-        study(shape, (settings or ["paper-like"])[0], seed, Path(folder))
+        study(shape, (settings or ["paper-like"])[0], seed, trees, Path(folder))
 
 
 if __name__ == "__main__":

@@ -127,10 +127,10 @@ def refit(image: Image) -> str:
     return ", ".join(f"{n} {v:+.3f}" for n, v in errors.items()) + f"; allowed at each lag {fit.binder.misfit:.0%}"
 
 
-def asked() -> tuple[int, list[str], tuple[int, int, int]]:
+def asked(slices: int = 100) -> tuple[int, list[str], tuple[int, int, int]]:
     """Return seed, settings (none is all) and shape from the command line."""
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else 11
-    slices, edge = (int(sys.argv[k]) if len(sys.argv) > k else least for k, least in ((3, 100), (4, 400)))
+    slices, edge = (int(sys.argv[k]) if len(sys.argv) > k else least for k, least in ((3, slices), (4, 400)))
     return seed, sys.argv[2:3], (slices, edge, edge)
 
 

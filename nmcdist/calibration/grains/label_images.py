@@ -66,9 +66,9 @@ def _read_npy(path: Path) -> Any:
 def _read_tiff(path: Path) -> np.ndarray:
     import tifffile
 
-    check_tiff(path)
     with tifffile.TiffFile(path) as file:
         _check_size(path, file.series[0].size)
+    check_tiff(path)
     return tifffile.imread(path)
 
 
