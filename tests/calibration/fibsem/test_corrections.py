@@ -6,7 +6,10 @@ from scipy import ndimage
 
 from nmcdist.calibration.fibsem.drift import SLOW_SLICES, Drift, estimate_drift
 from nmcdist.calibration.fibsem.ramp import Ramp, fit_ramp
+from nmcdist.calibration.fibsem.stack import corrected_stack
+from nmcdist.calibration.stages import Stages
 from nmcdist.errors import ImageError
+from nmcdist.report.labelling import _drift
 
 RNG = np.random.default_rng(11)
 ROWS = np.arange(256)
@@ -88,6 +91,21 @@ def test_a_jump_between_two_slices_is_taken_out(in_memory):
     expected = abs(np.diff(slow_part(drift), axis=0)).max(axis=0)
     assert steps == pytest.approx(expected, abs=0.1)
     assert (expected < [0.6, 0.4]).all()
+
+
+def test_a_stack_takes_the_jitter_out_and_reports_what_it_leaves(in_memory, tmp_path):
+    drift = wandering(40)
+    image, told = in_memory(shaken(drift)), []
+    stages = Stages(tmp_path, progress=told.append)
+    stack, _, facts = corrected_stack(image, stages, False, "estimate", "digest")
+    assert stack.shifts_px == pytest.approx(drift - slow_part(drift), abs=0.15)
+    (y, x), slow = facts["drift"]["shear_px"], facts["drift"]["slow_px"]
+    page = _drift(facts["drift"])
+    assert f"A shear of {y:+.3f} and {x:+.3f} pixels a slice along y and x, and slow wandering of {slow:.2f} " in page
+    assert "--drift FILE" in page
+    again, *_ = corrected_stack(image, stages, False, "estimate", "digest")
+    assert told[-1]["kept"] == 1
+    assert (again.shifts_px == stack.shifts_px).all()
 
 
 @pytest.mark.parametrize(("disagreement", "is_consistent"), [(0.3, True), (0.36, False)])
