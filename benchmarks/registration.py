@@ -7,7 +7,7 @@ the truth in its place. The first says how well a slice is labelled, the second 
 fit needs no frame. A rim of 16 pixels is left out. Scribbles are those of :mod:`benchmarks.segmentation`.
 
 The default, 200 slices of 400 x 400 pixels and 20 trees, is about the least that can be fitted: 3 CPU minutes. 400
-slices of 800 x 800 pixels and the 50 trees of the command (``21 paper-like 400 800 50``) take about 40.
+slices of 800 x 800 pixels and the 50 trees of the command (``21 paper-like 400 800 50``) should take half an hour.
 """
 
 import sys
