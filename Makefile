@@ -64,6 +64,7 @@ bench: .venv/installed .venv-quantimpy/installed .venv-pyapd/installed .venv-por
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.generation
 	$(BIN)/python -m benchmarks.meshes
+	$(BIN)/python -m benchmarks.registration
 
 notebooks: .venv/installed  ## run the notebooks of examples/ and store their outputs
 	$(BIN)/python examples/notebooks/execute.py

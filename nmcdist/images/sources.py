@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nmcdist.errors import ImageError
+from nmcdist.images.truncated import check_tiff
 from nmcdist.wording import one_line
 
 Slices = tuple[slice, slice, slice]
@@ -115,6 +116,7 @@ class Stack(Source):
         planes = []
         for name in self.files[numbers]:
             with reading(self.path / name):
+                check_tiff(self.path / name)
                 plane = tifffile.imread(self.path / name)
             if plane.shape != self.shape[1:] or plane.dtype != self.dtype:
                 found, expected = f"{plane.dtype} of shape {plane.shape}", f"{self.dtype} of shape {self.shape[1:]}"

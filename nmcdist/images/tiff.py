@@ -12,6 +12,7 @@ from nmcdist.errors import ImageError
 from nmcdist.images.said import Said, whole_shape
 from nmcdist.images.sources import Pages, Source, Stack, reading
 from nmcdist.images.spacing import Size, in_nm
+from nmcdist.images.truncated import check_tiff
 from nmcdist.wording import shown
 
 SUFFIXES = (".tif", ".tiff")
@@ -30,10 +31,12 @@ def open_pages(
     Raises
     ------
     ImageError
-        If it is damaged, or holds colours, channels or times, or several images and none is chosen.
+        If it is truncated or damaged, or holds colours, channels or times, or several images and none is chosen.
     """
     import tifffile
 
+    with reading(where):
+        check_tiff(where)
     with reading(where), tifffile.TiffFile(where) as file:
         if not file.series:
             raise ValueError("found no pages")
@@ -108,6 +111,7 @@ def open_slices(where: Path) -> tuple[Source, Said]:
             raise ImageError(f"{where}: no slice between {numbers[before]} and {numbers[after]}: one is missing")
     names = tuple(numbers[number] for number in ordered)
     with reading(where / names[0]):
+        check_tiff(where / names[0])
         first = tifffile.imread(where / names[0])
     if first.ndim != 2:
         raise ImageError(f"{where / names[0]}: found shape {first.shape}, expected a grey image of two dimensions")

@@ -95,8 +95,9 @@ def _drift(drift: dict[str, Any]) -> str:
     y, x = drift["shear_px"]
     return (
         f"The estimated drift of {drift['rms_px']:.2f} pixels (root mean square) was taken out; two bands of scales "
-        f"differ by {drift['disagreement_px']:.2f}. A shear of {y:+.3f} and {x:+.3f} pixels a slice along y and x was "
-        "left in: inclined plates look like one."
+        f"differ by {drift['disagreement_px']:.2f}. A shear of {y:+.3f} and {x:+.3f} pixels a slice along y and x, and "
+        f"slow wandering of {drift['slow_px']:.2f} pixels, were left in: inclined plates look like both. If they are "
+        "drift, give it with `--drift FILE`, from fiducials."
     )
 
 

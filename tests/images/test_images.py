@@ -185,7 +185,7 @@ def without_numbers(path):
         ("a.tif", lambda path: None, {}, "a.tif: no such image"),
         ("a.jpg", lambda path: path.write_text("x"), {}, "a.jpg: expected a TIFF file, a folder of TIFF slices"),
         ("a.tif", lambda path: path.write_text("x"), {}, "a.tif: cannot be read"),
-        ("a.tif", cut, {}, "a.tif: cannot be read"),
+        ("a.tif", cut, {}, "a.tif: is truncated: found 150 bytes, expected at least"),
         ("a.npy", cut_npy, {}, "a.npy: cannot be read"),
         ("a.tif", plain, {"axes": None}, r"a.tif: does not say the order of its axes; give it \(--axes\)"),
         ("a.npy", npy, {"voxel_size_nm": None}, r"a.npy: says no voxel size; give it in nm \(--voxel-size-nm\)"),

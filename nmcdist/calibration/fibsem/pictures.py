@@ -9,6 +9,7 @@ import numpy as np
 from nmcdist.errors import ImageError
 from nmcdist.images import Image, open_image
 from nmcdist.images.sources import reading
+from nmcdist.images.truncated import check_tiff
 from nmcdist.inputs import local_path
 
 
@@ -49,6 +50,8 @@ def open_pixels(path: Path, voxel_size_nm: Any = None, axes: str | None = None) 
     if where.is_file() and where.suffix.lower() in (".tif", ".tiff"):
         import tifffile
 
+        with reading(where):
+            check_tiff(where)
         with reading(where), tifffile.TiffFile(where) as file:
             shape = tuple(length for length in file.series[0].shape if length > 1)
             dtype = np.dtype(file.series[0].dtype)

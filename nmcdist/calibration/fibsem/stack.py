@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nmcdist.calibration.fibsem.drift import Drift, estimate_drift
+from nmcdist.calibration.fibsem.drift import SLOW_SLICES, Drift, estimate_drift
 from nmcdist.calibration.fibsem.pictures import Pixels
 from nmcdist.calibration.fibsem.ramp import Ramp, fit_ramp
 from nmcdist.calibration.fibsem.scribbles import Scribbles
@@ -141,17 +141,18 @@ def corrected_stack(
         return CorrectedStack(image, loss, drift), keys, facts
     if drift == "none":
         return CorrectedStack(image, loss), keys, facts
-    stage = stages.once("drift", lambda: vars(estimate_drift(image, stages.spread)), after)
+    stage = stages.once("drift", lambda: vars(estimate_drift(image, stages.spread)), [after, SLOW_SLICES])
     found = stage.facts[0]
-    estimated = Drift(found["shifts_px"], found["shear_px"], float(found["disagreement_px"]))
+    estimated = Drift(found["shifts_px"], found["shear_px"], float(found["slow_px"]), float(found["disagreement_px"]))
     if not estimated.is_consistent:
         raise ImageError(
             f"{image.path}: two scales disagree on the drift by {estimated.disagreement_px:.2f} pixels of "
-            f"{estimated.rms_px:.2f}: it cannot be estimated from this stack; register it beforehand (--drift none)"
+            f"{estimated.rms_px:.2f}, over a third: it cannot be estimated from this stack; give it, from fiducials "
+            "(--drift FILE), or leave the drift in (--drift none)"
         )
     facts["drift"] = {
         "given": False, "rms_px": estimated.rms_px, "shear_px": estimated.shear_px.tolist(),
-        "disagreement_px": estimated.disagreement_px,
+        "slow_px": estimated.slow_px, "disagreement_px": estimated.disagreement_px,
     }  # fmt: skip
     return CorrectedStack(image, loss, estimated.shifts_px), [*keys, stage.key], facts
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from nmcdist.calibration.grains.tessellation_fit import MISSING
 from nmcdist.errors import ImageError
+from nmcdist.images.truncated import check_tiff
 from nmcdist.inputs import ordinary_file
 from nmcdist.wording import one_line
 
@@ -67,6 +68,7 @@ def _read_tiff(path: Path) -> np.ndarray:
 
     with tifffile.TiffFile(path) as file:
         _check_size(path, file.series[0].size)
+    check_tiff(path)
     return tifffile.imread(path)
 
 

@@ -139,6 +139,20 @@ def test_a_folder_with_stages_of_ones_own_is_left_alone(small, tmp_path, run):
     assert [path.name for path in (tmp_path / "stages").iterdir()] == ["thesis.txt"]
 
 
+def test_an_estimate_on_which_two_scales_disagree_is_refused(tmp_path, run):
+    """Slices that share nothing: what either band finds is chance."""
+    noise = np.random.default_rng(3).integers(80, 120, (12, 96, 96)).astype(np.uint8)
+    write_planes(tmp_path / "image.tif", iter(noise), noise.shape, noise.dtype, (20.0, 10.0, 10.0))
+    (tmp_path / "scribbles").mkdir()
+    tifffile.imwrite(tmp_path / "scribbles" / "slice-4.tif", (noise[4] % 4).astype(np.uint8))
+    code, said = run("calibrate", "cba", tmp_path / "image.tif", "--scribbles", tmp_path / "scribbles", "--no-ramp",
+                     "--out", tmp_path / "out", "--drift", "estimate", "--workers", 0)  # fmt: skip
+    (line,) = [line for line in said.err.splitlines() if line.startswith("nmcdist: error")]
+    assert code == 2
+    assert line.startswith(f"nmcdist: error: {tmp_path / 'image.tif'}: two scales disagree on the drift by ")
+    assert "from fiducials (--drift FILE), or leave the drift in (--drift none)" in line
+
+
 def test_options_of_grey_stacks_need_scribbles(small, tmp_path, run):
     code, said = run("calibrate", "cba", small / "truth.tif", "--out", tmp_path / "out", "--drift", "estimate")
     assert (code, said.err) == (2, "nmcdist: error: --drift: is for grey stacks, expected --scribbles beside it\n")

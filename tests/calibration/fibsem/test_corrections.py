@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from nmcdist.calibration.fibsem.drift import estimate_drift
+from nmcdist.calibration.fibsem.drift import SLOW_SLICES, Drift, estimate_drift
 from nmcdist.calibration.fibsem.ramp import Ramp, fit_ramp
+from nmcdist.calibration.fibsem.stack import corrected_stack
+from nmcdist.calibration.stages import Stages
 from nmcdist.errors import ImageError
+from nmcdist.report.labelling import _drift
 
 RNG = np.random.default_rng(11)
 ROWS = np.arange(256)
@@ -54,14 +57,61 @@ def shaken(drift, noise=0.05):
     return np.stack([plane + noise * RNG.normal(size=plane.shape) for plane in planes]).astype(np.float32)
 
 
-def test_a_known_drift_is_found_without_its_trend(in_memory):
-    drift = np.cumsum(RNG.normal(0, 0.7, (20, 2)), axis=0)
+def slow_part(places):
+    """The line through a Gaussian window around each slice, there, by NumPy's weighted polynomials."""
+    at = np.arange(len(places))
+    roots = np.exp(-0.25 * ((at[None] - at[:, None]) / SLOW_SLICES) ** 2)  # polyfit squares them
+    return np.array([np.polyfit(at - z, places, 1, w=root)[1] for z, root in enumerate(roots)])
+
+
+def wandering(count):
+    """A slow drift of 3 pixels, a line, and a jitter of 0.4 pixels."""
+    at = np.arange(count)[:, None]
+    return 3 * np.sin(2 * np.pi * at / 50 + [0, 1]) + 0.05 * at + RNG.normal(0, 0.4, (count, 2))
+
+
+@pytest.mark.parametrize("drift", [np.cumsum(RNG.normal(0, 0.7, (20, 2)), axis=0), wandering(60)])
+def test_a_known_drift_is_found_without_its_trend_and_its_slow_part(in_memory, drift):
     found = estimate_drift(in_memory(shaken(drift)))
-    at = np.arange(20) - 9.5
+    at = np.arange(len(drift)) - (len(drift) - 1) / 2
     slope = at @ drift / (at @ at)
+    slow = slow_part(drift - drift.mean(axis=0) - at[:, None] * slope)
     assert found.shear_px == pytest.approx(slope, abs=0.02)
-    assert found.shifts_px == pytest.approx(drift - drift.mean(axis=0) - at[:, None] * slope, abs=0.15)
+    assert found.shifts_px == pytest.approx(drift - slow_part(drift), abs=0.15)
+    assert found.slow_px == pytest.approx(np.sqrt((slow**2).mean()), abs=0.1)
     assert found.is_consistent
+
+
+def test_a_jump_between_two_slices_is_taken_out(in_memory):
+    """What is left of it is spread over the slices around it: at once, the view moves by a tenth."""
+    drift = np.zeros((40, 2))
+    drift[20:] = 6.0, -4.0
+    left = drift - estimate_drift(in_memory(shaken(drift))).shifts_px
+    steps = abs(np.diff(left, axis=0)).max(axis=0)
+    expected = abs(np.diff(slow_part(drift), axis=0)).max(axis=0)
+    assert steps == pytest.approx(expected, abs=0.1)
+    assert (expected < [0.6, 0.4]).all()
+
+
+def test_a_stack_takes_the_jitter_out_and_reports_what_it_leaves(in_memory, tmp_path):
+    drift = wandering(40)
+    image, told = in_memory(shaken(drift)), []
+    stages = Stages(tmp_path, progress=told.append)
+    stack, _, facts = corrected_stack(image, stages, False, "estimate", "digest")
+    assert stack.shifts_px == pytest.approx(drift - slow_part(drift), abs=0.15)
+    (y, x), slow = facts["drift"]["shear_px"], facts["drift"]["slow_px"]
+    page = _drift(facts["drift"])
+    assert f"A shear of {y:+.3f} and {x:+.3f} pixels a slice along y and x, and slow wandering of {slow:.2f} " in page
+    assert "--drift FILE" in page
+    again, *_ = corrected_stack(image, stages, False, "estimate", "digest")
+    assert told[-1]["kept"] == 1
+    assert (again.shifts_px == stack.shifts_px).all()
+
+
+@pytest.mark.parametrize(("disagreement", "is_consistent"), [(0.3, True), (0.36, False)])
+def test_correction_needs_bands_that_agree_within_a_third_of_the_shifts(disagreement, is_consistent):
+    shifts = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    assert Drift(shifts, np.zeros(2), 0.0, disagreement).is_consistent is is_consistent
 
 
 def test_no_drift_gives_none(in_memory):
