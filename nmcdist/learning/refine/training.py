@@ -1,0 +1,197 @@
+"""Train a net for super-resolution, choose how it draws labels, and test it on realisations that it never saw."""
+
+import datetime
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmcdist.bundle import Bundle, SuperresParameters, list_bundles, load_bundle, save_bundle
+from nmcdist.bundle.schema import Calibration, validated
+from nmcdist.bundle.superres import LONGEST, SHORTEST
+from nmcdist.descriptors.intrinsic import intrinsic_volumes
+from nmcdist.errors import RecipeError
+from nmcdist.inputs import local_path, made_folder
+from nmcdist.learning.refine.fitting import fitted
+from nmcdist.learning.refine.interpolation import nearest, trilinear
+from nmcdist.learning.refine.labels import drawn, likeliest
+from nmcdist.learning.refine.net import Net
+from nmcdist.learning.refine.pairs import PHASES, pair
+from nmcdist.learning.refine.recipe import SuperresRecipe
+
+RESULTS = "results.json"
+Progress = Callable[[dict[str, Any]], None]
+_STUDIED, _TESTED = 4, 4  # realisations after those of the steps: for the correlation length, and for the test
+_EDGE = 48  # coarse voxels along an edge of these
+_LENGTHS = tuple(SHORTEST * (LONGEST / SHORTEST) ** (k / 12) for k in range(13))  # in fine voxels
+_TOLD = 20  # reports of the progress
+
+
+def train_superres(
+    recipe: SuperresRecipe, base: Path, out: Path, progress: Progress = lambda facts: None
+) -> dict[str, Any]:  # fmt: skip
+    """Train the net of a recipe; write its bundle and ``results.json`` into a new folder.
+
+    Parameters
+    ----------
+    recipe : SuperresRecipe
+    base : Path
+        Folder to which the path of the recipe's bundle is relative.
+    out : Path
+    progress : callable
+        Called with facts about the training.
+
+    Returns
+    -------
+    dict
+        What ``results.json`` holds.
+
+    Raises
+    ------
+    BundleError
+        If the bundle cannot be loaded, or is not of the additive.
+    """
+    source = additive_bundle(recipe, base)
+    made_folder(out)
+    start = time.process_time()
+    net = _fitted(recipe, source, progress)
+    studied = [_pair(recipe, source, net.reach, recipe.steps + k) for k in range(_STUDIED)]
+    errors = [surface_error(net, length, studied, recipe.seed) for length in _LENGTHS]
+    net = replace(net, correlation_nm=unbiased(_LENGTHS, errors) * recipe.voxel_size_nm)
+    tested = [_pair(recipe, source, net.reach, recipe.steps + _STUDIED + k) for k in range(_TESTED)]
+    results = {
+        "recipe": recipe.model_dump(mode="json"),
+        "agreement": agreement(net, tested),
+        "correlation_nm": net.correlation_nm,
+        "surface_error_by_correlation": [
+            {"correlation_nm": length * recipe.voxel_size_nm, "error": error}
+            for length, error in zip(_LENGTHS, errors, strict=True)
+        ],
+        "cpu_s": round(time.process_time() - start, 1),
+    }
+    save_bundle(_bundle(recipe, source, net, results), out / "bundle")
+    (out / RESULTS).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    return results
+
+
+def additive_bundle(recipe: SuperresRecipe, base: Path) -> Bundle:
+    """Return the bundle of the additive that a recipe names.
+
+    Raises
+    ------
+    BundleError
+        If it cannot be loaded, or is of another model.
+    RecipeError
+        If its largest grains are much larger than can be drawn in a window of voxels of this size.
+    """
+    source = load_bundle(recipe.bundle if recipe.bundle in list_bundles() else base / local_path(recipe.bundle))
+    parameters, edge_nm = source.cba(), recipe.factor * recipe.voxel_size_nm * recipe.window
+    if edge_nm * parameters.eta_per_nm < 1 or edge_nm * parameters.eta_per_nm > 1e4:
+        raise RecipeError(
+            f"voxel_size_nm: found {recipe.voxel_size_nm:g}, a window of {edge_nm:g} nm, expected one of 1 to 10,000 "
+            f"times the correlation length of the binder, {1 / parameters.eta_per_nm:.3g} nm"
+        )
+    return source
+
+
+def surface_error(
+    net: Net, length: float, pairs: Sequence[tuple[np.ndarray, np.ndarray]], seed: int
+) -> float:  # fmt: skip
+    """Return the relative error of the surface of drawn labels, summed over phases and realisations.
+
+    Parameters
+    ----------
+    net : Net
+    length : float
+        Correlation length of the field that draws, in voxels of the result.
+    pairs : sequence of (ndarray of uint8, ndarray of uint8)
+        Coarse labels with the rim of the net, and fine labels.
+    seed : int
+        Of the field.
+    """
+    found = true = 0.0
+    for index, (coarse, fine) in enumerate(pairs):
+        labels = drawn(net.scores(coarse), length, 1.0, seed, index, (0, 0, 0))
+        found += _surface(labels, len(net.phases))
+        true += _surface(fine, len(net.phases))
+    return found / true - 1
+
+
+def unbiased(lengths: Sequence[float], errors: Sequence[float]) -> float:
+    """Return the length at which the error of the surface is 0, between the lengths; else that of the least error."""
+    for (a, b), (before, after) in zip(pairwise(lengths), pairwise(errors), strict=True):
+        if before >= 0 > after:
+            share = before / (before - after)
+            return math.exp((1 - share) * math.log(a) + share * math.log(b))
+    return lengths[int(np.argmin(np.abs(errors)))]
+
+
+def agreement(net: Net, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+    """Return the share of voxels with the true label: of the net, of interpolation, and of the nearest voxel."""
+    found: dict[str, list[float]] = {"nearest": [], "trilinear": [], "net": []}
+    for coarse, fine in pairs:
+        near, one = _without(coarse, net.reach), _without(coarse, net.reach - 1)
+        results = nearest(near), trilinear(one, len(net.phases)), likeliest(net.scores(coarse))
+        for shares, labels in zip(found.values(), results, strict=True):
+            shares.append(float((labels == fine).mean()))
+    return {name: float(np.mean(shares)) for name, shares in found.items()}
+
+
+def _fitted(recipe: SuperresRecipe, source: Bundle, progress: Progress) -> Net:
+    losses: list[float] = []
+
+    def told(step: int, loss: float) -> None:
+        losses.append(loss)
+        if step % max(1, recipe.steps // _TOLD) == 0:
+            progress({"event": "training", "step": step, "of": recipe.steps, "loss": round(float(np.mean(losses)), 4)})
+            losses.clear()
+
+    def window(step: int) -> tuple[np.ndarray, np.ndarray]:
+        size = recipe.window, recipe.net.layers, recipe.voxel_size_nm
+        return pair(source, *size, recipe.coarse, recipe.seed, step)
+
+    layers = fitted(
+        window, len(PHASES), recipe.net.layers, recipe.net.channels, recipe.steps, recipe.rate, recipe.seed, told
+    )
+    return Net(layers, PHASES, recipe.voxel_size_nm, recipe.voxel_size_nm)
+
+
+def _pair(recipe: SuperresRecipe, source: Bundle, rim: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+    return pair(source, _EDGE, rim, recipe.voxel_size_nm, recipe.coarse, recipe.seed, index)
+
+
+def _surface(labels: np.ndarray, phases: int) -> float:
+    return sum(intrinsic_volumes(labels == phase, 1.0).surface_area for phase in range(phases))
+
+
+def _without(labels: np.ndarray, rim: int) -> np.ndarray:
+    inside = slice(rim, len(labels) - rim)
+    return labels[inside, inside, inside]
+
+
+def _bundle(recipe: SuperresRecipe, source: Bundle, net: Net, results: dict[str, Any]) -> Bundle:
+    arrays: dict[str, np.ndarray] = {}
+    for layer, (weights, bias) in enumerate(net.layers):
+        arrays |= {f"weight_{layer}": weights, f"bias_{layer}": bias}
+    parameters = SuperresParameters(
+        coarse_voxel_nm=net.coarse_voxel_nm, fine_voxel_nm=net.fine_voxel_nm, correlation_nm=net.correlation_nm
+    )
+    shares = ", ".join(f"{name} {share:.4f}" for name, share in results["agreement"].items())
+    calibration = Calibration(
+        data=f"{recipe.steps} windows of {recipe.window}^3 voxels, drawn from the bundle {source.name} at "
+        f"{net.coarse_voxel_nm:g} and {net.fine_voxel_nm:g} nm",
+        method=f"cross-entropy; agreement on {_TESTED} realisations never seen: {shares}",
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+    )
+    content = Bundle.of(
+        recipe.name, recipe.title, parameters, licence="CC-BY-4.0", provenance="fitted",
+        source="training of the net", calibration=calibration, arrays=arrays,
+    ).model_dump(by_alias=True)  # fmt: skip
+    content["texts"] = {"phases": net.phases, "coarse": (recipe.coarse,), "trained_on": (source.name,)}
+    return validated(content, f"bundle {recipe.name!r}").with_arrays(arrays)
