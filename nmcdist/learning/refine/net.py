@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from nmcdist.bundle import Bundle, SuperresParameters
+from nmcdist.bundle.schema import Calibration, validated
 from nmcdist.bundle.superres import FACTOR
 from nmcdist.errors import BundleError
 from nmcdist.geometry.convolution import convolved
@@ -58,6 +59,31 @@ class Net:
             for layer in range(len(arrays) // 2)
         )
         return cls(layers, phases, about.fine_voxel_nm, about.correlation_nm)
+
+    def bundle(self, name: str, title: str, coarse: str, trained_on: str, calibration: Calibration) -> Bundle:
+        """Return the net as a bundle with its arrays.
+
+        Parameters
+        ----------
+        name, title : str
+        coarse : {"centre", "majority"}
+            What a coarse voxel of the training shows.
+        trained_on : str
+            Name of the bundle that was drawn.
+        calibration : Calibration
+        """
+        arrays: dict[str, np.ndarray] = {}
+        for layer, (weights, bias) in enumerate(self.layers):
+            arrays |= {f"weight_{layer}": weights, f"bias_{layer}": bias}
+        parameters = SuperresParameters(
+            coarse_voxel_nm=self.coarse_voxel_nm, fine_voxel_nm=self.fine_voxel_nm, correlation_nm=self.correlation_nm
+        )
+        content = Bundle.of(
+            name, title, parameters, licence="CC-BY-4.0", provenance="fitted", source="training of the net",
+            calibration=calibration, arrays=arrays,
+        ).model_dump(by_alias=True)  # fmt: skip
+        content["texts"] = {"phases": self.phases, "coarse": (coarse,), "trained_on": (trained_on,)}
+        return validated(content, f"bundle {name!r}").with_arrays(arrays)
 
     @property
     def coarse_voxel_nm(self) -> float:

@@ -49,7 +49,7 @@ class SuperresRecipe(_Frozen):
     )
     net: NetSpec = Field(default=NetSpec(), description="Size of the net.")
     steps: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        default=1500, description="Steps of the training; each draws a new window."
+        default=1500, description="Steps of the training; each sees a new window."
     )
     window: Annotated[int, Field(ge=8, le=96)] = Field(
         default=32, description="Coarse voxels along an edge of the window of a step."

@@ -111,7 +111,8 @@ def check_net(net: Any, bundle: Bundle) -> None:
 
 def located(recipe: RefinedRecipe, folder: Path) -> RefinedRecipe:
     """Return a recipe whose source is found from the current folder, not from that of its store."""
-    return recipe.model_copy(update={"source": os.path.join(folder, recipe.source)})  # noqa: PTH118  (keeps "..")
+    # By text alone, as the recipe's path was made: the folder may not exist yet, and ".." would not be found in it.
+    return recipe.model_copy(update={"source": os.path.normpath(folder.absolute() / recipe.source)})
 
 
 def _opened(recipe: RefinedRecipe) -> "Source":
