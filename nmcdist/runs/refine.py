@@ -25,9 +25,9 @@ _STORE = re.compile(r"[a-z0-9][a-z0-9-]{0,99}\.zarr")
 
 
 def refine(
-    path: Path,
+    path: str | Path,
     bundle: Bundle | str | Path,
-    store: Path,
+    store: str | Path,
     deployment: Deployment | None = None,
     *,
     labels: Literal["likeliest", "drawn"] = "likeliest",
@@ -42,11 +42,11 @@ def refine(
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         A finished store of volumes, a TIFF file, a folder of TIFF slices, a .npy file, or a Zarr or OME-Zarr array.
     bundle : Bundle, str or Path
         A bundle of model "superres", a built-in name, or the path of a bundle.
-    store : Path
+    store : str or Path
         The new store, NAME.zarr.
     deployment : Deployment, optional
         Default: as many workers on this machine as fit.
@@ -71,11 +71,11 @@ def refine(
     BundleError, ImageError, InputError, StoreError
         If the bundle holds no such net, the source cannot be read, or its voxels or phases are not those of the net.
     """
-    store = named_store(store)
+    target = named_store(store)
     bundle = resolved(bundle)
     net = Net.of(bundle)
     check_net(net, bundle)
-    source = open_source(path, voxel_size_nm, axes)
+    source = open_source(local_path(path), voxel_size_nm, axes)
     if abs(source.voxel_size_nm / net.coarse_voxel_nm - 1) > _SAME:
         raise InputError(
             f"{source.path}: found voxels of {source.voxel_size_nm:g} nm, expected {net.coarse_voxel_nm:g} nm, for "
@@ -83,14 +83,14 @@ def refine(
         )
     content = {
         "kind": "refined",
-        "name": store.stem,
+        "name": target.stem,
         "version": "1.0.0",
         "title": f"{source.path.stem}, refined to voxels of {net.fine_voxel_nm:g} nm",
         "bundle": bundle.name,
         "seed": seed,
         "volume": {"shape": [FACTOR * n for n in source.shape], "voxel_size_nm": net.fine_voxel_nm},
         "realisations": source.count,
-        "source": os.path.relpath(source.path, store.parent),
+        "source": os.path.relpath(source.path, target.parent),
         "phases": {name: list(values) for name, values in phases_of(source, net.phases, phases).items()},
         "source_sha256": source.digest(),
         "axes": axes if axes is None else axes.lower(),
@@ -98,10 +98,10 @@ def refine(
     }
     recipe = parsed_recipe(content, str(source.path))
     assert isinstance(recipe, RefinedRecipe)
-    return run_recipe(recipe, bundle, store.parent, deployment, resume=resume, progress=progress)
+    return run_recipe(recipe, bundle, target.parent, deployment, resume=resume, progress=progress)
 
 
-def named_store(path: Path) -> Path:
+def named_store(path: str | Path) -> Path:
     """Return the path of a new store; StoreError if its name is not that of a dataset."""
     path = local_path(path, StoreError)
     if not _STORE.fullmatch(path.name):

@@ -28,10 +28,10 @@ from nmcdist.learning.refine.recipe import SuperresRecipe
 
 RESULTS = "results.json"
 Progress = Callable[[dict[str, Any]], None]
-_STUDIED, _TESTED = 4, 4  # realisations after those of the steps: for the correlation length, and for the test
+_STUDIED, _TESTED = 2, 4  # realisations after those of the steps: for the correlation length, and for the test
 _SIDE = 2  # windows of a realisation of the training, along an edge
 _EDGE = 48  # coarse voxels along an edge of these
-_LENGTHS = tuple(SHORTEST * (LONGEST / SHORTEST) ** (k / 12) for k in range(13))  # in fine voxels
+_LENGTHS = tuple(SHORTEST * (LONGEST / SHORTEST) ** (k / 8) for k in range(9))  # in fine voxels
 _TOLD = 20  # reports of the progress
 
 
@@ -65,7 +65,8 @@ def train_superres(
     net = _fitted(recipe, source, progress)
     drawn_so_far = -(-recipe.steps // _SIDE**3)
     studied = [_pair(recipe, source, net.reach, drawn_so_far + k) for k in range(_STUDIED)]
-    errors = [surface_error(net, length, studied, recipe.seed) for length in _LENGTHS]
+    scored = [(net.scores(coarse), fine) for coarse, fine in studied]
+    errors = [surface_error(scored, length, recipe.seed) for length in _LENGTHS]
     net = replace(net, correlation_nm=unbiased(_LENGTHS, errors) * recipe.voxel_size_nm)
     tested = [_pair(recipe, source, net.reach, drawn_so_far + _STUDIED + k) for k in range(_TESTED)]
     shares = agreement(net, tested)
@@ -95,7 +96,7 @@ def additive_bundle(recipe: SuperresRecipe, base: Path) -> Bundle:
     BundleError
         If it cannot be loaded, or is of another model.
     RecipeError
-        If its largest grains are much larger than can be drawn in a window of voxels of this size.
+        If a window of the training is smaller than the structure, or too large to draw.
     """
     source = load_bundle(recipe.bundle if recipe.bundle in list_bundles() else base / local_path(recipe.bundle))
     parameters, edge_nm = source.cba(), recipe.factor * recipe.voxel_size_nm * recipe.window
@@ -107,26 +108,22 @@ def additive_bundle(recipe: SuperresRecipe, base: Path) -> Bundle:
     return source
 
 
-def surface_error(
-    net: Net, length: float, pairs: Sequence[tuple[np.ndarray, np.ndarray]], seed: int
-) -> float:  # fmt: skip
+def surface_error(scored: Sequence[tuple[np.ndarray, np.ndarray]], length: float, seed: int) -> float:
     """Return the relative error of the surface of drawn labels, summed over phases and realisations.
 
     Parameters
     ----------
-    net : Net
+    scored : sequence of (ndarray of float32, ndarray of uint8)
+        Scores of the phases, and the true labels.
     length : float
         Correlation length of the field that draws, in voxels of the result.
-    pairs : sequence of (ndarray of uint8, ndarray of uint8)
-        Coarse labels with the rim of the net, and fine labels.
     seed : int
         Of the field.
     """
     found = true = 0.0
-    for index, (coarse, fine) in enumerate(pairs):
-        labels = drawn(net.scores(coarse), length, 1.0, seed, index, (0, 0, 0))
-        found += _surface(labels, len(net.phases))
-        true += _surface(fine, len(net.phases))
+    for index, (scores, fine) in enumerate(scored):
+        found += _surface(drawn(scores, length, 1.0, seed, index, (0, 0, 0)), len(scores))
+        true += _surface(fine, len(scores))
     return found / true - 1
 
 
