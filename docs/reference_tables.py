@@ -14,6 +14,7 @@ from nmcdist.clusters.cluster import kinds as cluster_kinds
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.datasets.export.formats import markdown_table
 from nmcdist.learning.recipe import SurrogateRecipe
+from nmcdist.learning.refine.recipe import SuperresRecipe
 from nmcdist.products.kind import Kind
 from nmcdist.products.registry import kinds
 
@@ -53,12 +54,22 @@ def deployments() -> str:
 
 def surrogates() -> str:
     """Return every key of the recipe of a surrogate."""
-    rows = [(f"`{key}`", *cells) for key, *cells in _keys(_schema(SurrogateRecipe))]
+    return _training(SurrogateRecipe)
+
+
+def superres() -> str:
+    """Return every key of the recipe of a net for super-resolution."""
+    return _training(SuperresRecipe)
+
+
+def _training(recipe: type[BaseModel]) -> str:
+    rows = [(f"`{key}`", *cells) for key, *cells in _keys(_schema(recipe))]
     return _table(("key", "type", "default", "bounds", "meaning"), rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {
     "recipes": recipes, "deployments": deployments, "formats": markdown_table, "surrogates": surrogates,
+    "superres": superres,
 }  # fmt: skip
 
 

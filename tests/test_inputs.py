@@ -91,6 +91,7 @@ class TestWhereAFolderIsExpected:
             "calibrate grains maps --pixel-size-nm 9 --out new --held-out X",
             "calibrate phantom radial --sections 1 --out X", "verify X", "report X", "report tiny.zarr --out X",
             "export X --item 0", "catalog add X", "finalise X", "describe X", "retry-failed X", "bundle show ./X",
+            "refine tiny.zarr --with ./X --out fine.zarr",
             "plan tiny.yaml --out X", "run tiny.yaml --out X", "run tiny.yaml --partition 1/2 --out X",
         ],
     )  # fmt: skip

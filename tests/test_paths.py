@@ -14,10 +14,12 @@ from nmcdist.clusters.deployment import load_deployment
 from nmcdist.datasets import export_labels, open_store, read_grains, read_particle, verify
 from nmcdist.datasets.catalog import add_entry
 from nmcdist.errors import NmcdistError
+from nmcdist.learning.refine.recipe import load_superres_recipe
 from nmcdist.products.registry import load_recipe, make_plan
 from nmcdist.products.stores import build_report, export_item
 from nmcdist.runs.partition import finalise_store, retry_failed, run_part
 from nmcdist.runs.redescribe import describe_store
+from nmcdist.runs.refine import refine
 from nmcdist.runs.run import run_recipe
 from nmcdist.runs.status import status_of
 from tests.conftest import BUNDLE, HERE, recipe_with
@@ -78,6 +80,10 @@ CALLS = {
     "export_item": lambda url: export_item(url, 0, "npy"),
     "export_labels": lambda url: export_labels(np.ones((2, 2, 2), np.int32), 50.0, (0.0,) * 3, "npy", url),
     "build_report": build_report,
+    "load_superres_recipe": load_superres_recipe,
+    "refine": lambda url: refine(url, "superres-cba-20nm", "fine.zarr", HERE),
+    "refine with": lambda url: refine("data", url, "fine.zarr", HERE),
+    "refine to": lambda url: refine("data", "superres-cba-20nm", url, HERE),
 }
 
 

@@ -14,6 +14,7 @@ from nmcdist.bundle.parameters import (
 )
 from nmcdist.bundle.reconstructions import AnnealedParameters, LevelCutParameters, PatternsParameters
 from nmcdist.bundle.schema import ArrayRecord, Bundle, ParameterRecord, Provenance
+from nmcdist.bundle.superres import SuperresParameters
 
 __all__ = [
     "AnnealedParameters",
@@ -33,6 +34,7 @@ __all__ = [
     "RadialParameters",
     "ShellParameters",
     "SphereParameters",
+    "SuperresParameters",
     "list_bundles",
     "load_bundle",
     "quantity",

@@ -15,6 +15,7 @@ from nmcdist.cli.measurements import measure
 from nmcdist.cli.options import INTERRUPTED, REFUSED, complain, note
 from nmcdist.cli.phantoms import phantom
 from nmcdist.cli.queries import query
+from nmcdist.cli.refinements import refine
 from nmcdist.cli.releases import pack, publish
 from nmcdist.cli.runs import describe, finalise, plan, retry_failed, run, status
 from nmcdist.cli.services import serve, token
@@ -39,7 +40,7 @@ def cli(verbose: int) -> None:
 
 for command in (
     run, plan, status, finalise, retry_failed, describe, verify, report, export, measure, publish, pack, query, serve,
-    token, catalog, calibrate, phantom, bundle, design, train, predict,
+    token, catalog, calibrate, phantom, bundle, design, train, predict, refine,
 ):  # fmt: skip
     cli.add_command(command)
 

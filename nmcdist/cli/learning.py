@@ -1,4 +1,4 @@
-"""Commands that train surrogates on finished stores, and predict with them."""
+"""Commands that train nets and surrogates, and predict with surrogates."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from nmcdist.inputs import empty_folder
 
 @click.group()
 def train() -> None:
-    """Train models on finished stores."""
+    """Train surrogates on finished stores, and nets on what models draw."""
 
 
 @train.command("surrogate")
@@ -35,6 +35,25 @@ def train_surrogate_command(recipe: Path, out: Path) -> None:
         train_surrogate(settings, recipe.parent, out, lambda facts: note(json.dumps(facts)))
         page = report_surrogate(out, out / "report")
     click.echo(f"{out / 'bundle'}\n{page}\n{headline(out)}")
+
+
+@train.command("superres")
+@click.argument("recipe", type=PATH)
+@click.option("--out", type=PATH, required=True, help="New folder for the bundle and the results.")
+def train_superres_command(recipe: Path, out: Path) -> None:
+    """Train the net of RECIPE, which gives label volumes voxels of half the edge."""
+    need("calibration", "the training of a net")
+    from nmcdist.datasets.files import naming
+    from nmcdist.learning.refine.recipe import load_superres_recipe
+
+    settings = load_superres_recipe(recipe)
+    empty_folder(out)
+    from nmcdist.learning.refine.training import train_superres
+
+    with naming(out):
+        results = train_superres(settings, recipe.parent, out, lambda facts: note(json.dumps(facts)))
+    shares = ", ".join(f"{name} {share:.4f}" for name, share in results["agreement"].items())
+    click.echo(f"{out / 'bundle'}\nagreement on realisations never seen: {shares}")
 
 
 @click.command()

@@ -4,8 +4,7 @@ Layers share what they learn from all properties (hard parameter sharing). The m
 comes before the ends along the axis are compared, because slabs conduct in series.
 """
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from nmcdist.arguments import finite_array
 from nmcdist.errors import InputError
+from nmcdist.learning.reproducible import reproducible
 from nmcdist.pytorch import nn, torch
 
 _CHANNELS = (16, 32, 32)
@@ -83,10 +83,10 @@ class Net:
         order = np.random.Generator(np.random.Philox(seed)).permutation(np.unique(groups))
         held = np.isin(groups, order[: max(1, len(order) // _HELD_OUT)])
         residuals = np.full(y.shape, np.nan)
-        with _reproducible(seed):
+        with reproducible(seed):
             trial = cls(_trained(fractions[~held], scaled[~held], seed, epochs), centre, spread, residuals)
         residuals[held] = y[held] - trial._mean(fractions[held])
-        with _reproducible(seed):
+        with reproducible(seed):
             return cls(_trained(fractions, scaled, seed, epochs), centre, spread, residuals)
 
     def predict(self, fractions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -124,19 +124,6 @@ class Net:
         with torch.no_grad():
             found = [net(torch.from_numpy(part)) for part in _parts(fractions)]
         return np.asarray(self.centre + self.spread * torch.cat(found).numpy().astype(float))
-
-
-@contextlib.contextmanager
-def _reproducible(seed: int) -> Iterator[None]:
-    """Seed PyTorch and use one thread in a block: sums in parallel differ in their last digits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _parts(fractions: np.ndarray) -> list[np.ndarray]:

@@ -74,8 +74,8 @@ def _text(content: dict[str, Any]) -> str:
 def fingerprint(recipe: BaseRecipe, bundle_hash: str, *, by_blocks: bool = False) -> str:
     """Return the SHA-256 (hex) of everything that determines the bytes of a store's chunks."""
     content = recipe.content
-    for name in ("name", "version", "title", "bundle"):
-        del content[name]
+    for name in ("name", "version", "title", "bundle", "source"):  # source: where files lie whose digest is beside it
+        content.pop(name, None)
     deciding = {
         "format": FORMAT_VERSION,
         "nmcdist": __version__,

@@ -86,11 +86,14 @@ class Kind(ABC):
         Model of its recipes; `name` is the only value of their field `kind`.
     own_field : str or None
         Field that identifies a recipe without `kind`.
+    reads_files : bool
+        Whether its recipes name files of this machine, so that the service takes none.
     """
 
     name: ClassVar[str]
     recipe: ClassVar[type[BaseRecipe]]
     own_field: ClassVar[str | None] = None
+    reads_files: ClassVar[bool] = False
 
     @abstractmethod
     def plan(self, recipe: Any, bundle: Bundle, site: Site) -> Plan:

@@ -36,6 +36,7 @@ _BUILT_IN = (
     "nmcdist.products.campaigns.kind",
     "nmcdist.products.baselines.kinds",
     "nmcdist.products.baselines.comparison",
+    "nmcdist.products.refined.kind",
 )
 _COMMON = "volumes"  # kind of recipes without a deciding field
 

@@ -17,6 +17,7 @@ from nmcdist.cli import cli, main
 from nmcdist.clusters.cluster import kinds as cluster_kinds
 from nmcdist.clusters.deployment import load_deployment
 from nmcdist.learning.recipe import load_surrogate_recipe
+from nmcdist.learning.refine.recipe import load_superres_recipe
 from nmcdist.products import registry
 from nmcdist.releases.model import read_metadata
 from nmcdist.yaml_text import load_yaml
@@ -82,6 +83,8 @@ def check_yaml(block, path):
         load_deployment(path)
     elif content.get("kind") == "surrogate":
         load_surrogate_recipe(path)
+    elif content.get("kind") == "superres":
+        load_superres_recipe(path)
     else:
         registry.load_recipe(path)
 

@@ -24,6 +24,8 @@ from nmcdist.descriptors.intrinsic import intrinsic_volumes_from_counts
 from nmcdist.descriptors.shell import measure_shells
 from nmcdist.geometry import elementary
 from nmcdist.geometry.sphere import star_bounds_of_many, star_volumes
+from nmcdist.learning.refine.net import Net
+from nmcdist.learning.refine.windows import refined
 from nmcdist.models.annealing import generate_annealed
 from nmcdist.models.body_theory import fibres_for, spheres_for
 from nmcdist.models.fibres import generate_fibres, segments
@@ -95,6 +97,24 @@ def values():
     yield "densities", intrinsic_volumes_from_counts(counts, 37.1)
     yield from media()
     yield from matched()
+    yield from refinements()
+
+
+def refinements():
+    """Yield the scores of a net for super-resolution, and labels that are chosen and drawn by them."""
+    shapes = ((6, 3, 3, 3, 3), (5, 6, 3, 3, 3), (24, 5, 1, 1, 1))
+    layers = tuple(
+        (draws(15, 1, k).normal32(*shape), draws(16, 1, k).normal32(shape[0])) for k, shape in enumerate(shapes)
+    )
+    net = Net(layers, ("pore", "carbon_binder", "graphite"), 20.0, 27.0)
+    labels = (draws(17, 1, 1).uniform(24, 24, 24) * 3).astype(np.uint8)
+    yield "scores", net.scores(labels)
+    for how in ("likeliest", "drawn"):
+        box = ((0, 48), (0, 48), (0, 48))
+        yield (
+            f"refined, {how}",
+            refined(net, lambda b: labels[tuple(slice(*s) for s in b)], (24, 24, 24), box, how, 1, 0),
+        )
 
 
 def matched():

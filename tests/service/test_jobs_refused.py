@@ -88,6 +88,16 @@ def test_what_is_no_recipe(client, body, status, says):  # noqa: F811
         assert says in problem(answer, status)
 
 
+def test_a_kind_that_reads_files(client):  # noqa: F811
+    """A plain name is a file in the folder where the service runs."""
+    recipe = {"kind": "refined", "name": "a", "version": "1.0.0", "title": "A", "seed": 1,
+              "bundle": "superres-cba-20nm", "volume": {"shape": [8, 8, 8], "voxel_size_nm": 20.0},
+              "source": "secret.npy", "source_sha256": "0" * 64, "phases": {"pore": [0]}}  # fmt: skip
+    for path in ("/api/jobs", "/api/jobs/plan"):
+        answer = client.post(path, json=recipe)
+        assert "kind: found 'refined', which reads files, expected a kind that draws" in problem(answer, 422)
+
+
 def test_whoever_sends_too_much_is_told_so_even_while_sending(client):  # noqa: F811
     for size in (65 << 10, 900 << 10):
         for _ in range(5):

@@ -15,7 +15,7 @@ from nmcdist.json_text import parsed_json
 from nmcdist.products.memory import PROCESS
 from nmcdist.products.plan import Plan
 from nmcdist.products.recipe import BaseRecipe
-from nmcdist.products.registry import make_plan, parsed_recipe
+from nmcdist.products.registry import kind_of, make_plan, parsed_recipe
 from nmcdist.service.settings import JobSettings
 from nmcdist.wording import shown
 from nmcdist.yaml_text import DEPTH_LIMIT, parsed_yaml
@@ -116,6 +116,8 @@ def submission_of(content: Any, settings: JobSettings, deployment: Deployment) -
     _refuse_paths(content)
     bundle = _bundle(content, settings.folder)
     recipe = parsed_recipe(content, "recipe")
+    if kind_of(recipe).reads_files:
+        raise RecipeError(f"recipe: kind: found {recipe.kind!r}, which reads files, expected a kind that draws")
     plan = make_plan(recipe, bundle, settings.folder, deployment, effort="least")
     _check_quotas(Submission(recipe, bundle, plan), settings)
     if not plan.is_exact:
