@@ -13,7 +13,7 @@ import tifffile
 from scipy import ndimage
 
 from nmcdist.bundle import load_bundle
-from nmcdist.calibration.cba.grey import begun, check_folder
+from nmcdist.calibration.begun import begun, check_folder
 from nmcdist.calibration.cba.results import read_results
 from nmcdist.calibration.fibsem.drift_files import read_drift
 from nmcdist.calibration.fibsem.tiff import write_planes
