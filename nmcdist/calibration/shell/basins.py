@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmcdist.calibration.shell.blocks import EDGE, Arrays, Box, Place, blocks, in_memory
+from nmcdist.calibration.shell.blocks import EDGE, Arrays, Box, Place, blocks, in_memory, renumber
 from nmcdist.calibration.shell.counts import Counts, Touching, counted, joined, summed
 from nmcdist.calibration.shell.distance import write_distances
 from nmcdist.calibration.shell.graph import without_low
@@ -104,7 +104,7 @@ def find_basins(
     graph = once(spread, "graph", partial(_joined, h), found)
     numbers = np.split(graph["numbers"], np.cumsum([len(names) + 1 for names, *_ in found])[:-1])
     labels = arrays("basins", shape, np.int32)
-    list(spread(partial(_renumber, own, labels), zip(cores, numbers, strict=True)))
+    list(spread(partial(renumber, own, labels), zip(cores, numbers, strict=True)))
     counts, touching = ([graph[name] for name in kind._fields] for kind in (Counts, Touching))
     return Basins(labels, graph["peaks"], Counts(*counts), Touching(*touching))
 
@@ -174,12 +174,6 @@ def _followed(
     starts = _follow(distance.reshape(-1), owners.reshape(-1), np.array(distance.shape), np.array(near) + 1, steps,
                      lengths)  # fmt: skip
     return owners, starts
-
-
-def _renumber(own: Any, labels: Any, item: tuple[Box, np.ndarray]) -> None:
-    """Write the labels of a core in the whole image."""
-    core, numbers = item
-    labels[core.slices] = numbers[own[core.slices]]
 
 
 @kernel

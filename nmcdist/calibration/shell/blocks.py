@@ -57,6 +57,12 @@ class Box(NamedTuple):
                      (min(n, b + width) for b, n in zip(self.high, shape, strict=True)))  # fmt: skip
         return Box(_place(low), _place(high))
 
+    def across(self, axis: int) -> "Box":
+        """Return the first layer along an axis, and the layer before it."""
+        low, high = (list(end) for end in self)
+        low[axis], high[axis] = self.low[axis] - 1, self.low[axis] + 1
+        return Box(_place(low), _place(high))
+
     def within(self, other: "Box") -> "Box":
         """Return the box in indices relative to another box."""
         low, high = (_place(a - o for a, o in zip(end, other.low, strict=True)) for end in self)
@@ -100,6 +106,12 @@ def blocks(shape: Place, edge: int = EDGE) -> list[Box]:
     """Return cores that cover an image, each as large as `edge` or the rest, in the order of their voxels."""
     starts = itertools.product(*(range(0, n, edge) for n in shape))
     return [Box(_place(low), _place(min(a + edge, n) for a, n in zip(low, shape, strict=True))) for low in starts]
+
+
+def renumber(own: Any, labels: Any, item: tuple[Box, np.ndarray]) -> None:
+    """Write the labels of a core in the whole image: `numbers` has that of each label from 0 of the block."""
+    core, numbers = item
+    labels[core.slices] = numbers[own[core.slices]]
 
 
 def in_memory(name: str, shape: Place, dtype: Any) -> np.ndarray:

@@ -20,7 +20,7 @@ from nmcdist.calibration.shell.harmonics import random_rotations
 from nmcdist.calibration.shell.imaging import measured_noise
 from nmcdist.calibration.shell.keeper import Keeper, once
 from nmcdist.calibration.shell.laws import window_weights
-from nmcdist.calibration.shell.paper_rule import connected_parts
+from nmcdist.calibration.shell.parts import connected_parts, occupied
 from nmcdist.calibration.shell.phase import phase_by_threshold, phase_of_label
 from nmcdist.calibration.shell.results import NUMBERS, SHOWN, Calibrated, SeparatedImage
 from nmcdist.calibration.shell.separate import Separated, Spacing, Watershed
@@ -138,9 +138,9 @@ def _separate(
     image: Image, settings: ShellSettings, seen: Survey, spacing: Spacing, progress: Progress, spread: Spread,
     arrays: Arrays,
 ) -> SeparatedImage:  # fmt: skip
-    if settings.is_labelled:
-        return _labelled(image, image.read(), spacing, spread)
     values = copied(Digested(image, seen.sha256), arrays, spread)
+    if settings.is_labelled:
+        return _labelled(image, values, spacing, spread, arrays)
     threshold = edges = noise = None
     if settings.phase is not None:
         phase = phase_of_label(values, settings.phase, spread=spread, arrays=arrays)
@@ -171,12 +171,15 @@ def _separate(
     return SeparatedImage(found, phase, share, threshold, edges, noise, watershed, choice)
 
 
-def _labelled(image: Image, values: np.ndarray, spacing: Spacing, spread: Spread) -> SeparatedImage:
-    if not np.array_equal(values, np.floor(values)) or values.min() < 0:
+def _labelled(image: Image, values: Any, spacing: Spacing, spread: Spread, arrays: Arrays) -> SeparatedImage:
+    found = occupied(values, spread=spread, arrays=arrays)
+    if found is None:
         raise ImageError(f"{image.path}: found values that are not whole numbers from 0, expected labels of particles")
-    parts = connected_parts(values)
-    found = Separated.of(parts, int(parts.max()), spacing, spread)
-    return SeparatedImage(found, values > 0, float((values > 0).mean()), None, None, None, None, None)
+    phase, voxels = found
+    parts, count = connected_parts(values, spread=spread, arrays=arrays)
+    regions = Separated.of(parts, count, spacing, spread)
+    once(spread, "regions", tables_of_regions, (regions.numbers, regions.regions))
+    return SeparatedImage(regions, phase, voxels / math.prod(image.shape), None, None, None, None, None)
 
 
 def _fit_shapes(
