@@ -64,7 +64,8 @@ class StageArray:
         import zarr
 
         if self._stored is None:
-            self._stored = zarr.open_array(self.path, mode="r+")
+            # Chunks of zeros are written too: looking for them takes as long as writing most of them.
+            self._stored = zarr.open_array(self.path, mode="r+", config={"write_empty_chunks": True})
         return self._stored
 
 

@@ -362,7 +362,6 @@ def _digest_of_box(job: tuple[Path, Box]) -> str:
         return ""
 
 
-
 def _filled(array: StageArray, function: Callable[[Any], Any], job: tuple[Path, tuple[Box, Any]]) -> tuple[str, Any]:
     path, (box, item) = job
     facts = function(item)
