@@ -145,7 +145,7 @@ def _parts(value: Any) -> Iterator[bytes]:
             yield from _parts(part)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         yield from _parts([type(value).__name__, *(getattr(value, of.name) for of in dataclasses.fields(value))])
-    elif callable(value) and "<" not in value.__qualname__:
+    elif "<" not in getattr(value, "__qualname__", "<"):  # a function that has a name
         yield f"{value.__module__}.{value.__qualname__}".encode()
     else:
         raise TypeError(f"found {value!r}, expected what a stage can be made of")
