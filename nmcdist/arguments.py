@@ -137,16 +137,17 @@ def _refuse_huge(name: str, value: Any, work: int) -> None:
     if not isinstance(elements, int) or not isinstance(size, int):
         return  # not an array yet, or of unknown size
     needed = size + work * elements
-    if needed > _memory():
+    if needed > machine_memory():
         shape = getattr(value, "shape", "")
         raise InputError(
             f"{name}: found an array of shape {shape}, which needs {needed / 2**30:,.1f} GiB of memory, "
-            f"expected at most the {_memory() / 2**30:,.1f} GiB of this machine: pass a part of it"
+            f"expected at most the {machine_memory() / 2**30:,.1f} GiB of this machine: pass a part of it"
         )
 
 
 @cache
-def _memory() -> int:
+def machine_memory() -> int:
+    """Return the bytes of memory of this machine."""
     return int(psutil.virtual_memory().total)
 
 

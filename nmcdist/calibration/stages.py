@@ -22,6 +22,7 @@ import numpy as np
 
 from nmcdist.calibration.boxes import Box, tiled
 from nmcdist.calibration.spread import Spread
+from nmcdist.calibration.stage_array import StageArray, digest_of_values, taken
 from nmcdist.datasets.files import replacing
 from nmcdist.errors import StoreError
 from nmcdist.inputs import kind_of
@@ -30,6 +31,7 @@ STAGES = "stages"
 Progress = Callable[[dict[str, Any]], None]
 _VERSION = 1  # of what stages write
 _TOLD = 20  # reports of the progress of a stage
+_IN_FILE = "in a file"  # facts of a piece that are arrays
 
 
 @dataclass(frozen=True)
@@ -117,14 +119,14 @@ class Stages:
         self._made(name, key, jobs, partial(_saved, function), _digest_of_file, spread)
         return Stage(name, key, folder, [_loaded(path) for path, _ in jobs])
 
-    def recording(self, name: str, after: Any) -> Spread:
+    def recording(self, name: str, after: Any, spread: Spread | None = None) -> Spread:
         """Return a map whose results, tuples of arrays, are pieces of a stage; see :meth:`arrays`."""
 
-        def spread(function: Callable[..., Any], items: Iterable[Any]) -> Iterator[Any]:
-            for found in self.arrays(name, partial(_by_number, function), list(items), after).facts:
-                yield tuple(found[str(number)] for number in range(len(found)))
+        def recorded(function: Callable[..., Any], items: Iterable[Any]) -> Iterator[Any]:
+            for found in self.arrays(name, partial(_by_number, function), list(items), after, spread).facts:
+                yield _in_order(found)
 
-        return spread
+        return recorded
 
     def once(self, name: str, function: Callable[[], Mapping[str, Any]], after: Any) -> Stage:
         """Make a stage of one piece in this process: named arrays, which the function returns."""
@@ -148,20 +150,66 @@ class Stages:
         after : object
             As for :meth:`arrays`.
         """
-        import zarr
-
         path, boxes = self.folder / f"{name}.zarr", tiled(shape, edges)
         key = _key(name, [list(shape), list(edges), dtype], after)
         chunks = tuple(min(e, n) for e, n in zip(edges, shape, strict=True))
-        if self._journal(name, key) is None or not _is_array(path, tuple(shape), chunks, dtype):
-            self._forget(name)
-            zarr.create_array(
-                path, shape=tuple(shape), chunks=chunks, dtype=dtype, dimension_names=("z", "y", "x"), overwrite=True,
-                zarr_format=3, attributes={"voxel_size_nm": [float(size) for size in voxel_size_nm]},
-            )  # fmt: skip
+        self._prepare(name, key, path, tuple(shape), chunks, dtype, voxel_size_nm)
         jobs = [(path, box) for box in boxes]
         facts = self._made(name, key, jobs, partial(_written, function), _digest_of_box)
         return Stage(name, key, path, facts)
+
+    def filled(
+        self, name: str, array: StageArray, function: Callable[[Any], Any], items: Sequence[Any],
+        boxes: Sequence[Box], voxel_size_nm: Sequence[float], after: Any,
+    ) -> Stage:  # fmt: skip
+        """Make a stage that is an image whose pieces write their boxes themselves.
+
+        Parameters
+        ----------
+        name : str
+        array : StageArray
+            At ``NAME.zarr`` in the folder of the stages.
+        function : callable
+            Writes one box of the array, and returns what JSON can hold, or a tuple of arrays.
+        items : sequence
+        boxes : sequence of tuple of slice
+            The box that each item writes: whole chunks.
+        voxel_size_nm : sequence of float
+        after : object
+            As for :meth:`arrays`.
+
+        Returns
+        -------
+        Stage
+            Its facts are what the function returned.
+        """
+        key = _key(name, [list(array.shape), list(array.chunks), array.dtype.str, len(items)], after)
+        self._prepare(name, key, array.path, array.shape, array.chunks, array.dtype, voxel_size_nm)
+        folder = self.folder / name
+        jobs = [(folder / f"{n:05d}.npz", work) for n, work in enumerate(zip(boxes, items, strict=True))]
+        facts = self._made(name, key, jobs, partial(_filled, array, function), partial(_digest_of_filled, array))
+        pairs = zip(facts, jobs, strict=True)
+        found = [_in_order(_loaded(path)) if fact == _IN_FILE else fact for fact, (path, _) in pairs]
+        return Stage(name, key, array.path, found)
+
+    def has_receipts(self) -> bool:
+        """Return whether a piece of any stage was made."""
+        return any(len(path.read_bytes().splitlines()) > 1 for path in self.folder.glob("*.jsonl"))
+
+    def _prepare(
+        self, name: str, key: str, path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: Any,
+        voxel_size_nm: Sequence[float],
+    ) -> None:  # fmt: skip
+        """Make the array of a stage, unless that of an earlier attempt is of the same key."""
+        import zarr
+
+        if self._journal(name, key) is not None and _is_array(path, shape, chunks, dtype):
+            return
+        self._forget(name)
+        zarr.create_array(
+            path, shape=shape, chunks=chunks, dtype=dtype, dimension_names=("z", "y", "x"), overwrite=True,
+            zarr_format=3, attributes={"voxel_size_nm": [float(size) for size in voxel_size_nm]},
+        )  # fmt: skip
 
     def _made(
         self, name: str, key: str, jobs: Sequence[tuple[Path, Any]], make: Callable[[Any], Any],
@@ -246,7 +294,7 @@ def _refuse_links(folder: Path) -> None:
                 raise StoreError(f"{Path(root) / name}: is {kind_of(mode)}, expected an ordinary file or folder")
 
 
-def _is_array(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str) -> bool:
+def _is_array(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: Any) -> bool:
     """Return whether a stage's array is as it was made."""
     import zarr
 
@@ -264,6 +312,10 @@ def _key(name: str, what: Any, after: Any) -> str:
 
 def _by_number(function: Callable[[Any], Sequence[np.ndarray]], item: Any) -> dict[str, np.ndarray]:
     return {str(number): array for number, array in enumerate(function(item))}
+
+
+def _in_order(found: Mapping[str, np.ndarray]) -> tuple[np.ndarray, ...]:
+    return tuple(found[str(number)] for number in range(len(found)))
 
 
 def _saved(function: Callable[[Any], Mapping[str, Any]], job: tuple[Path, Any]) -> tuple[str, None]:
@@ -297,7 +349,7 @@ def _written(function: Callable[[Box], tuple[np.ndarray, Any]], job: tuple[Path,
     values, facts = function(box)
     array = zarr.open_array(path, mode="r+")
     array[box] = values
-    return _digest(np.asarray(values, array.dtype)), facts
+    return digest_of_values(np.asarray(values, array.dtype)), facts
 
 
 def _digest_of_box(job: tuple[Path, Box]) -> str:
@@ -305,10 +357,26 @@ def _digest_of_box(job: tuple[Path, Box]) -> str:
 
     path, box = job
     try:
-        return _digest(np.asarray(zarr.open_array(path, mode="r")[box]))
+        return digest_of_values(np.asarray(zarr.open_array(path, mode="r")[box]))
     except Exception:  # damaged chunks raise errors of any type
         return ""
 
 
-def _digest(values: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+def _filled(array: StageArray, function: Callable[[Any], Any], job: tuple[Path, tuple[Box, Any]]) -> tuple[str, Any]:
+    path, (box, item) = job
+    facts = function(item)
+    written = taken(array, box)
+    if isinstance(facts, tuple) and all(isinstance(part, np.ndarray) for part in facts):
+        in_file, _ = _saved(partial(_by_number, lambda _: facts), (path, None))
+        return f"{written} {in_file}", _IN_FILE
+    return written, facts
+
+
+def _digest_of_filled(array: StageArray, job: tuple[Path, tuple[Box, Any]]) -> str:
+    path, (box, _) = job
+    try:
+        written = digest_of_values(array.recalled(box))
+    except Exception:  # damaged chunks raise errors of any type
+        return ""
+    in_file = _digest_of_file((path, None))
+    return f"{written} {in_file}" if in_file else written

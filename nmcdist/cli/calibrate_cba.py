@@ -135,9 +135,9 @@ def _refuse_options_of_grey() -> None:
 
 
 def _from_labels(images: "list[Image]", cluster: dict[str, Any], *, out: Path, resume: bool, **how: Any) -> "Results":
+    from nmcdist.calibration.begun import begun, check_folder
     from nmcdist.calibration.cba.calibrate import calibrate_cba, check_options
     from nmcdist.calibration.cba.counts import PIECE_BYTES, pieces_of
-    from nmcdist.calibration.cba.grey import begun, check_folder
 
     check_options(**how)
     check_folder(out, resume, "labels")
@@ -152,8 +152,9 @@ def _from_grey(
     images: "list[Image]", scribbles: Path, cluster: dict[str, Any], grey: dict[str, Any], **how: Any
 ) -> "Results":
     need("calibration", "the labelling of grey images")
+    from nmcdist.calibration.begun import check_folder
     from nmcdist.calibration.cba.calibrate import check_options
-    from nmcdist.calibration.cba.grey import calibrate_grey, check_folder
+    from nmcdist.calibration.cba.grey import calibrate_grey
     from nmcdist.calibration.fibsem.drift_files import read_drift
     from nmcdist.calibration.fibsem.labelling import PIECE_BYTES, HowToLabel, pieces_of
     from nmcdist.calibration.fibsem.scribbles import read_scribbles

@@ -3,16 +3,29 @@
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from nmcdist.cli.options import PATH, Real, Whole, cluster_options, note, spreading, taken_cluster
-from nmcdist.errors import StoreError
+from nmcdist.cli.options import (
+    INTERRUPTED,
+    PATH,
+    Real,
+    Whole,
+    cluster_options,
+    complain,
+    note,
+    spreading,
+    taken_cluster,
+)  # fmt: skip
 from nmcdist.extras import need
-from nmcdist.inputs import empty_folder
 
-_IN_MEMORY = 200  # blocks up to which an image is fitted in this process, unless workers are asked for: 24 GB
+if TYPE_CHECKING:
+    from nmcdist.bundle import Bundle
+    from nmcdist.calibration.shell.settings import ShellSettings
+    from nmcdist.images import Image
+
+_HERE = 27  # blocks up to which an image is fitted in this process, unless workers are asked for
 
 
 @click.command("shell")
@@ -39,19 +52,20 @@ _IN_MEMORY = 200  # blocks up to which an image is fitted in this process, unles
 @click.option("--name", default="shells", show_default=True, help="Name of the bundle.")
 @click.option("--licence", default="not stated", show_default=True, help="Licence of the bundle and its data.")
 @click.option("--seed", type=Whole(0, 2**63), default=1, show_default=True)
+@click.option("--resume", is_flag=True, help="Continue a calibration that was stopped: keep what is whole.")
 @cluster_options
 def calibrate_shell_command(
     image: Path, out: Path, voxel_size_nm: tuple[float, ...], axes: str | None, base: str, name: str, licence: str,
-    **choices: Any,
-) -> None:  # fmt: skip
+    resume: bool, **choices: Any,
+) -> int:  # fmt: skip
     """Fit the outer shell model to a CT IMAGE of particles: grey, of phases, or with a label for each particle.
 
     IMAGE is a TIFF file, a folder of TIFF slices, a .npy file or a Zarr array.
     """
     need("report", "the report of a calibration")
     from nmcdist.bundle import load_bundle
-    from nmcdist.calibration.shell.blocks import EDGE, PIECE_BYTES, in_files, in_memory
-    from nmcdist.calibration.shell.calibrate import calibrate_shells
+    from nmcdist.calibration.begun import check_folder
+    from nmcdist.calibration.shell.results import NUMBERS
     from nmcdist.calibration.shell.settings import ShellSettings
     from nmcdist.datasets.files import naming
     from nmcdist.images import open_image
@@ -61,13 +75,37 @@ def calibrate_shell_command(
     settings = ShellSettings(**choices)
     size: Any = (voxel_size_nm[0] if len(voxel_size_nm) == 1 else list(voxel_size_nm)) if voxel_size_nm else None
     opened, grains = open_image(image, size, axes), load_bundle(base)
-    empty_folder(out, StoreError)
-    blocks = math.prod(opened.shape) // EDGE**3
-    with spreading(cluster, PIECE_BYTES, blocks if blocks > _IN_MEMORY else 1) as spread, naming(out):
-        calibrate_shells(
-            opened, settings, grains, out, name=name, licence=licence, spread=spread,
-            arrays=in_memory if spread is map else in_files(out / "stages"),
-            progress=lambda facts: note(json.dumps(facts)),
-        )  # fmt: skip
-        page = report_shell_calibration(out, out / "report")
+    try:
+        with naming(out):
+            # Otherwise it was stopped before the report.
+            if not (resume and (out / NUMBERS).exists() and not (out / "report" / "report.md").exists()):
+                check_folder(out, resume, "particles")
+                _calibrate(opened, settings, grains, out, resume, cluster, name=name, licence=licence)
+            page = report_shell_calibration(out, out / "report")
+    except KeyboardInterrupt:
+        complain("interrupted; continue with the same command and --resume")
+        return INTERRUPTED
     click.echo(f"{out / 'bundle'}\n{page}\n{headline(out)}")
+    return 0
+
+
+def _calibrate(
+    image: "Image", settings: "ShellSettings", grains: "Bundle", out: Path, resume: bool, cluster: dict[str, Any], *,
+    name: str, licence: str,
+) -> None:  # fmt: skip
+    from nmcdist.calibration.begun import begun
+    from nmcdist.calibration.shell.blocks import EDGE, PIECE_BYTES
+    from nmcdist.calibration.shell.calibrate import calibrate_shells
+
+    def progress(facts: dict[str, Any]) -> None:
+        note(json.dumps(facts))
+
+    blocks = math.prod(-(-n // EDGE) for n in image.shape)
+    is_small = blocks <= _HERE and all(value is None for value in cluster.values())
+    with (
+        spreading(cluster, PIECE_BYTES, 1 if is_small else blocks) as spread,
+        begun(out, resume, "particles", spread, progress) as stages,
+    ):
+        calibrate_shells(
+            image, settings, grains, out, name=name, licence=licence, stages=stages, progress=progress
+        )  # fmt: skip

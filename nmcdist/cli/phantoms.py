@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from nmcdist.cli.options import PATH, Real, Whole, cluster_options, spreading, taken_cluster
-from nmcdist.inputs import made_folder
+from nmcdist.inputs import folder_of_results, made_folder
 
 _OUT = click.option("--out", type=PATH, required=True, help="New folder for the image, the truth and the settings.")
 _SETTING = click.option(
@@ -82,5 +82,6 @@ def phantom_nano_ct(out: Path, bundle: str, **how: Any) -> None:
 
     loaded = load_bundle(bundle)
     loaded.particle()
-    write_nano_ct(loaded, made_folder(out), **how)
+    with folder_of_results(out) as folder:
+        write_nano_ct(loaded, folder, **how)
     click.echo(f"{out}: image.tif, truth.tif, phantom.json")

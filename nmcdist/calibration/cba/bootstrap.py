@@ -18,7 +18,7 @@ from nmcdist.calibration.cba.counts import Counts, count_labels, joined
 from nmcdist.calibration.cba.curves import Curves, curves_of
 from nmcdist.calibration.cba.fit import UNITS, coordinates, fit_counts, quantities
 from nmcdist.calibration.cba.lags import Lags
-from nmcdist.calibration.cba.levels import middle_of
+from nmcdist.calibration.cba.levels import SCALARS, Measured, middle_of
 from nmcdist.calibration.cba.plan import Known, error_in
 from nmcdist.calibration.cba.windows import Shape, windows
 from nmcdist.calibration.spread import Spread
@@ -143,8 +143,8 @@ def bootstrap(
     drawn = windows(like.shapes, voxel, like.lags.reach)
     is_whole = drawn == tuple(like.shapes)
     job = _Job(parameters, drawn, voxel, like.lags, seed, radii_nm, misfit, not is_whole)
-    found = list(spread(_replicate, [(job, index) for index in range(number)]))
-    kept = [each for each in found if each is not None]
+    found = spread(_replicate, [(job, index) for index in range(number)])
+    kept = [_Replicate.of(arrays, job, like) for arrays in found if len(arrays) > 0]
     if len(kept) < FEWEST:
         raise ImageError(f"bootstrap: {number - len(kept)} of {number} replicates could not be fitted")
     truth = coordinates(quantities(parameters))
@@ -187,8 +187,37 @@ class _Replicate:
     curves: Curves | None
     counts: Counts | None
 
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """All numbers, which a stage can keep."""
+        counts, curves = self.counts, self.curves
+        of_counts = [] if counts is None else [counts.voxels, counts.pairs, counts.configurations]
+        of_curves = [] if curves is None else [curves.binder, curves.graphite]
+        for level in [] if curves is None else curves.levels:
+            values = [level.voxel_size_nm, *(level.scalars[name] for name in SCALARS)]
+            of_curves += [np.array(values), level.pores, level.lag_nm, level.coverage]
+        return self.fit, *of_counts, *of_curves
 
-def _replicate(item: tuple[_Job, int]) -> _Replicate | None:
+    @classmethod
+    def of(cls, arrays: Sequence[np.ndarray], job: "_Job", like: Counts) -> "_Replicate":
+        """Return a replicate from its arrays."""
+        fit, *rest = arrays
+        counts = curves = None
+        if job.keep:
+            of_counts, rest = rest[:3], rest[3:]
+            counts = Counts(job.lags, like.voxel_size_nm, job.windows, *of_counts)
+        if job.radii_nm is not None:
+            binder, graphite, *others = rest
+            levels = [others[k : k + 4] for k in range(0, len(others), 4)]
+            curves = Curves(binder, graphite, [
+                Measured(float(values[0]), dict(zip(SCALARS, values[1:].tolist(), strict=True)), *more)
+                for values, *more in levels
+            ])  # fmt: skip
+        return cls(fit, curves, counts)
+
+
+def _replicate(item: tuple[_Job, int]) -> tuple[np.ndarray, ...]:
+    """Return the arrays of a replicate; none if it could not be fitted."""
     job, index = item
     bundle = Bundle.of("replicate", "Replicate", job.parameters, licence="none")
     parts, box = [], None
@@ -201,8 +230,8 @@ def _replicate(item: tuple[_Job, int]) -> _Replicate | None:
     try:
         fit = fit_counts(counts, job.parameters.alpha_1, job.parameters, job.misfit)
     except (ImageError, InputError):
-        return None
+        return ()
     curves = None
     if job.radii_nm is not None and box is not None:
         curves = curves_of(counts, box, job.voxel_nm, job.radii_nm)
-    return _Replicate(coordinates(quantities(fit.parameters)), curves, counts if job.keep else None)
+    return _Replicate(coordinates(quantities(fit.parameters)), curves, counts if job.keep else None).arrays

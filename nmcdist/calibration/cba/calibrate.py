@@ -54,6 +54,7 @@ def calibrate_cba(
     name: str = "cba-fitted",
     licence: str = "not stated",
     stages: Stages | None = None,
+    labelled_from: tuple[Path, str] | None = None,
     spread: Spread = map,
     progress: Progress = lambda facts: None,
 ) -> Results:
@@ -79,7 +80,9 @@ def calibrate_cba(
     name, licence : str
         Of the bundle.
     stages : Stages, optional
-        Where counts are kept, in a folder within `out`, which then need not be new.
+        Where counts and replicates are kept, in a folder within `out`, which then need not be new.
+    labelled_from : (Path, str), optional
+        Path and digest of the grey stack that the labels were made from, which the results name in their place.
     spread : callable
         Like the builtin `map`; counts of pieces of an image and replicates are its items.
     progress : callable
@@ -126,8 +129,10 @@ def calibrate_cba(
         progress({"event": "fitted as in the paper", "cpu_s": _since(started), "cutout": paper.cutout_shape})
     boot = None
     if replicates:
+        of = [digests, dict(phases), longest_nm, fit.parameters.model_dump(), fit.binder.misfit, seed]
+        drawing = spread if stages is None else stages.recording("replicates", of)
         boot = bootstrap(
-            fit.parameters, counts, replicates, seed, radii_nm=radii, misfit=fit.binder.misfit, spread=spread
+            fit.parameters, counts, replicates, seed, radii_nm=radii, misfit=fit.binder.misfit, spread=drawing
         )
         progress({"event": "bootstrap", "replicates": len(boot.errors), "cpu_s": _since(started)})
     own = curves_of_image(images[0], counts, phases, radii)
@@ -137,8 +142,11 @@ def calibrate_cba(
     errors = stated(fit, final, boot)
     bundle = fitted_bundle(final, errors, counts, boot, name, licence)
     model = fractions(final)
+    paths = [image.path for image in images]
+    if labelled_from is not None:
+        paths, digests = [labelled_from[0]], [labelled_from[1]]
     results = Results(
-        images=[str(image.path) for image in images], digests=digests, shapes=list(counts.shapes),
+        images=[str(path) for path in paths], digests=digests, shapes=list(counts.shapes),
         voxel_size_nm=counts.voxel_size_nm, volume_um3=counts.volume_nm3 * 1e-9, phases=dict(phases),
         bundle={"name": bundle.name, "sha256": bundle.content_hash}, quantities=errors, order=list(UNITS),
         correlations=None if boot is None else boot.correlation.tolist(),

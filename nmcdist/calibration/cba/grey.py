@@ -1,27 +1,25 @@
 """A grey stack and scribbles to a bundle of the additive: labelled in stages, then fitted."""
 
-import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nmcdist.calibration.cba.calibrate import BUNDLE, PAPER_BUNDLE, calibrate_cba, check_options
+from nmcdist.calibration.begun import begun
+from nmcdist.calibration.cba.calibrate import calibrate_cba, check_options
 from nmcdist.calibration.cba.counts import PHASE_LABELS
-from nmcdist.calibration.cba.results import RESULTS, Results
+from nmcdist.calibration.cba.results import Results
 from nmcdist.calibration.fibsem.labelling import CLASSES, HowToLabel, Labelled, label_stack, planes_of
 from nmcdist.calibration.fibsem.scribbles import Scribbles
 from nmcdist.calibration.spread import Spread
-from nmcdist.calibration.stages import STAGES, Progress, Stages
+from nmcdist.calibration.stages import Progress
 from nmcdist.datasets.files import replacing, write_text
-from nmcdist.errors import StoreError
 from nmcdist.images import Image
 
 LABELLING, PICTURES = "labelling.json", "pictures.npz"
 _MOST_PICTURES = 3  # slices with scribbles that are shown
-_MARK = "begun"
 _SHOWN = 400  # cubic voxels along an edge of a picture
 
 
@@ -81,73 +79,9 @@ def calibrate_grey(
         facts = {"image": str(image.path), "how": settings, "classes": dict(classes), **labelled.facts}
         write_text(out / LABELLING, json.dumps(facts, indent=1) + "\n")
         return calibrate_cba(
-            [labelled.labels], out, phases=PHASE_LABELS, stages=stages, spread=spread, progress=progress, **fit
-        )
-
-
-def check_folder(out: Path, resume: bool, what: str) -> None:
-    """Check that a calibration can begin in a folder or, on a resume, go on.
-
-    Parameters
-    ----------
-    out : Path
-    resume : bool
-    what : {"grey", "labels"}
-        What it starts from.
-
-    Raises
-    ------
-    StoreError
-        If it is complete, starts from something else, or holds other files.
-    """
-    if out.exists() and not out.is_dir():
-        raise StoreError(f"{out}: is a file, expected a new or an empty folder")
-    if (out / RESULTS).exists() and (out / STAGES).exists():
-        raise StoreError(f"{out}: holds a complete calibration, expected a new or an empty folder")
-    mark = out / STAGES / _MARK
-    if mark.is_file() and not mark.is_symlink():
-        found = mark.read_text(encoding="utf-8", errors="replace").strip()
-        if not resume:
-            raise StoreError(f"{out}: holds a calibration that was stopped; --resume continues it")
-        if found != what:
-            raise StoreError(f"{out}: holds a calibration from {found[:20]}, expected one from {what}")
-    elif out.is_dir() and any(out.iterdir()):
-        raise StoreError(f"{out}: holds other files, expected a new or an empty folder")
-
-
-@contextlib.contextmanager
-def begun(out: Path, resume: bool, what: str, spread: Spread, progress: Progress) -> Iterator[Stages]:
-    """Yield the stages of a calibration in a folder, which no other process may use meanwhile.
-
-    Parameters
-    ----------
-    out : Path
-    resume : bool
-    what : {"grey", "labels"}
-        What it starts from.
-    spread, progress : callable
-        See :class:`Stages`.
-
-    Raises
-    ------
-    StoreError
-        As :func:`check_folder`, or if another process works on it.
-    """
-    check_folder(out, resume, what)
-    stages = Stages(out / STAGES, spread, progress)
-    with stages.locked():
-        (stages.folder / _MARK).write_text(f"{what}\n", encoding="utf-8")
-        for name in (BUNDLE, PAPER_BUNDLE):
-            _remove_unfinished(out / name)
-        yield stages
-
-
-def _remove_unfinished(bundle: Path) -> None:
-    """Remove a bundle that was written just before a stop: results are written after it."""
-    if bundle.is_dir() and not bundle.is_symlink():
-        (bundle / "bundle.json").unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # somebody's own files stay, and the new bundle is refused
-            bundle.rmdir()
+            [labelled.labels], out, phases=PHASE_LABELS, stages=stages,
+            labelled_from=(image.path, labelled.facts["digest"]), spread=spread, progress=progress, **fit,
+        )  # fmt: skip
 
 
 def _write_pictures(path: Path, labelled: Labelled, scribbles: Scribbles) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from nmcdist.datasets.files import write_text
 from nmcdist.errors import StoreError
 
 RESULTS = "results.json"
@@ -167,7 +168,7 @@ class Results(_Record):
     Attributes
     ----------
     images, digests : list of str
-        Paths and digests of the images.
+        Paths and digests of the images, or of the grey stack that was labelled.
     shapes : list of (int, int, int)
     voxel_size_nm : (float, float, float)
     volume_um3 : float
@@ -228,8 +229,8 @@ class Results(_Record):
     seconds: dict[str, float]
 
     def write(self, path: Path) -> None:
-        """Write the file."""
-        path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        """Write the file, which becomes visible only when complete."""
+        write_text(path, self.model_dump_json(indent=1) + "\n")
 
 
 def read_results(folder: Path) -> Results:

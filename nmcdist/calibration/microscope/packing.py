@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nmcdist.arguments import check_length
+from nmcdist.arguments import check_length, machine_memory
 from nmcdist.bundle import Bundle
-from nmcdist.errors import InputError
+from nmcdist.datasets.files import readable_bytes
+from nmcdist.errors import InputError, PlanError
 from nmcdist.geometry.elementary import sin_cos
 from nmcdist.jit import kernel
 from nmcdist.models import streams
@@ -18,6 +19,7 @@ _STREAM = 802
 _TRIALS = 200  # positions that are tried for a particle
 _MOST = 20_000  # particles
 _WIDEST_GAP = 64.0  # voxels
+_BYTES_PER_VOXEL = 25  # of the labels and of the grey values made of them
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,19 @@ def pack(
     ------
     InputError
         If the share is not in (0, 0.5], the gap not in [0, 64], or more than 20,000 particles are needed.
+    PlanError
+        If the window and its largest particle do not fit into the memory of this machine.
     """
     if not 0 < share <= 0.5:
         raise InputError(f"share: found {share}, expected a number above 0, at most 0.5")
+    if not 0 <= gap <= _WIDEST_GAP:
+        raise InputError(f"gap: found {gap}, expected a number from 0 to {_WIDEST_GAP:g} voxels")
+    _check_window(shape)
     shells = _enough(
         ShellModel.from_bundle(bundle), seed, share * math.prod(shape) * check_length("voxel", voxel_size_nm) ** 3
     )
-    if not 0 <= gap <= _WIDEST_GAP:
-        raise InputError(f"gap: found {gap}, expected a number from 0 to {_WIDEST_GAP:g} voxels")
+    largest = max(shells, key=lambda shell: shell.largest_radius_nm)
+    _check_particle(shape, 2 * _half(largest, voxel_size_nm) + 1, voxel_size_nm, gap)
     labels, taken = np.zeros(shape, np.int32), np.zeros(shape, np.uint8)
     items: list[int] = []
     centres: list[np.ndarray] = []
@@ -89,6 +96,33 @@ def pack(
             items.append(item)
             centres.append(centre)
     return Packing(labels, items, np.array(centres).reshape(-1, 3), len(shells) - len(items))
+
+
+def _check_window(shape: tuple[int, int, int]) -> None:
+    needed = _BYTES_PER_VOXEL * math.prod(shape)
+    if needed > machine_memory():
+        raise PlanError(
+            f"shape: found {' x '.join(map(str, shape))} voxels, which need {readable_bytes(needed)} of memory, "
+            f"expected at most the {readable_bytes(machine_memory())} of this machine: a smaller --shape"
+        )
+
+
+def _check_particle(shape: tuple[int, int, int], edge: int, voxel_size_nm: float, gap: float) -> None:
+    """Refuse voxels so small that the largest particle, which is drawn whole, does not fit into memory."""
+    needed = 5 * math.prod(shape) + edge**3
+    if gap:
+        needed += 6 * (edge + 2 * math.ceil(gap)) ** 3  # with the distances to the particle
+    if needed > machine_memory():
+        raise PlanError(
+            f"voxel-size-nm: found {voxel_size_nm:g}, at which the largest particle is drawn in {edge} x {edge} x "
+            f"{edge} voxels and needs {readable_bytes(needed)} of memory, expected at most the "
+            f"{readable_bytes(machine_memory())} of this machine: a larger --voxel-size-nm"
+        )
+
+
+def _half(shell: Shell, voxel_size_nm: float) -> int:
+    """Return how many voxels the box of a particle reaches to each side of the voxel with its star point."""
+    return math.ceil(shell.largest_radius_nm / voxel_size_nm) + 1
 
 
 def _enough(model: ShellModel, seed: int, volume_nm3: float) -> list[Shell]:
@@ -105,7 +139,7 @@ def _placed(
     labels: np.ndarray, taken: np.ndarray, shell: Shell, voxel_size_nm: float, stream: Stream, label: int, gap: float
 ) -> np.ndarray | None:
     """Write one particle, and the voxels that it takes from others; return its star point, None without room."""
-    half = math.ceil(shell.largest_radius_nm / voxel_size_nm) + 1
+    half = _half(shell, voxel_size_nm)
     part = stream.uniform(3)  # position of the star point within its voxel
     first = tuple(float(v) for v in (-half - part + 0.5) * voxel_size_nm)
     inside = shell.contains_grid((2 * half + 1,) * 3, voxel_size_nm, (first[0], first[1], first[2]))

@@ -139,6 +139,8 @@ def write_nano_ct(
     ------
     BundleError, InputError
         If the bundle is of another model, or an argument is impossible.
+    PlanError
+        If the image or a particle does not fit into memory.
     """
     packing = pack(bundle, shape, voxel_size_nm, seed, share, gap)
     size = (voxel_size_nm,) * 3

@@ -6,15 +6,17 @@ voxels through a halo up to the peak, which gives the basin its name, its place 
 path is doubled.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from nmcdist.calibration.shell.blocks import EDGE, Arrays, Box, Place, blocks, in_memory
+from nmcdist.calibration.shell.blocks import EDGE, Arrays, Box, Place, blocks, in_memory, renumber
 from nmcdist.calibration.shell.counts import Counts, Touching, counted, joined, summed
 from nmcdist.calibration.shell.distance import write_distances
 from nmcdist.calibration.shell.graph import without_low
+from nmcdist.calibration.shell.keeper import once
 from nmcdist.calibration.spread import Spread
 from nmcdist.errors import ImageError
 from nmcdist.jit import Int, kernel
@@ -56,6 +58,13 @@ class _Block(NamedTuple):
     counts: Counts
     touching: Touching
 
+    @classmethod
+    def of(cls, arrays: Sequence[np.ndarray]) -> "_Block":
+        """Return a block from its arrays one after the other."""
+        names, peaks, *others = arrays
+        count = len(Counts._fields)
+        return cls(names, peaks, Counts(*others[:count]), Touching(*others[count:]))
+
 
 def find_basins(
     phase: Any, spacing: tuple[float, float, float], h: float = LOW_H, *, spread: Spread = map,
@@ -74,7 +83,7 @@ def find_basins(
     spread : callable
         Applies a function to items as `map` does, in order.
     arrays : callable
-        Makes the array of the labels.
+        Makes the arrays of the distances and of the labels.
     edge : int
         Of the blocks, in voxels.
 
@@ -88,10 +97,21 @@ def find_basins(
         If the phase is empty or fills the image, or holds a particle that the widest halo does not hold.
     """
     shape, cores = phase.shape, blocks(phase.shape, edge)
-    labels = arrays("basins", shape, np.int32)
     distances = arrays("distances", shape, np.float32)
     write_distances(phase, distances, spacing, spread, edge)
-    found = list(spread(partial(_divided, distances, labels, spacing), cores))
+    own = arrays("divided", shape, np.int32)
+    found = list(spread(partial(_divided, distances, own, spacing), cores))
+    graph = once(spread, "graph", partial(_joined, h), found)
+    numbers = np.split(graph["numbers"], np.cumsum([len(names) + 1 for names, *_ in found])[:-1])
+    labels = arrays("basins", shape, np.int32)
+    list(spread(partial(renumber, own, labels), zip(cores, numbers, strict=True)))
+    counts, touching = ([graph[name] for name in kind._fields] for kind in (Counts, Touching))
+    return Basins(labels, graph["peaks"], Counts(*counts), Touching(*touching))
+
+
+def _joined(h: float, parts: Sequence[Sequence[np.ndarray]]) -> dict[str, np.ndarray]:
+    """Return the peaks, counts and pairs of the basins, and the numbers of the labels of each block, by name."""
+    found = [_Block.of(part) for part in parts]
     names, first = np.unique(np.concatenate([one.names for one in found]), return_index=True)
     heights = np.concatenate([one.peaks for one in found])[first]
     order = np.lexsort((names, -heights))
@@ -102,13 +122,13 @@ def find_basins(
     touching = joined([one.touching for one in found], numbers)
     peaks = np.append(np.float32(0), heights[order])
     merged = without_low(peaks, touching, h)
-    list(spread(partial(_renumber, labels), zip(cores, (merged[of] for of in numbers), strict=True)))
     deepest = np.unique(merged, return_index=True)[1]
-    return Basins(labels, peaks[deepest], counts.merged(merged), touching.merged(merged))
+    tables = {"peaks": peaks[deepest], "numbers": merged[np.concatenate(numbers)]}
+    return tables | counts.merged(merged)._asdict() | touching.merged(merged)._asdict()
 
 
-def _divided(distances: Any, labels: Any, spacing: tuple[float, float, float], core: Box) -> _Block:
-    """Write the labels of a core, numbers of this block, and return what they stand for."""
+def _divided(distances: Any, labels: Any, spacing: tuple[float, float, float], core: Box) -> tuple[np.ndarray, ...]:
+    """Write the labels of a core, numbers of this block, and return the arrays of a :class:`_Block`."""
     shape = labels.shape
     rim, halo = core.grown(1, shape), FIRST_HALO
     while True:
@@ -130,7 +150,7 @@ def _divided(distances: Any, labels: Any, spacing: tuple[float, float, float], c
     box = tuple(slice(a + 1, b + 1) for a, b in zip(near.low, near.high, strict=True))
     counts, touching = counted(owners[box], core.within(rim), core, len(names), distance[box])
     labels[core.slices] = owners[box][core.within(rim).slices]
-    return _Block(names, distance.reshape(-1)[starts], counts, touching)
+    return names, distance.reshape(-1)[starts], *counts, *touching
 
 
 def _with_margin(distances: np.ndarray, window: Box, shape: Place) -> np.ndarray:
@@ -154,11 +174,6 @@ def _followed(
     starts = _follow(distance.reshape(-1), owners.reshape(-1), np.array(distance.shape), np.array(near) + 1, steps,
                      lengths)  # fmt: skip
     return owners, starts
-
-
-def _renumber(labels: Any, item: tuple[Box, np.ndarray]) -> None:
-    core, numbers = item
-    labels[core.slices] = numbers[labels[core.slices]]
 
 
 @kernel

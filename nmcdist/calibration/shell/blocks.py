@@ -2,16 +2,19 @@
 
 import itertools
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from nmcdist.calibration.spread import Spread
+from nmcdist.images import Image
+
 EDGE = 128  # voxels along the edge of a core
 PIECE_BYTES = 1_000_000_000  # of a core with the widest halo
-_SLAB_BYTES = 64 << 20
+_SLAB_BYTES = 256 << 20  # of what is read of an image at a time
 Place = tuple[int, int, int]
-Arrays = Callable[[str, Place, Any], Any]  # name, shape, dtype -> array of zeros that is read and written in boxes
+Arrays = Callable[[str, Place, Any], Any]  # name, shape, dtype -> array that the next map fills, each piece one box
 
 
 class Readable(Protocol):
@@ -54,20 +57,49 @@ class Box(NamedTuple):
                      (min(n, b + width) for b, n in zip(self.high, shape, strict=True)))  # fmt: skip
         return Box(_place(low), _place(high))
 
+    def across(self, axis: int) -> "Box":
+        """Return the first layer along an axis, and the layer before it."""
+        low, high = (list(end) for end in self)
+        low[axis], high[axis] = self.low[axis] - 1, self.low[axis] + 1
+        return Box(_place(low), _place(high))
+
     def within(self, other: "Box") -> "Box":
         """Return the box in indices relative to another box."""
         low, high = (_place(a - o for a, o in zip(end, other.low, strict=True)) for end in self)
         return Box(low, high)
 
 
-def copied(read: Callable[..., np.ndarray], name: str, shape: Place, dtype: Any, arrays: Arrays) -> Any:
-    """Return an array that is filled slab by slab: files of slices are read once, though blocks cut them often."""
-    array = arrays(name, shape, dtype)
-    planes = max(1, _SLAB_BYTES // max(1, np.dtype(dtype).itemsize * shape[1] * shape[2]))
-    for start in range(0, shape[0], planes):
-        slab = slice(start, min(start + planes, shape[0]))
-        array[slab] = read(slab)
+class Digested(NamedTuple):
+    """An image that is read in boxes, and the digest of its voxels.
+
+    Attributes
+    ----------
+    image : Image
+    sha256 : str
+    """
+
+    image: Image
+    sha256: str
+
+
+def copied(source: Digested, arrays: Arrays, spread: Spread = map, edge: int = EDGE) -> Any:
+    """Return an array with the voxels of an image.
+
+    Files of slices are read in large pieces, once if these hold whole planes, though blocks cut planes often.
+    """
+    shape, dtype = source.image.shape, source.image.dtype.newbyteorder("=")
+    array = arrays("image", shape, dtype)
+    rows = max(1, _SLAB_BYTES // (edge * edge * shape[2] * dtype.itemsize)) * edge
+    cores = [
+        Box((z, y, 0), (min(z + edge, shape[0]), min(y + rows, shape[1]), shape[2]))
+        for z in range(0, shape[0], edge) for y in range(0, shape[1], rows)
+    ]  # fmt: skip
+    list(spread(partial(_copy, source, array), cores))
     return array
+
+
+def _copy(source: Digested, array: Any, core: Box) -> None:
+    array[core.slices] = source.image.read(*core.slices)
 
 
 def blocks(shape: Place, edge: int = EDGE) -> list[Box]:
@@ -76,23 +108,15 @@ def blocks(shape: Place, edge: int = EDGE) -> list[Box]:
     return [Box(_place(low), _place(min(a + edge, n) for a, n in zip(low, shape, strict=True))) for low in starts]
 
 
+def renumber(own: Any, labels: Any, item: tuple[Box, np.ndarray]) -> None:
+    """Write the labels of a core in the whole image: `numbers` has that of each label from 0 of the block."""
+    core, numbers = item
+    labels[core.slices] = numbers[own[core.slices]]
+
+
 def in_memory(name: str, shape: Place, dtype: Any) -> np.ndarray:
-    """Return an array of zeros in memory: the arrays of a calibration, unless files are asked for."""
+    """Return an array in memory: those of a calibration, unless its stages are kept."""
     return np.zeros(shape, dtype)
-
-
-def in_files(folder: Path) -> Arrays:
-    """Return what makes arrays of zeros in files of Zarr, a new one for each call, which workers can write too."""
-    numbers = itertools.count()
-
-    def arrays(name: str, shape: Place, dtype: Any) -> Any:
-        import zarr
-
-        chunk = tuple(min(EDGE, n) for n in shape)
-        path = folder / f"{next(numbers):02d}-{name}.zarr"
-        return zarr.create_array(path, shape=shape, chunks=chunk, dtype=np.dtype(dtype), overwrite=True)
-
-    return arrays
 
 
 def _place(numbers: Iterable[int]) -> Place:

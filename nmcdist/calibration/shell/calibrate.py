@@ -1,5 +1,6 @@
 """The whole calibration of shells, from an image to a bundle, its results, and what the report shows."""
 
+import math
 import platform
 import time
 from collections.abc import Callable
@@ -10,24 +11,26 @@ from typing import Any
 import numpy as np
 
 from nmcdist.bundle import Bundle, save_bundle
-from nmcdist.calibration.shell.blocks import Arrays, copied, in_memory
+from nmcdist.calibration.shell.blocks import Arrays, Digested, copied, in_memory
 from nmcdist.calibration.shell.blur import left_by_blur, measured_edges, sharpened
 from nmcdist.calibration.shell.centring import about_centre_of_mass
 from nmcdist.calibration.shell.choose import Choice, choose_ratio, judge_rule, repacked, seen_again
 from nmcdist.calibration.shell.correction import Correction, correction
-from nmcdist.calibration.shell.fit import fit_laws
 from nmcdist.calibration.shell.harmonics import random_rotations
 from nmcdist.calibration.shell.imaging import measured_noise
+from nmcdist.calibration.shell.keeper import Keeper, once
 from nmcdist.calibration.shell.laws import window_weights
-from nmcdist.calibration.shell.paper_rule import connected_parts
+from nmcdist.calibration.shell.parts import connected_parts, occupied
 from nmcdist.calibration.shell.phase import phase_by_threshold, phase_of_label
 from nmcdist.calibration.shell.results import NUMBERS, SHOWN, Calibrated, SeparatedImage
 from nmcdist.calibration.shell.separate import Separated, Spacing, Watershed
 from nmcdist.calibration.shell.settings import ORDER, ShellSettings
 from nmcdist.calibration.shell.shell_bundle import shell_bundle
 from nmcdist.calibration.shell.stars import Shapes, fit_shapes
+from nmcdist.calibration.shell.tables import fit_of, tables_of_choice, tables_of_fit, tables_of_regions
 from nmcdist.calibration.shell.validation import validate
 from nmcdist.calibration.spread import Spread
+from nmcdist.calibration.stages import Stages
 from nmcdist.errors import ImageError, StoreError
 from nmcdist.images import Image, Survey, survey
 from nmcdist.inputs import made_folder
@@ -36,6 +39,8 @@ from nmcdist.version import __version__
 BUNDLE = "bundle"
 FEWEST = 20  # whole particles; the laws have up to three parameters each
 _FEW_VALUES = 8
+_BYTES_PER_VOXEL = 60  # of all arrays at once
+_MOST_BYTES = 2_000_000_000  # of arrays in memory: larger images are worked on in files, also in this process
 
 Progress = Callable[[dict[str, Any]], None]
 _PAPER = (
@@ -48,7 +53,7 @@ _PAPER = (
 def calibrate_shells(
     image: Image, settings: ShellSettings, base: Bundle, out: Path, *, name: str = "shells", title: str = "",
     description: str = "", licence: str = "not stated", progress: Progress = lambda facts: None,
-    spread: Spread = map, arrays: Arrays = in_memory,
+    spread: Spread = map, stages: Stages | None = None,
 ) -> Bundle:  # fmt: skip
     """Calibrate the outer shell model on an image of particles.
 
@@ -68,8 +73,10 @@ def calibrate_shells(
         Called after each step with a dictionary that describes it.
     spread : callable
         Applies a function to items as `map` does, in order.
-    arrays : callable
-        Makes the arrays of the stages; in files, all but an image of labelled particles is read in blocks.
+        Instead of that of the stages, if there are some.
+    stages : Stages, optional
+        Where arrays and results are kept, in a folder within `out`, which then need not be new. Without them, all
+        arrays are in memory.
 
     Raises
     ------
@@ -81,7 +88,13 @@ def calibrate_shells(
         If the folder is not empty or cannot be made.
     """
     base.particle()
-    made_folder(out, StoreError)
+    arrays: Arrays = in_memory
+    if stages is None:
+        made_folder(out, StoreError)
+    else:
+        fits = stages.spread is map and math.prod(image.shape) * _BYTES_PER_VOXEL <= _MOST_BYTES
+        keeper = Keeper(stages, image.voxel_size_nm, in_memory=fits)
+        spread, arrays = keeper, keeper.arrays
     seen, start = survey(image), time.process_time()
     spacing, unit_nm = _spacing(image)
     regions = _separate(image, settings, seen, spacing, progress, spread, arrays)
@@ -92,7 +105,8 @@ def calibrate_shells(
     cost["correction_cpu_s"], start = time.process_time() - start, time.process_time()
     counts = regions.found.regions
     weights = window_weights(counts.low[chosen], counts.high[chosen], image.shape)
-    fit = fit_laws(shapes.coefficients, weights, unit_nm, fixed.factors, fixed.errors, left, settings.seed)
+    given = shapes.coefficients, weights, unit_nm, fixed.factors, fixed.errors, left, settings.seed
+    fit = fit_of(once(spread, "fit", tables_of_fit, given))
     cost["laws_cpu_s"], start = time.process_time() - start, time.process_time()
     progress({"event": "fitted", "particles": len(chosen), "order": fit.order})
     about = {
@@ -124,9 +138,9 @@ def _separate(
     image: Image, settings: ShellSettings, seen: Survey, spacing: Spacing, progress: Progress, spread: Spread,
     arrays: Arrays,
 ) -> SeparatedImage:  # fmt: skip
+    values = copied(Digested(image, seen.sha256), arrays, spread)
     if settings.is_labelled:
-        return _labelled(image, image.read(), spacing, spread)
-    values = copied(image.read, "image", image.shape, image.dtype, arrays)
+        return _labelled(image, values, spacing, spread, arrays)
     threshold = edges = noise = None
     if settings.phase is not None:
         phase = phase_of_label(values, settings.phase, spread=spread, arrays=arrays)
@@ -150,16 +164,22 @@ def _separate(
     else:
         choice = choose_ratio(watershed, **how)
     progress({"event": "separated", "ratio": choice.ratio, **choice.score._asdict()})
+    once(spread, "choice", tables_of_choice, choice.rounds)
+    found = watershed.separated(choice.ratio)
+    once(spread, "regions", tables_of_regions, (found.numbers, found.regions))
     share = float(watershed.basins.counts.voxels.sum() / np.prod(image.shape))
-    return SeparatedImage(watershed.separated(choice.ratio), phase, share, threshold, edges, noise, watershed, choice)
+    return SeparatedImage(found, phase, share, threshold, edges, noise, watershed, choice)
 
 
-def _labelled(image: Image, values: np.ndarray, spacing: Spacing, spread: Spread) -> SeparatedImage:
-    if not np.array_equal(values, np.floor(values)) or values.min() < 0:
+def _labelled(image: Image, values: Any, spacing: Spacing, spread: Spread, arrays: Arrays) -> SeparatedImage:
+    found = occupied(values, spread=spread, arrays=arrays)
+    if found is None:
         raise ImageError(f"{image.path}: found values that are not whole numbers from 0, expected labels of particles")
-    parts = connected_parts(values)
-    found = Separated.of(parts, int(parts.max()), spacing, spread)
-    return SeparatedImage(found, values > 0, float((values > 0).mean()), None, None, None, None, None)
+    phase, voxels = found
+    parts, count = connected_parts(values, spread=spread, arrays=arrays)
+    regions = Separated.of(parts, count, spacing, spread)
+    once(spread, "regions", tables_of_regions, (regions.numbers, regions.regions))
+    return SeparatedImage(regions, phase, voxels / math.prod(image.shape), None, None, None, None, None)
 
 
 def _fit_shapes(

@@ -10,6 +10,7 @@ from nmcdist.calibration.shell.blocks import Arrays, in_memory
 from nmcdist.calibration.shell.blur import Edges, sharpened
 from nmcdist.calibration.shell.harmonics import random_rotations
 from nmcdist.calibration.shell.imaging import Noise, imaged
+from nmcdist.calibration.shell.keeper import within
 from nmcdist.calibration.shell.packing import Overlap, Score, best_matches, overlap, packed, score
 from nmcdist.calibration.shell.regions import Regions
 from nmcdist.calibration.shell.separate import Ratio, Separated, Spacing, Watershed
@@ -158,8 +159,7 @@ def seen_again(
     h: float = LOW_H, arrays: Arrays = in_memory,
 ) -> Packing:  # fmt: skip
     """Return a packing of the same shapes without their blur, seen through the blur and the noise of a grey image."""
-    spread, spacing = image.spread, image.spacing
-    own: Arrays = lambda name, shape, dtype: arrays(f"seen-{name}", shape, dtype)  # noqa: E731
+    spacing, (spread, own) = image.spacing, within(image.spread, arrays, "seen")
     shapes = sharpened(packing.coefficients, edges)
     is_lost = sphere.star_bounds_of_many(shapes)[:, 0] <= 0
     shapes[is_lost] = packing.coefficients[is_lost]
@@ -210,14 +210,13 @@ class _Packed:
     def of(
         cls, image: Watershed, ratio: Ratio, least_voxels: int, h: float, arrays: Arrays, seed: int | None = None
     ) -> "_Packed":
-        regions, spread, spacing = image.separated(ratio), image.spread, image.spacing
+        regions, spacing, (spread, own) = image.separated(ratio), image.spacing, within(image.spread, arrays, "packed")
         if not regions.kept(least_voxels).any():
             raise ImageError(
                 f"image: found no particle of at least {least_voxels} voxels that its border does not cut; "
                 "expected a larger image or smaller voxels"
             )
         shapes = known_shapes(regions, spacing, least_voxels, seed, spread)
-        own: Arrays = lambda name, shape, dtype: arrays(f"packed-{name}", shape, dtype)  # noqa: E731
         centres = regions.regions.centre
         labels = packed(regions.shape, shapes, centres, spacing, spread=spread, arrays=own)
         watershed = Watershed.of(labels, spacing, h, spread=spread, arrays=own)

@@ -1,4 +1,4 @@
-"""The paper's rule for the regions of a watershed ("Preprocessing of nano-CT data"), and parts of labelled images.
+"""The paper's rule for the regions of a watershed ("Preprocessing of nano-CT data").
 
 Small regions (fewer than 10 voxels) and non-spherical ones (sphericity below 0.5) are merged with the neighbour that
 shares most faces with them, and neglected if they have none.
@@ -15,7 +15,7 @@ from nmcdist.calibration.shell.blocks import EDGE, Box, blocks
 from nmcdist.calibration.spread import Spread
 from nmcdist.geometry.sphere import icosphere
 from nmcdist.geometry.union_find import join, root
-from nmcdist.jit import Int, kernel
+from nmcdist.jit import kernel
 
 LEAST_VOXELS, LEAST_SPHERICITY = 10, 0.5
 _LEVEL = 5  # icosphere on which the share of each lattice direction is counted
@@ -111,14 +111,6 @@ def _crossings(labels: Any, core: Box) -> tuple[np.ndarray, np.ndarray]:
     return own, found
 
 
-def connected_parts(labels: np.ndarray) -> np.ndarray:
-    """Return labels 1 to n of the parts of equal label that are connected by faces, in the order of their voxels."""
-    labels = np.ascontiguousarray(labels)
-    parts = np.empty(labels.shape, np.int32)
-    _connect(labels, np.arange(labels.size, dtype=np.int32), parts)
-    return parts
-
-
 @kernel
 def _cross(labels: np.ndarray, steps: np.ndarray, found: np.ndarray) -> None:
     """Count the changes of label along each direction, both ways; `labels` has a margin of 1."""
@@ -131,31 +123,3 @@ def _cross(labels: np.ndarray, steps: np.ndarray, found: np.ndarray) -> None:
                     a, b, c = steps[k, 0], steps[k, 1], steps[k, 2]
                     found[one, k] += labels[z + a, y + b, x + c] != one
                     found[one, k] += labels[z - a, y - b, x - c] != one
-
-
-@kernel
-def _connect(labels: np.ndarray, parent: np.ndarray, parts: np.ndarray) -> Int:
-    nz, ny, nx = labels.shape
-    for z in range(nz):
-        for y in range(ny):
-            for x in range(nx):
-                label, here = labels[z, y, x], (z * ny + y) * nx + x
-                if label == 0:
-                    continue
-                if z and labels[z - 1, y, x] == label:
-                    join(parent, here, here - ny * nx)
-                if y and labels[z, y - 1, x] == label:
-                    join(parent, here, here - nx)
-                if x and labels[z, y, x - 1] == label:
-                    join(parent, here, here - 1)
-    count = 0
-    flat, out = labels.reshape(-1), parts.reshape(-1)
-    for here in range(len(flat)):
-        if flat[here] == 0:
-            out[here] = 0
-        elif parent[here] == here:
-            count += 1
-            out[here] = count
-        else:
-            out[here] = out[root(parent, here)]  # the root comes first, so it has its number
-    return count

@@ -71,13 +71,14 @@ def phase_by_threshold(
         If all values are equal.
     """
     cores = blocks(grey.shape, edge)
-    smooth, phase = arrays("smooth", grey.shape, np.float32), arrays("phase", grey.shape, np.bool_)
+    smooth = arrays("smooth", grey.shape, np.float32)
     ends = np.array(list(spread(partial(_smooth, grey, smooth, sigma), cores)))
     low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
     if not low < high:
         raise ImageError(f"image: all voxels have the value {low:g}, expected two phases")
     counts = np.sum(list(spread(partial(_binned, smooth, low, high), cores)), axis=0)
     threshold = otsu(counts, low, high)
+    phase = arrays("phase", grey.shape, np.bool_)
     list(spread(partial(_compare, smooth, phase, threshold, side), cores))
     return GreyPhase(phase, smooth, threshold, counts, low, high)
 

@@ -16,6 +16,7 @@ from nmcdist.calibration.shell.separate import Separated, Watershed
 from nmcdist.calibration.shell.settings import ShellSettings
 from nmcdist.calibration.shell.stars import Shapes
 from nmcdist.calibration.shell.validation import Validation
+from nmcdist.datasets.files import replacing, write_text
 from nmcdist.errors import StoreError
 from nmcdist.images import Image, Survey
 from nmcdist.json_text import load_json
@@ -54,10 +55,11 @@ class Calibrated(NamedTuple):
     unit_nm: float
 
     def write(self, numbers: Path, shown: Path, more: dict[str, Any]) -> None:
-        """Write all numbers, with further ones, and the arrays that the report draws."""
-        numbers.write_text(json.dumps(_plain(_numbers(self) | more), indent=1) + "\n", encoding="utf-8")
+        """Write the arrays that the report draws, and then all numbers, with further ones."""
         arrays: Any = _shown(self)
-        np.savez_compressed(shown, **arrays)
+        with replacing(shown) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        write_text(numbers, json.dumps(_plain(_numbers(self) | more), indent=1) + "\n")
 
 
 def read_calibrated(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from nmcdist.calibration.shell.centring import about_centre_of_mass
 from nmcdist.calibration.shell.harmonics import FreeSeries, Series, fit_free_series, fit_series, rotated_directions
+from nmcdist.calibration.shell.keeper import recorded
 from nmcdist.calibration.shell.rays import CONTACT, FREE, star_views
 from nmcdist.calibration.shell.separate import Separated, Spacing
 from nmcdist.calibration.spread import Spread
@@ -77,13 +78,13 @@ def fit_shapes(
     ways, centres = rotated_directions(rotations), image.regions.centre[chosen]
     variance = None
     if is_centred and contacts == "mask" and len(chosen):
-        views = star_views(image, chosen, centres, ways, spacing, spread, sees=False)
+        views = star_views(image, chosen, centres, ways, spacing, recorded(spread, "stars"), sees=False)
         is_star = np.asarray((views.radii > 0).all(axis=1))
         first = fit_free_series(views.radii[is_star], views.ends[is_star] == FREE, order, _FIRST_STEPS)
         middles, variance = sphere.star_moments(first.coefficients).centre_nm, first.variance
         centres = centres.copy()
         centres[is_star] += (rotations[is_star] * middles[:, None, :]).sum(axis=2) / spacing
-    views = star_views(image, chosen, centres, ways, spacing, spread, sees=sees)
+    views = star_views(image, chosen, centres, ways, spacing, recorded(spread, "stars"), sees=sees)
     is_star = np.asarray((views.radii > 0).all(axis=1))
     coefficients = np.full((len(chosen), (order + 1) ** 2), np.nan)
     residual = np.full(len(chosen), np.nan)

@@ -1,11 +1,13 @@
 """The commands: labels to a bundle with errors, warnings, refusals; and how much to image."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nmcdist.bundle import load_bundle
+from nmcdist.calibration.begun import begun
 from nmcdist.calibration.cba.bootstrap import Bootstrap
 from nmcdist.calibration.cba.calibrate import calibrate_cba
 from nmcdist.calibration.cba.known import known_errors
@@ -128,6 +130,36 @@ def test_bad_input_gets_one_line(labels, tmp_path, run, image, more, message):
     lines = [line for line in said.err.splitlines() if not line.startswith(("nmcdist: compiling", "{"))]
     assert len(lines) == 1 and message in lines[0]
     assert not (tmp_path / "out" / "bundle").exists()
+
+
+def test_input_that_is_refused_before_a_count_leaves_nothing(labels, tmp_path, run):
+    command = ["calibrate", "cba", labels / "labels.npy", "--out", tmp_path / "out", "--axes", "zyx",
+               "--voxel-size-nm", "20", "--bootstrap", "0"]  # fmt: skip
+    status, said = run(*command, "--phases", "pore=5,carbon_binder=6,graphite=7")
+    assert status == 2
+    assert "expected 5, 6 and 7" in said.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_replicates_are_kept_and_labels_are_named_by_their_stack(calibrated, labels, tmp_path, monkeypatch):
+    """Those of a calibration in memory; on a resume only a damaged one is drawn."""
+    image, out, made = open_image(labels / "labels.npy", 20.0, "zyx"), tmp_path / "out", []
+    how = {"replicates": 5, "name": "mine", "licence": "CC0-1.0", "labelled_from": (Path("stack.tif"), "abc")}
+
+    def drawn(*arguments, **more):
+        made.append(arguments)
+        return generate_cba(*arguments, **more)
+
+    monkeypatch.setattr("nmcdist.calibration.cba.bootstrap.generate_cba", drawn)
+    for resume, number in ((False, 5), (True, 6)):
+        with begun(out, resume, "labels", map, lambda facts: None) as stages:
+            results = calibrate_cba([image], out, stages=stages, **how)
+        assert len(made) == number
+        assert (results.images, results.digests) == (["stack.tif"], ["abc"])
+        same = {"images", "digests", "seconds"}
+        assert results.model_dump_json(exclude=same) == calibrated[1].model_dump_json(exclude=same)
+        (out / "results.json").unlink()
+        (out / "stages" / "replicates" / "00003.npz").write_bytes(b"no file")
 
 
 def test_a_folder_with_files_is_refused(labels, tmp_path):

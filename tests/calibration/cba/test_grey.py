@@ -13,13 +13,13 @@ import tifffile
 from scipy import ndimage
 
 from nmcdist.bundle import load_bundle
-from nmcdist.calibration.cba.grey import begun, check_folder
+from nmcdist.calibration.begun import begun, check_folder
 from nmcdist.calibration.cba.results import read_results
 from nmcdist.calibration.fibsem.drift_files import read_drift
 from nmcdist.calibration.fibsem.tiff import write_planes
 from nmcdist.calibration.microscope.write import write_fib_sem
 from nmcdist.errors import StoreError
-from nmcdist.images import open_image
+from nmcdist.images import open_image, survey
 from nmcdist.report.labelling import report_labelling
 
 
@@ -58,13 +58,16 @@ def test_a_stack_that_is_too_small_is_labelled_and_a_resume_labels_nothing_again
         "ramp", "forest-phases", "solid", "forest-graphite", "graphite-probability", "graphite-smoothed",
         "graphite-pieces", "graphite", "labels", "counts",
     ]  # fmt: skip
+    for more in ([], ["--resume"]):  # it was refused, not stopped
+        code, said = run(*command(small, tmp_path / "out", *more))
+        assert code == 2
+        assert len(stages_of(said.err)) == 10
+        assert all(made == 0 for _, made in stages_of(said.err))
+    (tmp_path / "out" / "stages" / "begun").write_text("grey\n")
     code, said = run(*command(small, tmp_path / "out"))
     assert (code, said.err.splitlines()) == (
         2, [f"nmcdist: error: {tmp_path / 'out'}: holds a calibration that was stopped; --resume continues it"]
     )  # fmt: skip
-    code, said = run(*command(small, tmp_path / "out", "--resume"))
-    assert code == 2
-    assert all(made == 0 for _, made in stages_of(said.err))
     page = report_labelling(tmp_path / "out", tmp_path / "page").read_text()
     assert "The given drift of" in page
     assert page.count("![slice-") == 2
@@ -195,3 +198,5 @@ def test_a_killed_calibration_resumes_to_the_same_bundle(tmp_path):
     one, two = (read_results(tmp_path / name) for name in ("killed", "whole"))
     assert one.bundle == two.bundle
     assert one.quantities == two.quantities
+    assert one.images == [str(folder / "image.tif")]
+    assert one.digests == [survey(open_image(folder / "image.tif")).sha256]

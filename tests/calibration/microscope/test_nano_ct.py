@@ -1,6 +1,7 @@
 """Packings of particles, their virtual CT, and both kinds of phantom in files."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -63,6 +64,28 @@ def test_an_impossible_gap_is_refused():
 def test_an_impossible_share_is_refused():
     with pytest.raises(InputError, match=r"share: found 0\.9"):
         pack(PARTICLES, SHAPE, 400.0, 1, share=0.9)
+
+
+def test_what_does_not_fit_into_memory_is_refused_with_its_size(monkeypatch, tmp_path, run):
+    """On a machine of 8 GiB; a particle is drawn in a cube of its diameter and a voxel on each side."""
+    monkeypatch.setattr("nmcdist.calibration.microscope.packing.machine_memory", lambda: 8 << 30)
+    edge = 2 * (math.ceil(ShellModel.from_bundle(PARTICLES).draw(1, 0).largest_radius_nm) + 1) + 1
+    size = (edge**3 + 5 * 64**3) / 2**30
+    shape = ["--shape", 64, 64, 64]
+    code, said = run("phantom", "nano-ct", "--out", tmp_path / "out", "--voxel-size-nm", 1, *shape)
+    assert (code, said.err) == (
+        2,
+        f"nmcdist: error: voxel-size-nm: found 1, at which the largest particle is drawn in {edge} x {edge} x {edge} "
+        f"voxels and needs {size:.1f} GiB of memory, expected at most the 8.0 GiB of this machine: a larger "
+        "--voxel-size-nm\n",
+    )
+    code, said = run("phantom", "nano-ct", "--out", tmp_path / "out", "--shape", 1024, 1024, 1024)
+    assert (code, said.err.splitlines()[-1]) == (
+        2,
+        "nmcdist: error: shape: found 1024 x 1024 x 1024 voxels, which need 25.0 GiB of memory, expected at most the "
+        "8.0 GiB of this machine: a smaller --shape",
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def test_grey_values_far_from_edges_are_those_of_the_phases():

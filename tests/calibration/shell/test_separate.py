@@ -8,7 +8,8 @@ from nmcdist.calibration.shell.basins import Basins, find_basins
 from nmcdist.calibration.shell.choose import choose_ratio, judge_rule
 from nmcdist.calibration.shell.counts import count_labels
 from nmcdist.calibration.shell.packing import overlap, packed, score
-from nmcdist.calibration.shell.paper_rule import connected_parts, crofton_areas, paper_merged
+from nmcdist.calibration.shell.paper_rule import crofton_areas, paper_merged
+from nmcdist.calibration.shell.parts import connected_parts
 from nmcdist.calibration.shell.separate import Separated, Watershed
 from nmcdist.errors import ImageError
 
@@ -169,9 +170,14 @@ class TestPaperRule:
         basins = Basins(labels, np.zeros(5, np.float32), counts, touching)
         assert paper_merged(basins, CUBIC).tolist() == [0, 1, 2, 1, 0]
 
-    def test_parts_of_a_label_are_separated(self):
+    @pytest.mark.parametrize("edge", [3, 4, 9])
+    def test_parts_of_a_label_are_separated(self, edge):
+        """The parts are those of scipy, in blocks too, and in the order of their first voxels."""
         labels = np.random.default_rng(5).integers(0, 3, (9, 8, 7))
-        found = connected_parts(labels)
+        found, number = connected_parts(labels, edge=edge)
+        _, first = np.unique(found, return_index=True)
+        assert (np.diff(first[-number:]) > 0).all()
+        assert number == found.max() == sum(ndimage.label(labels == label)[1] for label in (1, 2))
         assert np.array_equal(found > 0, labels > 0)
         for label in (1, 2):
             parts, count = ndimage.label(labels == label)
