@@ -12,6 +12,7 @@ from nmcdist.calibration.shell.choose import Choice
 from nmcdist.calibration.shell.correction import Correction
 from nmcdist.calibration.shell.fit import ShellFit
 from nmcdist.calibration.shell.imaging import Noise
+from nmcdist.calibration.shell.rays import Surface
 from nmcdist.calibration.shell.separate import Separated, Watershed
 from nmcdist.calibration.shell.settings import ShellSettings
 from nmcdist.calibration.shell.stars import Shapes
@@ -33,6 +34,7 @@ class SeparatedImage(NamedTuple):
     threshold: float | None
     edges: Edges | None
     noise: Noise | None
+    surface: Surface | None
     watershed: Watershed | None
     choice: Choice | None
 
