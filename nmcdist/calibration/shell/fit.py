@@ -12,7 +12,6 @@ from nmcdist.calibration.shell.harmonics import NOISE
 from nmcdist.calibration.shell.laws import NORMAL_NU, Law, harmonic_laws, ratio_gain, size_laws
 
 SIGNAL_OVER_NOISE = 2.0
-_LEAST_RMS = 1e-9  # voxels, so that nothing is divided by 0
 UNRESOLVED_NM = 1e-6  # scale of degrees that the voxels do not resolve: the schema wants a positive one
 
 
@@ -102,6 +101,18 @@ class ShellFit:
         """The highest resolved degree, 0 for none."""
         return max((one.degree for one in self.degrees if one.is_resolved), default=0)
 
+    @property
+    def resolved(self) -> str:
+        """Say up to which degree the image resolves the forms, and what hides the next one."""
+        if self.order == HARMONIC_DEGREES:
+            return f"all degrees resolved, to l = {self.order}"
+        lost = self.degrees[max(self.order, 1)]  # degree 1 is small around a centre of mass, and is no reason
+        found = f"resolved up to l = {self.order}" if self.order else "no degree resolved"
+        return (
+            f"{found} (the spread of l = {lost.degree} is {lost.rms_voxels * lost.factor:.2f} voxel, below twice the "
+            f"error of a coefficient that blur, noise and voxels leave, {lost.noise_voxels:.2f})"
+        )
+
 
 def fit_laws(
     coefficients: np.ndarray, weights: np.ndarray, unit_nm: float, fixed: Correction, left: np.ndarray, seed: int
@@ -166,13 +177,14 @@ def _spread(values: np.ndarray, weights: np.ndarray, fixed: Correction, left: np
     median = float(np.median(left[:, degree]))
     each, noise = None, NOISE / median
     if fixed.noise is not None and fixed.noise_errors is not None:
-        each, noise = fixed.noise[degree] / left[:, degree], float(fixed.noise[degree]) * factor / median
+        each, noise = fixed.noise[degree] / left[:, degree], float(fixed.noise[degree]) * abs(factor) / median
         squares = squares - each**2
     mean = float(np.average(squares, weights=weights))
     rms = float(np.sqrt(max(mean, 0.0)))
-    error = float(np.sqrt(((weights * (squares - mean)) ** 2).sum()) / (2 * max(rms, _LEAST_RMS) * weights.sum()))
+    of_mean = float(np.sqrt(((weights * (squares - mean)) ** 2).sum()) / weights.sum())
+    error = of_mean / (2 * rms) if mean > of_mean else float(np.sqrt(of_mean))  # the latter if there is no signal
     if each is not None and fixed.noise is not None and fixed.noise_errors is not None:
-        share = np.average(each**2, weights=weights) / max(mean, _LEAST_RMS**2)
-        of_noise = share * fixed.noise_errors[degree] / max(fixed.noise[degree], _LEAST_RMS)
+        share = np.average(each**2, weights=weights) / max(mean, of_mean)
+        of_noise = share * fixed.noise_errors[degree] / fixed.noise[degree]
         factor_error = float(np.hypot(factor_error, factor * of_noise))
     return _Spread(rms, error, noise, each, factor_error)

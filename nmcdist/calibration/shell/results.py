@@ -100,7 +100,7 @@ def _numbers(of: Calibrated) -> dict[str, Any]:
             "residual_voxels": float(shapes.residual.mean()),
             "effective_count": float(weights.sum() ** 2 / (weights**2).sum()),
         },
-        "order": fit.order,
+        "order": fit.order, "resolved": fit.resolved,
         "judged": None if judged is None else {
             "factors": judged.factors.tolist(), "errors": judged.errors.tolist(), "compared": judged.count,
             "known_over_corrected": (judged.factors / fixed.factors).tolist(),
