@@ -33,7 +33,7 @@ def normal_density(scale: float, values: np.ndarray, noise: np.ndarray) -> np.nd
 def student_density(scale: float, nu: float, values: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Return the logarithm of the density of `scale` times Student's T with noise; arguments as of `normal_density`."""
     half = nu / 2
-    low, high = 14 / (half + 0.5) + 6 / np.sqrt(half + 1), np.log1p(6 / np.sqrt(half) + 15 / half)
+    low, high = 14 / (half + 0.5) + 10 / np.sqrt(half + 1), np.log1p(6 / np.sqrt(half) + 15 / half)
     y = np.linspace(-low, high, _NODES)
     weights = (y[1] - y[0]) * np.exp(half * (np.log(half) + y - np.exp(y)) - gammaln(half)) / np.sqrt(2 * np.pi)
     out = np.empty(values.shape)
