@@ -82,6 +82,14 @@ def measured_edges(
     return Edges(sigma, 1 - level, below - above)
 
 
+def between_voxels(edges: Edges, spacing: tuple[float, float, float]) -> Edges:
+    """Return the edges of values that are linear between voxels, whose variance is 1/6 voxel^2 larger on average.
+
+    At the share f of the way between two voxels, the variance along it is f (1 - f) voxel^2.
+    """
+    return edges._replace(sigma=float(np.sqrt(edges.sigma**2 + np.mean(np.square(spacing)) / 6)))
+
+
 def sharpened(coefficients: np.ndarray, edges: Edges) -> np.ndarray:
     """Return star shapes with the blur taken out: the mean radius exactly, forms to first order.
 

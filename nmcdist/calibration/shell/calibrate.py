@@ -12,9 +12,9 @@ import numpy as np
 
 from nmcdist.bundle import Bundle, save_bundle
 from nmcdist.calibration.shell.blocks import Arrays, Digested, copied, in_memory
-from nmcdist.calibration.shell.blur import left_by_blur, measured_edges, sharpened
+from nmcdist.calibration.shell.blur import between_voxels, left_by_blur, measured_edges, sharpened
 from nmcdist.calibration.shell.centring import about_centre_of_mass
-from nmcdist.calibration.shell.choose import Choice, choose_ratio, judge_rule, repacked, seen_again
+from nmcdist.calibration.shell.choose import Choice, choose_ratio, judge_rule, repacked
 from nmcdist.calibration.shell.correction import Correction, correction
 from nmcdist.calibration.shell.harmonics import random_rotations
 from nmcdist.calibration.shell.imaging import measured_noise
@@ -22,7 +22,9 @@ from nmcdist.calibration.shell.keeper import Keeper, once
 from nmcdist.calibration.shell.laws import window_weights
 from nmcdist.calibration.shell.parts import connected_parts, occupied
 from nmcdist.calibration.shell.phase import phase_by_threshold, phase_of_label
+from nmcdist.calibration.shell.rays import Surface
 from nmcdist.calibration.shell.results import NUMBERS, SHOWN, Calibrated, SeparatedImage
+from nmcdist.calibration.shell.seen import corrected_edges, grey_corrections
 from nmcdist.calibration.shell.separate import Separated, Spacing, Watershed
 from nmcdist.calibration.shell.settings import ORDER, ShellSettings
 from nmcdist.calibration.shell.shell_bundle import shell_bundle
@@ -98,14 +100,15 @@ def calibrate_shells(
     seen, start = survey(image), time.process_time()
     spacing, unit_nm = _spacing(image)
     regions = _separate(image, settings, seen, spacing, progress, spread, arrays)
+    regions = regions._replace(edges=corrected_edges(regions, settings, arrays))
     cost, start = {"separation_and_choice_cpu_s": time.process_time() - start}, time.process_time()
     chosen, shapes, left = _fit_shapes(regions, settings, spacing, spread)
-    cost["shapes_cpu_s"], start = time.process_time() - start, time.process_time()
-    fixed, judged = _corrections(regions, settings, spacing, spread, arrays)
-    cost["correction_cpu_s"], start = time.process_time() - start, time.process_time()
     counts = regions.found.regions
     weights = window_weights(counts.low[chosen], counts.high[chosen], image.shape)
-    given = shapes.coefficients, weights, unit_nm, fixed.factors, fixed.errors, left, settings.seed
+    cost["shapes_cpu_s"], start = time.process_time() - start, time.process_time()
+    fixed, judged = _corrections(regions, (shapes.coefficients, weights, left), settings, spacing, spread, arrays)
+    cost["correction_cpu_s"], start = time.process_time() - start, time.process_time()
+    given = shapes.coefficients, weights, unit_nm, fixed, left, settings.seed
     fit = fit_of(once(spread, "fit", tables_of_fit, given))
     cost["laws_cpu_s"], start = time.process_time() - start, time.process_time()
     progress({"event": "fitted", "particles": len(chosen), "order": fit.order})
@@ -141,7 +144,7 @@ def _separate(
     values = copied(Digested(image, seen.sha256), arrays, spread)
     if settings.is_labelled:
         return _labelled(image, values, spacing, spread, arrays)
-    threshold = edges = noise = None
+    threshold = edges = noise = surface = None
     if settings.phase is not None:
         phase = phase_of_label(values, settings.phase, spread=spread, arrays=arrays)
     elif seen.values and len(seen.values) <= _FEW_VALUES:
@@ -155,6 +158,7 @@ def _separate(
         phase, threshold = grey.phase, grey.threshold
         edges = measured_edges(grey, spacing, settings.side, spread)
         noise = measured_noise(grey, edges, spread)
+        surface = Surface(grey.smooth, threshold, 1.0 if settings.side == "bright" else -1.0)
     start = time.process_time()
     watershed = Watershed.of(phase, spacing, settings.h, spread=spread, arrays=arrays)
     progress({"event": "watershed", "basins": watershed.count, "cpu_seconds": round(time.process_time() - start, 2)})
@@ -168,7 +172,7 @@ def _separate(
     found = watershed.separated(choice.ratio)
     once(spread, "regions", tables_of_regions, (found.numbers, found.regions))
     share = float(watershed.basins.counts.voxels.sum() / np.prod(image.shape))
-    return SeparatedImage(found, phase, share, threshold, edges, noise, watershed, choice)
+    return SeparatedImage(found, phase, share, threshold, edges, noise, surface, watershed, choice)
 
 
 def _labelled(image: Image, values: Any, spacing: Spacing, spread: Spread, arrays: Arrays) -> SeparatedImage:
@@ -179,18 +183,19 @@ def _labelled(image: Image, values: Any, spacing: Spacing, spread: Spread, array
     parts, count = connected_parts(values, spread=spread, arrays=arrays)
     regions = Separated.of(parts, count, spacing, spread)
     once(spread, "regions", tables_of_regions, (regions.numbers, regions.regions))
-    return SeparatedImage(regions, phase, voxels / math.prod(image.shape), None, None, None, None, None)
+    return SeparatedImage(regions, phase, voxels / math.prod(image.shape), None, None, None, None, None, None)
 
 
 def _fit_shapes(
     image: SeparatedImage, settings: ShellSettings, spacing: Spacing, spread: Spread
 ) -> tuple[np.ndarray, Shapes, np.ndarray]:
-    """Return the rows of the whole particles with a star shape, the shapes, and what a blur leaves of each degree."""
+    """Return the rows of the whole particles with a star shape, the shapes, and what a blur left of each degree."""
     chosen = np.flatnonzero(image.found.kept(settings.least_voxels))
     rotations, is_masked = random_rotations(len(chosen), settings.seed), settings.contacts == "mask"
     shapes = fit_shapes(
-        image.found, chosen, rotations, spacing, ORDER, settings.contacts, is_centred=is_masked, spread=spread
-    )
+        image.found, chosen, rotations, spacing, ORDER, settings.contacts, is_centred=is_masked, spread=spread,
+        surface=image.surface if is_masked else None,
+    )  # fmt: skip
     kept = shapes.is_star
     if kept.sum() < FEWEST:
         raise ImageError(
@@ -199,16 +204,17 @@ def _fit_shapes(
         )
     shapes = Shapes(*(part[kept] for part in shapes))
     if image.edges is None or not is_masked:
-        return chosen[kept], shapes, np.ones(ORDER + 1)
-    rows = shapes.coefficients
-    left = left_by_blur(rows[:, 0] / np.sqrt(4 * np.pi), image.edges, ORDER)
-    clear = about_centre_of_mass(sharpened(rows, image.edges))
-    return chosen[kept], shapes._replace(coefficients=clear), np.median(left, axis=0)
+        return chosen[kept], shapes, np.ones((len(shapes.is_star), ORDER + 1))
+    rows, edges = shapes.coefficients, between_voxels(image.edges, spacing)
+    left = left_by_blur(rows[:, 0] / np.sqrt(4 * np.pi), edges, ORDER)
+    clear = about_centre_of_mass(sharpened(rows, edges))
+    return chosen[kept], shapes._replace(coefficients=clear), left
 
 
 def _corrections(
-    image: SeparatedImage, settings: ShellSettings, spacing: Spacing, spread: Spread, arrays: Arrays
-) -> tuple[Correction, Correction | None]:
+    image: SeparatedImage, fitted: tuple[np.ndarray, np.ndarray, np.ndarray], settings: ShellSettings,
+    spacing: Spacing, spread: Spread, arrays: Arrays,
+) -> tuple[Correction, Correction | None]:  # fmt: skip
     """Return the correction by a packing of shapes turned at random, and that by another, which judges it.
 
     A packing of shapes as they lie in the image would meet the same voxels again: its known shapes share their error
@@ -216,16 +222,15 @@ def _corrections(
 
     None for given labels, for which no separation can be repeated, nor for the paper's fit.
     """
-    choice, water, edges = image.choice, image.watershed, image.edges
+    choice, water = image.choice, image.watershed
     if choice is None or water is None or settings.contacts == "keep":
-        return Correction(np.ones(ORDER + 1), np.zeros(ORDER + 1), 0, float("nan")), None
-    how: dict[str, Any] = {"h": settings.h, "arrays": arrays}
+        return Correction(np.ones(ORDER + 1), np.zeros(ORDER + 1), None, None, 0, float("nan")), None
+    if image.edges is not None:
+        return grey_corrections(image, *fitted, settings, arrays)
 
     def of(seed: int) -> Correction:
-        packing = repacked(water, choice.ratio, seed, least_voxels=settings.least_voxels, **how)
-        if edges is not None:
-            packing = seen_again(packing, water, choice.ratio, edges, image.noise, seed, **how)
-        return correction(packing, spacing, ORDER, settings.least_voxels, settings.contacts, spread, edges)
+        packing = repacked(water, choice.ratio, seed, least_voxels=settings.least_voxels, h=settings.h, arrays=arrays)
+        return correction(packing, spacing, ORDER, settings.least_voxels, settings.contacts, spread)
 
     return of(settings.seed + 1), of(settings.seed + 2)
 

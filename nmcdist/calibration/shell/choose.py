@@ -7,11 +7,10 @@ import numpy as np
 
 from nmcdist.calibration.shell.basins import LOW_H
 from nmcdist.calibration.shell.blocks import Arrays, in_memory
-from nmcdist.calibration.shell.blur import Edges, sharpened
 from nmcdist.calibration.shell.harmonics import random_rotations
-from nmcdist.calibration.shell.imaging import Noise, imaged
 from nmcdist.calibration.shell.keeper import within
 from nmcdist.calibration.shell.packing import Overlap, Score, best_matches, overlap, packed, score
+from nmcdist.calibration.shell.rays import Surface
 from nmcdist.calibration.shell.regions import Regions
 from nmcdist.calibration.shell.separate import Ratio, Separated, Spacing, Watershed
 from nmcdist.calibration.shell.stars import ball_coefficient, fit_shapes
@@ -154,31 +153,14 @@ def repacked(
     return _Packed.of(image, ratio, least_voxels, h, arrays, seed).separated(ratio)
 
 
-def seen_again(
-    packing: Packing, image: Watershed, ratio: Ratio, edges: Edges, noise: Noise | None, seed: int, *,
-    h: float = LOW_H, arrays: Arrays = in_memory,
-) -> Packing:  # fmt: skip
-    """Return a packing of the same shapes without their blur, seen through the blur and the noise of a grey image."""
-    spacing, (spread, own) = image.spacing, within(image.spread, arrays, "seen")
-    shapes = sharpened(packing.coefficients, edges)
-    is_lost = sphere.star_bounds_of_many(shapes)[:, 0] <= 0
-    shapes[is_lost] = packing.coefficients[is_lost]
-    labels = packed(image.basins.labels.shape, shapes, packing.centres, spacing, spread=spread, arrays=own)
-    phase = imaged(labels, edges, noise, seed, spread=spread, arrays=own)
-    found = Watershed.of(phase, spacing, h, spread=spread, arrays=own).separated(ratio)
-    true = Separated.of(labels, len(shapes), spacing, spread)
-    shared = overlap(labels, found.labels, spread).joined(found.numbers)
-    iou, match = best_matches(shared, true.regions.voxels, found.regions.voxels)
-    return Packing(shapes, packing.centres, true, found, match, iou)
-
-
 def known_shapes(
-    image: Separated, spacing: Spacing, least_voxels: int, seed: int | None = None, spread: Spread = map
-) -> np.ndarray:
+    image: Separated, spacing: Spacing, least_voxels: int, seed: int | None = None, spread: Spread = map,
+    surface: Surface | None = None,
+) -> np.ndarray:  # fmt: skip
     """Return coefficients of star shapes of all regions around their centres, shape (n, 100), in voxels.
 
     Regions that are small, cut to a third by contacts, or without their centre, get a ball of their volume. With a
-    seed, shapes are turned at random.
+    seed, shapes are turned at random. In a grey image, they are those of the surface between voxels.
     """
     regions = image.regions
     chosen = np.flatnonzero(regions.voxels >= least_voxels)
@@ -186,7 +168,7 @@ def known_shapes(
     shapes[:, 0] = ball_coefficient(regions.voxels)
     count = len(chosen)
     ways = np.broadcast_to(np.eye(3), (count, 3, 3)) if seed is None else random_rotations(count, seed)
-    fitted = fit_shapes(image, chosen, ways, spacing, _ORDER, spread=spread, sees=False)
+    fitted = fit_shapes(image, chosen, ways, spacing, _ORDER, spread=spread, sees=False, surface=surface)
     rows = fitted.coefficients
     is_sound = fitted.is_star & (fitted.free_share > 1 / 3)
     is_sound[is_sound] = sphere.star_bounds_of_many(rows[is_sound])[:, 0] > 0 if is_sound.any() else False

@@ -1,10 +1,12 @@
 """From fitted coefficients to the laws of the outer shell model: Eqs. (5) and (6), with errors and corrections."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from nmcdist.bundle.parameters import HARMONIC_DEGREES
+from nmcdist.calibration.shell.correction import Correction
 from nmcdist.calibration.shell.dependence import distance_correlations, rank_correlations
 from nmcdist.calibration.shell.harmonics import NOISE
 from nmcdist.calibration.shell.laws import NORMAL_NU, Law, harmonic_laws, ratio_gain, size_laws
@@ -22,10 +24,11 @@ class Degree:
     degree : int
     rms_voxels, rms_error_voxels : float
         Weighted root mean square of the fitted coefficients, in voxels, before the correction, and its standard error.
+        In a grey image, less that of the noise, 0 if there is nothing else.
     noise_voxels : float
-        Standard error of a coefficient of a voxelised shell, in voxels.
+        Standard error of a coefficient, in voxels: of a voxelised shell, or of the median particle of a grey image.
     factor, factor_error : float
-        Correction of the scale by the packing.
+        Correction of the scale by the packing, and its standard error, which contains that of the noise.
     is_resolved : bool
         Whether the corrected root mean square is above twice the noise of the voxels, and that of all lower degrees
         from 2 too.
@@ -98,10 +101,21 @@ class ShellFit:
         """The highest resolved degree, 0 for none."""
         return max((one.degree for one in self.degrees if one.is_resolved), default=0)
 
+    @property
+    def resolved(self) -> str:
+        """Say up to which degree the image resolves the forms, and what hides the next one."""
+        if self.order == HARMONIC_DEGREES:
+            return f"all degrees resolved, to l = {self.order}"
+        lost = self.degrees[max(self.order, 1)]  # degree 1 is small around a centre of mass, and is no reason
+        found = f"resolved up to l = {self.order}" if self.order else "no degree resolved"
+        return (
+            f"{found} (the spread of l = {lost.degree} is {lost.rms_voxels * lost.factor:.2f} voxel, below twice the "
+            f"error of a coefficient that blur, noise and voxels leave, {lost.noise_voxels:.2f})"
+        )
+
 
 def fit_laws(
-    coefficients: np.ndarray, weights: np.ndarray, unit_nm: float, factors: np.ndarray, factor_errors: np.ndarray,
-    left: np.ndarray, seed: int,
+    coefficients: np.ndarray, weights: np.ndarray, unit_nm: float, fixed: Correction, left: np.ndarray, seed: int
 ) -> ShellFit:  # fmt: skip
     """Fit the laws of the coefficients.
 
@@ -113,9 +127,8 @@ def fit_laws(
         Of the particles, with mean 1.
     unit_nm : float
         Edge of a voxel, or of the cube of its volume.
-    factors, factor_errors : ndarray of float64, shape (10,)
-        See :class:`nmcdist.calibration.shell.correction.Correction`.
-    left : ndarray of float64, shape (10,)
+    fixed : Correction
+    left : ndarray of float64, shape (n, 10)
         What a blur that was taken out had left of each degree, 0 to 1; noise is larger by its inverse.
     seed : int
         For shuffling.
@@ -130,16 +143,48 @@ def fit_laws(
         columns = slice(degree**2, (degree + 1) ** 2)
         of = slice(degree**2 - 1, (degree + 1) ** 2 - 1)
         values = coefficients[:, columns]
-        squares = (values**2).mean(axis=1)
-        rms = float(np.sqrt(np.average(squares, weights=weights)))
-        rms_error = float(np.sqrt(((weights * (squares - rms**2)) ** 2).sum()) / (2 * rms * weights.sum()))
-        above = rms * factors[degree] * left[degree] > SIGNAL_OVER_NOISE * NOISE
+        spread = _spread(values, weights, fixed, left, degree)
+        above = spread.rms * fixed.factors[degree] > SIGNAL_OVER_NOISE * spread.noise
         is_resolved = is_resolved and (above or degree == 1)  # degree 1 is small around a centre of mass
         gain, ratio_laws = ratio_gain(values * unit_nm, size * unit_nm, weights)
+        noise = None if spread.each is None else spread.each * unit_nm
         degrees.append(Degree(
-            degree, rms, rms_error, float(NOISE / left[degree]), float(factors[degree]), float(factor_errors[degree]),
-            bool(is_resolved and above), harmonic_laws(values * unit_nm, weights), ratio_laws, gain,
+            degree, spread.rms, spread.error, spread.noise, float(fixed.factors[degree]), spread.factor_error,
+            bool(is_resolved and above), harmonic_laws(values * unit_nm, weights, noise), ratio_laws, gain,
             float(ranks[of].mean()), float(edcc[of].mean()), float(independent[of].mean()),
         ))  # fmt: skip
     table = [list(map(float, edcc[one.degree**2 - 1 : (one.degree + 1) ** 2 - 1])) for one in degrees]
-    return ShellFit(size_laws(size * unit_nm, weights), float(factors[0]), float(factor_errors[0]), degrees, table)
+    size_factor, size_error = float(fixed.factors[0]), float(fixed.errors[0])
+    return ShellFit(size_laws(size * unit_nm, weights), size_factor, size_error, degrees, table)
+
+
+class _Spread(NamedTuple):
+    """Root mean square of a degree and its error, noise of a corrected coefficient, that of each particle's fitted one.
+
+    The error of the factor contains that of the noise.
+    """
+
+    rms: float
+    error: float
+    noise: float
+    each: np.ndarray | None
+    factor_error: float
+
+
+def _spread(values: np.ndarray, weights: np.ndarray, fixed: Correction, left: np.ndarray, degree: int) -> _Spread:
+    squares = (values**2).mean(axis=1)
+    factor, factor_error = float(fixed.factors[degree]), float(fixed.errors[degree])
+    median = float(np.median(left[:, degree]))
+    each, noise = None, NOISE / median
+    if fixed.noise is not None and fixed.noise_errors is not None:
+        each, noise = fixed.noise[degree] / left[:, degree], float(fixed.noise[degree]) * abs(factor) / median
+        squares = squares - each**2
+    mean = float(np.average(squares, weights=weights))
+    rms = float(np.sqrt(max(mean, 0.0)))
+    of_mean = float(np.sqrt(((weights * (squares - mean)) ** 2).sum()) / weights.sum())
+    error = of_mean / (2 * rms) if mean > of_mean else float(np.sqrt(of_mean))  # the latter if there is no signal
+    if each is not None and fixed.noise is not None and fixed.noise_errors is not None:
+        share = np.average(each**2, weights=weights) / max(mean, of_mean)
+        of_noise = share * fixed.noise_errors[degree] / fixed.noise[degree]
+        factor_error = float(np.hypot(factor_error, factor * of_noise))
+    return _Spread(rms, error, noise, each, factor_error)

@@ -15,6 +15,7 @@ from nmcdist.jit import kernel
 LEVEL = 3  # icosphere with the 642 directions of the paper
 NOISE = 0.05  # voxels, standard error of a coefficient of a voxelised shell, nearly the same in all degrees
 RADIUS_NOISE = 0.35  # voxels, of one radius: NOISE, as 4 pi / 642 per direction gives it
+SURFACE_NOISE = 0.15  # voxels, of one radius of a surface between voxels, which no voxel steps make rough
 _MOST = 400  # particles whose spread is the prior
 
 
@@ -69,8 +70,9 @@ def fit_series(radii: np.ndarray, order: int) -> Series:
 
 
 def fit_free_series(
-    radii: np.ndarray, is_free: np.ndarray, order: int, steps: int = 6, variance: np.ndarray | None = None
-) -> FreeSeries:
+    radii: np.ndarray, is_free: np.ndarray, order: int, steps: int = 6, variance: np.ndarray | None = None,
+    noise: float = RADIUS_NOISE,
+) -> FreeSeries:  # fmt: skip
     """Fit the coefficients to free directions only, with the particles' own spread as the prior.
 
     Parameters
@@ -84,6 +86,8 @@ def fit_free_series(
         Of expectation and maximisation, on at most 400 particles, evenly spread over the given ones.
     variance : ndarray of float64, shape (order + 1,), optional
         First guess of the variance in each degree, such as that of an earlier fit.
+    noise : float
+        Standard deviation of one radius, in voxels.
 
     Returns
     -------
@@ -98,13 +102,13 @@ def fit_free_series(
     some = np.unique(np.linspace(0, len(radii) - 1, _MOST).round().astype(int))
     for _ in range(steps):
         second = np.zeros(len(degrees))
-        prior = np.diag(_precision(variance, degrees))
+        prior = np.diag(_precision(variance, degrees, noise))
         for i in some:
             inverse = np.linalg.inv(grams[i] + prior)
-            second += (inverse @ sides[i]) ** 2 + RADIUS_NOISE**2 * np.diag(inverse)
+            second += (inverse @ sides[i]) ** 2 + noise**2 * np.diag(inverse)
         found = np.bincount(degrees, second) / (len(some) * np.bincount(degrees))
         variance = np.where(np.arange(order + 1) > 0, np.maximum(found, NOISE**2), 1.0)
-    grams[:, range(len(degrees)), range(len(degrees))] += _precision(variance, degrees)
+    grams[:, range(len(degrees)), range(len(degrees))] += _precision(variance, degrees, noise)
     coefficients = np.linalg.solve(grams, sides[:, :, None])[:, :, 0]
     residual = np.array([_residual(row, table, radii[i], is_free[i]) for i, row in enumerate(coefficients)])
     return FreeSeries(coefficients, residual, variance)
@@ -120,9 +124,9 @@ def _normal_equations(table: np.ndarray, radii: np.ndarray, is_free: np.ndarray)
     return grams, sides
 
 
-def _precision(variance: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+def _precision(variance: np.ndarray, degrees: np.ndarray, noise: float) -> np.ndarray:
     """Return the diagonal of the ridge: noise over the spread of each coefficient, none for the mean radius."""
-    return np.asarray(np.where(degrees == 0, 0.0, RADIUS_NOISE**2 / variance[degrees]))
+    return np.asarray(np.where(degrees == 0, 0.0, noise**2 / variance[degrees]))
 
 
 @kernel

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 from nmcdist.calibration.shell.blocks import EDGE, Arrays, Box, blocks, in_memory
 from nmcdist.calibration.shell.blur import Edges
-from nmcdist.calibration.shell.phase import GreyPhase
+from nmcdist.calibration.shell.phase import GreyPhase, divided
 from nmcdist.calibration.spread import Spread
 
 _DEEP = 3.5  # standard deviations of the blur: beyond, grey values vary by noise only
@@ -66,8 +66,8 @@ def measured_noise(grey: GreyPhase, edges: Edges, spread: Spread = map, edge: in
 def imaged(
     labels: Any, edges: Edges, noise: Noise | None, seed: int, *, spread: Spread = map, arrays: Arrays = in_memory,
     edge: int = EDGE,
-) -> Any:  # fmt: skip
-    """Return the phase that an image of particles shows, an array of bool.
+) -> GreyPhase:  # fmt: skip
+    """Return the smoothed image of particles, 0 outside and 1 inside, and the phase that it shows.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def imaged(
     spread : callable
         Applies a function to items as `map` does, in order.
     arrays : callable
-        Makes the arrays of the phase and of the noise.
+        Makes the arrays of the image, of the phase and of the noise.
     edge : int
         Of the blocks, in voxels.
     """
@@ -87,9 +87,9 @@ def imaged(
     if noise is not None:
         white = arrays("white", labels.shape, np.float32)
         list(spread(partial(_draw, white, seed), enumerate(cores)))
-    phase = arrays("phase", labels.shape, np.bool_)
-    list(spread(partial(_see, labels, white, phase, edges, noise), cores))
-    return phase
+    smooth = arrays("smooth", labels.shape, np.float32)
+    ends = list(spread(partial(_see, labels, white, smooth, edges, noise), cores))
+    return divided(smooth, ends, edges.level, spread=spread, arrays=arrays, edge=edge)
 
 
 def _deep(phase: Any, smooth: Any, sigma: float, core: Box) -> np.ndarray:
@@ -119,12 +119,13 @@ def _draw(white: Any, seed: int, item: tuple[int, Box]) -> None:
     white[core.slices] = stream.standard_normal(core.shape, np.float32)
 
 
-def _see(labels: Any, white: Any, phase: Any, edges: Edges, noise: Noise | None, core: Box) -> None:
+def _see(labels: Any, white: Any, smooth: Any, edges: Edges, noise: Noise | None, core: Box) -> tuple[float, float]:
     values = _filtered(labels, edges.sigma, core, is_phase=True)
     if noise is not None:
         gain = (4 * math.pi * noise.sigma**2) ** 0.75  # white noise keeps the variance 1 / (4 pi sigma^2)^(3/2)
         values = values + np.float32(gain * noise.deviation) * _filtered(white, noise.sigma, core, is_phase=False)
-    phase[core.slices] = values > edges.level
+    smooth[core.slices] = values
+    return float(values.min()), float(values.max())
 
 
 def _filtered(array: Any, sigma: float, core: Box, *, is_phase: bool) -> np.ndarray:

@@ -12,9 +12,13 @@ import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import gammaln
 
+from nmcdist.calibration.shell.noisy import normal_density, student_density
+
 Family = Literal["log-normal with location", "log-normal", "normal", "student"]
 NORMAL_NU = 1e9  # degrees of freedom that stand for the normal law in a bundle
 _MOST_NU = 200.0  # beyond, Student's law is the normal law for any sample
+_LEAST_LOG_NU, _MOST_LOG_NU = -1.0, 12.0  # of Student's law with noise, whose integral needs a width
+_LEAST_SHARE = 1e-3  # of a spread that is not noise; less is nothing
 _LOWEST_LOCATION = 50.0  # standard deviations below the smallest value; beyond, the law is normal
 
 LogDensity = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -91,13 +95,15 @@ def size_laws(sizes: np.ndarray, weights: np.ndarray) -> list[Law]:
     return sorted(laws, key=lambda one: one.aic)
 
 
-def harmonic_laws(values: np.ndarray, weights: np.ndarray) -> list[Law]:
+def harmonic_laws(values: np.ndarray, weights: np.ndarray, noise: np.ndarray | None = None) -> list[Law]:
     """Fit a normal and a Student law with mean 0 to the coefficients of one degree, best first.
 
     Parameters
     ----------
     values : ndarray of float64, shape (n, 2 l + 1)
     weights : ndarray of float64, shape (n,)
+    noise : ndarray of float64, shape (n,), optional
+        Standard deviation of the normal noise that the values of a particle have; the law is that without it.
 
     Returns
     -------
@@ -105,15 +111,26 @@ def harmonic_laws(values: np.ndarray, weights: np.ndarray) -> list[Law]:
         With "scale", and "nu" for Student's law, whose values are scale times T.
     """
     spread = float(np.sqrt(np.average((values**2).mean(axis=1), weights=weights)))
-    normal = _law("normal", _centred_normal, np.array([np.log(spread)]), values, weights,
-                  lambda t: {"scale": np.exp(t[0])})  # fmt: skip
+    if noise is None:
+        normal_of: LogDensity = _centred_normal
+        student_of: LogDensity = _centred_student
+        normal_at = np.array([np.log(spread)])
+    else:
+        normal_of, student_of = _noisy_normal(noise), _noisy_student(noise)
+        found = minimize_scalar(
+            lambda x: -_total(normal_of, np.array([x]), values, weights), method="bounded",
+            bounds=(np.log(_LEAST_SHARE * spread), np.log(2 * spread)), options={"xatol": 1e-7},
+        )  # fmt: skip
+        normal_at = np.array([found.x])
+    normal = _law("normal", normal_of, normal_at, values, weights, lambda t: {"scale": np.exp(t[0])})
     best = minimize(
-        lambda t: -_total(_centred_student, t, values, weights), np.array([np.log(0.8 * spread), np.log(6.0)]),
+        lambda t: -_total(student_of, t, values, weights),
+        np.array([normal_at[0] + np.log(0.8), np.log(6.0)]),
         method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-6, "maxiter": 2000},
     )  # fmt: skip
     if np.exp(best.x[1]) > _MOST_NU:
         return [normal]
-    student = _law("student", _centred_student, best.x, values, weights,
+    student = _law("student", student_of, best.x, values, weights,
                    lambda t: {"scale": np.exp(t[0]), "nu": np.exp(t[1])})  # fmt: skip
     return sorted([normal, student], key=lambda one: one.aic)
 
@@ -231,3 +248,13 @@ def _centred_normal(at: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 def _centred_student(at: np.ndarray, x: np.ndarray) -> np.ndarray:
     return _student(np.array([0.0, at[0], at[1]]), x)
+
+
+def _noisy_normal(noise: np.ndarray) -> LogDensity:
+    return lambda at, x: normal_density(float(np.exp(at[0])), x, noise)
+
+
+def _noisy_student(noise: np.ndarray) -> LogDensity:
+    return lambda at, x: student_density(
+        float(np.exp(at[0])), float(np.exp(min(max(at[1], _LEAST_LOG_NU), _MOST_LOG_NU))), x, noise
+    )

@@ -1,5 +1,6 @@
 """From voxels to the phase of the particles, block by block: smoothing and Otsu's threshold, or a label."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -70,15 +71,35 @@ def phase_by_threshold(
     ImageError
         If all values are equal.
     """
-    cores = blocks(grey.shape, edge)
-    smooth = arrays("smooth", grey.shape, np.float32)
-    ends = np.array(list(spread(partial(_smooth, grey, smooth, sigma), cores)))
-    low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
+    smooth, cores = arrays("smooth", grey.shape, np.float32), blocks(grey.shape, edge)
+    ends = list(spread(partial(_smooth, grey, smooth, sigma), cores))
+    return divided(smooth, ends, None, side, spread=spread, arrays=arrays, edge=edge)
+
+
+def divided(
+    smooth: Any, ends: Sequence[tuple[float, float]], threshold: float | None, side: Side = "bright", *,
+    spread: Spread = map, arrays: Arrays = in_memory, edge: int = EDGE,
+) -> GreyPhase:  # fmt: skip
+    """Divide a smoothed image at a threshold.
+
+    Parameters
+    ----------
+    smooth : array of float32, shape (nz, ny, nx)
+        Read in boxes.
+    ends : sequence of (float, float)
+        Smallest and largest value of each block.
+    threshold : float or None
+        None: that of Otsu.
+    side, spread, arrays, edge
+        As of :func:`phase_by_threshold`, with the same errors.
+    """
+    cores = blocks(smooth.shape, edge)
+    low, high = min(least for least, _ in ends), max(most for _, most in ends)
     if not low < high:
         raise ImageError(f"image: all voxels have the value {low:g}, expected two phases")
     counts = np.sum(list(spread(partial(_binned, smooth, low, high), cores)), axis=0)
-    threshold = otsu(counts, low, high)
-    phase = arrays("phase", grey.shape, np.bool_)
+    threshold = otsu(counts, low, high) if threshold is None else threshold
+    phase = arrays("phase", smooth.shape, np.bool_)
     list(spread(partial(_compare, smooth, phase, threshold, side), cores))
     return GreyPhase(phase, smooth, threshold, counts, low, high)
 

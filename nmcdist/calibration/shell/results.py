@@ -12,6 +12,7 @@ from nmcdist.calibration.shell.choose import Choice
 from nmcdist.calibration.shell.correction import Correction
 from nmcdist.calibration.shell.fit import ShellFit
 from nmcdist.calibration.shell.imaging import Noise
+from nmcdist.calibration.shell.rays import Surface
 from nmcdist.calibration.shell.separate import Separated, Watershed
 from nmcdist.calibration.shell.settings import ShellSettings
 from nmcdist.calibration.shell.stars import Shapes
@@ -34,6 +35,7 @@ class SeparatedImage(NamedTuple):
     threshold: float | None
     edges: Edges | None
     noise: Noise | None
+    surface: Surface | None
     watershed: Watershed | None
     choice: Choice | None
 
@@ -100,7 +102,7 @@ def _numbers(of: Calibrated) -> dict[str, Any]:
             "residual_voxels": float(shapes.residual.mean()),
             "effective_count": float(weights.sum() ** 2 / (weights**2).sum()),
         },
-        "order": fit.order,
+        "order": fit.order, "resolved": fit.resolved,
         "judged": None if judged is None else {
             "factors": judged.factors.tolist(), "errors": judged.errors.tolist(), "compared": judged.count,
             "known_over_corrected": (judged.factors / fixed.factors).tolist(),

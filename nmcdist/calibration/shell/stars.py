@@ -5,9 +5,17 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from nmcdist.calibration.shell.centring import about_centre_of_mass
-from nmcdist.calibration.shell.harmonics import FreeSeries, Series, fit_free_series, fit_series, rotated_directions
+from nmcdist.calibration.shell.harmonics import (
+    RADIUS_NOISE,
+    SURFACE_NOISE,
+    FreeSeries,
+    Series,
+    fit_free_series,
+    fit_series,
+    rotated_directions,
+)
 from nmcdist.calibration.shell.keeper import recorded
-from nmcdist.calibration.shell.rays import CONTACT, FREE, star_views
+from nmcdist.calibration.shell.rays import CONTACT, FREE, Surface, star_views
 from nmcdist.calibration.shell.separate import Separated, Spacing
 from nmcdist.calibration.spread import Spread
 from nmcdist.geometry import sphere
@@ -49,6 +57,7 @@ def ball_coefficient(voxels: np.ndarray) -> np.ndarray:
 def fit_shapes(
     image: Separated, chosen: np.ndarray, rotations: np.ndarray, spacing: Spacing, order: int,
     contacts: Contacts = "mask", *, is_centred: bool = False, spread: Spread = map, sees: bool = True,
+    surface: Surface | None = None,
 ) -> Shapes:  # fmt: skip
     """Fit star shapes to regions, P(R u) against u, around their centres of mass.
 
@@ -70,21 +79,24 @@ def fit_shapes(
         Applies a function to items as `map` does, in order.
     sees : bool
         Whether to count the voxels that the star points see; else their share is 0.
+    surface : Surface or None
+        Of a grey image, where rays end at the background; None: at the faces of voxels.
 
     Returns
     -------
     Shapes
     """
     ways, centres = rotated_directions(rotations), image.regions.centre[chosen]
-    variance = None
+    variance, noise = None, RADIUS_NOISE if surface is None else SURFACE_NOISE
     if is_centred and contacts == "mask" and len(chosen):
-        views = star_views(image, chosen, centres, ways, spacing, recorded(spread, "stars"), sees=False)
+        kept = recorded(spread, "stars")
+        views = star_views(image, chosen, centres, ways, spacing, kept, sees=False, surface=surface)
         is_star = np.asarray((views.radii > 0).all(axis=1))
-        first = fit_free_series(views.radii[is_star], views.ends[is_star] == FREE, order, _FIRST_STEPS)
+        first = fit_free_series(views.radii[is_star], views.ends[is_star] == FREE, order, _FIRST_STEPS, noise=noise)
         middles, variance = sphere.star_moments(first.coefficients).centre_nm, first.variance
         centres = centres.copy()
         centres[is_star] += (rotations[is_star] * middles[:, None, :]).sum(axis=2) / spacing
-    views = star_views(image, chosen, centres, ways, spacing, recorded(spread, "stars"), sees=sees)
+    views = star_views(image, chosen, centres, ways, spacing, recorded(spread, "stars"), sees=sees, surface=surface)
     is_star = np.asarray((views.radii > 0).all(axis=1))
     coefficients = np.full((len(chosen), (order + 1) ** 2), np.nan)
     residual = np.full(len(chosen), np.nan)
@@ -92,7 +104,7 @@ def fit_shapes(
         radii, is_free = views.radii[is_star], views.ends[is_star] == FREE
         fit: Series | FreeSeries = (
             fit_series(radii, order) if contacts == "keep"
-            else fit_free_series(radii, is_free, order, _STEPS, variance)
+            else fit_free_series(radii, is_free, order, _STEPS, variance, noise)
         )  # fmt: skip
         rows = about_centre_of_mass(fit.coefficients) if is_centred and contacts == "mask" else fit.coefficients
         coefficients[is_star], residual[is_star] = rows, fit.residual

@@ -74,7 +74,7 @@ def choice(numbers: Mapping[str, Any], shown: Mapping[str, np.ndarray], path: Pa
 
 
 def harmonics(numbers: Mapping[str, Any], path: Path) -> Path:
-    """Draw the spread of the coefficients by degree with the noise of the voxels, and the correction."""
+    """Draw the spread of the coefficients by degree with the error of one, and the correction."""
     degrees = numbers["degrees"]
     at = [one["degree"] for one in degrees]
     with figure(1, 2, 12, 4.8) as (drawing, axes):
@@ -82,7 +82,7 @@ def harmonics(numbers: Mapping[str, Any], path: Path) -> Path:
         left.plot(at, [one["rms_voxels"] for one in degrees], "o-", color=SOLID, label="fitted")
         left.plot(at, [one["rms_voxels"] * one["factor"] for one in degrees], "s--", color=PORE, label="corrected")
         left.plot(at, [2 * one["noise_voxels"] for one in degrees], ":", color="black",
-                  label="twice the noise of the voxels")  # fmt: skip
+                  label="twice the error of a coefficient")  # fmt: skip
         left.set(yscale="log", ylabel="rms of $a_{lm}$ / voxels")
         right.errorbar(at, [one["factor"] for one in degrees], [2 * one["factor_error"] for one in degrees], fmt="o",
                        color=SOLID, capsize=4, label="known / fitted in the packing, ± 2 standard errors")  # fmt: skip

@@ -80,7 +80,7 @@ def headline(folder: Path) -> str:
 
 
 def _headline(numbers: Mapping[str, Any]) -> str:
-    particles = f"{numbers['particles']['count']} particles, degrees to l = {numbers['order']}"
+    particles = f"{numbers['particles']['count']} particles, {numbers['resolved']}"
     missed = [*_missed(numbers), *numbers["warnings"]]
     return f"{particles}; " + (f"beware: {'; '.join(missed)}" if missed else "every aim is met")
 

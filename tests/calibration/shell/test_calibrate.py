@@ -72,6 +72,7 @@ def test_isolated_shells_come_back_from_labels(truth, tmp_path):
     assert numbers["separation"] is None
     # l = 4 and higher have no signal, and are left out.
     assert numbers["order"] == 3
+    assert numbers["resolved"].startswith("resolved up to l = 3 (the spread of l = 4 is 0.0")
     _check_laws(bundle, numbers, truth[1], 0.06)
     p = bundle.particle()
     assert p.shell_harmonic_scale_nm[3:] == (1e-6,) * 6

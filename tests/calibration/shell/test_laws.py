@@ -6,6 +6,7 @@ from scipy import stats
 
 from nmcdist.calibration.shell.dependence import distance_correlations, rank_correlations
 from nmcdist.calibration.shell.laws import harmonic_laws, ratio_gain, size_laws, window_weights
+from nmcdist.calibration.shell.noisy import normal_density, student_density
 
 N = 1500
 
@@ -62,11 +63,47 @@ class TestHarmonics:
         error = harmonic_laws(np.repeat(one, 7, axis=1), ones())[0].errors["scale"]
         assert error == pytest.approx(1 / np.sqrt(2 * N), rel=0.1)
 
+    def test_a_law_comes_back_from_noisy_values(self):
+        """Noise of half the scale, different for each particle; n = 1500 x 7, 4 standard errors of the fit."""
+        stream = np.random.default_rng(11)
+        noise = stream.uniform(0.5, 1.5, N)
+        clear = 2 * stats.t.rvs(5.0, size=(N, 7), random_state=stream)
+        values = clear + noise[:, None] * stream.standard_normal((N, 7))
+        law = next(one for one in harmonic_laws(values, ones(), noise) if one.family == "student")
+        assert abs(law.values["scale"] - 2) < 4 * law.errors["scale"]
+        assert abs(law.values["nu"] - 5) < 4 * law.errors["nu"]
+        assert law.errors["scale"] < 0.1
+        plain = next(one for one in harmonic_laws(values, ones()) if one.family == "student")
+        assert plain.values["scale"] - 2 > 4 * plain.errors["scale"]
+
+    def test_a_normal_law_comes_back_from_noisy_values(self):
+        stream = np.random.default_rng(12)
+        values = stream.standard_normal((N, 5)) + 0.8 * stream.standard_normal((N, 5))
+        law = next(one for one in harmonic_laws(values, ones(), np.full(N, 0.8)) if one.family == "normal")
+        assert abs(law.values["scale"] - 1) < 4 * law.errors["scale"]
+
     def test_the_likelihood_tells_a_law_of_the_ratio(self):
         stream = np.random.default_rng(6)
         size, values = stream.uniform(10, 30, N), stream.standard_normal((N, 5))
         assert ratio_gain(values * size[:, None], size, ones())[0] > 100
         assert ratio_gain(values, size, ones())[0] < -100
+
+
+@pytest.mark.parametrize("nu", [1.0, 3.0, 30.0, 200.0])
+def test_the_density_with_noise_is_the_convolution(nu):
+    """Brute force: the integral of Student's density times that of the noise."""
+    values, noise, scale = np.array([[0.0, 0.7, -3.0, 12.0]]), 0.6, 1.3
+    grid = np.linspace(-12 * noise, 12 * noise, 8001)
+    expected = [
+        np.log(np.trapezoid(stats.t.pdf((x - grid) / scale, nu) / scale * stats.norm.pdf(grid, 0, noise), grid))
+        for x in values[0]
+    ]
+    found = student_density(scale, nu, values, np.array([noise]))[0]
+    assert found == pytest.approx(expected, abs=2e-6)
+    bare = student_density(scale, nu, values, np.array([0.0]))[0]
+    assert bare == pytest.approx(stats.t.logpdf(values[0] / scale, nu) - np.log(scale), abs=2e-6)
+    added = normal_density(scale, values, np.array([noise]))[0]
+    assert added == pytest.approx(stats.norm.logpdf(values[0], 0, np.hypot(scale, noise)))
 
 
 def test_weights_undo_the_choice_of_whole_particles():

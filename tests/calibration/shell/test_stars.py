@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from nmcdist.calibration.shell.blur import blurred_ball
 from nmcdist.calibration.shell.centring import about_centre_of_mass
 from nmcdist.calibration.shell.harmonics import NOISE, fit_free_series, fit_series, random_rotations, rotated_directions
-from nmcdist.calibration.shell.rays import BORDER, CONTACT, FREE, star_views
+from nmcdist.calibration.shell.rays import BORDER, CONTACT, FREE, Surface, star_views
 from nmcdist.calibration.shell.separate import Separated
 from nmcdist.calibration.shell.stars import ball_coefficient, fit_shapes
 from nmcdist.geometry import sphere
@@ -75,6 +76,45 @@ class TestRays:
         labels = np.zeros((5, 5, 5), np.int32)
         labels[0, 0, 0] = 1
         assert (views(labels, (3, 3, 3)).radii == 0).all()
+
+
+class TestSurface:
+    """Rays that end between voxels, in images of blurred balls, whose level has a radius in closed form."""
+
+    @pytest.mark.parametrize("sign", [1.0, -1.0])
+    def test_a_blurred_ball_has_its_radius(self, sign):
+        radius, sigma, level, centre = 8.0, 2.0, 0.4, np.array([14.3, 13.8, 14.1])
+        distance = np.sqrt(((np.moveaxis(np.indices((29,) * 3), 0, -1) - centre) ** 2).sum(axis=-1))
+        values = blurred_ball(np.array(radius), distance, sigma)
+        between = np.sqrt(sigma**2 + 1 / 6)  # linear values between voxels have this variance more on average
+        at = np.linspace(4, 12, 8001)
+        expected = at[np.abs(blurred_ball(np.array(radius), at, between) - level).argmin()]
+        labels = (values > level).astype(np.int32)
+        image, surface = Separated.of(labels, 1, CUBIC), Surface((sign * values).astype(np.float32), sign * level, sign)
+        found = star_views(image, np.array([0]), centre[None], DIRECTIONS[None], CUBIC, surface=surface).radii[0]
+        steps = star_views(image, np.array([0]), centre[None], DIRECTIONS[None], CUBIC).radii[0]
+        # At most 1 / 8 voxel^2 times half the second derivative over the slope, in each direction; far less on average.
+        assert np.abs(found - expected).max() < 0.1
+        assert found.mean() == pytest.approx(expected, abs=0.01)
+        assert found.std() < 0.2 * steps.std()
+
+    def test_contacts_and_lost_surfaces_keep_their_ends_in_voxels(self):
+        labels = np.zeros((9, 11, 13), np.int32)
+        labels[2:7, 2:9, 2:11] = 1
+        labels[7, :, :] = 2
+        image, flat = Separated.of(labels, 2, CUBIC), np.ones(labels.shape, np.float32)
+        plain, seen = (
+            star_views(image, np.array([0]), np.array([[4.0, 5, 6]]), DIRECTIONS[None], CUBIC, surface=surface)
+            for surface in (None, Surface(flat, 0.5, 1.0))
+        )
+        assert np.array_equal(plain.radii, seen.radii)
+        step = np.where(labels > 0, 1.0, 0.0).astype(np.float32)
+        moved = star_views(
+            image, np.array([0]), np.array([[4.0, 5, 6]]), DIRECTIONS[None], CUBIC, surface=Surface(step, 0.25, 1.0)
+        )
+        is_contact = plain.ends[0] == CONTACT
+        assert np.array_equal(moved.radii[0][is_contact], plain.radii[0][is_contact])
+        assert (moved.radii[0] > plain.radii[0]).any()
 
 
 class TestFit:

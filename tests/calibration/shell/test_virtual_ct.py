@@ -24,7 +24,7 @@ def test_the_law_comes_back_within_three_standard_errors(tmp_path, monkeypatch):
     assert numbers["order"] >= 4
     edges = numbers["image"]["edges"]
     assert edges["sigma"] == pytest.approx(np.hypot(0.7, 1.8), rel=0.04)
-    found = list(study.compared(bundle, numbers))
+    found = list(study.compared(bundle, numbers, study.truth_of(bundle)))
     assert len(found) >= 10
     for name, truth, fitted, error in found:
         assert abs(fitted - truth) < 3 * error, name
