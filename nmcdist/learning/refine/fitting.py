@@ -60,6 +60,7 @@ def fitted(
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps + 1, pct_start=_WARM_UP)
         for step in range(steps):
             coarse, fine = windows(step)
+            torch.set_num_threads(1)  # numba shares OpenMP with PyTorch, and sets it to its own number of threads
             image = torch.from_numpy(indicators(coarse, phases)[None])
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 scores = scores_of(module, image, phases)

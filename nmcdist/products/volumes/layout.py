@@ -55,7 +55,7 @@ def store_layout(
     )
     summary = model.summary(recipe)
     attrs = store_attrs(recipe, bundle, coordinates, summary, _reading(recipe), by_blocks=by_blocks)
-    if by_blocks or len(recipe.specs) > 1:
+    if recipe.descriptors is not None and (by_blocks or len(recipe.specs) > 1):
         kept = {v.name for v in descriptors}
         attrs["descriptors_left_out"] = [
             str(name) for name in model.empty(recipe, by_blocks=False).data_vars if name not in kept
