@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 KINDS = ("fibres", "boolean-spheres", "hard-spheres", "soft-spheres", "level-cut", "annealed", "patterns", "neural")
-_NEURAL, _STEPS = "neural", 650
+_NEURAL, _STEPS = "neural", 700
 _MOST_STEPS = 1_000_000
 _LINE_EVERY = 20  # steps
 
@@ -46,8 +46,8 @@ class Labels(click.ParamType):  # type: ignore[type-arg]  # generic in new versi
 @click.option("--out", type=PATH, required=True, help="New folder for the bundle.")
 @click.option("--solid", type=Labels(), default=(), help="Labels of the solid, such as 1,2. Default: all but 0; for "
               "neural each label is a phase.")  # fmt: skip
-@click.option("--steps", type=Whole(min=1, max=_MOST_STEPS), help=f"Steps of the training of neural, of about a CPU "
-              f"second each, on one thread. Default: {_STEPS}.")  # fmt: skip
+@click.option("--steps", type=Whole(min=1, max=_MOST_STEPS), help=f"Steps of the training of neural, of half a CPU "
+              f"second each or less, on one thread. Default: {_STEPS}.")  # fmt: skip
 @click.option("--voxel-size-nm", type=Real(), help="Voxel size of an image, if it says none.")
 @click.option("--axes", help='Order of the axes of an image, such as "zyx", if it says none.')
 @click.option("--name", help="Name of the bundle. Default: the kind.")
@@ -100,7 +100,7 @@ def _trained(given: Given, steps: int, name: str, named: dict[str, str]) -> "Bun
     found = _read(given, labelled_image, labelled_store)
     sections = Sections.of_volumes(found.volumes)
     recipe = Recipe.of_steps(steps, sections)
-    note(f"{steps} steps, of about a CPU second each")
+    note(f"{steps} steps, of half a CPU second each or less")
 
     def progress(facts: dict[str, float]) -> None:
         if facts["step"] % _LINE_EVERY == 0 or facts["step"] == steps:

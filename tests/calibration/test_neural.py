@@ -181,7 +181,7 @@ class TestCommand:
     def test_it_trains_and_says_how_far_it_is(self, labels, tmp_path):
         done = self.run(labels, tmp_path / "net", "--kind", "neural", "--steps", "2")
         assert done.exit_code == 0, done.output
-        assert "2 steps, of about a CPU second each" in done.stderr
+        assert "2 steps, of half a CPU second each or less" in done.stderr
         assert '"step": 2.0' in done.stderr
         assert "Cannot meet: bodies that are long" in done.stdout
         bundle = load_bundle(tmp_path / "net")

@@ -35,12 +35,13 @@ class Generator(nn.Module):
             [nn.Conv3d(n + more, first, 3), nn.Conv3d(first, last, 3)]
             for n, more, (first, last) in zip(noises, above, channels, strict=True)
         ]
-        layers = [layer for level in self.levels for layer in level]
-        self.layers = nn.ModuleList(layers)  # only so are their weights known
+        self.layers = nn.ModuleList(layer for level in self.levels for layer in level)  # only so are weights known
         self.out = nn.Conv3d(channels[0][1], phases, 1)
-        for layer in layers:
-            nn.init.kaiming_normal_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        for name, values in self.layers.named_parameters():
+            if name.endswith("weight"):
+                nn.init.kaiming_normal_(values)
+            else:
+                nn.init.zeros_(values)
 
     def forward(self, noise: list[torch.Tensor], low: Place, shape: Place, axis: int = 0) -> torch.Tensor:
         """Return the scores of the phases in a window.
