@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from nmcdist.bundle import Bundle, NeuralParameters, load_bundle, save_bundle
+from nmcdist.descriptors import intrinsic_volumes
 from nmcdist.errors import BundleError, InputError
-from nmcdist.models import neural
+from nmcdist.models import neural, theory
 from nmcdist.models.neural import Net, draw_bytes, generate_neural, reach, white_noise
 
 VOXEL_NM = 40.0
@@ -184,6 +185,15 @@ def test_the_bytes_that_are_planned_are_enough():
     needed = draw_bytes(shapes, shape, 1)
     assert 0.5 * needed < peak < needed
     assert draw_bytes(shapes, (1000, 1000, 1000), 2) == 2 * needed
+
+
+def test_the_built_in_net_draws_the_shares_of_the_additive_and_joined_pores():
+    """One window of 96^3 voxels: shares by theory, within the bound of `benchmarks.neural` at 8 um."""
+    volume = generate_neural("neural-cba-40nm", (96, 96, 96), VOXEL_NM, seed=500)
+    wanted = theory.volume_fractions(load_bundle("cba-cathode-2025").cba())
+    found = [(volume > 0).mean(), (volume == 2).mean()]
+    assert found == pytest.approx([wanted["solid"], wanted["graphite"]], abs=0.02)
+    assert intrinsic_volumes(volume == 0, VOXEL_NM).euler_number_26 < 0
 
 
 class TestRefusals:
