@@ -2,6 +2,7 @@
 
 from nmcdist.bundle.bodies import ElectrodeParameters, FibreParameters, PackingParameters, SphereParameters
 from nmcdist.bundle.files import list_bundles, load_bundle, resolved, save_bundle
+from nmcdist.bundle.nets import NeuralParameters
 from nmcdist.bundle.parameters import (
     CbaParameters,
     NetParameters,
@@ -25,6 +26,7 @@ __all__ = [
     "FibreParameters",
     "LevelCutParameters",
     "NetParameters",
+    "NeuralParameters",
     "PackingParameters",
     "ParameterRecord",
     "Parameters",

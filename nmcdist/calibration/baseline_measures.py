@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nmcdist.bundle import CbaParameters
+from nmcdist.bundle.nets import MOST_PHASES
 from nmcdist.calibration.baselines import Measured
 from nmcdist.datasets.items import item_count
 from nmcdist.datasets.layout import VOLUME
@@ -52,6 +54,48 @@ def measured_by_theory(parameters: CbaParameters, voxel_size_nm: float, edge: in
     )  # fmt: skip
 
 
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Volumes of phases.
+
+    Attributes
+    ----------
+    about : str
+        Where they are from.
+    volumes : list of ndarray of uint8, shape (nz, ny, nx)
+    voxel_size_nm : float
+    """
+
+    about: str
+    volumes: list[np.ndarray]
+    voxel_size_nm: float
+
+
+def labelled_image(image: Image, solid: Sequence[int] = ()) -> Labelled:
+    """Return the phases of a label image: its own labels, or with labels of the solid 0 and 1.
+
+    Raises
+    ------
+    ImageError
+        If its voxels are no cubes, or its labels are not those of a few phases.
+    """
+    size = _cube(image)
+    return Labelled(str(image.path.name), [_phases(image.read(), solid, str(image.path), ImageError)], size)
+
+
+def labelled_store(store: Path, solid: Sequence[int] = ()) -> Labelled:
+    """Return the phases of all volumes of a store; see :func:`labelled_image`.
+
+    Raises
+    ------
+    StoreError
+        If it stores no volumes, one is damaged, or its labels are not those of a few phases.
+    """
+    size, about = _origin(store)
+    items = range(item_count(store))
+    return Labelled(about, [_phases(read_block(store, item), solid, str(store), StoreError) for item in items], size)
+
+
 def measured_on_image(image: Image, solid: Sequence[int] = ()) -> Measured:
     """Return what the solid of a label image has; without labels of the solid, all but 0 is solid.
 
@@ -60,12 +104,8 @@ def measured_on_image(image: Image, solid: Sequence[int] = ()) -> Measured:
     ImageError
         If its voxels are no cubes, it is too small, or all or none of it is solid.
     """
-    size = image.voxel_size_nm
-    if len(set(size)) > 1:
-        raise ImageError(f"{image.path}: found voxels of {size} nm, expected cubes, the only voxels that are drawn")
-    if image.dtype.kind not in "uib":
-        raise ImageError(f"{image.path}: found values of type {image.dtype}, expected labels, which are whole numbers")
-    return _measured([_mask(image.read(), solid)], size[0], str(image.path.name), str(image.path), ImageError)
+    size = _cube(image)
+    return _measured([_mask(image.read(), solid)], size, str(image.path.name), str(image.path), ImageError)
 
 
 def measured_on_store(store: Path, solid: Sequence[int] = ()) -> Measured:
@@ -76,21 +116,45 @@ def measured_on_store(store: Path, solid: Sequence[int] = ()) -> Measured:
     StoreError
         If it stores no volumes, one is damaged or too small, or all or none of one is solid.
     """
+    size, about = _origin(store)
+    masks = (_mask(read_block(store, item), solid) for item in range(item_count(store)))
+    return _measured(masks, size, about, str(store), StoreError)
+
+
+def is_store_of_volumes(path: Path) -> bool:
+    """Return whether a folder is a store with volumes, and not an image."""
+    return path.is_dir() and holds(path, VOLUME)
+
+
+def _cube(image: Image) -> float:
+    """Return the edge of the voxels of a label image."""
+    size = image.voxel_size_nm
+    if len(set(size)) > 1:
+        raise ImageError(f"{image.path}: found voxels of {size} nm, expected cubes, the only voxels that are drawn")
+    if image.dtype.kind not in "uib":
+        raise ImageError(f"{image.path}: found values of type {image.dtype}, expected labels, which are whole numbers")
+    return size[0]
+
+
+def _origin(store: Path) -> tuple[float, str]:
+    """Return the edge of the voxels of a store, and what its volumes are."""
     attributes = read_attributes(store)
     if not holds(store, VOLUME):
         raise StoreError(f"{store}: holds no volumes, expected a store with volumes")
     size = readable_metadata(store, VOLUME).attributes.get("voxel_size_nm")
     if not isinstance(size, int | float) or not 0 < size < math.inf:
         raise StoreError(f"{store}: does not say the size of its voxels")
-    count = item_count(store)
-    masks = (_mask(read_block(store, item), solid) for item in range(count))
-    about = f"{count} volumes of the dataset {attributes.get('name')} {attributes.get('version')}"
-    return _measured(masks, float(size), about, str(store), StoreError)
+    about = f"{item_count(store)} volumes of the dataset {attributes.get('name')} {attributes.get('version')}"
+    return float(size), about
 
 
-def is_store_of_volumes(path: Path) -> bool:
-    """Return whether a folder is a store with volumes, and not an image."""
-    return path.is_dir() and holds(path, VOLUME)
+def _phases(labels: np.ndarray, solid: Sequence[int], where: str, error: type[NmcdistError]) -> np.ndarray:
+    if len(solid):
+        return _mask(labels, solid).astype(np.uint8)
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= MOST_PHASES:
+        raise error(f"{where}: found labels from {low} to {high}, expected phases from 0 to at most {MOST_PHASES - 1}")
+    return labels.astype(np.uint8)
 
 
 def _mask(labels: np.ndarray, solid: Sequence[int]) -> np.ndarray:

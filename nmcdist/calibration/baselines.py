@@ -259,6 +259,7 @@ def _decimals(values: np.ndarray) -> np.ndarray:
 
 
 _BOTH = ("volume_fraction", "surface_area")
+NEURAL = "neural"  # is trained, by nmcdist.calibration.neural, for minutes
 GENERATORS = {
     "fibres": Generator("Boolean model of fibres", _BOTH, _fibres),
     "boolean-spheres": Generator("Boolean model of balls", _BOTH, _boolean_spheres),
@@ -268,3 +269,8 @@ GENERATORS = {
     "annealed": Generator("Annealed voxels", ("volume_fraction", "two_point_coverage"), _annealed),
     "patterns": Generator("Direct sampling of a training image", ("volume_fraction",), _patterns),
 }
+
+
+def matched_on(name: str) -> tuple[str, ...]:
+    """Return the descriptors of the solid that a generator is matched on, or trained on in sections."""
+    return (*_BOTH, "two_point_coverage") if name == NEURAL else GENERATORS[name].matched

@@ -12,11 +12,12 @@ from nmcdist.bundle import (
     CbaParameters,
     FibreParameters,
     LevelCutParameters,
+    NeuralParameters,
     Parameters,
     ParticleParameters,
     SphereParameters,
 )
-from nmcdist.models import cba, fibres, levelcut, spheres
+from nmcdist.models import cba, fibres, levelcut, neural, spheres
 from nmcdist.models.particle import ParticleModel
 from nmcdist.pictures import phase_picture, section_picture
 
@@ -34,6 +35,7 @@ _WINDOWS: dict[type[Parameters], tuple[Callable[..., np.ndarray], Callable[..., 
     LevelCutParameters: (
         levelcut.generate_level_cut, partial(levelcut.draw_bytes, threads=1), lambda p: max(p.scales_nm) / 12,
     ),
+    NeuralParameters: (neural.generate_neural, lambda p, shape, pixel_nm: 0.0, lambda p: p.voxel_size_nm),
 }  # fmt: skip
 
 

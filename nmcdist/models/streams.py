@@ -32,6 +32,7 @@ ELECTRODE_TURNS = 16
 LEVEL_CUT = 17
 ANNEALING = 18
 PATTERNS = 19
+NEURAL = 20
 REFINEMENT = 21  # labels drawn from the probabilities of a net
 
 _TILE_ZERO = 2**31  # spawn keys are unsigned words: tile coordinates are stored with this offset

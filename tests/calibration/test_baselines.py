@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from nmcdist.bundle import load_bundle
 from nmcdist.calibration.baseline_measures import measured_by_theory, measured_on_image, measured_on_store
-from nmcdist.calibration.baselines import GENERATORS, fit_baseline, reachable_error
+from nmcdist.calibration.baselines import GENERATORS, NEURAL, fit_baseline, reachable_error
 from nmcdist.cli.calibrate_baseline import KINDS
 from nmcdist.cli.entry import cli
 from nmcdist.descriptors import intrinsic_volumes
@@ -196,4 +196,4 @@ def test_the_command_writes_a_bundle_and_says_what_it_met(store, tmp_path):
 
 
 def test_the_command_offers_every_generator():
-    assert tuple(GENERATORS) == KINDS
+    assert (*GENERATORS, NEURAL) == KINDS

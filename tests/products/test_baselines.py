@@ -9,6 +9,7 @@ from nmcdist.bundle import (
     Bundle,
     ElectrodeParameters,
     LevelCutParameters,
+    NeuralParameters,
     PatternsParameters,
     load_bundle,
     save_bundle,
@@ -22,6 +23,7 @@ from nmcdist.models.body_theory import fibres_for, packing_for, spheres_for
 from nmcdist.models.electrode import generate_electrode
 from nmcdist.models.fibres import generate_fibres
 from nmcdist.models.levelcut import generate_level_cut
+from nmcdist.models.neural import generate_neural
 from nmcdist.models.packing import generate_packing
 from nmcdist.models.patterns import generate_patterns
 from nmcdist.models.spheres import generate_spheres
@@ -29,6 +31,7 @@ from nmcdist.products.baselines.kinds import Electrode
 from nmcdist.products.stores import build_report, export_item
 from nmcdist.products.volumes import labelled, plan
 from nmcdist.runs.public import run
+from tests.models.test_neural import BUNDLE as NET
 
 SHAPE, VOXEL_NM = (24, 16, 16), 100.0
 
@@ -66,6 +69,10 @@ def patterns():
     return bundle_of(PatternsParameters(voxel_size_nm=VOXEL_NM), {"image": image().astype(np.float32)})
 
 
+def neural():
+    return bundle_of(NeuralParameters(voxel_size_nm=VOXEL_NM), NET.arrays)
+
+
 KINDS = {
     "fibre-stack": (lambda: bundle_of(fibres_for(0.3, 3e-3, 4000.0, sheath_nm=100.0)), generate_fibres, VOXEL_NM),
     "boolean-spheres": (lambda: bundle_of(spheres_for(0.3, 3e-3)), generate_spheres, VOXEL_NM),
@@ -73,6 +80,7 @@ KINDS = {
     "level-cut": (field, generate_level_cut, VOXEL_NM),
     "annealed": (annealed, generate_annealed, VOXEL_NM),
     "patterns": (patterns, generate_patterns, VOXEL_NM),
+    "neural": (neural, generate_neural, VOXEL_NM),
     "electrode": (electrode, generate_electrode, 1500.0),
 }
 
@@ -111,7 +119,7 @@ def test_two_phases_are_measured_as_the_descriptors_measure_them(tmp_path):
     assert 0 < float(expected["m_factor_mean"].sel(conduction="pore")) < float(expected["volume_fraction"][0])
 
 
-@pytest.mark.parametrize("kind", ["fibre-stack", "boolean-spheres", "level-cut"])
+@pytest.mark.parametrize("kind", ["fibre-stack", "boolean-spheres", "level-cut", "neural"])
 def test_endless_generators_are_made_in_blocks(kind, tmp_path, monkeypatch):
     make, draw, voxel_nm = KINDS[kind]
     monkeypatch.setattr(labelled, "DESCRIBE_WHOLE", 1e15)
@@ -126,6 +134,16 @@ def test_endless_generators_are_made_in_blocks(kind, tmp_path, monkeypatch):
 def test_a_bundle_of_another_model_is_refused(tmp_path):
     with pytest.raises(BundleError, match="found model 'level-cut', expected 'spheres-boolean'"):
         run(recipe("boolean-spheres", tmp_path, field(), VOXEL_NM), tmp_path, workers=0)
+
+
+def test_a_net_of_another_voxel_size_or_of_more_phases_is_refused(tmp_path):
+    with pytest.raises(BundleError, match="was trained on voxels of 100 nm, found volumes of 50 nm"):
+        run(recipe("neural", tmp_path, neural(), 50.0), tmp_path, workers=0)
+    more = {"weight_out": np.zeros((4, *NET.arrays["weight_out"].shape[1:]), "f4"), "bias_out": np.zeros(4, "f4")}
+    bundle = bundle_of(NeuralParameters(voxel_size_nm=VOXEL_NM), {**NET.arrays, **more})
+    (tmp_path / "more").mkdir()
+    with pytest.raises(BundleError, match="found 4 phases, expected at most 3"):
+        run(recipe("neural", tmp_path / "more", bundle, VOXEL_NM), tmp_path, workers=0)
 
 
 def test_ions_and_electrons_take_their_ways_through_an_electrode():

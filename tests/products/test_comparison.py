@@ -1,29 +1,34 @@
 """Comparisons of generators: what is drawn, the same bytes however it runs, and a report that does not pretend."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
 
-from nmcdist.bundle import load_bundle, save_bundle
+from nmcdist.bundle import Bundle, NeuralParameters, load_bundle, save_bundle
+from nmcdist.bundle.schema import Calibration
 from nmcdist.calibration.baseline_measures import measured_by_theory
 from nmcdist.calibration.baselines import GENERATORS, fit_baseline
 from nmcdist.datasets.integrity import manifest_hash, verify
 from nmcdist.datasets.store import open_store
 from nmcdist.descriptors import intrinsic_volumes
 from nmcdist.descriptors.labelled import TWO_PHASES, describe
-from nmcdist.errors import InputError, RecipeError
+from nmcdist.errors import BundleError, InputError, RecipeError
 from nmcdist.models import theory
 from nmcdist.models.annealing import generate_annealed
 from nmcdist.models.cba import generate_cba
 from nmcdist.models.fibres import generate_fibres
+from nmcdist.models.neural import generate_neural
 from nmcdist.models.patterns import generate_patterns
-from nmcdist.products.baselines.comparison_recipe import ALL
+from nmcdist.products.baselines import matching
+from nmcdist.products.baselines.comparison_recipe import ALL, NEURAL
 from nmcdist.products.baselines.comparison_report import Group, compared_groups, difference
 from nmcdist.products.baselines.matching import DRAWN_AS
 from nmcdist.products.registry import kinds, make_plan, parsed_recipe
 from nmcdist.products.stores import build_report
 from nmcdist.runs.public import run
+from tests.models.test_neural import BUNDLE as NET
 
 RECIPE = {
     "kind": "comparison", "name": "comparison-test", "version": "1.0.0", "title": "A comparison",
@@ -180,7 +185,68 @@ def test_impossible_comparisons_are_refused(change, said):
 
 
 def test_recipes_and_kinds_know_every_generator():
-    assert tuple(GENERATORS) == ALL == tuple(DRAWN_AS)
+    assert tuple(GENERATORS) == ALL
+    assert (*ALL, NEURAL) == tuple(DRAWN_AS)
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory):
+    """A net with random weights, as if it had been trained on voxels of the recipe."""
+    bundle = Bundle.of(
+        "net", "A net", NeuralParameters(voxel_size_nm=160.0), licence="CC0-1.0", arrays=NET.arrays,
+        calibration=Calibration(data="none", method="Drawn by chance. Cannot meet: anything.", date=""),
+    )  # fmt: skip
+    return save_bundle(bundle, tmp_path_factory.mktemp("net") / "net")
+
+
+@pytest.fixture(scope="module")
+def with_net(net, tmp_path_factory):
+    recipe = parsed(generators=["neural", "boolean-spheres"], neural=str(net))
+    return run(recipe, tmp_path_factory.mktemp("with-net"), workers=0).store
+
+
+def test_a_trained_net_stands_beside_the_others(net, with_net):
+    data = open_store(with_net).load()
+    assert data["generator"].values.tolist() == ["reference"] * 3 + ["neural"] * 3 + ["boolean-spheres"] * 3
+    drawn = generate_neural(str(net), (20, 20, 20), 160.0, 7, 4)
+    assert np.array_equal(data["volume"].values[4], drawn != 0)
+    page = build_report(with_net).read_text()
+    assert "| neural | endless: any window can be drawn | Drawn by chance. Cannot meet: anything. |" in page
+    (row,) = [line for line in page.splitlines() if line.startswith("| S / ")]
+    assert row.count("**") == 4  # both are matched on it
+
+
+def test_a_net_that_was_trained_again_makes_another_store(net, with_net, tmp_path):
+    """Its path in the recipe is the same."""
+    recipe, bundle = parsed(generators=["neural"], neural=str(net)), load_bundle("cba-cathode-2025")
+    before = make_plan(recipe, bundle, tmp_path)
+    assert before.layout.attrs["fingerprint"] == before.fingerprint
+    again = load_bundle(net)
+    other = Bundle.of(
+        "net", "A net", again.parameters, licence="CC0-1.0", arrays={**again.arrays, "bias_out": np.ones(3, "f4")}
+    )
+    shutil.rmtree(net)
+    save_bundle(other, net)
+    matching._trained.cache_clear()
+    assert make_plan(recipe, bundle, tmp_path).fingerprint != before.fingerprint
+
+
+@pytest.mark.parametrize("change, said", [
+    ({"generators": ["neural"]}, "neural: found none, expected the bundle of the generator of this name"),
+    ({"neural": "cba-cathode-2025"}, "neural: found a bundle, expected 'neural' among the generators"),
+])  # fmt: skip
+def test_a_net_and_its_name_belong_together(change, said):
+    with pytest.raises(RecipeError) as caught:
+        parsed(**change)
+    assert said in str(caught.value)
+
+
+def test_a_bundle_that_is_no_net_of_these_voxels_is_refused(net, tmp_path):
+    with pytest.raises(BundleError, match="found model 'cba', expected 'neural'"):
+        make_plan(parsed(generators=["neural"], neural="cba-cathode-2025"), load_bundle("cba-cathode-2025"), tmp_path)
+    coarse = parsed(generators=["neural"], neural=str(net), volume={"shape": [20, 20, 20], "voxel_size_nm": 80.0})
+    with pytest.raises(BundleError, match="was trained on voxels of 160 nm, found volumes of 80 nm"):
+        make_plan(coarse, load_bundle("cba-cathode-2025"), tmp_path)
 
 
 def test_a_comparison_is_never_virtual():

@@ -12,6 +12,7 @@ from nmcdist.bundle import (
     AnnealedParameters,
     Bundle,
     LevelCutParameters,
+    NeuralParameters,
     PackingParameters,
     PatternsParameters,
     load_bundle,
@@ -31,6 +32,7 @@ from nmcdist.models.body_theory import fibres_for, spheres_for
 from nmcdist.models.fibres import generate_fibres, segments
 from nmcdist.models.grains import GrainModel
 from nmcdist.models.levelcut import generate_level_cut
+from nmcdist.models.neural import Net, generate_neural, white_noise
 from nmcdist.models.orientation import crystal_orientations, watson_cosines
 from nmcdist.models.packing import pack_balls
 from nmcdist.models.patterns import generate_patterns
@@ -143,6 +145,20 @@ def media():
     image = {"image": crossed.astype(np.float32)}
     bundle = Bundle.of("b", "B", PatternsParameters(voxel_size_nm=100.0), licence="-", arrays=image)
     yield "patterns", generate_patterns(bundle, (12, 12, 12), 100.0, seed=1)
+    yield from neural()
+
+
+def neural():
+    """Yield scores and phases of a net with two levels and weights from a stream."""
+    shapes = {"weight_out": (3, 6, 1, 1, 1), "bias_out": (3,)}
+    for name, inputs in (("1_0", 2), ("1_1", 6), ("0_0", 8), ("0_1", 6)):
+        shapes |= {f"weight_{name}": (6, inputs, 3, 3, 3), f"bias_{name}": (6,)}
+    stream = draws(15, 1, 1)
+    arrays = {name: stream.normal32(*shape) * np.float32(0.15) for name, shape in shapes.items()}
+    bundle = Bundle.of("b", "B", NeuralParameters(voxel_size_nm=100.0), licence="-", arrays=arrays)
+    net = Net.of(bundle)
+    yield "neural scores", net.scores((-5, 3, 1), (20, 21, 70), lambda level, *at: white_noise(1, 0, level, 2, *at))
+    yield "neural", generate_neural(bundle, (20, 21, 70), 100.0, seed=1, origin=(-5, 3, 1))
 
 
 def bodies(shells):

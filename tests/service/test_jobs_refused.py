@@ -138,6 +138,7 @@ def test_a_body_of_unknown_length(client):  # noqa: F811
     ({"bundle": "/etc"}, "no path"), ({"bundle": "../own"}, "no path"), ({"bundle": "bundles/own"}, "no path"),
     ({"bundle": ".."}, "no path"), ({"bundle": "recipe.yaml"}, "not registered"), ({"bundle": "owm"}, "cal, own"),
     ({"bundle": ["own"]}, "not registered"), ({"bundle": None}, "not registered"), ({"bundle": ""}, "not registered"),
+    ({"neural": "own"}, "expected a built-in bundle"),
     ({"bundle": "~"}, "not registered"), ({"bundle": "c:\\own"}, "no path"), ({"name": "../x"}, "no path"),
     ({"name": ".."}, "no path"), ({"name": "X y"}, "name"), ({"out": "/tmp/x"}, "no path"), ({"/tmp/x": 1}, "no path"),
     ({"out": "x"}, "unknown field"), ({"kind": "os:system"}, "kind"), ({"realisations": "2"}, "realisations"),

@@ -1,5 +1,7 @@
 """Comparisons of generators (kind "comparison"): the additive, and baseline generators that are matched to it."""
 
+import dataclasses
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -9,7 +11,7 @@ import numpy as np
 from nmcdist.bundle import Bundle
 from nmcdist.datasets.layout import SAMPLE, Box, Coordinate, Shape
 from nmcdist.errors import InputError
-from nmcdist.products.baselines.comparison_recipe import REFERENCE, ComparisonRecipe
+from nmcdist.products.baselines.comparison_recipe import NEURAL, REFERENCE, ComparisonRecipe
 from nmcdist.products.baselines.matching import ADDITIVE, drawn_by, matched
 from nmcdist.products.kind import Site
 from nmcdist.products.points import by_point
@@ -35,9 +37,14 @@ class Comparison(LabelledKind):
     def plan(self, recipe: Any, bundle: Bundle, site: Site) -> VolumePlan:
         """Plan a run; a generator that cannot be matched to the bundle is refused."""
         bundle.cba()
-        for name in recipe.generators:
-            matched(name, bundle, recipe)
-        return super().plan(recipe, bundle, site)
+        own = {name: matched(name, bundle, recipe) for name in recipe.generators}
+        plan = super().plan(recipe, bundle, site)
+        if NEURAL not in own:
+            return plan
+        # Its path in the recipe does not say which bundle it is.
+        both = hashlib.sha256(f"{plan.fingerprint} {own[NEURAL].content_hash}".encode()).hexdigest()
+        layout = dataclasses.replace(plan.layout, attrs={**plan.layout.attrs, "fingerprint": both})
+        return dataclasses.replace(plan, fingerprint=both, layout=layout)
 
     def draw(self, bundle: Bundle, recipe: Any, item: int, window: Box) -> np.ndarray:
         """Draw an item, as two phases: all but the pores is solid."""

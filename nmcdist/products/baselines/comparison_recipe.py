@@ -5,11 +5,14 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from nmcdist.products.recipe import MOST_ITEMS, as_tuple, each_once
+from nmcdist.products.recipe import MOST_ITEMS, Line, as_tuple, each_once
 from nmcdist.products.volumes.additive_recipe import DescriptorSpec
 from nmcdist.products.volumes.recipe import Item, VolumeRecipe
 
-Name = Literal["fibres", "boolean-spheres", "hard-spheres", "soft-spheres", "level-cut", "annealed", "patterns"]
+Name = Literal[
+    "fibres", "boolean-spheres", "hard-spheres", "soft-spheres", "level-cut", "annealed", "patterns", "neural"
+]
+NEURAL: Name = "neural"  # is trained before: that takes minutes
 ALL: tuple[Name, ...] = (
     "fibres", "boolean-spheres", "hard-spheres", "soft-spheres", "level-cut", "annealed", "patterns",
 )  # fmt: skip
@@ -21,8 +24,20 @@ class ComparisonRecipe(VolumeRecipe):
 
     kind: Literal["comparison"] = "comparison"
     generators: Annotated[
-        tuple[Name, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=len(ALL)), AfterValidator(each_once)
-    ] = Field(default=ALL, description="Baseline generators; each is matched to the additive of the bundle.")
+        tuple[Name, ...],
+        BeforeValidator(as_tuple),
+        Field(min_length=1, max_length=len(ALL) + 1),
+        AfterValidator(each_once),
+    ] = Field(
+        default=ALL,
+        description="Baseline generators; each is matched to the additive of the bundle, but `neural`, which is "
+        "trained before. Default: all but `neural`.",
+    )
+    neural: Line | None = Field(
+        default=None,
+        description="Bundle of the generator `neural`, built-in or the path of a folder, relative to where the command "
+        "runs. `nmcdist calibrate baseline --kind neural` trains one, for minutes; a comparison does not.",
+    )
     realisations: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = Field(
         default=5, description="Volumes of the additive and of each generator; the report needs three for a spread."
     )
@@ -38,6 +53,12 @@ class ComparisonRecipe(VolumeRecipe):
                 raise ValueError(f"{name}: found one, expected none: a comparison is made at one point")
         if self.descriptors is None:
             raise ValueError("descriptors: found none, expected options: a comparison needs its quantities")
+        if (self.neural is not None) != (NEURAL in self.generators):
+            raise ValueError(
+                "neural: found none, expected the bundle of the generator of this name (nmcdist calibrate baseline "
+                "--kind neural trains one, for minutes)" if self.neural is None
+                else f"neural: found a bundle, expected {NEURAL!r} among the generators"
+            )  # fmt: skip
         return self
 
     @property

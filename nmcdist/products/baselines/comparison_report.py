@@ -11,7 +11,7 @@ import xarray as xr
 from nmcdist.bundle import Bundle, CbaParameters, PatternsParameters
 from nmcdist.bundle.bodies import RadiusParameters
 from nmcdist.calibration.baseline_measures import DIRECTIONAL_LAGS
-from nmcdist.calibration.baselines import GENERATORS
+from nmcdist.calibration.baselines import matched_on
 from nmcdist.datasets.layout import VOLUME
 from nmcdist.datasets.store import open_store, read_block
 from nmcdist.models import theory
@@ -186,7 +186,7 @@ def _write_table(groups: dict[str, dict[str, Group]], recipe: ComparisonRecipe, 
 
 def _is_matched(name: str, text: str) -> bool:
     variable = next((each.variable for each in QUANTITIES if each.text == text), "two_point_coverage")
-    return name != REFERENCE and variable in GENERATORS[name].matched
+    return name != REFERENCE and variable in matched_on(name)
 
 
 def _text(

@@ -1,8 +1,9 @@
-"""The baseline generators: fibres, balls, packings, Gaussian fields, annealed media and training images, as kinds.
+"""The baseline generators as kinds: fibres, balls, packings, Gaussian fields, annealed media, training images, a net.
 
 Each is endless, so that a window of it can be drawn anywhere and volumes can be made in blocks, or fills one box.
 """
 
+import math
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -16,13 +17,14 @@ from nmcdist.bundle import (
     ElectrodeParameters,
     FibreParameters,
     LevelCutParameters,
+    NeuralParameters,
     PackingParameters,
     Parameters,
     PatternsParameters,
     SphereParameters,
 )
 from nmcdist.datasets.layout import Box, Shape
-from nmcdist.errors import InputError
+from nmcdist.errors import BundleError, InputError
 from nmcdist.products.kind import Site
 from nmcdist.products.registry import register
 from nmcdist.products.volumes.additive_recipe import DescriptorSpec
@@ -262,5 +264,68 @@ class Patterns(Baseline):
         return float(self._function("draw_bytes")(window))
 
 
-for _kind in (FibreStack, BooleanSpheres, PackedSpheres, Electrode, LevelCut, Annealed, Patterns):
+class NeuralRecipe(BaselineRecipe):
+    """A dataset of a neural generator: 0 pore, 1 carbon black and binder, 2 graphite."""
+
+    kind: Literal["neural"] = "neural"
+
+
+class Neural(Baseline):
+    """A net of convolutions that was trained on sections of the additive, or of another medium of three phases."""
+
+    name, recipe, parameters = "neural", NeuralRecipe, NeuralParameters
+    generator = ("neural", "generate_neural")
+    phases = ("pore", "carbon_binder", "graphite")
+    divisible = True
+    material = "the additive as a net draws it that was trained on sections"
+
+    def plan(self, recipe: Any, bundle: Bundle, site: Site) -> VolumePlan:
+        """Plan a run; a bundle of more phases, or of another voxel size, is refused."""
+        check_net(bundle, recipe.volume.voxel_size_nm, len(self.phases))
+        return super().plan(recipe, bundle, site)
+
+    def draw_bytes(self, recipe: Any, bundle: Bundle, window: Shape, threads: int) -> float:
+        """Return the bytes that drawing a window needs besides its voxels."""
+        shapes = {name: record.shape for name, record in bundle.array_records.items()}
+        return float(self._function("draw_bytes")(shapes, window, threads))
+
+    def _parts(self) -> "tuple[Part, ...]":
+        from nmcdist.report.render import ADDITIVE
+
+        return ADDITIVE
+
+    @classmethod
+    def scheme(cls) -> "Scheme":
+        """Return what the labels mean."""
+        from nmcdist.descriptors.labelled import Scheme
+
+        return Scheme(
+            3,
+            {"pore": (0,), "carbon_binder": (1,), "graphite": (2,), "solid": (1, 2)},
+            {"pore": {0: 1.0}, "solid": {2: 1.0, 1: 0.01}},
+            {"phase": "carbon_binder is carbon black with binder; solid is all but the pores",
+             "conduction": "pore: only pores conduct, with conductivity 1; solid: graphite conducts with 1, "
+             "carbon_binder with 0.01"},
+            "the pore fluid (pore) or graphite (solid; carbon binder 0.01)",
+        )  # fmt: skip
+
+
+def check_net(bundle: Bundle, voxel_size_nm: float, phases: int) -> None:
+    """Refuse a neural generator of another model, of another voxel size, or of more phases.
+
+    Raises
+    ------
+    BundleError
+    """
+    trained_nm = bundle.parameters_as(NeuralParameters).voxel_size_nm
+    if not math.isclose(trained_nm, voxel_size_nm):
+        raise BundleError(
+            f"bundle {bundle.name!r}: was trained on voxels of {trained_nm:g} nm, found volumes of {voxel_size_nm:g} nm"
+        )
+    found = bundle.array_records["bias_out"].shape[0]
+    if found > phases:
+        raise BundleError(f"bundle {bundle.name!r}: found {found} phases, expected at most {phases}")
+
+
+for _kind in (FibreStack, BooleanSpheres, PackedSpheres, Electrode, LevelCut, Annealed, Patterns, Neural):
     register(_kind())

@@ -170,6 +170,9 @@ def _bundle(content: Mapping[str, Any], folder: Path) -> Bundle:
     if not isinstance(name, str) or name not in known:
         meant = proposal(name if isinstance(name, str) else "", known)
         raise RecipeError(f"recipe: bundle: found {shown(name)}, which is not registered{meant}")
+    further = content.get("neural")
+    if further is not None and further not in list_bundles():
+        raise RecipeError(f"recipe: neural: found {shown(further)}, expected a built-in bundle")
     return load_bundle(name if name in list_bundles() else folder / BUNDLES / name)
 
 

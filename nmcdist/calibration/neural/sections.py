@@ -1,0 +1,62 @@
+"""Sections of the training: windows of label images of three planes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nmcdist.errors import InputError
+
+FEWEST_PIXELS = 40  # along an edge of a section: the critic sees patches of 38
+
+
+@dataclass(frozen=True, eq=False)
+class Sections:
+    """Label images normal to each axis, whose rows and columns follow the order z, y, x.
+
+    Attributes
+    ----------
+    planes : tuple of three lists of ndarray of uint8
+        Sections normal to z, y and x.
+    phases : int
+        Number of phases: labels are below.
+    """
+
+    planes: tuple[list[np.ndarray], ...]
+    phases: int
+
+    @classmethod
+    def of_volumes(cls, volumes: list[np.ndarray]) -> "Sections":
+        """Return all sections of some volumes of labels along each axis.
+
+        Raises
+        ------
+        InputError
+            If there is one phase only, or an edge is too short.
+        """
+        planes: tuple[list[np.ndarray], ...] = tuple([] for _ in range(3))
+        for volume in volumes:
+            if min(volume.shape) < FEWEST_PIXELS:
+                raise InputError(
+                    f"sections: found {volume.shape} voxels, expected at least {FEWEST_PIXELS} along each axis"
+                )
+            for axis in range(3):
+                planes[axis].extend(np.moveaxis(volume, axis, 0))
+        phases = 1 + max(int(volume.max()) for volume in volumes)
+        if phases < 2:
+            raise InputError("sections: found one phase, expected two or more")
+        return cls(planes, phases)
+
+    @property
+    def shortest(self) -> int:
+        """The shortest edge of a section."""
+        return int(min(edge for plane in self.planes for section in plane for edge in section.shape))
+
+    def windows(self, axis: int, count: int, edge: int, random: np.random.Generator) -> np.ndarray:
+        """Return random square windows of the sections normal to an axis, uint8 of shape (count, edge, edge)."""
+        plane = self.planes[axis]
+        found = np.empty((count, edge, edge), np.uint8)
+        for each, number in zip(found, random.integers(len(plane), size=count), strict=True):
+            section = plane[number]
+            y, x = (int(random.integers(n - edge + 1)) for n in section.shape)
+            each[:] = section[y : y + edge, x : x + edge]
+        return found

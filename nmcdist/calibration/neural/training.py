@@ -1,0 +1,202 @@
+"""Training of the neural generator on sections of three planes: by statistics first, then against a critic.
+
+Against a critic alone the net collapses to one phase. Each plane has its own losses: a pooled one does not see
+lamellae, which look right in two planes together with the third.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from nmcdist.calibration.neural.critic import Critic, critic_loss, deceiving_loss, steepness
+from nmcdist.calibration.neural.net import Generator, sites
+from nmcdist.calibration.neural.sections import Sections
+from nmcdist.calibration.neural.statistics import Target, mismatch, sliced_distance
+from nmcdist.errors import InputError
+from nmcdist.pytorch import nn, torch
+
+AXES = (0, 1, 2)
+_OF_TARGETS = 512  # windows per plane that the targets are averaged over
+_RATE, _RATE_OF_CRITIC = 2e-3, 1e-3
+_CALMED = 0.25  # share of the rate of the warm start that is left against the critic
+_STEEPNESS, _EVERY = 1.0, 8  # weight of R1, and steps between two of its uses
+_OF_CRITIC = 0.1  # weight of the critic beside the statistics
+_AVERAGED = 0.99  # of the weights that are kept, per step
+_WARM = 0.45  # share of the steps that is the warm start by statistics
+_CLIPPED = 1.0  # norm of a gradient
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a neural generator is trained.
+
+    Attributes
+    ----------
+    noises, channels : tuple
+        See :class:`nmcdist.calibration.neural.net.Generator`.
+    steps, critic_steps : int
+        Steps of the warm start by statistics alone, and of those with a critic.
+    edge, batch : int
+        Pixels along an edge of a section, and drawn sections per plane and step: an even number.
+    seed : int
+    """
+
+    noises: tuple[int, ...] = (1, 1, 2, 4, 4)
+    channels: tuple[tuple[int, int], ...] = ((10, 10), (12, 10), (16, 12), (16, 16), (16, 16))
+    steps: int = 315
+    critic_steps: int = 385
+    edge: int = 64
+    batch: int = 4
+    seed: int = 1
+
+    @classmethod
+    def of_steps(cls, steps: int, sections: Sections) -> "Recipe":
+        """Return the recipe of a training of so many steps on these sections, whose windows may be smaller."""
+        warm = round(_WARM * steps)
+        return cls(steps=warm, critic_steps=steps - warm, edge=min(cls.edge, sections.shortest))
+
+
+def train(
+    sections: Sections, recipe: Recipe, progress: Callable[[dict[str, float]], None] = lambda facts: None
+) -> Generator:
+    """Train a neural generator on one thread.
+
+    Parameters
+    ----------
+    sections : Sections
+    recipe : Recipe
+    progress : callable
+        Called after each step with a dictionary that describes it.
+
+    Raises
+    ------
+    InputError
+        If the sections are smaller than the windows of the recipe, or the training diverges.
+    """
+    if sections.shortest < recipe.edge:
+        raise InputError(
+            f"sections: found one of {sections.shortest} pixels along an edge, expected at least {recipe.edge}"
+        )
+    with _reproducible(recipe.seed):
+        trainer = _Trainer(sections, recipe)
+        for step in range(recipe.steps + recipe.critic_steps):
+            progress(trainer.one_step(step))
+        return trainer.averaged()
+
+
+class _Trainer:
+    def __init__(self, sections: Sections, recipe: Recipe) -> None:
+        self.sections, self.recipe = sections, recipe
+        self.numbers = np.random.default_rng([recipe.seed, 1])
+        self.random = torch.Generator().manual_seed(recipe.seed % 2**63)
+        self.net = Generator(recipe.noises, recipe.channels, sections.phases)
+        self.kept = {name: p.detach().clone() for name, p in self.net.named_parameters()}
+        self.optimiser = torch.optim.Adam(self.net.parameters(), lr=_RATE, betas=(0.5, 0.99))
+        self.critic = Critic(sections.phases)
+        self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), lr=_RATE_OF_CRITIC, betas=(0.0, 0.99))
+        self.targets = [Target.of(self._measured(axis, _OF_TARGETS)) for axis in AXES]
+        self.start = time.process_time()
+
+    def one_step(self, step: int) -> dict[str, float]:
+        """Change the weights once; return the losses."""
+        recipe, is_game = self.recipe, step >= self.recipe.steps
+        self._set_rate(step)
+        drawn = [self._drawn(axis) for axis in AXES]
+        measured = [self._measured(axis, recipe.batch) for axis in AXES]
+        facts = self._critic_step(drawn, measured, step) if is_game else {}
+        of_lags = torch.stack([mismatch(d, t) for d, t in zip(drawn, self.targets, strict=True)])
+        of_filters = torch.stack([sliced_distance(d, m, self.random) for d, m in zip(drawn, measured, strict=True)])
+        loss = of_lags.sum() + of_filters.sum()
+        if is_game:
+            deceived = deceiving_loss(self.critic(torch.cat(drawn), self._planes()))
+            loss = loss + _OF_CRITIC * len(AXES) * deceived
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), _CLIPPED)
+        if not torch.isfinite(loss):
+            raise InputError(f"training: its loss is not finite in step {step + 1}, expected another seed")
+        self.optimiser.step()
+        self._average(step)
+        facts |= {"statistics": float(of_lags.detach().mean()), "filters": float(of_filters.detach().mean())}
+        shares = torch.cat(drawn).detach().mean(dim=(0, 2, 3)).tolist()
+        return {
+            "step": step + 1, **facts, **{f"share_{k}": v for k, v in enumerate(shares)},
+            "cpu_s": time.process_time() - self.start,
+        }  # fmt: skip
+
+    def averaged(self) -> Generator:
+        """Return the net with the average of its late weights."""
+        with torch.no_grad():
+            for name, p in self.net.named_parameters():
+                p.copy_(self.kept[name])
+        return self.net
+
+    def _critic_step(self, drawn: list[torch.Tensor], measured: list[torch.Tensor], step: int) -> dict[str, float]:
+        real, planes = torch.cat(measured), self._planes()
+        is_steep = step % _EVERY == 0
+        real.requires_grad_(is_steep)
+        scores = self.critic(real, planes)
+        loss = critic_loss(self.critic(torch.cat(drawn).detach(), planes), scores)
+        if is_steep:
+            loss = loss + _STEEPNESS * _EVERY / 2 * steepness(scores, real)
+        self.critic_optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.critic_optimiser.step()
+        return {"critic": float(loss.detach())}
+
+    def _drawn(self, axis: int) -> torch.Tensor:
+        """Return drawn sections as indicators, shape (batch, phases, edge, edge); gradients are those of softmax."""
+        recipe, shape = self.recipe, (1, self.recipe.edge, self.recipe.edge)
+        period = 2 ** (len(recipe.noises) - 1)
+        z, y, x = (int(v) for v in self.numbers.integers(period, size=3))
+        places = sites(len(recipe.noises), (z, y, x), shape)
+        noise = [
+            torch.randn((recipe.batch, n, *size), generator=self.random).bfloat16()
+            for n, (_, size) in zip(recipe.noises, places, strict=True)
+        ]
+        with torch.autocast("cpu", torch.bfloat16):
+            scores = self.net(noise, (z, y, x), shape, axis)
+        share = torch.softmax(scores[:, :, 0].float(), dim=1)
+        labels = nn.functional.one_hot(share.argmax(dim=1), share.shape[1]).movedim(-1, 1).to(share.dtype)
+        return labels + share - share.detach()
+
+    def _measured(self, axis: int, count: int) -> torch.Tensor:
+        labels = torch.from_numpy(self.sections.windows(axis, count, self.recipe.edge, self.numbers).astype(np.int64))
+        return nn.functional.one_hot(labels, self.sections.phases).movedim(-1, 1).float()
+
+    def _planes(self) -> torch.Tensor:
+        return torch.tensor(AXES).repeat_interleave(self.recipe.batch)
+
+    def _set_rate(self, step: int) -> None:
+        """Warm up for a few steps; against the critic the rate is lower, and ends at zero."""
+        recipe = self.recipe
+        if step < recipe.steps:
+            share = min(1.0, (step + 1) / 20) * (1 - (1 - _CALMED) * step / recipe.steps)
+        else:
+            share = _CALMED * (1 - (step - recipe.steps) / recipe.critic_steps) ** 0.5
+        for group in self.optimiser.param_groups:
+            group["lr"] = _RATE * share
+
+    def _average(self, step: int) -> None:
+        share = min(_AVERAGED, step / (step + 10))
+        with torch.no_grad():
+            for name, p in self.net.named_parameters():
+                self.kept[name].lerp_(p, 1 - share)
+
+
+@contextlib.contextmanager
+def _reproducible(seed: int) -> Iterator[None]:
+    """Seed torch and let it add in the same order, on one thread; restore all settings at the end."""
+    threads, was = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed % 2**63)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(was)
