@@ -25,7 +25,7 @@ from nmcdist.descriptors.intrinsic import intrinsic_volumes_from_counts
 from nmcdist.descriptors.shell import measure_shells
 from nmcdist.geometry import elementary
 from nmcdist.geometry.sphere import star_bounds_of_many, star_volumes
-from nmcdist.learning.refine.net import Net
+from nmcdist.learning.refine.net import Net as RefinementNet
 from nmcdist.learning.refine.windows import refined
 from nmcdist.models.annealing import generate_annealed
 from nmcdist.models.body_theory import fibres_for, spheres_for
@@ -108,7 +108,7 @@ def refinements():
     layers = tuple(
         (draws(15, 1, k).normal32(*shape), draws(16, 1, k).normal32(shape[0])) for k, shape in enumerate(shapes)
     )
-    net = Net(layers, ("pore", "carbon_binder", "graphite"), 20.0, 27.0)
+    net = RefinementNet(layers, ("pore", "carbon_binder", "graphite"), 20.0, 27.0)
     labels = (draws(17, 1, 1).uniform(24, 24, 24) * 3).astype(np.uint8)
     yield "scores", net.scores(labels)
     for how in ("likeliest", "drawn"):
