@@ -14,6 +14,7 @@ from nmcdist.bundle.parameters import (
 )
 from nmcdist.bundle.reconstructions import AnnealedParameters, LevelCutParameters, PatternsParameters
 from nmcdist.bundle.schema import ArrayRecord, Bundle, ParameterRecord, Provenance
+from nmcdist.bundle.segmenter import SegmenterParameters
 
 __all__ = [
     "AnnealedParameters",
@@ -31,6 +32,7 @@ __all__ = [
     "PatternsParameters",
     "Provenance",
     "RadialParameters",
+    "SegmenterParameters",
     "ShellParameters",
     "SphereParameters",
     "list_bundles",

@@ -28,6 +28,7 @@ from nmcdist.inputs import kind_of
 
 STAGES = "stages"
 Progress = Callable[[dict[str, Any]], None]
+_DIMENSIONS = ("class", "z", "y", "x")  # of an image, or of one with a value for each class
 _VERSION = 1  # of what stages write
 _TOLD = 20  # reports of the progress of a stage
 
@@ -156,7 +157,8 @@ class Stages:
         if self._journal(name, key) is None or not _is_array(path, tuple(shape), chunks, dtype):
             self._forget(name)
             zarr.create_array(
-                path, shape=tuple(shape), chunks=chunks, dtype=dtype, dimension_names=("z", "y", "x"), overwrite=True,
+                path, shape=tuple(shape), chunks=chunks, dtype=dtype, dimension_names=_DIMENSIONS[-len(shape) :],
+                overwrite=True,
                 zarr_format=3, attributes={"voxel_size_nm": [float(size) for size in voxel_size_nm]},
             )  # fmt: skip
         jobs = [(path, box) for box in boxes]

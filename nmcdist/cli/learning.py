@@ -1,4 +1,4 @@
-"""Commands that train surrogates on finished stores, and predict with them."""
+"""Commands that train surrogates on finished stores and segmenters on drawn images, and predict with surrogates."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from nmcdist.inputs import empty_folder
 
 @click.group()
 def train() -> None:
-    """Train models on finished stores."""
+    """Train surrogates on finished stores, and segmenters on drawn images."""
 
 
 @train.command("surrogate")
@@ -35,6 +35,24 @@ def train_surrogate_command(recipe: Path, out: Path) -> None:
         train_surrogate(settings, recipe.parent, out, lambda facts: note(json.dumps(facts)))
         page = report_surrogate(out, out / "report")
     click.echo(f"{out / 'bundle'}\n{page}\n{headline(out)}")
+
+
+@train.command("segmenter")
+@click.argument("recipe", type=PATH)
+@click.option("--out", type=PATH, required=True, help="New folder for the bundle and the results.")
+def train_segmenter_command(recipe: Path, out: Path) -> None:
+    """Train the segmenter of RECIPE on images drawn from a model, without any label by hand."""
+    need("calibration", "the training of a net")
+    from nmcdist.calibration.segmenter.recipe import load_segmenter_recipe
+    from nmcdist.datasets.files import naming
+
+    settings = load_segmenter_recipe(recipe)
+    empty_folder(out)
+    from nmcdist.calibration.segmenter.training import BUNDLE, train_segmenter
+
+    with naming(out):
+        results = train_segmenter(settings, recipe.parent, out, lambda facts: note(json.dumps(facts)))
+    click.echo(f"{out / BUNDLE}\n{results['weights']} weights, {sum(results['cpu_s'].values()):.0f} CPU s")
 
 
 @click.command()
