@@ -76,8 +76,8 @@ def calibrate_cba_command(
 ) -> int:  # fmt: skip
     """Fit the additive model to three-phase labels: one IMAGE, or several that count as one sample.
 
-    With --scribbles or --segmenter, IMAGE is a grey stack, which is labelled first. An IMAGE is a TIFF file, a folder of TIFF slices,
-    a .npy file or a Zarr array.
+    With --scribbles or --segmenter, IMAGE is a grey stack, which is labelled first. An IMAGE is a TIFF file, a
+    folder of TIFF slices, a .npy file or a Zarr array.
     """
     need("report", "the report of a calibration")
     from nmcdist.calibration.cba.calibrate import BUNDLE

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from nmcdist.cli.options import PATH, Real, Whole, cluster_options, note, spreading, taken_cluster
-from nmcdist.errors import StoreError
+from nmcdist.errors import InputError, StoreError
 from nmcdist.extras import need
 from nmcdist.inputs import empty_folder
 
@@ -23,6 +23,7 @@ _IN_MEMORY = 200  # blocks up to which an image is fitted in this process, unles
 @click.option("--axes", help='Order of the axes, such as "zyx". Needed if the image says none.')
 @click.option("--phase", type=Real(), help="Value of the particles in an image of phases. Default: a grey image.")
 @click.option("--labels", "is_labelled", is_flag=True, help="Each particle has its own label, and 0 is the background.")
+@click.option("--segmenter", help="IMAGE is grey: this bundle of a segmenter, by name or path, finds the particles.")
 @click.option("--sigma", type=Real(0), default=1.8, show_default=True, help="Smoothing of a grey image, in voxels.")
 @click.option("--side", type=click.Choice(["bright", "dark"]), default="bright", show_default=True,
               help="Grey values of the particles.")  # fmt: skip
@@ -42,7 +43,7 @@ _IN_MEMORY = 200  # blocks up to which an image is fitted in this process, unles
 @cluster_options
 def calibrate_shell_command(
     image: Path, out: Path, voxel_size_nm: tuple[float, ...], axes: str | None, base: str, name: str, licence: str,
-    **choices: Any,
+    segmenter: str | None, **choices: Any,
 ) -> None:  # fmt: skip
     """Fit the outer shell model to a CT IMAGE of particles: grey, of phases, or with a label for each particle.
 
@@ -50,6 +51,7 @@ def calibrate_shell_command(
     """
     need("report", "the report of a calibration")
     from nmcdist.bundle import load_bundle
+    from nmcdist.calibration.segmenter.bundles import load_segmenter
     from nmcdist.calibration.shell.blocks import EDGE, PIECE_BYTES, in_files, in_memory
     from nmcdist.calibration.shell.calibrate import calibrate_shells
     from nmcdist.calibration.shell.settings import ShellSettings
@@ -58,6 +60,9 @@ def calibrate_shell_command(
     from nmcdist.report.shell_calibration import headline, report_shell_calibration
 
     cluster = taken_cluster(choices)
+    if segmenter is not None and (choices["phase"] is not None or choices["is_labelled"]):
+        raise InputError("--segmenter: found beside --phase or --labels, expected a grey image")
+    net = None if segmenter is None else load_segmenter(segmenter)
     settings = ShellSettings(**choices)
     size: Any = (voxel_size_nm[0] if len(voxel_size_nm) == 1 else list(voxel_size_nm)) if voxel_size_nm else None
     opened, grains = open_image(image, size, axes), load_bundle(base)
@@ -65,7 +70,7 @@ def calibrate_shell_command(
     blocks = math.prod(opened.shape) // EDGE**3
     with spreading(cluster, PIECE_BYTES, blocks if blocks > _IN_MEMORY else 1) as spread, naming(out):
         calibrate_shells(
-            opened, settings, grains, out, name=name, licence=licence, spread=spread,
+            opened, settings, grains, out, name=name, licence=licence, segmenter=net, spread=spread,
             arrays=in_memory if spread is map else in_files(out / "stages"),
             progress=lambda facts: note(json.dumps(facts)),
         )  # fmt: skip

@@ -86,8 +86,9 @@ def calibrate_grey(
         facts = {"image": str(image.path), "how": settings, "classes": dict(classes), **labelled.facts}
         write_text(out / LABELLING, json.dumps(facts, indent=1) + "\n")
         return calibrate_cba(
-            [labelled.labels], out, phases=PHASE_LABELS, stages=stages, spread=spread, progress=progress, **fit
-        )
+            [labelled.labels], out, phases=PHASE_LABELS, doubted=labelled.facts.get("warnings", ()), stages=stages,
+            spread=spread, progress=progress, **fit,
+        )  # fmt: skip
 
 
 def check_folder(out: Path, resume: bool, what: str) -> None:

@@ -27,6 +27,13 @@ class Levels:
     dark: float
     bright: float
 
+    def normalised(self, grey: np.ndarray) -> np.ndarray:
+        """Return grey values of float32 on the scale."""
+        scaled: np.ndarray = (grey - np.float32((self.dark + self.bright) / 2)) * np.float32(
+            2 / (self.bright - self.dark)
+        )
+        return scaled
+
 
 @dataclass(frozen=True, eq=False)
 class NormalStack:
@@ -48,9 +55,7 @@ class NormalStack:
 
     def read(self, z: slice, y: slice = slice(None), x: slice = slice(None)) -> np.ndarray:
         """Return a box as float32; ImageError as :meth:`CorrectedStack.read`."""
-        middle = np.float32((self.levels.dark + self.levels.bright) / 2)
-        scale = np.float32(2 / (self.levels.bright - self.levels.dark))
-        return (self.stack.read(z, y, x) - middle) * scale
+        return self.levels.normalised(self.stack.read(z, y, x))
 
 
 def looked_at(count: int) -> list[int]:

@@ -71,13 +71,19 @@ def prepared(
     normal = NormalStack(plain, levels)
     second = stages.once("statistics", lambda: {"values": image_statistics(normal, stages.spread)}, [first.key])
     values = second.facts[0]["values"]
-    distance, limit = segmenter.reference.distance(values), segmenter.reference.limit
     facts |= {
-        "levels": vars(levels), "distance": round(distance, 3), "distance_limit": round(limit, 3),
+        "levels": vars(levels), "distance": round(segmenter.reference.distance(values), 3),
+        "distance_limit": round(segmenter.reference.limit, 3),
         "statistics": {n: None if np.isnan(v) else round(float(v), 5) for n, v in zip(NAMES, values, strict=True)},
     }  # fmt: skip
-    warnings = [*_of_distance(distance, limit), *_of_voxels(image, segmenter)]
+    warnings = doubts_of(image, segmenter, values)
     return Prepared(NormalStack(stack, levels), [*keys, first.key], facts, warnings)
+
+
+def doubts_of(image: Image, segmenter: Segmenter, statistics: np.ndarray) -> list[str]:
+    """Return why the labels of an image may not be believed: its statistics, or its voxels."""
+    distance = segmenter.reference.distance(statistics)
+    return [*_of_distance(distance, segmenter.reference.limit), *_of_voxels(image, segmenter)]
 
 
 def _of_distance(distance: float, limit: float) -> list[str]:

@@ -4,8 +4,9 @@ They are measured in blocks of slices of the normalised image, on the details of
 pixels: their mean squares along x, y and both (noise at the finest scale, blur in how they grow, curtains in the
 difference of x and y), how heavy their tails are, the shape of the histogram of coarse grey values, how much
 neighbouring slices differ, how much brighter the dark is above what is bright in the next slice, and how much it varies
-(by charging, where a microscope has that). An image has the median of its blocks. The net's own confidence says nothing of this: it is
-as sure outside the range of its training as within.
+(by charging, where a microscope has that). An image has the median of its blocks.
+
+The net's own confidence says nothing of this: it is as sure outside the range of its training as within.
 """
 
 import math

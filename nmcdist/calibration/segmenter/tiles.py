@@ -1,6 +1,7 @@
 """A segmenter on an image, in boxes that may be of any size: the same bytes come out."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -8,16 +9,26 @@ from nmcdist.bundle.segmenter import PLANES
 from nmcdist.calibration.boxes import Box
 from nmcdist.calibration.fibsem.stored import FULL
 from nmcdist.calibration.segmenter.net import Net
-from nmcdist.calibration.segmenter.normal import NormalStack
 
 
-def box_probabilities(net: Net, image: NormalStack, box: Box) -> np.ndarray:
+class Normalised(Protocol):
+    """An image on one scale of grey values, which is read in boxes."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Slices, rows, columns."""
+
+    def read(self, z: slice, y: slice, x: slice) -> np.ndarray:
+        """Return a box as float32."""
+
+
+def box_probabilities(net: Net, image: Normalised, box: Box) -> np.ndarray:
     """Return the probability of each class in a box, as uint8: 255 is 1; beyond the image it continues as in a mirror.
 
     Parameters
     ----------
     net : Net
-    image : NormalStack
+    image : Normalised
     box : tuple of slice
         Along z, y, x.
 
@@ -38,14 +49,14 @@ def box_probabilities(net: Net, image: NormalStack, box: Box) -> np.ndarray:
 
 
 def padded_box(
-    net: Net, image: NormalStack, near: Sequence[int], box: Box, labels: np.ndarray
+    net: Net, image: Normalised, near: Sequence[int], box: Box, labels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what a net sees of three slices for a box along y and x, and the labels of what it then gives.
 
     Parameters
     ----------
     net : Net
-    image : NormalStack
+    image : Normalised
     near : sequence of int
         The three slices.
     box : tuple of slice
@@ -95,7 +106,7 @@ def _inside(net: Net, rows: slice, columns: slice, box: Box) -> tuple[slice, sli
     return y, x
 
 
-def _plane(image: NormalStack, number: int, rows: slice, columns: slice) -> np.ndarray:
+def _plane(image: Normalised, number: int, rows: slice, columns: slice) -> np.ndarray:
     y, x = (mirrored(np.arange(at.start, at.stop), n) for at, n in zip((rows, columns), image.shape[1:], strict=True))
     read = slice(y.min(), y.max() + 1), slice(x.min(), x.max() + 1)
     plane: np.ndarray = image.read(slice(number, number + 1), *read)[0]

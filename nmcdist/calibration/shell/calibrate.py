@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from nmcdist.bundle import Bundle, save_bundle
+from nmcdist.calibration.segmenter.bundles import Segmenter
 from nmcdist.calibration.shell.blocks import Arrays, copied, in_memory
 from nmcdist.calibration.shell.blur import left_by_blur, measured_edges, sharpened
+from nmcdist.calibration.shell.by_segmenter import phase_by_segmenter
 from nmcdist.calibration.shell.centring import about_centre_of_mass
 from nmcdist.calibration.shell.choose import Choice, choose_ratio, judge_rule, repacked, seen_again
 from nmcdist.calibration.shell.correction import Correction, correction
@@ -48,7 +50,7 @@ _PAPER = (
 def calibrate_shells(
     image: Image, settings: ShellSettings, base: Bundle, out: Path, *, name: str = "shells", title: str = "",
     description: str = "", licence: str = "not stated", progress: Progress = lambda facts: None,
-    spread: Spread = map, arrays: Arrays = in_memory,
+    segmenter: Segmenter | None = None, spread: Spread = map, arrays: Arrays = in_memory,
 ) -> Bundle:  # fmt: skip
     """Calibrate the outer shell model on an image of particles.
 
@@ -66,6 +68,8 @@ def calibrate_shells(
         Of the bundle.
     progress : callable
         Called after each step with a dictionary that describes it.
+    segmenter : Segmenter, optional
+        Says which voxels of a grey image are particles, in place of a threshold.
     spread : callable
         Applies a function to items as `map` does, in order.
     arrays : callable
@@ -84,7 +88,7 @@ def calibrate_shells(
     made_folder(out, StoreError)
     seen, start = survey(image), time.process_time()
     spacing, unit_nm = _spacing(image)
-    regions = _separate(image, settings, seen, spacing, progress, spread, arrays)
+    regions = _separate(image, settings, seen, spacing, segmenter, progress, spread, arrays)
     cost, start = {"separation_and_choice_cpu_s": time.process_time() - start}, time.process_time()
     chosen, shapes, left = _fit_shapes(regions, settings, spacing, spread)
     cost["shapes_cpu_s"], start = time.process_time() - start, time.process_time()
@@ -121,8 +125,8 @@ def calibrate_shells(
 
 
 def _separate(
-    image: Image, settings: ShellSettings, seen: Survey, spacing: Spacing, progress: Progress, spread: Spread,
-    arrays: Arrays,
+    image: Image, settings: ShellSettings, seen: Survey, spacing: Spacing, segmenter: Segmenter | None,
+    progress: Progress, spread: Spread, arrays: Arrays,
 ) -> SeparatedImage:  # fmt: skip
     if settings.is_labelled:
         return _labelled(image, image.read(), spacing, spread)
@@ -136,6 +140,10 @@ def _separate(
             f"{image.path}: holds the values {listed} only, so it is not grey; give the value of the particles "
             "(--phase), or --labels if each particle has its own"
         )
+    elif segmenter is not None:  # its borders are those of the truth: there is no blur to take out
+        phase, warnings = phase_by_segmenter(image, values, segmenter, spread=spread, arrays=arrays)
+        for warning in warnings:
+            progress({"event": "warning", "text": warning})
     else:
         grey = phase_by_threshold(values, settings.sigma, settings.side, spread=spread, arrays=arrays)
         phase, threshold = grey.phase, grey.threshold
