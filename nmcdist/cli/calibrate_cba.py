@@ -169,6 +169,7 @@ def _from_grey(
     from nmcdist.calibration.fibsem.labelling import PIECE_BYTES, HowToLabel, pieces_of
     from nmcdist.calibration.fibsem.scribbles import read_scribbles
     from nmcdist.calibration.segmenter.bundles import load_segmenter
+    from nmcdist.calibration.segmenter.labelling import check_instrument
 
     if len(images) != 1:
         raise InputError(f"image: found {len(images)}, expected one grey stack")
@@ -177,7 +178,11 @@ def _from_grey(
     if drift not in ("none", "estimate"):
         drift = read_drift(local_path(drift), image.shape[0])
     said: dict[str, Any] = {"voxel_size_nm": list(image.voxel_size_nm), "axes": "zyx"}
-    source = load_segmenter(segmenter or "") if scribbles is None else read_scribbles(scribbles, image, **said)
+    if scribbles is not None:
+        source: Any = read_scribbles(scribbles, image, **said)
+    else:
+        source = load_segmenter(segmenter or "")
+        check_instrument(source, "fib-sem")
     check_options(**how)
     check_folder(how["out"], how["resume"], "grey")
     settings = HowToLabel(ramp=not grey.pop("no_ramp"), drift=drift, **grey)

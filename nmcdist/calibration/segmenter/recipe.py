@@ -146,9 +146,8 @@ class SegmenterRecipe(_Frozen):
         ):  # fmt: skip
             for name in given:
                 if name not in known:
-                    raise ValueError(
-                        f"{where}: found {name!r}, expected some of {', '.join(known) or 'none'} for {self.instrument}"
-                    )
+                    names = f"some of {', '.join(known)}" if known else "nothing"
+                    raise ValueError(f"{where}: found {name!r}, expected {names} for {self.instrument}")
         return self
 
     @model_validator(mode="after")

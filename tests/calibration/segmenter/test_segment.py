@@ -66,7 +66,7 @@ from nmcdist.images import open_image
 
 def spread(function, items):
     for number, item in enumerate(items):
-        if number == 5:
+        if number == 5 and "probability" in str(item):
             os.kill(os.getpid(), signal.SIGKILL)
         yield function(item)
 
@@ -83,11 +83,10 @@ def test_a_killed_segmentation_resumes_to_the_same_bytes(phantom, bundle, saved,
     with pytest.raises(StoreError, match="holds a segmentation that was stopped; --resume continues it"):
         segment(image, bundle, out, edges=EDGES)
     facts = []
-    while not (out / "results.json").exists():
-        segment(image, bundle, out, edges=EDGES, resume=True, progress=facts.append)
+    segment(image, bundle, out, edges=EDGES, resume=True, progress=facts.append)
     assert (content(out) == whole).all()
     kept = {each["name"]: each["kept"] for each in facts if each["event"] == "stage"}
-    assert kept["ramp"] + kept["levels"] >= 1
+    assert kept == {"ramp": 1, "levels": 1, "statistics": 1, "probability": 5, "labels": 0}
     with pytest.raises(StoreError, match="holds a complete segmentation"):
         segment(image, bundle, out, resume=True)
 
@@ -116,8 +115,8 @@ def test_the_command_warns_before_it_segments(phantom, saved, tmp_path, run):
 
 
 def test_other_voxels_than_in_the_training_are_doubted(phantom, saved, tmp_path, run):
-    code, said = run("segment", phantom / "image.tif", "--with", saved, "--out", tmp_path / "out", "--voxel-size-nm", 30,
-                     "--axes", "zyx", "--workers", 0)  # fmt: skip
+    given = ["--with", saved, "--out", tmp_path / "out", "--voxel-size-nm", 30, "--axes", "zyx", "--workers", 0]
+    code, said = run("segment", phantom / "image.tif", *given)
     assert code == 0
     assert "warning: the image has voxels of 30 x 30 x 30 nm, the training had 20 x 10 x 10 nm" in said.err
 
@@ -148,11 +147,13 @@ def test_a_folder_with_other_files_is_left_alone(phantom, bundle, tmp_path):
 
 
 class TestScribbles:
+    """The scribbles call pores carbon_binder and the rest pore, which no net does before it learned them."""
+
     @pytest.fixture
     def scribbled(self, phantom):
-        truth = tifffile.imread(phantom / "truth.tif").astype(np.int32) + 1
-        drawn = np.zeros_like(truth[0])
-        drawn[20:90, 20:130] = truth[8, 20:90, 20:130]
+        truth = tifffile.imread(phantom / "truth.tif")[8]
+        drawn = np.zeros(truth.shape, np.int32)
+        drawn[20:90, 20:130] = np.where(truth == 0, 2, 1)[20:90, 20:130]
         return {8: drawn}
 
     def test_the_last_layers_learn_them(self, phantom, bundle, scribbled, tmp_path):
@@ -160,8 +161,9 @@ class TestScribbles:
         image, truth = open_image(phantom / "image.tif"), tifffile.imread(phantom / "truth.tif")
         results = segment(image, bundle, tmp_path / "out", scribbles=scribbled)
         labels, before = content(tmp_path / "out", "labels"), segmented(image, bundle).argmax(axis=0)
-        scores = [((found == 0) == (truth == 0))[8, 20:90, 20:130].mean() for found in (before, labels)]
-        assert scores[1] > max(0.8, scores[0] + 0.1)
+        scores = [(found == (truth == 0))[8, 20:90, 20:130].mean() for found in (before, labels)]
+        assert scores[0] < 0.5
+        assert scores[1] > 0.8
         assert results["scribbled_slices"] == [8]
         tuned = load_bundle(tmp_path / "out" / "tuned")
         assert tuned.name == "random-tuned"
@@ -172,6 +174,6 @@ class TestScribbles:
         pytest.importorskip("torch")
         from nmcdist.errors import ImageError
 
-        with pytest.raises(ImageError, match=r"found the labels \[1, 2, 9\], expected at least two of 1 \(pore\)"):
+        with pytest.raises(ImageError, match=r"found the labels \[1, 9\], expected at least two of 1 \(pore\)"):
             segment(open_image(phantom / "image.tif"), bundle, tmp_path / "out",
-                    scribbles={8: np.where(scribbled[8] == 3, 9, scribbled[8])})  # fmt: skip
+                    scribbles={8: np.where(scribbled[8] == 2, 9, scribbled[8])})  # fmt: skip
