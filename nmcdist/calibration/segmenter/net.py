@@ -77,7 +77,7 @@ def halo_of(widths: tuple[int, ...]) -> int:
     """Return how many pixels a net of these widths needs beyond each side of a window."""
     if not widths:
         return LENET_PATCH // 2
-    step = 2 ** (len(widths) - 1)
+    step = int(2 ** (len(widths) - 1))
     return -(-lost_of(widths) // step) * step
 
 

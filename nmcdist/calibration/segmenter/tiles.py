@@ -77,7 +77,8 @@ def stored(probabilities: np.ndarray) -> np.ndarray:
 
 def labels_of(probabilities: np.ndarray) -> np.ndarray:
     """Return the most probable class of each pixel, the lower one of equals, as uint8."""
-    return probabilities.argmax(axis=0).astype(np.uint8)
+    labels: np.ndarray = probabilities.argmax(axis=0).astype(np.uint8)
+    return labels
 
 
 def padded(window: np.ndarray, net: Net) -> np.ndarray:
@@ -90,7 +91,8 @@ def padded(window: np.ndarray, net: Net) -> np.ndarray:
 def mirrored(at: int | np.ndarray, length: int) -> np.ndarray:
     """Return the places in an image that is continued as in a mirror."""
     within = np.asarray(at) % (2 * length)
-    return np.minimum(within, 2 * length - 1 - within)
+    places: np.ndarray = np.minimum(within, 2 * length - 1 - within)
+    return places
 
 
 def _reached(net: Net, part: slice) -> slice:
@@ -110,4 +112,5 @@ def _plane(image: Normalised, number: int, rows: slice, columns: slice) -> np.nd
     y, x = (mirrored(np.arange(at.start, at.stop), n) for at, n in zip((rows, columns), image.shape[1:], strict=True))
     read = slice(y.min(), y.max() + 1), slice(x.min(), x.max() + 1)
     plane: np.ndarray = image.read(slice(number, number + 1), *read)[0]
-    return plane[(y - read[0].start)[:, None], x - read[1].start]
+    mirrored_plane: np.ndarray = plane[(y - read[0].start)[:, None], x - read[1].start]
+    return mirrored_plane
