@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from nmcdist.calibration.segmenter.recipe import SegmenterRecipe
 from nmcdist.clusters.cluster import cluster_named
 from nmcdist.clusters.cluster import kinds as cluster_kinds
 from nmcdist.clusters.deployment import Deployment
@@ -67,9 +68,16 @@ def _training(recipe: type[BaseModel]) -> str:
     return _table(("key", "type", "default", "bounds", "meaning"), rows)
 
 
+def segmenters() -> str:
+    """Return every key of the recipe of a segmenter."""
+    rows = [(f"`{key}`", *cells) for key, *cells in _keys(_schema(SegmenterRecipe))]
+    return _table(("key", "type", "default", "bounds", "meaning"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "recipes": recipes, "deployments": deployments, "formats": markdown_table, "surrogates": surrogates,
     "superres": superres,
+    "segmenters": segmenters,
 }  # fmt: skip
 
 

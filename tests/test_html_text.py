@@ -113,10 +113,10 @@ def test_a_particle_without_grains_is_shown_by_its_numbers(small_bundle):
     assert "img" not in {tag for tag, _ in Shown(none._repr_html_()).tags}
 
 
-NET = "superres-cba-20nm"  # draws nothing
+NETS = {"superres-cba-20nm", "fib-sem-unet-2026"}  # which draw nothing
 OF_MODELS = {
     "cba-cathode-2025": lambda: load_bundle(BUNDLE),
-    **{name: lambda name=name: load_bundle(name) for name in list_bundles() if name not in (BUNDLE, NET)},
+    **{name: lambda name=name: load_bundle(name) for name in list_bundles() if name not in {BUNDLE, *NETS}},
     "fibres": lambda: Bundle.of(
         "fibres", EVIL, FibreParameters(intensity_per_nm3=2e-9, radius_mean_nm=100.0, length_nm=5000.0), licence="MIT"),
     "balls": lambda: Bundle.of(

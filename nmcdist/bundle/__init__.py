@@ -15,6 +15,7 @@ from nmcdist.bundle.parameters import (
 )
 from nmcdist.bundle.reconstructions import AnnealedParameters, LevelCutParameters, PatternsParameters
 from nmcdist.bundle.schema import ArrayRecord, Bundle, ParameterRecord, Provenance
+from nmcdist.bundle.segmenter import SegmenterParameters
 from nmcdist.bundle.superres import SuperresParameters
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "PatternsParameters",
     "Provenance",
     "RadialParameters",
+    "SegmenterParameters",
     "ShellParameters",
     "SphereParameters",
     "SuperresParameters",

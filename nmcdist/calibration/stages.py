@@ -29,6 +29,7 @@ from nmcdist.inputs import kind_of
 
 STAGES = "stages"
 Progress = Callable[[dict[str, Any]], None]
+_DIMENSIONS = ("class", "z", "y", "x")  # of an image, or of one with a value for each class
 _VERSION = 1  # of what stages write
 _TOLD = 20  # reports of the progress of a stage
 _IN_FILE = "in a file"  # facts of a piece that are arrays
@@ -207,8 +208,8 @@ class Stages:
             return
         self._forget(name)
         zarr.create_array(
-            path, shape=shape, chunks=chunks, dtype=dtype, dimension_names=("z", "y", "x"), overwrite=True,
-            zarr_format=3, attributes={"voxel_size_nm": [float(size) for size in voxel_size_nm]},
+            path, shape=shape, chunks=chunks, dtype=dtype, dimension_names=_DIMENSIONS[-len(shape) :],
+            overwrite=True, zarr_format=3, attributes={"voxel_size_nm": [float(size) for size in voxel_size_nm]},
         )  # fmt: skip
 
     def _made(

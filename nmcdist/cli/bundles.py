@@ -39,12 +39,16 @@ def bundle_show(name: str) -> None:
 @bundle.command("verify")
 @click.argument("path")
 def bundle_verify(path: str) -> None:
-    """Check a whole bundle: schema, units, digests."""
+    """Check a whole bundle: schema, units, digests; of a segmenter also its probe."""
     from nmcdist.bundle import load_bundle
     from nmcdist.products.registry import kinds
 
     kinds()  # a kind may register models of its own
     loaded = load_bundle(path)
+    if loaded.model == "segmenter":
+        from nmcdist.calibration.segmenter.bundles import load_segmenter
+
+        load_segmenter(loaded)  # its net gives here what it gave where it was trained
     click.echo(f"{path}: whole, model {loaded.model}, sha256 {loaded.content_hash}")
 
 

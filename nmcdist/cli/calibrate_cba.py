@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 @click.option("--scribbles", type=PATH,
               help="IMAGE is a grey stack: labels of some pixels, 0 elsewhere, an image like IMAGE or a folder of "
               "numbered slices.")  # fmt: skip
+@click.option("--segmenter", help="IMAGE is a grey stack, labelled by this bundle of a segmenter, by name or path.")
 @click.option("--classes", default="pore=1,carbon_binder=2,graphite=3", show_default=True,
               help="Label of each phase in the scribbles.")  # fmt: skip
 @click.option("--cubic-nm", type=Real(0.1), help="Edge of the cubic voxels made of a grey stack; default: its longest.")
@@ -71,12 +72,12 @@ if TYPE_CHECKING:
 @cluster_options
 def calibrate_cba_command(
     images: tuple[Path, ...], out: Path, phases: str, voxel_size_nm: str | None, axes: str | None, resume: bool,
-    scribbles: Path | None, **options: Any,
+    scribbles: Path | None, segmenter: str | None, **options: Any,
 ) -> int:  # fmt: skip
     """Fit the additive model to three-phase labels: one IMAGE, or several that count as one sample.
 
-    With --scribbles, IMAGE is a grey stack, which is labelled first. An IMAGE is a TIFF file, a folder of TIFF slices,
-    a .npy file or a Zarr array.
+    With --scribbles or --segmenter, IMAGE is a grey stack, which is labelled first. An IMAGE is a TIFF file, a
+    folder of TIFF slices, a .npy file or a Zarr array.
     """
     need("report", "the report of a calibration")
     from nmcdist.calibration.cba.calibrate import BUNDLE
@@ -90,17 +91,19 @@ def calibrate_cba_command(
     opened = [open_image(path, size, axes) for path in images]
     cluster, grey = taken_cluster(options), {name: options.pop(name) for name in _OF_GREY}
     how = {"out": out, "resume": resume, "progress": lambda facts: note(json.dumps(facts)), **options}
-    if scribbles is None:
-        _refuse_options_of_grey()
+    if scribbles is not None and segmenter is not None:
+        raise InputError("--segmenter: found beside --scribbles, expected one of them")
+    is_grey = scribbles is not None or segmenter is not None
+    _refuse_options(() if scribbles is not None else _OF_FORESTS if is_grey else _OF_GREY)
     try:
         with naming(out):
             if resume and (out / RESULTS).exists() and not (out / "report" / "report.md").exists():
                 results = read_results(out)  # it was stopped before the report
-            elif scribbles is None:
+            elif not is_grey:
                 results = _from_labels(opened, cluster, phases=_phases(phases), **how)
             else:
-                results = _from_grey(opened, scribbles, cluster, grey, **how)
-            if scribbles is not None:
+                results = _from_grey(opened, scribbles, segmenter, cluster, grey, **how)
+            if is_grey:
                 click.echo(report_labelling(out, out / "report"))
             page = report_cba_calibration(out, out / "report")
     except KeyboardInterrupt:
@@ -126,12 +129,18 @@ _OF_GREY = (
 )
 
 
-def _refuse_options_of_grey() -> None:
+_OF_FORESTS = ("classes", "trees")
+
+
+def _refuse_options(names: tuple[str, ...]) -> None:
+    """Refuse options that say nothing without scribbles, or without a grey stack."""
     context = click.get_current_context()
-    for name in _OF_GREY:
+    for name in names:
         if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
             option = next(p.opts[0] for p in context.command.params if p.name == name)
-            raise InputError(f"{option}: is for grey stacks, expected --scribbles beside it")
+            what = "is for scribbles" if name in _OF_FORESTS else "is for grey stacks"
+            beside = "--scribbles" if name in _OF_FORESTS else "--scribbles or --segmenter"
+            raise InputError(f"{option}: {what}, expected {beside} beside it")
 
 
 def _from_labels(images: "list[Image]", cluster: dict[str, Any], *, out: Path, resume: bool, **how: Any) -> "Results":
@@ -149,29 +158,37 @@ def _from_labels(images: "list[Image]", cluster: dict[str, Any], *, out: Path, r
 
 
 def _from_grey(
-    images: "list[Image]", scribbles: Path, cluster: dict[str, Any], grey: dict[str, Any], **how: Any
-) -> "Results":
-    need("calibration", "the labelling of grey images")
+    images: "list[Image]", scribbles: Path | None, segmenter: str | None, cluster: dict[str, Any],
+    grey: dict[str, Any], **how: Any,
+) -> "Results":  # fmt: skip
+    if scribbles is not None:
+        need("calibration", "the labelling of grey images")
     from nmcdist.calibration.begun import check_folder
     from nmcdist.calibration.cba.calibrate import check_options
     from nmcdist.calibration.cba.grey import calibrate_grey
     from nmcdist.calibration.fibsem.drift_files import read_drift
     from nmcdist.calibration.fibsem.labelling import PIECE_BYTES, HowToLabel, pieces_of
     from nmcdist.calibration.fibsem.scribbles import read_scribbles
+    from nmcdist.calibration.segmenter.bundles import load_segmenter
+    from nmcdist.calibration.segmenter.labelling import check_instrument
 
     if len(images) != 1:
-        raise InputError(f"image: found {len(images)}, expected one grey stack with --scribbles")
+        raise InputError(f"image: found {len(images)}, expected one grey stack")
     (image,) = images
     classes, drift = _classes(grey.pop("classes")), grey.pop("drift")
     if drift not in ("none", "estimate"):
         drift = read_drift(local_path(drift), image.shape[0])
     said: dict[str, Any] = {"voxel_size_nm": list(image.voxel_size_nm), "axes": "zyx"}
-    known = read_scribbles(scribbles, image, **said)
+    if scribbles is not None:
+        source: Any = read_scribbles(scribbles, image, **said)
+    else:
+        source = load_segmenter(segmenter or "")
+        check_instrument(source, "fib-sem")
     check_options(**how)
     check_folder(how["out"], how["resume"], "grey")
     settings = HowToLabel(ramp=not grey.pop("no_ramp"), drift=drift, **grey)
     with spreading(cluster, PIECE_BYTES, pieces_of(image)) as spread:
-        return calibrate_grey(image, known, how=settings, classes=classes, spread=spread, **how)
+        return calibrate_grey(image, source, how=settings, classes=classes, spread=spread, **how)
 
 
 @click.command("plan")

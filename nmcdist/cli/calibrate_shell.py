@@ -18,10 +18,12 @@ from nmcdist.cli.options import (
     spreading,
     taken_cluster,
 )  # fmt: skip
+from nmcdist.errors import InputError
 from nmcdist.extras import need
 
 if TYPE_CHECKING:
     from nmcdist.bundle import Bundle
+    from nmcdist.calibration.segmenter.bundles import Segmenter
     from nmcdist.calibration.shell.settings import ShellSettings
     from nmcdist.images import Image
 
@@ -36,6 +38,7 @@ _HERE = 27  # blocks up to which an image is fitted in this process, unless work
 @click.option("--axes", help='Order of the axes, such as "zyx". Needed if the image says none.')
 @click.option("--phase", type=Real(), help="Value of the particles in an image of phases. Default: a grey image.")
 @click.option("--labels", "is_labelled", is_flag=True, help="Each particle has its own label, and 0 is the background.")
+@click.option("--segmenter", help="IMAGE is grey: this bundle of a segmenter, by name or path, finds the particles.")
 @click.option("--sigma", type=Real(0), default=1.8, show_default=True, help="Smoothing of a grey image, in voxels.")
 @click.option("--side", type=click.Choice(["bright", "dark"]), default="bright", show_default=True,
               help="Grey values of the particles.")  # fmt: skip
@@ -56,7 +59,7 @@ _HERE = 27  # blocks up to which an image is fitted in this process, unless work
 @cluster_options
 def calibrate_shell_command(
     image: Path, out: Path, voxel_size_nm: tuple[float, ...], axes: str | None, base: str, name: str, licence: str,
-    resume: bool, **choices: Any,
+    segmenter: str | None, resume: bool, **choices: Any,
 ) -> int:  # fmt: skip
     """Fit the outer shell model to a CT IMAGE of particles: grey, of phases, or with a label for each particle.
 
@@ -65,6 +68,7 @@ def calibrate_shell_command(
     need("report", "the report of a calibration")
     from nmcdist.bundle import load_bundle
     from nmcdist.calibration.begun import check_folder
+    from nmcdist.calibration.segmenter.bundles import load_segmenter
     from nmcdist.calibration.shell.results import NUMBERS
     from nmcdist.calibration.shell.settings import ShellSettings
     from nmcdist.datasets.files import naming
@@ -72,6 +76,9 @@ def calibrate_shell_command(
     from nmcdist.report.shell_calibration import headline, report_shell_calibration
 
     cluster = taken_cluster(choices)
+    if segmenter is not None and (choices["phase"] is not None or choices["is_labelled"]):
+        raise InputError("--segmenter: found beside --phase or --labels, expected a grey image")
+    net = None if segmenter is None else load_segmenter(segmenter)
     settings = ShellSettings(**choices)
     size: Any = (voxel_size_nm[0] if len(voxel_size_nm) == 1 else list(voxel_size_nm)) if voxel_size_nm else None
     opened, grains = open_image(image, size, axes), load_bundle(base)
@@ -80,7 +87,7 @@ def calibrate_shell_command(
             # Otherwise it was stopped before the report.
             if not (resume and (out / NUMBERS).exists() and not (out / "report" / "report.md").exists()):
                 check_folder(out, resume, "particles")
-                _calibrate(opened, settings, grains, out, resume, cluster, name=name, licence=licence)
+                _calibrate(opened, settings, grains, net, out, resume, cluster, name=name, licence=licence)
             page = report_shell_calibration(out, out / "report")
     except KeyboardInterrupt:
         complain("interrupted; continue with the same command and --resume")
@@ -90,8 +97,8 @@ def calibrate_shell_command(
 
 
 def _calibrate(
-    image: "Image", settings: "ShellSettings", grains: "Bundle", out: Path, resume: bool, cluster: dict[str, Any], *,
-    name: str, licence: str,
+    image: "Image", settings: "ShellSettings", grains: "Bundle", net: "Segmenter | None", out: Path, resume: bool,
+    cluster: dict[str, Any], *, name: str, licence: str,
 ) -> None:  # fmt: skip
     from nmcdist.calibration.begun import begun
     from nmcdist.calibration.shell.blocks import EDGE, PIECE_BYTES
@@ -107,5 +114,5 @@ def _calibrate(
         begun(out, resume, "particles", spread, progress) as stages,
     ):
         calibrate_shells(
-            image, settings, grains, out, name=name, licence=licence, stages=stages, progress=progress
+            image, settings, grains, out, name=name, licence=licence, segmenter=net, stages=stages, progress=progress
         )  # fmt: skip

@@ -18,6 +18,7 @@ from nmcdist.cli.queries import query
 from nmcdist.cli.refinements import refine
 from nmcdist.cli.releases import pack, publish
 from nmcdist.cli.runs import describe, finalise, plan, retry_failed, run, status
+from nmcdist.cli.segments import segment
 from nmcdist.cli.services import serve, token
 from nmcdist.cli.stores import export, report, verify
 from nmcdist.errors import NmcdistError
@@ -40,7 +41,7 @@ def cli(verbose: int) -> None:
 
 for command in (
     run, plan, status, finalise, retry_failed, describe, verify, report, export, measure, publish, pack, query, serve,
-    token, catalog, calibrate, phantom, bundle, design, train, predict, refine,
+    token, catalog, calibrate, phantom, bundle, design, train, predict, refine, segment,
 ):  # fmt: skip
     cli.add_command(command)
 

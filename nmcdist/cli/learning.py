@@ -56,6 +56,24 @@ def train_superres_command(recipe: Path, out: Path) -> None:
     click.echo(f"{out / 'bundle'}\nagreement on realisations never seen: {shares}")
 
 
+@train.command("segmenter")
+@click.argument("recipe", type=PATH)
+@click.option("--out", type=PATH, required=True, help="New folder for the bundle and the results.")
+def train_segmenter_command(recipe: Path, out: Path) -> None:
+    """Train the segmenter of RECIPE on images drawn from a model, without any label by hand."""
+    need("calibration", "the training of a net")
+    from nmcdist.calibration.segmenter.recipe import load_segmenter_recipe
+    from nmcdist.datasets.files import naming
+
+    settings = load_segmenter_recipe(recipe)
+    empty_folder(out)
+    from nmcdist.calibration.segmenter.training import BUNDLE, train_segmenter
+
+    with naming(out):
+        results = train_segmenter(settings, recipe.parent, out, lambda facts: note(json.dumps(facts)))
+    click.echo(f"{out / BUNDLE}\n{results['weights']} weights, {sum(results['cpu_s'].values()):.0f} CPU s")
+
+
 @click.command()
 @click.argument("store", type=PATH)
 @click.option("--with", "bundle", type=PATH, required=True, help="Folder of the bundle of a surrogate.")

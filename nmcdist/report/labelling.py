@@ -43,7 +43,7 @@ def report_labelling(folder: Path, out: Path) -> Path:
     numbers = sorted({int(name.split("/")[0]) for name in pictures})
     made = [_picture(out / f"slice-{z}.png", pictures, z, facts) for z in numbers]
     captions = {
-        path.name: f"Slice {z}, with scribbles: grey values, without ramp and drift, scribbles, probability of solid "
+        path.name: f"Slice {z}: grey values, without ramp and drift, scribbles if there are any, probability of solid "
         "and of graphite (bright is 1), graphite by the threshold, and the phases that are fitted."
         for path, z in zip(made, numbers, strict=True)
     }
@@ -61,6 +61,16 @@ def _text(facts: dict[str, Any]) -> Iterator[str]:
             f"{facts['cubic_nm']:g} nm.",
         ]
     )
+    yield from _of_segmenter(facts) if "segmenter" in facts else _of_forests(facts)
+    shares = ", ".join(f"{name.replace('_', ' ')} {share:.2%}" for name, share in facts["shares"].items())
+    solid, graphite = facts["least_probability_of_solid"], facts["least_probability_of_graphite"]
+    yield (
+        f"## Phases\n\n{shares}. Voxels are solid from a probability of {solid:.3f}, and graphite from one of "
+        f"{graphite:.3f}."
+    )
+
+
+def _of_forests(facts: dict[str, Any]) -> Iterator[str]:
     for title, names, confusion in (
         ("Pore and solid", ("pore", "solid"), facts["confusion_of_phases"]),
         ("Graphite and the rest", ("graphite", "rest"), facts["confusion_of_graphite"]),
@@ -76,12 +86,15 @@ def _text(facts: dict[str, Any]) -> Iterator[str]:
         yield markdown(
             ["true \\ voted", *names], ([name, *map(str, row)] for name, row in zip(names, confusion, strict=True))
         )
-    shares = ", ".join(f"{name.replace('_', ' ')} {share:.2%}" for name, share in facts["shares"].items())
-    solid, graphite = facts["least_probability_of_solid"], facts["least_probability_of_graphite"]
+
+
+def _of_segmenter(facts: dict[str, Any]) -> Iterator[str]:
+    yield f"A segmenter (sha256 {facts['segmenter'][:16]}), which saw no label by hand, gave the probabilities."
     yield (
-        f"## Phases\n\n{shares}. Voxels are solid from a probability of {solid:.3f}, and graphite from one of "
-        f"{graphite:.3f}."
+        f"Noise, blur and contrast of the image lie at a distance of {facts['distance']:.1f} from those of its "
+        f"training, of which 90 % lie within {facts['distance_limit']:.1f}."
     )
+    yield from (f"**Warning: {warning}.**" for warning in facts["warnings"])
 
 
 def _ramp(loss: float, error: float | None) -> str:
@@ -112,9 +125,10 @@ def _picture(path: Path, pictures: dict[str, np.ndarray], z: int, facts: dict[st
     solid = plane.get("solid-clean", plane["solid"] >= round(FULL * facts["least_probability_of_solid"])) > 0
     likely = plane["graphite-probability"] >= round(FULL * facts["least_probability_of_graphite"])
     names = [facts["classes"][name] for name in ("pore", "carbon_binder", "graphite")]
-    scribbles = np.full(plane["scribbles"].shape, np.nan)
+    given = plane.get("scribbles", np.zeros(plane["corrected"].shape, int))
+    scribbles = np.full(given.shape, np.nan)
     for number, label in enumerate(names):
-        scribbles[plane["scribbles"] == label] = number
+        scribbles[given == label] = number
     with figure(2, 4, 18, 9.6) as (drawing, axes):
         panels: tuple[tuple[str, np.ndarray, dict[str, Any]], ...] = (
             ("grey", plane["grey"], _grey(plane["grey"])),

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
+from nmcdist.calibration.segmenter.recipe import load_segmenter_recipe
 from nmcdist.cli import cli, main
 from nmcdist.clusters.cluster import kinds as cluster_kinds
 from nmcdist.clusters.deployment import load_deployment
@@ -85,6 +86,8 @@ def check_yaml(block, path):
         load_surrogate_recipe(path)
     elif content.get("kind") == "superres":
         load_superres_recipe(path)
+    elif content.get("kind") == "segmenter":
+        load_segmenter_recipe(path)
     else:
         registry.load_recipe(path)
 

@@ -53,6 +53,7 @@ def calibrate_cba(
     method: str = "weighted",
     name: str = "cba-fitted",
     licence: str = "not stated",
+    doubted: Sequence[str] = (),
     stages: Stages | None = None,
     labelled_from: tuple[Path, str] | None = None,
     spread: Spread = map,
@@ -79,6 +80,8 @@ def calibrate_cba(
         "paper" also fits as the CBA paper does, for comparison, into a bundle of its own, ``bundle-paper``.
     name, licence : str
         Of the bundle.
+    doubted : sequence of str
+        Why the labels may not be believed; the first warnings of the results.
     stages : Stages, optional
         Where counts and replicates are kept, in a folder within `out`, which then need not be new.
     labelled_from : (Path, str), optional
@@ -162,7 +165,7 @@ def calibrate_cba(
         curves=curves_with_envelopes(fit, counts, own, many),
         levels=[] if own is None else compared_levels(own.levels, many, radii, images[0].shape),
         windows=[] if boot is None or boot.larger is None else list(boot.windows), paper=paper,
-        warnings=doubts(final, counts, fit, boot),
+        warnings=[*doubted, *doubts(final, counts, fit, boot)],
         seconds={"labels_to_fit": fitted_s, "all": _since(started)},
     )  # fmt: skip
     save_bundle(bundle, out / BUNDLE)

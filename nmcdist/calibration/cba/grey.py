@@ -1,4 +1,4 @@
-"""A grey stack and scribbles to a bundle of the additive: labelled in stages, then fitted."""
+"""A grey stack, with scribbles or a segmenter, to a bundle of the additive: labelled in stages, then fitted."""
 
 import json
 from collections.abc import Mapping
@@ -13,6 +13,8 @@ from nmcdist.calibration.cba.counts import PHASE_LABELS
 from nmcdist.calibration.cba.results import Results
 from nmcdist.calibration.fibsem.labelling import CLASSES, HowToLabel, Labelled, label_stack, planes_of
 from nmcdist.calibration.fibsem.scribbles import Scribbles
+from nmcdist.calibration.segmenter.bundles import Segmenter
+from nmcdist.calibration.segmenter.labelling import label_by
 from nmcdist.calibration.spread import Spread
 from nmcdist.calibration.stages import Progress
 from nmcdist.datasets.files import replacing, write_text
@@ -25,7 +27,7 @@ _SHOWN = 400  # cubic voxels along an edge of a picture
 
 def calibrate_grey(
     image: Image,
-    scribbles: Scribbles,
+    source: Scribbles | Segmenter,
     out: Path,
     how: HowToLabel,
     *,
@@ -41,8 +43,8 @@ def calibrate_grey(
     ----------
     image : Image
         Slices along z.
-    scribbles : dict of int to ndarray of int, shape (ny, nx)
-        Labels of some slices; 0 is not labelled.
+    source : dict of int to ndarray of int, shape (ny, nx), or Segmenter
+        Labels of some slices, 0 where not labelled; or a segmenter, which needs none.
     out : Path
         New folder for stages, bundle and results.
     how : HowToLabel
@@ -73,35 +75,45 @@ def calibrate_grey(
     """
     check_options(**fit)
     with begun(out, resume, "grey", spread, progress) as stages:
-        labelled = label_stack(image, scribbles, stages, how, classes)
+        if isinstance(source, Segmenter):
+            labelled, scribbles = label_by(source, image, stages, how), {}
+        else:
+            labelled, scribbles = label_stack(image, source, stages, how, classes), source
         _write_pictures(out / PICTURES, labelled, scribbles)
         settings = {**vars(how), "drift": how.drift if isinstance(how.drift, str) else "given"}
         facts = {"image": str(image.path), "how": settings, "classes": dict(classes), **labelled.facts}
         write_text(out / LABELLING, json.dumps(facts, indent=1) + "\n")
         return calibrate_cba(
-            [labelled.labels], out, phases=PHASE_LABELS, stages=stages,
+            [labelled.labels], out, phases=PHASE_LABELS, doubted=labelled.facts.get("warnings", ()), stages=stages,
             labelled_from=(image.path, labelled.facts["digest"]), spread=spread, progress=progress, **fit,
         )  # fmt: skip
 
 
 def _write_pictures(path: Path, labelled: Labelled, scribbles: Scribbles) -> None:
-    """Write what is shown of the slices with most scribbles: each stage, in a window around them."""
+    """Write what is shown of the slices with most scribbles, or without any of some slices: each stage, in a window."""
     chosen = sorted(sorted(scribbles, key=lambda z: -int((scribbles[z] > 0).sum()))[:_MOST_PICTURES])
     arrays: dict[str, np.ndarray] = {}
     scribbles = labelled.stack.moved(scribbles)
-    for z in chosen:
-        window = _window(scribbles[z], labelled)
+    for z in chosen or _spread_over(labelled.stack.shape[0]):
+        window = _window(scribbles.get(z), labelled)
         y, x = (slice(part.start * f, part.stop * f) for part, f in zip(window, labelled.factors[1:], strict=True))
-        arrays[f"{z}/scribbles"] = scribbles[z][y, x]
+        if z in scribbles:
+            arrays[f"{z}/scribbles"] = scribbles[z][y, x]
         arrays |= {f"{z}/{name}": plane for name, plane in planes_of(labelled, z, window)}
     with replacing(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def _window(labels: np.ndarray, labelled: Labelled) -> tuple[slice, slice]:
-    """Return a window of cubic voxels around the middle of the scribbles of a slice."""
+def _spread_over(count: int) -> list[int]:
+    return sorted({(2 * k + 1) * count // (2 * _MOST_PICTURES) for k in range(_MOST_PICTURES)})
+
+
+def _window(labels: np.ndarray | None, labelled: Labelled) -> tuple[slice, slice]:
+    """Return a window of cubic voxels around the middle of the scribbles of a slice, or of the slice."""
     parts = []
-    for at, factor, n in zip(np.nonzero(labels), labelled.factors[1:], labelled.labels.shape[1:], strict=True):
+    ny, nx = labelled.stack.shape[1:]
+    places = (np.array([ny // 2]), np.array([nx // 2])) if labels is None else np.nonzero(labels)
+    for at, factor, n in zip(places, labelled.factors[1:], labelled.labels.shape[1:], strict=True):
         first = min(max(0, int(at.mean()) // factor - _SHOWN // 2), max(0, n - _SHOWN))
         parts.append(slice(first, min(n, first + _SHOWN)))
     return parts[0], parts[1]

@@ -31,6 +31,7 @@ from nmcdist.images.sources import Array
 CLASSES = {"pore": 1, "carbon_binder": 2, "graphite": 3}  # labels of the scribbles
 # Features, smoothing of the probability in voxels, radius of the closing in nm.
 _GRAPHITE = {"plates": ("extended", SMOOTHING_VOXELS, 0.0), "paper": ("paper", 0.0, 200.0)}
+CLOSINGS_NM = {name: closing for name, (_, _, closing) in _GRAPHITE.items()}
 PIECE_BYTES = 1_400_000_000  # of a box with its surroundings and their features
 
 
@@ -174,7 +175,7 @@ def label_stack(
         "digest": digest, "slices_with_scribbles": sorted(scribbles), "cubic_nm": voxel, "factors": list(factors),
         "confusion_of_phases": phases.confusion.tolist(), "confusion_of_graphite": plates.confusion.tolist(),
         "least_probability_of_solid": (above_pore + 1) / FULL, "least_probability_of_graphite": (above + 1) / FULL,
-        "shares": _shares(labels),
+        "shares": shares_of(labels),
     }  # fmt: skip
     image_of = Image(Array(labels.path, grid.shape, np.dtype(np.uint8)), (0, 1, 2), grid.voxel_size_nm)
     return Labelled(image_of, stack, found, factors, facts)
@@ -198,7 +199,8 @@ def _digest_of(scribbles: Scribbles) -> str:
     return digest.hexdigest()
 
 
-def _shares(labels: Stage) -> dict[str, float]:
+def shares_of(labels: Stage) -> dict[str, float]:
+    """Return the share of each phase in a stage of labels."""
     counts = np.sum(labels.facts, axis=0)
     return {name: float(counts[k] / counts.sum()) for k, name in enumerate(CLASSES)}
 

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from nmcdist.bundle import Bundle, save_bundle
+from nmcdist.calibration.segmenter.bundles import Segmenter
 from nmcdist.calibration.shell.blocks import Arrays, Digested, copied, in_memory
 from nmcdist.calibration.shell.blur import between_voxels, left_by_blur, measured_edges, sharpened
+from nmcdist.calibration.shell.by_segmenter import phase_by_segmenter
 from nmcdist.calibration.shell.centring import about_centre_of_mass
 from nmcdist.calibration.shell.choose import Choice, choose_ratio, judge_rule, repacked
 from nmcdist.calibration.shell.correction import Correction, correction
@@ -55,7 +57,7 @@ _PAPER = (
 def calibrate_shells(
     image: Image, settings: ShellSettings, base: Bundle, out: Path, *, name: str = "shells", title: str = "",
     description: str = "", licence: str = "not stated", progress: Progress = lambda facts: None,
-    spread: Spread = map, stages: Stages | None = None,
+    segmenter: Segmenter | None = None, spread: Spread = map, stages: Stages | None = None,
 ) -> Bundle:  # fmt: skip
     """Calibrate the outer shell model on an image of particles.
 
@@ -73,6 +75,8 @@ def calibrate_shells(
         Of the bundle.
     progress : callable
         Called after each step with a dictionary that describes it.
+    segmenter : Segmenter, optional
+        Says which voxels of a grey image are particles, in place of a threshold.
     spread : callable
         Applies a function to items as `map` does, in order.
         Instead of that of the stages, if there are some.
@@ -99,7 +103,7 @@ def calibrate_shells(
         spread, arrays = keeper, keeper.arrays
     seen, start = survey(image), time.process_time()
     spacing, unit_nm = _spacing(image)
-    regions = _separate(image, settings, seen, spacing, progress, spread, arrays)
+    regions = _separate(image, settings, seen, spacing, segmenter, progress, spread, arrays)
     regions = regions._replace(edges=corrected_edges(regions, settings, arrays))
     cost, start = {"separation_and_choice_cpu_s": time.process_time() - start}, time.process_time()
     chosen, shapes, left = _fit_shapes(regions, settings, spacing, spread)
@@ -138,8 +142,8 @@ def calibrate_shells(
 
 
 def _separate(
-    image: Image, settings: ShellSettings, seen: Survey, spacing: Spacing, progress: Progress, spread: Spread,
-    arrays: Arrays,
+    image: Image, settings: ShellSettings, seen: Survey, spacing: Spacing, segmenter: Segmenter | None,
+    progress: Progress, spread: Spread, arrays: Arrays,
 ) -> SeparatedImage:  # fmt: skip
     values = copied(Digested(image, seen.sha256), arrays, spread)
     if settings.is_labelled:
@@ -153,6 +157,10 @@ def _separate(
             f"{image.path}: holds the values {listed} only, so it is not grey; give the value of the particles "
             "(--phase), or --labels if each particle has its own"
         )
+    elif segmenter is not None:  # its borders are those of the truth: there is no blur to take out
+        phase, warnings = phase_by_segmenter(image, values, segmenter, spread=spread, arrays=arrays)
+        for warning in warnings:
+            progress({"event": "warning", "text": warning})
     else:
         grey = phase_by_threshold(values, settings.sigma, settings.side, spread=spread, arrays=arrays)
         phase, threshold = grey.phase, grey.threshold

@@ -158,7 +158,8 @@ def test_an_estimate_on_which_two_scales_disagree_is_refused(tmp_path, run):
 
 def test_options_of_grey_stacks_need_scribbles(small, tmp_path, run):
     code, said = run("calibrate", "cba", small / "truth.tif", "--out", tmp_path / "out", "--drift", "estimate")
-    assert (code, said.err) == (2, "nmcdist: error: --drift: is for grey stacks, expected --scribbles beside it\n")
+    assert (code, said.err) == (2, "nmcdist: error: --drift: is for grey stacks, expected --scribbles or "
+                                 "--segmenter beside it\n")  # fmt: skip
 
 
 def test_large_stacks_are_written_as_ome(tmp_path, monkeypatch):

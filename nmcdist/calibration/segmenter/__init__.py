@@ -1,0 +1,1 @@
+"""Segmentation of grey images by nets that were trained on drawn images alone, without any label by hand."""

@@ -1,0 +1,211 @@
+"""Segment a grey image by a net, in stages and boxes: probabilities of all classes, and labels."""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmcdist.bundle import Bundle, save_bundle
+from nmcdist.calibration.boxes import Box
+from nmcdist.calibration.fibsem.scribbles import Scribbles
+from nmcdist.calibration.fibsem.stored import Grey
+from nmcdist.calibration.segmenter.bundles import Segmenter, load_segmenter, tuned_bundle
+from nmcdist.calibration.segmenter.draws import held, normal_stack
+from nmcdist.calibration.segmenter.net import Net
+from nmcdist.calibration.segmenter.normal import NormalStack
+from nmcdist.calibration.segmenter.prepared import Prepared, prepared
+from nmcdist.calibration.segmenter.tiles import box_probabilities, labels_of
+from nmcdist.calibration.spread import Spread
+from nmcdist.calibration.stages import Progress, Stage, Stages
+from nmcdist.datasets.files import write_text
+from nmcdist.errors import ImageError, StoreError
+from nmcdist.images import Image, survey
+
+PROBABILITY, LABELS, RESULTS, TUNED = "probability", "labels", "results.json", "tuned"
+EDGES = (8, 1024, 1024)  # voxels of a box
+PIECE_BYTES = 900_000_000  # of a box with what the net makes of it
+_MARK = "begun"
+
+
+def segmented(
+    image: Image | np.ndarray, bundle: Bundle | str | Path | Segmenter, *, ramp: bool = True,
+    drift_px: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Return the probability of each class in an image that fits into memory.
+
+    Parameters
+    ----------
+    image : Image or ndarray, shape (nz, ny, nx)
+        Grey; an array has the voxels of the training.
+    bundle : Bundle, str, Path or Segmenter
+        A bundle of model "segmenter", by name or path.
+    ramp : bool
+        Whether to take out the ramp of brightness of a FIB-SEM.
+    drift_px : ndarray of float64, shape (nz, 2), optional
+        Pixel (y, x) of a slice shows the structure at (y, x) + drift; the result is without drift.
+
+    Returns
+    -------
+    ndarray of uint8, shape (classes, nz, ny, nx)
+        255 is 1.
+
+    Raises
+    ------
+    BundleError
+        If the bundle is no segmenter, or its net gives other values here.
+    ImageError
+        If the image has no contrast.
+    """
+    segmenter = bundle if isinstance(bundle, Segmenter) else load_segmenter(bundle)
+    if isinstance(image, np.ndarray):
+        image = held(image, (segmenter.slice_nm, segmenter.pixel_nm, segmenter.pixel_nm))
+    grey, _ = normal_stack(image, ramp and segmenter.instrument == "fib-sem", drift_px)
+    return box_probabilities(segmenter.net, grey, tuple(slice(0, n) for n in image.shape))
+
+
+def segment(
+    image: Image, bundle: Bundle, out: Path, *, ramp: bool = True, scribbles: Scribbles | None = None, seed: int = 1,
+    resume: bool = False, edges: tuple[int, int, int] = EDGES, spread: Spread = map,
+    progress: Progress = lambda facts: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Segment an image into a folder, box by box.
+
+    Parameters
+    ----------
+    image : Image
+    bundle : Bundle
+        Of model "segmenter".
+    out : Path
+        New folder for ``labels.zarr``, ``probability.zarr``, receipts and ``results.json``.
+    ramp : bool
+        Whether to take out the ramp of brightness of a FIB-SEM.
+    scribbles : dict of int to ndarray of int, shape (ny, nx), optional
+        Labels of some slices, 1 for the first class; 0 is not labelled. The last layers of the net learn them first.
+    seed : int
+        Of this learning.
+    resume : bool
+        Whether the folder may hold boxes of an earlier attempt; those that fit are kept.
+    edges : tuple of int
+        Voxels of a box, and of a chunk.
+    spread : callable
+        Like the builtin `map`; boxes are its items.
+    progress : callable
+        Called with facts about each stage.
+
+    Returns
+    -------
+    dict
+        What ``results.json`` holds, with the `warnings` why the result may not be believed.
+
+    Raises
+    ------
+    BundleError
+        If the bundle is no segmenter, or its net gives other values here.
+    ImageError
+        If the image or the scribbles cannot be used.
+    StoreError
+        If the folder holds something else, or another process works on it.
+    """
+    segmenter, start = load_segmenter(bundle), time.process_time()
+    check_folder(out, resume)
+    stages = Stages(out, spread, progress)
+    with stages.locked():
+        (out / _MARK).write_text("segment\n", encoding="utf-8")
+        ready = prepared(image, segmenter, stages, ramp=ramp, drift="none", digest=survey(image).sha256)
+        for warning in ready.warnings:
+            progress({"event": "warning", "text": warning})
+        after = [*ready.keys, segmenter.digest]
+        if scribbles is not None:
+            segmenter, key = _tuned(segmenter, ready, scribbles, stages, seed)
+            after.append(key)
+            _save_tuned(tuned_bundle(segmenter, bundle), out / TUNED)
+        probability = probability_stage(stages, segmenter.net, ready.image, edges, image.voxel_size_nm, after)
+        work = partial(_labels, Grey(probability.path, image.shape))
+        labels = stages.boxes(LABELS, work, image.shape, edges, "uint8", image.voxel_size_nm, [probability.key])
+        counts = np.sum(labels.facts, axis=0)
+        shares = {name: float(n / counts.sum()) for name, n in zip(segmenter.classes, counts, strict=True)}
+        results = {
+            "image": str(image.path), "shape": list(image.shape), "voxel_size_nm": list(image.voxel_size_nm),
+            "bundle": {"name": bundle.name, "sha256": bundle.content_hash}, "classes": list(segmenter.classes),
+            "scribbled_slices": sorted(scribbles or {}), "shares": shares, **ready.facts, "warnings": ready.warnings,
+            "cpu_s": round(time.process_time() - start, 2),
+        }  # fmt: skip
+        write_text(out / RESULTS, json.dumps(results, indent=1) + "\n")
+    return results
+
+
+def check_folder(out: Path, resume: bool) -> None:
+    """Check that a segmentation can begin in a folder or, on a resume, go on.
+
+    Raises
+    ------
+    StoreError
+        If it is complete, or holds other files.
+    """
+    if out.exists() and not out.is_dir():
+        raise StoreError(f"{out}: is a file, expected a new or an empty folder")
+    if (out / RESULTS).exists():
+        raise StoreError(f"{out}: holds a complete segmentation, expected a new or an empty folder")
+    if (out / _MARK).is_file():
+        if not resume:
+            raise StoreError(f"{out}: holds a segmentation that was stopped; --resume continues it")
+    elif out.is_dir() and any(out.iterdir()):
+        raise StoreError(f"{out}: holds other files, expected a new or an empty folder")
+
+
+def pieces_of(image: Image) -> int:
+    """Return about how many boxes an image has."""
+    return max(1, math.prod(image.shape) // math.prod(EDGES))
+
+
+def probability_stage(
+    stages: Stages, net: Net, image: NormalStack, edges: tuple[int, int, int], voxel_size_nm: tuple[float, ...],
+    after: Any,
+) -> Stage:  # fmt: skip
+    """Return the stage of the probabilities of all classes, shape (classes, nz, ny, nx), as uint8: 255 is 1."""
+    shape = (net.classes, *image.shape)
+    work = partial(_probabilities, net, image)
+    return stages.boxes(PROBABILITY, work, shape, (net.classes, *edges), "uint8", voxel_size_nm, after)
+
+
+def _probabilities(net: Net, image: NormalStack, box: Box) -> tuple[np.ndarray, None]:
+    return box_probabilities(net, image, box[1:]), None
+
+
+def _labels(probability: Grey, box: Box) -> tuple[np.ndarray, list[int]]:
+    shares = probability[(slice(None), *box)]
+    found = labels_of(shares)
+    return found, np.bincount(found.reshape(-1), minlength=len(shares)).tolist()
+
+
+def _tuned(
+    segmenter: Segmenter, ready: Prepared, scribbles: Scribbles, stages: Stages, seed: int
+) -> tuple[Segmenter, str]:
+    """Return a segmenter that learned scribbles, and the key of that stage."""
+    from nmcdist.calibration.segmenter.tuning import check_scribbles, tuned_weights
+
+    if not segmenter.net.widths:
+        raise ImageError("scribbles: found a LeNet, expected a U-Net, whose last layers can learn them")
+    check_scribbles(scribbles, segmenter.classes)
+    digest = hashlib.sha256()
+    for z in sorted(scribbles):
+        digest.update(f"{z}".encode() + np.ascontiguousarray(scribbles[z], "<i4").tobytes())
+    after = [*ready.keys, segmenter.digest, digest.hexdigest(), seed]
+    stage = stages.once("tuning", lambda: tuned_weights(segmenter.net, ready.image, scribbles, seed), after)
+    weights: Mapping[str, np.ndarray] = {**segmenter.net.weights, **stage.facts[0]}
+    content = hashlib.sha256(b"".join(np.ascontiguousarray(each).tobytes() for each in stage.facts[0].values()))
+    return segmenter.with_weights(weights), f"{stage.key} {content.hexdigest()}"
+
+
+def _save_tuned(bundle: Bundle, folder: Path) -> None:
+    if folder.is_dir() and not folder.is_symlink():  # of an attempt that was stopped
+        for name in ("bundle.json", "arrays.safetensors"):
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
+    save_bundle(bundle, folder)

@@ -1,0 +1,78 @@
+"""The command that segments grey images by a trained net."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nmcdist.cli.options import (
+    INTERRUPTED,
+    PATH,
+    Real,
+    Whole,
+    cluster_options,
+    complain,
+    note,
+    spreading,
+    taken_cluster,
+)  # fmt: skip
+from nmcdist.extras import need
+
+
+@click.command()
+@click.argument("stack", type=PATH)
+@click.option("--with", "bundle", required=True, help="Bundle of a segmenter: a built-in name or a path.")
+@click.option("--out", type=PATH, required=True, help="New folder for labels, probabilities and results.")
+@click.option("--voxel-size-nm", type=Real(), multiple=True,
+              help="Voxel size: once, or three times along z, y, x. Needed if the image says none.")  # fmt: skip
+@click.option("--axes", help="Order of the axes, such as zyx, if the image does not say it.")
+@click.option("--scribbles", type=PATH, help="Labels of some pixels, 1 for the first class and 0 elsewhere: the last "
+              "layers of the net learn them first.")  # fmt: skip
+@click.option("--seed", type=Whole(0, 2**32 - 1), default=1, show_default=True, help="Of the learning of scribbles.")
+@click.option("--no-ramp", is_flag=True, help="Leave the ramp of brightness in a FIB-SEM stack.")
+@click.option("--resume", is_flag=True, help="Continue a segmentation that was stopped: keep what is whole.")
+@cluster_options
+def segment(
+    stack: Path, bundle: str, out: Path, voxel_size_nm: tuple[float, ...], axes: str | None, scribbles: Path | None,
+    seed: int, no_ramp: bool, resume: bool, **options: Any,
+) -> int:  # fmt: skip
+    """Segment the grey STACK by a net that was trained on drawn images.
+
+    OUT gets labels.zarr (0 for the first class), probability.zarr (255 is 1), and results.json. STACK is a TIFF file, a
+    folder of TIFF slices, a .npy file or a Zarr array.
+    """
+    if scribbles is not None:
+        need("calibration", "learning from scribbles")
+    from nmcdist.bundle import load_bundle
+    from nmcdist.calibration.fibsem.scribbles import read_scribbles
+    from nmcdist.calibration.segmenter.bundles import load_segmenter
+    from nmcdist.calibration.segmenter.segment import PIECE_BYTES, check_folder, pieces_of
+    from nmcdist.calibration.segmenter.segment import segment as work
+    from nmcdist.datasets.files import naming
+    from nmcdist.images import open_image
+
+    cluster, loaded = taken_cluster(options), load_bundle(bundle)
+    load_segmenter(loaded)
+    size: Any = (voxel_size_nm[0] if len(voxel_size_nm) == 1 else list(voxel_size_nm)) if voxel_size_nm else None
+    image = open_image(stack, size, axes)
+    like: dict[str, Any] = {"voxel_size_nm": list(image.voxel_size_nm), "axes": "zyx"}
+    known = None if scribbles is None else read_scribbles(scribbles, image, **like)
+    check_folder(out, resume)
+    try:
+        with spreading(cluster, PIECE_BYTES, pieces_of(image)) as spread, naming(out):
+            results = work(
+                image, loaded, out, ramp=not no_ramp, scribbles=known, seed=seed, resume=resume, spread=spread,
+                progress=_told,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        complain("interrupted; continue with the same command and --resume")
+        return INTERRUPTED
+    shares = ", ".join(f"{name} {share:.2%}" for name, share in results["shares"].items())
+    click.echo(f"{out / 'labels.zarr'}\n{shares}")
+    return 0
+
+
+def _told(facts: dict[str, Any]) -> None:
+    """Print progress; a warning comes before the result that it is about."""
+    note(f"warning: {facts['text']}" if facts["event"] == "warning" else json.dumps(facts))

@@ -1,0 +1,182 @@
+"""The command: the same bytes in one piece, on two workers and after a kill; warnings before results; refusals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from nmcdist.bundle import load_bundle
+from nmcdist.calibration.segmenter.segment import segment, segmented
+from nmcdist.clusters.deployment import load_deployment
+from nmcdist.errors import StoreError
+from nmcdist.execution.spread import spread_on
+from nmcdist.images import open_image
+
+EDGES = (8, 64, 96)
+
+
+def content(folder, name="probability"):
+    return np.asarray(zarr.open_array(folder / f"{name}.zarr", mode="r")[:])
+
+
+def files_of(folder):
+    return {
+        path.relative_to(folder): path.read_bytes() for path in sorted(folder.glob("*.zarr/**/*")) if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(phantom, bundle):
+    return segmented(open_image(phantom / "image.tif"), bundle)
+
+
+def test_one_piece_gives_what_the_array_gives(phantom, bundle, whole, tmp_path):
+    results = segment(open_image(phantom / "image.tif"), bundle, tmp_path / "out")
+    assert (content(tmp_path / "out") == whole).all()
+    assert (content(tmp_path / "out", "labels") == whole.argmax(axis=0)).all()
+    counts = np.bincount(whole.argmax(axis=0).ravel(), minlength=3)
+    assert list(results["shares"].values()) == pytest.approx(list(counts / counts.sum()))
+    array = zarr.open_array(tmp_path / "out" / "probability.zarr")
+    assert array.metadata.dimension_names == ("class", "z", "y", "x")
+    assert open_image(tmp_path / "out" / "labels.zarr", (20, 10, 10), "zyx").shape == (20, 150, 170)
+
+
+def test_blocks_on_two_workers_give_the_same_bytes(phantom, bundle, whole, tmp_path):
+    image = open_image(phantom / "image.tif")
+    segment(image, bundle, tmp_path / "here", edges=EDGES)
+    deployment = load_deployment(workers=2, memory_per_worker="1GiB", dashboard=False)
+    with spread_on(deployment, 10_000_000, 100) as spread:
+        segment(image, bundle, tmp_path / "there", edges=EDGES, spread=spread)
+    assert (content(tmp_path / "there") == whole).all()
+    assert files_of(tmp_path / "there") == files_of(tmp_path / "here")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from nmcdist.bundle import load_bundle
+from nmcdist.calibration.segmenter.segment import segment
+from nmcdist.images import open_image
+
+def spread(function, items):
+    for number, item in enumerate(items):
+        if number == 5 and "probability" in str(item):
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield function(item)
+
+image, bundle, out = map(Path, sys.argv[1:])
+segment(open_image(image / "image.tif"), load_bundle(bundle), out, edges=%r, spread=spread)
+""" % (EDGES,)  # noqa: UP031
+
+
+def test_a_killed_segmentation_resumes_to_the_same_bytes(phantom, bundle, saved, whole, tmp_path):
+    out, image = tmp_path / "out", open_image(phantom / "image.tif")
+    done = subprocess.run([sys.executable, "-c", KILLED, phantom, saved, out], check=False, env=os.environ)
+    assert done.returncode == -signal.SIGKILL
+    assert not (out / "results.json").exists()
+    with pytest.raises(StoreError, match="holds a segmentation that was stopped; --resume continues it"):
+        segment(image, bundle, out, edges=EDGES)
+    facts = []
+    segment(image, bundle, out, edges=EDGES, resume=True, progress=facts.append)
+    assert (content(out) == whole).all()
+    kept = {each["name"]: each["kept"] for each in facts if each["event"] == "stage"}
+    assert kept == {"ramp": 1, "levels": 1, "statistics": 1, "probability": 5, "labels": 0}
+    with pytest.raises(StoreError, match="holds a complete segmentation"):
+        segment(image, bundle, out, resume=True)
+
+
+def test_another_bundle_makes_the_boxes_again(phantom, bundle, tmp_path):
+    from tests.calibration.segmenter.conftest import random_bundle
+
+    image, out = open_image(phantom / "image.tif"), tmp_path / "out"
+    segment(image, bundle, out)
+    (out / "results.json").unlink()
+    facts = []
+    segment(image, random_bundle((3, 5)), out, resume=True, progress=facts.append)
+    assert {each["name"]: each["kept"] for each in facts if each["event"] == "stage"}["probability"] == 0
+
+
+def test_the_command_warns_before_it_segments(phantom, saved, tmp_path, run):
+    code, said = run("segment", phantom / "image.tif", "--with", saved, "--out", tmp_path / "out", "--workers", 0)
+    assert code == 0
+    lines = said.err.splitlines()
+    (place,) = (number for number, line in enumerate(lines) if line.startswith("warning: the image is unlike those"))
+    assert place < next(number for number, line in enumerate(lines) if '"probability"' in line)
+    assert said.out.splitlines()[0] == str(tmp_path / "out" / "labels.zarr")
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["distance"] > results["distance_limit"]
+    assert len(results["warnings"]) == 1
+
+
+def test_other_voxels_than_in_the_training_are_doubted(phantom, saved, tmp_path, run):
+    given = ["--with", saved, "--out", tmp_path / "out", "--voxel-size-nm", 30, "--axes", "zyx", "--workers", 0]
+    code, said = run("segment", phantom / "image.tif", *given)
+    assert code == 0
+    assert "warning: the image has voxels of 30 x 30 x 30 nm, the training had 20 x 10 x 10 nm" in said.err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--with", "cba-cathode-2025"], "found model 'cba', expected 'segmenter'"),
+        (["--with", "absent"], "found neither a built-in bundle nor a folder"),
+        (["--scribbles", "absent"], "absent"),
+        (["--voxel-size-nm", "-1"], "voxel_size_nm"),
+    ],
+)
+def test_bad_options_get_one_line(phantom, saved, tmp_path, run, more, message):
+    given = {"--with": saved, "--out": tmp_path / "out", "--workers": 0, **dict([more])}
+    code, said = run("segment", phantom / "image.tif", *(word for pair in given.items() for word in pair))
+    assert code == 2
+    assert message in said.err
+    assert len(said.err.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_with_other_files_is_left_alone(phantom, bundle, tmp_path):
+    (tmp_path / "mine").write_text("kept")
+    with pytest.raises(StoreError, match="holds other files"):
+        segment(open_image(phantom / "image.tif"), bundle, tmp_path, resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+class TestScribbles:
+    """The scribbles call pores carbon_binder and the rest pore, which no net does before it learned them."""
+
+    @pytest.fixture
+    def scribbled(self, phantom):
+        truth = tifffile.imread(phantom / "truth.tif")[8]
+        drawn = np.zeros(truth.shape, np.int32)
+        drawn[20:90, 20:130] = np.where(truth == 0, 2, 1)[20:90, 20:130]
+        return {8: drawn}
+
+    def test_the_last_layers_learn_them(self, phantom, bundle, scribbled, tmp_path):
+        pytest.importorskip("torch")
+        image, truth = open_image(phantom / "image.tif"), tifffile.imread(phantom / "truth.tif")
+        results = segment(image, bundle, tmp_path / "out", scribbles=scribbled)
+        taught = (truth == 0)[8, 20:90, 20:130]
+
+        def loss(shares):
+            part = np.maximum(shares[:, 8, 20:90, 20:130], 1) / 255
+            return -np.log(np.where(taught, part[1], part[0])).mean()
+
+        assert loss(content(tmp_path / "out")) < loss(segmented(image, bundle)) / 2
+        assert results["scribbled_slices"] == [8]
+        tuned = load_bundle(tmp_path / "out" / "tuned")
+        assert tuned.name == "random-tuned"
+        assert (tuned.arrays["down0a.weight"] == bundle.arrays["down0a.weight"]).all()
+        assert (segmented(image, tuned) == content(tmp_path / "out")).all()
+
+    def test_labels_of_no_class_are_refused(self, phantom, bundle, scribbled, tmp_path):
+        pytest.importorskip("torch")
+        from nmcdist.errors import ImageError
+
+        with pytest.raises(ImageError, match=r"found the labels \[1, 9\], expected at least two of 1 \(pore\)"):
+            segment(open_image(phantom / "image.tif"), bundle, tmp_path / "out",
+                    scribbles={8: np.where(scribbled[8] == 2, 9, scribbled[8])})  # fmt: skip
