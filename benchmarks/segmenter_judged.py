@@ -56,7 +56,7 @@ BINARY = ("otsu", "fixed", "watershed")
 SLOW = (slice(6, 10), slice(96, 224), slice(96, 224))  # what a LeNet sees
 COLUMNS = ("method", "n", "pore or solid", "Dice of graphite", "porosity", "surface", "M-factor", "pore size",
            "permeability", "calibration error", "CPU s per Mpx")  # fmt: skip
-SPREAD = ("porosity", "surface of pore", "M-factor of pore")
+SPREAD = ("porosity", "surface of pore", "M-factor of pore", "permeability of pore")
 KINDS = {
     "as it is": lambda s: s,
     "twice the noise": lambda s: dataclasses.replace(s, dose=s.dose / 4, read_noise=2 * s.read_noise),
@@ -79,13 +79,13 @@ def row_of(method: Method, name: str, case: Case) -> dict[str, Any]:
     """Return what a method makes of a case, with each of its settings; on a part of it if it is slow."""
     part = SLOW if name == "lenet" else tuple(slice(0, n) for n in case.truth.shape)
     truth, found = case.truth[part], []
-    true, names = measured(truth, True), NAMES
+    true, names = measured(truth), NAMES
     if name in BINARY:
         truth, names = np.minimum(truth, 1), ("pore", "solid")
     start = time.process_time()
-    for number, (text, labels, shares) in enumerate(method(case if name != "lenet" else part_of(case))):
+    for text, labels, shares in method(part_of(case) if name == "lenet" else case):
         took = time.process_time() - start
-        ours = {n: v for n, v in measured(labels, number == 0).items() if name not in BINARY or "por" in n}
+        ours = {n: v for n, v in measured(labels).items() if name not in BINARY or "por" in n}
         table = confusion(labels, truth, len(names))
         chances = None if shares is None else reliability(shares, truth)
         found.append({
@@ -118,9 +118,9 @@ class _Plain:
         return self.array[z, y, x]
 
 
-def measured(labels: np.ndarray, flow: bool) -> dict[str, float]:
+def measured(labels: np.ndarray) -> dict[str, float]:
     cubes = cubic_labels(labels, FACTORS, len(NAMES))
-    found = properties(cubes, (2 * PIXEL_NM,) * 3, NAMES, flow=flow)
+    found = properties(cubes, (2 * PIXEL_NM,) * 3, NAMES, flow=True)
     return {"porosity": float((labels == 0).mean()), **found}
 
 
@@ -211,7 +211,9 @@ def spreads_of(row: dict[str, Any]) -> list[float]:
 
 def _print_spreads(rows: list[dict[str, Any]]) -> None:
     print("\n## Spread over the free settings, largest less smallest over the true value, mean of the phantoms\n")
-    print("| setting | method | settings | porosity | surface | M-factor |\n|---|---|---|---|---|---|")
+    print(
+        "| setting | method | settings | porosity | surface | M-factor | permeability |\n|---|---|---|---|---|---|---|"
+    )
     for setting in SETTINGS:
         for method in dict.fromkeys(row["method"] for row in rows):
             own = [row for row in rows if (row["setting"], row["method"]) == (setting, method)]

@@ -131,13 +131,15 @@ def _of_properties(judged: dict[str, Any]) -> Iterator[str]:
     yield "## Properties"
     yield (
         f"Of the voxels {spans} along z, y, x, in voxels of {size} nm; "
-        "the permeability is that of at most 48 of these along each edge."
+        "the permeability is that of at most 96 of these along each edge."
     )
     yield markdown(
         ["property", "found", "true", "error"],
         (
-            [_said(name) + _UNITS.get(name.split(" ")[0], ""), f"{each['found']:.4g}", f"{each['true']:.4g}",
-             "-" if each["error"] is None else f"{each['error']:+.1%}"]
+            [_said(name) + _UNITS.get(name.split(" ")[0], ""),
+             *("-" if value is None else format(value, how) for value, how in (
+                 (each["found"], ".4g"), (each["true"], ".4g"), (each["error"], "+.1%")
+             ))]
             for name, each in judged["properties"].items()
         ),
     )  # fmt: skip
@@ -176,8 +178,9 @@ def _slice(path: Path, plane: dict[str, np.ndarray], classes: Sequence[str]) -> 
             kinds, colours_of, names = _differences(plane, classes)
             _show(axes[1, 2], "differences", kinds, phases | {"cmap": ListedColormap(colours_of),
                                                               "vmax": len(colours_of) - 0.5})  # fmt: skip
-            handles += [Patch(color=colour, label=name) for colour, name in zip(colours_of[2:], names, strict=True)]
-        drawing.legend(handles=handles, loc="outside lower center", ncols=3)
+            wrong = [Patch(color=colour, label=name) for colour, name in zip(colours_of[2:], names, strict=True)]
+            handles = [each for pair in zip(handles, wrong, strict=True) for each in pair]  # a column each
+        drawing.legend(handles=handles, loc="outside lower center", ncols=len(classes))
         return save(drawing, path)
 
 
@@ -208,6 +211,7 @@ def _reliability(path: Path, bins: Sequence[Sequence[dict[str, float]]], classes
             lower.plot(stated, [each["pixels"] for each in own], color=colour, marker=marker)
         upper.set_ylabel("share of the pixels that are of the class")
         upper.legend()
+        lower.set_xlim(upper.get_xlim())
         lower.set_yscale("log")
         lower.set_ylabel("pixels")
         lower.set_xlabel("stated probability of the class")

@@ -1,5 +1,6 @@
 """The judgement of a segmentation by what is known of the truth: a whole image of it, or labels of some pixels."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -198,6 +199,14 @@ def _measured(found: Grey, truth: Truth, image: Image, classes: Sequence[str]) -
     )
     errors = errors_of(ours, known)
     return {
-        "properties": {name: {"found": ours[name], "true": known[name], "error": errors[name]} for name in known},
+        "properties": {
+            name: {"found": _bounded(ours[name]), "true": _bounded(known[name]), "error": errors[name]}
+            for name in known
+        },
         "properties_of": {"from": [part.start for part in box], "to": [part.stop for part in box], "voxel_nm": size},
     }
+
+
+def _bounded(value: float) -> float | None:
+    """Return a number that JSON can hold: None for that of pores that nothing bounds."""
+    return value if math.isfinite(value) else None

@@ -12,7 +12,7 @@ from nmcdist.descriptors import (
     solve_permeability,
 )  # fmt: skip
 
-_FLOW_EDGE = 48  # voxels along an edge of the box in which a fluid flows
+_FLOW_EDGE = 96  # voxels along an edge of the box in which a fluid flows
 
 
 def cubic_labels(labels: np.ndarray, factors: tuple[int, int, int], classes: int) -> np.ndarray:
@@ -52,7 +52,7 @@ def properties(
     names : sequence of str
         Of the classes; the first is the pore or background.
     flow : bool
-        Whether to compute the size of the pores and, in a box of 48 voxels in the middle, their permeability, which
+        Whether to compute the size of the pores and, in a box of 96 voxels in the middle, their permeability, which
         takes longer.
 
     Returns
