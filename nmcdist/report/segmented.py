@@ -82,12 +82,19 @@ def _text(results: dict[str, Any]) -> Iterator[str]:
     yield from (f"**Warning: {warning}.**" for warning in results["warnings"])
     judged = results["judged"]
     yield "## Shares"
-    yield _shares(results, (judged or {}).get("corrected"))
+    yield _shares(results, judged)
     if judged is not None:
         yield from _of_truth(judged, results["classes"])
 
 
-def _shares(results: dict[str, Any], corrected: dict[str, Any] | None) -> str:
+def _shares(results: dict[str, Any], judged: dict[str, Any] | None) -> str:
+    if judged is not None and "corrected" not in judged:  # the truth is known all over
+        true = [sum(row) / judged["pixels"] for row in judged["confusion"]]
+        pairs = zip(results["shares"].items(), true, strict=True)
+        return markdown(
+            ["class", "share found", "true share"], ([_said(n), f"{s:.2%}", f"{t:.2%}"] for (n, s), t in pairs)
+        )
+    corrected = (judged or {}).get("corrected")
     if corrected is None:
         return markdown(["class", "share found"], ([_said(n), f"{s:.2%}"] for n, s in results["shares"].items()))
     rows = (

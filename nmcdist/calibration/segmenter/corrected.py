@@ -71,7 +71,7 @@ def corrected_shares(seen: np.ndarray, confusions: np.ndarray, seed: int = 1) ->
     """
     count = len(confusions)
     if count < FEWEST:
-        raise ImageError(f"labelled pixels: found them in {count} blocks, expected at least {FEWEST}")
+        raise ImageError(f"labelled pixels: found them in {count} block(s), expected at least {FEWEST}")
     wanted = seen / seen.sum()
     lacking = np.flatnonzero(confusions.sum(axis=(0, 2)) == 0)
     if len(lacking):

@@ -80,41 +80,57 @@ def test_the_page_shows_slices_scores_and_the_doubt(judged):
 
 
 @pytest.fixture
-def held_out(phantom, tmp_path):
-    """Labels on two slices as they were scanned, of about a third of the pixels."""
+def held_out(phantom, judged, tmp_path):
+    """Labels on parts of two slices as they were scanned: those found, with a fifth of them changed; and where they are."""
     drift = np.rint(json.loads((phantom / "phantom.json").read_text())["drift_px"]).astype(int)
-    truth, folder = tifffile.imread(phantom / "truth.tif"), tmp_path / "labels"
+    rng, folder = np.random.default_rng(12), tmp_path / "labels"
     folder.mkdir()
+    found = labels_in(judged)
+    changed = np.where(rng.random(found.shape) < 0.2, rng.integers(0, 3, found.shape), found)
+    known = np.full(found.shape, UNKNOWN)
     for z in (4, 13):
-        plane = np.zeros(truth.shape[1:], np.uint8)
-        plane[40:120, 20:140] = truth[z][40 + drift[z][0] : 120 + drift[z][0], 20 + drift[z][1] : 140 + drift[z][1]] + 1
+        (y, x), plane = drift[z], np.zeros(found.shape[1:], np.uint8)
+        part = (z, slice(10 + y, 120 + y), slice(20 + x, 160 + x))
+        known[part] = changed[part]
+        plane[10:120, 20:160] = changed[part] + 1
         tifffile.imwrite(folder / f"slice_{z}.tif", plane)
-    return folder, drift
+    return folder, known
 
 
 def test_labels_that_are_held_out_correct_the_shares(phantom, saved, held_out, tmp_path, run):
-    folder, drift = held_out
+    folder, known = held_out
     code, _ = run("segment", phantom / "image.tif", "--with", saved, "--out", tmp_path / "out", "--held-out", folder,
                   "--drift", phantom / "phantom.json", "--workers", 0)  # fmt: skip
     assert code == 0
-    found, truth = labels_in(tmp_path / "out"), tifffile.imread(phantom / "truth.tif")
-    known = np.full(truth.shape, UNKNOWN)
-    for z in (4, 13):
-        y, x = drift[z]
-        known[z, 40 + y : 120 + y, 20 + x : 140 + x] = truth[z, 40 + y : 120 + y, 20 + x : 140 + x]
-    about = results_in(tmp_path / "out")["judged"]
-    table = counted(found, known)
-    assert about["confusion"] == table
-    rates = np.array(table) / np.sum(table, axis=1, keepdims=True)
+    found, about = labels_in(tmp_path / "out"), results_in(tmp_path / "out")["judged"]
+    table = np.array(counted(found, known))
+    assert about["confusion"] == table.tolist()
     seen = np.bincount(found.ravel(), minlength=3) / found.size
-    if about["corrected"] is None:
-        assert "labelled pixels" in about["not_corrected"]
-    else:
-        shares = [about["corrected"][name]["share"] for name in CLASSES]
-        assert rates.T @ shares == pytest.approx(seen, abs=1e-5)
-        assert "corrected by the confusion" in (tmp_path / "out" / "report" / "report.md").read_text()
-    assert about.get("properties") is None
-    assert (tmp_path / "out" / "report" / "slice-4.png").exists()
+    shares = [about["corrected"][name]["share"] for name in CLASSES]
+    assert (table / table.sum(axis=1, keepdims=True)).T @ shares == pytest.approx(seen, abs=1e-5)
+    for each in about["corrected"].values():
+        assert each["low"] < each["share"] < each["high"]
+    assert about["properties"] is None
+    page = (tmp_path / "out" / "report" / "report.md").read_text()
+    assert "corrected by the confusion" in page
+    assert f"from {about['blocks']} blocks of 8 x 64 x 64 voxels" in page
+    assert sorted(path.name for path in (tmp_path / "out" / "report").glob("slice-*.png")) == [
+        "slice-13.png", "slice-4.png"
+    ]  # fmt: skip
+
+
+def test_shares_are_not_corrected_from_too_few_labels(phantom, saved, tmp_path, run):
+    plane = np.zeros((150, 170), np.uint8)
+    plane[10:20, 10:20], plane[10:20, 20:30] = 1, 2
+    (tmp_path / "labels").mkdir()
+    tifffile.imwrite(tmp_path / "labels" / "slice_7.tif", plane)
+    code, _ = run("segment", phantom / "image.tif", "--with", saved, "--out", tmp_path / "out", "--held-out",
+                  tmp_path / "labels", "--workers", 0)  # fmt: skip
+    assert code == 0
+    about = results_in(tmp_path / "out")["judged"]
+    assert about["corrected"] is None
+    assert about["not_corrected"] == "labelled pixels: found them in 1 block(s), expected at least 3"
+    assert "The shares are not corrected" in (tmp_path / "out" / "report" / "report.md").read_text()
 
 
 def test_without_a_reference_the_page_shows_shares(phantom, saved, tmp_path, run):

@@ -147,7 +147,7 @@ def test_intervals_cover_the_true_shares_and_labels_alone_do_not(fields):
 @pytest.mark.parametrize(
     ("blocks", "message"),
     [
-        (np.ones((2, 2, 2), int), "found them in 2 blocks, expected at least 3"),
+        (np.ones((2, 2, 2), int), r"found them in 2 block\(s\), expected at least 3"),
         (np.array([[[5, 1], [0, 0]]] * 4), "found none of class 1, expected some of every class"),
         (np.array([[[3, 1], [3, 1]]] * 4), "found two classes whose labels are alike"),
         (np.array([[[5, 1], [0, 0]]] * 5 + [[[5, 1], [1, 5]]]), "found a class in too few blocks"),
