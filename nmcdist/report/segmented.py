@@ -112,7 +112,7 @@ def _of_truth(judged: dict[str, Any], classes: Sequence[str]) -> Iterator[str]:
             "The correction takes back the mistakes that the labelled pixels show: it holds if the others are as easy. "
             f"The interval comes from {judged['blocks']} blocks of {size} voxels with labels."
             if judged["corrected"]
-            else f"The shares are not corrected by the confusion. {judged['not_corrected']}."
+            else f"The shares are not corrected by the confusion: {judged['not_corrected']}."
         )
     yield f"## Agreement in {judged['pixels']:,} pixels of known class"
     yield (

@@ -81,7 +81,7 @@ def test_the_page_shows_slices_scores_and_the_doubt(judged):
 
 @pytest.fixture
 def held_out(phantom, judged, tmp_path):
-    """Labels on parts of two slices as they were scanned: those found, with a fifth of them changed; and where they are."""
+    """Labels of two slices as they were scanned: those found, a fifth of them changed; and the same without drift."""
     drift = np.rint(json.loads((phantom / "phantom.json").read_text())["drift_px"]).astype(int)
     rng, folder = np.random.default_rng(12), tmp_path / "labels"
     folder.mkdir()
