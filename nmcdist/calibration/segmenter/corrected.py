@@ -88,7 +88,8 @@ def corrected_shares(seen: np.ndarray, confusions: np.ndarray, seed: int = 1) ->
     error = found[is_sound].std(axis=0, ddof=1) * (count / (count - 1)) ** 0.5
     margin = error * float(t.ppf((1 + LEVEL) / 2, count - 1))
     low, high = (np.clip(shares[0] + sign * margin, 0, 1) for sign in (-1, 1))
-    return Corrected(*(tuple(map(float, each)) for each in (shares[0], error, low, high)), count, int(confusions.sum()))
+    first, errors, lowest, highest = (tuple(map(float, each)) for each in (shares[0], error, low, high))
+    return Corrected(first, errors, lowest, highest, count, int(confusions.sum()))
 
 
 def _solved(confusions: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
