@@ -33,8 +33,8 @@ BASE = load_bundle("cba-cathode-2025")
 NAMES = ("accuracy", "Dice", "pore", "surface", "M")
 
 
-def phantoms(count: int, settings: FibSem, bundle: Bundle = BASE) -> Iterator[FibSemPhantom]:
-    for seed in range(FIRST_SEED, FIRST_SEED + count):
+def phantoms(count: int, settings: FibSem, bundle: Bundle = BASE, first: int = FIRST_SEED) -> Iterator[FibSemPhantom]:
+    for seed in range(first, first + count):
         structure = generate_cba(bundle, needed_shape(SHAPE, settings), PIXEL_NM, seed)
         yield fib_sem(structure, settings, seed)
 

@@ -18,6 +18,7 @@ from nmcdist.cli.options import (
     taken_cluster,
 )  # fmt: skip
 from nmcdist.extras import need
+from nmcdist.inputs import local_path
 
 
 @click.command()
@@ -29,47 +30,66 @@ from nmcdist.extras import need
 @click.option("--axes", help="Order of the axes, such as zyx, if the image does not say it.")
 @click.option("--scribbles", type=PATH, help="Labels of some pixels, 1 for the first class and 0 elsewhere: the last "
               "layers of the net learn them first.")  # fmt: skip
-@click.option("--seed", type=Whole(0, 2**32 - 1), default=1, show_default=True, help="Of the learning of scribbles.")
+@click.option("--seed", type=Whole(0, 2**32 - 1), default=1, show_default=True,
+              help="Of the learning of scribbles, and of the interval of corrected shares.")  # fmt: skip
+@click.option("--reference", type=PATH, help="The true classes, to judge the result: 0 for the first class, 255 where "
+              "nothing is known.")  # fmt: skip
+@click.option("--held-out", type=PATH, help="Labels like --scribbles, which the net does not learn: to judge the "
+              "result where there is no reference, and to correct the shares.")  # fmt: skip
+@click.option("--drift", default="none", show_default=True,
+              help='Drift to take out: "none", "estimate", or a file with the shift of each slice.')  # fmt: skip
 @click.option("--no-ramp", is_flag=True, help="Leave the ramp of brightness in a FIB-SEM stack.")
 @click.option("--resume", is_flag=True, help="Continue a segmentation that was stopped: keep what is whole.")
 @cluster_options
 def segment(
     stack: Path, bundle: str, out: Path, voxel_size_nm: tuple[float, ...], axes: str | None, scribbles: Path | None,
-    seed: int, no_ramp: bool, resume: bool, **options: Any,
+    seed: int, reference: Path | None, held_out: Path | None, drift: str, no_ramp: bool, resume: bool, **options: Any,
 ) -> int:  # fmt: skip
     """Segment the grey STACK by a net that was trained on drawn images.
 
-    OUT gets labels.zarr (0 for the first class), probability.zarr (255 is 1), and results.json. STACK is a TIFF file, a
-    folder of TIFF slices, a .npy file or a Zarr array.
+    OUT gets labels.zarr (0 for the first class), probability.zarr (255 is 1), results.json, and the page
+    report/report.md. STACK is a TIFF file, a folder of TIFF slices, a .npy file or a Zarr array.
     """
+    need("report", "the page on a segmentation")
     if scribbles is not None:
         need("calibration", "learning from scribbles")
     from nmcdist.bundle import load_bundle
+    from nmcdist.calibration.fibsem.drift_files import read_drift
     from nmcdist.calibration.fibsem.scribbles import read_scribbles
     from nmcdist.calibration.segmenter.bundles import load_segmenter
-    from nmcdist.calibration.segmenter.segment import PIECE_BYTES, check_folder, pieces_of
+    from nmcdist.calibration.segmenter.segment import PIECE_BYTES, check_folder, known_truth, pieces_of
     from nmcdist.calibration.segmenter.segment import segment as work
     from nmcdist.datasets.files import naming
     from nmcdist.images import open_image
+    from nmcdist.report.segmented import report_segmented
 
     cluster, loaded = taken_cluster(options), load_bundle(bundle)
-    load_segmenter(loaded)
+    segmenter = load_segmenter(loaded)
     size: Any = (voxel_size_nm[0] if len(voxel_size_nm) == 1 else list(voxel_size_nm)) if voxel_size_nm else None
     image = open_image(stack, size, axes)
     like: dict[str, Any] = {"voxel_size_nm": list(image.voxel_size_nm), "axes": "zyx"}
     known = None if scribbles is None else read_scribbles(scribbles, image, **like)
+    truth: dict[str, Any] = {
+        "reference": None if reference is None else open_image(reference, **like),
+        "held_out": None if held_out is None else read_scribbles(held_out, image, **like),
+    }
+    known_truth(image, segmenter, **truth)
+    shifts = drift if drift in ("none", "estimate") else read_drift(local_path(drift), image.shape[0])
     check_folder(out, resume)
     try:
         with spreading(cluster, PIECE_BYTES, pieces_of(image)) as spread, naming(out):
             results = work(
                 image, loaded, out, ramp=not no_ramp, scribbles=known, seed=seed, resume=resume, spread=spread,
-                progress=_told,
+                progress=_told, drift=shifts, **truth,
             )  # fmt: skip
+            page = report_segmented(out)
     except KeyboardInterrupt:
         complain("interrupted; continue with the same command and --resume")
         return INTERRUPTED
     shares = ", ".join(f"{name} {share:.2%}" for name, share in results["shares"].items())
-    click.echo(f"{out / 'labels.zarr'}\n{shares}")
+    click.echo(f"{out / 'labels.zarr'}\n{page}\n{shares}")
+    if results["judged"] is not None:
+        click.echo(f"agreement with what is known {results['judged']['accuracy']:.4f}")
     return 0
 
 

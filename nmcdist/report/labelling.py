@@ -11,10 +11,9 @@ from nmcdist.calibration.cba.grey import LABELLING, PICTURES
 from nmcdist.calibration.fibsem.stored import FULL
 from nmcdist.errors import StoreError
 from nmcdist.report.pages import make_folder, write_page
-from nmcdist.report.style import figure, save
+from nmcdist.report.style import LABELS, figure, grey_scale, save
 from nmcdist.report.tables import markdown
 
-_PHASES = ("#1b1b1b", "#8fb4d9", "#f0b429")  # pore, carbon binder, graphite
 _POOR = 0.9  # out-of-bag agreement below which the page warns
 
 
@@ -120,7 +119,7 @@ def _picture(path: Path, pictures: dict[str, np.ndarray], z: int, facts: dict[st
 
     plane = {name.split("/")[1]: values for name, values in pictures.items() if name.startswith(f"{z}/")}
     nearest = {"interpolation": "nearest"}
-    phases: dict[str, Any] = {"cmap": ListedColormap(list(_PHASES)), "vmin": -0.5, "vmax": 2.5, **nearest}
+    phases: dict[str, Any] = {"cmap": ListedColormap(list(LABELS)), "vmin": -0.5, "vmax": 2.5, **nearest}
     share = {"cmap": "magma", "vmin": 0, "vmax": FULL}
     solid = plane.get("solid-clean", plane["solid"] >= round(FULL * facts["least_probability_of_solid"])) > 0
     likely = plane["graphite-probability"] >= round(FULL * facts["least_probability_of_graphite"])
@@ -131,9 +130,9 @@ def _picture(path: Path, pictures: dict[str, np.ndarray], z: int, facts: dict[st
         scribbles[given == label] = number
     with figure(2, 4, 18, 9.6) as (drawing, axes):
         panels: tuple[tuple[str, np.ndarray, dict[str, Any]], ...] = (
-            ("grey", plane["grey"], _grey(plane["grey"])),
-            ("corrected", plane["corrected"], _grey(plane["corrected"])),
-            ("scribbles", plane["corrected"], _grey(plane["corrected"])),
+            ("grey", plane["grey"], grey_scale(plane["grey"])),
+            ("corrected", plane["corrected"], grey_scale(plane["corrected"])),
+            ("scribbles", plane["corrected"], grey_scale(plane["corrected"])),
             ("probability of solid", plane["solid"], share),
             ("solid", solid, {"cmap": "gray", **nearest}),
             ("probability of graphite", plane["graphite-probability"], share),
@@ -145,11 +144,6 @@ def _picture(path: Path, pictures: dict[str, np.ndarray], z: int, facts: dict[st
             axis.set_axis_off()
             axis.imshow(values, **how)
         axes[0, 2].imshow(scribbles, **phases)
-        handles = [Patch(color=c, label=n) for c, n in zip(_PHASES, ("pore", "carbon binder", "graphite"), strict=True)]
+        handles = [Patch(color=c, label=n) for c, n in zip(LABELS, ("pore", "carbon binder", "graphite"), strict=True)]
         drawing.legend(handles=handles, loc="outside lower center", ncols=3)
         return save(drawing, path)
-
-
-def _grey(plane: np.ndarray) -> dict[str, Any]:
-    low, high = np.percentile(plane, (1, 99))
-    return {"cmap": "gray", "vmin": low, "vmax": high}

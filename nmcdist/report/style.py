@@ -5,10 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 SOLID, PORE = "#0072B2", "#D55E00"
 GRAPHITE, CARBON_BINDER = "#E69F00", "#56616B"
 PHASE_COLOUR = {"pore": PORE, "solid": SOLID, "graphite": GRAPHITE, "carbon_binder": CARBON_BINDER}
 PHASE_NAME = {"pore": "pore", "solid": "solid", "graphite": "graphite", "carbon_binder": "carbon binder"}
+LABELS = ("#1b1b1b", "#8fb4d9", "#f0b429")  # of pictures: pore, carbon binder, graphite; distinct in grey, too
 # Colours and markers of curves in one panel: dark enough on white, and distinct without colour.
 SERIES = (
     ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#AA4499", "D"), ("#000000", "v"), ("#7A5C00", "P"),
@@ -47,3 +50,9 @@ def save(drawing: Any, path: Path) -> Path:
     drawing.savefig(path)
     drawing.savefig(path.with_suffix(".svg"), metadata={"Date": None})
     return path
+
+
+def grey_scale(plane: np.ndarray) -> dict[str, Any]:
+    """Return how a grey picture is shown: from its 1 % to its 99 % quantile."""
+    low, high = np.percentile(plane, (1, 99))
+    return {"cmap": "gray", "vmin": low, "vmax": high}

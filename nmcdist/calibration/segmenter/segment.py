@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,16 @@ from nmcdist.calibration.fibsem.scribbles import Scribbles
 from nmcdist.calibration.fibsem.stored import Grey
 from nmcdist.calibration.segmenter.bundles import Segmenter, load_segmenter, tuned_bundle
 from nmcdist.calibration.segmenter.draws import held, normal_stack
+from nmcdist.calibration.segmenter.judged import TrueImage, TrueScribbles, judged
 from nmcdist.calibration.segmenter.net import Net
 from nmcdist.calibration.segmenter.normal import NormalStack
+from nmcdist.calibration.segmenter.pictures import picture_stage
 from nmcdist.calibration.segmenter.prepared import Prepared, prepared
 from nmcdist.calibration.segmenter.tiles import box_probabilities, labels_of
 from nmcdist.calibration.spread import Spread
 from nmcdist.calibration.stages import Progress, Stage, Stages
 from nmcdist.datasets.files import write_text
-from nmcdist.errors import ImageError, StoreError
+from nmcdist.errors import ImageError, InputError, StoreError
 from nmcdist.images import Image, survey
 
 PROBABILITY, LABELS, RESULTS, TUNED = "probability", "labels", "results.json", "tuned"
@@ -70,8 +72,9 @@ def segmented(
 
 
 def segment(
-    image: Image, bundle: Bundle, out: Path, *, ramp: bool = True, scribbles: Scribbles | None = None, seed: int = 1,
-    resume: bool = False, edges: tuple[int, int, int] = EDGES, spread: Spread = map,
+    image: Image, bundle: Bundle, out: Path, *, ramp: bool = True, drift: str | np.ndarray = "none",
+    scribbles: Scribbles | None = None, reference: Image | None = None, held_out: Scribbles | None = None,
+    seed: int = 1, resume: bool = False, edges: tuple[int, int, int] = EDGES, spread: Spread = map,
     progress: Progress = lambda facts: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Segment an image into a folder, box by box.
@@ -85,10 +88,16 @@ def segment(
         New folder for ``labels.zarr``, ``probability.zarr``, receipts and ``results.json``.
     ramp : bool
         Whether to take out the ramp of brightness of a FIB-SEM.
+    drift : "none", "estimate" or ndarray of float64, shape (nz, 2)
+        Pixel (y, x) of a slice shows the structure at (y, x) + drift; the result is without drift.
     scribbles : dict of int to ndarray of int, shape (ny, nx), optional
         Labels of some slices, 1 for the first class; 0 is not labelled. The last layers of the net learn them first.
+    reference : Image, optional
+        The true classes, without drift: 0 for the first class, 255 where nothing is known. The result is judged by it.
+    held_out : dict of int to ndarray of int, shape (ny, nx), optional
+        Labels like scribbles, which the net does not learn: instead of a reference.
     seed : int
-        Of this learning.
+        Of the learning, and of the bootstrap.
     resume : bool
         Whether the folder may hold boxes of an earlier attempt; those that fit are kept.
     edges : tuple of int
@@ -113,11 +122,12 @@ def segment(
         If the folder holds something else, or another process works on it.
     """
     segmenter, start = load_segmenter(bundle), time.process_time()
+    truth = known_truth(image, segmenter, reference, held_out)
     check_folder(out, resume)
     stages = Stages(out, spread, progress)
     with stages.locked():
         (out / _MARK).write_text("segment\n", encoding="utf-8")
-        ready = prepared(image, segmenter, stages, ramp=ramp, drift="none", digest=survey(image).sha256)
+        ready = prepared(image, segmenter, stages, ramp=ramp, drift=drift, digest=survey(image).sha256)
         for warning in ready.warnings:
             progress({"event": "warning", "text": warning})
         after = [*ready.keys, segmenter.digest]
@@ -134,10 +144,36 @@ def segment(
             "image": str(image.path), "shape": list(image.shape), "voxel_size_nm": list(image.voxel_size_nm),
             "bundle": {"name": bundle.name, "sha256": bundle.content_hash}, "classes": list(segmenter.classes),
             "scribbled_slices": sorted(scribbles or {}), "shares": shares, **ready.facts, "warnings": ready.warnings,
-            "cpu_s": round(time.process_time() - start, 2),
+            "judged": None,
         }  # fmt: skip
+        if isinstance(truth, TrueScribbles):
+            truth = TrueScribbles(ready.stack.moved(truth.planes))
+        if truth is not None:
+            results["judged"] = judged(stages, truth, probability, labels, image, segmenter.classes, edges, seed)
+        picture_stage(stages, ready, probability, labels, truth)
+        results["cpu_s"] = round(time.process_time() - start, 2)
         write_text(out / RESULTS, json.dumps(results, indent=1) + "\n")
     return results
+
+
+def known_truth(
+    image: Image, segmenter: Segmenter, reference: Image | None, held_out: Scribbles | None
+) -> TrueImage | TrueScribbles | None:  # fmt: skip
+    """Return what is known of the truth of an image, if anything.
+
+    Raises
+    ------
+    ImageError
+        If it does not fit the image or the classes.
+    InputError
+        If there are both a reference and labels that are held out.
+    """
+    if reference is not None and held_out is not None:
+        raise InputError("held-out: found beside a reference, expected one of them")
+    if held_out is not None:
+        check_scribbles(held_out, segmenter.classes, "held-out labels")
+        return TrueScribbles(held_out)
+    return None if reference is None else TrueImage.of(reference, image, segmenter.classes)
 
 
 def check_folder(out: Path, resume: bool) -> None:
@@ -188,11 +224,12 @@ def _tuned(
     segmenter: Segmenter, ready: Prepared, scribbles: Scribbles, stages: Stages, seed: int
 ) -> tuple[Segmenter, str]:
     """Return a segmenter that learned scribbles, and the key of that stage."""
-    from nmcdist.calibration.segmenter.tuning import check_scribbles, tuned_weights
+    from nmcdist.calibration.segmenter.tuning import tuned_weights
 
     if not segmenter.net.widths:
         raise ImageError("scribbles: found a LeNet, expected a U-Net, whose last layers can learn them")
     check_scribbles(scribbles, segmenter.classes)
+    scribbles = ready.stack.moved(scribbles)
     digest = hashlib.sha256()
     for z in sorted(scribbles):
         digest.update(f"{z}".encode() + np.ascontiguousarray(scribbles[z], "<i4").tobytes())
@@ -201,6 +238,19 @@ def _tuned(
     weights: Mapping[str, np.ndarray] = {**segmenter.net.weights, **stage.facts[0]}
     content = hashlib.sha256(b"".join(np.ascontiguousarray(each).tobytes() for each in stage.facts[0].values()))
     return segmenter.with_weights(weights), f"{stage.key} {content.hexdigest()}"
+
+
+def check_scribbles(scribbles: Scribbles, classes: Sequence[str], what: str = "scribbles") -> None:
+    """Refuse scribbles, called by a name, with labels of no class, or of a single one.
+
+    Raises
+    ------
+    ImageError
+    """
+    found = sorted({int(v) for plane in scribbles.values() for v in np.unique(plane)} - {0})
+    names = ", ".join(f"{number} ({name})" for number, name in enumerate(classes, 1))
+    if any(not 1 <= label <= len(classes) for label in found) or len(found) < 2:
+        raise ImageError(f"{what}: found the labels {found}, expected at least two of {names}")
 
 
 def _save_tuned(bundle: Bundle, folder: Path) -> None:

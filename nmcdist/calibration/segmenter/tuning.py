@@ -1,6 +1,6 @@
 """Scribbles teach the last layers of a U-Net what a real image looks like; the other layers stay as they were."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from nmcdist.calibration.segmenter.networks import arrays_of, features, head, te
 from nmcdist.calibration.segmenter.normal import NormalStack
 from nmcdist.calibration.segmenter.tiles import mirrored, padded_box
 from nmcdist.calibration.segmenter.training import reproducible
-from nmcdist.errors import ImageError
 from nmcdist.pytorch import nn, torch
 
 LAYERS = ("merge0.weight", "merge0.bias", "out.weight", "out.bias")
@@ -21,19 +20,6 @@ _TILE = 256
 _MOST_TILES = 64
 _UNKNOWN = -1
 Tile = tuple[torch.Tensor, int, torch.Tensor]
-
-
-def check_scribbles(scribbles: Scribbles, classes: Sequence[str]) -> None:
-    """Refuse scribbles with labels of no class, or of a single one.
-
-    Raises
-    ------
-    ImageError
-    """
-    found = sorted({int(v) for plane in scribbles.values() for v in np.unique(plane)} - {0})
-    names = ", ".join(f"{number} ({name})" for number, name in enumerate(classes, 1))
-    if any(not 1 <= label <= len(classes) for label in found) or len(found) < 2:
-        raise ImageError(f"scribbles: found the labels {found}, expected at least two of {names}")
 
 
 def tuned_weights(net: Net, image: NormalStack, scribbles: Scribbles, seed: int) -> dict[str, np.ndarray]:
