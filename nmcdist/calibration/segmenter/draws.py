@@ -117,7 +117,7 @@ def drawn_window(recipe: SegmenterRecipe, bundles: Sequence[Bundle], number: int
 
 def fib_sem_settings(recipe: SegmenterRecipe, stream: Stream) -> FibSem:
     """Return random settings of a FIB-SEM within the ranges of a recipe."""
-    values = _values(recipe, stream, FIB_SEM)
+    values: dict[str, Any] = dict(_values(recipe, stream, FIB_SEM))
     values["dose"] = min(values["dose"], _MOST_COUNTED / (values["pore"] + values["contrast"]))
     return FibSem(**values)
 
