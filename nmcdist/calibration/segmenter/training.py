@@ -173,7 +173,7 @@ def batch_of(
     edge, count = recipe.training.patch if is_net else 1, recipe.training.batch * (1 if is_net else _LENET_BATCH)
     images, labels = [], []
     for _ in range(count):
-        window = windows[random.integers(len(windows))]
+        window = windows[int(random.integers(len(windows)))]
         at = [int(random.integers(n - e + 1)) for n, e in zip(window.labels.shape, (1, edge, edge), strict=True)]
         image, truth = window.cut(at, edge)
         for axis in (1, 2):
