@@ -117,7 +117,7 @@ def drawn_window(recipe: SegmenterRecipe, bundles: Sequence[Bundle], number: int
 
 def fib_sem_settings(recipe: SegmenterRecipe, stream: Stream) -> FibSem:
     """Return random settings of a FIB-SEM within the ranges of a recipe."""
-    values: dict[str, Any] = dict(_values(recipe, stream, FIB_SEM))
+    values: dict[str, Any] = _values(recipe, stream, FIB_SEM)
     values["dose"] = min(values["dose"], _MOST_COUNTED / (values["pore"] + values["contrast"]))
     return FibSem(**values)
 
@@ -157,7 +157,7 @@ def _nano_ct(recipe: SegmenterRecipe, bundle: Bundle, stream: Stream, number: in
     return Window(grey, plain, (packing.labels[part] > 0).astype(np.uint8), asdict(settings))
 
 
-def _values(recipe: SegmenterRecipe, stream: Stream, frozen: Mapping[str, Any]) -> dict[str, float]:
+def _values(recipe: SegmenterRecipe, stream: Stream, frozen: Mapping[str, Any]) -> dict[str, Any]:
     quality = _between(stream, *recipe.imaging.quality)
     found = {}
     for name, factor in sorted(recipe.factors.items()):

@@ -107,4 +107,5 @@ def _graphite(shares: Grey, factors: tuple[int, int, int], box: Box) -> tuple[np
 
 def _summed(values: np.ndarray, factors: tuple[int, int, int]) -> np.ndarray:
     (a, p), (b, q), (c, r) = ((n // f, f) for n, f in zip(values.shape, factors, strict=True))
-    return np.asarray(values.reshape(a, p, b, q, c, r).sum(axis=(1, 3, 5), dtype=np.int64))
+    sums: np.ndarray = values.reshape(a, p, b, q, c, r).sum(axis=(1, 3, 5), dtype=np.int64)
+    return sums
