@@ -3,15 +3,41 @@
 import difflib
 import re
 from collections.abc import Iterable
-from typing import Any, get_args
+from pathlib import Path
+from typing import Any, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ValidationError
 
+from nmcdist.errors import RecipeError
 from nmcdist.wording import shown
+from nmcdist.yaml_text import load_yaml
 
 KEYS = "keys"  # in a field's `json_schema_extra`: the allowed names of its mapping
 MOST_FAULTS = 20
 _SHOWN = 60  # characters of a name
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def load_checked(path: Path, model: type[_Model]) -> _Model:
+    """Read a recipe and check it.
+
+    Parameters
+    ----------
+    path : Path
+        YAML file.
+    model : type
+        What its fields may be.
+
+    Raises
+    ------
+    RecipeError
+        If the file cannot be read, is not YAML, or has an unknown or impossible field, which the message names.
+    """
+    content = load_yaml(path, RecipeError)
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError("\n".join(fault_lines(error, str(path), model))) from None
 
 
 def fault_lines(error: ValidationError, where: str, model: type[BaseModel]) -> list[str]:

@@ -1,4 +1,7 @@
-"""Import PyTorch, or raise an error that names its installation; only the training of nets needs it."""
+"""PyTorch, or an error that names its installation, and trainings that can be repeated; only nets need it."""
+
+import contextlib
+from collections.abc import Iterator
 
 from nmcdist.extras import of_import
 
@@ -11,4 +14,27 @@ except ImportError as error:
         raise
     raise known from None
 
-__all__ = ["nn", "torch"]
+__all__ = ["nn", "reproducible", "torch"]
+
+
+@contextlib.contextmanager
+def reproducible(seed: int, threads: int | None = 1) -> Iterator[None]:
+    """Seed PyTorch in a block, and let it add in the same order on one machine; restore all settings at the end.
+
+    Parameters
+    ----------
+    seed : int
+    threads : int or None
+        Sums in parallel differ in their last digits between numbers of threads; None: as many as before.
+    """
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng(list(range(torch.cuda.device_count()))):
+        torch.manual_seed(seed % 2**63)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before[0])
+            torch.use_deterministic_algorithms(before[1])

@@ -13,8 +13,9 @@ import yaml
 
 from nmcdist import cli
 from nmcdist.bundle import Bundle, load_bundle, save_bundle
-from nmcdist.calibration.grains.recipe import load_grain_recipe
+from nmcdist.calibration.grains.recipe import GrainRecipe
 from nmcdist.errors import RecipeError, StoreError
+from nmcdist.faults import load_checked
 from tests.conftest import BUNDLE, SMALL, TINY, flip_a_byte, store_sha256
 
 
@@ -484,7 +485,7 @@ def test_names_that_windows_reserves_are_refused(nmcdist, recipe, tmp_path, name
     assert refused(nmcdist("plan", recipe(name=name), "--out", tmp_path), said)
     (tmp_path / "c.yaml").write_text(f"name: {name}\n")
     with pytest.raises(RecipeError, match=said):
-        load_grain_recipe(tmp_path / "c.yaml")
+        load_checked(tmp_path / "c.yaml", GrainRecipe)
     content = load_bundle("cba-cathode-2025").model_dump(by_alias=True)
     with pytest.raises(ValueError, match=f"'{name}.v1', which Windows reserves"):
         Bundle.model_validate({**content, "name": f"{name}.v1"})

@@ -14,7 +14,8 @@ from nmcdist.clusters.deployment import load_deployment
 from nmcdist.datasets import export_labels, open_store, read_grains, read_particle, verify
 from nmcdist.datasets.catalog import add_entry
 from nmcdist.errors import NmcdistError
-from nmcdist.learning.refine.recipe import load_superres_recipe
+from nmcdist.faults import load_checked
+from nmcdist.learning.refine.recipe import SuperresRecipe
 from nmcdist.products.registry import load_recipe, make_plan
 from nmcdist.products.stores import build_report, export_item
 from nmcdist.runs.partition import finalise_store, retry_failed, run_part
@@ -80,7 +81,7 @@ CALLS = {
     "export_item": lambda url: export_item(url, 0, "npy"),
     "export_labels": lambda url: export_labels(np.ones((2, 2, 2), np.int32), 50.0, (0.0,) * 3, "npy", url),
     "build_report": build_report,
-    "load_superres_recipe": load_superres_recipe,
+    "load_checked": lambda url: load_checked(url, SuperresRecipe),
     "refine": lambda url: refine(url, "superres-cba-20nm", "fine.zarr", HERE),
     "refine with": lambda url: refine("data", url, "fine.zarr", HERE),
     "refine to": lambda url: refine("data", "superres-cba-20nm", url, HERE),
@@ -115,11 +116,10 @@ def test_catalog_of_the_environment(tmp_path, monkeypatch):
         nmcdist.open_catalog()
 
 
-def test_sections_and_their_recipe():
-    from nmcdist.calibration.grains.recipe import load_grain_recipe
+def test_sections():
     from nmcdist.calibration.grains.sections import read_section, read_sections
 
-    for call in (read_section, read_sections, load_grain_recipe):
+    for call in (read_section, read_sections):
         with pytest.raises(NmcdistError, match="is a URL"):
             call("s3://bucket/x")
 

@@ -66,11 +66,12 @@ def calibrate_grains_command(
     need("report", "the report of a calibration")
     from nmcdist.bundle import load_bundle
     from nmcdist.calibration.grains.centres import read_centres
-    from nmcdist.calibration.grains.recipe import GrainRecipe, load_grain_recipe
+    from nmcdist.calibration.grains.recipe import GrainRecipe
     from nmcdist.calibration.grains.sections import read_sections
+    from nmcdist.faults import load_checked
 
     how = {name: options.pop(name) for name in ("pixel_size_nm", "misorientation_deg", "min_pixels", "min_confidence")}
-    settings = GrainRecipe() if recipe is None else load_grain_recipe(recipe)
+    settings = GrainRecipe() if recipe is None else load_checked(recipe, GrainRecipe)
     bases = load_bundle(base), None if truth is None else load_bundle(truth)
     known = None if centres is None else read_centres(centres)
     sections, others = read_sections(folder, **how), [] if held_out is None else read_sections(held_out, **how)

@@ -22,9 +22,10 @@ def train_surrogate_command(recipe: Path, out: Path) -> None:
     """Train the surrogate of RECIPE, from the structure of volumes to their properties."""
     need("report", "the report of a training")
     from nmcdist.datasets.files import naming
-    from nmcdist.learning.recipe import load_surrogate_recipe
+    from nmcdist.faults import load_checked
+    from nmcdist.learning.recipe import SurrogateRecipe
 
-    settings = load_surrogate_recipe(recipe)
+    settings = load_checked(recipe, SurrogateRecipe)
     if settings.model == "cnn":
         need("calibration", "the training of a net")
     empty_folder(out)
@@ -44,9 +45,10 @@ def train_superres_command(recipe: Path, out: Path) -> None:
     """Train the net of RECIPE, which gives label volumes voxels of half the edge."""
     need("calibration", "the training of a net")
     from nmcdist.datasets.files import naming
-    from nmcdist.learning.refine.recipe import load_superres_recipe
+    from nmcdist.faults import load_checked
+    from nmcdist.learning.refine.recipe import SuperresRecipe
 
-    settings = load_superres_recipe(recipe)
+    settings = load_checked(recipe, SuperresRecipe)
     empty_folder(out)
     from nmcdist.learning.refine.training import train_superres
 
@@ -62,10 +64,11 @@ def train_superres_command(recipe: Path, out: Path) -> None:
 def train_segmenter_command(recipe: Path, out: Path) -> None:
     """Train the segmenter of RECIPE on images drawn from a model, without any label by hand."""
     need("calibration", "the training of a net")
-    from nmcdist.calibration.segmenter.recipe import load_segmenter_recipe
+    from nmcdist.calibration.segmenter.recipe import SegmenterRecipe
     from nmcdist.datasets.files import naming
+    from nmcdist.faults import load_checked
 
-    settings = load_segmenter_recipe(recipe)
+    settings = load_checked(recipe, SegmenterRecipe)
     empty_folder(out)
     from nmcdist.calibration.segmenter.training import BUNDLE, train_segmenter
 

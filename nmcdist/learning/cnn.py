@@ -12,8 +12,7 @@ import numpy as np
 
 from nmcdist.arguments import finite_array
 from nmcdist.errors import InputError
-from nmcdist.learning.reproducible import reproducible
-from nmcdist.pytorch import nn, torch
+from nmcdist.pytorch import nn, reproducible, torch
 
 _CHANNELS = (16, 32, 32)
 _HIDDEN = 32

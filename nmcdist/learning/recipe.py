@@ -1,15 +1,12 @@
 """The recipe of a surrogate: stores, targets, features, model and split, checked before the training starts."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from nmcdist.errors import RecipeError
-from nmcdist.faults import NAME, fault_lines
+from nmcdist.faults import NAME
 from nmcdist.inputs import folder_name
 from nmcdist.learning.splits import read_condition
-from nmcdist.yaml_text import load_yaml
 
 
 class _Frozen(BaseModel):
@@ -111,18 +108,3 @@ class SurrogateRecipe(_Frozen):
     def rows_by_axis(self) -> bool:
         """Whether each axis is a row."""
         return self.by_axis or self.model == "cnn"
-
-
-def load_surrogate_recipe(path: Path) -> SurrogateRecipe:
-    """Read a recipe.
-
-    Raises
-    ------
-    RecipeError
-        If the file cannot be read, is not YAML, or has an unknown or impossible field, which the message names.
-    """
-    content = load_yaml(path, RecipeError)
-    try:
-        return SurrogateRecipe.model_validate(content)
-    except ValidationError as error:
-        raise RecipeError("\n".join(fault_lines(error, str(path), SurrogateRecipe))) from None

@@ -13,12 +13,13 @@ from pathlib import Path
 import click
 import pytest
 
-from nmcdist.calibration.segmenter.recipe import load_segmenter_recipe
+from nmcdist.calibration.segmenter.recipe import SegmenterRecipe
 from nmcdist.cli import cli, main
 from nmcdist.clusters.cluster import kinds as cluster_kinds
 from nmcdist.clusters.deployment import load_deployment
-from nmcdist.learning.recipe import load_surrogate_recipe
-from nmcdist.learning.refine.recipe import load_superres_recipe
+from nmcdist.faults import load_checked
+from nmcdist.learning.recipe import SurrogateRecipe
+from nmcdist.learning.refine.recipe import SuperresRecipe
 from nmcdist.products import registry
 from nmcdist.releases.model import read_metadata
 from nmcdist.yaml_text import load_yaml
@@ -83,11 +84,11 @@ def check_yaml(block, path):
     elif content.get("kind") in cluster_kinds():
         load_deployment(path)
     elif content.get("kind") == "surrogate":
-        load_surrogate_recipe(path)
+        load_checked(path, SurrogateRecipe)
     elif content.get("kind") == "superres":
-        load_superres_recipe(path)
+        load_checked(path, SuperresRecipe)
     elif content.get("kind") == "segmenter":
-        load_segmenter_recipe(path)
+        load_checked(path, SegmenterRecipe)
     else:
         registry.load_recipe(path)
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from nmcdist.errors import InputError, RecipeError
-from nmcdist.learning.recipe import SurrogateRecipe, load_surrogate_recipe
+from nmcdist.faults import load_checked
+from nmcdist.learning.recipe import SurrogateRecipe
 from nmcdist.learning.splits import group_folds, random_folds, region_folds
 
 GROUPS = np.repeat(np.arange(12), 3)
@@ -56,12 +57,13 @@ def test_bad_recipes_are_refused_in_one_line_per_fault(tmp_path, line, complaint
     key = line.partition(":")[0]
     path.write_text("".join(own for own in CONTENT.splitlines(True) if not own.startswith(f"{key}:")) + line + "\n")
     with pytest.raises(RecipeError, match=complaint):
-        load_surrogate_recipe(path)
+        load_checked(path, SurrogateRecipe)
 
 
 def test_a_recipe_says_its_split_in_a_word_or_a_mapping(tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text(CONTENT + "split: random\n")
-    assert load_surrogate_recipe(path) == SurrogateRecipe(name="pore", stores=("a.zarr",), targets=("m_factor_pore",))
+    expected = SurrogateRecipe(name="pore", stores=("a.zarr",), targets=("m_factor_pore",))
+    assert load_checked(path, SurrogateRecipe) == expected
     path.write_text(CONTENT + 'split: {region: {mu: ">0.9"}, by: bundle}\n')
-    assert load_surrogate_recipe(path).split.by == "bundle"
+    assert load_checked(path, SurrogateRecipe).split.by == "bundle"

@@ -1,14 +1,11 @@
 """The recipe of a calibration of grains, as a YAML file that is checked completely before the training starts."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from nmcdist.errors import RecipeError
-from nmcdist.faults import NAME, fault_lines, spelt
+from nmcdist.faults import NAME, spelt
 from nmcdist.inputs import folder_name
-from nmcdist.yaml_text import load_yaml
 
 Count = Annotated[int, Field(ge=1, le=10**6)]
 Windows = Annotated[int, Field(ge=1, le=10**5)]
@@ -179,18 +176,3 @@ class GrainRecipe(_Frozen):
         if self.method == "adversarial" and self.intensity == "by-distance":
             raise ValueError("intensity: found 'by-distance', which needs method: energy, expected 'constant'")
         return self
-
-
-def load_grain_recipe(path: Path) -> GrainRecipe:
-    """Read a recipe.
-
-    Raises
-    ------
-    RecipeError
-        If the file cannot be read, is not YAML, or has an unknown or impossible field, which the message names.
-    """
-    content = load_yaml(path, RecipeError)
-    try:
-        return GrainRecipe.model_validate(content)
-    except ValidationError as error:
-        raise RecipeError("\n".join(fault_lines(error, str(path), GrainRecipe))) from None

@@ -4,10 +4,9 @@ Every step has a separate random stream, (seed, epoch, step), so a training cont
 uninterrupted one: bit for bit on the same device with the same number of threads.
 """
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from nmcdist.calibration.grains.soft import SoftWindows, matrix_entries, measure
 from nmcdist.calibration.grains.windows import Measured, Places, seeds_around
 from nmcdist.errors import ImageError, InputError, StoreError
 from nmcdist.models.intensity import IntensityProfile
-from nmcdist.pytorch import torch
+from nmcdist.pytorch import reproducible, torch
 
 CHECKPOINT = "checkpoint.pt"
 _SHELLS = 6  # shells about the centre, within which the mean shape is subtracted from the noise
@@ -118,7 +117,7 @@ def train(
     StoreError
         If there is no checkpoint to continue from, or it is damaged or belongs to another recipe or other sections.
     """
-    with _reproducible(recipe.seed, threads):
+    with reproducible(recipe.seed, threads):
         trainer = _Trainer(measured, recipe, usable_device(device), profile)
         if resume:
             if checkpoint is None:
@@ -451,20 +450,3 @@ def _soft(
     places, seeds, matrices, offsets = measured.turned_windows(count, recipe.window, generator, augmentation)
     entries, added = (torch.from_numpy(a.astype(np.float32)).to(device) for a in (matrices, offsets))
     return SoftWindows(places, seeds, entries, added, recipe.temperature)
-
-
-@contextlib.contextmanager
-def _reproducible(seed: int, threads: int | None) -> Iterator[None]:
-    """Seed torch and use algorithms that always add in the same order; restore all settings at the end."""
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    devices = list(range(torch.cuda.device_count()))
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(seed % 2**63)
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        if threads is not None:
-            torch.set_num_threads(threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before[0])
-            torch.use_deterministic_algorithms(before[1])

@@ -4,9 +4,8 @@ Against a critic alone the net collapses to one phase. Each plane has its own lo
 lamellae, which look right in two planes together with the third.
 """
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,7 @@ from nmcdist.calibration.neural.net import Generator, sites
 from nmcdist.calibration.neural.sections import Sections
 from nmcdist.calibration.neural.statistics import Target, mismatch, sliced_distance
 from nmcdist.errors import InputError
-from nmcdist.pytorch import nn, torch
+from nmcdist.pytorch import nn, reproducible, torch
 
 AXES = (0, 1, 2)
 _OF_TARGETS = 512  # windows per plane that the targets are averaged over
@@ -80,7 +79,7 @@ def train(
         raise InputError(
             f"sections: found one of {sections.shortest} pixels along an edge, expected at least {recipe.edge}"
         )
-    with _reproducible(recipe.seed):
+    with reproducible(recipe.seed):
         trainer = _Trainer(sections, recipe)
         for step in range(recipe.steps + recipe.critic_steps):
             progress(trainer.one_step(step))
@@ -185,18 +184,3 @@ class _Trainer:
         with torch.no_grad():
             for name, p in self.net.named_parameters():
                 self.kept[name].lerp_(p, 1 - share)
-
-
-@contextlib.contextmanager
-def _reproducible(seed: int) -> Iterator[None]:
-    """Seed torch and let it add in the same order, on one thread; restore all settings at the end."""
-    threads, was = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed % 2**63)
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(was)

@@ -1,16 +1,13 @@
 """The recipe of a segmenter: what is drawn, how it is imaged, which net learns it; checked before the work starts."""
 
 import math
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from nmcdist.bundle.parameters import CbaParameters
-from nmcdist.errors import RecipeError
-from nmcdist.faults import NAME, fault_lines
+from nmcdist.faults import NAME
 from nmcdist.inputs import folder_name
-from nmcdist.yaml_text import load_yaml
 
 INSTRUMENTS = ("fib-sem", "nano-ct")
 CLASSES = {"fib-sem": ("pore", "carbon_binder", "graphite"), "nano-ct": ("background", "particle")}
@@ -204,18 +201,3 @@ class SegmenterRecipe(_Frozen):
     def net_widths(self) -> tuple[int, ...]:
         """Widths as the net has them: none of a LeNet."""
         return self.widths if self.model == "unet" else ()
-
-
-def load_segmenter_recipe(path: Path) -> SegmenterRecipe:
-    """Read a recipe.
-
-    Raises
-    ------
-    RecipeError
-        If the file cannot be read, is not YAML, or has an unknown or impossible field, which the message names.
-    """
-    content = load_yaml(path, RecipeError)
-    try:
-        return SegmenterRecipe.model_validate(content)
-    except ValidationError as error:
-        raise RecipeError("\n".join(fault_lines(error, str(path), SegmenterRecipe))) from None

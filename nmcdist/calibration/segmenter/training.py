@@ -1,10 +1,9 @@
 """Train a segmenter on windows that are drawn, and keep it as a bundle."""
 
-import contextlib
 import datetime
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from nmcdist.calibration.segmenter.statistics import image_statistics
 from nmcdist.calibration.segmenter.tiles import mirrored
 from nmcdist.datasets.files import write_text
 from nmcdist.inputs import made_folder
-from nmcdist.pytorch import nn, torch
+from nmcdist.pytorch import nn, reproducible, torch
 
 BUNDLE, RESULTS = "bundle", "results.json"
 Progress = Callable[[dict[str, Any]], None]
@@ -133,19 +132,6 @@ def trained(
                 loss = round(float(np.mean(losses[-told:])), 4)
                 progress({"event": "trained", "step": step, "loss": loss, "cpu_s": _since(start)})
         return arrays_of(weights), [float(np.mean(part)) for part in np.array_split(losses, min(_TOLD, len(losses)))]
-
-
-@contextlib.contextmanager
-def reproducible(seed: int) -> Iterator[None]:
-    """Seed PyTorch and use one thread in a block: sums in parallel differ in their last digits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def half_precision() -> Any:

@@ -11,8 +11,7 @@ from nmcdist.calibration.segmenter.net import Net
 from nmcdist.calibration.segmenter.networks import arrays_of, features, head, tensors_of
 from nmcdist.calibration.segmenter.normal import NormalStack
 from nmcdist.calibration.segmenter.tiles import mirrored, padded_box
-from nmcdist.calibration.segmenter.training import reproducible
-from nmcdist.pytorch import nn, torch
+from nmcdist.pytorch import nn, reproducible, torch
 
 LAYERS = ("merge0.weight", "merge0.bias", "out.weight", "out.bias")
 _STEPS, _RATE = 300, 2e-3

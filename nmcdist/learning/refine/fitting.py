@@ -6,8 +6,7 @@ import numpy as np
 
 from nmcdist.bundle.superres import FACTOR
 from nmcdist.learning.refine.net import indicators
-from nmcdist.learning.reproducible import reproducible
-from nmcdist.pytorch import nn, torch
+from nmcdist.pytorch import nn, reproducible, torch
 
 Layers = tuple[tuple[np.ndarray, np.ndarray], ...]
 _WARM_UP, _DECAY = 0.1, 1e-4
@@ -54,7 +53,7 @@ def fitted(
     progress : callable
         Called after each step, with its number from 1 and its loss.
     """
-    with reproducible(seed % 2**63):
+    with reproducible(seed):
         module = module_of(phases, layers, channels)
         optimiser = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=_DECAY)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps + 1, pct_start=_WARM_UP)

@@ -1,15 +1,12 @@
 """The recipe of a net for super-resolution, checked before the training starts."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from nmcdist.bundle.superres import FACTOR, MOST_CHANNELS, MOST_LAYERS
-from nmcdist.errors import RecipeError
-from nmcdist.faults import NAME, fault_lines
+from nmcdist.faults import NAME
 from nmcdist.inputs import folder_name
-from nmcdist.yaml_text import load_yaml
 
 
 class _Frozen(BaseModel):
@@ -58,18 +55,3 @@ class SuperresRecipe(_Frozen):
         default=3e-3, description="Largest learning rate, reached after a tenth of the steps."
     )
     seed: Annotated[int, Field(ge=0, lt=2**64)] = Field(default=1, description="Seed of the windows and of the net.")
-
-
-def load_superres_recipe(path: Path) -> SuperresRecipe:
-    """Read a recipe.
-
-    Raises
-    ------
-    RecipeError
-        If the file cannot be read, is not YAML, or has an unknown or impossible field, which the message names.
-    """
-    content = load_yaml(path, RecipeError)
-    try:
-        return SuperresRecipe.model_validate(content)
-    except ValidationError as error:
-        raise RecipeError("\n".join(fault_lines(error, str(path), SuperresRecipe))) from None

@@ -15,9 +15,10 @@ from nmcdist.calibration.grains.calibrate import calibrate_grains
 from nmcdist.calibration.grains.distances import kolmogorov_smirnov
 from nmcdist.calibration.grains.net_bundle import _bundle
 from nmcdist.calibration.grains.phantom import phantom_bundles, phantom_sections
-from nmcdist.calibration.grains.recipe import load_grain_recipe
+from nmcdist.calibration.grains.recipe import GrainRecipe
 from nmcdist.calibration.grains.training import train
 from nmcdist.calibration.grains.windows import Measured
+from nmcdist.faults import load_checked
 from nmcdist.models.grains import GrainModel
 from nmcdist.models.particle import ParticleModel
 from nmcdist.report.grain_calibration import report_grain_calibration
@@ -35,8 +36,8 @@ def calibrated(tmp_path_factory):
         truth, out = phantom_bundles()[name], tmp_path_factory.mktemp(name) / "out"
         sections, held_out = (phantom_sections(truth, SEED, SECTIONS, start=start) for start in (0, 1000))
         bundle = calibrate_grains(
-            sections, load_grain_recipe(RECIPE), load_bundle("nmc811-radial"), out, held_out=held_out, truth=truth,
-            threads=1,
+            sections, load_checked(RECIPE, GrainRecipe), load_bundle("nmc811-radial"), out, held_out=held_out,
+            truth=truth, threads=1,
         )  # fmt: skip
         numbers = json.loads((out / "calibration.json").read_text())
         return {(row["dimension"], row["descriptor"]): row for row in numbers["distances"]}, bundle
@@ -81,7 +82,7 @@ def judged(tmp_path_factory):
     def of(name):
         truth, out = phantom_bundles()[name], tmp_path_factory.mktemp(name) / "out"
         calibrate_grains(
-            phantom_sections(truth, SEED, 6), load_grain_recipe(RECIPE), load_bundle("nmc811-radial"), out,
+            phantom_sections(truth, SEED, 6), load_checked(RECIPE, GrainRecipe), load_bundle("nmc811-radial"), out,
             held_out=phantom_sections(truth, SEED, 6, start=1000), truth=truth, threads=1,
         )  # fmt: skip
         page = report_grain_calibration(out, out / "report").read_text(encoding="utf-8")
@@ -123,7 +124,7 @@ def test_two_sizes_of_grains_are_found_by_a_net_that_sees_its_own_noise():
     Volumes of Poisson-Voronoi grains vary by 0.423 (Kumar et al. 1992), and their KS distance is above 0.5.
     """
     truth = phantom_bundles()["two-sizes"]
-    recipe = load_grain_recipe(FOLDER / "grains-sizes.yaml").model_copy(
+    recipe = load_checked(FOLDER / "grains-sizes.yaml", GrainRecipe).model_copy(
         update={"epochs": 12, "steps": 15, "pool": 600, "assess_every": 12, "intensity": "constant"}
     )
     sections = phantom_sections(truth, SEED, 6, missing=0.0)

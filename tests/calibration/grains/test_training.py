@@ -20,9 +20,10 @@ from nmcdist.calibration.grains.calibrate import calibrate_grains
 from nmcdist.calibration.grains.comparison import InSections, InSpace, fit_baselines
 from nmcdist.calibration.grains.phantom import phantom_bundles, phantom_sections
 from nmcdist.calibration.grains.prepared import Prepared
-from nmcdist.calibration.grains.recipe import GrainRecipe, load_grain_recipe
+from nmcdist.calibration.grains.recipe import GrainRecipe
 from nmcdist.calibration.grains.training import CHECKPOINT, _Trainer, _unlike_noise, starting_intensity, train
 from nmcdist.errors import BundleError, ImageError, InputError, RecipeError, StoreError
+from nmcdist.faults import load_checked
 from nmcdist.models.intensity import IntensityProfile
 
 RECIPE = {
@@ -355,7 +356,7 @@ def test_a_device_that_cannot_be_used_is_refused_before_anything_is_done(section
 def test_a_faulty_recipe_is_refused_in_one_line(tmp_path, text, fault):
     (tmp_path / "r.yaml").write_text(text)
     with pytest.raises(RecipeError, match=fault) as caught:
-        load_grain_recipe(tmp_path / "r.yaml")
+        load_checked(tmp_path / "r.yaml", GrainRecipe)
     assert str(caught.value).startswith(f"{tmp_path / 'r.yaml'}: ")
     assert len(str(caught.value).splitlines()) == 1
 

@@ -4,15 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from nmcdist.calibration.segmenter.recipe import load_segmenter_recipe
+from nmcdist.calibration.segmenter.recipe import SegmenterRecipe
 from nmcdist.errors import RecipeError
+from nmcdist.faults import load_checked
 
 CATALOG = Path(__file__).parents[3] / "catalogs" / "segmenters"
 
 
 @pytest.mark.parametrize("path", sorted(CATALOG.glob("*.yaml")), ids=lambda path: path.stem)
 def test_recipes_of_the_catalog(path):
-    assert load_segmenter_recipe(path).name == path.stem
+    assert load_checked(path, SegmenterRecipe).name == path.stem
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,6 @@ def test_faults_get_one_line(tmp_path, text, line):
     path = tmp_path / "recipe.yaml"
     path.write_text(f"name: x\n{text}\n")
     with pytest.raises(RecipeError) as caught:
-        load_segmenter_recipe(path)
+        load_checked(path, SegmenterRecipe)
     assert line in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1

@@ -9,8 +9,9 @@ import yaml
 from nmcdist.bundle import load_bundle
 from nmcdist.calibration.segmenter.bundles import load_segmenter
 from nmcdist.calibration.segmenter.draws import drawn_window
-from nmcdist.calibration.segmenter.recipe import load_segmenter_recipe
+from nmcdist.calibration.segmenter.recipe import SegmenterRecipe
 from nmcdist.calibration.segmenter.tiles import box_probabilities, labels_of
+from nmcdist.faults import load_checked
 
 pytest.importorskip("torch")
 TINY = {"windows": 12, "slices": 4, "edge": 64, "imaging": {"quality": [0.0, 0.0]}}
@@ -25,7 +26,7 @@ def trained(tmp_path, run, **changes):
 
 def right(out, base):
     """Return the share of right pixels of a fresh window, and that of the commonest class."""
-    recipe = load_segmenter_recipe(out.parent / "recipe.yaml")
+    recipe = load_checked(out.parent / "recipe.yaml", SegmenterRecipe)
     window = drawn_window(recipe, [load_bundle(base)], 1000)
     box = tuple(slice(0, n) for n in window.labels.shape)
     found = labels_of(box_probabilities(load_segmenter(out / "bundle").net, window.grey, box))

@@ -10,10 +10,11 @@ import yaml
 from nmcdist.bundle import load_bundle
 from nmcdist.cli import main
 from nmcdist.errors import NmcdistError, RecipeError
+from nmcdist.faults import load_checked
 from nmcdist.learning.refine.fitting import fitted
 from nmcdist.learning.refine.net import Net
 from nmcdist.learning.refine.pairs import pair
-from nmcdist.learning.refine.recipe import SuperresRecipe, load_superres_recipe
+from nmcdist.learning.refine.recipe import SuperresRecipe
 from nmcdist.learning.refine.training import train_superres, unbiased
 from nmcdist.models.cba import generate_cba
 
@@ -117,7 +118,7 @@ class TestRefused:
     def test_recipe(self, tmp_path, changes, fault):
         (tmp_path / "r.yaml").write_text(yaml.safe_dump({**TINY, **changes}))
         with pytest.raises(RecipeError, match=fault) as caught:
-            load_superres_recipe(tmp_path / "r.yaml")
+            load_checked(tmp_path / "r.yaml", SuperresRecipe)
         assert len(str(caught.value).splitlines()) == 1
 
     @pytest.mark.parametrize("size", [0.1, 1e6])
