@@ -4,9 +4,10 @@ Fresh realisations of the additive, of seeds that no training has, are imaged wi
 doubled; ramp and true drift are taken out. Each method of benchmarks/segmenter_methods.py segments each phantom with
 all settings that its operator is free to choose. ROWS is a file of JSON lines, one for a method on a phantom; what it
 holds is not made again, so the benchmark can be run in parts, and stopped. In the end, tables of all rows are printed:
-agreement and errors with the first setting of each method, as means and, in brackets, means of absolute values; how far
-its free settings spread each property; and the distances of image statistics from those of the training, also with
-twice the noise and twice the blur, with the area under the curve.
+agreement and errors with the first setting of each method, as means and, in brackets, means of absolute values (of
+Dice, that of all pixels together, as some phantoms have little graphite); how far its free settings spread each
+property; and the distances of image statistics from those of the training, also with twice the noise and twice the
+blur, with the area under the curve.
 
 --unet BUNDLE      the segmenter: fib-sem-unet-2026 by default; "none" leaves it out, and the tuned one
 --lenet BUNDLE     a LeNet-5; without it, there is none. It sees 4 slices of 128 x 128 pixels, as it is slow.
@@ -191,7 +192,9 @@ def _line(method: str, rows: list[dict[str, Any]]) -> str:
     dice = [each["dice"].get("graphite") for each in first]
     stated = [each["calibration_error"] for each in first]
     accuracy = _mean([each["accuracy_of_first"] for each in first], ".4f")
-    cells = [method, str(len(rows)), accuracy, _mean(dice, ".3f")]
+    pooled = scores_of(np.sum([each["confusion"] for each in first], axis=0), NAMES[: len(first[0]["confusion"])])
+    of_all = pooled["dice"].get("graphite")
+    cells = [method, str(len(rows)), accuracy, _mean(dice, ".3f") + ("" if of_all is None else f" ({of_all:.3f})")]
     for name in ("porosity", "surface of pore", "M-factor of pore", "median radius of pore", "permeability of pore"):
         errors = [each["errors"][name] for each in first if each["errors"].get(name) is not None]
         cells.append(f"{np.mean(errors):+.1%} ({np.mean(np.abs(errors)):.1%})" if errors else "-")
