@@ -86,7 +86,7 @@ def test_a_killed_segmentation_resumes_to_the_same_bytes(phantom, bundle, saved,
     segment(image, bundle, out, edges=EDGES, resume=True, progress=facts.append)
     assert (content(out) == whole).all()
     kept = {each["name"]: each["kept"] for each in facts if each["event"] == "stage"}
-    assert kept == {"ramp": 1, "levels": 1, "statistics": 1, "probability": 5, "labels": 0}
+    assert kept == {"ramp": 1, "levels": 1, "statistics": 1, "probability": 5, "labels": 0, "pictures": 0}
     with pytest.raises(StoreError, match="holds a complete segmentation"):
         segment(image, bundle, out, resume=True)
 
