@@ -92,9 +92,9 @@ def test_a_bar_has_the_length_of_its_share(share, part, is_over):
 
 def test_a_particle_is_shown_by_its_section(small_bundle):
     particle = nmcdist.generate_particle(small_bundle, seed=3, index=1)
-    start = time.perf_counter()
+    start = time.process_time()
     shown = Shown(particle._repr_html_())
-    assert time.perf_counter() - start < QUICK_S
+    assert time.process_time() - start < QUICK_S
     assert str(int(particle.kept.sum())) in shown.texts
     picture, labels = shown.picture(), particle.section(2 * particle.reach_nm / 200)[::-1]
     rows, columns = (np.flatnonzero(labels.any(axis=axis)) for axis in (1, 0))
@@ -130,9 +130,9 @@ OF_MODELS = {
 def test_a_bundle_is_shown_by_what_it_draws(name):
     bundle = OF_MODELS[name]()
     first = bundle._repr_html_()  # which compiles or loads kernels
-    start = time.perf_counter()
+    start = time.process_time()
     assert bundle._repr_html_() == first
-    assert time.perf_counter() - start < 2 * QUICK_S  # twice, as other tests may run on the same core
+    assert time.process_time() - start < QUICK_S
     shown = Shown(first)
     assert bundle.title in shown.texts
     assert set(bundle.values) <= set(shown.texts)
