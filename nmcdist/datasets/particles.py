@@ -185,7 +185,7 @@ class Records:
         self.store = store
         attributes, (recipe, _) = read_attributes(store), read_origin(store)
         self._seed, self._bundle_hash = int(recipe["seed"]), str(attributes["bundle_hash"])
-        self._rows = Rows(store)
+        self._rows = Rows(store, keep=True)
 
     def particle(self, item: int) -> Particle:
         """Read one particle; raises as :func:`read_particle`."""

@@ -107,11 +107,16 @@ class Rows:
     Parameters
     ----------
     store : Path
+    keep : bool
+        Whether to keep the chunks of each variable that were read last: of tables whose rows are read one after
+        another.
     """
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, *, keep: bool = False) -> None:
         self.store = store
+        self._keep = keep
         self._arrays: dict[str, zarr.Array[Any]] = {}
+        self._kept: dict[str, tuple[int, np.ndarray]] = {}  # first row, and the rows from there on
 
     def length(self, name: str) -> int:
         """Return the length of the first axis of a variable; StoreError if it does not exist."""
@@ -132,13 +137,29 @@ class Rows:
                 raise StoreError(
                     f"{self.store}: {name}: has {array.shape[0]} rows, expected rows {start} to {stop - 1} among them"
                 )
-        values = sync(_values_of(list(arrays.values()), slice(start, stop)))
-        for name, found in zip(arrays, values, strict=True):
+        kept = {name: self._kept[name] for name in arrays if self._has(name, start, stop)}
+        read = {name: array for name, array in arrays.items() if name not in kept}
+        parts = [self._part(array, start, stop) for array in read.values()]
+        for name, part, found in zip(read, parts, sync(_values_of(list(read.values()), parts)), strict=True):
             if isinstance(found, StoreError):
                 raise found
             if isinstance(found, BaseException):  # codecs raise any type: RuntimeError, ValueError, their own
                 raise StoreError(f"{self.store}: {name} is damaged ({one_line(found)})") from None
-        return {name: np.asarray(found) for name, found in zip(arrays, values, strict=True)}
+            kept[name] = (part.start, np.asarray(found))
+        if self._keep:
+            self._kept.update(kept)
+        return {name: kept[name][1][start - kept[name][0] : stop - kept[name][0]] for name in arrays}
+
+    def _has(self, name: str, start: int, stop: int) -> bool:
+        first, rows = self._kept.get(name, (0, ()))
+        return first <= start and stop <= first + len(rows)
+
+    def _part(self, array: "zarr.Array[Any]", start: int, stop: int) -> slice:
+        """Return the rows to read: whole chunks if they are kept, which are decoded whole anyway."""
+        if not self._keep or start == stop:
+            return slice(start, stop)
+        step = array.chunks[0]
+        return slice(start // step * step, min(-(-stop // step) * step, array.shape[0]))
 
     def _array(self, name: str) -> "zarr.Array[Any]":
         if name not in self._arrays:
@@ -146,9 +167,10 @@ class Rows:
         return self._arrays[name]
 
 
-async def _values_of(arrays: "list[zarr.Array[Any]]", rows: slice) -> list[Any]:
-    """Return the same rows of some arrays, and in place of those that cannot be read, what was raised."""
-    return await asyncio.gather(*(array.async_array.getitem(rows) for array in arrays), return_exceptions=True)
+async def _values_of(arrays: "list[zarr.Array[Any]]", parts: list[slice]) -> list[Any]:
+    """Return rows of some arrays, and in place of those that cannot be read, what was raised."""
+    reads = (array.async_array.getitem(part) for array, part in zip(arrays, parts, strict=True))
+    return await asyncio.gather(*reads, return_exceptions=True)
 
 
 def read_attributes(path: Path) -> dict[str, Any]:

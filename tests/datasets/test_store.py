@@ -6,11 +6,12 @@ import dask.array
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
 import nmcdist
 from nmcdist.bundle import load_bundle
 from nmcdist.datasets import open_store
-from nmcdist.datasets.store import read_block
+from nmcdist.datasets.store import Rows, read_block
 from nmcdist.datasets.writing import create_store, write_block, write_descriptors
 from nmcdist.errors import StoreError
 from nmcdist.products.volumes.additive import Additive
@@ -132,3 +133,20 @@ def test_what_is_no_store_is_refused(tmp_path):
 def test_an_item_that_does_not_exist_is_refused(store):
     with pytest.raises(StoreError, match="item 4 does not exist, expected 0 to 3"):
         read_block(store, 4)
+
+
+def test_rows_that_are_kept_are_those_of_the_store(tmp_path):
+    table = np.arange(22 * 3, dtype=np.float32).reshape(22, 3)
+    form = {"chunks": (4, 3), "shards": (8, 3), "dtype": "f4", "dimension_names": ("row", "axis")}
+    array = zarr.create_array(tmp_path / "table", shape=table.shape, **form)
+    array[:] = table
+    rows = Rows(tmp_path, keep=True)
+    for start, stop in [(0, 3), (2, 4), (3, 5), (9, 9), (4, 8), (21, 22), (0, 22), (5, 6), (20, 22), (0, 1)]:
+        assert np.array_equal(rows.read("table", start, stop), table[start:stop])
+    rows = Rows(tmp_path, keep=True)
+    rows.read("table", 0, 1)
+    (tmp_path / "table/c/0/0").unlink()
+    assert np.array_equal(rows.read("table", 1, 3), table[1:3])  # from memory
+    rows.read("table", 20, 21)
+    with pytest.raises(StoreError, match="is missing"):
+        rows.read("table", 1, 3)

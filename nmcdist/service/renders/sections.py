@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from nmcdist.errors import InputError
+from nmcdist.jit import kernel
 from nmcdist.png import png
 from nmcdist.service.renders.colours import ANGLES, BORDER, SIZES, TINTS, on_scale, phase_colours, rgb
 from nmcdist.service.renders.items import Grid, ParticleView, VolumeView
@@ -101,9 +102,24 @@ def _painted(labels: np.ndarray, palette: np.ndarray, *, borders: bool) -> np.nd
 
 def _halved(picture: np.ndarray) -> np.ndarray:
     """Return a picture of half the size: the mean colour of the opaque ones of each four pixels, and their share."""
-    rows, columns = picture.shape[0] // 2, picture.shape[1] // 2
-    four = picture.reshape(rows, 2, columns, 2, 4).astype(np.uint32)
-    opaque = (four[..., 3:] > 0).sum(axis=(1, 3))
-    total = (four[..., :3] * (four[..., 3:] > 0)).sum(axis=(1, 3))
-    colour = (total + opaque // 2) // np.maximum(opaque, 1)
-    return np.concatenate([colour, (opaque * 255 + 2) // 4], axis=2).astype(np.uint8)
+    found = np.empty((picture.shape[0] // 2, picture.shape[1] // 2, 4), np.uint8)
+    _average_fours(picture, found)
+    return found
+
+
+@kernel
+def _average_fours(picture: np.ndarray, found: np.ndarray) -> None:
+    total = np.zeros(3, np.int64)
+    for row in range(len(found)):
+        for column in range(found.shape[1]):
+            total[:] = 0
+            opaque = 0
+            for pixel in range(4):
+                colour = picture[2 * row + pixel // 2, 2 * column + pixel % 2]
+                if colour[3] > 0:
+                    opaque += 1
+                    for k in range(3):
+                        total[k] += colour[k]
+            for k in range(3):
+                found[row, column, k] = (total[k] + opaque // 2) // max(opaque, 1)
+            found[row, column, 3] = (opaque * 255 + 2) // 4
