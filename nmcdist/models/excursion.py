@@ -9,8 +9,7 @@ which increases with rho.
 """
 
 import numpy as np
-from scipy.special import roots_legendre
-from scipy.stats import norm
+from scipy.special import ndtr, roots_legendre
 
 _HALVINGS = 50
 _X, _W = roots_legendre(32)
@@ -21,7 +20,7 @@ def coverage_at(mu: float, rho: np.ndarray) -> np.ndarray:
     arc = np.arcsin(np.minimum(rho, 1.0))
     angle = arc[:, None] * (_X + 1) / 2
     integral = (_W * np.exp(-(mu**2) / (1 + np.sin(angle)))).sum(axis=1) * arc / 2
-    return np.asarray(norm.sf(mu) ** 2 + integral / (2 * np.pi))
+    return np.asarray(ndtr(-mu) ** 2 + integral / (2 * np.pi))
 
 
 def coverage_slope(mu: float, rho: np.ndarray) -> np.ndarray:
@@ -46,7 +45,7 @@ def correlation_of(coverage: np.ndarray, mu: float, lowest: float = 0.0) -> np.n
         NaN outside what rho in [lowest, 1) gives.
     """
     low, high = np.full(len(coverage), lowest), np.ones(len(coverage))
-    possible = (coverage >= coverage_at(mu, low)) & (coverage < norm.sf(mu))
+    possible = (coverage >= coverage_at(mu, low)) & (coverage < ndtr(-mu))
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         below = coverage_at(mu, middle) < coverage

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.optimize import nnls
-from scipy.special import ndtri
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from nmcdist.arguments import finite_array
 from nmcdist.bundle import Bundle, LevelCutParameters, resolved
@@ -185,7 +184,7 @@ def _correlations(coverage: np.ndarray, lag: np.ndarray, mu: float) -> np.ndarra
         k = wrong[0]
         floor = float(coverage_at(mu, np.array([LOWEST_CORRELATION]))[0])
         raise InputError(
-            f"coverage: found {coverage[k]:g} at {lag[k]:g} nm, expected {floor:g} to {norm.sf(mu):g}: a Gaussian "
+            f"coverage: found {coverage[k]:g} at {lag[k]:g} nm, expected {floor:g} to {ndtr(-mu):g}: a Gaussian "
             "field with this volume fraction reaches no other"
         )
     return rho

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import roots_legendre
-from scipy.stats import norm
+from scipy.special import ndtr, roots_legendre
 
 from nmcdist.bundle import CbaParameters
 from nmcdist.errors import InputError
@@ -134,7 +133,7 @@ def gaussian_excursion(mu: float, kappa: float) -> Densities:
     """
     density = np.exp(-(mu**2) / 2)
     return Densities(
-        float(norm.sf(mu)),
+        float(ndtr(-mu)),
         2 / np.pi * np.sqrt(kappa) * density,
         kappa * mu * density / np.sqrt(2 * np.pi),
         kappa**1.5 * (mu**2 - 1) * density / (4 * np.pi**2),
@@ -225,7 +224,7 @@ def excursion_coverage(parameters: CbaParameters, lag_nm: np.ndarray) -> np.ndar
     arc = np.arcsin(covariance(parameters, lag_nm))[..., None]
     angle = arc * (x + 1) / 2  # t = sin(angle) removes the square root at the end point from the integrand
     integral = (w * np.exp(-(parameters.mu**2) / (1 + np.sin(angle)))).sum(-1) * arc[..., 0] / 2
-    return np.asarray(norm.sf(parameters.mu) ** 2 + integral / (2 * np.pi))
+    return np.asarray(ndtr(-parameters.mu) ** 2 + integral / (2 * np.pi))
 
 
 def large_pore_coverage(parameters: CbaParameters, lag_nm: np.ndarray) -> np.ndarray:
