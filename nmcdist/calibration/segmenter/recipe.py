@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from nmcdist.bundle.parameters import CbaParameters
 from nmcdist.calibration.segmenter.net import halo_of
-from nmcdist.faults import NAME
+from nmcdist.faults import NAME, one_line
 from nmcdist.inputs import folder_name
 
 INSTRUMENTS = ("fib-sem", "nano-ct")
@@ -100,10 +100,10 @@ class SegmenterRecipe(_Frozen):
     name: Annotated[str, Field(max_length=100), NAME, AfterValidator(folder_name)] = Field(
         description="Name of the bundle: small letters, digits and hyphens."
     )
-    title: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+    title: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(one_line)] = Field(
         default="Segmenter trained on drawn images", description="Title of the bundle: one line."
     )
-    licence: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+    licence: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(one_line)] = Field(
         default="not stated", description="Licence of the bundle."
     )
     instrument: Literal["fib-sem", "nano-ct"] = Field(default="fib-sem", description="Virtual microscope.")

@@ -34,6 +34,8 @@ def test_recipes_of_the_catalog(path):
         ("model: transformer", "model"),
         ("training: {patch: 512}", "training.patch: found 512, expected at most the edge of a window, 288"),
         ("widths: [1, 1, 1, 1, 1, 1]\nedge: 64\nwindows: 3000\ntraining: {patch: 64}", "GiB of voxels in all windows"),
+        (r'title: "a\u202Eb"', "expected a line of printable text"),
+        (r'licence: "a\nb"', "expected a line of printable text"),
         ("bundles: ['']", "bundles[0]: found '', expected at least 1 character"),
     ],
 )
