@@ -57,6 +57,13 @@ def fault_lines(error: ValidationError, where: str, model: type[BaseModel]) -> l
     return lines + ([f"{where}: and {len(faults) - MOST_FAULTS} more faults"] if len(faults) > MOST_FAULTS else [])
 
 
+def one_line(text: str) -> str:
+    """Return the text if it is one printable line; refuse it otherwise."""
+    if not text.isprintable() or not text.strip():
+        raise ValueError(f"found {shown(text)}, expected a line of printable text")
+    return text
+
+
 def spelt(pattern: str, expected: str) -> AfterValidator:
     """Return a validator that refuses text that does not match a pattern, with a message in words."""
     whole = re.compile(pattern)

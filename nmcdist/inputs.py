@@ -118,6 +118,12 @@ def empty_folder(path: str | os.PathLike[str], error: type[NmcdistError] = Input
     return found
 
 
+def outside(path: Path, source: Path, error: type[NmcdistError] = InputError) -> None:
+    """Raise `error` if a new folder would lie in a source, which is a folder itself, or be that source."""
+    if source.is_dir() and path.resolve().is_relative_to(source.resolve()):
+        raise error(f"{path}: is in the input {source}, expected a new folder outside it")
+
+
 def made_folder(path: str | os.PathLike[str], error: type[NmcdistError] = InputError) -> Path:
     """Make a folder, unless it exists and is empty, and return its path; refuse with `error` if that is impossible."""
     found = empty_folder(path, error)

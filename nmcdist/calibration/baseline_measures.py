@@ -13,7 +13,7 @@ from nmcdist.bundle.nets import MOST_PHASES
 from nmcdist.calibration.baselines import Measured
 from nmcdist.datasets.items import item_count
 from nmcdist.datasets.layout import VOLUME
-from nmcdist.datasets.store import holds, read_attributes, read_block, readable_metadata
+from nmcdist.datasets.store import MANIFEST, holds, read_attributes, read_block, readable_metadata
 from nmcdist.descriptors.directional import AXES_AND_DIAGONALS, directional_coverage
 from nmcdist.descriptors.intrinsic import intrinsic_volumes
 from nmcdist.descriptors.two_point import two_point_coverage
@@ -122,8 +122,8 @@ def measured_on_store(store: Path, solid: Sequence[int] = ()) -> Measured:
 
 
 def is_store_of_volumes(path: Path) -> bool:
-    """Return whether a folder is a store with volumes, and not an image."""
-    return path.is_dir() and holds(path, VOLUME)
+    """Return whether a folder is a store with volumes, perhaps a damaged one, and not an image."""
+    return path.is_dir() and (holds(path, VOLUME) or (path / MANIFEST).is_file())
 
 
 def _cube(image: Image) -> float:

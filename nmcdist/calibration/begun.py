@@ -101,11 +101,16 @@ def _remove(out: Path, is_new: bool) -> None:
             out.rmdir()
 
 
+def remove_partial(folder: Path) -> None:
+    """Remove files in a folder of stages that a stop left half written."""
+    for place, _, names in os.walk(folder):
+        for name in filter(_PARTIAL.fullmatch, names):
+            (Path(place) / name).unlink(missing_ok=True)
+
+
 def _remove_unfinished(out: Path) -> None:
     """Remove what a stop left half written, and bundles, after which results are written."""
-    for folder, _, names in os.walk(out / STAGES):
-        for name in filter(_PARTIAL.fullmatch, names):
-            (Path(folder) / name).unlink(missing_ok=True)
+    remove_partial(out / STAGES)
     for path in out.iterdir():
         if _PARTIAL.fullmatch(path.name) and path.is_file() and not path.is_symlink():
             path.unlink(missing_ok=True)

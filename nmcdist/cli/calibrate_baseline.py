@@ -10,7 +10,7 @@ import click
 
 from nmcdist.cli.options import PATH, Real, Whole, note
 from nmcdist.errors import BundleError, ImageError, InputError
-from nmcdist.inputs import folder_to_make
+from nmcdist.inputs import folder_to_make, outside
 
 if TYPE_CHECKING:
     from nmcdist.bundle import Bundle
@@ -66,6 +66,7 @@ def calibrate_baseline_command(
 
     if folder_to_make(out, BundleError).exists():
         raise BundleError(f"{out}: already exists, expected a new folder for the bundle")
+    outside(out, source)
     if steps is not None and kind != _NEURAL:
         raise InputError(f"--steps: found {steps}, expected none with the kind {kind}, which is not trained")
     given, named = (source, solid, voxel_size_nm, axes), {"licence": licence, "date": date.today().isoformat()}

@@ -20,7 +20,7 @@ from nmcdist.cli.options import (
 )  # fmt: skip
 from nmcdist.errors import InputError
 from nmcdist.extras import need
-from nmcdist.inputs import local_path
+from nmcdist.inputs import local_path, outside
 
 if TYPE_CHECKING:
     from nmcdist.calibration.cba.results import Results
@@ -89,6 +89,8 @@ def calibrate_cba_command(
 
     size = None if voxel_size_nm is None else _numbers(voxel_size_nm)
     opened = [open_image(path, size, axes) for path in images]
+    for path in images:
+        outside(out, path)
     cluster, grey = taken_cluster(options), {name: options.pop(name) for name in _OF_GREY}
     how = {"out": out, "resume": resume, "progress": lambda facts: note(json.dumps(facts)), **options}
     if scribbles is not None and segmenter is not None:

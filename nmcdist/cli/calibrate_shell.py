@@ -20,6 +20,7 @@ from nmcdist.cli.options import (
 )  # fmt: skip
 from nmcdist.errors import InputError
 from nmcdist.extras import need
+from nmcdist.inputs import outside
 
 if TYPE_CHECKING:
     from nmcdist.bundle import Bundle
@@ -82,6 +83,7 @@ def calibrate_shell_command(
     settings = ShellSettings(**choices)
     size: Any = (voxel_size_nm[0] if len(voxel_size_nm) == 1 else list(voxel_size_nm)) if voxel_size_nm else None
     opened, grains = open_image(image, size, axes), load_bundle(base)
+    outside(out, image)
     try:
         with naming(out):
             # Otherwise it was stopped before the report.

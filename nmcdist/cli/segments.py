@@ -18,7 +18,7 @@ from nmcdist.cli.options import (
     taken_cluster,
 )  # fmt: skip
 from nmcdist.extras import need
-from nmcdist.inputs import local_path
+from nmcdist.inputs import local_path, outside
 
 
 @click.command()
@@ -57,7 +57,15 @@ def segment(
     from nmcdist.calibration.fibsem.drift_files import read_drift
     from nmcdist.calibration.fibsem.scribbles import read_scribbles
     from nmcdist.calibration.segmenter.bundles import load_segmenter
-    from nmcdist.calibration.segmenter.segment import PIECE_BYTES, check_folder, known_truth, pieces_of
+    from nmcdist.calibration.segmenter.segment import (
+        PIECE_BYTES,
+        RESULTS,
+        check_folder,
+        check_learnable,
+        known_truth,
+        pieces_of,
+        read_results,
+    )  # fmt: skip
     from nmcdist.calibration.segmenter.segment import segment as work
     from nmcdist.datasets.files import naming
     from nmcdist.images import open_image
@@ -74,14 +82,23 @@ def segment(
         "held_out": None if held_out is None else read_scribbles(held_out, image, **like),
     }
     known_truth(image, segmenter, **truth)
+    if known is not None:
+        check_learnable(segmenter, known)
     shifts = drift if drift in ("none", "estimate") else read_drift(local_path(drift), image.shape[0])
-    check_folder(out, resume)
+    outside(out, stack)
+    has_no_page = resume and (out / RESULTS).exists() and not (out / "report" / "report.md").exists()
+    if not has_no_page:
+        check_folder(out, resume)
     try:
-        with spreading(cluster, PIECE_BYTES, pieces_of(image)) as spread, naming(out):
-            results = work(
-                image, loaded, out, ramp=not no_ramp, scribbles=known, seed=seed, resume=resume, spread=spread,
-                progress=_told, drift=shifts, **truth,
-            )  # fmt: skip
+        if has_no_page:
+            results = read_results(out)  # it was stopped before the page
+        else:
+            with spreading(cluster, PIECE_BYTES, pieces_of(image)) as spread, naming(out):
+                results = work(
+                    image, loaded, out, ramp=not no_ramp, scribbles=known, seed=seed, resume=resume, spread=spread,
+                    progress=_told, drift=shifts, **truth,
+                )  # fmt: skip
+        with naming(out):
             page = report_segmented(out)
     except KeyboardInterrupt:
         complain("interrupted; continue with the same command and --resume")

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from nmcdist.faults import NAME
+from nmcdist.faults import NAME, one_line
 from nmcdist.inputs import folder_name
 from nmcdist.learning.splits import read_condition
 
@@ -58,7 +58,7 @@ class SurrogateRecipe(_Frozen):
     name: Annotated[str, Field(max_length=100), NAME, AfterValidator(folder_name)] = Field(
         description="Name of the bundle: small letters, digits and hyphens."
     )
-    title: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+    title: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(one_line)] = Field(
         default="Surrogate from structure to property", description="Title of the bundle: one line."
     )
     stores: Annotated[tuple[str, ...], _List, Field(min_length=1), AfterValidator(_distinct)] = Field(

@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from nmcdist.faults import NAME, spelt
+from nmcdist.faults import NAME, one_line, spelt
 from nmcdist.inputs import folder_name
-from nmcdist.wording import shown
 
 MOST_ITEMS = 10**7  # a store lists its items, and each item is a task or a part of one
 
@@ -41,13 +40,6 @@ def each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
             raise ValueError(f"found {value!r} twice, expected each value once")
         seen.add(value)
     return values
-
-
-def one_line(text: str) -> str:
-    """Return the text if it is one printable line; refuse it otherwise."""
-    if not text.isprintable() or not text.strip():
-        raise ValueError(f"found {shown(text)}, expected a line of printable text")
-    return text
 
 
 Edge = Annotated[int, Field(ge=2, le=2**20)]

@@ -1,6 +1,5 @@
 """The page on an image that a net segmented: slices before and after, how far to trust it, and how it was judged."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,7 @@ import numpy as np
 from nmcdist.calibration.fibsem.stored import FULL
 from nmcdist.calibration.segmenter.judging import UNKNOWN
 from nmcdist.calibration.segmenter.pictures import read_pictures
-from nmcdist.calibration.segmenter.segment import RESULTS
-from nmcdist.errors import StoreError
+from nmcdist.calibration.segmenter.segment import read_results
 from nmcdist.report.pages import make_folder, write_page
 from nmcdist.report.style import LABELS, SERIES, figure, grey_scale, save
 from nmcdist.report.tables import markdown
@@ -38,11 +36,7 @@ def report_segmented(folder: Path) -> Path:
     StoreError
         If the results are missing or damaged.
     """
-    try:
-        results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{folder}: holds no finished segmentation ({error})") from None
-    pictures, out = read_pictures(folder), folder / "report"
+    results, pictures, out = read_results(folder), read_pictures(folder), folder / "report"
     make_folder(out)
     made, captions = [], {}
     for z, plane in pictures.items():

@@ -10,7 +10,7 @@ from nmcdist.bundle import Bundle, resolved
 from nmcdist.bundle.superres import FACTOR
 from nmcdist.clusters.deployment import Deployment
 from nmcdist.errors import InputError, StoreError
-from nmcdist.inputs import local_path
+from nmcdist.inputs import local_path, outside
 from nmcdist.learning.refine.net import Net
 from nmcdist.products.refined.kind import check_net
 from nmcdist.products.refined.recipe import RefinedRecipe
@@ -72,6 +72,7 @@ def refine(
         If the bundle holds no such net, the source cannot be read, or its voxels or phases are not those of the net.
     """
     target = named_store(store)
+    outside(target, local_path(path))
     bundle = resolved(bundle)
     net = Net.of(bundle)
     check_net(net, bundle)

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from nmcdist.bundle import load_bundle
 from nmcdist.calibration.neural.sections import Sections
 from nmcdist.cli.entry import cli
-from nmcdist.errors import ImageError, InputError
+from nmcdist.errors import BundleError, ImageError, InputError
 from nmcdist.models.neural import generate_neural
 
 torch = pytest.importorskip("torch")
@@ -152,6 +152,14 @@ class TestTraining:
         before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.initial_seed()
         train(Sections.of_volumes([blobs()]), Recipe(**TINY, steps=1, critic_steps=0))
         assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.initial_seed()) == before
+
+
+@pytest.mark.parametrize("changes", [{"name": "../x"}, {"name": "A"}, {"licence": "\u202e"}])
+def test_an_impossible_name_or_licence_is_refused_before_the_training(changes):
+    sections, steps = Sections.of_volumes([blobs()]), []
+    with pytest.raises(BundleError, match=next(iter(changes))):
+        fit_neural(sections, 40.0, Recipe(**TINY, steps=1), about="cubes", progress=steps.append, **changes)
+    assert not steps
 
 
 def test_a_bundle_says_what_it_was_trained_on_and_what_it_cannot_do():

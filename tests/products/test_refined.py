@@ -1,5 +1,6 @@
 """Refined stores and images: the same bytes as the net gives, whatever the workers, blocks and files."""
 
+import re
 import shutil
 
 import numpy as np
@@ -261,3 +262,41 @@ def test_built_in_net_is_small_and_beats_interpolation():
     inner = slice(net.reach - 1, 1 - net.reach)
     ours = (likeliest(net.scores(coarse)) == fine).mean()
     assert ours > (trilinear(coarse[inner, inner, inner], 3) == fine).mean() + 0.003
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        (None, "not a store (it has no zarr.json)"),
+        ("{", "zarr.json"),
+        ('{"zarr_format": 3, "node_type": "group", "attributes": {}}', "not a store of nmcdist"),
+        ("[]", "not a store of nmcdist"),
+    ],
+)
+def test_a_store_with_damaged_metadata_is_no_image(store, bundle, tmp_path, metadata, message):
+    from nmcdist.calibration.baseline_measures import is_store_of_volumes, measured_on_store
+
+    damaged = tmp_path / "coarse.zarr"
+    shutil.copytree(store, damaged)
+    (damaged / "zarr.json").unlink()
+    if metadata is not None:
+        (damaged / "zarr.json").write_text(metadata)
+    with pytest.raises(StoreError, match=re.escape(message)):
+        refine(damaged, bundle, tmp_path / "fine.zarr", HERE)
+    assert not (tmp_path / "fine.zarr").exists()
+    assert is_store_of_volumes(damaged)
+    with pytest.raises(StoreError, match=re.escape(message)):
+        measured_on_store(damaged)
+
+
+def test_a_label_of_a_store_without_a_phase_is_refused_before_the_work(store, bundle, tmp_path):
+    with pytest.raises(InputError, match="phases: label 1 has no name: add NAME=1"):
+        refine(store, bundle, tmp_path / "fine.zarr", HERE, phases={"pore": 0})
+    assert not list(tmp_path.glob("fine*"))
+
+
+def test_a_store_within_what_is_refined_is_refused(store, bundle):
+    before = store_sha256(store)
+    with pytest.raises(InputError, match="is in the input"):
+        refine(store, bundle, store / "fine.zarr", HERE)
+    assert store_sha256(store) == before

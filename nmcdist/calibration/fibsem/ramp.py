@@ -79,7 +79,10 @@ def _line(levels: np.ndarray) -> tuple[float, float, np.ndarray]:
 def _loss(levels: np.ndarray, image: Pixels) -> float:
     slope, start, _ = _line(levels)
     if not (start > 0 and start + slope > 0):
-        raise ImageError(f"{image.path}: the dark level goes from {start:g} to {start + slope:g}, expected it above 0")
+        raise ImageError(
+            f"{image.path}: the dark level goes from {start:g} to {start + slope:g}, expected it above 0 to take out "
+            "the ramp of brightness; --no-ramp leaves it in"
+        )
     return -slope / start
 
 

@@ -6,9 +6,11 @@ import numpy as np
 
 from nmcdist.bundle import Bundle, NeuralParameters
 from nmcdist.bundle.schema import Calibration
+from nmcdist.calibration.neural.net import Generator
 from nmcdist.calibration.neural.sections import Sections
 from nmcdist.calibration.neural.training import Recipe, train
 from nmcdist.models.neural import generate_neural, reach
+from nmcdist.pytorch import reproducible
 
 TITLE = "Neural generator trained on sections"
 _CHECKED, _SEED, _INDEX = 4, 1, 2**32 - 1  # volumes that are drawn for a check, with a stream that no item has
@@ -39,16 +41,21 @@ def fit_neural(
     ------
     InputError
         If the sections are smaller than the windows of the recipe, or the training diverges.
+    BundleError
+        If the name or the licence is impossible; before the training.
     """
-    arrays = train(sections, recipe, progress).arrays()
 
-    def bundle(method: str) -> Bundle:
+    def bundle(net: Generator, method: str) -> Bundle:
         return Bundle.of(
             name, TITLE, NeuralParameters(voxel_size_nm=voxel_size_nm), licence=licence, provenance="fitted",
-            source=f"trained on {about}", arrays=arrays, calibration=Calibration(data=about, method=method, date=date),
+            source=f"trained on {about}", arrays=net.arrays(),
+            calibration=Calibration(data=about, method=method, date=date),
         )  # fmt: skip
 
-    return bundle(_method(bundle("none"), sections, voxel_size_nm, recipe))
+    with reproducible(recipe.seed):  # leaves the caller's random numbers as they are
+        bundle(Generator(recipe.noises, recipe.channels, sections.phases), "none")
+    net = train(sections, recipe, progress)
+    return bundle(net, _method(bundle(net, "none"), sections, voxel_size_nm, recipe))
 
 
 def _method(bundle: Bundle, sections: Sections, voxel_size_nm: float, recipe: Recipe) -> str:

@@ -79,9 +79,13 @@ def load_segmenter(bundle: Bundle | str | Path) -> Segmenter:
         raise BundleError(f"bundle {found.name!r}: found the instrument {instrument}, expected {expected}")
     special = (PROBE, CENTRE, WHITENING)
     net = Net(tuple(map(int, about.widths)), {n: a for n, a in found.arrays.items() if n not in special})
-    for name, known, count in (("classes", CLASSES[instrument], net.classes), ("statistics", NAMES, len(NAMES))):
-        if texts[name] != known or count != len(known):
+    for name, known in (("classes", CLASSES[instrument]), ("statistics", NAMES)):
+        if texts[name] != known:
             raise BundleError(f"bundle {found.name!r}: found the {name} {list(texts[name])}, expected {list(known)}")
+    if net.classes != len(texts["classes"]):
+        raise BundleError(
+            f"bundle {found.name!r}: found a net of {net.classes} classes, expected {len(texts['classes'])}"
+        )
     reference = Reference(found.arrays[CENTRE], found.arrays[WHITENING], about.distance_limit)
     if len(reference.centre) != len(NAMES):
         raise BundleError(f"bundle {found.name!r}: found {len(reference.centre)} statistics, expected {len(NAMES)}")

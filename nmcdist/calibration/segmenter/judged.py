@@ -73,11 +73,13 @@ class TrueImage:
             plane = whole_numbers(image.read(slice(z, z + 1)), image.path)
             found = np.union1d(found, plane)
             digest.update(plane.tobytes())
-        strange = [int(value) for value in found if value >= len(classes) and value != UNKNOWN]
-        if strange or not (found != UNKNOWN).any():
-            names = ", ".join(f"{number} ({name})" for number, name in enumerate(classes))
-            raise ImageError(f"{image.path}: found the label {(strange or [UNKNOWN])[0]}, expected {names}, and 255 "
-                             "where nothing is known")  # fmt: skip
+        names = ", ".join(f"{number} ({name})" for number, name in enumerate(classes))
+        if strange := [int(value) for value in found if value >= len(classes) and value != UNKNOWN]:
+            raise ImageError(
+                f"{image.path}: found the label {strange[0]}, expected {names}, and 255 where nothing is known"
+            )
+        if not (found != UNKNOWN).any():
+            raise ImageError(f"{image.path}: found 255 (not known) everywhere, expected some of {names}")
         return cls(image, digest.hexdigest())
 
     def __getitem__(self, box: Box) -> np.ndarray:

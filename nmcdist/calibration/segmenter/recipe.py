@@ -1,12 +1,12 @@
 """The recipe of a segmenter: what is drawn, how it is imaged, which net learns it; checked before the work starts."""
 
-import math
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from nmcdist.bundle.parameters import CbaParameters
-from nmcdist.faults import NAME
+from nmcdist.calibration.segmenter.net import halo_of
+from nmcdist.faults import NAME, one_line
 from nmcdist.inputs import folder_name
 
 INSTRUMENTS = ("fib-sem", "nano-ct")
@@ -53,6 +53,7 @@ def _ascending(ranges: dict[str, tuple[float, float]]) -> dict[str, tuple[float,
 
 _List = BeforeValidator(_as_tuple)
 Width = Annotated[int, Field(ge=1, le=512)]
+Place = Annotated[str, Field(min_length=1, max_length=500)]
 Range = tuple[Annotated[float, Field(ge=0, le=1e6)], Annotated[float, Field(ge=0, le=1e6)]]
 Ranges = Annotated[dict[str, Range], BeforeValidator(_ranges), AfterValidator(_ascending)]
 Factor = Annotated[float, Field(ge=1, le=10)]
@@ -99,10 +100,10 @@ class SegmenterRecipe(_Frozen):
     name: Annotated[str, Field(max_length=100), NAME, AfterValidator(folder_name)] = Field(
         description="Name of the bundle: small letters, digits and hyphens."
     )
-    title: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+    title: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(one_line)] = Field(
         default="Segmenter trained on drawn images", description="Title of the bundle: one line."
     )
-    licence: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+    licence: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(one_line)] = Field(
         default="not stated", description="Licence of the bundle."
     )
     instrument: Literal["fib-sem", "nano-ct"] = Field(default="fib-sem", description="Virtual microscope.")
@@ -113,7 +114,7 @@ class SegmenterRecipe(_Frozen):
     widths: Annotated[tuple[Width, ...], _List, Field(min_length=2, max_length=6)] = Field(
         default=(12, 28, 56, 128), description="Channels of a U-Net at each resolution, the finest first."
     )
-    bundles: Annotated[tuple[str, ...], _List] = Field(
+    bundles: Annotated[tuple[Place, ...], _List, Field(max_length=100)] = Field(
         default=(), description="Bundles of the structures, by name or path, in turn: of the additive for fib-sem, of "
         "particles for nano-ct. Default: cba-cathode-2025 or nmc811-radial.",
     )  # fmt: skip
@@ -162,7 +163,13 @@ class SegmenterRecipe(_Frozen):
         for name, (low, _) in self.varied.items():
             if not low > 0:
                 raise ValueError(f"vary: found {name} from {low:g}, expected factors above 0")
-        size = math.prod((self.windows, self.slices, self.edge, self.edge, 5))
+        if self.model == "unet" and self.training.patch > self.edge:
+            raise ValueError(
+                f"training.patch: found {self.training.patch}, expected at most the edge of a window, {self.edge}"
+            )
+        # Grey values as float32, with what lies within the halo beyond each side, and labels.
+        voxels = 4 * (self.edge + 2 * halo_of(self.net_widths)) ** 2 + self.edge**2
+        size = self.windows * self.slices * voxels
         if size > _LARGEST_BYTES:
             raise ValueError(f"windows: found {size / 2**30:.1f} GiB of voxels in all windows, expected at most 4")
         return self

@@ -1,10 +1,12 @@
 """Segment a grey image by a net, in stages and boxes: probabilities of all classes, and labels."""
 
+import contextlib
 import hashlib
 import json
 import math
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from nmcdist.bundle import Bundle, save_bundle
+from nmcdist.calibration.begun import remove_partial
 from nmcdist.calibration.boxes import Box
 from nmcdist.calibration.fibsem.scribbles import Scribbles
 from nmcdist.calibration.fibsem.stored import Grey
@@ -26,13 +29,13 @@ from nmcdist.calibration.segmenter.tiles import box_probabilities, labels_of
 from nmcdist.calibration.spread import Spread
 from nmcdist.calibration.stages import Progress, Stage, Stages
 from nmcdist.datasets.files import write_text
-from nmcdist.errors import ImageError, InputError, StoreError
+from nmcdist.errors import ImageError, InputError, NmcdistError, StoreError
 from nmcdist.images import Image, survey
 
 PROBABILITY, LABELS, RESULTS, TUNED = "probability", "labels", "results.json", "tuned"
 EDGES = (8, 1024, 1024)  # voxels of a box
 PIECE_BYTES = 900_000_000  # of a box with what the net makes of it
-_MARK = "begun"
+_MARK, _BEGUN, _REFUSED = "begun", "segment", "segment refused"
 
 
 def segmented(
@@ -123,10 +126,11 @@ def segment(
     """
     segmenter, start = load_segmenter(bundle), time.process_time()
     truth = known_truth(image, segmenter, reference, held_out)
+    if scribbles is not None:
+        check_learnable(segmenter, scribbles)
     check_folder(out, resume)
     stages = Stages(out, spread, progress)
-    with stages.locked():
-        (out / _MARK).write_text("segment\n", encoding="utf-8")
+    with _begun(stages):
         ready = prepared(image, segmenter, stages, ramp=ramp, drift=drift, digest=survey(image).sha256)
         for warning in ready.warnings:
             progress({"event": "warning", "text": warning})
@@ -156,6 +160,17 @@ def segment(
     return results
 
 
+def read_results(out: Path) -> dict[str, Any]:
+    """Return the results of a finished segmentation; StoreError if they are missing or damaged."""
+    try:
+        found = json.loads((out / RESULTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{out}: holds no finished segmentation ({error})") from None
+    if not isinstance(found, dict):
+        raise StoreError(f"{out / RESULTS}: found no JSON object, expected the results of a segmentation")
+    return found
+
+
 def known_truth(
     image: Image, segmenter: Segmenter, reference: Image | None, held_out: Scribbles | None
 ) -> TrueImage | TrueScribbles | None:  # fmt: skip
@@ -179,6 +194,8 @@ def known_truth(
 def check_folder(out: Path, resume: bool) -> None:
     """Check that a segmentation can begin in a folder or, on a resume, go on.
 
+    One that was refused for its input needs no resume: the corrected command goes on with what is whole.
+
     Raises
     ------
     StoreError
@@ -189,10 +206,45 @@ def check_folder(out: Path, resume: bool) -> None:
     if (out / RESULTS).exists():
         raise StoreError(f"{out}: holds a complete segmentation, expected a new or an empty folder")
     if (out / _MARK).is_file():
-        if not resume:
+        if not resume and (out / _MARK).read_text(encoding="utf-8", errors="replace").strip() != _REFUSED:
             raise StoreError(f"{out}: holds a segmentation that was stopped; --resume continues it")
     elif out.is_dir() and any(out.iterdir()):
         raise StoreError(f"{out}: holds other files, expected a new or an empty folder")
+
+
+@contextlib.contextmanager
+def _begun(stages: Stages) -> Iterator[None]:
+    """Keep other processes off a folder, and mark it as a segmentation that was begun, or refused for its input.
+
+    If the input is refused before anything is made of it, what was made for it is removed again.
+    """
+    out, mark = stages.folder, stages.folder / _MARK
+    is_new, is_first = not os.path.lexists(out), not mark.exists()
+    with stages.locked():
+        mark.write_text(f"{_BEGUN}\n", encoding="utf-8")
+        remove_partial(out)
+        try:
+            yield
+        except NmcdistError as error:
+            if isinstance(error, ValueError):  # of the input, not of a disk or a worker
+                if is_first and not stages.has_receipts():
+                    _clear(out, is_new)
+                else:
+                    write_text(mark, f"{_REFUSED}\n")
+            raise
+
+
+def _clear(out: Path, is_new: bool) -> None:
+    """Remove the files of stages that hold nothing yet, and the folder, if it was made for them."""
+    for path in list(out.iterdir()):
+        if path.name in (_MARK, "lock") or path.suffix == ".jsonl":
+            path.unlink(missing_ok=True)
+        elif path.is_dir():
+            with contextlib.suppress(OSError):  # it holds other files by now
+                path.rmdir()
+    if is_new:
+        with contextlib.suppress(OSError):
+            out.rmdir()
 
 
 def pieces_of(image: Image) -> int:
@@ -226,9 +278,6 @@ def _tuned(
     """Return a segmenter that learned scribbles, and the key of that stage."""
     from nmcdist.calibration.segmenter.tuning import tuned_weights
 
-    if not segmenter.net.widths:
-        raise ImageError("scribbles: found a LeNet, expected a U-Net, whose last layers can learn them")
-    check_scribbles(scribbles, segmenter.classes)
     scribbles = ready.stack.moved(scribbles)
     digest = hashlib.sha256()
     for z in sorted(scribbles):
@@ -238,6 +287,19 @@ def _tuned(
     weights: Mapping[str, np.ndarray] = {**segmenter.net.weights, **stage.facts[0]}
     content = hashlib.sha256(b"".join(np.ascontiguousarray(each).tobytes() for each in stage.facts[0].values()))
     return segmenter.with_weights(weights), f"{stage.key} {content.hexdigest()}"
+
+
+def check_learnable(segmenter: Segmenter, scribbles: Scribbles) -> None:
+    """Refuse scribbles that a segmenter cannot learn.
+
+    Raises
+    ------
+    ImageError
+        If its net is a LeNet, or as :func:`check_scribbles`.
+    """
+    if not segmenter.net.widths:
+        raise ImageError("scribbles: found a LeNet, expected a U-Net, whose last layers can learn them")
+    check_scribbles(scribbles, segmenter.classes)
 
 
 def check_scribbles(scribbles: Scribbles, classes: Sequence[str], what: str = "scribbles") -> None:

@@ -14,6 +14,7 @@ from nmcdist.bundle.schema import Bundle, Calibration
 from nmcdist.bundle.segmenter import LENET_PATCH, PLANES
 from nmcdist.calibration.segmenter.bundles import Segmenter, bundle_of
 from nmcdist.calibration.segmenter.draws import Window, drawn_window
+from nmcdist.calibration.segmenter.memory import LENET_BATCH, check_memory
 from nmcdist.calibration.segmenter.net import Net, halo_of
 from nmcdist.calibration.segmenter.networks import Weights, arrays_of, first_weights, scores
 from nmcdist.calibration.segmenter.outside import Reference
@@ -31,7 +32,6 @@ _DECAY = 1e-4  # of weights
 _WARMING = 0.05  # share of the steps in which the learning rate grows
 _STRETCH, _SHIFT = 0.1, 0.05  # by which normalised grey values of a patch change at random
 _TOLD = 10  # reports of the progress
-_LENET_BATCH = 64  # pixels of a LeNet for each patch of a U-Net
 
 
 def train_segmenter(
@@ -57,8 +57,11 @@ def train_segmenter(
     ------
     BundleError
         If a bundle of the recipe cannot be used.
+    RecipeError
+        If the training does not fit into the memory of this machine.
     """
     bundles = _bundles(recipe, base)
+    check_memory(recipe, bundles)
     made_folder(out)
     start = time.process_time()
     windows, statistics = [], []
@@ -156,7 +159,7 @@ def batch_of(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return random patches with their halo, and their labels: mirrored, and of other contrast, at random."""
     is_net = bool(recipe.net_widths)
-    edge, count = recipe.training.patch if is_net else 1, recipe.training.batch * (1 if is_net else _LENET_BATCH)
+    edge, count = recipe.training.patch if is_net else 1, recipe.training.batch * (1 if is_net else LENET_BATCH)
     images, labels = [], []
     for _ in range(count):
         window = windows[int(random.integers(len(windows)))]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from nmcdist.bundle.superres import FACTOR, MOST_CHANNELS, MOST_LAYERS
-from nmcdist.faults import NAME
+from nmcdist.faults import NAME, one_line
 from nmcdist.inputs import folder_name
 
 
@@ -29,7 +29,7 @@ class SuperresRecipe(_Frozen):
     name: Annotated[str, Field(max_length=100), NAME, AfterValidator(folder_name)] = Field(
         description="Name of the new bundle: small letters, digits and hyphens."
     )
-    title: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+    title: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(one_line)] = Field(
         default="Super-resolution of the additive", description="Title of the new bundle: one line."
     )
     bundle: Annotated[str, Field(min_length=1, max_length=500)] = Field(

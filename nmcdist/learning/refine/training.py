@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from nmcdist.arguments import machine_memory
 from nmcdist.bundle import Bundle, list_bundles, load_bundle, save_bundle
 from nmcdist.bundle.schema import Calibration
 from nmcdist.bundle.superres import FACTOR, LONGEST, SHORTEST
+from nmcdist.datasets.files import readable_bytes
 from nmcdist.descriptors.intrinsic import intrinsic_volumes
 from nmcdist.errors import RecipeError
 from nmcdist.inputs import local_path, made_folder
@@ -25,6 +27,7 @@ from nmcdist.learning.refine.labels import drawn, likeliest
 from nmcdist.learning.refine.net import Net
 from nmcdist.learning.refine.pairs import PHASES, pair
 from nmcdist.learning.refine.recipe import SuperresRecipe
+from nmcdist.models.cba import draw_bytes
 
 RESULTS = "results.json"
 Progress = Callable[[dict[str, Any]], None]
@@ -104,6 +107,14 @@ def additive_bundle(recipe: SuperresRecipe, base: Path) -> Bundle:
         raise RecipeError(
             f"voxel_size_nm: found {recipe.voxel_size_nm:g}, a window of {edge_nm:g} nm, expected one of 1 to 10,000 "
             f"times the correlation length of the binder, {1 / parameters.eta_per_nm:.3g} nm"
+        )
+    edge = recipe.factor * (max(_SIDE * recipe.window, _EDGE) + 2 * recipe.net.layers)
+    needed = edge**3 + draw_bytes(parameters, (edge,) * 3, recipe.voxel_size_nm, 1)
+    if needed > machine_memory():
+        raise RecipeError(
+            f"voxel_size_nm: found {recipe.voxel_size_nm:g}, at which a realisation of {edge} voxels along an edge "
+            f"needs {readable_bytes(needed)} of memory, expected at most the {readable_bytes(machine_memory())} of "
+            "this machine"
         )
     return source
 

@@ -12,7 +12,7 @@ import numpy as np
 from nmcdist.datasets.integrity import manifest_hash, read_manifest
 from nmcdist.datasets.layout import Box, Shape
 from nmcdist.datasets.published import store_in
-from nmcdist.datasets.store import is_virtual, read_attributes
+from nmcdist.datasets.store import MANIFEST, is_virtual, read_attributes
 from nmcdist.datasets.volumes import Volumes
 from nmcdist.errors import ImageError, InputError, StoreError
 from nmcdist.images import Image, open_image
@@ -84,15 +84,16 @@ def open_source(path: Path, voxel_size_nm: Any = None, axes: str | None = None) 
     Raises
     ------
     StoreError
-        If the store was never finished, holds no volumes, or is virtual.
+        If the store is damaged, was never finished, holds no volumes, or is virtual.
     ImageError
         If the image cannot be read, or its voxels are not cubes.
     InputError
         If a voxel size or axes are given for a store.
     """
     path = local_path(path)
-    if is_store(path):
+    if is_store(path) or (path / MANIFEST).is_file():
         store = store_in(path)
+        read_attributes(store)  # says what is damaged in a store that was finished
         if voxel_size_nm is not None or axes is not None:
             raise InputError(f"{store}: is a store, which says its voxel size and axes; expected neither for it")
         if is_virtual(store):
@@ -136,7 +137,8 @@ def phases_of(source: Source, names: Sequence[str], given: Mapping[str, Any] | N
     if len(set(held)) < len(held):
         twice = next(value for value in held if held.count(value) > 1)
         raise InputError(f"{source.path}: phases: found label {twice} twice, expected each label once")
-    if isinstance(source.content, Image) and (unknown := [v for v in labels_in(source.content) if v not in held]):
+    present = labels_in(source.content) if isinstance(source.content, Image) else source.content.names
+    if unknown := [value for value in present if value not in held]:
         raise InputError(f"{source.path}: phases: label {unknown[0]} has no name: add NAME={unknown[0]}")
     return labels
 

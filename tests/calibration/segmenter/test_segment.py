@@ -182,3 +182,67 @@ class TestScribbles:
         with pytest.raises(ImageError, match=r"found the labels \[1, 9\], expected at least two of 1 \(pore\)"):
             segment(open_image(phantom / "image.tif"), bundle, tmp_path / "out",
                     scribbles={8: np.where(scribbled[8] == 2, 9, scribbled[8])})  # fmt: skip
+
+
+def test_a_refused_image_leaves_nothing_behind_and_the_corrected_command_needs_no_resume(phantom, saved, tmp_path, run):
+    image, out = np.full((4, 32, 32), 7, np.uint8), tmp_path / "out"
+    np.save(tmp_path / "image.npy", image)
+    given = (tmp_path / "image.npy", "--with", saved, "--out", out, "--voxel-size-nm", 20, "--axes", "zyx")
+    code, said = run("segment", *given, "--workers", 0)
+    assert (code, out.exists()) == (2, False)
+    assert "all voxels have the value 7" in said.err
+    values = np.random.default_rng(1).integers(0, 9, image.shape).astype(np.int16) - 300
+    np.save(tmp_path / "image.npy", values)
+    code, said = run("segment", *given, "--workers", 0)
+    assert (code, out.exists()) == (2, False)
+    assert "expected it above 0 to take out the ramp of brightness; --no-ramp leaves it in" in said.err
+    (tmp_path / "out").mkdir()
+    (tmp_path / "image.npy").unlink()
+    np.save(tmp_path / "image.npy", values[:, :8, :8])
+    assert run("segment", *given, "--no-ramp", "--workers", 0)[0] == 2  # after the levels were found
+    assert (out / "begun").read_text() == "segment refused\n"
+    np.save(tmp_path / "image.npy", values)
+    assert run("segment", *given, "--no-ramp", "--workers", 0)[0] == 0
+
+
+def test_a_stop_before_the_page_is_resumed(phantom, saved, tmp_path, run):
+    given = (phantom / "image.tif", "--with", saved, "--out", tmp_path / "out", "--workers", 0)
+    assert run("segment", *given)[0] == 0
+    page = tmp_path / "out" / "report" / "report.md"
+    before = page.read_bytes()
+    page.unlink()
+    assert run("segment", *given)[0] == 2
+    code, said = run("segment", *given, "--resume")
+    assert (code, page.read_bytes()) == (0, before)
+    assert '"stage"' not in said.err
+    assert run("segment", *given, "--resume")[0] == 2
+
+
+def test_a_folder_within_the_input_is_refused(phantom, saved, tmp_path, run):
+    folder = tmp_path / "slices"
+    folder.mkdir()
+    for number, plane in enumerate(tifffile.imread(phantom / "image.tif")):
+        tifffile.imwrite(folder / f"{number:02d}.tif", plane)
+    before = sorted(folder.rglob("*"))
+    given = ("--voxel-size-nm", 20, "--axes", "zyx", "--workers", 0)
+    for out in (folder, folder / "out", tmp_path / "x" / ".." / "slices" / "out"):
+        code, said = run("segment", folder, "--with", saved, "--out", out, *given)
+        assert (code, sorted(folder.rglob("*"))) == (2, before)
+        assert "is in the input" in said.err
+    code, said = run("calibrate", "cba", folder, "--segmenter", saved, "--out", folder / "out", "--voxel-size-nm",
+                     "20,10,10", "--axes", "zyx", "--workers", 0)  # fmt: skip
+    assert (code, sorted(folder.rglob("*"))) == (2, before)
+    assert "is in the input" in said.err
+
+
+def test_scribbles_of_an_unknown_class_are_refused_before_the_work(phantom, saved, tmp_path, run):
+    labels = np.zeros((20, 150, 170), np.uint8)
+    labels[3, :9], labels[4, :9] = 1, 9
+    np.save(tmp_path / "labels.npy", labels)
+    given = ("--with", saved, "--out", tmp_path / "out", "--scribbles", tmp_path / "labels.npy", "--workers", 0)
+    code, said = run("segment", phantom / "image.tif", *given)
+    assert (code, (tmp_path / "out").exists()) == (2, False)
+    assert said.err.splitlines() == [
+        "nmcdist: error: scribbles: found the labels [1, 9], expected at least two of 1 (pore), 2 (carbon_binder), 3 "
+        "(graphite)"
+    ]

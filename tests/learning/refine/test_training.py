@@ -127,6 +127,12 @@ class TestRefused:
             train_superres(recipe(voxel_size_nm=size), tmp_path, tmp_path / "out")
         assert not (tmp_path / "out").exists()
 
+    def test_structures_that_need_terabytes(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("nmcdist.learning.refine.training.machine_memory", lambda: 1 << 40)
+        with pytest.raises(RecipeError, match=r"voxel_size_nm: found 8000, at which .* needs 3\.\d TiB of memory"):
+            train_superres(recipe(voxel_size_nm=8000.0, window=32), tmp_path, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
     @pytest.mark.parametrize(
         ("name", "fault"),
         [("nmc811-radial", "found model 'particle-radial'"), ("none", "found neither"), ("s3://b/x", "is a URL")],
