@@ -42,7 +42,7 @@ def report_labelling(folder: Path, out: Path) -> Path:
     numbers = sorted({int(name.split("/")[0]) for name in pictures})
     made = [_picture(out / f"slice-{z}.png", pictures, z, facts) for z in numbers]
     captions = {
-        path.name: f"Slice {z}: grey values, without ramp and drift, scribbles if there are any, probability of solid "
+        path.name: f"Slice {z}: grey values, without ramp and drift, scribbles (or the phases), probability of solid "
         "and of graphite (bright is 1), graphite by the threshold, and the phases that are fitted."
         for path, z in zip(made, numbers, strict=True)
     }
@@ -123,16 +123,13 @@ def _picture(path: Path, pictures: dict[str, np.ndarray], z: int, facts: dict[st
     share = {"cmap": "magma", "vmin": 0, "vmax": FULL}
     solid = plane.get("solid-clean", plane["solid"] >= round(FULL * facts["least_probability_of_solid"])) > 0
     likely = plane["graphite-probability"] >= round(FULL * facts["least_probability_of_graphite"])
-    names = [facts["classes"][name] for name in ("pore", "carbon_binder", "graphite")]
-    given = plane.get("scribbles", np.zeros(plane["corrected"].shape, int))
-    scribbles = np.full(given.shape, np.nan)
-    for number, label in enumerate(names):
-        scribbles[given == label] = number
+    by_hand = "scribbles" in plane
+    upon = _scribbled(plane["scribbles"], facts) if by_hand else plane["labels"]
     with figure(2, 4, 18, 9.6) as (drawing, axes):
         panels: tuple[tuple[str, np.ndarray, dict[str, Any]], ...] = (
             ("grey", plane["grey"], grey_scale(plane["grey"])),
             ("corrected", plane["corrected"], grey_scale(plane["corrected"])),
-            ("scribbles", plane["corrected"], grey_scale(plane["corrected"])),
+            ("scribbles" if by_hand else "phases on it", plane["corrected"], grey_scale(plane["corrected"])),
             ("probability of solid", plane["solid"], share),
             ("solid", solid, {"cmap": "gray", **nearest}),
             ("probability of graphite", plane["graphite-probability"], share),
@@ -143,7 +140,16 @@ def _picture(path: Path, pictures: dict[str, np.ndarray], z: int, facts: dict[st
             axis.set_title(title, loc="left")
             axis.set_axis_off()
             axis.imshow(values, **how)
-        axes[0, 2].imshow(scribbles, **phases)
+        rows, columns = plane["corrected"].shape
+        axes[0, 2].imshow(upon, alpha=1.0 if by_hand else 0.4, extent=(-0.5, columns - 0.5, rows - 0.5, -0.5), **phases)
         handles = [Patch(color=c, label=n) for c, n in zip(LABELS, ("pore", "carbon binder", "graphite"), strict=True)]
         drawing.legend(handles=handles, loc="outside lower center", ncols=3)
         return save(drawing, path)
+
+
+def _scribbled(given: np.ndarray, facts: dict[str, Any]) -> np.ndarray:
+    """Return scribbles as numbers of phases; NaN where there are none."""
+    found = np.full(given.shape, np.nan)
+    for number, name in enumerate(("pore", "carbon_binder", "graphite")):
+        found[given == facts["classes"][name]] = number
+    return found
