@@ -40,6 +40,15 @@ def test_pore_and_solid_of_clear_images(case, method, count, least):
     assert [shares for _, _, shares in found] == [None] * count
 
 
+def test_scribbles_are_blobs_of_the_truth_over_a_fifth_of_two_slices(case):
+    found = case.scribbles()
+    assert sorted(found) == [4, 12]
+    for z, labels in found.items():
+        assert (labels > 0).mean() == pytest.approx(0.2, abs=0.001)
+        assert (labels[labels > 0] == case.truth[z][labels > 0] + 1).all()
+    assert (case.scribbles(1)[4] != found[4]).any()
+
+
 def test_the_fixed_threshold_is_that_of_the_grey_values(case):
     shares = {text: (labels == 0).mean() for text, labels, _ in fixed(case)}
     values = [shares[f"above {each}"] for each in ("-0.3", "-0.15", "0", "0.15", "0.3")]
