@@ -46,15 +46,15 @@ class SegmenterParameters(Parameters):
         expected |= {CENTRE: (max(1, count),), WHITENING: (max(1, count),) * 2}
         if set(shapes) != {*expected, PROBE}:
             raise ValueError(f"arrays: found {sorted(shapes)}, expected {sorted([*expected, PROBE])}")
-        for name, shape in expected.items():
-            if shapes[name] != shape:
-                raise ValueError(f"arrays.{name}: found shape {shapes[name]}, expected {shape}")
         probe = shapes[PROBE]
-        odd = planes % 2 == 1 and planes <= MOST_PLANES
-        if len(probe) != 3 or not odd or not 8 <= min(probe[1:]) <= max(probe[1:]) <= 256:
+        fits = planes % 2 == 1 and planes <= MOST_PLANES
+        if len(probe) != 3 or not fits or not 8 <= min(probe[1:]) <= max(probe[1:]) <= 256:
             raise ValueError(
                 f"arrays.{PROBE}: found shape {probe}, expected (1 to {MOST_PLANES} and odd, 8 to 256, 8 to 256)"
             )
+        for name, shape in expected.items():
+            if shapes[name] != shape:
+                raise ValueError(f"arrays.{name}: found shape {shapes[name]}, expected {shape}")
 
 
 def layer_shapes(widths: tuple[int, ...], classes: int, planes: int) -> Shapes:

@@ -75,6 +75,12 @@ def test_a_row_has_every_setting_of_a_net(case, saved):
     json.dumps(row)
 
 
+def test_a_slow_net_has_no_settings_that_need_the_whole_image(case, saved):
+    part = Case(segmenter_judged._Plain(case.values), case.truth, case.seed)
+    found = [text for text, _, _ in segmenter_judged._likeliest(load_segmenter(saved))(part)]
+    assert found == ["likeliest class", "solid from 0.4", "solid from 0.6"]
+
+
 def test_rows_that_are_there_are_kept(case, tmp_path, monkeypatch, capsys):
     phantom = FibSemPhantom(case.values, case.truth, np.zeros((14, 2)))
     calls = []
