@@ -11,6 +11,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,13 +69,18 @@ def in_cubes(plane: np.ndarray, by: np.ndarray | None = None) -> np.ndarray:
     return np.where(solid, np.where(graphite, GRAPHITE, CARBON_BINDER), PORE).astype(np.uint8)
 
 
-def scribbled(image: Image, truth: np.ndarray, chosen: range, seed: int, drift: np.ndarray) -> dict[int, np.ndarray]:
-    """Return scribbles on slices as they were scanned, moved by their drift; what comes in is not labelled."""
+def scribbled(truth: np.ndarray, chosen: Iterable[int], seed: int) -> dict[int, np.ndarray]:
+    """Return blobs of the truth over a fifth of some slices."""
     rng, found = np.random.default_rng(seed + 100), {}
     for z in chosen:
         noise = gaussian(rng.normal(size=truth.shape[1:]).astype(np.float32), WIDTH_PX)
         found[z] = np.where(noise > np.quantile(noise, 1 - SHARE), truth[z].astype(np.int32) + 1, 0)
-    return CorrectedStack(image, Ramp(0.0), -drift).moved(found)
+    return found
+
+
+def as_scanned(scribbles: dict[int, np.ndarray], image: Image, drift: np.ndarray) -> dict[int, np.ndarray]:
+    """Return scribbles on slices as they were scanned, moved by their drift; what comes in is not labelled."""
+    return CorrectedStack(image, Ramp(0.0), -drift).moved(scribbles)
 
 
 def phantom(shape: tuple[int, int, int], setting: str, seed: int, folder: Path) -> Phantom:
@@ -85,7 +91,7 @@ def phantom(shape: tuple[int, int, int], setting: str, seed: int, folder: Path) 
     chosen = range(25, shape[0], 50) if shape[0] >= 400 else range(12, shape[0], 25)
     rows = [z for z in range(shape[0]) if min(abs(z - k) for k in chosen) > AWAY]
     image = open_image(folder / IMAGE)
-    return Phantom(image, truth, drift, scribbled(image, truth, chosen, seed, drift), rows)
+    return Phantom(image, truth, drift, as_scanned(scribbled(truth, chosen, seed), image, drift), rows)
 
 
 def study(shape: tuple[int, int, int], setting: str, seed: int, folder: Path) -> None:

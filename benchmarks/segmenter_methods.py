@@ -58,8 +58,7 @@ class Case:
 
     def scribbles(self, number: int = 0) -> dict[int, np.ndarray]:
         """Return blobs of the truth over a fifth of two slices."""
-        still = np.zeros((len(self.truth), 2))
-        return scribbled(self.truth, LABELLED, 1000 * number + self.seed, still)
+        return scribbled(self.truth, LABELLED, 1000 * number + self.seed)
 
 
 Found = tuple[str, np.ndarray, np.ndarray | None]

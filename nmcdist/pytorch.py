@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 from nmcdist.extras import of_import
 
@@ -14,7 +15,7 @@ except ImportError as error:
         raise
     raise known from None
 
-__all__ = ["nn", "reproducible", "torch"]
+__all__ = ["half_precision", "nn", "reproducible", "torch"]
 
 
 @contextlib.contextmanager
@@ -38,3 +39,13 @@ def reproducible(seed: int, threads: int | None = 1) -> Iterator[None]:
         finally:
             torch.set_num_threads(before[0])
             torch.use_deterministic_algorithms(before[1])
+
+
+def half_precision() -> Any:
+    """Return the context in which convolutions use bfloat16 if this CPU has instructions for it.
+
+    They halve the time; weights stay in single precision. A CPU without them takes ten times as long in bfloat16.
+    """
+    cpu = torch.cpu.get_capabilities()
+    has_it = cpu.get("avx512_bf16", False) or cpu.get("amx_bf16", False)
+    return torch.autocast("cpu", torch.bfloat16, enabled=has_it)

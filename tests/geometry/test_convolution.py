@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from nmcdist.geometry.convolution import convolved, pooled, repeated, softmax
+from nmcdist.geometry.convolution import added, convolved, pooled, repeated, softmax
 
 RNG = np.random.default_rng(8)
 
@@ -50,6 +50,22 @@ def test_pooling_and_repeating_are_inverse_on_blocks():
     assert (pooled(repeated(image, (1, 2, 2)), (1, 2, 2)) == image).all()
     wanted = image.astype(float).reshape(3, 1, 2, 2, 2, 3, 2).mean(axis=(2, 4, 6))
     assert np.abs(pooled(image, (2, 2, 2)) - wanted).max() < 1e-6
+
+
+def test_pooling_without_a_rim_is_that_of_the_middle():
+    image = drawn(3, 2, 8, 10)
+    assert (pooled(image, (1, 2, 2), rim=1) == pooled(image[:, :, 1:-1, 1:-1], (1, 2, 2))).all()
+
+
+def test_what_is_added_is_a_repeated_image_and_the_middle_of_the_fine_one():
+    fine, coarse = drawn(3, 2, 12, 14), drawn(3, 2, 4, 5)
+    assert (added(fine, coarse) == fine[:, :, 2:-2, 2:-2] + repeated(coarse, (1, 2, 2))).all()
+
+
+def test_results_are_put_where_they_are_wanted():
+    image, weights, bias, room = drawn(2, 1, 8, 8), drawn(5, 2, 1, 3, 3), drawn(5), np.empty((5, 1, 6, 6), np.float32)
+    assert convolved(image, weights, bias, out=room) is room
+    assert (room == convolved(image, weights, bias)).all()
 
 
 def test_probabilities_sum_to_one_and_large_scores_do_not_overflow():

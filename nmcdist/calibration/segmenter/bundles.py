@@ -36,7 +36,7 @@ class Segmenter:
         Statistics of the images of the training.
     ranges : tuple of str
         What the settings of the training were, one line for each.
-    probe : ndarray of float32, shape (3, ny, nx)
+    probe : ndarray of float32, shape (planes, ny, nx)
         A normalised image on which the net is checked.
     digest : str
         SHA-256 of the content of the bundle.

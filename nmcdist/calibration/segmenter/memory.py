@@ -25,7 +25,8 @@ _LESS_IS_LARGER = ("gamma_per_nm", "theta_per_nm")  # rates of half-axes and rad
 def step_bytes(recipe: SegmenterRecipe) -> float:
     """Return about how many bytes a step of the training needs."""
     widths, batch = recipe.net_widths, recipe.training.batch
-    weights = _PER_WEIGHT * math.fsum(math.prod(shape) for shape in layer_shapes(widths, len(recipe.classes)).values())
+    shapes = layer_shapes(widths, len(recipe.classes), recipe.planes)
+    weights = _PER_WEIGHT * math.fsum(map(math.prod, shapes.values()))
     if not widths:
         return weights + _PER_PATCH * LENET_BATCH * batch
     wide = recipe.training.patch + 2 * halo_of(widths)

@@ -13,10 +13,10 @@ Weights = dict[str, torch.Tensor]
 _relu = nn.functional.relu
 
 
-def first_weights(widths: tuple[int, ...], classes: int) -> Weights:
+def first_weights(widths: tuple[int, ...], classes: int, planes: int) -> Weights:
     """Return random weights (He et al., 2015) and zero biases from the current seed, as leaves of a graph."""
     found: Weights = {}
-    for name, shape in layer_shapes(widths, classes).items():
+    for name, shape in layer_shapes(widths, classes, planes).items():
         if len(shape) == 4:
             gain = 0.01 if name.startswith("out") else 1.0 if name.startswith("up") else 2.0
             spread = math.sqrt(gain / math.prod(shape[1:]))
@@ -38,7 +38,7 @@ def arrays_of(weights: Weights) -> dict[str, np.ndarray]:
 
 
 def scores(weights: Weights, widths: tuple[int, ...], windows: torch.Tensor) -> torch.Tensor:
-    """Return the scores of windows (b, 3, ny, nx) without their halo; of a LeNet, of the pixels in their middle."""
+    """Return the scores of windows (b, planes, ny, nx) without their halo; of a LeNet, of pixels in their middle."""
     if not widths:
         return _lenet(weights, windows)
     return head(weights, *features(weights, widths, windows))

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from nmcdist.bundle.parameters import CbaParameters
+from nmcdist.bundle.segmenter import MOST_PLANES
 from nmcdist.calibration.segmenter.net import halo_of
 from nmcdist.faults import NAME, one_line
 from nmcdist.inputs import folder_name
@@ -114,6 +115,9 @@ class SegmenterRecipe(_Frozen):
     widths: Annotated[tuple[Width, ...], _List, Field(min_length=2, max_length=6)] = Field(
         default=(12, 28, 56, 128), description="Channels of a U-Net at each resolution, the finest first."
     )
+    planes: Annotated[int, Field(ge=1, le=MOST_PLANES)] = Field(
+        default=3, description="Neighbouring slices that the net sees, an odd number."
+    )
     bundles: Annotated[tuple[Place, ...], _List, Field(max_length=100)] = Field(
         default=(), description="Bundles of the structures, by name or path, in turn: of the additive for fib-sem, of "
         "particles for nano-ct. Default: cba-cathode-2025 or nmc811-radial.",
@@ -163,6 +167,8 @@ class SegmenterRecipe(_Frozen):
         for name, (low, _) in self.varied.items():
             if not low > 0:
                 raise ValueError(f"vary: found {name} from {low:g}, expected factors above 0")
+        if self.planes % 2 == 0 or self.planes > self.slices:
+            raise ValueError(f"planes: found {self.planes}, expected an odd number, of {self.slices} slices at most")
         if self.model == "unet" and self.training.patch > self.edge:
             raise ValueError(
                 f"training.patch: found {self.training.patch}, expected at most the edge of a window, {self.edge}"

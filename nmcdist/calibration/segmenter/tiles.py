@@ -5,10 +5,9 @@ from typing import Protocol
 
 import numpy as np
 
-from nmcdist.bundle.segmenter import PLANES
 from nmcdist.calibration.boxes import Box
 from nmcdist.calibration.fibsem.stored import FULL
-from nmcdist.calibration.segmenter.net import Net
+from nmcdist.calibration.segmenter.net import Memory, Net
 
 
 class Normalised(Protocol):
@@ -39,11 +38,12 @@ def box_probabilities(net: Net, image: Normalised, box: Box) -> np.ndarray:
     z, rows, columns = box[0], *(_reached(net, part) for part in box[1:])
     inner = _inside(net, rows, columns, box)
     planes: dict[int, np.ndarray] = {}
+    memory = Memory()
     out = np.empty((net.classes, *(part.stop - part.start for part in box)), np.uint8)
     for number in range(z.start, z.stop):
-        near = [int(mirrored(k, image.shape[0])) for k in range(number - PLANES // 2, number + PLANES // 2 + 1)]
+        near = neighbours(number, net.planes, image.shape[0])
         planes = {k: planes[k] if k in planes else _plane(image, k, rows, columns) for k in near}
-        found = net.probabilities(np.stack([planes[k] for k in near]))
+        found = net.probabilities(np.stack([planes[k] for k in near]), memory)
         out[:, number - z.start] = stored(found[(slice(None), *inner)])
     return out
 
@@ -51,14 +51,14 @@ def box_probabilities(net: Net, image: Normalised, box: Box) -> np.ndarray:
 def padded_box(
     net: Net, image: Normalised, near: Sequence[int], box: Box, labels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a net sees of three slices for a box along y and x, and the labels of what it then gives.
+    """Return what a net sees of neighbouring slices for a box along y and x, and the labels of what it then gives.
 
     Parameters
     ----------
     net : Net
     image : Normalised
     near : sequence of int
-        The three slices.
+        The slices.
     box : tuple of slice
     labels : ndarray of int, shape (ny, nx)
         Of the whole slice; pixels out of the box get 0.
@@ -82,10 +82,15 @@ def labels_of(probabilities: np.ndarray) -> np.ndarray:
 
 
 def padded(window: np.ndarray, net: Net) -> np.ndarray:
-    """Return a window (3, ny, nx) with the mirrored rim that a net needs, from its first pixel on."""
+    """Return a window (planes, ny, nx) with the mirrored rim that a net needs, from its first pixel on."""
     rows, columns = (_reached(net, slice(0, n)) for n in window.shape[1:])
     y, x = (mirrored(np.arange(at.start, at.stop), n) for at, n in zip((rows, columns), window.shape[1:], strict=True))
     return window[:, y[:, None], x]
+
+
+def neighbours(number: int, planes: int, count: int) -> list[int]:
+    """Return the slices that a net sees for one of so many, itself in the middle, as in a mirror beyond the ends."""
+    return [int(mirrored(k, count)) for k in range(number - planes // 2, number + planes // 2 + 1)]
 
 
 def mirrored(at: int | np.ndarray, length: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from nmcdist.bundle import load_bundle, save_bundle
 from nmcdist.bundle.schema import Bundle, Calibration
-from nmcdist.bundle.segmenter import LENET_PATCH, PLANES
+from nmcdist.bundle.segmenter import LENET_PATCH
 from nmcdist.calibration.segmenter.bundles import Segmenter, bundle_of
 from nmcdist.calibration.segmenter.draws import Window, drawn_window
 from nmcdist.calibration.segmenter.memory import LENET_BATCH, check_memory
@@ -20,10 +20,10 @@ from nmcdist.calibration.segmenter.networks import Weights, arrays_of, first_wei
 from nmcdist.calibration.segmenter.outside import Reference
 from nmcdist.calibration.segmenter.recipe import SegmenterRecipe
 from nmcdist.calibration.segmenter.statistics import image_statistics
-from nmcdist.calibration.segmenter.tiles import mirrored
+from nmcdist.calibration.segmenter.tiles import mirrored, neighbours
 from nmcdist.datasets.files import write_text
 from nmcdist.inputs import made_folder
-from nmcdist.pytorch import nn, reproducible, torch
+from nmcdist.pytorch import half_precision, nn, reproducible, torch
 
 BUNDLE, RESULTS = "bundle", "results.json"
 Progress = Callable[[dict[str, Any]], None]
@@ -68,7 +68,7 @@ def train_segmenter(
     for number in range(recipe.windows):
         window = drawn_window(recipe, bundles, number)
         statistics.append(image_statistics(window.plain))
-        windows.append(Patches(window, halo_of(recipe.net_widths)))
+        windows.append(Patches(window, halo_of(recipe.net_widths), recipe.planes))
     drawn_s, start = time.process_time() - start, time.process_time()
     progress({"event": "drawn", "windows": len(windows), "cpu_s": round(drawn_s, 1)})
     weights, losses = trained(recipe, windows, progress)
@@ -97,19 +97,21 @@ class Patches:
     window : Window
     halo : int
         Pixels that the net needs beyond a patch.
+    planes : int
+        Neighbouring slices that it sees.
     """
 
-    def __init__(self, window: Window, halo: int) -> None:
+    def __init__(self, window: Window, halo: int, planes: int) -> None:
         grey = window.grey.read(slice(None))
-        self.labels, self._halo = window.labels, halo
-        self.probe = _probe(grey)
+        self.labels, self._halo, self._planes = window.labels, halo, planes
+        self.probe = _probe(grey, planes)
         y, x = (mirrored(np.arange(-halo, n + halo), n) for n in grey.shape[1:])
         self._grey = grey[:, y[:, None], x]
 
     def cut(self, at: Sequence[int], edge: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return a patch of three slices with its halo, from a slice, row and column on, and its labels."""
+        """Return a patch of neighbouring slices with its halo, from a slice, row and column on, and its labels."""
         z, y, x = at
-        near = [int(mirrored(k, len(self._grey))) for k in range(z - PLANES // 2, z + PLANES // 2 + 1)]
+        near = neighbours(z, self._planes, len(self._grey))
         wide = edge + 2 * self._halo
         return self._grey[near, y : y + wide, x : x + wide], self.labels[z, y : y + edge, x : x + edge]
 
@@ -120,7 +122,7 @@ def trained(
     """Return the weights of a net trained on patches of windows, and the mean losses of tenths of the training."""
     how, random = recipe.training, np.random.Generator(np.random.Philox(recipe.seed))
     with reproducible(recipe.seed):
-        weights = first_weights(recipe.net_widths, len(recipe.classes))
+        weights = first_weights(recipe.net_widths, len(recipe.classes), recipe.planes)
         optimiser = torch.optim.AdamW(list(weights.values()), lr=how.learning_rate, weight_decay=_DECAY)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, how.learning_rate, total_steps=how.steps, pct_start=_WARMING
@@ -135,11 +137,6 @@ def trained(
                 loss = round(float(np.mean(losses[-told:])), 4)
                 progress({"event": "trained", "step": step, "loss": loss, "cpu_s": _since(start)})
         return arrays_of(weights), [float(np.mean(part)) for part in np.array_split(losses, min(_TOLD, len(losses)))]
-
-
-def half_precision() -> Any:
-    """Return the context in which convolutions use bfloat16, which halves the time; weights stay in float32."""
-    return torch.autocast("cpu", torch.bfloat16)
 
 
 def _learned(
@@ -175,9 +172,9 @@ def batch_of(
     return seen.contiguous(memory_format=torch.channels_last), torch.from_numpy(np.stack(labels).astype(np.int64))
 
 
-def _probe(grey: np.ndarray) -> np.ndarray:
-    z, y, x = ((n - m) // 2 for n, m in zip(grey.shape, (PLANES, _PROBE_PX, _PROBE_PX), strict=True))
-    return grey[z : z + PLANES, y : y + _PROBE_PX, x : x + _PROBE_PX].copy()
+def _probe(grey: np.ndarray, planes: int) -> np.ndarray:
+    z, y, x = ((n - m) // 2 for n, m in zip(grey.shape, (planes, _PROBE_PX, _PROBE_PX), strict=True))
+    return grey[z : z + planes, y : y + _PROBE_PX, x : x + _PROBE_PX].copy()
 
 
 def _bundles(recipe: SegmenterRecipe, base: Path) -> list[Bundle]:

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nmcdist.bundle.segmenter import PLANES
 from nmcdist.calibration.boxes import tiled
 from nmcdist.calibration.fibsem.scribbles import Scribbles
 from nmcdist.calibration.segmenter.net import Net
 from nmcdist.calibration.segmenter.networks import arrays_of, features, head, tensors_of
 from nmcdist.calibration.segmenter.normal import NormalStack
-from nmcdist.calibration.segmenter.tiles import mirrored, padded_box
+from nmcdist.calibration.segmenter.tiles import neighbours, padded_box
 from nmcdist.pytorch import nn, reproducible, torch
 
 LAYERS = ("merge0.weight", "merge0.bias", "out.weight", "out.bias")
@@ -61,7 +60,7 @@ def _tiles(net: Net, image: NormalStack, scribbles: Scribbles, random: np.random
     order = random.permutation(len(jobs))[:_MOST_TILES]
     weights = {name: torch.from_numpy(array.copy()) for name, array in net.weights.items()}
     for z, box in (jobs[k] for k in sorted(order.tolist())):
-        near = [int(mirrored(k, image.shape[0])) for k in range(z - PLANES // 2, z + PLANES // 2 + 1)]
+        near = neighbours(z, net.planes, image.shape[0])
         window, labels = padded_box(net, image, near, box, scribbles[z])
         with torch.no_grad():
             seen, rim = features(weights, net.widths, torch.from_numpy(window[None]))

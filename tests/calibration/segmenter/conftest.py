@@ -17,9 +17,9 @@ from nmcdist.calibration.segmenter.recipe import CLASSES
 from nmcdist.calibration.segmenter.statistics import NAMES
 
 
-def random_net(widths, classes=3, seed=10):
+def random_net(widths, classes=3, seed=10, planes=3):
     rng, weights = np.random.default_rng(seed), {}
-    for name, shape in layer_shapes(widths, classes).items():
+    for name, shape in layer_shapes(widths, classes, planes).items():
         spread = 0.1 if len(shape) == 1 else np.sqrt(2 / np.prod(shape[1:]))
         weights[name] = (spread * rng.normal(size=shape)).astype(np.float32)
     return Net(widths, weights)

@@ -40,6 +40,15 @@ def test_pore_and_solid_of_clear_images(case, method, count, least):
     assert [shares for _, _, shares in found] == [None] * count
 
 
+def test_scribbles_are_blobs_of_the_truth_over_a_fifth_of_two_slices(case):
+    found = case.scribbles()
+    assert sorted(found) == [4, 12]
+    for z, labels in found.items():
+        assert (labels > 0).mean() == pytest.approx(0.2, abs=0.001)
+        assert (labels[labels > 0] == case.truth[z][labels > 0] + 1).all()
+    assert (case.scribbles(1)[4] != found[4]).any()
+
+
 def test_the_fixed_threshold_is_that_of_the_grey_values(case):
     shares = {text: (labels == 0).mean() for text, labels, _ in fixed(case)}
     values = [shares[f"above {each}"] for each in ("-0.3", "-0.15", "0", "0.15", "0.3")]
@@ -64,6 +73,12 @@ def test_a_row_has_every_setting_of_a_net(case, saved):
     assert spreads_of(row)[0] == pytest.approx((max(porosities) - min(porosities)) / row["true"]["porosity"])
     assert np.sum(row["found"][0]["confusion"]) == case.truth.size
     json.dumps(row)
+
+
+def test_a_slow_net_has_no_settings_that_need_the_whole_image(case, saved):
+    part = Case(segmenter_judged._Plain(case.values), case.truth, case.seed)
+    found = [text for text, _, _ in segmenter_judged._likeliest(load_segmenter(saved))(part)]
+    assert found == ["likeliest class", "solid from 0.4", "solid from 0.6"]
 
 
 def test_rows_that_are_there_are_kept(case, tmp_path, monkeypatch, capsys):

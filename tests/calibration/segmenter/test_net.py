@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
+from nmcdist.calibration.segmenter.net import Memory
 from nmcdist.calibration.segmenter.tiles import box_probabilities, mirrored, padded
 from tests.calibration.segmenter.conftest import random_net
 
@@ -25,12 +26,13 @@ def image(*shape):
 
 
 @pytest.mark.parametrize("widths", WIDTHS)
-def test_kernels_give_what_pytorch_gives(widths):
+@pytest.mark.parametrize("planes", [3, 5])
+def test_kernels_give_what_pytorch_gives(widths, planes):
     torch = pytest.importorskip("torch")
     from nmcdist.calibration.segmenter.networks import scores
 
-    net = random_net(widths)
-    seen = image(3, *(n + 2 * net.halo for n in (2 * net.step, 3 * net.step)))
+    net = random_net(widths, planes=planes)
+    seen = image(planes, *(n + 2 * net.halo for n in (2 * net.step, 3 * net.step)))
     found = net.scores(seen)
     exact = {name: torch.from_numpy(each.astype(np.float64)) for name, each in net.weights.items()}
     if widths:
@@ -88,6 +90,25 @@ def test_boxes_of_any_size_agree_bit_for_bit(widths):
     for box in ((1, 3, 7, 20, 30, 53), (0, 1, 44, 45, 0, 1), (3, 4, 0, 45, 11, 24), (2, 4, 5, 37, 3, 50)):
         part = tuple(slice(a, b) for a, b in zip(box[::2], box[1::2], strict=True))
         assert (box_probabilities(net, whole, part) == wanted[(slice(None), *part)]).all()
+
+
+@pytest.mark.parametrize("planes", [1, 5])
+def test_a_net_of_more_or_fewer_slices_sees_those_around_the_middle(planes):
+    net, whole = random_net((4, 6), planes=planes), Plain(image(7, 20, 20))
+    before = box_probabilities(net, whole, (slice(3, 4), slice(0, 20), slice(0, 20)))
+    for z in range(7):
+        changed = Plain(whole.values.copy())
+        changed.values[z] += 1
+        after = box_probabilities(net, changed, (slice(3, 4), slice(0, 20), slice(0, 20)))
+        assert (after != before).any() == (abs(z - 3) <= planes // 2)
+
+
+@pytest.mark.parametrize("widths", WIDTHS)
+def test_memory_of_earlier_windows_changes_nothing(widths):
+    net, memory = random_net(widths), Memory()
+    for shape in ((40, 56), (32, 48), (64, 40), (40, 56)):
+        seen = image(3, *(n // net.step * net.step + 2 * net.halo for n in shape))
+        assert (net.scores(seen, memory) == net.scores(seen)).all()
 
 
 def test_probabilities_of_all_classes_sum_to_one_and_are_not_all_alike():

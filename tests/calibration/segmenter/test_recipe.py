@@ -21,6 +21,8 @@ def test_recipes_of_the_catalog(path):
     [
         ("windws: 3", "windws"),
         ("widths: [8]", "widths"),
+        ("planes: 4", "planes: found 4, expected an odd number, of 8 slices at most"),
+        ("slices: 3\nplanes: 5", "planes: found 5, expected an odd number, of 3 slices at most"),
         ("vary: {eta: [1, 2]}", "vary: found 'eta', expected some of lambda_X_per_nm3"),
         ("vary: {eta_per_nm: [2, 1]}", "eta_per_nm: found [2, 1], expected the lower end first"),
         ("vary: {eta_per_nm: [0, 1]}", "vary: found eta_per_nm from 0, expected factors above 0"),
