@@ -14,7 +14,7 @@ from nmcdist.errors import ImageError
 from nmcdist.models import streams
 from nmcdist.models.cba import generate_cba
 
-SMALL = {"name": "small", "slices": 4, "edge": 64, "windows": 2}
+SMALL = {"name": "small", "slices": 4, "edge": 64, "windows": 2, "training": {"patch": 64}}
 BASE = load_bundle("cba-cathode-2025")
 
 
