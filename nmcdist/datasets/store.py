@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
-from zarr.core.buffer import Buffer
+from zarr.abc.store import ByteRequest, RangeByteRequest, SuffixByteRequest
+from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import LocalStore
 
@@ -76,18 +77,51 @@ class _MissingError(StoreError):
     """A chunk has no file."""
 
 
+def _content(path: Path, part: ByteRequest | None) -> bytes:
+    """Return the bytes of a file, or a part of them."""
+    with path.open("rb") as file:
+        if isinstance(part, SuffixByteRequest):
+            file.seek(max(0, file.seek(0, os.SEEK_END) - part.suffix))
+        elif isinstance(part, RangeByteRequest):
+            file.seek(part.start)
+            return file.read(part.end - part.start)
+        elif part is not None:
+            file.seek(part.offset)
+        return file.read()
+
+
 class _Complete(StoreFiles):
     """A store for reading: a missing chunk file is an error, although Zarr would return the fill value.
 
     Chunks missing inside a shard still read as the fill value: according to the metadata, they are the ends of
     tables.
+
+    Parameters
+    ----------
+    root : Path
+    read_only : bool
+    in_place : bool
+        Whether to read files without handing each read to a thread, which takes 40 % of the time for small reads.
     """
 
+    def __init__(self, root: Path, *, read_only: bool = False, in_place: bool = False) -> None:
+        super().__init__(root, read_only=read_only)
+        self._in_place = in_place
+
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Buffer | None:
-        found = await super().get(key, prototype, byte_range)
+        read = self._get_in_place(key, prototype, byte_range) if self._in_place else None
+        found = read or await super().get(key, prototype, byte_range)
         if found is None and "c" in key.split("/") and not key.endswith("zarr.json"):
             raise _MissingError(f"{self.root / key}: is missing, so its values are unknown")
         return found
+
+    def _get_in_place(self, key: str, prototype: Any, byte_range: Any) -> Buffer | None:
+        refuse_special(self.root, key, self._folders)
+        try:
+            content = _content(self.root / key, byte_range)
+        except OSError:
+            return None  # the other way says what it means
+        return (prototype or default_buffer_prototype()).buffer.from_bytes(content)
 
 
 def read_rows(store: Path, name: str, start: int, stop: int) -> np.ndarray:
@@ -163,7 +197,7 @@ class Rows:
 
     def _array(self, name: str) -> "zarr.Array[Any]":
         if name not in self._arrays:
-            self._arrays[name] = _readable(self.store, name)
+            self._arrays[name] = _readable(self.store, name, in_place=True)
         return self._arrays[name]
 
 
@@ -424,7 +458,7 @@ def gathered_metadata(store: Path) -> dict[str, Any]:
     return gathered
 
 
-def _readable(store: Path, name: str) -> zarr.Array[Any]:
+def _readable(store: Path, name: str, *, in_place: bool = False) -> zarr.Array[Any]:
     """Open an array with checked metadata."""
     refuse_special(store, f"{name}/zarr.json")
     try:
@@ -434,7 +468,8 @@ def _readable(store: Path, name: str) -> zarr.Array[Any]:
     if not metadata.shape:
         raise StoreError(f"{store}: {name}: found no axes, expected at least one")
     try:
-        return zarr.open_array(store=_Complete(store, read_only=True), path=name, mode="r", zarr_format=3)
+        files = _Complete(store, read_only=True, in_place=in_place)
+        return zarr.open_array(store=files, path=name, mode="r", zarr_format=3)
     except Exception as error:  # codecs raise any type
         raise StoreError(f"{store}: {name}: cannot be opened ({one_line(error)})") from None
 
