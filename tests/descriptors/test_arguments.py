@@ -237,7 +237,7 @@ OTHER_ARRAYS = {
     "dates": lambda v: np.zeros(np.shape(v), "m8[s]"),
     "not to be read": lambda v: Unsized(),
     "huge": lambda v: np.broadcast_to(np.asarray(v).ravel()[0], huge_shape(v)),
-    "huge and lazy": lambda v: dask.array.full(huge_shape(v), np.asarray(v).ravel()[0]),
+    "huge and lazy": lambda v: dask.array.full(huge_shape(v), np.asarray(v).ravel()[0], chunks=-1),
 }
 NO_NUMBER = {
     "text": "20", "NaN": np.nan, "infinite": np.inf, "True": True, "a NumPy True": np.True_, "nothing": None,
