@@ -182,10 +182,14 @@ class Rows:
             kept[name] = (part.start, np.asarray(found))
         if self._keep:
             self._kept.update(kept)
-        return {name: kept[name][1][start - kept[name][0] : stop - kept[name][0]] for name in arrays}
+        found = {name: rows[start - first : stop - first] for name, (first, rows) in kept.items()}
+        # What is kept stays as it was read, whatever happens to what is returned.
+        return {name: found[name].copy() if self._keep else found[name] for name in arrays}
 
     def _has(self, name: str, start: int, stop: int) -> bool:
-        first, rows = self._kept.get(name, (0, ()))
+        if name not in self._kept:
+            return False
+        first, rows = self._kept[name]
         return first <= start and stop <= first + len(rows)
 
     def _part(self, array: "zarr.Array[Any]", start: int, stop: int) -> slice:
