@@ -46,15 +46,17 @@ class Labels(click.ParamType):  # type: ignore[type-arg]  # generic in new versi
 @click.option("--out", type=PATH, required=True, help="New folder for the bundle.")
 @click.option("--solid", type=Labels(), default=(), help="Labels of the solid, such as 1,2. Default: all but 0; for "
               "neural each label is a phase.")  # fmt: skip
-@click.option("--steps", type=Whole(min=1, max=_MOST_STEPS), help=f"Steps of the training of neural, of half a CPU "
-              f"second each or less, on one thread. Default: {_STEPS}.")  # fmt: skip
+@click.option("--steps", type=Whole(min=1, max=_MOST_STEPS), help=f"Steps of the training of neural, of about half a "
+              f"CPU second each, on one thread. Default: {_STEPS}.")  # fmt: skip
+@click.option("--isotropic", is_flag=True, help="Train a neural of an isotropic medium: sections of all planes, turned "
+              "and mirrored, are one sample.")  # fmt: skip
 @click.option("--voxel-size-nm", type=Real(), help="Voxel size of an image, if it says none.")
 @click.option("--axes", help='Order of the axes of an image, such as "zyx", if it says none.')
 @click.option("--name", help="Name of the bundle. Default: the kind.")
 @click.option("--licence", default="not stated", show_default=True, help="Licence of the bundle and its data.")
 def calibrate_baseline_command(
-    kind: str, source: Path, out: Path, solid: tuple[int, ...], steps: int | None, voxel_size_nm: float | None,
-    axes: str | None, name: str | None, licence: str,
+    kind: str, source: Path, out: Path, solid: tuple[int, ...], steps: int | None, isotropic: bool,
+    voxel_size_nm: float | None, axes: str | None, name: str | None, licence: str,
 ) -> None:  # fmt: skip
     """Match a baseline generator to the solid of a label image or of the volumes of a store.
 
@@ -69,9 +71,11 @@ def calibrate_baseline_command(
     outside(out, source)
     if steps is not None and kind != _NEURAL:
         raise InputError(f"--steps: found {steps}, expected none with the kind {kind}, which is not trained")
+    if isotropic and kind != _NEURAL:
+        raise InputError(f"--isotropic: found with the kind {kind}, expected {_NEURAL}")
     given, named = (source, solid, voxel_size_nm, axes), {"licence": licence, "date": date.today().isoformat()}
     if kind == _NEURAL:
-        bundle = _trained(given, _STEPS if steps is None else steps, name or kind, named)
+        bundle = _trained(given, _STEPS if steps is None else steps, isotropic, name or kind, named)
     else:
         bundle = _fitted(kind, given, name, named)
     if kind == "annealed":
@@ -92,7 +96,7 @@ def _fitted(kind: str, given: Given, name: str | None, named: dict[str, str]) ->
     return fit_baseline(kind, _read(given, measured_on_image, measured_on_store), name=name, **named)
 
 
-def _trained(given: Given, steps: int, name: str, named: dict[str, str]) -> "Bundle":
+def _trained(given: Given, steps: int, isotropic: bool, name: str, named: dict[str, str]) -> "Bundle":
     from nmcdist.calibration.baseline_measures import labelled_image, labelled_store
     from nmcdist.calibration.neural.fit import fit_neural
     from nmcdist.calibration.neural.sections import Sections
@@ -100,8 +104,8 @@ def _trained(given: Given, steps: int, name: str, named: dict[str, str]) -> "Bun
 
     found = _read(given, labelled_image, labelled_store)
     sections = Sections.of_volumes(found.volumes)
-    recipe = Recipe.of_steps(steps, sections)
-    note(f"{steps} steps, of half a CPU second each or less")
+    recipe = Recipe.of_steps(steps, sections, isotropic=isotropic)
+    note(f"{steps} steps, of about half a CPU second each")
 
     def progress(facts: dict[str, float]) -> None:
         if facts["step"] % _LINE_EVERY == 0 or facts["step"] == steps:

@@ -104,6 +104,18 @@ class TestSections:
         assert (across == across[:, :, :1]).all()
         assert (np.diff(down[:, :, 0], axis=1) != 0).any(axis=1).all()
 
+    def test_turned_windows_have_all_planes_and_turns(self):
+        """Of 400 windows: lamellae normal to z are not seen in a third, and run either way in halves of the others."""
+        volume = np.broadcast_to((np.arange(48) // 4 % 2)[:, None, None], (48, 48, 48)).astype(np.uint8)
+        windows = Sections.of_volumes([volume]).turned_windows(400, 40, np.random.default_rng(1))
+        even = (windows == windows[:, :1, :1]).all(axis=(1, 2))
+        along_rows = (windows == windows[:, :, :1]).all(axis=(1, 2)) & ~even
+        along_columns = (windows == windows[:, :1]).all(axis=(1, 2)) & ~even
+        assert (even | along_rows | along_columns).all()
+        assert np.array([even.mean(), along_rows.mean(), along_columns.mean()]) == pytest.approx(
+            1 / 3, abs=4 * np.sqrt(2 / 9 / 400)
+        )
+
     def test_what_cannot_be_learned_from_is_refused(self):
         with pytest.raises(InputError, match=r"sections: found \(48, 48, 30\) voxels, expected at least 40"):
             Sections.of_volumes([blobs()[:, :, :30]])
@@ -129,11 +141,12 @@ def test_the_critic_tells_planes_apart():
 
 
 class TestTraining:
-    def test_a_tiny_net_learns_shares_and_lags(self):
+    @pytest.mark.parametrize("isotropic", [False, True])
+    def test_a_tiny_net_learns_shares_and_lags(self, isotropic):
         """Cubes of 3 voxels; before the training the net draws other shares."""
         history = []
         sections = Sections.of_volumes([blobs()])
-        net = train(sections, Recipe(**TINY, steps=40, critic_steps=20), history.append)
+        net = train(sections, Recipe(**TINY, steps=40, critic_steps=20, isotropic=isotropic), history.append)
         assert [facts["step"] for facts in history] == list(range(1, 61))
         assert all("critic" in facts for facts in history[40:])
         first, last = (np.mean([h["statistics"] + h["filters"] for h in part]) for part in (history[:3], history[-10:]))
@@ -189,7 +202,7 @@ class TestCommand:
     def test_it_trains_and_says_how_far_it_is(self, labels, tmp_path):
         done = self.run(labels, tmp_path / "net", "--kind", "neural", "--steps", "2")
         assert done.exit_code == 0, done.output
-        assert "2 steps, of half a CPU second each or less" in done.stderr
+        assert "2 steps, of about half a CPU second each" in done.stderr
         assert '"step": 2.0' in done.stderr
         assert "Cannot meet: bodies that are long" in done.stdout
         bundle = load_bundle(tmp_path / "net")
@@ -205,6 +218,15 @@ class TestCommand:
         done = self.run(labels, tmp_path / "net", "--kind", "fibres", "--steps", "5")
         assert isinstance(done.exception, InputError)
         assert str(done.exception) == "--steps: found 5, expected none with the kind fibres, which is not trained"
+
+    def test_isotropy_of_what_is_not_trained_is_refused(self, labels, tmp_path):
+        done = self.run(labels, tmp_path / "net", "--kind", "fibres", "--isotropic")
+        assert str(done.exception) == "--isotropic: found with the kind fibres, expected neural"
+
+    def test_an_isotropic_medium_is_one_sample(self, labels, tmp_path):
+        done = self.run(labels, tmp_path / "net", "--kind", "neural", "--steps", "1", "--isotropic")
+        assert done.exit_code == 0, done.output
+        assert "all planes as one, turned and mirrored" in done.stdout
 
     def test_many_labels_are_no_phases(self, tmp_path):
         np.save(tmp_path / "grains.npy", np.arange(48**3).reshape(48, 48, 48))

@@ -19,11 +19,12 @@ from nmcdist.models import theory
 from nmcdist.models.annealing import generate_annealed
 from nmcdist.models.cba import generate_cba
 from nmcdist.models.fibres import generate_fibres
-from nmcdist.models.neural import generate_neural
+from nmcdist.models.neural import draw_bytes, generate_neural
 from nmcdist.models.patterns import generate_patterns
 from nmcdist.products.baselines import matching
 from nmcdist.products.baselines.comparison_recipe import ALL, NEURAL
 from nmcdist.products.baselines.comparison_report import Group, compared_groups, difference
+from nmcdist.products.baselines.kinds import Neural, check_net
 from nmcdist.products.baselines.matching import DRAWN_AS
 from nmcdist.products.registry import kinds, make_plan, parsed_recipe
 from nmcdist.products.stores import build_report
@@ -216,6 +217,20 @@ def test_a_trained_net_stands_beside_the_others(net, with_net):
     assert row.count("**") == 4  # both are matched on it
 
 
+def test_of_longer_voxels_a_net_gives_those_at_every_other_place(net):
+    recipe, bundle = parsed(volume={"shape": [9, 10, 11], "voxel_size_nm": 320.0}), load_bundle(net)
+    fine = generate_neural(bundle, (8, 6, 10), 160.0, 7, 4, (4, 2, -2))
+    found = Neural().draw(bundle, recipe, 4, ((2, 6), (1, 4), (-1, 4)))
+    assert np.array_equal(found, fine[::2, ::2, ::2])
+    assert Neural().draw_bytes(recipe, bundle, (4, 3, 5), 1) > draw_bytes(
+        {name: array.shape for name, array in bundle.arrays.items()}, (8, 6, 10), 1
+    )
+    check_net(bundle, 320.0, 3, longer=True)
+    for fault in ({}, {"longer": True}):
+        with pytest.raises(BundleError, match="was trained on voxels of 160 nm, found volumes of 400 nm"):
+            check_net(bundle, 400.0, 3, **fault)
+
+
 def test_a_net_that_was_trained_again_makes_another_store(net, with_net, tmp_path):
     """Its path in the recipe is the same."""
     recipe, bundle = parsed(generators=["neural"], neural=str(net)), load_bundle("cba-cathode-2025")
@@ -245,7 +260,7 @@ def test_a_bundle_that_is_no_net_of_these_voxels_is_refused(net, tmp_path):
     with pytest.raises(BundleError, match="found model 'cba', expected 'neural'"):
         make_plan(parsed(generators=["neural"], neural="cba-cathode-2025"), load_bundle("cba-cathode-2025"), tmp_path)
     coarse = parsed(generators=["neural"], neural=str(net), volume={"shape": [20, 20, 20], "voxel_size_nm": 80.0})
-    with pytest.raises(BundleError, match="was trained on voxels of 160 nm, found volumes of 80 nm"):
+    with pytest.raises(BundleError, match="was trained on voxels of 160 nm, found volumes of 80 nm, expected a whole"):
         make_plan(coarse, load_bundle("cba-cathode-2025"), tmp_path)
 
 

@@ -15,6 +15,7 @@ from nmcdist.pytorch import reproducible
 TITLE = "Neural generator trained on sections"
 _CHECKED, _SEED, _INDEX = 4, 1, 2**32 - 1  # volumes that are drawn for a check, with a stream that no item has
 _PLANES_APART = 16  # voxels between sections of a drawn volume
+_SAMPLES = ("each plane apart", "all planes as one, turned and mirrored")  # isotropic: no, yes
 _LAGS = 16  # of the two-point coverage that is compared
 
 
@@ -75,8 +76,9 @@ def _method(bundle: Bundle, sections: Sections, voxel_size_nm: float, recipe: Re
     columns = zip(*rows, strict=True)
     shares, targets, errors, spreads, expected = (", ".join(f"{v:.3g}" for v in each) for each in columns)
     return (
-        f"Matched on the phases of sections in three planes of {voxel_size_nm:g} nm, with labels from 0: by their "
-        f"statistics in {recipe.steps} steps, and with a critic in {recipe.critic_steps}; the volume fractions are "
+        f"Matched on the phases of sections in three planes of {voxel_size_nm:g} nm, with labels from 0, "
+        f"{_SAMPLES[recipe.isotropic]}: by their statistics in {recipe.steps} steps, and with a critic in "
+        f"{recipe.critic_steps}; the volume fractions are "
         f"{shares} instead of {targets}, and the two-point coverages in the planes differ by {errors} (root mean "
         f"square, up to {_LAGS} voxels). Cannot meet: bodies that are long against {reach(bundle)} voxels, all that a "
         f"voxel depends on; how volumes vary: the fractions of sections of {edge} voxels have standard deviations of "

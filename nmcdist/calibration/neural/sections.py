@@ -60,3 +60,15 @@ class Sections:
             y, x = (int(random.integers(n - edge + 1)) for n in section.shape)
             each[:] = section[y : y + edge, x : x + edge]
         return found
+
+    def turned_windows(self, count: int, edge: int, random: np.random.Generator) -> np.ndarray:
+        """Return random square windows of the sections of all planes, turned and mirrored at random."""
+        planes = random.integers(len(self.planes), size=count)
+        found = np.empty((count, edge, edge), np.uint8)
+        for axis in range(len(self.planes)):
+            found[planes == axis] = self.windows(axis, int((planes == axis).sum()), edge, random)
+        for each, turns, is_mirrored in zip(
+            found, random.integers(4, size=count), random.integers(2, size=count), strict=True
+        ):
+            each[:] = np.rot90(each.T if is_mirrored else each, turns)
+        return found

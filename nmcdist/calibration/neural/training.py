@@ -7,6 +7,7 @@ lamellae, which look right in two planes together with the third.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from nmcdist.calibration.neural.net import Generator, sites
 from nmcdist.calibration.neural.sections import Sections
 from nmcdist.calibration.neural.statistics import Target, mismatch, sliced_distance
 from nmcdist.errors import InputError
-from nmcdist.pytorch import nn, reproducible, torch
+from nmcdist.pytorch import half_precision, nn, reproducible, torch
 
 AXES = (0, 1, 2)
 _OF_TARGETS = 512  # windows per plane that the targets are averaged over
@@ -41,6 +42,8 @@ class Recipe:
     edge, batch : int
         Pixels along an edge of a section, and drawn sections per plane and step: an even number.
     seed : int
+    isotropic : bool
+        Whether the sections of all planes, turned and mirrored, are one sample: of a medium that is isotropic.
     """
 
     noises: tuple[int, ...] = (1, 1, 2, 4, 4)
@@ -50,12 +53,13 @@ class Recipe:
     edge: int = 64
     batch: int = 4
     seed: int = 1
+    isotropic: bool = False
 
     @classmethod
-    def of_steps(cls, steps: int, sections: Sections) -> "Recipe":
+    def of_steps(cls, steps: int, sections: Sections, *, isotropic: bool = False) -> "Recipe":
         """Return the recipe of a training of so many steps on these sections, whose windows may be smaller."""
         warm = round(_WARM * steps)
-        return cls(steps=warm, critic_steps=steps - warm, edge=min(cls.edge, sections.shortest))
+        return cls(steps=warm, critic_steps=steps - warm, edge=min(cls.edge, sections.shortest), isotropic=isotropic)
 
 
 def train(
@@ -96,7 +100,8 @@ class _Trainer:
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=_RATE, betas=(0.5, 0.99))
         self.critic = Critic(sections.phases)
         self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), lr=_RATE_OF_CRITIC, betas=(0.0, 0.99))
-        self.targets = [Target.of(self._measured(axis, _OF_TARGETS)) for axis in AXES]
+        self.kinds = (0, 0, 0) if recipe.isotropic else AXES  # of sections, by the axis that they are normal to
+        self.targets = [Target.of(self._measured(kind, _OF_TARGETS)) for kind in sorted(set(self.kinds))]
         self.start = time.process_time()
 
     def one_step(self, step: int) -> dict[str, float]:
@@ -104,9 +109,9 @@ class _Trainer:
         recipe, is_game = self.recipe, step >= self.recipe.steps
         self._set_rate(step)
         drawn = [self._drawn(axis) for axis in AXES]
-        measured = [self._measured(axis, recipe.batch) for axis in AXES]
+        measured = [self._measured(kind, recipe.batch) for kind in self.kinds]
         facts = self._critic_step(drawn, measured, step) if is_game else {}
-        of_lags = torch.stack([mismatch(d, t) for d, t in zip(drawn, self.targets, strict=True)])
+        of_lags = torch.stack([mismatch(d, self.targets[k]) for d, k in zip(drawn, self.kinds, strict=True)])
         of_filters = torch.stack([sliced_distance(d, m, self.random) for d, m in zip(drawn, measured, strict=True)])
         loss = of_lags.sum() + of_filters.sum()
         if is_game:
@@ -153,21 +158,23 @@ class _Trainer:
         z, y, x = (int(v) for v in self.numbers.integers(period, size=3))
         places = sites(len(recipe.noises), (z, y, x), shape)
         noise = [
-            torch.randn((recipe.batch, n, *size), generator=self.random).bfloat16()
+            torch.randn((recipe.batch, n, *size), generator=self.random)
             for n, (_, size) in zip(recipe.noises, places, strict=True)
         ]
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             scores = self.net(noise, (z, y, x), shape, axis)
         share = torch.softmax(scores[:, :, 0].float(), dim=1)
         labels = nn.functional.one_hot(share.argmax(dim=1), share.shape[1]).movedim(-1, 1).to(share.dtype)
         return labels + share - share.detach()
 
-    def _measured(self, axis: int, count: int) -> torch.Tensor:
-        labels = torch.from_numpy(self.sections.windows(axis, count, self.recipe.edge, self.numbers).astype(np.int64))
+    def _measured(self, kind: int, count: int) -> torch.Tensor:
+        edge, numbers = self.recipe.edge, self.numbers
+        windows = self.sections.turned_windows if self.recipe.isotropic else partial(self.sections.windows, kind)
+        labels = torch.from_numpy(windows(count, edge, numbers).astype(np.int64))
         return nn.functional.one_hot(labels, self.sections.phases).movedim(-1, 1).float()
 
     def _planes(self) -> torch.Tensor:
-        return torch.tensor(AXES).repeat_interleave(self.recipe.batch)
+        return torch.tensor(self.kinds).repeat_interleave(self.recipe.batch)
 
     def _set_rate(self, step: int) -> None:
         """Warm up for a few steps; against the critic the rate is lower, and ends at zero."""

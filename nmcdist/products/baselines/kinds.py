@@ -284,10 +284,21 @@ class Neural(Baseline):
         check_net(bundle, recipe.volume.voxel_size_nm, len(self.phases))
         return super().plan(recipe, bundle, site)
 
+    def draw(self, bundle: Bundle, recipe: Any, item: int, window: Box) -> np.ndarray:
+        """Draw a window of an item; of longer voxels than those of the net, those at every n-th place."""
+        step = voxels_apart(bundle, recipe.volume.voxel_size_nm)
+        shape, origin = tuple(step * (high - low) for low, high in window), tuple(step * low for low, _ in window)
+        labels: np.ndarray = self._function(self.generator[1])(
+            bundle, shape, recipe.volume.voxel_size_nm / step, seed=recipe.seed, index=item, origin=origin
+        )
+        return labels[::step, ::step, ::step]
+
     def draw_bytes(self, recipe: Any, bundle: Bundle, window: Shape, threads: int) -> float:
         """Return the bytes that drawing a window needs besides its voxels."""
         shapes = {name: record.shape for name, record in bundle.array_records.items()}
-        return float(self._function("draw_bytes")(shapes, window, threads))
+        step = voxels_apart(bundle, recipe.volume.voxel_size_nm)
+        fine = tuple(step * n for n in window)
+        return float(self._function("draw_bytes")(shapes, fine, threads)) + (math.prod(fine) if step > 1 else 0)
 
     def _parts(self) -> "tuple[Part, ...]":
         from nmcdist.report.render import ADDITIVE
@@ -310,17 +321,34 @@ class Neural(Baseline):
         )  # fmt: skip
 
 
-def check_net(bundle: Bundle, voxel_size_nm: float, phases: int) -> None:
+def voxels_apart(bundle: Bundle, voxel_size_nm: float) -> int:
+    """Return how many voxels of a net make a voxel of a volume, rounded and at least 1."""
+    return max(1, round(voxel_size_nm / bundle.parameters_as(NeuralParameters).voxel_size_nm))
+
+
+def check_net(bundle: Bundle, voxel_size_nm: float, phases: int, *, longer: bool = False) -> None:
     """Refuse a neural generator of another model, of another voxel size, or of more phases.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    voxel_size_nm : float
+        Of the volumes.
+    phases : int
+        Most phases.
+    longer : bool
+        Whether voxels may be a whole number of times as long as those of the net.
 
     Raises
     ------
     BundleError
     """
     trained_nm = bundle.parameters_as(NeuralParameters).voxel_size_nm
-    if not math.isclose(trained_nm, voxel_size_nm):
+    step = voxels_apart(bundle, voxel_size_nm) if longer else 1
+    if not math.isclose(step * trained_nm, voxel_size_nm):
         raise BundleError(
             f"bundle {bundle.name!r}: was trained on voxels of {trained_nm:g} nm, found volumes of {voxel_size_nm:g} nm"
+            + (", expected a whole multiple" if longer else "")
         )
     found = bundle.array_records["bias_out"].shape[0]
     if found > phases:

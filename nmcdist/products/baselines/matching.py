@@ -60,7 +60,7 @@ def matched(name: str, bundle: Bundle, recipe: ComparisonRecipe) -> Bundle:
 @lru_cache(maxsize=4)
 def _trained(place: str, voxel_size_nm: float) -> Bundle:
     found = load_bundle(place)
-    check_net(found, voxel_size_nm, len(Neural.phases))
+    check_net(found, voxel_size_nm, len(Neural.phases), longer=True)
     return found
 
 
