@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nmcdist.calibration.spread import Spread
@@ -18,7 +18,7 @@ from nmcdist.errors import NmcdistError, StoreError
 MARK = "begun"
 RESULTS = {"grey": "results.json", "labels": "results.json", "particles": "calibration.json"}  # written at the end
 _BUNDLES = ("bundle", "bundle-paper")
-_REFUSED = " refused"
+REFUSED = " refused"
 _PARTIAL = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{16}")  # what `nmcdist.datasets.files.replacing` writes first
 
 
@@ -46,7 +46,7 @@ def check_folder(out: Path, resume: bool, what: str) -> None:
     mark = out / STAGES / MARK
     if mark.is_file() and not mark.is_symlink():
         text = mark.read_text(encoding="utf-8", errors="replace").strip()
-        found = text.removesuffix(_REFUSED)
+        found = text.removesuffix(REFUSED)
         if not resume and found == text:
             raise StoreError(f"{out}: holds a calibration that was stopped; --resume continues it")
         if found != what:
@@ -76,20 +76,42 @@ def begun(out: Path, resume: bool, what: str, spread: Spread, progress: Progress
         As :func:`check_folder`, or if another process works on it.
     """
     check_folder(out, resume, what)
-    is_new, is_first = not os.path.lexists(out), not (out / STAGES / MARK).exists()
-    stages = Stages(out / STAGES, spread, progress)
-    with stages.locked():
-        mark = stages.folder / MARK
-        mark.write_text(f"{what}\n", encoding="utf-8")
+    is_new, stages = not os.path.lexists(out), Stages(out / STAGES, spread, progress)
+    with marked(stages, what, lambda: _remove(out, is_new)):
         _remove_unfinished(out)
+        yield stages
+
+
+@contextlib.contextmanager
+def marked(stages: Stages, what: str, remove: Callable[[], None]) -> Iterator[None]:
+    """Keep other processes off the folder of stages, and mark it as begun, or as refused for its input.
+
+    Parameters
+    ----------
+    stages : Stages
+    what : str
+        The mark.
+    remove : callable
+        Removes what was made for stages whose input is refused before a piece of any was made.
+
+    Raises
+    ------
+    StoreError
+        If another process works on it.
+    """
+    mark = stages.folder / MARK
+    is_first = not mark.exists()
+    with stages.locked():
+        mark.write_text(f"{what}\n", encoding="utf-8")
+        _remove_partial(stages.folder)
         try:
-            yield stages
+            yield
         except NmcdistError as error:
             if isinstance(error, ValueError):  # of the input, not of a disk or a worker
                 if is_first and not stages.has_receipts():
-                    _remove(out, is_new)
+                    remove()
                 else:
-                    write_text(mark, f"{what}{_REFUSED}\n")
+                    write_text(mark, f"{what}{REFUSED}\n")
             raise
 
 
@@ -101,7 +123,7 @@ def _remove(out: Path, is_new: bool) -> None:
             out.rmdir()
 
 
-def remove_partial(folder: Path) -> None:
+def _remove_partial(folder: Path) -> None:
     """Remove files in a folder of stages that a stop left half written."""
     for place, _, names in os.walk(folder):
         for name in filter(_PARTIAL.fullmatch, names):
@@ -109,8 +131,7 @@ def remove_partial(folder: Path) -> None:
 
 
 def _remove_unfinished(out: Path) -> None:
-    """Remove what a stop left half written, and bundles, after which results are written."""
-    remove_partial(out / STAGES)
+    """Remove what a stop left half written beside the stages, and bundles, after which results are written."""
     for path in out.iterdir():
         if _PARTIAL.fullmatch(path.name) and path.is_file() and not path.is_symlink():
             path.unlink(missing_ok=True)

@@ -174,17 +174,17 @@ class Rows:
         kept = {name: self._kept[name] for name in arrays if self._has(name, start, stop)}
         read = {name: array for name, array in arrays.items() if name not in kept}
         parts = [self._part(array, start, stop) for array in read.values()]
-        for name, part, found in zip(read, parts, sync(_values_of(list(read.values()), parts)), strict=True):
-            if isinstance(found, StoreError):
-                raise found
-            if isinstance(found, BaseException):  # codecs raise any type: RuntimeError, ValueError, their own
-                raise StoreError(f"{self.store}: {name} is damaged ({one_line(found)})") from None
-            kept[name] = (part.start, np.asarray(found))
-        if self._keep:
-            self._kept.update(kept)
-        found = {name: rows[start - first : stop - first] for name, (first, rows) in kept.items()}
+        for name, part, values in zip(read, parts, sync(_values_of(list(read.values()), parts)), strict=True):
+            if isinstance(values, StoreError):
+                raise values
+            if isinstance(values, BaseException):  # codecs raise any type: RuntimeError, ValueError, their own
+                raise StoreError(f"{self.store}: {name} is damaged ({one_line(values)})") from None
+            kept[name] = (part.start, np.asarray(values))
+        if not self._keep:
+            return {name: kept[name][1] for name in arrays}
+        self._kept.update(kept)
         # What is kept stays as it was read, whatever happens to what is returned.
-        return {name: found[name].copy() if self._keep else found[name] for name in arrays}
+        return {name: rows[start - first : stop - first].copy() for name, (first, rows) in kept.items()}
 
     def _has(self, name: str, start: int, stop: int) -> bool:
         if name not in self._kept:

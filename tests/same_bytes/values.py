@@ -41,6 +41,7 @@ from nmcdist.models.spheres import balls
 from nmcdist.models.star_packing import relax_stars, rotations, turned
 from nmcdist.models.streams import draws
 from nmcdist.models.theory import graphite_fraction, intensity_for_graphite_fraction
+from nmcdist.products.registry import parsed_recipe
 
 COUNT = 100_000  # random numbers of each law: 24 normal numbers in the tail
 LEVELS = 499  # graphite fractions
@@ -100,6 +101,26 @@ def values():
     yield from media()
     yield from matched()
     yield from refinements()
+    yield "proposals", proposals()
+
+
+def proposals():
+    """Return points that a campaign proposes after 16 results, which emulators and LAPACK lead to."""
+    recipe = parsed_recipe({
+        "kind": "campaign", "name": "c", "version": "1.0.0", "title": "C", "bundle": "cba-cathode-2025", "seed": 7,
+        "volume": {"shape": [32, 32, 32], "voxel_size_nm": 160.0},
+        "space": {"parameters": {"graphite_fraction": [0.02, 0.2], "mu": [0.0, 1.2]}},
+        "goal": {"targets": {"volume_fraction_solid": {"value": 0.4, "tolerance": 0.02},
+                             "surface_area_solid": {"value": 0.004, "relative": 0.2}}},
+        "proposer": {"kind": "thompson", "initial": 12, "lag": 4}, "evaluations": 24,
+        "descriptors": {"transport": False, "axes": ["z"]},
+    }, "recipe")  # fmt: skip
+    stream = draws(18, 1, 1)
+    places = np.round(stream.uniform(16, 2), 6)
+    solid = 0.3 + 0.3 * places[:, 0] - 0.1 * places[:, 1] + 0.01 * (stream.uniform(16) - 0.5)
+    surface = 0.01 / (1 + places[:, 1]) + 0.001 * (stream.uniform(16) - 0.5)
+    proposer = recipe.proposer_of_points
+    return [proposer.propose(number, places, np.column_stack([solid, surface])) for number in range(16, 20)]
 
 
 def refinements():

@@ -327,3 +327,17 @@ def test_the_limit_on_files_is_that_of_the_process(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", str(errno.EFBIG)]
+
+
+def test_a_halved_picture_has_the_mean_colours_of_what_is_opaque():
+    """Against means of each four pixels, one by one; halves are rounded up."""
+    picture = np.random.default_rng(3).integers(0, 256, (6, 8, 4)).astype(np.uint8)
+    picture[..., 3] = 255 * (picture[..., 3] > 100)
+    found = sections._halved(picture)
+    for row in range(3):
+        for column in range(4):
+            four = picture[2 * row : 2 * row + 2, 2 * column : 2 * column + 2].reshape(4, 4).astype(float)
+            opaque = four[four[:, 3] > 0]
+            wanted = np.floor(opaque[:, :3].mean(axis=0) + 0.5) if len(opaque) else np.zeros(3)
+            assert found[row, column, :3].tolist() == wanted.tolist()
+            assert found[row, column, 3] == np.floor(255 * len(opaque) / 4 + 0.5)

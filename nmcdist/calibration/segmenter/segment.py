@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nmcdist.bundle import Bundle, save_bundle
-from nmcdist.calibration.begun import remove_partial
+from nmcdist.calibration.begun import MARK, REFUSED, marked
 from nmcdist.calibration.boxes import Box
 from nmcdist.calibration.fibsem.scribbles import Scribbles
 from nmcdist.calibration.fibsem.stored import Grey
@@ -29,13 +29,13 @@ from nmcdist.calibration.segmenter.tiles import box_probabilities, labels_of
 from nmcdist.calibration.spread import Spread
 from nmcdist.calibration.stages import Progress, Stage, Stages
 from nmcdist.datasets.files import write_text
-from nmcdist.errors import ImageError, InputError, NmcdistError, StoreError
+from nmcdist.errors import ImageError, InputError, StoreError
 from nmcdist.images import Image, survey
 
 PROBABILITY, LABELS, RESULTS, TUNED = "probability", "labels", "results.json", "tuned"
 EDGES = (8, 1024, 1024)  # voxels of a box
 PIECE_BYTES = 900_000_000  # of a box with what the net makes of it
-_MARK, _BEGUN, _REFUSED = "begun", "segment", "segment refused"
+_BEGUN = "segment"
 
 
 def segmented(
@@ -130,7 +130,7 @@ def segment(
         check_learnable(segmenter, scribbles)
     check_folder(out, resume)
     stages = Stages(out, spread, progress)
-    with _begun(stages):
+    with marked(stages, _BEGUN, partial(_clear, out, not os.path.lexists(out))):
         ready = prepared(image, segmenter, stages, ramp=ramp, drift=drift, digest=survey(image).sha256)
         for warning in ready.warnings:
             progress({"event": "warning", "text": warning})
@@ -205,39 +205,17 @@ def check_folder(out: Path, resume: bool) -> None:
         raise StoreError(f"{out}: is a file, expected a new or an empty folder")
     if (out / RESULTS).exists():
         raise StoreError(f"{out}: holds a complete segmentation, expected a new or an empty folder")
-    if (out / _MARK).is_file():
-        if not resume and (out / _MARK).read_text(encoding="utf-8", errors="replace").strip() != _REFUSED:
+    if (out / MARK).is_file():
+        if not resume and (out / MARK).read_text(encoding="utf-8", errors="replace").strip() != _BEGUN + REFUSED:
             raise StoreError(f"{out}: holds a segmentation that was stopped; --resume continues it")
     elif out.is_dir() and any(out.iterdir()):
         raise StoreError(f"{out}: holds other files, expected a new or an empty folder")
 
 
-@contextlib.contextmanager
-def _begun(stages: Stages) -> Iterator[None]:
-    """Keep other processes off a folder, and mark it as a segmentation that was begun, or refused for its input.
-
-    If the input is refused before anything is made of it, what was made for it is removed again.
-    """
-    out, mark = stages.folder, stages.folder / _MARK
-    is_new, is_first = not os.path.lexists(out), not mark.exists()
-    with stages.locked():
-        mark.write_text(f"{_BEGUN}\n", encoding="utf-8")
-        remove_partial(out)
-        try:
-            yield
-        except NmcdistError as error:
-            if isinstance(error, ValueError):  # of the input, not of a disk or a worker
-                if is_first and not stages.has_receipts():
-                    _clear(out, is_new)
-                else:
-                    write_text(mark, f"{_REFUSED}\n")
-            raise
-
-
 def _clear(out: Path, is_new: bool) -> None:
     """Remove the files of stages that hold nothing yet, and the folder, if it was made for them."""
     for path in list(out.iterdir()):
-        if path.name in (_MARK, "lock") or path.suffix == ".jsonl":
+        if path.name in (MARK, "lock") or path.suffix == ".jsonl":
             path.unlink(missing_ok=True)
         elif path.is_dir():
             with contextlib.suppress(OSError):  # it holds other files by now
