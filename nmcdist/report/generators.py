@@ -44,8 +44,9 @@ def slices(planes: Mapping[str, np.ndarray], voxel_size_nm: float, path: Path) -
     """
     from matplotlib.colors import ListedColormap
 
-    rows = -(-len(planes) // _COLUMNS)
-    with figure(rows, _COLUMNS, 3.0 * _COLUMNS, 3.3 * rows) as (drawing, axes):
+    columns = min(_COLUMNS, len(planes))
+    rows = -(-len(planes) // columns)
+    with figure(rows, columns, 3.0 * columns + 0.4, 3.2 * rows + 0.5) as (drawing, axes):
         for panel in axes.flat:
             panel.set_axis_off()
         for number, (panel, (title, plane)) in enumerate(zip(axes.flat, planes.items(), strict=False)):
@@ -56,9 +57,9 @@ def slices(planes: Mapping[str, np.ndarray], voxel_size_nm: float, path: Path) -
             panel.grid(visible=False)
             panel.spines[:].set_visible(True)
             panel.set_title(title, fontsize=13)
-            if number % _COLUMNS == 0:
+            if number % columns == 0:
                 panel.set_ylabel("y / µm")
-            if number + _COLUMNS >= len(planes):
+            if number + columns >= len(planes):
                 panel.set_xlabel("x / µm")
         return save(drawing, path)
 
