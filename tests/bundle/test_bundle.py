@@ -87,7 +87,7 @@ def test_hash_ignores_wording_but_not_values(folder):
         (NAME, "78b51c43d222264902e71656560800f85ffc6b88d3f0efc7fcdd4154dae237a3"),
         (PARTICLES, "8a18f07e5123d2467015528c5d240cef1ad227cef5ec4a83abf152ec0062599b"),
         ("nmc811-stereological", "bc944a028125a1c904f6ea64a722f89b2b39ce8562f24a4d721bc01e7f51bc9a"),
-        ("fib-sem-unet-2026", "15d940c4f5b139c5ebf9e585457ced793295a2e74c2804b7675bae5d73dcf7ec"),
+        ("fib-sem-unet-2026", "af0452be29dbe214889ce046ebc102bf45e4c3eacd784d5da75f241d4bb0f4a5"),
         ("nmc-ct-2018", "6798f4bf03d0642b059be100c2931fc4968907c31090d695dfe761f042197cd1"),
         ("neural-cba-40nm", "d6066c5473af9704c41f24a2e39d07ebf3b2df4d93aca4c954df6390552af810"),
     ],

@@ -113,7 +113,7 @@ class SegmenterRecipe(_Frozen):
         "in the middle of each patch.",
     )  # fmt: skip
     widths: Annotated[tuple[Width, ...], _List, Field(min_length=2, max_length=6)] = Field(
-        default=(12, 28, 56, 128), description="Channels of a U-Net at each resolution, the finest first."
+        default=(12, 24, 48, 96, 128), description="Channels of a U-Net at each resolution, the finest first."
     )
     planes: Annotated[int, Field(ge=1, le=MOST_PLANES)] = Field(
         default=3, description="Neighbouring slices that the net sees, an odd number."

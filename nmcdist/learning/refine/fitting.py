@@ -6,7 +6,7 @@ import numpy as np
 
 from nmcdist.bundle.superres import FACTOR
 from nmcdist.learning.refine.net import indicators
-from nmcdist.pytorch import nn, reproducible, torch
+from nmcdist.pytorch import half_precision, nn, reproducible, torch
 
 Layers = tuple[tuple[np.ndarray, np.ndarray], ...]
 _WARM_UP, _DECAY = 0.1, 1e-4
@@ -37,7 +37,7 @@ def fitted(
 ) -> Layers:  # fmt: skip
     """Return the weights and biases of each layer after a training on one thread.
 
-    Convolutions are in bfloat16, which is several times as fast on CPUs that have it; weights are in single precision.
+    Convolutions are in bfloat16 on a CPU that has instructions for it; weights are in single precision.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def fitted(
             coarse, fine = windows(step)
             torch.set_num_threads(1)  # numba shares OpenMP with PyTorch, and sets it to its own number of threads
             image = torch.from_numpy(indicators(coarse, phases)[None])
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with half_precision():
                 scores = scores_of(module, image, phases)
             loss = nn.functional.cross_entropy(scores, torch.from_numpy(fine[None].astype(np.int64)))
             optimiser.zero_grad()
