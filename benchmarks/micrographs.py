@@ -72,7 +72,7 @@ def small_net(grey: NormalStack, scribbles: dict[int, np.ndarray], classes: int)
         labels[z][plane > 0] = plane[plane > 0] - 1
     recipe = SegmenterRecipe.model_validate({
         "name": "small", "instrument": "fib-sem" if classes == 3 else "nano-ct", "widths": list(SMALL),
-        "training": HOW, "seed": SEED,
+        "windows": 2, "edge": HOW["patch"], "training": HOW, "seed": SEED,
     })  # fmt: skip
     patches = Patches(Window(grey, grey, labels, {}), halo_of(SMALL), recipe.planes)
     return Net(SMALL, trained(recipe, [patches], lambda facts: None)[0])
