@@ -8,9 +8,9 @@ how far, in the mean of all directions of one kind, along (1, 2, 2) and (0, 3, 4
 have the same lengths. The additive is isotropic, so its values in as many windows are sampling errors: the bound is
 twice that. Takes about half a CPU minute per seed.
 
-``python -m benchmarks.neural train OUT [STEPS [apart]]`` trains a bundle as the built-in one was: on all sections of one
-volume of the additive of 256^3 voxels, with axes that are alike. With ``apart`` each plane has sections of its own, and
-the net may tell the axes apart.
+``python -m benchmarks.neural train OUT [STEPS [apart]]`` trains a bundle as the built-in one was, for about five CPU
+minutes: on all sections of one volume of the additive of 256^3 voxels, with axes that are alike. With ``apart`` each
+plane has sections of its own, and the net may tell the axes apart.
 """
 
 import sys
@@ -40,7 +40,7 @@ OBLIQUE = ((1, 2, 2), (0, 3, 4))  # of lengths 3 and 5 voxels
 TRAINED_ON, FIRST = (256, 100), 500  # edge and seed of the training volume; first seed of the windows
 FRACTION, TWO_POINT, SURFACE = 0.02, (0.03, 0.015, 0.02), 0.1  # bounds
 ISOTROPY = 2.0  # bound, in sampling errors of the additive
-STEPS = 3000
+STEPS = 1500
 
 
 def measured(draw: Callable[[int], np.ndarray], seeds: int) -> dict[str, np.ndarray]:

@@ -22,6 +22,7 @@ AXES = (0, 1, 2)
 _ALIKE = ((12, 12), (12, 12), (18, 12), (18, 18), (18, 18))  # channels of a net whose axes are alike
 _OF_TARGETS = 512  # windows per plane that the targets are averaged over
 _RATE, _RATE_OF_CRITIC = 2e-3, 1e-3
+_GROWING = 0.22  # share of the warm start in which the rate grows
 _CALMED = 0.25  # share of the rate of the warm start that is left against the critic
 _STEEPNESS, _EVERY = 1.0, 8  # weight of R1, and steps between two of its uses
 _OF_CRITIC = 0.1  # weight of the critic beside the statistics
@@ -181,10 +182,10 @@ class _Trainer:
         return torch.tensor(self.planes).repeat_interleave(self.batch)
 
     def _set_rate(self, step: int) -> None:
-        """Warm up for a few steps; against the critic the rate is lower, and ends at zero."""
+        """Let the rate grow slowly, as channels die otherwise; against the critic it is lower, and ends at zero."""
         recipe = self.recipe
         if step < recipe.steps:
-            share = min(1.0, (step + 1) / 20) * (1 - (1 - _CALMED) * step / recipe.steps)
+            share = min(1.0, (step + 1) / (_GROWING * recipe.steps)) * (1 - (1 - _CALMED) * step / recipe.steps)
         else:
             share = _CALMED * (1 - (step - recipe.steps) / recipe.critic_steps) ** 0.5
         for group in self.optimiser.param_groups:
