@@ -48,8 +48,8 @@ class Labels(click.ParamType):  # type: ignore[type-arg]  # generic in new versi
               "neural each label is a phase.")  # fmt: skip
 @click.option("--steps", type=Whole(min=1, max=_MOST_STEPS), help=f"Steps of the training of neural, of about half a "
               f"CPU second each, on one thread. Default: {_STEPS}.")  # fmt: skip
-@click.option("--isotropic", is_flag=True, help="Train a neural of an isotropic medium: sections of all planes, turned "
-              "and mirrored, are one sample.")  # fmt: skip
+@click.option("--isotropic", is_flag=True, help="Train a neural of an isotropic medium: the axes of the net are alike, "
+              "and sections of all planes, turned and mirrored, are one sample.")  # fmt: skip
 @click.option("--voxel-size-nm", type=Real(), help="Voxel size of an image, if it says none.")
 @click.option("--axes", help='Order of the axes of an image, such as "zyx", if it says none.')
 @click.option("--name", help="Name of the bundle. Default: the kind.")

@@ -16,11 +16,14 @@ torch = pytest.importorskip("torch")
 
 from nmcdist.calibration.neural.critic import Critic, steepness  # noqa: E402
 from nmcdist.calibration.neural.fit import fit_neural  # noqa: E402
+from nmcdist.calibration.neural.net import Generator, sites  # noqa: E402
 from nmcdist.calibration.neural.statistics import Target, averages, mismatch, sliced_distance  # noqa: E402
 from nmcdist.calibration.neural.training import Recipe, train  # noqa: E402
+from nmcdist.calibration.neural.turned import TurnedConv3d  # noqa: E402
 
 SHARES = np.array([0.5, 0.3, 0.2])
 TINY = {"noises": (1, 1), "channels": ((4, 4), (4, 4)), "edge": 40, "batch": 4}
+TINY_ALIKE = TINY | {"channels": ((6, 6), (6, 6)), "isotropic": True}
 
 
 def independent(count, edge, shares=SHARES, seed=1):
@@ -140,13 +143,70 @@ def test_the_critic_tells_planes_apart():
     assert len(set(scores.flatten().tolist())) == 3
 
 
+def turned(values):
+    """The last three axes, turned: z to y, y to x, x to z."""
+    return np.moveaxis(values, -1, -3)
+
+
+class TestAlikeAxes:
+    NOISES, CHANNELS, SHAPE = (1, 2), ((6, 3), (9, 6)), (6, 6, 6)
+
+    def net(self):
+        torch.manual_seed(1)
+        return Generator(self.NOISES, self.CHANNELS, 3, isotropic=True).double()
+
+    def test_turned_noise_draws_the_turned_volume(self):
+        """For random weights, biases and noise; a mirrored one draws another volume."""
+        net, rng = self.net(), np.random.default_rng(1)
+        with torch.no_grad():
+            for name, values in net.named_parameters():
+                if name.endswith(("offset", "bias")):
+                    values.copy_(torch.from_numpy(rng.normal(0, 0.1, values.shape)))
+        low = (4, 4, 4)
+        fields = [rng.normal(size=(1, n, *size))
+                  for n, (_, size) in zip(self.NOISES, sites(2, low, self.SHAPE), strict=True)]  # fmt: skip
+
+        def drawn(change):
+            noise = [torch.from_numpy(np.ascontiguousarray(change(field))) for field in fields]
+            return net(noise, low, self.SHAPE).detach().numpy()
+
+        plain = drawn(lambda field: field)
+        assert plain.std(axis=(2, 3, 4)).min() > 0.1
+        assert drawn(turned) == pytest.approx(turned(plain), abs=1e-12)
+        assert drawn(lambda field: turned(turned(field))) == pytest.approx(turned(turned(plain)), abs=1e-12)
+        mirrored = drawn(lambda field: field.swapaxes(-1, -2))
+        assert np.abs(mirrored - plain.swapaxes(-1, -2)).max() > 0.1
+
+    def test_first_weights_keep_the_size_of_channels(self):
+        """He's rule keeps the second moment from layer to layer; within a quarter, as channels are not many."""
+        torch.manual_seed(2)
+        layer = TurnedConv3d(2, 12, 300, 3)
+        image = torch.relu(torch.randn(1, 14, 9, 9, 9))
+        found = torch.nn.functional.conv3d(image, layer.weight, layer.bias).detach()
+        assert float((found.relu() ** 2).mean() / (image**2).mean()) == pytest.approx(1.0, rel=0.25)
+
+    def test_its_bundle_holds_all_turned_weights(self):
+        arrays = self.net().arrays()
+        assert {name: array.shape for name, array in arrays.items() if name.startswith("weight")} == {
+            "weight_0_0": (6, 1 + 6, 3, 3, 3), "weight_0_1": (3, 6, 3, 3, 3), "weight_1_0": (9, 2, 3, 3, 3),
+            "weight_1_1": (6, 9, 3, 3, 3), "weight_out": (3, 3, 1, 1, 1),
+        }  # fmt: skip
+        first, second, third = arrays["weight_1_0"].reshape(3, 3, 2, 3, 3, 3)
+        assert np.array_equal(second, turned(first))
+        assert np.array_equal(third, turned(second))
+
+    def test_channels_that_are_no_triples_are_refused(self):
+        with pytest.raises(ValueError, match="channels: found 4 and 6, expected multiples of 3"):
+            TurnedConv3d(1, 4, 6, 3)
+
+
 class TestTraining:
-    @pytest.mark.parametrize("isotropic", [False, True])
-    def test_a_tiny_net_learns_shares_and_lags(self, isotropic):
+    @pytest.mark.parametrize("how", [TINY, TINY_ALIKE])
+    def test_a_tiny_net_learns_shares_and_lags(self, how):
         """Cubes of 3 voxels; before the training the net draws other shares."""
         history = []
         sections = Sections.of_volumes([blobs()])
-        net = train(sections, Recipe(**TINY, steps=40, critic_steps=20, isotropic=isotropic), history.append)
+        net = train(sections, Recipe(**how, steps=40, critic_steps=20), history.append)
         assert [facts["step"] for facts in history] == list(range(1, 61))
         assert all("critic" in facts for facts in history[40:])
         first, last = (np.mean([h["statistics"] + h["filters"] for h in part]) for part in (history[:3], history[-10:]))

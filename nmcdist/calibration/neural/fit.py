@@ -54,7 +54,7 @@ def fit_neural(
         )  # fmt: skip
 
     with reproducible(recipe.seed):  # leaves the caller's random numbers as they are
-        bundle(Generator(recipe.noises, recipe.channels, sections.phases), "none")
+        bundle(Generator(recipe.noises, recipe.channels, sections.phases, isotropic=recipe.isotropic), "none")
     net = train(sections, recipe, progress)
     return bundle(net, _method(bundle(net, "none"), sections, voxel_size_nm, recipe))
 

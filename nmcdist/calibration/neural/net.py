@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from nmcdist.bundle.nets import LAYERS
+from nmcdist.calibration.neural.turned import TurnedConv3d, TurnedScores
 from nmcdist.models.neural import Place, coarser, widened
 from nmcdist.pytorch import nn, torch
 
@@ -25,23 +26,24 @@ class Generator(nn.Module):
     channels : tuple of (int, int)
         Channels after the layers of each level.
     phases : int
+    isotropic : bool
+        Whether the axes are alike; channels are then multiples of three.
     """
 
-    def __init__(self, noises: tuple[int, ...], channels: tuple[tuple[int, int], ...], phases: int) -> None:
+    def __init__(
+        self, noises: tuple[int, ...], channels: tuple[tuple[int, int], ...], phases: int, *, isotropic: bool = False
+    ) -> None:  # fmt: skip
         super().__init__()
         self.noises = noises
         above = [*(last for _, last in channels[1:]), 0]
+        layer = TurnedConv3d if isotropic else _convolution
         self.levels = [
-            [nn.Conv3d(n + more, first, 3), nn.Conv3d(first, last, 3)]
+            [layer(n, more, first, 3), layer(0, first, last, 3)]
             for n, more, (first, last) in zip(noises, above, channels, strict=True)
         ]
         self.layers = nn.ModuleList(layer for level in self.levels for layer in level)  # only so are weights known
-        self.out = nn.Conv3d(channels[0][1], phases, 1)
-        for name, values in self.layers.named_parameters():
-            if name.endswith("weight"):
-                nn.init.kaiming_normal_(values)
-            else:
-                nn.init.zeros_(values)
+        before = channels[0][1]
+        self.out = TurnedScores(before, phases) if isotropic else nn.Conv3d(before, phases, 1)
 
     def forward(self, noise: list[torch.Tensor], low: Place, shape: Place, axis: int = 0) -> torch.Tensor:
         """Return the scores of the phases in a window.
@@ -81,19 +83,28 @@ class Generator(nn.Module):
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the weights as the arrays of a bundle."""
         layers = {f"{level}_{k}": self.levels[level][k] for level in range(len(self.levels)) for k in range(LAYERS)}
-        layers["out"] = self.out
         return {
             f"{kind}_{name}": getattr(layer, kind).detach().float().numpy().copy()
-            for name, layer in layers.items() for kind in ("weight", "bias")
+            for name, layer in (*layers.items(), ("out", self.out)) for kind in ("weight", "bias")
         }  # fmt: skip
 
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Take weights from the arrays of a bundle."""
+        """Take weights from the arrays of a bundle; not for a net whose axes are alike."""
         with torch.no_grad():
             for name, array in arrays.items():
                 kind, *place = name.split("_")
                 layer = self.out if place == ["out"] else self.levels[int(place[0])][int(place[1])]
                 getattr(layer, kind).copy_(torch.from_numpy(np.array(array)))
+
+
+def _convolution(scalars: int, before: int, after: int, edge: int) -> nn.Conv3d:
+    layer = nn.Conv3d(scalars + before, after, edge)
+    for name, values in layer.named_parameters():
+        if name == "weight":
+            nn.init.kaiming_normal_(values)
+        else:
+            nn.init.zeros_(values)
+    return layer
 
 
 def sites(levels: int, low: Place, shape: Place) -> list[tuple[Place, Place]]:

@@ -19,8 +19,10 @@ from nmcdist.errors import InputError
 from nmcdist.pytorch import half_precision, nn, reproducible, torch
 
 AXES = (0, 1, 2)
+_ALIKE = ((12, 12), (12, 12), (18, 12), (18, 18), (18, 18))  # channels of a net whose axes are alike
 _OF_TARGETS = 512  # windows per plane that the targets are averaged over
 _RATE, _RATE_OF_CRITIC = 2e-3, 1e-3
+_GROWING = 0.22  # share of the warm start in which the rate grows
 _CALMED = 0.25  # share of the rate of the warm start that is left against the critic
 _STEEPNESS, _EVERY = 1.0, 8  # weight of R1, and steps between two of its uses
 _OF_CRITIC = 0.1  # weight of the critic beside the statistics
@@ -43,7 +45,7 @@ class Recipe:
         Pixels along an edge of a section, and drawn sections per plane and step: an even number.
     seed : int
     isotropic : bool
-        Whether the sections of all planes, turned and mirrored, are one sample: of a medium that is isotropic.
+        Whether the axes of the net are alike, and the sections of all planes, turned and mirrored, are one sample.
     """
 
     noises: tuple[int, ...] = (1, 1, 2, 4, 4)
@@ -59,7 +61,8 @@ class Recipe:
     def of_steps(cls, steps: int, sections: Sections, *, isotropic: bool = False) -> "Recipe":
         """Return the recipe of a training of so many steps on these sections, whose windows may be smaller."""
         warm = round(_WARM * steps)
-        return cls(steps=warm, critic_steps=steps - warm, edge=min(cls.edge, sections.shortest), isotropic=isotropic)
+        edge, channels = min(cls.edge, sections.shortest), _ALIKE if isotropic else cls.channels
+        return cls(steps=warm, critic_steps=steps - warm, edge=edge, channels=channels, isotropic=isotropic)
 
 
 def train(
@@ -95,27 +98,29 @@ class _Trainer:
         self.sections, self.recipe = sections, recipe
         self.numbers = np.random.default_rng([recipe.seed, 1])
         self.random = torch.Generator().manual_seed(recipe.seed % 2**63)
-        self.net = Generator(recipe.noises, recipe.channels, sections.phases)
+        self.net = Generator(recipe.noises, recipe.channels, sections.phases, isotropic=recipe.isotropic)
         self.kept = {name: p.detach().clone() for name, p in self.net.named_parameters()}
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=_RATE, betas=(0.5, 0.99))
         self.critic = Critic(sections.phases)
         self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), lr=_RATE_OF_CRITIC, betas=(0.0, 0.99))
-        self.kinds = (0, 0, 0) if recipe.isotropic else AXES  # of sections, by the axis that they are normal to
-        self.targets = [Target.of(self._measured(kind, _OF_TARGETS)) for kind in sorted(set(self.kinds))]
+        self.planes = AXES[:1] if recipe.isotropic else AXES  # by their normal; those of an isotropic net are alike
+        more = len(AXES) // len(self.planes)
+        self.batch = recipe.batch * more
+        self.targets = [Target.of(self._measured(axis, _OF_TARGETS * more)) for axis in self.planes]
         self.start = time.process_time()
 
     def one_step(self, step: int) -> dict[str, float]:
         """Change the weights once; return the losses."""
-        recipe, is_game = self.recipe, step >= self.recipe.steps
+        is_game = step >= self.recipe.steps
         self._set_rate(step)
-        drawn = [self._drawn(axis) for axis in AXES]
-        measured = [self._measured(kind, recipe.batch) for kind in self.kinds]
+        drawn = [self._drawn(axis) for axis in self.planes]
+        measured = [self._measured(axis, self.batch) for axis in self.planes]
         facts = self._critic_step(drawn, measured, step) if is_game else {}
-        of_lags = torch.stack([mismatch(d, self.targets[k]) for d, k in zip(drawn, self.kinds, strict=True)])
+        of_lags = torch.stack([mismatch(d, target) for d, target in zip(drawn, self.targets, strict=True)])
         of_filters = torch.stack([sliced_distance(d, m, self.random) for d, m in zip(drawn, measured, strict=True)])
-        loss = of_lags.sum() + of_filters.sum()
+        loss = len(AXES) * (of_lags.mean() + of_filters.mean())
         if is_game:
-            deceived = deceiving_loss(self.critic(torch.cat(drawn), self._planes()))
+            deceived = deceiving_loss(self.critic(torch.cat(drawn), self._normals()))
             loss = loss + _OF_CRITIC * len(AXES) * deceived
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -139,7 +144,7 @@ class _Trainer:
         return self.net
 
     def _critic_step(self, drawn: list[torch.Tensor], measured: list[torch.Tensor], step: int) -> dict[str, float]:
-        real, planes = torch.cat(measured), self._planes()
+        real, planes = torch.cat(measured), self._normals()
         is_steep = step % _EVERY == 0
         real.requires_grad_(is_steep)
         scores = self.critic(real, planes)
@@ -158,7 +163,7 @@ class _Trainer:
         z, y, x = (int(v) for v in self.numbers.integers(period, size=3))
         places = sites(len(recipe.noises), (z, y, x), shape)
         noise = [
-            torch.randn((recipe.batch, n, *size), generator=self.random)
+            torch.randn((self.batch, n, *size), generator=self.random)
             for n, (_, size) in zip(recipe.noises, places, strict=True)
         ]
         with half_precision():
@@ -167,20 +172,20 @@ class _Trainer:
         labels = nn.functional.one_hot(share.argmax(dim=1), share.shape[1]).movedim(-1, 1).to(share.dtype)
         return labels + share - share.detach()
 
-    def _measured(self, kind: int, count: int) -> torch.Tensor:
+    def _measured(self, axis: int, count: int) -> torch.Tensor:
         edge, numbers = self.recipe.edge, self.numbers
-        windows = self.sections.turned_windows if self.recipe.isotropic else partial(self.sections.windows, kind)
+        windows = self.sections.turned_windows if self.recipe.isotropic else partial(self.sections.windows, axis)
         labels = torch.from_numpy(windows(count, edge, numbers).astype(np.int64))
         return nn.functional.one_hot(labels, self.sections.phases).movedim(-1, 1).float()
 
-    def _planes(self) -> torch.Tensor:
-        return torch.tensor(self.kinds).repeat_interleave(self.recipe.batch)
+    def _normals(self) -> torch.Tensor:
+        return torch.tensor(self.planes).repeat_interleave(self.batch)
 
     def _set_rate(self, step: int) -> None:
-        """Warm up for a few steps; against the critic the rate is lower, and ends at zero."""
+        """Let the rate grow slowly, as channels die otherwise; against the critic it is lower, and ends at zero."""
         recipe = self.recipe
         if step < recipe.steps:
-            share = min(1.0, (step + 1) / 20) * (1 - (1 - _CALMED) * step / recipe.steps)
+            share = min(1.0, (step + 1) / (_GROWING * recipe.steps)) * (1 - (1 - _CALMED) * step / recipe.steps)
         else:
             share = _CALMED * (1 - (step - recipe.steps) / recipe.critic_steps) ** 0.5
         for group in self.optimiser.param_groups:
