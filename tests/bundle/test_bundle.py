@@ -89,7 +89,7 @@ def test_hash_ignores_wording_but_not_values(folder):
         ("nmc811-stereological", "bc944a028125a1c904f6ea64a722f89b2b39ce8562f24a4d721bc01e7f51bc9a"),
         ("fib-sem-unet-2026", "af0452be29dbe214889ce046ebc102bf45e4c3eacd784d5da75f241d4bb0f4a5"),
         ("nmc-ct-2018", "6798f4bf03d0642b059be100c2931fc4968907c31090d695dfe761f042197cd1"),
-        ("neural-cba-40nm", "d6066c5473af9704c41f24a2e39d07ebf3b2df4d93aca4c954df6390552af810"),
+        ("neural-cba-40nm", "3bb9ac06f276bfd3e838fce34505ea4f795fe043ec1756559905b3824cb9c112"),
     ],
 )
 def test_the_hashes_of_the_built_in_bundles_stay(name, digest):

@@ -197,6 +197,25 @@ def test_the_built_in_net_draws_the_shares_of_the_additive_and_joined_pores():
     assert intrinsic_volumes(volume == 0, VOXEL_NM).euler_number_26 < 0
 
 
+def test_the_built_in_net_treats_the_axes_alike():
+    """Noise turned about the diagonal of the cube gives the turned scores."""
+    net, noises = Net.of(load_bundle("neural-cba-40nm")), (1, 1, 2, 4, 4)
+    low, shape = (3, -5, 8), (6, 9, 12)
+
+    def plain(level, low, shape):
+        return white_noise(5, 2, level, noises[level], low, shape)
+
+    def turned(level, low, shape):
+        first, size = ((each[1], each[2], each[0]) for each in (low, shape))
+        return plain(level, first, size).transpose(0, 3, 1, 2)
+
+    wanted = net.scores(low, shape, plain).transpose(0, 3, 1, 2)
+    first, size = ((each[2], each[0], each[1]) for each in (low, shape))
+    found = net.scores(first, size, turned)
+    assert found == pytest.approx(wanted, abs=1e-4 * np.abs(wanted).max())
+    assert not np.allclose(net.scores(first, size, plain), wanted, atol=0.1 * np.abs(wanted).max())
+
+
 class TestRefusals:
     def test_another_voxel_size(self):
         with pytest.raises(InputError, match="voxel_size_nm: found 20, expected 40, that of the bundle's arrays"):
