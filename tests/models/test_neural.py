@@ -212,7 +212,7 @@ def test_the_built_in_net_treats_the_axes_alike():
     wanted = net.scores(low, shape, plain).transpose(0, 3, 1, 2)
     first, size = ((each[2], each[0], each[1]) for each in (low, shape))
     found = net.scores(first, size, turned)
-    assert found == pytest.approx(wanted, abs=1e-4 * np.abs(wanted).max())
+    assert found == pytest.approx(wanted, abs=1e-4 * float(np.abs(wanted).max()))
     assert not np.allclose(net.scores(first, size, plain), wanted, atol=0.1 * np.abs(wanted).max())
 
 
