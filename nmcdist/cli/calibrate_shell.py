@@ -70,6 +70,7 @@ def calibrate_shell_command(
     from nmcdist.bundle import load_bundle
     from nmcdist.calibration.begun import check_folder
     from nmcdist.calibration.segmenter.bundles import load_segmenter
+    from nmcdist.calibration.segmenter.labelling import check_instrument
     from nmcdist.calibration.shell.results import NUMBERS
     from nmcdist.calibration.shell.settings import ShellSettings
     from nmcdist.datasets.files import naming
@@ -80,6 +81,8 @@ def calibrate_shell_command(
     if segmenter is not None and (choices["phase"] is not None or choices["is_labelled"]):
         raise InputError("--segmenter: found beside --phase or --labels, expected a grey image")
     net = None if segmenter is None else load_segmenter(segmenter)
+    if net is not None:
+        check_instrument(net, "nano-ct")
     settings = ShellSettings(**choices)
     size: Any = (voxel_size_nm[0] if len(voxel_size_nm) == 1 else list(voxel_size_nm)) if voxel_size_nm else None
     opened, grains = open_image(image, size, axes), load_bundle(base)
