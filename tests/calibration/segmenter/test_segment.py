@@ -205,6 +205,15 @@ def test_a_refused_image_leaves_nothing_behind_and_the_corrected_command_needs_n
     assert run("segment", *given, "--no-ramp", "--workers", 0)[0] == 0
 
 
+def test_slices_of_a_single_row_are_refused_for_their_size(saved, tmp_path, run):
+    np.save(tmp_path / "image.npy", np.random.default_rng(1).integers(60, 99, (3, 1, 40)).astype(np.uint8))
+    given = ("--with", saved, "--out", tmp_path / "out", "--voxel-size-nm", 20, "--axes", "zyx", "--workers", 0)
+    code, said = run("segment", tmp_path / "image.npy", *given)
+    assert code == 2
+    assert "image.npy: found slices of 1 x 40 pixels, expected at least 16" in said.err
+    assert "Warning" not in said.err
+
+
 def test_a_stop_before_the_page_is_resumed(phantom, saved, tmp_path, run):
     given = (phantom / "image.tif", "--with", saved, "--out", tmp_path / "out", "--workers", 0)
     assert run("segment", *given)[0] == 0
