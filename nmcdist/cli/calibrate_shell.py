@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,8 +90,9 @@ def calibrate_shell_command(
     outside(out, image)
     try:
         with naming(out):
-            # Otherwise it was stopped before the report.
-            if not (resume and (out / NUMBERS).exists() and not (out / "report" / "report.md").exists()):
+            if resume and (out / NUMBERS).exists() and not (out / "report" / "report.md").exists():
+                _check_same(out, opened, settings, net)  # it was stopped before the report
+            else:
                 check_folder(out, resume, "particles")
                 _calibrate(opened, settings, grains, net, out, resume, cluster, name=name, licence=licence)
             page = report_shell_calibration(out, out / "report")
@@ -99,6 +101,19 @@ def calibrate_shell_command(
         return INTERRUPTED
     click.echo(f"{out / 'bundle'}\n{page}\n{headline(out)}")
     return 0
+
+
+def _check_same(out: Path, image: "Image", settings: "ShellSettings", net: "Segmenter | None") -> None:
+    from nmcdist.calibration.begun import check_same
+    from nmcdist.calibration.shell.results import read_calibrated
+    from nmcdist.images import survey
+
+    numbers, _ = read_calibrated(out)
+    of_image = numbers.get("image")
+    of_image = of_image if isinstance(of_image, dict) else {}
+    found = {"image": of_image.get("sha256"), "segmenter": of_image.get("segmenter"), "choice": numbers.get("settings")}
+    digest = None if net is None else net.digest
+    check_same(out, found, {"image": survey(image).sha256, "segmenter": digest, "choice": asdict(settings)})
 
 
 def _calibrate(
