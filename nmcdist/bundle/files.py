@@ -1,5 +1,6 @@
 """Bundles on disk: a folder with ``bundle.json`` and, if the model has arrays, ``arrays.safetensors``."""
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -55,15 +56,13 @@ def resolved(bundle: Bundle | str | Path) -> Bundle:
 
 
 def save_bundle(bundle: Bundle, folder: str | Path, arrays: Mapping[str, np.ndarray] | None = None) -> Path:
-    """Write a bundle as a new folder, with its own arrays unless others are given.
+    """Write a bundle as a new folder, with its own arrays unless others are given; a failure leaves nothing.
 
     Raises
     ------
     BundleError
         If the folder exists, or the arrays do not match the bundle's records.
     """
-    from safetensors.numpy import save
-
     folder = local_path(folder, BundleError)
     carried = bundle.with_arrays(bundle.arrays if arrays is None else arrays, str(folder)).arrays
     try:
@@ -72,12 +71,25 @@ def save_bundle(bundle: Bundle, folder: str | Path, arrays: Mapping[str, np.ndar
         raise BundleError(f"{folder}: already exists, expected a new folder for the bundle") from None
     except OSError as error:
         raise BundleError(f"{folder}: cannot be written ({error.strerror})") from None
-    if carried:
+    try:
+        _write(bundle, carried, folder)
+    except BaseException:  # a full disk, for example: the folder is free for the next attempt
+        for name in (_ARRAYS, _JSON):
+            (folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        raise
+    return folder
+
+
+def _write(bundle: Bundle, arrays: Mapping[str, np.ndarray], folder: Path) -> None:
+    from safetensors.numpy import save
+
+    if arrays:
         # Not with its save_file, which makes files that only their owner can read.
-        (folder / _ARRAYS).write_bytes(save({name: np.ascontiguousarray(array) for name, array in carried.items()}))
+        (folder / _ARRAYS).write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
     content = {**bundle.model_dump(by_alias=True, mode="json"), "content_hash": bundle.content_hash}
     (folder / _JSON).write_text(json.dumps(content, indent=2) + "\n")
-    return folder
 
 
 def _folder(name_or_path: str | Path) -> Path:

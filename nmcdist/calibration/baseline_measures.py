@@ -13,7 +13,7 @@ from nmcdist.bundle.nets import MOST_PHASES
 from nmcdist.calibration.baselines import Measured
 from nmcdist.datasets.items import item_count
 from nmcdist.datasets.layout import VOLUME
-from nmcdist.datasets.store import MANIFEST, holds, read_attributes, read_block, readable_metadata
+from nmcdist.datasets.store import MANIFEST, holds, is_virtual, read_attributes, read_block, readable_metadata
 from nmcdist.descriptors.directional import AXES_AND_DIAGONALS, directional_coverage
 from nmcdist.descriptors.intrinsic import intrinsic_volumes
 from nmcdist.descriptors.two_point import two_point_coverage
@@ -139,6 +139,8 @@ def _cube(image: Image) -> float:
 def _origin(store: Path) -> tuple[float, str]:
     """Return the edge of the voxels of a store, and what its volumes are."""
     attributes = read_attributes(store)
+    if is_virtual(store):
+        raise StoreError(f"{store}: is a virtual store, expected a finished one: `nmcdist run` makes it")
     if not holds(store, VOLUME):
         raise StoreError(f"{store}: holds no volumes, expected a store with volumes")
     size = readable_metadata(store, VOLUME).attributes.get("voxel_size_nm")

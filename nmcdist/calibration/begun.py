@@ -7,8 +7,9 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from nmcdist.calibration.spread import Spread
 from nmcdist.calibration.stages import STAGES, Progress, Stages
@@ -53,6 +54,24 @@ def check_folder(out: Path, resume: bool, what: str) -> None:
             raise StoreError(f"{out}: holds a calibration from {found[:20]}, expected one from {what}")
     elif out.is_dir() and any(out.iterdir()):
         raise StoreError(f"{out}: holds other files, expected a new or an empty folder")
+
+
+def check_same(out: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Refuse to finish what was made from something else, and lacks its page only.
+
+    Parameters
+    ----------
+    out : Path
+    found, expected : mapping of str to object
+        What the results were made from, and what they should be made from: "image", say, and its digest.
+
+    Raises
+    ------
+    StoreError
+    """
+    for what, value in expected.items():
+        if found.get(what) != value:
+            raise StoreError(f"{out}: holds results of another {what}, and lacks their page only; take a new folder")
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import click
 
 from nmcdist.cli.options import PATH, Real, Whole, note
 from nmcdist.errors import BundleError, ImageError, InputError
-from nmcdist.inputs import folder_to_make, outside
+from nmcdist.inputs import folder_to_make, made_folder, outside
 
 if TYPE_CHECKING:
     from nmcdist.bundle import Bundle
@@ -75,7 +75,7 @@ def calibrate_baseline_command(
         raise InputError(f"--isotropic: found with the kind {kind}, expected {_NEURAL}")
     given, named = (source, solid, voxel_size_nm, axes), {"licence": licence, "date": date.today().isoformat()}
     if kind == _NEURAL:
-        bundle = _trained(given, _STEPS if steps is None else steps, isotropic, name or kind, named)
+        bundle = _trained(given, out, _STEPS if steps is None else steps, isotropic, name or kind, named)
     else:
         bundle = _fitted(kind, given, name, named)
     if kind == "annealed":
@@ -96,15 +96,18 @@ def _fitted(kind: str, given: Given, name: str | None, named: dict[str, str]) ->
     return fit_baseline(kind, _read(given, measured_on_image, measured_on_store), name=name, **named)
 
 
-def _trained(given: Given, steps: int, isotropic: bool, name: str, named: dict[str, str]) -> "Bundle":
+def _trained(
+    given: Given, out: Path, steps: int, isotropic: bool, name: str, named: dict[str, str]
+) -> "Bundle":  # fmt: skip
     from nmcdist.calibration.baseline_measures import labelled_image, labelled_store
     from nmcdist.calibration.neural.fit import fit_neural
     from nmcdist.calibration.neural.sections import Sections
     from nmcdist.calibration.neural.training import Recipe
 
     found = _read(given, labelled_image, labelled_store)
-    sections = Sections.of_volumes(found.volumes)
+    sections = Sections.of_volumes(found.volumes, str(given[0]))
     recipe = Recipe.of_steps(steps, sections, isotropic=isotropic)
+    made_folder(out, BundleError).rmdir()  # refused now rather than after the training
     note(f"{steps} steps, of about half a CPU second each")
 
     def progress(facts: dict[str, float]) -> None:

@@ -80,10 +80,11 @@ def calibrate_cba_command(
     folder of TIFF slices, a .npy file or a Zarr array.
     """
     need("report", "the report of a calibration")
+    from nmcdist.calibration.begun import check_same
     from nmcdist.calibration.cba.calibrate import BUNDLE
     from nmcdist.calibration.cba.results import RESULTS, read_results
     from nmcdist.datasets.files import naming
-    from nmcdist.images import open_image
+    from nmcdist.images import open_image, survey
     from nmcdist.report.cba_calibration import headline, report_cba_calibration
     from nmcdist.report.labelling import report_labelling
 
@@ -101,6 +102,7 @@ def calibrate_cba_command(
         with naming(out):
             if resume and (out / RESULTS).exists() and not (out / "report" / "report.md").exists():
                 results = read_results(out)  # it was stopped before the report
+                check_same(out, {"image": results.digests}, {"image": [survey(image).sha256 for image in opened]})
             elif not is_grey:
                 results = _from_labels(opened, cluster, phases=_phases(phases), **how)
             else:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,7 @@ def calibrate_shell_command(
     from nmcdist.bundle import load_bundle
     from nmcdist.calibration.begun import check_folder
     from nmcdist.calibration.segmenter.bundles import load_segmenter
+    from nmcdist.calibration.segmenter.labelling import check_instrument
     from nmcdist.calibration.shell.results import NUMBERS
     from nmcdist.calibration.shell.settings import ShellSettings
     from nmcdist.datasets.files import naming
@@ -80,14 +82,17 @@ def calibrate_shell_command(
     if segmenter is not None and (choices["phase"] is not None or choices["is_labelled"]):
         raise InputError("--segmenter: found beside --phase or --labels, expected a grey image")
     net = None if segmenter is None else load_segmenter(segmenter)
+    if net is not None:
+        check_instrument(net, "nano-ct")
     settings = ShellSettings(**choices)
     size: Any = (voxel_size_nm[0] if len(voxel_size_nm) == 1 else list(voxel_size_nm)) if voxel_size_nm else None
     opened, grains = open_image(image, size, axes), load_bundle(base)
     outside(out, image)
     try:
         with naming(out):
-            # Otherwise it was stopped before the report.
-            if not (resume and (out / NUMBERS).exists() and not (out / "report" / "report.md").exists()):
+            if resume and (out / NUMBERS).exists() and not (out / "report" / "report.md").exists():
+                _check_same(out, opened, settings, net)  # it was stopped before the report
+            else:
                 check_folder(out, resume, "particles")
                 _calibrate(opened, settings, grains, net, out, resume, cluster, name=name, licence=licence)
             page = report_shell_calibration(out, out / "report")
@@ -96,6 +101,19 @@ def calibrate_shell_command(
         return INTERRUPTED
     click.echo(f"{out / 'bundle'}\n{page}\n{headline(out)}")
     return 0
+
+
+def _check_same(out: Path, image: "Image", settings: "ShellSettings", net: "Segmenter | None") -> None:
+    from nmcdist.calibration.begun import check_same
+    from nmcdist.calibration.shell.results import read_calibrated
+    from nmcdist.images import survey
+
+    numbers, _ = read_calibrated(out)
+    of_image = numbers.get("image")
+    of_image = of_image if isinstance(of_image, dict) else {}
+    found = {"image": of_image.get("sha256"), "segmenter": of_image.get("segmenter"), "choice": numbers.get("settings")}
+    digest = None if net is None else net.digest
+    check_same(out, found, {"image": survey(image).sha256, "segmenter": digest, "choice": asdict(settings)})
 
 
 def _calibrate(

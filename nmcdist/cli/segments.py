@@ -54,6 +54,7 @@ def segment(
     if scribbles is not None:
         need("calibration", "learning from scribbles")
     from nmcdist.bundle import load_bundle
+    from nmcdist.calibration.begun import check_same
     from nmcdist.calibration.fibsem.drift_files import read_drift
     from nmcdist.calibration.fibsem.scribbles import read_scribbles
     from nmcdist.calibration.segmenter.bundles import load_segmenter
@@ -68,7 +69,7 @@ def segment(
     )  # fmt: skip
     from nmcdist.calibration.segmenter.segment import segment as work
     from nmcdist.datasets.files import naming
-    from nmcdist.images import open_image
+    from nmcdist.images import open_image, survey
     from nmcdist.report.segmented import report_segmented
 
     cluster, loaded = taken_cluster(options), load_bundle(bundle)
@@ -92,6 +93,9 @@ def segment(
     try:
         if has_no_page:
             results = read_results(out)  # it was stopped before the page
+            found = {"image": results.get("image_sha256"), "bundle": results.get("bundle")}
+            net = {"name": loaded.name, "sha256": loaded.content_hash}
+            check_same(out, found, {"image": survey(image).sha256, "bundle": net})
         else:
             with spreading(cluster, PIECE_BYTES, pieces_of(image)) as spread, naming(out):
                 results = work(

@@ -1,8 +1,10 @@
 """Bundles: data only, checked whole, refused with one line when anything is off."""
 
+import errno
 import json
 import pickle
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -138,6 +140,21 @@ class TestArrays:
             save_bundle(bare, tmp_path / "b")
         assert not (tmp_path / "b").exists()
         assert load_bundle(save_bundle(bare, tmp_path / "b", self.arrays)) == net
+
+    @pytest.mark.parametrize("name", ["arrays.safetensors", "bundle.json"])
+    def test_a_disk_that_is_full_leaves_nothing(self, net, tmp_path, monkeypatch, name):
+        written = {"arrays.safetensors": Path.write_bytes, "bundle.json": Path.write_text}[name]
+
+        def full(path, content):
+            written(path, content[:9])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, written.__name__, full)
+            with pytest.raises(OSError, match="No space left"):
+                save_bundle(net, tmp_path / "b")
+        assert not (tmp_path / "b").exists()
+        assert load_bundle(save_bundle(net, tmp_path / "b")) == net
 
     def test_damaged_files_are_refused(self, net, tmp_path):
         folder = save_bundle(net, tmp_path / "b")

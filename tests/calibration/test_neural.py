@@ -11,6 +11,8 @@ from nmcdist.calibration.neural.sections import Sections
 from nmcdist.cli.entry import cli
 from nmcdist.errors import BundleError, ImageError, InputError
 from nmcdist.models.neural import generate_neural
+from nmcdist.virtual.freezing import freeze
+from tests.conftest import BUNDLE, recipe_with
 
 torch = pytest.importorskip("torch")
 
@@ -124,6 +126,8 @@ class TestSections:
             Sections.of_volumes([blobs()[:, :, :30]])
         with pytest.raises(InputError, match="sections: found one phase, expected two or more"):
             Sections.of_volumes([np.zeros((48, 48, 48), np.uint8)])
+        with pytest.raises(InputError, match=r"labels.tif: found no voxel of phase 1, expected some of each"):
+            Sections.of_volumes([2 * blobs()], "labels.tif")
         with pytest.raises(InputError, match="found one of 48 pixels along an edge, expected at least 60"):
             train(Sections.of_volumes([blobs()]), Recipe(edge=60))
 
@@ -287,6 +291,23 @@ class TestCommand:
         done = self.run(labels, tmp_path / "net", "--kind", "neural", "--steps", "1", "--isotropic")
         assert done.exit_code == 0, done.output
         assert "all planes as one, turned and mirrored" in done.stdout
+
+    def test_refused_before_the_training(self, labels, tmp_path):
+        done = self.run(labels, labels / "net", "--kind", "neural", "--steps", "1")
+        assert isinstance(done.exception, BundleError)
+        assert str(done.exception) == f"{labels}/net: cannot be made (Not a directory)"
+        done = self.run(labels, tmp_path / "net", "--kind", "neural", "--steps", "1", "--solid", "0,1,2")
+        assert isinstance(done.exception, InputError)
+        assert f"{labels}: found no voxel of phase 0" in str(done.exception)
+        assert "of about half a CPU second" not in done.stderr
+        assert not (tmp_path / "net").exists()
+
+    def test_a_virtual_store_is_refused(self, tmp_path):
+        virtual, recipe = tmp_path / "v.zarr", recipe_with(descriptors=None, storage={"chunk": 16, "shard": None})
+        freeze(recipe, load_bundle(BUNDLE), virtual)
+        arguments = ["calibrate", "baseline", "--kind", "neural", "--from", virtual, "--out", tmp_path / "net"]
+        done = CliRunner().invoke(cli, list(map(str, arguments)))
+        assert str(done.exception) == f"{virtual}: is a virtual store, expected a finished one: `nmcdist run` makes it"
 
     def test_many_labels_are_no_phases(self, tmp_path):
         np.save(tmp_path / "grains.npy", np.arange(48**3).reshape(48, 48, 48))

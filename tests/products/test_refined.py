@@ -113,6 +113,14 @@ def test_a_changed_source_is_refined_again(image, bundle, tmp_path):
     assert refine(tmp_path / "i.npy", bundle, tmp_path / "fine.zarr", HERE, resume=True, **how).made == 1
 
 
+def test_another_source_is_cut_into_blocks_of_its_own(store, image, bundle, tmp_path):
+    fresh = refine(store, bundle, tmp_path / "a/fine.zarr", HERE)
+    np.save(tmp_path / "i.npy", image[:1])
+    refine(tmp_path / "i.npy", bundle, tmp_path / "b/fine.zarr", HERE, axes="zyx", **HOW)
+    result = refine(store, bundle, tmp_path / "b/fine.zarr", HERE, resume=True)
+    assert (result.made, result.manifest_sha256) == (4, fresh.manifest_sha256)
+
+
 class TestImages:
     def written(self, image, form, folder):
         path = folder / f"image.{form}"

@@ -210,6 +210,15 @@ def test_a_changed_recipe_makes_everything_again_and_says_so(tmp_path, drawn):
     assert recorded.events == ["changed", "finished"]
 
 
+def test_volumes_of_another_shape_are_cut_into_blocks_of_their_own(tmp_path):
+    """Also smaller ones, which would otherwise be blocks of the earlier volumes, without what blocks cannot have."""
+    smaller = recipe_with(volume={"shape": [12, 12, 12], "voxel_size_nm": 80.0})
+    make(tmp_path / "a")
+    found = make(tmp_path / "a", recipe=smaller, resume=True)
+    assert (found.made, found.failed) == (4, {})
+    assert found.manifest_sha256 == make(tmp_path / "b", recipe=smaller).manifest_sha256
+
+
 def test_a_changed_bundle_makes_everything_again(tmp_path, drawn):
     with pytest.raises(KeyboardInterrupt):
         make(tmp_path, progress=StopsAfter(3))

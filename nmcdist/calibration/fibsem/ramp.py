@@ -51,6 +51,8 @@ def fit_ramp(image: Pixels, spread: Spread = map) -> Ramp:
     ImageError
         If the level of the pores is not positive, or a line through it vanishes within the image.
     """
+    if image.shape[1] < 2:  # a single row has no slope
+        return Ramp(0.0)
     count = min(image.shape[0], _SLICES)
     chosen = np.linspace(0, image.shape[0] - 1, count).round().astype(int).tolist()
     levels = np.stack(list(spread(partial(_levels, image), chosen)))

@@ -25,25 +25,30 @@ class Sections:
     phases: int
 
     @classmethod
-    def of_volumes(cls, volumes: list[np.ndarray]) -> "Sections":
-        """Return all sections of some volumes of labels along each axis.
+    def of_volumes(cls, volumes: list[np.ndarray], where: str = "sections") -> "Sections":
+        """Return all sections of some volumes of labels along each axis; `where` is their name in messages.
 
         Raises
         ------
         InputError
-            If there is one phase only, or an edge is too short.
+            If there is one phase only, a phase below the last has no voxel, or an edge is too short.
         """
         planes: tuple[list[np.ndarray], ...] = tuple([] for _ in range(3))
         for volume in volumes:
             if min(volume.shape) < FEWEST_PIXELS:
                 raise InputError(
-                    f"sections: found {volume.shape} voxels, expected at least {FEWEST_PIXELS} along each axis"
+                    f"{where}: found {volume.shape} voxels, expected at least {FEWEST_PIXELS} along each axis"
                 )
             for axis in range(3):
                 planes[axis].extend(np.moveaxis(volume, axis, 0))
-        phases = 1 + max(int(volume.max()) for volume in volumes)
+        found = {int(label) for volume in volumes for label in np.unique(volume)}
+        phases = 1 + max(found)
         if phases < 2:
-            raise InputError("sections: found one phase, expected two or more")
+            raise InputError(f"{where}: found one phase, expected two or more")
+        if absent := set(range(phases)) - found:
+            raise InputError(
+                f"{where}: found no voxel of phase {min(absent)}, expected some of each phase from 0 to {phases - 1}"
+            )
         return cls(planes, phases)
 
     @property

@@ -131,7 +131,8 @@ def segment(
     check_folder(out, resume)
     stages = Stages(out, spread, progress)
     with marked(stages, _BEGUN, partial(_clear, out, not os.path.lexists(out))):
-        ready = prepared(image, segmenter, stages, ramp=ramp, drift=drift, digest=survey(image).sha256)
+        digest = survey(image).sha256
+        ready = prepared(image, segmenter, stages, ramp=ramp, drift=drift, digest=digest)
         for warning in ready.warnings:
             progress({"event": "warning", "text": warning})
         after = [*ready.keys, segmenter.digest]
@@ -145,7 +146,8 @@ def segment(
         counts = np.sum(labels.facts, axis=0)
         shares = {name: float(n / counts.sum()) for name, n in zip(segmenter.classes, counts, strict=True)}
         results = {
-            "image": str(image.path), "shape": list(image.shape), "voxel_size_nm": list(image.voxel_size_nm),
+            "image": str(image.path), "image_sha256": digest, "shape": list(image.shape),
+            "voxel_size_nm": list(image.voxel_size_nm),
             "bundle": {"name": bundle.name, "sha256": bundle.content_hash}, "classes": list(segmenter.classes),
             "scribbled_slices": sorted(scribbles or {}), "shares": shares, **ready.facts, "warnings": ready.warnings,
             "judged": None,

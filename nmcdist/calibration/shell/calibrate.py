@@ -16,7 +16,7 @@ from nmcdist.calibration.shell.blocks import Arrays, Digested, copied, in_memory
 from nmcdist.calibration.shell.blur import between_voxels, left_by_blur, measured_edges, sharpened
 from nmcdist.calibration.shell.by_segmenter import phase_by_segmenter
 from nmcdist.calibration.shell.centring import about_centre_of_mass
-from nmcdist.calibration.shell.choose import Choice, choose_ratio, judge_rule, repacked
+from nmcdist.calibration.shell.choose import choose_ratio, judge_rule, repacked
 from nmcdist.calibration.shell.correction import Correction, correction
 from nmcdist.calibration.shell.harmonics import random_rotations
 from nmcdist.calibration.shell.imaging import measured_noise
@@ -123,7 +123,7 @@ def calibrate_shells(
         "licence": licence, "date": date.today().isoformat(), "reference": _PAPER, "distances": {},
         "data": f"{len(chosen)} whole particles of {image.path.name} (sha256 of its voxels {seen.sha256}), voxels of "
         f"{' x '.join(f'{length:g}' for length in image.voxel_size_nm)} nm; grains: {base.calibration.data}",
-        "method": f"{_method(settings, regions.choice)}; nmcdist {__version__}, numpy {np.__version__}, Python "
+        "method": f"{_method(settings, regions)}; nmcdist {__version__}, numpy {np.__version__}, Python "
         f"{platform.python_version()} on {platform.machine()}",
     }  # fmt: skip
     least_nm3 = settings.least_voxels * unit_nm**3
@@ -148,7 +148,8 @@ def _separate(
     values = copied(Digested(image, seen.sha256), arrays, spread)
     if settings.is_labelled:
         return _labelled(image, values, spacing, spread, arrays)
-    threshold = edges = noise = surface = None
+    threshold = edges = noise = surface = digest = None
+    doubts: list[str] = []
     if settings.phase is not None:
         phase = phase_of_label(values, settings.phase, spread=spread, arrays=arrays)
     elif seen.values and len(seen.values) <= _FEW_VALUES:
@@ -158,8 +159,9 @@ def _separate(
             "(--phase), or --labels if each particle has its own"
         )
     elif segmenter is not None:  # its borders are those of the truth: there is no blur to take out
-        phase, warnings = phase_by_segmenter(image, values, segmenter, spread=spread, arrays=arrays)
-        for warning in warnings:
+        phase, doubts = phase_by_segmenter(image, values, segmenter, spread=spread, arrays=arrays)
+        digest = segmenter.digest
+        for warning in doubts:
             progress({"event": "warning", "text": warning})
     else:
         grey = phase_by_threshold(values, settings.sigma, settings.side, spread=spread, arrays=arrays)
@@ -180,7 +182,9 @@ def _separate(
     found = watershed.separated(choice.ratio)
     once(spread, "regions", tables_of_regions, (found.numbers, found.regions))
     share = float(watershed.basins.counts.voxels.sum() / np.prod(image.shape))
-    return SeparatedImage(found, phase, share, threshold, edges, noise, surface, watershed, choice)
+    return SeparatedImage(
+        found, phase, share, threshold, edges, noise, surface, watershed, choice, digest, tuple(doubts)
+    )
 
 
 def _labelled(image: Image, values: Any, spacing: Spacing, spread: Spread, arrays: Arrays) -> SeparatedImage:
@@ -243,7 +247,8 @@ def _corrections(
     return of(settings.seed + 1), of(settings.seed + 2)
 
 
-def _method(settings: ShellSettings, choice: Choice | None) -> str:
+def _method(settings: ShellSettings, regions: SeparatedImage) -> str:
+    choice = regions.choice
     if choice is None:
         rule = "labelled particles"
     elif choice.ratio is None:
@@ -253,7 +258,10 @@ def _method(settings: ShellSettings, choice: Choice | None) -> str:
         rule = f"watershed, merged above neck ratio {choice.ratio:g} ({how})"
     contacts = "masked" if settings.contacts == "mask" else "kept"
     corrected = "; law corrected by the packing" if choice is not None and settings.contacts == "mask" else ""
-    return f"{rule}; contacts {contacts}; weights for particles cut by the border{corrected}; seed {settings.seed}"
+    found = "" if regions.segmenter is None else f"phase by a segmenter (sha256 {regions.segmenter}); "
+    return (
+        f"{found}{rule}; contacts {contacts}; weights for particles cut by the border{corrected}; seed {settings.seed}"
+    )
 
 
 def _spacing(image: Image) -> tuple[Spacing, float]:

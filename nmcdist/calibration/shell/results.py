@@ -38,6 +38,8 @@ class SeparatedImage(NamedTuple):
     surface: Surface | None
     watershed: Watershed | None
     choice: Choice | None
+    segmenter: str | None = None  # its digest, if it found the phase
+    doubts: tuple[str, ...] = ()  # why its phase may not be believed
 
 
 class Calibrated(NamedTuple):
@@ -81,7 +83,7 @@ def _numbers(of: Calibrated) -> dict[str, Any]:
     return {
         "image": {"path": str(image.path), "sha256": seen.sha256, "shape": image.shape,
                   "voxel_size_nm": image.voxel_size_nm, "threshold": regions.threshold,
-                  "phase_share": regions.phase_share,
+                  "phase_share": regions.phase_share, "segmenter": regions.segmenter,
                   "edges": None if regions.edges is None else regions.edges._asdict(),
                   "noise": None if regions.noise is None else regions.noise._asdict()},
         "settings": asdict(settings),
@@ -121,7 +123,7 @@ def _numbers(of: Calibrated) -> dict[str, Any]:
 
 def _warnings(of: Calibrated, radius: float) -> list[str]:
     choice, fit = of.regions.choice, of.fit
-    warnings = []
+    warnings = list(of.regions.doubts)
     if radius < _LEAST_RADIUS:
         warnings.append(f"the median radius is {radius:.1f} voxels: below 5, the error of a coefficient grows from "
                         "0.05 to 0.08 voxel, so fewer degrees are resolved")  # fmt: skip

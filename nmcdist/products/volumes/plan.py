@@ -162,7 +162,7 @@ def plan_volumes(model: VolumeModel, recipe: VolumeRecipe, bundle: Bundle, site:
         site.deployment, site.machine, recipe.samples, lambda threads: need(shape, threads) / USABLE
     )  # fmt: skip
     usable = USABLE * resources.memory
-    block = _recorded_block(site.settings)
+    block = _recorded_block(site.settings, recipe)
     if recipe.whole_only:
         block = shape
     elif block is None or need(block, resources.threads) > usable:
@@ -212,8 +212,10 @@ def _window_of(block: Shape, halo: int, shape: Shape) -> Shape:
     return (z, y, x) if block != shape else block
 
 
-def _recorded_block(settings: Mapping[str, Any]) -> Shape | None:
-    """Return the block of the earlier run, so that its receipts are valid on another cluster too."""
+def _recorded_block(settings: Mapping[str, Any], recipe: VolumeRecipe) -> Shape | None:
+    """Return the block of an earlier run of the recipe, so that its receipts are valid on another cluster too."""
+    if settings.get("recipe", recipe.content) != recipe.content:  # its volumes may have another shape
+        return None
     block = settings.get("block")
     if isinstance(block, list) and len(block) == 3 and all(isinstance(n, int) for n in block):
         return block[0], block[1], block[2]

@@ -111,6 +111,11 @@ def _score(numbers: Mapping[str, Any]) -> Mapping[str, Any]:
     return next(one for one in separation["rounds"][-1]["scores"] if one["ratio"] == separation["ratio"])
 
 
+def _found_by(image: Mapping[str, Any]) -> str:
+    digest = image.get("segmenter")
+    return "" if digest is None else f", which a segmenter (sha256 {digest[:16]}) found"
+
+
 def _text(numbers: Mapping[str, Any]) -> Iterator[str]:
     image, particles = numbers["image"], numbers["particles"]
     size = " x ".join(f"{length:g}" for length in image["voxel_size_nm"])
@@ -118,8 +123,9 @@ def _text(numbers: Mapping[str, Any]) -> Iterator[str]:
     yield f"**{_headline(numbers)}**"
     yield (
         f"Image of {' x '.join(map(str, image['shape']))} voxels of {size} nm; {image['phase_share']:.1%} are "
-        f"particles. Bundle `{numbers['bundle']['name']}`, sha256 `{numbers['bundle']['sha256']}`, with the grains of "
-        f"`{numbers['bundle']['base']}`, which this image does not show. The law is that of this image's particles."
+        f"particles{_found_by(image)}. Bundle `{numbers['bundle']['name']}`, sha256 `{numbers['bundle']['sha256']}`, "
+        f"with the grains of `{numbers['bundle']['base']}`, which this image does not show. The law is that of this "
+        "image's particles."
     )
     yield from _separation(numbers)
     share = particles["visible_share"]

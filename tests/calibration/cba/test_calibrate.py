@@ -99,15 +99,20 @@ def test_thick_voxels_are_warned_of(labels, tmp_path):
 
 def test_command_writes_bundle_results_and_report(labels, tmp_path, run):
     out = tmp_path / "out"
-    status, said = run(
-        "calibrate", "cba", labels / "labels.npy", "--out", out, "--axes", "zyx", "--voxel-size-nm", "20",
-        "--bootstrap", "0",
-    )  # fmt: skip
+    given = ("--out", out, "--axes", "zyx", "--voxel-size-nm", "20", "--bootstrap", "0")
+    status, said = run("calibrate", "cba", labels / "labels.npy", *given)
     assert status == 0, said.err
     assert str(out / "bundle") in said.out and "volume fractions met within" in said.out
     assert (out / "report" / "report.md").is_file()
     assert {"counted", "fitted", "calibrated"} <= {json.loads(line).get("event") for line in said.err.splitlines()
                                                    if line.startswith("{")}  # fmt: skip
+    (out / "report" / "report.md").unlink()
+    np.save(tmp_path / "other.npy", np.load(labels / "labels.npy")[::-1])
+    status, said = run("calibrate", "cba", tmp_path / "other.npy", *given, "--resume")
+    assert status == 2
+    assert "out: holds results of another image, and lacks their page only; take a new folder" in said.err
+    assert run("calibrate", "cba", labels / "labels.npy", *given, "--resume")[0] == 0
+    assert (out / "report" / "report.md").is_file()
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,10 @@ def test_the_phase_of_particles_is_where_they_are_probable(particles):
 def test_a_segmenter_of_other_images_is_refused(particles, phantom, saved, tmp_path, run):
     with pytest.raises(BundleError, match="found one for fib-sem, expected one for nano-ct"):
         phase_by_segmenter(particles, particles.read(), load_segmenter(saved))
+    given = ["--segmenter", saved, "--out", tmp_path / "b"]
+    code, said = run("calibrate", "shell", phantom / "image.tif", *given)
+    assert (code, said.err) == (2, "nmcdist: error: segmenter: found one for fib-sem, expected one for nano-ct\n")
+    assert not (tmp_path / "b").exists()
     other = save_bundle(random_bundle((3, 5), "nano-ct"), tmp_path / "other")
     code, said = run("calibrate", "cba", phantom / "image.tif", "--segmenter", other, "--out", tmp_path / "out")
     assert (code, said.err) == (2, "nmcdist: error: segmenter: found one for nano-ct, expected one for fib-sem\n")

@@ -11,12 +11,13 @@ import pytest
 import tifffile
 import zarr
 
-from nmcdist.bundle import load_bundle
+from nmcdist.bundle import load_bundle, save_bundle
 from nmcdist.calibration.segmenter.segment import segment, segmented
 from nmcdist.clusters.deployment import load_deployment
 from nmcdist.errors import StoreError
 from nmcdist.execution.spread import spread_on
 from nmcdist.images import open_image
+from tests.calibration.segmenter.conftest import random_bundle
 
 EDGES = (8, 64, 96)
 
@@ -205,6 +206,15 @@ def test_a_refused_image_leaves_nothing_behind_and_the_corrected_command_needs_n
     assert run("segment", *given, "--no-ramp", "--workers", 0)[0] == 0
 
 
+def test_slices_of_a_single_row_are_refused_for_their_size(saved, tmp_path, run):
+    np.save(tmp_path / "image.npy", np.random.default_rng(1).integers(60, 99, (3, 1, 40)).astype(np.uint8))
+    given = ("--with", saved, "--out", tmp_path / "out", "--voxel-size-nm", 20, "--axes", "zyx", "--workers", 0)
+    code, said = run("segment", tmp_path / "image.npy", *given)
+    assert code == 2
+    assert "image.npy: found slices of 1 x 40 pixels, expected at least 16" in said.err
+    assert "Warning" not in said.err
+
+
 def test_a_stop_before_the_page_is_resumed(phantom, saved, tmp_path, run):
     given = (phantom / "image.tif", "--with", saved, "--out", tmp_path / "out", "--workers", 0)
     assert run("segment", *given)[0] == 0
@@ -212,6 +222,13 @@ def test_a_stop_before_the_page_is_resumed(phantom, saved, tmp_path, run):
     before = page.read_bytes()
     page.unlink()
     assert run("segment", *given)[0] == 2
+    other = save_bundle(random_bundle((3, 5)), tmp_path / "other")
+    np.save(tmp_path / "i.npy", tifffile.imread(phantom / "image.tif")[:, ::-1])
+    for image, net, what in ((phantom / "image.tif", other, "bundle"), (tmp_path / "i.npy", saved, "image")):
+        more = ("--voxel-size-nm", 20, "--axes", "zyx") if what == "image" else ()
+        code, said = run("segment", image, "--with", net, *given[3:], *more, "--resume")
+        assert (code, page.exists()) == (2, False)
+        assert f"out: holds results of another {what}, and lacks their page only; take a new folder" in said.err
     code, said = run("segment", *given, "--resume")
     assert (code, page.read_bytes()) == (0, before)
     assert '"stage"' not in said.err

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from nmcdist.bundle import load_bundle
 from nmcdist.calibration.begun import begun
+from nmcdist.calibration.segmenter.bundles import load_segmenter
 from nmcdist.calibration.shell.calibrate import calibrate_shells
 from nmcdist.calibration.shell.packing import packed
 from nmcdist.calibration.shell.phase import otsu, phase_by_threshold
@@ -18,6 +19,8 @@ from nmcdist.cli.entry import cli
 from nmcdist.errors import ImageError, InputError, StoreError
 from nmcdist.images import open_image
 from nmcdist.models.particle import ParticleModel
+from nmcdist.report.shell_calibration import report_shell_calibration
+from tests.calibration.segmenter.conftest import random_bundle
 
 A00 = np.sqrt(4 * np.pi)
 VOXEL = 100.0
@@ -101,6 +104,34 @@ def test_touching_shells_come_back_from_a_grey_image(tmp_path):
     assert numbers["image"]["threshold"] == pytest.approx(100, abs=8)
     _check_laws(bundle, numbers, rows, 0.15)
     assert ParticleModel.from_bundle(bundle).shells.draw(1).volume_nm3 > 0
+
+
+def _thresholding():
+    """A segmenter for which a particle is what is brighter than the middle between the levels."""
+    plain = load_segmenter(random_bundle((1, 1), "nano-ct"))
+    weights = {name: np.zeros_like(array) for name, array in plain.net.weights.items()}
+    for name in ("down0a", "down0b", "merge0"):
+        weights[f"{name}.weight"][0, 1 if name == "down0a" else 0, 1, 1] = 1  # the middle slice
+    weights["down0a.bias"][:] = 1  # levels are -1 and 1, and negative values do not pass a layer
+    weights["out.weight"][:, 0, 0, 0], weights["out.bias"][:] = (-9, 9), (9, -9)
+    return plain.with_weights(weights)
+
+
+def test_a_calibration_says_which_segmenter_found_the_particles(truth, tmp_path):
+    labels, _ = truth
+    noise = np.random.default_rng(2).integers(0, 30, labels.shape)
+    np.save(tmp_path / "image.npy", (50 + 150 * (labels > 0) + noise).astype(np.uint8))
+    image, net = open_image(tmp_path / "image.npy", VOXEL, "zyx"), _thresholding()
+    settings, base = ShellSettings(neck_ratio=0.95), load_bundle("nmc811-radial")
+    bundle = calibrate_shells(image, settings, base, tmp_path / "out", segmenter=net)
+    numbers = json.loads((tmp_path / "out" / "calibration.json").read_text())
+    assert numbers["image"]["phase_share"] == pytest.approx((labels > 0).mean(), abs=0.01)
+    assert numbers["image"]["segmenter"] == net.digest
+    assert any("the training had 128 x 128 x 128 nm" in each for each in numbers["warnings"])
+    assert f"phase by a segmenter (sha256 {net.digest}); watershed" in bundle.calibration.method
+    page = report_shell_calibration(tmp_path / "out", tmp_path / "page").read_text()
+    assert f"particles, which a segmenter (sha256 {net.digest[:16]}) found." in page
+    assert "the training had 128 x 128 x 128 nm" in page
 
 
 def test_stages_in_files_give_the_same_bundle(tmp_path):

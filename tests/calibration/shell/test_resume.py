@@ -153,8 +153,13 @@ def test_a_killed_calibration_resumes_to_the_same_bytes(grey, whole, tmp_path, w
 
 def test_a_report_that_was_not_written_is_made_on_a_resume(grey, whole, tmp_path, run):
     shutil.copytree(whole, tmp_path / "out")
-    code, said = run("calibrate", "shell", grey, "--out", tmp_path / "out", "--voxel-size-nm", VOXEL, "--axes", "zyx",
-                     "--sigma", 0.8, "--neck-ratio", 0.9, "--resume")  # fmt: skip
+    given = ("--out", tmp_path / "out", "--voxel-size-nm", VOXEL, "--axes", "zyx", "--sigma", 0.8, "--resume")
+    np.save(tmp_path / "other.npy", np.load(grey)[::-1])
+    for image, ratio, what in ((tmp_path / "other.npy", 0.9, "image"), (grey, 0.8, "choice")):
+        code, said = run("calibrate", "shell", image, *given, "--neck-ratio", ratio)
+        assert code == 2
+        assert f"out: holds results of another {what}, and lacks their page only; take a new folder" in said.err
+    code, said = run("calibrate", "shell", grey, *given, "--neck-ratio", 0.9)
     assert code == 0, said.err
     assert '"stage"' not in said.err
     assert (tmp_path / "out" / "report" / "report.md").exists()
