@@ -73,8 +73,8 @@ def measure(
         Label of each phase by name; several labels make a union. Every label of the image needs a name. Default: each
         label is a phase "label N".
     voxel_size_nm : float or sequence of float, optional
-        Edge of a voxel in nm, or its edges along z, y, x (y, x of a planar image); needed for arrays, and if the file
-        does not say it.
+        Edge of a voxel in nm, or its edges along z, y, x (y, x of a planar image); needed if the file does not say it,
+        and for arrays, but for those of xarray with an attribute of this name.
     descriptors : iterable of str, optional
         Groups to compute: "volumes", "coverage", "interfaces", "chords", "sizes", "paths", "connections",
         "conduction". Default: all.
@@ -206,6 +206,7 @@ def _of_array(array: Any, size: Any) -> Image:
         raise InputError(f"image: found dimensions {', '.join(dims)}, expected the order {order}: transpose it")
     if np.ma.is_masked(array):
         raise InputError("image: found voxels that are masked, expected a label for each: fill them")
+    size = getattr(array, "attrs", {}).get("voxel_size_nm") if size is None else size
     if size is None:
         raise InputError("voxel_size_nm: found None, expected the edge of a voxel in nm, or edges along z, y, x")
     is_planar = len(array.shape) == 2

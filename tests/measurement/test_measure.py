@@ -292,6 +292,13 @@ class TestWaysIn:
         found = nmcdist.measure(self.labels(), voxel_size_nm=10.0, descriptors="volumes")
         assert found["phase"].values.tolist() == ["label 0", "label 85", "label 170"]
 
+    def test_an_array_of_xarray_says_its_voxels(self):
+        array = xr.DataArray(self.labels(), dims=("z", "y", "x"), attrs={"voxel_size_nm": 12.0})
+        found = nmcdist.measure(array, GREYS, descriptors="volumes")
+        xr.testing.assert_identical(found, nmcdist.measure(self.labels(), GREYS, 12.0, descriptors="volumes"))
+        given = nmcdist.measure(array, GREYS, 10.0, descriptors="volumes")
+        xr.testing.assert_identical(given, nmcdist.measure(self.labels(), GREYS, 10.0, descriptors="volumes"))
+
     def test_the_file_says_its_voxels(self, tmp_path):
         about = {"spacing": 0.02, "unit": "um", "axes": "ZYX"}
         tifffile.imwrite(tmp_path / "a.tif", self.labels(), imagej=True, resolution=(200, 100), metadata=about)
@@ -314,6 +321,10 @@ LABELS = noise((12, 10, 11), 7)
         (LABELS, {"phases": {"a|b": 0}}, r"phases: found the name 'a\|b', expected a word"),
         (LABELS, {"phases": [0, 1]}, r"phases: found \[0, 1\], expected labels by name"),
         (LABELS, {"voxel_size_nm": None}, "voxel_size_nm: found None, expected the edge of a voxel in nm"),
+        (
+            xr.DataArray(LABELS, attrs={"voxel_size_nm": "small"}), {"voxel_size_nm": None},
+            "voxel_size_nm: found 'small', expected",
+        ),
         (LABELS, {"voxel_size_nm": (1, 2)}, "voxel_size_nm: found"),
         (LABELS, {"voxel_size_nm": -1}, "voxel_size_nm: found -1"),
         (LABELS, {"descriptors": "tortuosity"}, "descriptors: found 'tortuosity', expected some of volumes, coverage"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nmcdist.datasets.export.content import About
-from nmcdist.datasets.export.formats import Format
+from nmcdist.datasets.export.formats import FORMATS, Format
 from nmcdist.datasets.files import flush, replacing
 from nmcdist.errors import InputError, StoreError
 
@@ -33,7 +33,7 @@ def write_export(
     Raises
     ------
     InputError
-        If `target` already exists.
+        If `target` already exists, or ends as files of another format do.
     StoreError
         If it cannot be written.
     """
@@ -49,7 +49,20 @@ def write_export(
     return target
 
 
+def _check_ending(target: Path, chosen: Format) -> None:
+    """Refuse names such as pores.stl for another format: programs tell formats by the ending."""
+    own = _ending(chosen)
+    if target.suffix.lower() in {_ending(each) for each in FORMATS.values()} - {"", own}:
+        expected = own or "a folder without such an ending"
+        raise InputError(f"{target}: found the ending {target.suffix}, expected {expected}, as of {chosen.name}")
+
+
+def _ending(chosen: Format) -> str:
+    return Path("x" + chosen.suffix).suffix
+
+
 def _check_place(target: Path, chosen: Format, overwrite: bool) -> None:
+    _check_ending(target, chosen)
     if not target.exists():
         if target.is_symlink():
             raise InputError(f"{target}: is a link to nothing, expected a new name")

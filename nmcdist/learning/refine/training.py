@@ -35,6 +35,8 @@ _STUDIED, _TESTED = 2, 4  # realisations after those of the steps: for the corre
 _SIDE = 2  # windows of a realisation of the training, along an edge
 _EDGE = 48  # coarse voxels along an edge of these
 _LENGTHS = tuple(SHORTEST * (LONGEST / SHORTEST) ** (k / 8) for k in range(9))  # in fine voxels
+# Bytes per channel and coarse voxel of a layer, and per score; two to eight layers with bfloat16 needed up to 23.
+_PER_VALUE, _PER_SCORE = 32, 32
 _TOLD = 20  # reports of the progress
 
 
@@ -99,7 +101,7 @@ def additive_bundle(recipe: SuperresRecipe, base: Path) -> Bundle:
     BundleError
         If it cannot be loaded, or is of another model.
     RecipeError
-        If a window of the training is smaller than the structure, or too large to draw.
+        If a window of the training is smaller than the structure, or too large to draw or to learn from.
     """
     source = load_bundle(recipe.bundle if recipe.bundle in list_bundles() else base / local_path(recipe.bundle))
     parameters, edge_nm = source.cba(), recipe.factor * recipe.voxel_size_nm * recipe.window
@@ -110,13 +112,26 @@ def additive_bundle(recipe: SuperresRecipe, base: Path) -> Bundle:
         )
     edge = recipe.factor * (max(_SIDE * recipe.window, _EDGE) + 2 * recipe.net.layers)
     needed = edge**3 + draw_bytes(parameters, (edge,) * 3, recipe.voxel_size_nm, 1)
+    _check_memory(
+        f"voxel_size_nm: found {recipe.voxel_size_nm:g}, at which a realisation of {edge} voxels along an edge", needed
+    )
+    _check_memory(f"window, net: found {recipe.window} voxels and {recipe.net}, whose step", step_bytes(recipe))
+    return source
+
+
+def step_bytes(recipe: SuperresRecipe) -> int:
+    """Return about how many bytes a step of the training needs."""
+    layers, channels = recipe.net.layers, recipe.net.channels
+    values = channels * sum((recipe.window + 2 * k) ** 3 for k in range(layers))
+    return _PER_VALUE * values + _PER_SCORE * len(PHASES) * (recipe.factor * recipe.window) ** 3
+
+
+def _check_memory(what: str, needed: float) -> None:
     if needed > machine_memory():
         raise RecipeError(
-            f"voxel_size_nm: found {recipe.voxel_size_nm:g}, at which a realisation of {edge} voxels along an edge "
-            f"needs {readable_bytes(needed)} of memory, expected at most the {readable_bytes(machine_memory())} of "
-            "this machine"
+            f"{what} needs {readable_bytes(int(needed))} of memory, expected at most the "
+            f"{readable_bytes(machine_memory())} of this machine"
         )
-    return source
 
 
 def surface_error(scored: Sequence[tuple[np.ndarray, np.ndarray]], length: float, seed: int) -> float:

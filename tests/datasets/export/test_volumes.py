@@ -1,6 +1,7 @@
 """Exports of volumes: other programs read back the labels, where they lie, how large a voxel is, and the phases."""
 
 import json
+import re
 
 import gmsh
 import numpy as np
@@ -125,6 +126,25 @@ def test_a_damaged_volume_leaves_no_file(store, tmp_path, file_format):
     with pytest.raises(StoreError, match="item 0 is damaged"):
         export_item(store, 0, file_format, tmp_path / "a")
     assert list(tmp_path.glob("*a*")) == []
+
+
+@pytest.mark.parametrize(
+    ("file_format", "name", "expected"),
+    [
+        ("vtk", "a.stl", "found the ending .stl, expected .vtk, as of vtk"),
+        ("tiff", "a.NPY", "found the ending .NPY, expected .tif, as of tiff"),
+        ("stl-grains", "a.stl", "found the ending .stl, expected a folder without such an ending, as of stl-grains"),
+    ],
+)
+def test_the_ending_of_another_format_is_refused(store, tmp_path, file_format, name, expected):
+    with pytest.raises(InputError, match=re.escape(expected)):
+        export_item(store, 0, file_format, tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["a.tiff", "a.dat", "a", "b.ome.tif"])
+def test_other_endings_are_left_to_the_user(store, tmp_path, name):
+    assert export_item(store, 0, "tiff", tmp_path / name) == tmp_path / name
 
 
 def test_an_item_that_does_not_exist_is_refused_and_leaves_nothing(store, tmp_path):

@@ -133,6 +133,15 @@ class TestRefused:
             train_superres(recipe(voxel_size_nm=8000.0, window=32), tmp_path, tmp_path / "out")
         assert not (tmp_path / "out").exists()
 
+    def test_steps_that_do_not_fit(self, tmp_path, monkeypatch):
+        """Values of eight layers with 64 channels on 96 to 110 voxels along an edge, and scores of the fine ones."""
+        monkeypatch.setattr("nmcdist.learning.refine.training.machine_memory", lambda: 8 << 30)
+        most = recipe(voxel_size_nm=20.0, window=96, net={"layers": 8, "channels": 64})
+        wanted = 32 * (64 * sum(edge**3 for edge in range(96, 112, 2)) + 3 * 192**3)
+        with pytest.raises(RecipeError, match=rf"window, net: found 96 .* needs {wanted / 2**30:.1f} GiB of memory"):
+            train_superres(most, tmp_path, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
     @pytest.mark.parametrize(
         ("name", "fault"),
         [("nmc811-radial", "found model 'particle-radial'"), ("none", "found neither"), ("s3://b/x", "is a URL")],
