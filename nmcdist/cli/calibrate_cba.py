@@ -15,6 +15,7 @@ from nmcdist.cli.options import (
     cluster_options,
     complain,
     note,
+    refuse_given,
     spreading,
     taken_cluster,
 )  # fmt: skip
@@ -97,7 +98,10 @@ def calibrate_cba_command(
     if scribbles is not None and segmenter is not None:
         raise InputError("--segmenter: found beside --scribbles, expected one of them")
     is_grey = scribbles is not None or segmenter is not None
-    _refuse_options(() if scribbles is not None else _OF_FORESTS if is_grey else _OF_GREY)
+    if not is_grey:
+        refuse_given(_OF_GREY, "grey stacks", "--scribbles or --segmenter beside it")
+    elif scribbles is None:
+        refuse_given(_OF_FORESTS, "scribbles", "--scribbles beside it")
     try:
         with naming(out):
             if resume and (out / RESULTS).exists() and not (out / "report" / "report.md").exists():
@@ -134,17 +138,6 @@ _OF_GREY = (
 
 
 _OF_FORESTS = ("classes", "trees")
-
-
-def _refuse_options(names: tuple[str, ...]) -> None:
-    """Refuse options that say nothing without scribbles, or without a grey stack."""
-    context = click.get_current_context()
-    for name in names:
-        if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
-            option = next(p.opts[0] for p in context.command.params if p.name == name)
-            what = "is for scribbles" if name in _OF_FORESTS else "is for grey stacks"
-            beside = "--scribbles" if name in _OF_FORESTS else "--scribbles or --segmenter"
-            raise InputError(f"{option}: {what}, expected {beside} beside it")
 
 
 def _from_labels(images: "list[Image]", cluster: dict[str, Any], *, out: Path, resume: bool, **how: Any) -> "Results":

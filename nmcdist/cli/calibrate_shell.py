@@ -16,6 +16,7 @@ from nmcdist.cli.options import (
     cluster_options,
     complain,
     note,
+    refuse_given,
     spreading,
     taken_cluster,
 )  # fmt: skip
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from nmcdist.calibration.shell.settings import ShellSettings
     from nmcdist.images import Image
 
+_OF_GREY, _OF_WATERSHED = ("sigma", "side"), ("h", "merging", "neck_ratio")
 _HERE = 27  # blocks up to which an image is fitted in this process, unless workers are asked for
 
 
@@ -79,6 +81,10 @@ def calibrate_shell_command(
     from nmcdist.report.shell_calibration import headline, report_shell_calibration
 
     cluster = taken_cluster(choices)
+    if segmenter is not None or choices["phase"] is not None or choices["is_labelled"]:
+        refuse_given(_OF_GREY, "grey images", "none beside --segmenter, --phase or --labels")
+    if choices["is_labelled"]:
+        refuse_given(_OF_WATERSHED, "images in which particles touch", "none beside --labels")
     if segmenter is not None and (choices["phase"] is not None or choices["is_labelled"]):
         raise InputError("--segmenter: found beside --phase or --labels, expected a grey image")
     net = None if segmenter is None else load_segmenter(segmenter)

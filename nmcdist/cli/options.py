@@ -4,12 +4,13 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
+from nmcdist.errors import InputError
 from nmcdist.inputs import local_path
 from nmcdist.wording import shortened, shown
 
@@ -87,6 +88,30 @@ def note(text: str) -> None:
 
 _CLUSTER = ("cluster", "workers", "threads", "memory")
 _WORTH_IT = 8  # pieces from which workers are started unasked
+
+
+def refuse_given(names: Iterable[str], use: str, expected: str) -> None:
+    """Refuse options of the command line that would do nothing.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of the parameters of the running command.
+    use : str
+        What the options are for.
+    expected : str
+        What is expected instead.
+
+    Raises
+    ------
+    InputError
+        If one of them was given.
+    """
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
+            option = next(p.opts[0] for p in context.command.params if p.name == name)
+            raise InputError(f"{option}: is for {use}, expected {expected}")
 
 
 def taken_cluster(options: dict[str, Any]) -> dict[str, Any]:

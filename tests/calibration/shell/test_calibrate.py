@@ -250,3 +250,22 @@ def test_the_built_in_bundle_draws_particles_with_grains():
     assert rows.shape == (400, 100)
     particle = model.draw(1)
     assert len(particle.seeds_nm) > 500
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (["--phase", "1", "--sigma", "1"], "--sigma: is for grey images, expected none beside --segmenter, --phase or "
+         "--labels"),
+        (["--labels", "--side", "dark"], "--side: is for grey images, expected none beside --segmenter, --phase or "
+         "--labels"),
+        (["--segmenter", "fib-sem-unet-2026", "--sigma", "1"], "--sigma: is for grey images, expected none beside "
+         "--segmenter, --phase or --labels"),
+        (["--labels", "--neck-ratio", "0.5"], "--neck-ratio: is for images in which particles touch, expected none "
+         "beside --labels"),
+    ],
+)  # fmt: skip
+def test_options_that_would_do_nothing_are_refused(tmp_path, run, given, complaint):
+    code, said = run("calibrate", "shell", tmp_path / "none.tif", *given, "--out", tmp_path / "out")
+    assert (code, said.err) == (2, f"nmcdist: error: {complaint}\n")
+    assert not (tmp_path / "out").exists()
