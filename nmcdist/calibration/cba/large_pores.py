@@ -70,6 +70,8 @@ def large_radius(theta_per_nm: float, voxel_size_nm: float) -> int:
 def mark_large_pores(labels: np.ndarray, radius: int) -> np.ndarray:
     """Return labels with the pores that balls of a radius in voxels cover as label 3."""
     distance2 = squared_distance(labels != CARBON_BINDER)
+    if radius * radius > int(distance2.max()):  # it may not even be a number of their type
+        return labels
     least = distance2.dtype.type(radius * radius)
     distance2[distance2 < least] = 0
     np.minimum(distance2, least, out=distance2)  # balls of the least radius cover what larger ones do

@@ -85,6 +85,14 @@ def test_large_pores_are_painted_balls():
     assert 0 < (found == LARGE_PORE).sum() < labels.size
 
 
+def test_no_ball_of_a_huge_radius_fits():
+    """A fit that failed may ask for one of 10,000 voxels, whose square is larger than any squared distance."""
+    labels = np.zeros((8, 9, 10), np.uint8)
+    labels[4, 4, 4] = 1
+    assert np.array_equal(mark_large_pores(labels, 10_000), labels)
+
+
+
 def test_cutout_is_the_freest_box():
     rng = np.random.default_rng(6)
     labels = rng.choice([0, 1, GRAPHITE, LARGE_PORE], (28, 30, 40), p=[0.5, 0.3, 0.1, 0.1]).astype(np.uint8)
