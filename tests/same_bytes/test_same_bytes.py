@@ -59,7 +59,7 @@ SETTINGS = {
     "laptop": Setting({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": HASWELL, **OPENBLAS, **NUMPY}, AVX2),
     "other-libm": Setting({"LD_PRELOAD": "other_libm.so"}),
 }
-RARE = {"openblas-prescott"}
+RARE = {"openblas-prescott", "openblas-haswell", "numpy-avx2"}  # the laptop has the last two together
 OTHERS = [
     pytest.param(name, marks=pytest.mark.slow if name in RARE else ()) for name in SETTINGS if name != "here"
 ]  # fmt: skip

@@ -143,7 +143,7 @@ def test_input_that_is_refused_before_a_count_leaves_nothing(labels, tmp_path, r
     status, said = run(*command, "--phases", "pore=5,carbon_binder=6,graphite=7")
     assert status == 2
     assert "expected 5, 6 and 7" in said.err
-    assert not (tmp_path / "out").exists()
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*")] == [], said.err
 
 
 def test_replicates_are_kept_and_labels_are_named_by_their_stack(calibrated, labels, tmp_path, monkeypatch):

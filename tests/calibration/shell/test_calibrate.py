@@ -199,7 +199,7 @@ class TestCommand:
 
     def test_impossible_choices_are_refused(self, truth, tmp_path):
         labels = truth[0]
-        assert "neck_ratio" in self.refused(tmp_path, labels, "--labels", "--merging", "paper", "--neck-ratio", "0.9")
+        assert "neck_ratio" in self.refused(tmp_path, labels, "--merging", "paper", "--neck-ratio", "0.9")
         assert "phase" in self.refused(tmp_path, labels, "--labels", "--phase", "1")
         (tmp_path / "new").mkdir()
         (tmp_path / "new" / "mine").write_text("x")
