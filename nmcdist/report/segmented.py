@@ -15,6 +15,7 @@ from nmcdist.report.style import LABELS, SERIES, figure, grey_scale, save
 from nmcdist.report.tables import markdown
 
 _RIGHT, _UNKNOWN, _FIRST, _NOT_FIRST, _OTHER = "#e8e8e8", "#ffffff", "#D55E00", "#0072B2", "#7A5C00"
+_FLATTEST = 0.3  # height over width of a slice that is shown as large as its panel
 _UNITS = {"surface": " (1/um)", "median": " (nm)", "permeability": " (nm^2)"}
 
 
@@ -164,7 +165,9 @@ def _slice(path: Path, plane: dict[str, np.ndarray], classes: Sequence[str]) -> 
         "cmap": ListedColormap(list(colours)), "vmin": -0.5, "vmax": len(classes) - 0.5, "interpolation": "nearest",
     }  # fmt: skip
     handles = [Patch(color=colour, label=_said(name)) for colour, name in zip(colours, classes, strict=True)]
-    with figure(2, columns, 4.6 * columns, 10.4) as (drawing, axes):
+    rows, across = plane["grey"].shape
+    height = 1.6 + 8.8 * min(max(rows / across, _FLATTEST), 1 / _FLATTEST)
+    with figure(2, columns, 4.6 * columns, height) as (drawing, axes):
         for axis in axes.flat:
             axis.set_axis_off()
         _show(axes[0, 0], "grey", plane["grey"], grey_scale(plane["grey"]))
