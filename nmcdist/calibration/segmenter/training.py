@@ -22,6 +22,7 @@ from nmcdist.calibration.segmenter.recipe import SegmenterRecipe
 from nmcdist.calibration.segmenter.statistics import image_statistics
 from nmcdist.calibration.segmenter.tiles import mirrored, neighbours
 from nmcdist.datasets.files import write_text
+from nmcdist.errors import ImageError, InputError, PlanError, RecipeError
 from nmcdist.inputs import made_folder
 from nmcdist.pytorch import half_precision, nn, reproducible, torch
 
@@ -58,19 +59,14 @@ def train_segmenter(
     BundleError
         If a bundle of the recipe cannot be used.
     RecipeError
-        If the training does not fit into the memory of this machine.
+        If the training does not fit into the memory of this machine, or a window cannot be drawn.
     """
     bundles = _bundles(recipe, base)
     check_memory(recipe, bundles)
     made_folder(out)
     start = time.process_time()
-    windows, statistics = [], []
-    for number in range(recipe.windows):
-        window = drawn_window(recipe, bundles, number)
-        statistics.append(image_statistics(window.plain))
-        windows.append(Patches(window, halo_of(recipe.net_widths), recipe.planes))
+    windows, statistics = _drawn(recipe, bundles, progress)
     drawn_s, start = time.process_time() - start, time.process_time()
-    progress({"event": "drawn", "windows": len(windows), "cpu_s": round(drawn_s, 1)})
     weights, losses = trained(recipe, windows, progress)
     trained_s = time.process_time() - start
     segmenter = Segmenter(
@@ -87,6 +83,24 @@ def train_segmenter(
     }  # fmt: skip
     write_text(out / RESULTS, json.dumps(results, indent=1) + "\n")
     return results
+
+
+def _drawn(
+    recipe: SegmenterRecipe, bundles: Sequence[Bundle], progress: Progress
+) -> tuple[list["Patches"], list[np.ndarray]]:
+    """Return the windows of a recipe, and their statistics."""
+    windows: list[Patches] = []
+    statistics, told, start = [], max(1, recipe.windows // _TOLD), time.process_time()
+    for number in range(recipe.windows):
+        try:
+            window = drawn_window(recipe, bundles, number)
+        except (ImageError, InputError, PlanError) as error:
+            raise RecipeError(f"window {number} of the recipe cannot be drawn: {error}") from error
+        statistics.append(image_statistics(window.plain))
+        windows.append(Patches(window, halo_of(recipe.net_widths), recipe.planes))
+        if len(windows) % told == 0 or len(windows) == recipe.windows:
+            progress({"event": "drawn", "windows": len(windows), "of": recipe.windows, "cpu_s": _since(start)})
+    return windows, statistics
 
 
 class Patches:

@@ -62,6 +62,18 @@ def test_particles(tmp_path, run):
     assert np.isfinite(load_segmenter(out / "bundle").reference.limit)
 
 
+def test_windows_that_cannot_be_drawn_are_refused_by_number(tmp_path, run):
+    """64 pixels of 10 um along an edge would show more particles than are packed."""
+    recipe = {"name": "wide", **TINY, "instrument": "nano-ct", "pixel_nm": 10_000, "training": {"patch": 32}}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    code, said = run("train", "segmenter", tmp_path / "recipe.yaml", "--out", tmp_path / "out")
+    assert code == 2
+    assert said.err == (
+        "nmcdist: error: window 0 of the recipe cannot be drawn: shape: found a window for over 20000 particles, "
+        "expected a smaller one\n"
+    )
+
+
 def test_a_folder_that_is_not_new_is_refused(tmp_path, run):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("kept")
