@@ -92,7 +92,6 @@ def test_no_ball_of_a_huge_radius_fits():
     assert np.array_equal(mark_large_pores(labels, 10_000), labels)
 
 
-
 def test_cutout_is_the_freest_box():
     rng = np.random.default_rng(6)
     labels = rng.choice([0, 1, GRAPHITE, LARGE_PORE], (28, 30, 40), p=[0.5, 0.3, 0.1, 0.1]).astype(np.uint8)
