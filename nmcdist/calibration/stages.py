@@ -321,9 +321,9 @@ def _in_order(found: Mapping[str, np.ndarray]) -> tuple[np.ndarray, ...]:
 
 def _saved(function: Callable[[Any], Mapping[str, Any]], job: tuple[Path, Any]) -> tuple[str, None]:
     path, item = job
+    content = io.BytesIO()
+    np.savez(content, **function(item))  # first: a worker whose input is refused must not make a removed folder again
     with replacing(path) as partial_path:
-        content = io.BytesIO()
-        np.savez(content, **function(item))
         partial_path.write_bytes(content.getvalue())
     return hashlib.sha256(content.getvalue()).hexdigest(), None
 

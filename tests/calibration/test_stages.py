@@ -1,6 +1,7 @@
 """Stages: pieces are kept on a resume if they are what was written, and made again if not."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import zarr
 
 from nmcdist.calibration.boxes import tiled, widened
 from nmcdist.calibration.stages import Stages
-from nmcdist.errors import StoreError
+from nmcdist.errors import ImageError, StoreError
 
 SHAPE, EDGES = (5, 7, 4), (2, 3, 4)
 
@@ -154,6 +155,21 @@ def test_arrays_are_kept_by_their_digest(tmp_path):
     again = stages.arrays("counts", count, [2, 3], {"lag": 1.5})
     assert calls == [2, 3, 3]
     assert [found["n"].tolist() for found in again.facts] == [found["n"].tolist() for found in first.facts]
+
+
+def test_a_late_worker_does_not_make_a_removed_folder_again(tmp_path):
+    """A piece that begins when the folder of a refused input is already removed, and is refused, too."""
+
+    def refused(item):
+        raise ImageError("refused")
+
+    def late(function, items):
+        shutil.rmtree(tmp_path / "stages")
+        return [function(item) for item in items]
+
+    with pytest.raises(ImageError, match="refused"):
+        Stages(tmp_path / "stages", late).arrays("numbers", refused, [1], "a")
+    assert not (tmp_path / "stages").exists()
 
 
 def test_a_recording_map_yields_the_tuples_of_the_function(tmp_path):
