@@ -63,10 +63,10 @@ def deployed(slurm, tmp_path):
     return deploy
 
 
-def jobs():
-    """Return the numbers of the jobs that wait or run."""
+def jobs(states="PD,R"):
+    """Return the numbers of the jobs that wait or run, or are in other states."""
     text = subprocess.run(
-        ["squeue", "-h", "-t", "PD,R", "-o", "%A"], capture_output=True, text=True, timeout=20, check=True
+        ["squeue", "-h", "-t", states, "-o", "%A"], capture_output=True, text=True, timeout=20, check=True
     ).stdout
     return sorted(map(int, text.split()))
 
@@ -183,15 +183,17 @@ def looks_often(monkeypatch):
     monkeypatch.setattr("nmcdist.clusters.jobs._LOOK_S", 1.0)
 
 
-def test_a_job_that_is_cancelled_before_its_worker_comes_is_replaced(deployed, looks_often):
-    first = []
+def test_a_job_that_is_cancelled_before_its_worker_comes_is_replaced(deployed, looks_often, tmp_path):
+    first, gate = [], tmp_path / "gate"
 
     def cancel(state):
         if not first and len(jobs()) == 2:
             first.extend(jobs())
             subprocess.run(["scancel", str(first[-1])], check=True, timeout=20)
+            wait_until(lambda: first[-1] not in jobs("PD,R,CG"))
+            gate.touch()
 
-    with connected(*deployed(prologue=["sleep 4"]), waiting=cancel) as client:
+    with connected(*deployed(prologue=[f"until [ -e {gate} ]; do sleep 0.2; done"]), waiting=cancel) as client:
         client.wait_for_workers(2, timeout=60)
         assert len(jobs()) == 2
         assert set(jobs()) & set(first) == {first[0]}
