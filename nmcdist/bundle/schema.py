@@ -60,6 +60,12 @@ def _printable(text: str) -> str:
     return text
 
 
+def _of_one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("expected one line of printable text")
+    return text
+
+
 def _known_model(name: str) -> str:
     if name not in model_names():
         raise ValueError(f"unknown model{proposal(name, model_names())}")
@@ -67,13 +73,14 @@ def _known_model(name: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_printable)]
+Line = Annotated[str, AfterValidator(_of_one_line)]
 
 
 class ParameterRecord(_Frozen):
     """One parameter in the file: value, unit, and provenance."""
 
     value: Annotated[float | tuple[float, ...], BeforeValidator(as_tuple)]
-    unit: Text
+    unit: Line
     provenance: Provenance
     source: Text = ""
 
@@ -83,7 +90,7 @@ class ArrayRecord(_Frozen):
 
     shape: Annotated[tuple[Annotated[int, Field(ge=0, le=2**31)], ...], BeforeValidator(as_tuple)]
     dtype: Annotated[str, spelt("float(32|64)", "float32 or float64")]
-    unit: Text
+    unit: Line
     provenance: Provenance
     sha256: Annotated[str, spelt("[0-9a-f]{64}", "64 digits from 0 to 9 and a to f")]
     source: Text = ""
@@ -134,9 +141,9 @@ class Bundle(_Frozen):
 
     schema_version: Literal[1] = 1
     name: Annotated[str, Field(max_length=100), _NAME, AfterValidator(folder_name)]
-    title: Text
+    title: Line
     description: Text = ""
-    licence: Text
+    licence: Line
     model: Annotated[str, AfterValidator(_known_model)]
     values: dict[str, ParameterRecord] = Field(alias="parameters")
     array_records: dict[str, ArrayRecord] = Field(default={}, alias="arrays")
@@ -370,9 +377,8 @@ def _reason(error: Any) -> str:
         parameters = (name for model in model_names() for name in parameters_of_model(model).model_fields)
         near = proposal(str(error["loc"][-1]), {**_FIELDS, **dict.fromkeys(parameters)})
         return "unknown field" + (near if near.startswith(";") else "")
-    found = error.get("input")
-    also = "" if isinstance(found, dict) else f" (found {shown(found)})"
-    return str(error["msg"].removeprefix("Value error, ") + also)
+    found, said = error.get("input"), str(error["msg"].removeprefix("Value error, "))
+    return said if isinstance(found, dict) or said.startswith("found") else f"{said} (found {shown(found)})"
 
 
 def _record(array: np.ndarray, unit: str, provenance: str, source: str) -> dict[str, Any]:

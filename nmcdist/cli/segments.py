@@ -63,6 +63,7 @@ def segment(
         RESULTS,
         check_folder,
         check_learnable,
+        choice_of,
         known_truth,
         pieces_of,
         read_results,
@@ -82,7 +83,7 @@ def segment(
         "reference": None if reference is None else open_image(reference, **like),
         "held_out": None if held_out is None else read_scribbles(held_out, image, **like),
     }
-    known_truth(image, segmenter, **truth)
+    truly = known_truth(image, segmenter, **truth)
     if known is not None:
         check_learnable(segmenter, known)
     shifts = drift if drift in ("none", "estimate") else read_drift(local_path(drift), image.shape[0])
@@ -93,9 +94,10 @@ def segment(
     try:
         if has_no_page:
             results = read_results(out)  # it was stopped before the page
-            found = {"image": results.get("image_sha256"), "bundle": results.get("bundle")}
+            found = {"image": results.get("image_sha256"), **{name: results.get(name) for name in ("bundle", "choice")}}
             net = {"name": loaded.name, "sha256": loaded.content_hash}
-            check_same(out, found, {"image": survey(image).sha256, "bundle": net})
+            choice = choice_of(not no_ramp, shifts, known, truly, seed)
+            check_same(out, found, {"image": survey(image).sha256, "bundle": net, "choice": choice})
         else:
             with spreading(cluster, PIECE_BYTES, pieces_of(image)) as spread, naming(out):
                 results = work(

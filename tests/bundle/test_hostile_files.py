@@ -54,8 +54,9 @@ def edited(folder, old, new):
         ('"schema_version": 1', '"schema_version": 1, "schema_version": 1', "'schema_version' is given twice"),
         ('"licence"', '"license"', "license: unknown field; did you mean licence"),
         ('"mu"', '"mju"', "mju: unknown field; did you mean mu"),
-        ('"licence": "', '"licence": "\\u001b[2J', "licence: expected printable text"),
-        ('"title": "', '"title": "\\ud800', "title: expected printable text"),
+        ('"licence": "', '"licence": "\\u001b[2J', "licence: expected one line of printable text"),
+        ('"title": "', '"title": "\\ud800', "title: expected one line of printable text"),
+        ('"licence": "', '"licence": "CC-BY-4.0\\n', "licence: expected one line of printable text"),
     ],
 )
 def test_description_takes_no_value_for_another(folder, old, new, complaint):

@@ -228,7 +228,15 @@ def test_faults_of_voxels_are_named_with_their_plane(tmp_path):
         survey(opened(with_nan))
     with pytest.raises(ImageError, match="planes 2 and 3 along z are equal: one is repeated"):
         survey(opened(VOXELS[[0, 1, 2, 2, 3]]))
-    survey(opened(np.concatenate([0 * VOXELS[:2], VOXELS])))  # with an empty margin
+    margin = 0 * VOXELS[:2]
+    survey(opened(np.concatenate([margin, VOXELS, margin + 9])), is_scanned=True)  # as of a frame beside the sample
+    holed = opened(np.concatenate([margin, VOXELS[:3], margin[:1], VOXELS[3:], margin[:1] + 9, VOXELS[:1]]))
+    survey(holed)  # as between particles whose background was set to 0
+    with pytest.raises(ImageError, match=r"a\.npy: plane 5 along z: found one value in the whole plane"):
+        survey(holed, is_scanned=True)
+    holed = opened(np.concatenate([VOXELS[:3], margin, margin[:1] + 9, VOXELS[3:]]))
+    with pytest.raises(ImageError, match="planes 3 to 5 along z: found one value"):
+        survey(holed, is_scanned=True)
     with pytest.raises(ImageError, match="all voxels have the value 7, expected an image"):
         survey(opened(np.full((1, 4, 4), 7)))
 

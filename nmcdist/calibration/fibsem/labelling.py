@@ -141,7 +141,7 @@ def label_stack(
     _check_classes(scribbles, classes)
     factors, voxel = checked_factors(image, how.cubic_nm)
     nz, ny, nx = (n // f for n, f in zip(image.shape, factors, strict=True))
-    grid, digest = Grid((nz, ny, nx), (voxel,) * 3), survey(image).sha256
+    grid, digest = Grid((nz, ny, nx), (voxel,) * 3), survey(image, is_scanned=True).sha256
     stack, keys, facts = corrected_stack(image, stages, how.ramp, how.drift, digest)
     forests = [how.seed, how.trees, _digest_of(scribbles), dict(classes)]
     scribbles = stack.moved(scribbles)

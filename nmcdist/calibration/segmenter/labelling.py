@@ -61,7 +61,7 @@ def label_by(segmenter: Segmenter, image: Image, stages: Stages, how: HowToLabel
     check_instrument(segmenter, "fib-sem")
     factors, voxel = checked_factors(image, how.cubic_nm)
     nz, ny, nx = (n // f for n, f in zip(image.shape, factors, strict=True))
-    grid, digest = Grid((nz, ny, nx), (voxel,) * 3), survey(image).sha256
+    grid, digest = Grid((nz, ny, nx), (voxel,) * 3), survey(image, is_scanned=True).sha256
     ready = prepared(image, segmenter, stages, ramp=how.ramp, drift=how.drift, digest=digest)
     for warning in ready.warnings:
         stages.progress({"event": "warning", "text": warning})

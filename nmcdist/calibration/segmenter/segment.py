@@ -131,7 +131,7 @@ def segment(
     check_folder(out, resume)
     stages = Stages(out, spread, progress)
     with marked(stages, _BEGUN, partial(_clear, out, not os.path.lexists(out))):
-        digest = survey(image).sha256
+        digest = survey(image, is_scanned=segmenter.instrument == "fib-sem").sha256
         ready = prepared(image, segmenter, stages, ramp=ramp, drift=drift, digest=digest)
         for warning in ready.warnings:
             progress({"event": "warning", "text": warning})
@@ -150,7 +150,7 @@ def segment(
             "voxel_size_nm": list(image.voxel_size_nm),
             "bundle": {"name": bundle.name, "sha256": bundle.content_hash}, "classes": list(segmenter.classes),
             "scribbled_slices": sorted(scribbles or {}), "shares": shares, **ready.facts, "warnings": ready.warnings,
-            "judged": None,
+            "choice": choice_of(ramp, drift, scribbles, truth, seed), "judged": None,
         }  # fmt: skip
         if isinstance(truth, TrueScribbles):
             truth = TrueScribbles(ready.stack.moved(truth.planes))
@@ -160,6 +160,19 @@ def segment(
         results["cpu_s"] = round(time.process_time() - start, 2)
         write_text(out / RESULTS, json.dumps(results, indent=1) + "\n")
     return results
+
+
+def choice_of(
+    ramp: bool, drift: str | np.ndarray, scribbles: Scribbles | None, truth: TrueImage | TrueScribbles | None, seed: int
+) -> dict[str, Any]:  # fmt: skip
+    """Return what a segmentation hangs on besides its image and its bundle, with arrays as checksums."""
+    return {
+        "ramp": ramp,
+        "drift": drift if isinstance(drift, str) else hashlib.sha256(np.asarray(drift, "<f8").tobytes()).hexdigest(),
+        "scribbles": None if scribbles is None else TrueScribbles(scribbles).digest,
+        "truth": None if truth is None else truth.digest,
+        "seed": seed,
+    }
 
 
 def read_results(out: Path) -> dict[str, Any]:
@@ -259,10 +272,7 @@ def _tuned(
     from nmcdist.calibration.segmenter.tuning import tuned_weights
 
     scribbles = ready.stack.moved(scribbles)
-    digest = hashlib.sha256()
-    for z in sorted(scribbles):
-        digest.update(f"{z}".encode() + np.ascontiguousarray(scribbles[z], "<i4").tobytes())
-    after = [*ready.keys, segmenter.digest, digest.hexdigest(), seed]
+    after = [*ready.keys, segmenter.digest, TrueScribbles(scribbles).digest, seed]
     stage = stages.once("tuning", lambda: tuned_weights(segmenter.net, ready.image, scribbles, seed), after)
     weights: Mapping[str, np.ndarray] = {**segmenter.net.weights, **stage.facts[0]}
     content = hashlib.sha256(b"".join(np.ascontiguousarray(each).tobytes() for each in stage.facts[0].values()))

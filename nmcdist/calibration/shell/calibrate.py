@@ -93,7 +93,7 @@ def calibrate_shells(
     StoreError
         If the folder is not empty or cannot be made.
     """
-    base.particle()
+    Bundle.of(name, title, base.particle(), licence=licence, description=description)  # refused before the work
     arrays: Arrays = in_memory
     if stages is None:
         made_folder(out, StoreError)

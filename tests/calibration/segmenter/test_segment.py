@@ -206,6 +206,20 @@ def test_a_refused_image_leaves_nothing_behind_and_the_corrected_command_needs_n
     assert run("segment", *given, "--no-ramp", "--workers", 0)[0] == 0
 
 
+def test_a_lost_slice_is_named(phantom, saved, tmp_path, run):
+    image = tifffile.imread(phantom / "image.tif")
+    image[7] = 0
+    np.save(tmp_path / "image.npy", image)
+    given = (tmp_path / "image.npy", "--out", tmp_path / "out", "--axes", "zyx", "--workers", 0)
+    sized = ("--voxel-size-nm", 20, "--voxel-size-nm", 10, "--voxel-size-nm", 10)
+    for code, said in (
+        run("segment", *given, "--with", saved, *sized),
+        run("calibrate", "cba", *given, "--segmenter", saved, "--voxel-size-nm", "20,10,10"),
+    ):
+        assert (code, (tmp_path / "out").exists()) == (2, False)
+        assert "image.npy: plane 7 along z: found one value in the whole plane, expected a scanned slice" in said.err
+
+
 def test_slices_of_a_single_row_are_refused_for_their_size(saved, tmp_path, run):
     np.save(tmp_path / "image.npy", np.random.default_rng(1).integers(60, 99, (3, 1, 40)).astype(np.uint8))
     given = ("--with", saved, "--out", tmp_path / "out", "--voxel-size-nm", 20, "--axes", "zyx", "--workers", 0)
@@ -229,6 +243,10 @@ def test_a_stop_before_the_page_is_resumed(phantom, saved, tmp_path, run):
         code, said = run("segment", image, "--with", net, *given[3:], *more, "--resume")
         assert (code, page.exists()) == (2, False)
         assert f"out: holds results of another {what}, and lacks their page only; take a new folder" in said.err
+    for choice in (("--no-ramp",), ("--drift", "estimate"), ("--seed", 2), ("--reference", phantom / "truth.tif")):
+        code, said = run("segment", *given, *choice, "--resume")
+        assert (code, page.exists()) == (2, False)
+        assert "out: holds results of another choice, and lacks their page only; take a new folder" in said.err
     code, said = run("segment", *given, "--resume")
     assert (code, page.read_bytes()) == (0, before)
     assert '"stage"' not in said.err

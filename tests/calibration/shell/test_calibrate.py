@@ -16,7 +16,7 @@ from nmcdist.calibration.shell.packing import packed
 from nmcdist.calibration.shell.phase import otsu, phase_by_threshold
 from nmcdist.calibration.shell.settings import ShellSettings
 from nmcdist.cli.entry import cli
-from nmcdist.errors import ImageError, InputError, StoreError
+from nmcdist.errors import BundleError, ImageError, InputError, StoreError
 from nmcdist.images import open_image
 from nmcdist.models.particle import ParticleModel
 from nmcdist.report.shell_calibration import report_shell_calibration
@@ -177,7 +177,7 @@ class TestCommand:
         np.save(tmp_path / "image.npy", values)
         sized = [] if "--voxel-size-nm" in arguments else ["--axes", "zyx", "--voxel-size-nm", "100"]
         error = self.run(tmp_path / "image.npy", "--out", tmp_path / "new", *sized, *arguments).exception
-        assert isinstance(error, ImageError | InputError | StoreError)
+        assert isinstance(error, BundleError | ImageError | InputError | StoreError)
         assert "\n" not in str(error)
         return str(error)
 
@@ -201,6 +201,9 @@ class TestCommand:
         labels = truth[0]
         assert "neck_ratio" in self.refused(tmp_path, labels, "--merging", "paper", "--neck-ratio", "0.9")
         assert "phase" in self.refused(tmp_path, labels, "--labels", "--phase", "1")
+        few = np.where(labels <= 5, labels, 0)  # would be refused for its few particles, later
+        assert "name: found 'My shells', expected" in self.refused(tmp_path, few, "--labels", "--name", "My shells")
+        assert "licence: expected one line" in self.refused(tmp_path, few, "--labels", "--licence", "CC0-1.0\n")
         (tmp_path / "new").mkdir()
         (tmp_path / "new" / "mine").write_text("x")
         assert "empty folder" in self.refused(tmp_path, labels, "--labels")
