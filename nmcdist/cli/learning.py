@@ -7,7 +7,7 @@ import click
 
 from nmcdist.cli.options import PATH, note
 from nmcdist.extras import need
-from nmcdist.inputs import empty_folder
+from nmcdist.inputs import folder_of_results
 
 
 @click.group()
@@ -28,11 +28,10 @@ def train_surrogate_command(recipe: Path, out: Path) -> None:
     settings = load_checked(recipe, SurrogateRecipe)
     if settings.model == "cnn":
         need("calibration", "the training of a net")
-    empty_folder(out)
     from nmcdist.learning.training import train_surrogate
     from nmcdist.report.surrogate import headline, report_surrogate
 
-    with naming(out):
+    with naming(out), folder_of_results(out):
         train_surrogate(settings, recipe.parent, out, lambda facts: note(json.dumps(facts)))
         page = report_surrogate(out, out / "report")
     click.echo(f"{out / 'bundle'}\n{page}\n{headline(out)}")
@@ -49,10 +48,9 @@ def train_superres_command(recipe: Path, out: Path) -> None:
     from nmcdist.learning.refine.recipe import SuperresRecipe
 
     settings = load_checked(recipe, SuperresRecipe)
-    empty_folder(out)
     from nmcdist.learning.refine.training import train_superres
 
-    with naming(out):
+    with naming(out), folder_of_results(out):
         results = train_superres(settings, recipe.parent, out, lambda facts: note(json.dumps(facts)))
     shares = ", ".join(f"{name} {share:.4f}" for name, share in results["agreement"].items())
     click.echo(f"{out / 'bundle'}\nagreement on realisations never seen: {shares}")
@@ -69,10 +67,9 @@ def train_segmenter_command(recipe: Path, out: Path) -> None:
     from nmcdist.faults import load_checked
 
     settings = load_checked(recipe, SegmenterRecipe)
-    empty_folder(out)
     from nmcdist.calibration.segmenter.training import BUNDLE, train_segmenter
 
-    with naming(out):
+    with naming(out), folder_of_results(out):
         results = train_segmenter(settings, recipe.parent, out, lambda facts: note(json.dumps(facts)))
     click.echo(f"{out / BUNDLE}\n{results['weights']} weights, {sum(results['cpu_s'].values()):.0f} CPU s")
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from nmcdist.cli.options import PATH, Real, Whole, cluster_options, spreading, taken_cluster
-from nmcdist.inputs import folder_of_results, made_folder
+from nmcdist.inputs import folder_of_results
 
 _OUT = click.option("--out", type=PATH, required=True, help="New folder for the image, the truth and the settings.")
 _SETTING = click.option(
@@ -57,9 +57,10 @@ def phantom_fib_sem(out: Path, bundle: str, bits: str, **options: Any) -> None:
 
     loaded = load_bundle(bundle)
     loaded.cba()
-    where, how = made_folder(out), taken_cluster(options)
-    with spreading(how, *pieces_of(options["setting"], options["shape"])) as spread, naming(out):
-        write_fib_sem(loaded, where, bits=int(bits), spread=spread, **options)
+    how = taken_cluster(options)
+    pieces = pieces_of(options["setting"], options["shape"])
+    with naming(out), folder_of_results(out) as folder, spreading(how, *pieces) as spread:
+        write_fib_sem(loaded, folder, bits=int(bits), spread=spread, **options)
     click.echo(f"{out}: image.tif, truth.tif, phantom.json")
 
 

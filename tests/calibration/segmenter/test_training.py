@@ -72,6 +72,7 @@ def test_windows_that_cannot_be_drawn_are_refused_by_number(tmp_path, run):
         "nmcdist: error: window 0 of the recipe cannot be drawn: shape: found a window for over 20000 particles, "
         "expected a smaller one\n"
     )
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_is_not_new_is_refused(tmp_path, run):
