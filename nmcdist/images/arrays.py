@@ -43,9 +43,9 @@ def open_zarr(where: Path, dataset: str | None) -> tuple[Source, Said]:
     if dataset is not None:
         if not isinstance(inside, zarr.Array):
             raise ImageError(f"{where}: has no array {shown(dataset)}")
-        return Array(where / dataset, whole_shape(inside.shape, where), inside.dtype), Said(is_planar=inside.ndim == 2)
+        return Array(where / dataset, whole_shape(inside.shape, where), inside.dtype), _own_said(inside)
     if isinstance(found, zarr.Array):
-        return Array(where, whole_shape(found.shape, where), found.dtype), Said(is_planar=found.ndim == 2)
+        return Array(where, whole_shape(found.shape, where), found.dtype), _own_said(found)
     attributes: dict[str, Any] = dict(found.attrs)
     scales = attributes.get("ome", attributes).get("multiscales")
     if not isinstance(scales, list) or not scales:
@@ -67,6 +67,13 @@ def open_zarr(where: Path, dataset: str | None) -> tuple[Source, Said]:
     path = where / str(first["path"])
     shape, names = array.shape[extra:], names[extra:]
     return Array(path, whole_shape(shape, where), array.dtype), Said("".join(names), size, len(shape) == 2)
+
+
+def _own_said(array: Any) -> Said:
+    """Return what an array of Zarr says: the names of its dimensions, and `voxel_size_nm` as nmcdist writes it."""
+    names = "".join(str(name).lower() for name in getattr(array.metadata, "dimension_names", None) or ())
+    is_known = sorted(names) == sorted("zyx"[-array.ndim :])
+    return Said(names if is_known else "", array.attrs.get("voxel_size_nm"), array.ndim == 2)
 
 
 def open_hdf5(where: Path, dataset: str | None) -> tuple[Source, Said]:

@@ -66,7 +66,7 @@ class Pages(Source):
                 return np.stack([plain.read(self.path, k)[y, x] for k in numbers])
         with reading(self.path), tifffile.TiffFile(self.path) as file:
             if len(file.pages) == 1:  # one page that holds the whole stack, as ImageJ writes large ones
-                return np.asarray(file.series[0].asarray()[box])
+                return np.asarray(file.series[0].asarray().reshape(self.shape)[box])
             return np.stack([file.pages[k].asarray()[y, x] for k in numbers])
 
 
@@ -213,6 +213,9 @@ def reading(path: Path) -> Iterator[None]:
         except ImageError:
             raise
         except Exception as error:  # damaged bytes raise errors of any type
+            if "'imagecodecs'" in str(error):  # which tifffile asks for
+                how = "install it (pip install imagecodecs), or save the image without compression"
+                raise ImageError(f"{path}: its compression needs the package imagecodecs: {how}") from error
             raise ImageError(f"{path}: cannot be read ({one_line(error)})") from error
 
 

@@ -206,7 +206,9 @@ def _of_array(array: Any, size: Any) -> Image:
         raise InputError(f"image: found dimensions {', '.join(dims)}, expected the order {order}: transpose it")
     if np.ma.is_masked(array):
         raise InputError("image: found voxels that are masked, expected a label for each: fill them")
-    size = getattr(array, "attrs", {}).get("voxel_size_nm") if size is None else size
+    if size is None:
+        size = getattr(array, "attrs", {}).get("voxel_size_nm")
+        size = size.tolist() if isinstance(size, np.ndarray) else size  # as NetCDF gives it
     if size is None:
         raise InputError("voxel_size_nm: found None, expected the edge of a voxel in nm, or edges along z, y, x")
     is_planar = len(array.shape) == 2

@@ -14,6 +14,7 @@ import zarr
 from PIL import Image as Picture
 
 from nmcdist.errors import ImageError
+from nmcdist.extras import is_installed
 from nmcdist.images import open_image, open_labels, survey
 
 RNG = np.random.default_rng(3)
@@ -57,6 +58,13 @@ def stack(path):
     return {"voxel_size_nm": SIZE}
 
 
+def zarr_that_says_all(path):
+    """As nmcdist writes the labels of a segmentation."""
+    said = {"dimension_names": ("x", "z", "y"), "attributes": {"voxel_size_nm": list(SIZE)}}
+    zarr.create_array(path, data=VOXELS.transpose(2, 0, 1), zarr_format=3, **said)
+    return {}
+
+
 def zarr_array(path):
     zarr.save_array(path, VOXELS)
     return {"axes": "zyx", "voxel_size_nm": SIZE}
@@ -94,7 +102,7 @@ def appended(path):
     ("name", "write"),
     [
         ("a.tif", imagej), ("a.ome.tif", ome), ("a.TIFF", plain), ("a.npy", npy), ("a.npy", other_order),
-        ("slices", stack), ("a.zarr", zarr_array), ("a.ome.zarr", ome_zarr),
+        ("slices", stack), ("a.zarr", zarr_array), ("b.zarr", zarr_that_says_all), ("a.ome.zarr", ome_zarr),
         ("a.ome.zarr", ome_zarr_of_one_channel), ("a.tif", appended),
     ],
 )  # fmt: skip
@@ -164,6 +172,30 @@ def pixels(path):
     )
 
 
+def slices_as_channels(path):
+    tifffile.imwrite(path, VOXELS, imagej=True, resolution=(100, 50), metadata={"spacing": 0.04, "unit": "um"})
+
+
+def slices_as_times(path):
+    size = {"PhysicalSizeY": 0.02, "PhysicalSizeX": 0.01}
+    tifffile.imwrite(path, VOXELS, ome=True, metadata={"axes": "TYX", **size})
+
+
+def two_channels(path):
+    tifffile.imwrite(path, np.stack([VOXELS, VOXELS], 1), imagej=True, metadata={"axes": "ZCYX"})
+
+
+def lzw(path):
+    first, *others = (Picture.fromarray(plane) for plane in VOXELS)
+    first.save(path, save_all=True, append_images=others, compression="tiff_lzw")
+
+
+def dated(path):
+    stack(path)
+    for name in ("slice_10.tif", "slice_12.tif"):
+        (path / name).rename(path / name.replace(".tif", "_2024.tif"))
+
+
 def without_a_slice(path):
     stack(path)
     (path / "slice_12.tif").unlink()
@@ -204,7 +236,11 @@ def without_numbers(path):
         ("a.zarr", ome_zarr_of_two_channels, {}, r"a.zarr: found axes t \(1\), c \(2\), .*, and only one channel"),
         (f"{'a' * 300}.tif", lambda path: None, {}, "a.tif: cannot be read .File name too long"),
         ("s", without_a_slice, {}, "s: no slice between slice_10.tif and slice_14.tif: one is missing"),
-        ("s", twice_the_same_number, {}, "has the same number as .*: a slice is repeated"),
+        ("s", twice_the_same_number, {}, "the last number of its name is that of again_12.tif: a slice is repeated"),
+        ("s", dated, {}, "slice_12_2024.tif: the last number of its name is that of slice_10_2024.tif"),
+        ("a.tif", slices_as_channels, {"axes": None}, r"found axes CYX, .*; if it is a stack, give .* such as zyx"),
+        ("a.tif", two_channels, {}, "a.tif: found axes ZCYX, expected z, y and x, without channels or times"),
+        ("a.ome.tif", slices_as_times, {"voxel_size_nm": None}, "a.ome.tif: says no voxel size"),
         ("s", without_numbers, {}, "middle.tif: expected a number in the name"),
         ("s", lambda path: path.mkdir(), {}, "s: found 0 TIFF slices, expected a TIFF file"),
         ("g", lambda path: zarr.create_group(path), {}, "g: a Zarr group without an image of OME-Zarr"),
@@ -214,6 +250,22 @@ def test_what_is_refused(tmp_path, name, write, options, complaint):
     write(tmp_path / name)
     with pytest.raises(ImageError, match=complaint) as caught:
         open_image(tmp_path / name, **{"axes": "zyx", "voxel_size_nm": 20.0, **options})
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(("name", "write"), [("a.tif", slices_as_channels), ("a.ome.tif", slices_as_times)])
+def test_slices_that_pass_for_channels_or_times(tmp_path, name, write):
+    """As tifffile writes a stack without the names of its axes, and ImageJ a series of pictures."""
+    write(tmp_path / name)
+    image = open_image(tmp_path / name, SIZE, "zyx")
+    np.testing.assert_array_equal(image.read(), VOXELS)
+
+
+@pytest.mark.skipif(is_installed("imagecodecs"), reason="imagecodecs is installed")
+def test_a_compression_that_needs_a_package(tmp_path):
+    lzw(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match=r"a.tif: its compression needs the package imagecodecs: install it") as caught:
+        open_image(tmp_path / "a.tif", SIZE, "zyx").read()
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -480,7 +532,9 @@ def planar_palette(path):
     ("name", "write"),
     [
         ("a.png", planar_palette), ("a.bmp", lambda path: Picture.fromarray(LABELS[0]).save(path)),
-        ("a.tif", lambda path: tifffile.imwrite(path, LABELS[0])), ("a.npy", lambda path: np.save(path, LABELS[0])),
+        ("a.tif", lambda path: tifffile.imwrite(path, LABELS[0])),
+        ("a.tif", lambda path: tifffile.imwrite(path, LABELS[0], compression="zlib")),
+        ("a.npy", lambda path: np.save(path, LABELS[0])),
         ("a.zarr", lambda path: zarr.save_array(path, LABELS[0])),
     ],
 )  # fmt: skip
