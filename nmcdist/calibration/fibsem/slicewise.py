@@ -24,6 +24,7 @@ from nmcdist.calibration.spread import Spread
 from nmcdist.datasets.files import write_text
 from nmcdist.errors import ImageError, StoreError
 from nmcdist.inputs import empty_folder
+from nmcdist.wording import in_utf8
 
 LABELS, STORE, RESULTS, FOREST = "labels.tif", "segmentation.zarr", "results.json", "forest"
 
@@ -97,7 +98,7 @@ def segment(
     predict_s = time.process_time() - start
     _write_pictures(image, forest, where)
     results: dict[str, Any] = {
-        "image": str(image.path), "shape": list(image.shape), "classes": list(forest.classes),
+        "image": in_utf8(image.path), "shape": list(image.shape), "classes": list(forest.classes),
         "trees": len(forest.roots), "labelled_slices": sorted(scribbles or {}), "class_shares": shares,
         "agreement": agrees and vars(agrees),
         "cpu_s": {"train": round(train_s, 2), "predict": round(predict_s, 2)},
@@ -109,7 +110,7 @@ def segment(
             "importance": {n: round(float(v), 4) for n, v in zip(forest.features, trained.importance, strict=True)},
         }  # fmt: skip
         (where / FOREST).mkdir()
-        save_forest(forest, where / FOREST, {"image": str(image.path), "seed": seed, "trees": trees})
+        save_forest(forest, where / FOREST, {"image": in_utf8(image.path), "seed": seed, "trees": trees})
     write_text(where / RESULTS, json.dumps(results, indent=1) + "\n")
     return results
 
