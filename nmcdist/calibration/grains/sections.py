@@ -2,7 +2,7 @@
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class Section:
     """
 
     name: str
-    labels: np.ndarray
+    labels: np.ndarray = field(repr=False)
     pixel_size_nm: float
     centre_px: tuple[float, float]
     notes: tuple[str, ...] = ()
