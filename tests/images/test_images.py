@@ -330,6 +330,23 @@ def test_a_part_of_pages_is_that_of_the_whole(tmp_path, how):
     assert np.array_equal(open_image(path, 20.0, "zyx").read(*box), whole[::-1][box])
 
 
+def several(path):
+    for voxels in (VOXELS[:2], VOXELS):
+        tifffile.imwrite(path, voxels, append=True, byteorder=">", metadata={"axes": "ZYX"})
+
+
+@pytest.mark.parametrize(
+    ("write", "dataset"),
+    [(lambda path: tifffile.imwrite(path, VOXELS, imagej=True, truncate=True), None), (several, "1")],
+)
+def test_a_box_of_a_large_stack_is_read_without_the_rest(tmp_path, monkeypatch, write, dataset):
+    """Also of one page, as ImageJ writes stacks over 4 GB, and of one of several images."""
+    write(tmp_path / "a.tif")
+    monkeypatch.setattr(tifffile.TiffPageSeries, "asarray", None)
+    image = open_labels(tmp_path / "a.tif", SIZE, "zyx", dataset)
+    np.testing.assert_array_equal(image.read(*BOX), VOXELS[BOX])
+
+
 # ---- Labels in any format --------------------------------------------------------------------------------------
 
 LABELS = (VOXELS % 3).astype(np.uint8)
