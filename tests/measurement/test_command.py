@@ -126,7 +126,7 @@ def test_a_refusal_leaves_no_folder_for_the_report(command, image, tmp_path, wro
         (["--phases", "pore=0,nmc=1"], "phases: label 2 ("),
         (["--conductivity", "label 0=a"], "--conductivity: found 'a', expected a number"),
         (["--voxel-size-nm", "1,2"], "voxel_size_nm: found [1.0, 2.0], expected a positive voxel size in nm"),
-        (["--voxel-size-nm", "ten"], "--voxel-size-nm: found 'ten', expected a number"),
+        (["--voxel-size-nm", "ten"], "'--voxel-size-nm': found 'ten', expected a number"),
         (["--windows", "two"], "--windows: found 'two', expected a whole number"),
         (["--workers", "2"], "--cluster, --workers, --threads and --memory apply to blocks: give --blocks, too"),
         (["--out", "a.txt"], "a.txt: expected a name that ends with .csv, .json or .nc"),
