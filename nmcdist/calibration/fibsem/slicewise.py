@@ -1,6 +1,7 @@
 """Segmentation slice by slice: a forest trained on scribbles gives every pixel a probability of each class."""
 
 import json
+import shutil
 import time
 from collections import Counter
 from functools import partial
@@ -94,7 +95,11 @@ def segment(
         raise ImageError(f"forest: found features {', '.join(forest.features[:3])}, ..., expected those of slices")
     train_s, start = time.process_time() - start, time.process_time()
     where.mkdir(parents=True, exist_ok=True)
-    shares, agrees = _write_store(image, forest, where, reference, spread)
+    try:
+        shares, agrees = _write_store(image, forest, where, reference, spread)
+    except BaseException:  # a slice that is refused, for example: nothing is in the way of the next attempt
+        shutil.rmtree(where / STORE)
+        raise
     predict_s = time.process_time() - start
     _write_pictures(image, forest, where)
     results: dict[str, Any] = {
