@@ -140,15 +140,19 @@ class Array(Source):
     ----------
     dataset : str
         Its name in the HDF5 file; "" for the others.
+    kept : tuple of int
+        Its axes that the image has; the others have one channel or one time. Default: the last ones.
     """
 
     dataset: str = ""
+    kept: tuple[int, ...] = ()
 
     def read(self, box: Slices) -> np.ndarray:
         """Return a box; ImageError if its bytes are damaged."""
         with reading(self.path), self._opened() as array:
-            extra = (0,) * (array.ndim - len(box))  # one channel, one time
-            part = np.array(array[extra + box[-array.ndim :]])
+            kept = self.kept or range(array.ndim)[-len(box) :]
+            own = dict(zip(kept, box[-len(kept) :], strict=True))
+            part = np.array(array[tuple(own.get(axis, 0) for axis in range(array.ndim))])
             return part if part.ndim == len(box) else part[None][box[0]]
 
     @contextmanager

@@ -1,5 +1,6 @@
 """Images of users against the arrays that were written, and what is refused."""
 
+import json
 import os
 import pickle
 import struct
@@ -374,6 +375,21 @@ def hdf5(path):
     return {}
 
 
+def ilastik(path):
+    """With a channel and a time of length one, and the names of the axes."""
+    axes = json.dumps({"axes": [{"key": key, "typeFlags": 2, "resolution": 0} for key in "txzyc"]})
+    with h5py.File(path, "w") as file:
+        file["exported_data"] = LABELS.transpose(2, 0, 1)[None, ..., None]
+        file["exported_data"].attrs["axistags"] = axes
+    return {"voxel_size_nm": SIZE}
+
+
+def hdf5_of_one_channel(path):
+    with h5py.File(path, "w") as file:
+        file["exported_data"] = LABELS[..., None]
+    return {"voxel_size_nm": SIZE, "axes": "zyx"}
+
+
 def hdf5_of_two(path):
     with h5py.File(path, "w") as file:
         file["grey"], file["labels"] = VOXELS, LABELS
@@ -422,7 +438,8 @@ def whole_meta_image(path):
 @pytest.mark.parametrize(
     ("name", "write"),
     [
-        ("a.nrrd", nrrd_file), ("a.h5", hdf5), ("a.hdf5", hdf5_of_two), ("a.zarr", zarr_group), ("a.vti", vtk_points),
+        ("a.nrrd", nrrd_file), ("a.h5", hdf5), ("a.hdf5", hdf5_of_two),
+        ("b.h5", ilastik), ("c.h5", hdf5_of_one_channel), ("a.zarr", zarr_group), ("a.vti", vtk_points),
         ("a.vtk", vtk_points), ("a.vti", vtk_cells), ("a.mhd", meta_image), ("a.mha", whole_meta_image),
     ],
 )  # fmt: skip
@@ -539,6 +556,12 @@ def test_one_of_several_images_is_chosen_by_its_number(tmp_path):
         np.testing.assert_array_equal(image.read(*BOX), voxels[BOX])
 
 
+def planar_ilastik(path):
+    with h5py.File(path, "w") as file:
+        file["exported_data"] = LABELS[0][..., None]
+        file["exported_data"].attrs["axistags"] = json.dumps({"axes": [{"key": key} for key in "yxc"]})
+
+
 def planar_palette(path):
     picture = Picture.fromarray(LABELS[0], mode="P")
     picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
@@ -552,7 +575,7 @@ def planar_palette(path):
         ("a.tif", lambda path: tifffile.imwrite(path, LABELS[0])),
         ("a.tif", lambda path: tifffile.imwrite(path, LABELS[0], compression="zlib")),
         ("a.npy", lambda path: np.save(path, LABELS[0])),
-        ("a.zarr", lambda path: zarr.save_array(path, LABELS[0])),
+        ("a.zarr", lambda path: zarr.save_array(path, LABELS[0])), ("a.h5", planar_ilastik),
     ],
 )  # fmt: skip
 def test_planar_labels_are_one_layer(tmp_path, name, write):
