@@ -81,7 +81,7 @@ def _own_said(array: Any) -> Said:
 def open_hdf5(where: Path, dataset: str | None) -> tuple[Source, Said]:
     """Open the named dataset of an HDF5 file, or the only one with two or three dimensions.
 
-    The attribute element_size_um, as Fiji and ilastik write it, gives the voxel size.
+    The attribute element_size_um, as Fiji writes it, gives the voxel size, and axistags of ilastik the order of axes.
 
     Raises
     ------
