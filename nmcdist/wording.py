@@ -1,5 +1,6 @@
 """Short forms of foreign text in messages: values, paths, other libraries' errors."""
 
+import os
 import reprlib
 from typing import Any
 
@@ -27,6 +28,11 @@ def shown(value: Any) -> str:
     if isinstance(value, dict | list | tuple) and (len(value) > _ITEMS or len(text) > _VALUE):
         return f"a {type(value).__name__}"
     return _cut(text)
+
+
+def in_utf8(path: str | os.PathLike[str]) -> str:
+    """Return a path as text that any file can hold: its bytes as UTF-8, whatever the locale is."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def one_line(error: BaseException) -> str:

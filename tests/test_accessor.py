@@ -368,7 +368,7 @@ FOREIGN = xr.Dataset({"volume": (("sample", "z"), np.zeros((2, 3)))})
      (lambda d: d, lambda n: n.query("import os"), "query: character 8: found 'os', expected and, or, or the end"),
      (lambda d: d, lambda n: n.volume(0, voxel_size_nm=-1), "voxel_size_nm: found -1"),
      (lambda d: d, lambda n: n.plot(normal="w"), "normal: found 'w', expected 'z', 'y' or 'x'"),
-     (lambda d: d, lambda n: n.plot(offset_nm=1e9), "point_nm: found a plane at 1e[+]09 nm from the centre"),
+     (lambda d: d, lambda n: n.plot(offset_nm=1e9), "offset_nm: found 1e[+]09 nm from the centre, expected less"),
      (lambda d: d, lambda n: n.plot(offset_nm=np.nan), "offset_nm: found nan, expected"),
      (lambda d: d, lambda n: n.plot("0"), "item: found '0', expected the numbers of 1 to 24 items"),
      (lambda d: d, lambda n: n.plot([]), "item: found \\[\\], expected the numbers of 1 to 24 items"),

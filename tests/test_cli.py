@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import click
 import numpy as np
 import pytest
 import yaml
@@ -510,3 +511,23 @@ def test_threads_that_cannot_be_are_ignored_with_a_line(count):
     assert done.stderr.splitlines() == [
         f"nmcdist: NUMBA_NUM_THREADS: found {count!r}, expected a positive whole number: ignored"
     ]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "segment", "calibrate segment", "calibrate shell", "calibrate cba", "calibrate baseline", "measure", "export",
+        "refine",
+    ],
+)  # fmt: skip
+def test_every_command_takes_three_edges_alike(command):
+    found = cli.cli
+    for name in command.split():
+        found = found.commands[name]
+    option = next(each for each in found.params if each.name == "voxel_size_nm")
+    context = click.Context(found)
+    assert option.process_value(context, ["20, 10,10"] if option.multiple else "20, 10,10") == [20.0, 10.0, 10.0]
+    assert option.process_value(context, ["20"] if option.multiple else "20") == 20.0
+    assert option.process_value(context, None) is None
+    if option.multiple:  # the way of earlier versions
+        assert option.process_value(context, ["20", "10", "10"]) == [20.0, 10.0, 10.0]

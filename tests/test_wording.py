@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -6,7 +9,7 @@ from nmcdist.bundle import load_bundle
 from nmcdist.cli import main
 from nmcdist.errors import NmcdistError, StoreError
 from nmcdist.inputs import ordinary_file
-from nmcdist.wording import one_line, shortened, shown
+from nmcdist.wording import in_utf8, one_line, shortened, shown
 
 LONG = "x" * 1_000_000
 
@@ -86,3 +89,8 @@ class TestMessages:
             main()
         assert caught.value.code == 2
         assert len(capsys.readouterr().err) < 1000
+
+
+def test_paths_become_text_that_files_can_hold():
+    assert in_utf8("b/ö.tif") == "b/ö.tif"
+    assert in_utf8(Path(os.fsdecode(b"b/\xf6.tif"))) == "b/\ufffd.tif"

@@ -98,6 +98,9 @@ def _folder(name_or_path: str | Path) -> Path:
     path = local_path(name_or_path, BundleError)
     try:
         if path.is_dir():
+            inside = path / "bundle"  # where trainings and calibrations leave it
+            if not (path / _JSON).exists() and (inside / _JSON).exists():
+                raise BundleError(f"{path}: is no bundle, but holds one; expected {inside}")
             return path
         if path.name == _JSON and path.is_file():
             return path.parent

@@ -22,6 +22,7 @@ from nmcdist.geometry.frames import lengths
 from nmcdist.images import Image
 from nmcdist.models import theory
 from nmcdist.models.cba import PARTS, draw_parts
+from nmcdist.wording import in_utf8
 
 DIRECTIONAL_LAGS = 15
 _LONGEST_NM, _STEPS = 3000.0, 40  # of the two-point coverage by theory
@@ -80,7 +81,7 @@ def labelled_image(image: Image, solid: Sequence[int] = ()) -> Labelled:
         If its voxels are no cubes, or its labels are not those of a few phases.
     """
     size = _cube(image)
-    return Labelled(str(image.path.name), [_phases(image.read(), solid, str(image.path), ImageError)], size)
+    return Labelled(in_utf8(image.path.name), [_phases(image.read(), solid, str(image.path), ImageError)], size)
 
 
 def labelled_store(store: Path, solid: Sequence[int] = ()) -> Labelled:
@@ -105,7 +106,7 @@ def measured_on_image(image: Image, solid: Sequence[int] = ()) -> Measured:
         If its voxels are no cubes, it is too small, or all or none of it is solid.
     """
     size = _cube(image)
-    return _measured([_mask(image.read(), solid)], size, str(image.path.name), str(image.path), ImageError)
+    return _measured([_mask(image.read(), solid)], size, in_utf8(image.path.name), str(image.path), ImageError)
 
 
 def measured_on_store(store: Path, solid: Sequence[int] = ()) -> Measured:

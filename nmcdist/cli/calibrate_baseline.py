@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from nmcdist.cli.options import PATH, Real, Whole, note
+from nmcdist.cli.options import EDGES, PATH, Whole, note
 from nmcdist.errors import BundleError, ImageError, InputError
 from nmcdist.inputs import folder_to_make, made_folder, outside
 
@@ -50,13 +50,13 @@ class Labels(click.ParamType):  # type: ignore[type-arg]  # generic in new versi
               f"CPU second each, on one thread. Default: {_STEPS}.")  # fmt: skip
 @click.option("--isotropic", is_flag=True, help="Train a neural of an isotropic medium: the axes of the net are alike, "
               "and sections of all planes, turned and mirrored, are one sample.")  # fmt: skip
-@click.option("--voxel-size-nm", type=Real(), help="Voxel size of an image, if it says none.")
+@click.option("--voxel-size-nm", type=EDGES, help="Voxel size of an image, if it says none.")
 @click.option("--axes", help='Order of the axes of an image, such as "zyx", if it says none.')
 @click.option("--name", help="Name of the bundle. Default: the kind.")
 @click.option("--licence", default="not stated", show_default=True, help="Licence of the bundle and its data.")
 def calibrate_baseline_command(
     kind: str, source: Path, out: Path, solid: tuple[int, ...], steps: int | None, isotropic: bool,
-    voxel_size_nm: float | None, axes: str | None, name: str | None, licence: str,
+    voxel_size_nm: Any, axes: str | None, name: str | None, licence: str,
 ) -> None:  # fmt: skip
     """Match a baseline generator to the solid of a label image or of the volumes of a store.
 
@@ -86,7 +86,7 @@ def calibrate_baseline_command(
     click.echo(f"{out}\n{bundle.calibration.method}")
 
 
-Given = tuple[Path, tuple[int, ...], float | None, str | None]  # source, solid, voxel size and axes
+Given = tuple[Path, tuple[int, ...], Any, str | None]  # source, solid, voxel size and axes
 
 
 def _fitted(kind: str, given: Given, name: str | None, named: dict[str, str]) -> "Bundle":

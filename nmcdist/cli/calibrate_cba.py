@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nmcdist.cli.options import (
+    EDGES,
     INTERRUPTED,
     PATH,
     Real,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Value of each phase in the images.",
 )
-@click.option("--voxel-size-nm", help="Voxel edge, or three along z, y, x with commas, if the image does not say it.")
+@click.option("--voxel-size-nm", type=EDGES, help="Voxel edge, or three along z, y, x, if the image does not say it.")
 @click.option("--axes", help="Order of the axes of the image, such as zyx, if it does not say it.")
 @click.option(
     "--bootstrap", "replicates", type=Whole(0), default=20, show_default=True,
@@ -72,7 +73,7 @@ if TYPE_CHECKING:
 @click.option("--trees", type=Whole(1, 1000), default=50, show_default=True, help="Trees of each forest.")
 @cluster_options
 def calibrate_cba_command(
-    images: tuple[Path, ...], out: Path, phases: str, voxel_size_nm: str | None, axes: str | None, resume: bool,
+    images: tuple[Path, ...], out: Path, phases: str, voxel_size_nm: Any, axes: str | None, resume: bool,
     scribbles: Path | None, segmenter: str | None, **options: Any,
 ) -> int:  # fmt: skip
     """Fit the additive model to three-phase labels: one IMAGE, or several that count as one sample.
@@ -89,8 +90,7 @@ def calibrate_cba_command(
     from nmcdist.report.cba_calibration import headline, report_cba_calibration
     from nmcdist.report.labelling import report_labelling
 
-    size = None if voxel_size_nm is None else _numbers(voxel_size_nm)
-    opened = [open_image(path, size, axes) for path in images]
+    opened = [open_image(path, voxel_size_nm, axes) for path in images]
     for path in images:
         outside(out, path)
     cluster, grey = taken_cluster(options), {name: options.pop(name) for name in _OF_GREY}
@@ -232,14 +232,6 @@ def _amount(volume_nm3: float, voxel_nm: float, field_um: tuple[float, float] | 
         f"{slices * voxel_nm * width * height * 1e-9:.3g} um^3: {slices:.0f} slices of {voxel_nm:g} nm, "
         f"{width / 1e3:.3g} x {height / 1e3:.3g} um each"
     )
-
-
-def _numbers(text: str) -> float | list[float]:
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"voxel-size-nm: found {text}, expected a number, or three with commas") from None
-    return values[0] if len(values) == 1 else values
 
 
 def _classes(text: str) -> dict[str, int]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from nmcdist.cli.options import PATH, Real, Whole, cluster_options, spreading, taken_cluster
+from nmcdist.cli.options import EDGES, PATH, Whole, cluster_options, spreading, taken_cluster
 from nmcdist.errors import ImageError, InputError
 from nmcdist.extras import need
 
@@ -21,7 +21,7 @@ _PIECE_BYTES = 700_000_000  # of the features of a tile
 @click.option("--forest", type=PATH, help="Folder of a forest trained before, instead of scribbles.")
 @click.option("--out", type=PATH, required=True, help="New folder for classes, probabilities, forest and report.")
 @click.option("--reference", type=PATH, help="The true classes, to state the agreement; 0 is not compared.")
-@click.option("--voxel-size-nm", type=Real(), nargs=3, help="Along z, y, x, if the image does not say it.")
+@click.option("--voxel-size-nm", type=EDGES, help="Voxel edge, or three along z, y, x, if the image does not say it.")
 @click.option("--axes", help="Order of the axes, such as zyx, if the image does not say it.")
 @click.option("--trees", type=Whole(1, 1000), default=50, show_default=True)
 @click.option("--seed", type=Whole(0, 2**32 - 1), default=1, show_default=True)
@@ -43,7 +43,7 @@ def calibrate_segment(
     if (scribbles is None) == (forest is None):
         raise InputError("calibrate segment: expected either --scribbles or --forest")
     cluster = taken_cluster(how)
-    said: dict[str, Any] = {"voxel_size_nm": list(voxel_size_nm) if voxel_size_nm else None, "axes": axes}
+    said: dict[str, Any] = {"voxel_size_nm": voxel_size_nm, "axes": axes}
     pixels = open_pixels(image, **said)
     like: dict[str, Any] = {"voxel_size_nm": list(pixels.voxel_size_nm) if pixels.voxel_size_nm else None, "axes": axes}
     known = None if scribbles is None else read_scribbles(scribbles, pixels, **like)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nmcdist.cli.options import (
+    EDGES,
     INTERRUPTED,
     PATH,
     Real,
     Whole,
     cluster_options,
     complain,
+    joined_edges,
     note,
     refuse_given,
     spreading,
@@ -37,8 +39,8 @@ _HERE = 27  # blocks up to which an image is fitted in this process, unless work
 @click.command("shell")
 @click.argument("image", type=PATH)
 @click.option("--out", type=PATH, required=True, help="New folder for the bundle, the results and the report.")
-@click.option("--voxel-size-nm", type=Real(), multiple=True,
-              help="Voxel size: once, or three times along z, y, x. Needed if the image says none.")  # fmt: skip
+@click.option("--voxel-size-nm", type=EDGES, multiple=True, callback=joined_edges,
+              help="Voxel edge, or three along z, y, x. Needed if the image says none.")  # fmt: skip
 @click.option("--axes", help='Order of the axes, such as "zyx". Needed if the image says none.')
 @click.option("--phase", type=Real(), help="Value of the particles in an image of phases. Default: a grey image.")
 @click.option("--labels", "is_labelled", is_flag=True, help="Each particle has its own label, and 0 is the background.")
@@ -62,7 +64,7 @@ _HERE = 27  # blocks up to which an image is fitted in this process, unless work
 @click.option("--resume", is_flag=True, help="Continue a calibration that was stopped: keep what is whole.")
 @cluster_options
 def calibrate_shell_command(
-    image: Path, out: Path, voxel_size_nm: tuple[float, ...], axes: str | None, base: str, name: str, licence: str,
+    image: Path, out: Path, voxel_size_nm: Any, axes: str | None, base: str, name: str, licence: str,
     segmenter: str | None, resume: bool, **choices: Any,
 ) -> int:  # fmt: skip
     """Fit the outer shell model to a CT IMAGE of particles: grey, of phases, or with a label for each particle.
@@ -91,8 +93,7 @@ def calibrate_shell_command(
     if net is not None:
         check_instrument(net, "nano-ct")
     settings = ShellSettings(**choices)
-    size: Any = (voxel_size_nm[0] if len(voxel_size_nm) == 1 else list(voxel_size_nm)) if voxel_size_nm else None
-    opened, grains = open_image(image, size, axes), load_bundle(base)
+    opened, grains = open_image(image, voxel_size_nm, axes), load_bundle(base)
     outside(out, image)
     try:
         with naming(out):

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from nmcdist.cli.options import PATH, Real, Whole, cluster_options, note, spreading, taken_cluster
+from nmcdist.cli.options import EDGES, PATH, Real, Whole, cluster_options, note, spreading, taken_cluster
 from nmcdist.errors import InputError
 from nmcdist.wording import shown
 
@@ -33,7 +33,7 @@ class _Groups(click.Option):
 @click.command()
 @click.argument("image", type=PATH)
 @click.option("--phases", metavar="NAME=LABEL,...", help=_PHASES)
-@click.option("--voxel-size-nm", metavar="NM or Z,Y,X", help=_VOXEL_SIZE)
+@click.option("--voxel-size-nm", type=EDGES, help=_VOXEL_SIZE)
 @click.option("--conductivity", metavar="NAME=NUMBER,...", help=_CONDUCTIVITY)
 @click.option("--fluid", metavar="NAME,...", help="Phases whose permeability is computed. Default: none.")
 @click.option("--boundary", type=click.Choice(["open", "periodic", "walls"]), default="open", show_default=True,
@@ -84,7 +84,6 @@ def measure(image: Path, out: Path | None, report_folder: Path | None, overwrite
         options[name] = _several(options[name])
     if options["windows"] is not None:
         options["windows"] = [_whole("windows", part) for part in options["windows"].split(",")]
-    options["voxel_size_nm"] = edges(options["voxel_size_nm"])
     # The folder is made before the work: it may be impossible.
     with folder_of_results(report_folder) if report_folder is not None else contextlib.nullcontext():
         with spreading(cluster, _BLOCK_BYTES, _MANY if asked else 1) as spread:
@@ -119,14 +118,6 @@ def named_numbers(option: str, text: str | None) -> dict[str, Any] | None:
         else:
             found[name] = _number("conductivity", value)
     return found
-
-
-def edges(text: str | None) -> float | list[float] | None:
-    """Return one or several lengths from a text such as 10 or 20,10,10."""
-    if text is None:
-        return None
-    found = [_number("voxel-size-nm", part) for part in text.split(",")]
-    return found[0] if len(found) == 1 else found
 
 
 def _whole(option: str, text: str) -> int:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,25 @@ class Real(_PlainDigits, click.FloatRange):
         return found
 
 
+class Edges(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
+    """The edge of a cubic voxel, or the edges of another along z, y, x with commas between."""
+
+    name = "nm|z,y,x"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | list[float]:
+        """Return one number or several."""
+        found = [Real().convert(part.strip(), param, ctx) for part in value.split(",")]
+        return found[0] if len(found) == 1 else found
+
+
+def joined_edges(ctx: click.Context, param: click.Parameter, given: Sequence[float | list[float]]) -> Any:
+    """Return edges that were given at once, or one by one by repeating the option; None without any."""
+    found = [edge for part in given for edge in (part if isinstance(part, list) else [part])]
+    return found[0] if len(found) == 1 else found or None
+
+
 PATH = LocalPath()
+EDGES = Edges()
 
 
 def complain(text: str) -> None:

@@ -52,7 +52,7 @@ def query(
         write_csv(data, file)
         click.echo(file)
     count, last = data.sizes["sample"], int(data.sample[-1]) if data.sizes["sample"] else None
-    note(f"{count} of {data.attrs['matches']} items" + (f"; next page: --after {last}" if has_next else ""))
+    note(f"{count} of {data.attrs['matches']} matching items" + (f"; next page: --after {last}" if has_next else ""))
 
 
 def _list_columns(dataset: str, path: Path | None) -> None:

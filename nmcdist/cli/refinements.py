@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from nmcdist.cli.measurements import edges, named_numbers
-from nmcdist.cli.options import INTERRUPTED, PATH, Whole, cluster_options, complain, taken_cluster
+from nmcdist.cli.measurements import named_numbers
+from nmcdist.cli.options import EDGES, INTERRUPTED, PATH, Whole, cluster_options, complain, taken_cluster
 from nmcdist.cli.runs import end_of
 
 
@@ -20,7 +20,7 @@ from nmcdist.cli.runs import end_of
 )  # fmt: skip
 @click.option("--seed", type=Whole(0, 2**64 - 1), default=1, show_default=True, help="Seed of the drawn labels.")
 @click.option("--phases", metavar="NAME=LABEL,...", help="Of an image: labels of the phases that the net knows.")
-@click.option("--voxel-size-nm", metavar="NM", help="Edge of a voxel of an image that does not say it.")
+@click.option("--voxel-size-nm", type=EDGES, help="Edge of a voxel of an image that does not say it.")
 @click.option("--axes", help="Order of the axes of an image that does not say it, such as zyx.")
 @click.option("--resume", is_flag=True, help="Make only what is missing or damaged.")
 @cluster_options
@@ -36,7 +36,6 @@ def refine(source: Path, bundle: str, out: Path, resume: bool, **options: Any) -
 
     where = deployment_from(**taken_cluster(options))
     options["phases"] = named_numbers("phases", options["phases"])
-    options["voxel_size_nm"] = edges(options["voxel_size_nm"])
     again = "the same command and --resume"
     try:
         result = refine(source, bundle, out, where, resume=resume, progress=progress_on(), **options)

@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from nmcdist.cli.options import (
+    EDGES,
     INTERRUPTED,
     PATH,
-    Real,
     Whole,
     cluster_options,
     complain,
+    joined_edges,
     note,
     spreading,
     taken_cluster,
@@ -25,8 +26,8 @@ from nmcdist.inputs import local_path, outside
 @click.argument("stack", type=PATH)
 @click.option("--with", "bundle", required=True, help="Bundle of a segmenter: a built-in name or a path.")
 @click.option("--out", type=PATH, required=True, help="New folder for labels, probabilities and results.")
-@click.option("--voxel-size-nm", type=Real(), multiple=True,
-              help="Voxel size: once, or three times along z, y, x. Needed if the image says none.")  # fmt: skip
+@click.option("--voxel-size-nm", type=EDGES, multiple=True, callback=joined_edges,
+              help="Voxel edge, or three along z, y, x. Needed if the image says none.")  # fmt: skip
 @click.option("--axes", help="Order of the axes, such as zyx, if the image does not say it.")
 @click.option("--scribbles", type=PATH, help="Labels of some pixels, 1 for the first class and 0 elsewhere: the last "
               "layers of the net learn them first.")  # fmt: skip
@@ -42,7 +43,7 @@ from nmcdist.inputs import local_path, outside
 @click.option("--resume", is_flag=True, help="Continue a segmentation that was stopped: keep what is whole.")
 @cluster_options
 def segment(
-    stack: Path, bundle: str, out: Path, voxel_size_nm: tuple[float, ...], axes: str | None, scribbles: Path | None,
+    stack: Path, bundle: str, out: Path, voxel_size_nm: Any, axes: str | None, scribbles: Path | None,
     seed: int, reference: Path | None, held_out: Path | None, drift: str, no_ramp: bool, resume: bool, **options: Any,
 ) -> int:  # fmt: skip
     """Segment the grey STACK by a net that was trained on drawn images.
@@ -75,8 +76,7 @@ def segment(
 
     cluster, loaded = taken_cluster(options), load_bundle(bundle)
     segmenter = load_segmenter(loaded)
-    size: Any = (voxel_size_nm[0] if len(voxel_size_nm) == 1 else list(voxel_size_nm)) if voxel_size_nm else None
-    image = open_image(stack, size, axes)
+    image = open_image(stack, voxel_size_nm, axes)
     like: dict[str, Any] = {"voxel_size_nm": list(image.voxel_size_nm), "axes": "zyx"}
     known = None if scribbles is None else read_scribbles(scribbles, image, **like)
     truth: dict[str, Any] = {

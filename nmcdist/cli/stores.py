@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from nmcdist.cli.measurements import edges, named_numbers
-from nmcdist.cli.options import PATH, REFUSED, Real, Whole, complain, note
+from nmcdist.cli.measurements import named_numbers
+from nmcdist.cli.options import EDGES, PATH, REFUSED, Real, Whole, complain, note
 from nmcdist.errors import InputError, StoreError
 from nmcdist.wording import shown
 
@@ -99,7 +99,7 @@ def report(store: Path, out: Path | None, resolution_study: bool) -> None:
 @click.option("--out", type=PATH, help="File to write; for several items, the folder.")
 @click.option(
     "--voxel-size-nm",
-    metavar="NM or Z,Y,X",
+    type=EDGES,
     help="Voxel size for particles; default 50, or what a number of elements needs. Of an image that says none: its.",
 )
 @click.option("--label", type=Whole(), help="Grain or phase to export, for stl and ply.")
@@ -149,7 +149,6 @@ def export(
     from nmcdist.datasets.items import default_name, item_count
     from nmcdist.products.stores import export_item
 
-    options["voxel_size_nm"] = edges(options["voxel_size_nm"])
     of_image = {"phases": named_numbers("phases", phases), "axes": axes, "dataset": dataset}
     if not items:
         click.echo(_export_image(store, file_format, out, of_image, options))

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 MOST_PARTITIONS = 10**5  # of Dask, per variable
+UNFINISHED = ".wip"  # ends the name of the folder of a store that a run has begun
 OPENERS = "nmcdist.openers"  # entry points: attribute of a store, and the function that opens such stores
 _LEAST_ENTRY = 90  # least number of bytes per file in the manifest
 
@@ -226,6 +227,10 @@ def read_attributes(path: Path) -> dict[str, Any]:
 
 def _read_group(path: Path) -> dict[str, Any]:
     """Return the metadata of a store of a format that this version reads; StoreError if there is none."""
+    path = local_path(path, StoreError)
+    begun = Path(f"{path}{UNFINISHED}")
+    if not os.path.lexists(path) and os.path.lexists(begun):
+        raise StoreError(f"{path}: is not finished, expected a whole store; nmcdist run RECIPE --resume continues it")
     path = existing_folder(path, StoreError, "no such store")
     metadata = path / "zarr.json"
     try:

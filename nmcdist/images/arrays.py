@@ -1,17 +1,19 @@
 """Arrays in .npy files, Zarr and OME-Zarr folders, and HDF5 files."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nmcdist.errors import ImageError
-from nmcdist.images.said import Said, whole_shape
+from nmcdist.images.said import STRAYS, Said, whole_shape
 from nmcdist.images.sources import Array, Source, reading
 from nmcdist.images.spacing import in_nm
 from nmcdist.wording import shown
 
 SUFFIXES_HDF5 = (".h5", ".hdf5", ".hdf")
+_MOST_AXES = 3  # of an image; an array with more has axes of one channel or one time
 _LISTED = 6  # most datasets that a message names
 
 
@@ -43,9 +45,9 @@ def open_zarr(where: Path, dataset: str | None) -> tuple[Source, Said]:
     if dataset is not None:
         if not isinstance(inside, zarr.Array):
             raise ImageError(f"{where}: has no array {shown(dataset)}")
-        return Array(where / dataset, whole_shape(inside.shape, where), inside.dtype), Said(is_planar=inside.ndim == 2)
+        return Array(where / dataset, whole_shape(inside.shape, where), inside.dtype), _own_said(inside)
     if isinstance(found, zarr.Array):
-        return Array(where, whole_shape(found.shape, where), found.dtype), Said(is_planar=found.ndim == 2)
+        return Array(where, whole_shape(found.shape, where), found.dtype), _own_said(found)
     attributes: dict[str, Any] = dict(found.attrs)
     scales = attributes.get("ome", attributes).get("multiscales")
     if not isinstance(scales, list) or not scales:
@@ -69,10 +71,17 @@ def open_zarr(where: Path, dataset: str | None) -> tuple[Source, Said]:
     return Array(path, whole_shape(shape, where), array.dtype), Said("".join(names), size, len(shape) == 2)
 
 
+def _own_said(array: Any) -> Said:
+    """Return what an array of Zarr says: the names of its dimensions, and `voxel_size_nm` as nmcdist writes it."""
+    names = "".join(str(name).lower() for name in getattr(array.metadata, "dimension_names", None) or ())
+    is_known = sorted(names) == sorted("zyx"[-array.ndim :])
+    return Said(names if is_known else "", array.attrs.get("voxel_size_nm"), array.ndim == 2)
+
+
 def open_hdf5(where: Path, dataset: str | None) -> tuple[Source, Said]:
     """Open the named dataset of an HDF5 file, or the only one with two or three dimensions.
 
-    The attribute element_size_um, as Fiji and ilastik write it, gives the voxel size.
+    The attribute element_size_um, as Fiji writes it, gives the voxel size, and axistags of ilastik the order of axes.
 
     Raises
     ------
@@ -94,16 +103,31 @@ def open_hdf5(where: Path, dataset: str | None) -> tuple[Source, Said]:
         inside = file.get(dataset)
         if not isinstance(inside, h5py.Dataset):
             raise ImageError(f"{where}: has no dataset {shown(dataset)}")
-        shape, dtype = whole_shape(inside.shape, where), inside.dtype
-        said = _fiji_said(inside)
-    return Array(where, shape, dtype, dataset), said
+        kept, names = _axes_in(inside)
+        shape, dtype = tuple(inside.shape[axis] for axis in kept), inside.dtype
+        said = _hdf5_said(inside, names, len(kept))
+    return Array(where, whole_shape(shape, where), dtype, dataset, kept), said
 
 
-def _fiji_said(dataset: Any) -> Said:
+def _axes_in(dataset: Any) -> tuple[tuple[int, ...], str]:
+    """Return the axes of a dataset without those of one channel or one time, and their names if ilastik wrote it."""
+    try:
+        keys = [str(axis["key"]) for axis in json.loads(dataset.attrs["axistags"])["axes"]]
+    except (KeyError, TypeError, ValueError):
+        keys = []
+    if len(set(keys)) != dataset.ndim or not set(keys) <= set("zyx" + STRAYS):
+        is_small = dataset.ndim <= _MOST_AXES
+        return tuple(k for k, n in enumerate(dataset.shape) if n > 1 or is_small), ""
+    kept = tuple(k for k, n in enumerate(dataset.shape) if n > 1 or keys[k] in "zyx")
+    return kept, "".join(keys[k] for k in kept)
+
+
+def _hdf5_said(dataset: Any, names: str, count: int) -> Said:
+    """Return what ilastik or Fiji say of the image in a dataset."""
     edges = dataset.attrs.get("element_size_um")
     if np.shape(edges) != (3,):
-        return Said(is_planar=dataset.ndim == 2)
-    return Said("zyx"[-dataset.ndim :], in_nm([float(edge) for edge in edges], ["um"] * 3), dataset.ndim == 2)
+        return Said(names, is_planar=count == 2)
+    return Said(names or "zyx"[-count:], in_nm([float(edge) for edge in edges], ["um"] * 3), count == 2)
 
 
 def _images_in(file: Any) -> list[str]:
@@ -112,7 +136,7 @@ def _images_in(file: Any) -> list[str]:
     found: list[str] = []
 
     def visit(name: str, node: Any) -> None:
-        if isinstance(node, h5py.Dataset) and node.ndim in (2, 3) and node.dtype.kind in "buif":
+        if isinstance(node, h5py.Dataset) and len(_axes_in(node)[0]) in (2, 3) and node.dtype.kind in "buif":
             found.append(name)
 
     file.visititems(visit)

@@ -14,7 +14,7 @@ import numpy as np
 
 from nmcdist.errors import ImageError
 from nmcdist.images import arrays, decoded, metaimage, tiff
-from nmcdist.images.said import Said
+from nmcdist.images.said import STRAYS, Said
 from nmcdist.images.sources import Source, permuted
 from nmcdist.images.spacing import Size, checked_size
 from nmcdist.inputs import local_path
@@ -175,6 +175,11 @@ def _order(given: str | None, said: str, where: Path, *, is_planar: bool = False
         expected = f"{' and '.join(', '.join(wanted).rsplit(', ', 1))} in the order of the image, such as {wanted}"
         raise ImageError(f"axes: found {shown(given)}, expected {expected}")
     names = given.lower() if given is not None else said
+    if set(names) & set(STRAYS):
+        raise ImageError(
+            f"{where}: found axes {names.upper()}, expected z, y and x, without channels or times; if it is a stack, "
+            f"give the order of its axes (--axes), such as {names.translate(dict.fromkeys(map(ord, STRAYS), 'z'))}"
+        )
     if sorted(names) != sorted(wanted):
         return None
     names = "z" + names if is_planar else names

@@ -9,6 +9,7 @@ import numpy as np
 from nmcdist.errors import ImageError
 from nmcdist.images.spacing import Size
 
+STRAYS = "ct"  # channels and times: axes for which programs take the slices of a stack
 _STRAIGHT = 1e-4  # of a length: directions are written with a few digits
 
 
@@ -19,7 +20,7 @@ class Said:
     Attributes
     ----------
     axes : str
-        Its axes in order, such as "zyx"; "" if it does not say them.
+        Its axes in order, such as "zyx", or "tyx" if it takes slices for times; "" if it does not say them.
     size : tuple of float or None
         Edges of a voxel in nm along z, y, x; of a planar image, that along z has no meaning.
     is_planar : bool

@@ -1,5 +1,6 @@
 """Where the voxels of an image lie: a file, a folder of slices, an array. Each reads boxes, also on a worker."""
 
+import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -56,17 +57,14 @@ class Pages(Source):
 
         pages, y, x = box
         numbers = range(*pages.indices(self.shape[0]))
-        if self.number:
-            with reading(self.path), tifffile.TiffFile(self.path) as file:
-                return np.asarray(file.series[self.number].asarray().reshape(self.shape)[box])
         with reading(self.path):
             state = self.path.stat()
-            plain = _plain_pages(self.path, state.st_size, state.st_mtime_ns)
+            plain = _plain_pages(self.path, state.st_size, state.st_mtime_ns, self.number, self.shape)
             if plain is not None and len(plain.offsets) == self.shape[0] and plain.shape == self.shape[1:]:
                 return np.stack([plain.read(self.path, k)[y, x] for k in numbers])
         with reading(self.path), tifffile.TiffFile(self.path) as file:
-            if len(file.pages) == 1:  # one page that holds the whole stack, as ImageJ writes large ones
-                return np.asarray(file.series[0].asarray()[box])
+            if self.number or len(file.pages) == 1:  # or one page that holds a whole stack, compressed
+                return np.asarray(file.series[self.number].asarray().reshape(self.shape)[box])
             return np.stack([file.pages[k].asarray()[y, x] for k in numbers])
 
 
@@ -83,11 +81,20 @@ class _PlainPages:
 
 
 @lru_cache(maxsize=8)
-def _plain_pages(path: Path, size: int, changed_ns: int) -> _PlainPages | None:
-    """Return the places of the pages of a file in its present state; None if they are compressed or differ."""
+def _plain_pages(
+    path: Path, size: int, changed_ns: int, number: int, shape: tuple[int, int, int]
+) -> _PlainPages | None:  # fmt: skip
+    """Return the places of the planes of an image in the present file; None if they are compressed or differ."""
     import tifffile
 
     with tifffile.TiffFile(path) as file:
+        series = file.series[number]
+        if series.dataoffset is not None and series.size == math.prod(shape):  # also of one page, as ImageJ writes
+            dtype, start = np.dtype(series.dtype).newbyteorder(file.byteorder), int(series.dataoffset)
+            step = dtype.itemsize * math.prod(shape[1:])
+            return _PlainPages(tuple(start + k * step for k in range(shape[0])), shape[1:], dtype)
+        if number:
+            return None
         first = file.pages[0]
         dtype = np.dtype(first.dtype).newbyteorder(file.byteorder)
         pages = list(file.pages)
@@ -133,15 +140,19 @@ class Array(Source):
     ----------
     dataset : str
         Its name in the HDF5 file; "" for the others.
+    kept : tuple of int
+        Its axes that the image has; the others have one channel or one time. Default: the last ones.
     """
 
     dataset: str = ""
+    kept: tuple[int, ...] = ()
 
     def read(self, box: Slices) -> np.ndarray:
         """Return a box; ImageError if its bytes are damaged."""
         with reading(self.path), self._opened() as array:
-            extra = (0,) * (array.ndim - len(box))  # one channel, one time
-            part = np.array(array[extra + box[-array.ndim :]])
+            kept = self.kept or range(array.ndim)[-len(box) :]
+            own = dict(zip(kept, box[-len(kept) :], strict=True))
+            part = np.array(array[tuple(own.get(axis, 0) for axis in range(array.ndim))])
             return part if part.ndim == len(box) else part[None][box[0]]
 
     @contextmanager
@@ -213,6 +224,9 @@ def reading(path: Path) -> Iterator[None]:
         except ImageError:
             raise
         except Exception as error:  # damaged bytes raise errors of any type
+            if "'imagecodecs'" in str(error):  # which tifffile asks for
+                how = "install it (pip install imagecodecs), or save the image without compression"
+                raise ImageError(f"{path}: its compression needs the package imagecodecs: {how}") from error
             raise ImageError(f"{path}: cannot be read ({one_line(error)})") from error
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nmcdist.errors import ImageError
-from nmcdist.images.said import Said, whole_shape
+from nmcdist.images.said import STRAYS, Said, whole_shape
 from nmcdist.images.sources import Pages, Source, Stack, reading
 from nmcdist.images.spacing import Size, in_nm
 from nmcdist.images.truncated import check_tiff
@@ -55,15 +55,17 @@ def open_pages(
         elif others:
             listed = ", ".join(f"{k}: {' x '.join(map(str, file.series[k].shape))}" for k in images[:_LISTED])
             raise ImageError(f"{where}: found {len(images)} images ({listed}); choose one by its number (--dataset)")
-        size = _ome_size(file.ome_metadata, number) if file.is_ome else _imagej_size(file) if file.is_imagej else None
+        kept = [k for k, n in enumerate(shape) if n > 1 or axes[k] in "ZYX"]
+        axes, shape = "".join(axes[k] for k in kept), tuple(shape[k] for k in kept)
+        size = _ome_size(file.ome_metadata, number) if file.is_ome else _imagej_size(file, is_planar=len(shape) == 2)
     if "S" in axes and shape[axes.index("S")] > 1 and not (samples_are_slices and axes[0] == "S"):
         raise ImageError(f"{where}: found {shape[axes.index('S')]} colours, expected a grey image")
-    kept = [k for k, n in enumerate(shape) if n > 1 or axes[k] in "ZYX"]
-    axes, shape = "".join(axes[k] for k in kept), tuple(shape[k] for k in kept)
-    if says_axes and len(shape) == 3 and sorted(axes) != sorted("ZYX") and set(axes) & set("CT"):
+    if says_axes and len(shape) > 3:
         raise ImageError(f"{where}: found axes {axes}, expected z, y and x, without channels or times")
     named = axes.lower() if len(shape) == 2 or says_axes else ""
-    said = Said(named if set(named) <= set("zyx") else "", size, len(shape) == 2)
+    if set(named) & set(STRAYS):  # the distance between slices that pass for them is not said
+        size = None
+    said = Said(named if set(named) <= set("zyx" + STRAYS) else "", size, len(shape) == 2)
     return Pages(where, whole_shape(shape, where), dtype, number), said
 
 
@@ -102,7 +104,9 @@ def open_slices(where: Path) -> tuple[Source, Said]:
         if number is None:
             raise ImageError(f"{where / name}: expected a number in the name, which gives the order of the slices")
         if int(number[1]) in numbers:
-            raise ImageError(f"{where / name}: has the same number as {numbers[int(number[1])]}: a slice is repeated")
+            raise ImageError(
+                f"{where / name}: the last number of its name is that of {numbers[int(number[1])]}: a slice is repeated"
+            )
         numbers[int(number[1])] = name
     ordered = sorted(numbers)
     steps = np.diff(ordered)
@@ -118,12 +122,12 @@ def open_slices(where: Path) -> tuple[Source, Said]:
     return Stack(where, (len(names), *first.shape), first.dtype, names), Said("zyx")
 
 
-def _imagej_size(file: Any) -> Size | None:
+def _imagej_size(file: Any, *, is_planar: bool) -> Size | None:
     facts: Mapping[str, Any] = file.imagej_metadata or {}
     tags = file.pages[0].tags
     try:
         per_x, per_y = (tags[name].value[0] / tags[name].value[1] for name in ("XResolution", "YResolution"))
-        across = 1 / per_y if len(file.pages) == 1 and "spacing" not in facts else float(facts["spacing"])
+        across = 1 / per_y if is_planar else float(facts["spacing"])
         lengths = (across, 1 / per_y, 1 / per_x)
     except (KeyError, TypeError, ZeroDivisionError, ValueError):
         return None

@@ -29,7 +29,7 @@ from nmcdist.measurement.tables import CURVES
 from nmcdist.measurement.volume import Choices, Volume, checked_choices
 from nmcdist.measurement.windows import check_windows, study_windows
 from nmcdist.version import __version__
-from nmcdist.wording import shown
+from nmcdist.wording import in_utf8, shown
 
 _COORDINATES = COORDINATES | {
     "interface": {"units": "1", "long_name": "pair of phases"},
@@ -206,7 +206,9 @@ def _of_array(array: Any, size: Any) -> Image:
         raise InputError(f"image: found dimensions {', '.join(dims)}, expected the order {order}: transpose it")
     if np.ma.is_masked(array):
         raise InputError("image: found voxels that are masked, expected a label for each: fill them")
-    size = getattr(array, "attrs", {}).get("voxel_size_nm") if size is None else size
+    if size is None:
+        size = getattr(array, "attrs", {}).get("voxel_size_nm")
+        size = size.tolist() if isinstance(size, np.ndarray) else size  # as NetCDF gives it
     if size is None:
         raise InputError("voxel_size_nm: found None, expected the edge of a voxel in nm, or edges along z, y, x")
     is_planar = len(array.shape) == 2
@@ -320,7 +322,7 @@ def _about(image: Image, phases: Phases, choices: Choices, is_planar: bool) -> d
     first = 1 if is_planar else 0
     named = {name: [phases.values[code] for code in codes] for name, codes in phases.codes.items()}
     about = {
-        "image": image.path.name,
+        "image": in_utf8(image.path.name),
         "shape": list(image.shape[first:]),
         "voxel_size_nm": list(image.voxel_size_nm[first:]),
         "phases": json.dumps(named),

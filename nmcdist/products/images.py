@@ -65,7 +65,10 @@ def export_image(
     if opened.is_planar:
         raise InputError(f"{opened.path}: is planar, expected three dimensions")
     if not opened.says_axes and len(set(size)) > 1:
-        raise ImageError(f"{opened.path}: does not say the order of its axes; with several edges, give it, such as zyx")
+        raise ImageError(
+            f"{opened.path}: does not say the order of its axes, which voxels with several edges need: "
+            "give it (--axes), such as zyx"
+        )
     chosen = format_named(file_format)
     place = local_path(target) if target is not None else Path(opened.path.stem + chosen.suffix)
     named = {} if phases is None else labels_of(phases)

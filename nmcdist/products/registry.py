@@ -42,6 +42,7 @@ _COMMON = "volumes"  # kind of recipes without a deciding field
 
 RecipeLike = str | Path | Mapping[str, Any] | BaseRecipe
 
+_TRAINED = ("segmenter", "superres", "surrogate")  # kinds of recipes of `nmcdist train`
 _OF_OTHERS = f"; for a kind of your own, name its module in ${KINDS_VARIABLE}"
 _NAME = re.compile("[a-z0-9][a-z0-9-]*")
 _known: dict[str, Kind] = {}
@@ -187,6 +188,8 @@ def parsed_recipe(content: Any, where: str) -> BaseRecipe:
     if content.get("descriptors") == "none":
         content = {**content, "descriptors": None}
     name = content.get("kind", _inferred(content))
+    if name in _TRAINED:
+        raise RecipeError(f"{where}: kind: found {name!r}, expected that of a dataset; nmcdist train {name} takes it")
     if name not in list(kinds()):
         known = proposal(name if isinstance(name, str) else "", kinds())
         raise RecipeError(f"{where}: kind: found {shown(name)}{known}{_OF_OTHERS}")

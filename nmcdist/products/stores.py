@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from nmcdist.arguments import check_whole
 from nmcdist.datasets.files import naming
 from nmcdist.datasets.items import default_name
 from nmcdist.errors import InputError, NmcdistError, StoreError
@@ -120,7 +121,7 @@ def export_item(
     StoreError
         If the store lacks the item or is damaged, or the target cannot be written.
     """
-    store = local_path(store)
+    store, item = local_path(store), check_whole("item", item, 0)
     kind = kind_of_store(store)
     target = local_path(target or default_name(store, item, file_format))
     return kind.export(

@@ -87,6 +87,9 @@ def cut_particles(particles: Sequence[Particle], axis: str, offset_nm: float) ->
 
 def _cut_particle(particle: Particle, pixel_nm: float, axis: str, offset_nm: float) -> Cut:
     direction = [float(name == axis) for name in AXES]
+    if abs(offset_nm) >= particle.reach_nm > 0:
+        found = f"{offset_nm:g} nm from the centre"
+        raise InputError(f"offset_nm: found {found}, expected less than {particle.reach_nm:g} nm")
     labels = particle.section(pixel_nm, direction, [offset_nm * part for part in direction])
     start = -pixel_nm * len(labels) / 2
     where = f", {axis} = {offset_nm / 1000:g} µm" if offset_nm else ""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from nmcdist.report.pages import make_folder, write_page
-from nmcdist.report.style import figure, save
+from nmcdist.report.style import figure, grey_scale, save
 from nmcdist.report.tables import markdown
 
 _SHOWN = 768  # pixels along an edge of a picture
@@ -85,14 +85,13 @@ def _picture(
     step = max(1, -(-max(grey.shape) // _SHOWN))
     thin = (slice(None, None, step),) * 2
     colours = colormaps["cividis"](np.linspace(0, 1, len(results["classes"])))
-    low, high = np.percentile(grey, (1, 99))
     numbers = np.searchsorted(results["classes"], labels[thin])
     with figure(1, 4, 18, 5.2) as (drawing, axes):
         for panel, title in zip(axes[0], ("image", "scribbles", "classes", "probability of the class"), strict=True):
             panel.set_title(title, loc="left")
             panel.set_axis_off()
         for panel in axes[0, :2]:
-            panel.imshow(grey[thin], cmap="gray", vmin=low, vmax=high)
+            panel.imshow(grey[thin], **grey_scale(grey))
         if scribbles is not None:
             marked = np.ma.masked_equal(scribbles[thin], 0)
             axes[0, 1].imshow(np.ma.masked_array(np.searchsorted(results["classes"], marked.data), marked.mask),

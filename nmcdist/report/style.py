@@ -54,5 +54,5 @@ def save(drawing: Any, path: Path) -> Path:
 
 def grey_scale(plane: np.ndarray) -> dict[str, Any]:
     """Return how a grey picture is shown: from its 1 % to its 99 % quantile."""
-    low, high = np.percentile(plane, (1, 99))
+    low, high = np.percentile(plane.astype(np.float64), (1, 99))  # truth values have no quantiles
     return {"cmap": "gray", "vmin": low, "vmax": high}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nmcdist.datasets.folder import refuse_all_but_folders
 from nmcdist.datasets.integrity import GROUP, is_damaged
-from nmcdist.datasets.store import read_attributes
+from nmcdist.datasets.store import UNFINISHED, read_attributes
 from nmcdist.errors import StoreError
 from nmcdist.execution.journal import Journal
 from nmcdist.inputs import local_path, named_path
@@ -41,7 +41,7 @@ class Paths:
     @property
     def wip(self) -> Path:
         """The unfinished store."""
-        return self.store.with_name(self.store.name + ".wip")
+        return self.store.with_name(self.store.name + UNFINISHED)
 
     @property
     def old(self) -> Path:

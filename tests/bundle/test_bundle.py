@@ -285,6 +285,12 @@ def test_a_bundle_of_another_model_is_refused_by_the_generator():
         nmcdist.generate_particle(load_bundle(NAME), seed=1)
 
 
+def test_the_folder_of_a_training_says_where_its_bundle_is(tmp_path):
+    save_bundle(load_bundle(NAME), tmp_path / "trained/bundle")
+    with pytest.raises(BundleError, match=r"trained: is no bundle, but holds one; expected .*trained/bundle$"):
+        load_bundle(tmp_path / "trained")
+
+
 def test_generators_take_a_bundle_its_name_and_its_path_alike(tmp_path):
     volumes = [
         nmcdist.generate_cba(given, (8, 8, 8), 40.0, seed=3)

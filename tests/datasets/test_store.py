@@ -120,6 +120,9 @@ def test_a_store_of_another_format_has_its_own_error(store):
 def test_what_is_no_store_is_refused(tmp_path):
     with pytest.raises(StoreError, match="no such store"):
         open_store(tmp_path / "none")
+    (tmp_path / "begun.zarr.wip").mkdir()
+    with pytest.raises(StoreError, match=r"begun.zarr: is not finished, expected a whole store; nmcdist run RECIPE"):
+        open_store(tmp_path / "begun.zarr")
     with pytest.raises(StoreError, match=r"not a store \(it has no zarr.json\)"):
         open_store(tmp_path)
     (tmp_path / "zarr.json").write_text('{"attributes": {}}')

@@ -1,5 +1,6 @@
 """Images of users against the arrays that were written, and what is refused."""
 
+import json
 import os
 import pickle
 import struct
@@ -14,6 +15,7 @@ import zarr
 from PIL import Image as Picture
 
 from nmcdist.errors import ImageError
+from nmcdist.extras import is_installed
 from nmcdist.images import open_image, open_labels, survey
 
 RNG = np.random.default_rng(3)
@@ -57,6 +59,13 @@ def stack(path):
     return {"voxel_size_nm": SIZE}
 
 
+def zarr_that_says_all(path):
+    """As nmcdist writes the labels of a segmentation."""
+    said = {"dimension_names": ("x", "z", "y"), "attributes": {"voxel_size_nm": list(SIZE)}}
+    zarr.create_array(path, data=VOXELS.transpose(2, 0, 1), zarr_format=3, **said)
+    return {}
+
+
 def zarr_array(path):
     zarr.save_array(path, VOXELS)
     return {"axes": "zyx", "voxel_size_nm": SIZE}
@@ -94,7 +103,7 @@ def appended(path):
     ("name", "write"),
     [
         ("a.tif", imagej), ("a.ome.tif", ome), ("a.TIFF", plain), ("a.npy", npy), ("a.npy", other_order),
-        ("slices", stack), ("a.zarr", zarr_array), ("a.ome.zarr", ome_zarr),
+        ("slices", stack), ("a.zarr", zarr_array), ("b.zarr", zarr_that_says_all), ("a.ome.zarr", ome_zarr),
         ("a.ome.zarr", ome_zarr_of_one_channel), ("a.tif", appended),
     ],
 )  # fmt: skip
@@ -164,6 +173,30 @@ def pixels(path):
     )
 
 
+def slices_as_channels(path):
+    tifffile.imwrite(path, VOXELS, imagej=True, resolution=(100, 50), metadata={"spacing": 0.04, "unit": "um"})
+
+
+def slices_as_times(path):
+    size = {"PhysicalSizeY": 0.02, "PhysicalSizeX": 0.01}
+    tifffile.imwrite(path, VOXELS, ome=True, metadata={"axes": "TYX", **size})
+
+
+def two_channels(path):
+    tifffile.imwrite(path, np.stack([VOXELS, VOXELS], 1), imagej=True, metadata={"axes": "ZCYX"})
+
+
+def lzw(path):
+    first, *others = (Picture.fromarray(plane) for plane in VOXELS)
+    first.save(path, save_all=True, append_images=others, compression="tiff_lzw")
+
+
+def dated(path):
+    stack(path)
+    for name in ("slice_10.tif", "slice_12.tif"):
+        (path / name).rename(path / name.replace(".tif", "_2024.tif"))
+
+
 def without_a_slice(path):
     stack(path)
     (path / "slice_12.tif").unlink()
@@ -204,7 +237,11 @@ def without_numbers(path):
         ("a.zarr", ome_zarr_of_two_channels, {}, r"a.zarr: found axes t \(1\), c \(2\), .*, and only one channel"),
         (f"{'a' * 300}.tif", lambda path: None, {}, "a.tif: cannot be read .File name too long"),
         ("s", without_a_slice, {}, "s: no slice between slice_10.tif and slice_14.tif: one is missing"),
-        ("s", twice_the_same_number, {}, "has the same number as .*: a slice is repeated"),
+        ("s", twice_the_same_number, {}, "the last number of its name is that of again_12.tif: a slice is repeated"),
+        ("s", dated, {}, "slice_12_2024.tif: the last number of its name is that of slice_10_2024.tif"),
+        ("a.tif", slices_as_channels, {"axes": None}, r"found axes CYX, .*; if it is a stack, give .* such as zyx"),
+        ("a.tif", two_channels, {}, "a.tif: found axes ZCYX, expected z, y and x, without channels or times"),
+        ("a.ome.tif", slices_as_times, {"voxel_size_nm": None}, "a.ome.tif: says no voxel size"),
         ("s", without_numbers, {}, "middle.tif: expected a number in the name"),
         ("s", lambda path: path.mkdir(), {}, "s: found 0 TIFF slices, expected a TIFF file"),
         ("g", lambda path: zarr.create_group(path), {}, "g: a Zarr group without an image of OME-Zarr"),
@@ -214,6 +251,22 @@ def test_what_is_refused(tmp_path, name, write, options, complaint):
     write(tmp_path / name)
     with pytest.raises(ImageError, match=complaint) as caught:
         open_image(tmp_path / name, **{"axes": "zyx", "voxel_size_nm": 20.0, **options})
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(("name", "write"), [("a.tif", slices_as_channels), ("a.ome.tif", slices_as_times)])
+def test_slices_that_pass_for_channels_or_times(tmp_path, name, write):
+    """As tifffile writes a stack without the names of its axes, and ImageJ a series of pictures."""
+    write(tmp_path / name)
+    image = open_image(tmp_path / name, SIZE, "zyx")
+    np.testing.assert_array_equal(image.read(), VOXELS)
+
+
+@pytest.mark.skipif(is_installed("imagecodecs"), reason="imagecodecs is installed")
+def test_a_compression_that_needs_a_package(tmp_path):
+    lzw(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match=r"a.tif: its compression needs the package imagecodecs: install it") as caught:
+        open_image(tmp_path / "a.tif", SIZE, "zyx").read()
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -278,6 +331,23 @@ def test_a_part_of_pages_is_that_of_the_whole(tmp_path, how):
     assert np.array_equal(open_image(path, 20.0, "zyx").read(*box), whole[::-1][box])
 
 
+def several(path):
+    for voxels in (VOXELS[:2], VOXELS):
+        tifffile.imwrite(path, voxels, append=True, byteorder=">", metadata={"axes": "ZYX"})
+
+
+@pytest.mark.parametrize(
+    ("write", "dataset"),
+    [(lambda path: tifffile.imwrite(path, VOXELS, imagej=True, truncate=True), None), (several, "1")],
+)
+def test_a_box_of_a_large_stack_is_read_without_the_rest(tmp_path, monkeypatch, write, dataset):
+    """Also of one page, as ImageJ writes stacks over 4 GB, and of one of several images."""
+    write(tmp_path / "a.tif")
+    monkeypatch.setattr(tifffile.TiffPageSeries, "asarray", None)
+    image = open_labels(tmp_path / "a.tif", SIZE, "zyx", dataset)
+    np.testing.assert_array_equal(image.read(*BOX), VOXELS[BOX])
+
+
 # ---- Labels in any format --------------------------------------------------------------------------------------
 
 LABELS = (VOXELS % 3).astype(np.uint8)
@@ -303,6 +373,21 @@ def hdf5(path):
         file.create_dataset("t0/channel0", data=LABELS).attrs["element_size_um"] = [0.04, 0.02, 0.01]
         file["about"] = "words"
     return {}
+
+
+def ilastik(path):
+    """With a channel and a time of length one, and the names of the axes."""
+    axes = json.dumps({"axes": [{"key": key, "typeFlags": 2, "resolution": 0} for key in "txzyc"]})
+    with h5py.File(path, "w") as file:
+        file["exported_data"] = LABELS.transpose(2, 0, 1)[None, ..., None]
+        file["exported_data"].attrs["axistags"] = axes
+    return {"voxel_size_nm": SIZE}
+
+
+def hdf5_of_one_channel(path):
+    with h5py.File(path, "w") as file:
+        file["exported_data"] = LABELS[..., None]
+    return {"voxel_size_nm": SIZE, "axes": "zyx"}
 
 
 def hdf5_of_two(path):
@@ -353,7 +438,8 @@ def whole_meta_image(path):
 @pytest.mark.parametrize(
     ("name", "write"),
     [
-        ("a.nrrd", nrrd_file), ("a.h5", hdf5), ("a.hdf5", hdf5_of_two), ("a.zarr", zarr_group), ("a.vti", vtk_points),
+        ("a.nrrd", nrrd_file), ("a.h5", hdf5), ("a.hdf5", hdf5_of_two),
+        ("b.h5", ilastik), ("c.h5", hdf5_of_one_channel), ("a.zarr", zarr_group), ("a.vti", vtk_points),
         ("a.vtk", vtk_points), ("a.vti", vtk_cells), ("a.mhd", meta_image), ("a.mha", whole_meta_image),
     ],
 )  # fmt: skip
@@ -470,6 +556,12 @@ def test_one_of_several_images_is_chosen_by_its_number(tmp_path):
         np.testing.assert_array_equal(image.read(*BOX), voxels[BOX])
 
 
+def planar_ilastik(path):
+    with h5py.File(path, "w") as file:
+        file["exported_data"] = LABELS[0][..., None]
+        file["exported_data"].attrs["axistags"] = json.dumps({"axes": [{"key": key} for key in "yxc"]})
+
+
 def planar_palette(path):
     picture = Picture.fromarray(LABELS[0], mode="P")
     picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
@@ -480,8 +572,10 @@ def planar_palette(path):
     ("name", "write"),
     [
         ("a.png", planar_palette), ("a.bmp", lambda path: Picture.fromarray(LABELS[0]).save(path)),
-        ("a.tif", lambda path: tifffile.imwrite(path, LABELS[0])), ("a.npy", lambda path: np.save(path, LABELS[0])),
-        ("a.zarr", lambda path: zarr.save_array(path, LABELS[0])),
+        ("a.tif", lambda path: tifffile.imwrite(path, LABELS[0])),
+        ("a.tif", lambda path: tifffile.imwrite(path, LABELS[0], compression="zlib")),
+        ("a.npy", lambda path: np.save(path, LABELS[0])),
+        ("a.zarr", lambda path: zarr.save_array(path, LABELS[0])), ("a.h5", planar_ilastik),
     ],
 )  # fmt: skip
 def test_planar_labels_are_one_layer(tmp_path, name, write):

@@ -1,6 +1,7 @@
 """The command that measures an image: its table, files, report, blocks on workers, and one line for each refusal."""
 
 import csv
+import os
 import re
 import sys
 
@@ -36,6 +37,18 @@ def image(tmp_path):
     about = {"spacing": 0.02, "unit": "um", "axes": "ZYX"}
     tifffile.imwrite(tmp_path / "a.tif", LABELS, imagej=True, resolution=(100, 100), metadata=about)
     return tmp_path / "a.tif"
+
+
+def test_names_of_other_systems_are_written(command, tmp_path):
+    """A file named in Latin-1, or in a locale that is not UTF-8."""
+    image = tmp_path / os.fsdecode(b"K\xf6rper.npy")
+    np.save(image, LABELS)
+    options = ["--voxel-size-nm", 10, "--descriptors", "volumes"]
+    code, _, said = command(image, *options, "--out", tmp_path / "a.nc", "--report", tmp_path / "report")
+    assert code == 0, said
+    with xr.open_dataset(tmp_path / "a.nc", engine="scipy") as stored:
+        assert stored.attrs["image"] == "K\ufffdrper.npy"
+    assert (tmp_path / "report/report.md").read_text().startswith("# K\ufffdrper.npy")
 
 
 def test_table_files_and_report(command, image, tmp_path):
@@ -113,7 +126,7 @@ def test_a_refusal_leaves_no_folder_for_the_report(command, image, tmp_path, wro
         (["--phases", "pore=0,nmc=1"], "phases: label 2 ("),
         (["--conductivity", "label 0=a"], "--conductivity: found 'a', expected a number"),
         (["--voxel-size-nm", "1,2"], "voxel_size_nm: found [1.0, 2.0], expected a positive voxel size in nm"),
-        (["--voxel-size-nm", "ten"], "--voxel-size-nm: found 'ten', expected a number"),
+        (["--voxel-size-nm", "ten"], "'--voxel-size-nm': found 'ten', expected a number"),
         (["--windows", "two"], "--windows: found 'two', expected a whole number"),
         (["--workers", "2"], "--cluster, --workers, --threads and --memory apply to blocks: give --blocks, too"),
         (["--out", "a.txt"], "a.txt: expected a name that ends with .csv, .json or .nc"),

@@ -296,6 +296,8 @@ class TestWaysIn:
         array = xr.DataArray(self.labels(), dims=("z", "y", "x"), attrs={"voxel_size_nm": 12.0})
         found = nmcdist.measure(array, GREYS, descriptors="volumes")
         xr.testing.assert_identical(found, nmcdist.measure(self.labels(), GREYS, 12.0, descriptors="volumes"))
+        from_netcdf = array.assign_attrs(voxel_size_nm=np.full(3, 12.0))
+        xr.testing.assert_identical(found, nmcdist.measure(from_netcdf, GREYS, descriptors="volumes"))
         given = nmcdist.measure(array, GREYS, 10.0, descriptors="volumes")
         xr.testing.assert_identical(given, nmcdist.measure(self.labels(), GREYS, 10.0, descriptors="volumes"))
 

@@ -72,6 +72,11 @@ def test_the_kind_is_known_where_the_field_that_decides_is_misspelt():
         parsed_recipe({**{k: v for k, v in TINY.items() if k != "volume"}, "particle": {"count": 3}}, "r.yaml")
 
 
+def test_a_recipe_of_a_training_names_its_command():
+    with pytest.raises(RecipeError, match=r"r.yaml: kind: found 'surrogate', .*; nmcdist train surrogate takes it$"):
+        parsed_recipe({"kind": "surrogate", "name": "s"}, "r.yaml")
+
+
 def test_many_faults_are_counted_not_listed():
     with pytest.raises(RecipeError) as caught:
         recipe_with(**{f"key{k}": k for k in range(30_000)})

@@ -46,6 +46,21 @@ def test_old_store_is_exported(out, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"item": "1"}, "item: found '1', expected a whole number from 0"),
+        ({"item": None}, "item: found None, expected a whole number"),
+        ({"file_format": ["npy"]}, r"format: found \['npy'\], expected one of tiff, vtk"),
+        ({"unit": ["nm"], "file_format": "vtk"}, r"unit: found \['nm'\], expected one of nm, um, m"),
+    ],
+)
+def test_arguments_of_other_types_are_named(out, tmp_path, changed, complaint):
+    given = {"item": 1, "file_format": "npy", **changed}
+    with pytest.raises(InputError, match=complaint):
+        nmcdist.export_item(out / "tiny.zarr", target=tmp_path / "a", **given)
+
+
+@pytest.mark.parametrize(
     ("kind", "complaint"),
     [
         (["volumes"], r"attribute 'kind': found \['volumes'\], expected text"),

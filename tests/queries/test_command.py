@@ -36,17 +36,17 @@ def test_it_prints_a_page_and_the_way_to_the_next(call, made_particles):
     lines = [line.split() for line in said.out.splitlines()]
     assert lines[0] == ["sample", "shell_sphericity", "grains"]
     assert [line[0] for line in lines[1:]] == ["0", "1"]
-    assert said.err == "2 of 5 items; next page: --after 1\n"
-    assert call(store, "sphericity > 0", "--limit", 5).err == "5 of 5 items\n"  # there is no next page
+    assert said.err == "2 of 5 matching items; next page: --after 1\n"
+    assert call(store, "sphericity > 0", "--limit", 5).err == "5 of 5 matching items\n"  # there is no next page
     said = call(store, "sphericity > 0", "--after", 3, "--catalog", made_particles / "catalog.yaml")
-    assert said.err == "1 of 5 items\n"
+    assert said.err == "1 of 5 matching items\n"
     said = call("smaal", "sphericity > 0", "--catalog", made_particles / "catalog.yaml", status=2)
     assert "no dataset 'smaal'" in said.err
     assert "--catalog (catalog= in Python) names another catalog" in call("smaal", "sphericity > 0", status=2).err
     said = call("small", "sphericity > 0", "--after", 3, "--catalog", made_particles / "catalog.yaml")
     assert said.out.split()[2] == "4"
-    assert said.err == "1 of 5 items\n"
-    assert call(store, "sphericity > 2").err == "0 of 0 items\n"
+    assert said.err == "1 of 5 matching items\n"
+    assert call(store, "sphericity > 2").err == "0 of 0 matching items\n"
 
 
 def test_the_file_holds_all_digits(call, made_particles, tmp_path):
@@ -68,7 +68,7 @@ def test_a_hyphen_writes_the_lines_to_standard_output(call, made_particles, tmp_
     said = call(store, "grains > 0", "--columns", "d_max_nm,grains", "--csv", "-")
     call(store, "grains > 0", "--columns", "d_max_nm,grains", "--csv", "found.csv")
     assert said.out == (tmp_path / "found.csv").read_text()
-    assert said.err == "5 of 5 items\n"
+    assert said.err == "5 of 5 matching items\n"
     assert [path.name for path in tmp_path.glob("*") if path.is_file()] == ["found.csv"]
 
 

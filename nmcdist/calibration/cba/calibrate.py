@@ -33,6 +33,7 @@ from nmcdist.calibration.stages import Stages
 from nmcdist.errors import InputError, StoreError
 from nmcdist.images import Image, survey
 from nmcdist.inputs import empty_folder
+from nmcdist.wording import in_utf8
 
 BUNDLE, PAPER_BUNDLE = "bundle", "bundle-paper"
 METHODS = ("weighted", "paper")
@@ -149,7 +150,7 @@ def calibrate_cba(
     if labelled_from is not None:
         paths, digests = [labelled_from[0]], [labelled_from[1]]
     results = Results(
-        images=[str(path) for path in paths], digests=digests, shapes=list(counts.shapes),
+        images=[in_utf8(path) for path in paths], digests=digests, shapes=list(counts.shapes),
         voxel_size_nm=counts.voxel_size_nm, volume_um3=counts.volume_nm3 * 1e-9, phases=dict(phases),
         bundle={"name": bundle.name, "sha256": bundle.content_hash}, quantities=errors, order=list(UNITS),
         correlations=None if boot is None else boot.correlation.tolist(),

@@ -51,7 +51,9 @@ def covariance(influences: np.ndarray, shrinkage: float) -> np.ndarray:
     """
     blocks, count = influences.shape
     if blocks < count + 5:
-        raise ImageError(f"image: found {blocks} blocks, expected at least {count + 5} for {count} statistics")
+        raise ImageError(
+            f"image: found {blocks} blocks, expected at least {count + 5} for {count} statistics: it is too small"
+        )
     raw = influences.T @ influences * (blocks / (blocks - 1)) * ((blocks - 1) / (blocks - count - 2))
     return np.asarray((1 - shrinkage) * raw + shrinkage * np.diag(np.diag(raw)))
 

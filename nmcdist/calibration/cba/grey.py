@@ -19,6 +19,7 @@ from nmcdist.calibration.spread import Spread
 from nmcdist.calibration.stages import Progress
 from nmcdist.datasets.files import replacing, write_text
 from nmcdist.images import Image
+from nmcdist.wording import in_utf8
 
 LABELLING, PICTURES = "labelling.json", "pictures.npz"
 _MOST_PICTURES = 3  # slices with scribbles that are shown
@@ -81,7 +82,7 @@ def calibrate_grey(
             labelled, scribbles = label_stack(image, source, stages, how, classes), source
         _write_pictures(out / PICTURES, labelled, scribbles)
         settings = {**vars(how), "drift": how.drift if isinstance(how.drift, str) else "given"}
-        facts = {"image": str(image.path), "how": settings, "classes": dict(classes), **labelled.facts}
+        facts = {"image": in_utf8(image.path), "how": settings, "classes": dict(classes), **labelled.facts}
         write_text(out / LABELLING, json.dumps(facts, indent=1) + "\n")
         return calibrate_cba(
             [labelled.labels], out, phases=PHASE_LABELS, doubted=labelled.facts.get("warnings", ()), stages=stages,

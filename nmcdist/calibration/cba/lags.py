@@ -103,7 +103,10 @@ def lattice_lags(
     used = sorted(set(found.values()))
     if len(used) < _FEWEST_BINS:
         edges = " x ".join(f"{n * s:.0f}" for n, s in zip(shape, voxel_size_nm, strict=True))
-        raise ImageError(f"image: found {edges} nm along z, y, x, expected one that holds lags up to {longest_nm:g} nm")
+        raise ImageError(
+            f"image: found {edges} nm along z, y, x in voxels of {shortest:g} nm, expected a larger image or smaller "
+            f"voxels: lags up to {longest_nm:g} nm have {len(used)} lengths, of at least {_FEWEST_BINS}"
+        )
     order = sorted(found, key=lambda v: (found[v], v))
     vectors = np.array([(0, 0, 0), *order], dtype=np.int64)
     bins = np.array([0, *(1 + used.index(found[v]) for v in order)], dtype=np.int64)

@@ -1,7 +1,7 @@
 """An EBSD map in memory: orientations on a grid, and the phases with their rotational symmetries."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -56,10 +56,10 @@ class Scan:
     name: str
     grid: str
     step_nm: tuple[float, float]
-    euler: np.ndarray
-    phase: np.ndarray
+    euler: np.ndarray = field(repr=False)
+    phase: np.ndarray = field(repr=False)
     phases: tuple[Phase, ...]
-    confidence: np.ndarray
+    confidence: np.ndarray = field(repr=False)
     confidence_name: str
     notes: tuple[str, ...] = ()
 

@@ -1,6 +1,7 @@
 """Segmentation slice by slice: a forest trained on scribbles gives every pixel a probability of each class."""
 
 import json
+import shutil
 import time
 from collections import Counter
 from functools import partial
@@ -24,6 +25,7 @@ from nmcdist.calibration.spread import Spread
 from nmcdist.datasets.files import write_text
 from nmcdist.errors import ImageError, StoreError
 from nmcdist.inputs import empty_folder
+from nmcdist.wording import in_utf8
 
 LABELS, STORE, RESULTS, FOREST = "labels.tif", "segmentation.zarr", "results.json", "forest"
 
@@ -93,11 +95,15 @@ def segment(
         raise ImageError(f"forest: found features {', '.join(forest.features[:3])}, ..., expected those of slices")
     train_s, start = time.process_time() - start, time.process_time()
     where.mkdir(parents=True, exist_ok=True)
-    shares, agrees = _write_store(image, forest, where, reference, spread)
+    try:
+        shares, agrees = _write_store(image, forest, where, reference, spread)
+    except BaseException:  # a slice that is refused, for example: nothing is in the way of the next attempt
+        shutil.rmtree(where / STORE)
+        raise
     predict_s = time.process_time() - start
     _write_pictures(image, forest, where)
     results: dict[str, Any] = {
-        "image": str(image.path), "shape": list(image.shape), "classes": list(forest.classes),
+        "image": in_utf8(image.path), "shape": list(image.shape), "classes": list(forest.classes),
         "trees": len(forest.roots), "labelled_slices": sorted(scribbles or {}), "class_shares": shares,
         "agreement": agrees and vars(agrees),
         "cpu_s": {"train": round(train_s, 2), "predict": round(predict_s, 2)},
@@ -109,7 +115,7 @@ def segment(
             "importance": {n: round(float(v), 4) for n, v in zip(forest.features, trained.importance, strict=True)},
         }  # fmt: skip
         (where / FOREST).mkdir()
-        save_forest(forest, where / FOREST, {"image": str(image.path), "seed": seed, "trees": trees})
+        save_forest(forest, where / FOREST, {"image": in_utf8(image.path), "seed": seed, "trees": trees})
     write_text(where / RESULTS, json.dumps(results, indent=1) + "\n")
     return results
 

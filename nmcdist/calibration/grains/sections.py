@@ -2,7 +2,7 @@
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from nmcdist.calibration.grains.tessellation_fit import MISSING, OUTSIDE
 from nmcdist.descriptors.sections import chord_lengths, describe_section
 from nmcdist.errors import ImageError, InputError
 from nmcdist.inputs import existing_folder, local_path
+from nmcdist.wording import in_utf8
 
 _LOG = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Section:
     """
 
     name: str
-    labels: np.ndarray
+    labels: np.ndarray = field(repr=False)
     pixel_size_nm: float
     centre_px: tuple[float, float]
     notes: tuple[str, ...] = ()
@@ -236,14 +237,14 @@ def _read_section(
         if pixel is None:
             raise ImageError(f"{path}: label images carry no pixel size, expected pixel_size_nm (--pixel-size-nm)")
         labels = consecutive(read_labels(path))
-        return Section(path.name, labels, pixel, _centroid(labels != OUTSIDE))
+        return Section(in_utf8(path.name), labels, pixel, _centroid(labels != OUTSIDE))
     if extension not in MAP_EXTENSIONS:
         raise ImageError(f"{path}: extension is {path.suffix!r}, expected one of {_known()}")
     scan = ebsd.read_quietly(path, index)
     section = section_of_scan(replace(scan, name=str(path)), str(path), misorientation_deg, min_pixels, min_confidence)
     if pixel is not None and not _same(pixel, section.pixel_size_nm):
         raise ImageError(f"{path}: step is {section.pixel_size_nm:g} nm, expected pixel_size_nm = {pixel:g} nm")
-    return replace(section, name=path.name)
+    return replace(section, name=in_utf8(path.name))
 
 
 def consecutive(labels: np.ndarray) -> np.ndarray:

@@ -31,6 +31,7 @@ from nmcdist.calibration.stages import Progress, Stage, Stages
 from nmcdist.datasets.files import write_text
 from nmcdist.errors import ImageError, InputError, StoreError
 from nmcdist.images import Image, survey
+from nmcdist.wording import in_utf8
 
 PROBABILITY, LABELS, RESULTS, TUNED = "probability", "labels", "results.json", "tuned"
 EDGES = (8, 1024, 1024)  # voxels of a box
@@ -146,7 +147,7 @@ def segment(
         counts = np.sum(labels.facts, axis=0)
         shares = {name: float(n / counts.sum()) for name, n in zip(segmenter.classes, counts, strict=True)}
         results = {
-            "image": str(image.path), "image_sha256": digest, "shape": list(image.shape),
+            "image": in_utf8(image.path), "image_sha256": digest, "shape": list(image.shape),
             "voxel_size_nm": list(image.voxel_size_nm),
             "bundle": {"name": bundle.name, "sha256": bundle.content_hash}, "classes": list(segmenter.classes),
             "scribbled_slices": sorted(scribbles or {}), "shares": shares, **ready.facts, "warnings": ready.warnings,

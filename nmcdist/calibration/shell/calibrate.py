@@ -39,6 +39,7 @@ from nmcdist.errors import ImageError, StoreError
 from nmcdist.images import Image, Survey, survey
 from nmcdist.inputs import made_folder
 from nmcdist.version import __version__
+from nmcdist.wording import in_utf8
 
 BUNDLE = "bundle"
 FEWEST = 20  # whole particles; the laws have up to three parameters each
@@ -116,12 +117,13 @@ def calibrate_shells(
     fit = fit_of(once(spread, "fit", tables_of_fit, given))
     cost["laws_cpu_s"], start = time.process_time() - start, time.process_time()
     progress({"event": "fitted", "particles": len(chosen), "order": fit.order})
+    of = in_utf8(image.path.name)
     about = {
-        "name": name, "title": title or f"NMC particles with shells fitted to {image.path.name}",
-        "description": description or f"Outer shells fitted to {len(chosen)} whole particles of {image.path.name}; "
+        "name": name, "title": title or f"NMC particles with shells fitted to {of}",
+        "description": description or f"Outer shells fitted to {len(chosen)} whole particles of {of}; "
         f"grains of the bundle {base.name}, which that image does not show.",
         "licence": licence, "date": date.today().isoformat(), "reference": _PAPER, "distances": {},
-        "data": f"{len(chosen)} whole particles of {image.path.name} (sha256 of its voxels {seen.sha256}), voxels of "
+        "data": f"{len(chosen)} whole particles of {of} (sha256 of its voxels {seen.sha256}), voxels of "
         f"{' x '.join(f'{length:g}' for length in image.voxel_size_nm)} nm; grains: {base.calibration.data}",
         "method": f"{_method(settings, regions)}; nmcdist {__version__}, numpy {np.__version__}, Python "
         f"{platform.python_version()} on {platform.machine()}",

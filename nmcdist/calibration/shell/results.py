@@ -21,6 +21,7 @@ from nmcdist.datasets.files import replacing, write_text
 from nmcdist.errors import StoreError
 from nmcdist.images import Image, Survey
 from nmcdist.json_text import load_json
+from nmcdist.wording import in_utf8
 
 NUMBERS, SHOWN = "calibration.json", "shown.npz"
 _LEAST_RADIUS = 5.0  # voxels; below, the error of a coefficient grows to 0.08 voxel
@@ -81,7 +82,7 @@ def _numbers(of: Calibrated) -> dict[str, Any]:
     counts, choice = regions.found.regions, regions.choice
     diameter = np.cbrt(6 * counts.voxels[chosen] / np.pi) * unit_nm
     return {
-        "image": {"path": str(image.path), "sha256": seen.sha256, "shape": image.shape,
+        "image": {"path": in_utf8(image.path), "sha256": seen.sha256, "shape": image.shape,
                   "voxel_size_nm": image.voxel_size_nm, "threshold": regions.threshold,
                   "phase_share": regions.phase_share, "segmenter": regions.segmenter,
                   "edges": None if regions.edges is None else regions.edges._asdict(),

@@ -124,14 +124,15 @@ def format_named(name: str, others: Collection[Content] = ()) -> Format:
         If the name is unknown.
     """
     known = {row.name: row for row in FORMATS.values() if row.content.of_voxels or row.content in others}
-    if name in FORMATS and name not in known:
+    key = name if isinstance(name, str) else ""
+    if key in FORMATS and key not in known:
         raise InputError(
             f"format: found {shown(name)}, which only particles of a store have, expected one of {', '.join(known)}"
         )
-    if name not in known:
-        instead = _NOT_WRITTEN.get(name) or proposal(str(name), known)
+    if key not in known:
+        instead = _NOT_WRITTEN.get(key) or proposal(str(name), known)
         raise InputError(f"format: found {shown(name)}{instead}")
-    return known[name]
+    return known[key]
 
 
 def checked_options(chosen: Format, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,7 +154,7 @@ def checked_options(chosen: Format, options: Mapping[str, Any]) -> dict[str, Any
         _check_elements(given)
     if given.get("smoothing", 0) < 0:
         raise InputError(f"smoothing: found {given['smoothing']}, expected 0 or more sweeps")
-    if given.get("unit", "nm") not in UNITS:
+    if str(given.get("unit", "nm")) not in UNITS:
         raise InputError(f"unit: found {shown(given['unit'])}{proposal(str(given['unit']), UNITS)}")
     if "grains" in given:
         ranges_of(given["grains"])

@@ -121,7 +121,7 @@ def test_command_writes_bundle_results_and_report(labels, tmp_path, run):
         ("bare.npy", ["--axes", "zyx", "--voxel-size-nm", "20"], "found no voxel of graphite"),
         ("labels.npy", ["--axes", "zyx"], "says no voxel size"),
         ("labels.npy", ["--voxel-size-nm", "20"], "does not say the order of its axes"),
-        ("labels.npy", ["--axes", "zyx", "--voxel-size-nm", "a"], "voxel-size-nm: found a, expected a number"),
+        ("labels.npy", ["--axes", "zyx", "--voxel-size-nm", "a"], "'--voxel-size-nm': found 'a', expected a number"),
         ("labels.npy", ["--axes", "zyx", "--voxel-size-nm", "20", "--phases", "pore=0"], "phases: found pore=0"),
         ("labels.npy", ["--axes", "zyx", "--voxel-size-nm", "20", "--bootstrap", "2"], "expected 0 or at least 5"),
         ("labels.npy", ["--axes", "zyx", "--voxel-size-nm", "20,20,40"], "expected cubes"),

@@ -155,7 +155,7 @@ def test_a_fit_says_when_blind_starts_disagree():
 
 
 def test_too_few_blocks_are_refused():
-    with pytest.raises(ImageError, match="found 8 blocks, expected at least 25 for 20 statistics"):
+    with pytest.raises(ImageError, match="found 8 blocks, expected at least 25 for 20 statistics: it is too small"):
         covariance(np.ones((8, 20)), 1e-3)
 
 

@@ -92,6 +92,12 @@ def test_reads_the_files_of_ebsdlib(name, grid, shape, step_nm, phases, unindexe
     assert (~scan.indexed).sum() == np.isnan(scan.euler).all(axis=-1).sum() == unindexed
 
 
+def test_a_map_shows_itself_in_a_line():
+    shown = repr(ebsd.read(EDAX / "Test_US_1.ctf"))
+    assert shown.startswith("Scan(name='Test_US_1.ctf', grid='square', step_nm=")
+    assert "array" not in shown and "\n" not in shown
+
+
 def test_decimal_commas_are_decimal_points():
     first, second = (ebsd.read(EDAX / f"Test_{name}_1.ctf") for name in ("European", "US"))
     np.testing.assert_array_equal(first.euler, second.euler)

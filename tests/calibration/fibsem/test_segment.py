@@ -151,6 +151,23 @@ def test_values_that_are_no_numbers_are_refused(in_memory):
         train_on(in_memory(grey), {0: truth[0].astype(np.int32)}, 1)
 
 
+def test_a_refused_slice_leaves_the_folder_free(in_memory, tmp_path):
+    grey, truth = halves()
+    scribbles, torn = {0: truth[0].astype(np.int32)}, grey.copy()
+    torn[2, 3, 3] = np.inf
+    with pytest.raises(ImageError, match="slice 2: found values that are not finite numbers"):
+        segment(in_memory(torn), scribbles, tmp_path / "out", trees=2)
+    assert segment(in_memory(grey), scribbles, tmp_path / "out", trees=2)["shape"] == [3, 40, 60]
+
+
+def test_an_image_of_two_values_has_a_page(files):
+    tifffile.imwrite(files / "two.tif", tifffile.imread(files / "image.tif") > 90, photometric="minisblack")
+    arguments = ["calibrate", "segment", files / "two.tif", "--scribbles", files / "scribbles", "--out", files / "out",
+                 "--axes", "zyx", "--voxel-size-nm", "20,10,10", "--trees", "2"]  # fmt: skip
+    done = CliRunner().invoke(cli, list(map(str, arguments)))
+    assert done.exit_code == 0, done.output
+
+
 @pytest.mark.parametrize("harm", ["child", "roots", "missing"])
 def test_damaged_forests_are_refused(files, harm):
     from safetensors.numpy import load, save
