@@ -41,8 +41,8 @@ class Labels(click.ParamType):  # type: ignore[type-arg]  # generic in new versi
 @click.command("baseline")
 @click.option("--kind", type=click.Choice(KINDS), required=True, help="Generator.")
 @click.option("--from", "source", type=PATH, required=True, metavar="STORE|IMAGE",
-              help="A finished store with volumes, or a label image: a TIFF file, a folder of TIFF slices, a .npy file "
-              "or a Zarr array.")  # fmt: skip
+              help="A finished store with volumes, or a label image: a TIFF file, a folder of TIFF or PNG slices, a "
+              ".npy file or a Zarr array.")  # fmt: skip
 @click.option("--out", type=PATH, required=True, help="New folder for the bundle.")
 @click.option("--solid", type=Labels(), default=(), help="Labels of the solid, such as 1,2. Default: all but 0; for "
               "neural each label is a phase.")  # fmt: skip

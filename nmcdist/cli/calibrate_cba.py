@@ -79,7 +79,7 @@ def calibrate_cba_command(
     """Fit the additive model to three-phase labels: one IMAGE, or several that count as one sample.
 
     With --scribbles or --segmenter, IMAGE is a grey stack, which is labelled first. An IMAGE is a TIFF file, a
-    folder of TIFF slices, a .npy file or a Zarr array.
+    folder of TIFF or PNG slices, a .npy file or a Zarr array.
     """
     need("report", "the report of a calibration")
     from nmcdist.calibration.begun import check_same

@@ -69,7 +69,7 @@ def calibrate_shell_command(
 ) -> int:  # fmt: skip
     """Fit the outer shell model to a CT IMAGE of particles: grey, of phases, or with a label for each particle.
 
-    IMAGE is a TIFF file, a folder of TIFF slices, a .npy file or a Zarr array.
+    IMAGE is a TIFF file, a folder of TIFF or PNG slices, a .npy file or a Zarr array.
     """
     need("report", "the report of a calibration")
     from nmcdist.bundle import load_bundle

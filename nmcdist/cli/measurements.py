@@ -61,8 +61,8 @@ class _Groups(click.Option):
 def measure(image: Path, out: Path | None, report_folder: Path | None, overwrite: bool, **options: Any) -> None:
     """Measure an IMAGE of labels: volumes, surfaces, sizes, paths, contacts, conductivity and flow of its phases.
 
-    IMAGE is a TIFF file, a folder of TIFF slices, a Zarr or OME-Zarr array, or a .npy, HDF5, NRRD, MetaImage (.mhd),
-    VTK (.vti, .vtk) or PNG file, in two or three dimensions. The cluster options apply to --blocks.
+    IMAGE is a TIFF file, a folder of TIFF or PNG slices, a Zarr or OME-Zarr array, or a .npy, HDF5, NRRD, MetaImage
+    (.mhd), VTK (.vti, .vtk) or PNG file, in two or three dimensions. The cluster options apply to --blocks.
     """
     from nmcdist.extras import need
     from nmcdist.images import open_labels

@@ -27,8 +27,8 @@ from nmcdist.cli.runs import end_of
 def refine(source: Path, bundle: str, out: Path, resume: bool, **options: Any) -> int:
     """Give the volumes of SOURCE voxels of half the edge, by a net that `nmcdist train superres` made.
 
-    SOURCE is a finished store of volumes, or an image of labels: a TIFF file, a folder of TIFF slices, a .npy file,
-    or a Zarr array.
+    SOURCE is a finished store of volumes, or an image of labels: a TIFF file, a folder of TIFF or PNG slices, a .npy
+    file, or a Zarr array.
     """
     from nmcdist.runs.progress import progress_on
     from nmcdist.runs.public import deployment_from

@@ -49,7 +49,7 @@ def segment(
     """Segment the grey STACK by a net that was trained on drawn images.
 
     OUT gets labels.zarr (0 for the first class), probability.zarr (255 is 1), results.json, and the page
-    report/report.md. STACK is a TIFF file, a folder of TIFF slices, a .npy file or a Zarr array.
+    report/report.md. STACK is a TIFF file, a folder of TIFF or PNG slices, a .npy file or a Zarr array.
     """
     need("report", "the page on a segmentation")
     if scribbles is not None:

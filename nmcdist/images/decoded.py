@@ -134,14 +134,15 @@ def open_picture(where: Path) -> tuple[Source, Said]:
     """Open a grey picture or one with a palette, whose numbers are the labels; ImageError if it has colours."""
     need("images", f"reading {where.name}")
     with reading(where):
-        array = _read_picture(where, "")
-    return Decoded(where, whole_shape(array.shape, where), array.dtype, _read_picture), Said("yx", is_planar=True)
+        array = read_picture(where)
+    return Decoded(where, whole_shape(array.shape, where), array.dtype, read_picture), Said("yx", is_planar=True)
 
 
-def _read_picture(where: Path, dataset: str) -> np.ndarray:
+def read_picture(where: Path, dataset: str = "") -> np.ndarray:
+    """Return what a picture holds, shape (ny, nx); ImageError if it has colours."""
     from PIL import Image
 
     with Image.open(where) as picture:
         if picture.mode not in ("1", "L", "P", "I", "I;16", "I;16B", "I;16L", "F"):
-            raise ImageError(f"{where}: found colours ({picture.mode}), expected a grey picture of labels")
+            raise ImageError(f"{where}: found colours ({picture.mode}), expected a grey picture or one of labels")
         return np.asarray(picture.convert("L") if picture.mode == "1" else picture)  # of one bit: 0 and 255

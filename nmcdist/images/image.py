@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nmcdist.errors import ImageError
-from nmcdist.images import arrays, decoded, metaimage, tiff
+from nmcdist.images import arrays, decoded, metaimage, slices, tiff
 from nmcdist.images.said import STRAYS, Said
 from nmcdist.images.sources import Source, permuted
 from nmcdist.images.spacing import Size, checked_size
@@ -21,7 +21,7 @@ from nmcdist.inputs import local_path
 from nmcdist.wording import shown
 
 AXES = "zyx"
-_WHAT = "a TIFF file, a folder of TIFF slices, a .npy file or a Zarr array"
+_WHAT = "a TIFF file, a folder of TIFF or PNG slices, a .npy file or a Zarr array"
 FORMATS = f"{_WHAT}, HDF5, NRRD, MetaImage (.mhd), VTK image data or PNG"
 
 
@@ -81,8 +81,8 @@ def open_image(path: str | os.PathLike[str], voxel_size_nm: Any = None, axes: st
     Parameters
     ----------
     path : str or Path
-        A TIFF file, a folder of TIFF slices in the order of the last numbers in their names, a .npy file, or a Zarr or
-        OME-Zarr array.
+        A TIFF file, a folder of TIFF or PNG slices in the order of the last numbers in their names, a .npy file, or a
+        Zarr or OME-Zarr array.
     voxel_size_nm : float or sequence of float, optional
         Of cubic voxels, or along z, y, x; needed if the file says none. It overrules the file.
     axes : str, optional
@@ -202,7 +202,7 @@ def _opened(
     if dataset is not None and not is_zarr and suffix not in _WITH_DATASETS:
         raise ImageError(f"{where}: found the dataset {shown(dataset)}, expected none: it holds one image")
     if where.is_dir():
-        return arrays.open_zarr(where, dataset) if is_zarr else tiff.open_slices(where)
+        return arrays.open_zarr(where, dataset) if is_zarr else slices.open_slices(where)
     opener = openers.get(suffix)
     if not where.is_file() or opener is None:
         raise ImageError(f"{where}: expected {what}")

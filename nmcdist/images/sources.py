@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from nmcdist.errors import ImageError
-from nmcdist.images.truncated import check_tiff
 from nmcdist.wording import one_line
 
 Slices = tuple[slice, slice, slice]
@@ -105,26 +104,26 @@ def _plain_pages(
 
 @dataclass(frozen=True)
 class Stack(Source):
-    """A folder of slices, one TIFF file each.
+    """A folder of slices, one file each.
 
     Attributes
     ----------
     files : tuple of str
         Names in order.
+    reader : callable
+        Takes the path of a slice; returns an array.
     """
 
     files: tuple[str, ...]
+    reader: Callable[[Path], np.ndarray]
 
     def read(self, box: Slices) -> np.ndarray:
         """Return a box; ImageError if a slice is damaged, or of another size or type."""
-        import tifffile
-
         numbers, y, x = box
         planes = []
         for name in self.files[numbers]:
             with reading(self.path / name):
-                check_tiff(self.path / name)
-                plane = tifffile.imread(self.path / name)
+                plane = self.reader(self.path / name)
             if plane.shape != self.shape[1:] or plane.dtype != self.dtype:
                 found, expected = f"{plane.dtype} of shape {plane.shape}", f"{self.dtype} of shape {self.shape[1:]}"
                 raise ImageError(f"{self.path / name}: found {found}, expected {expected} as in {self.files[0]}")

@@ -1,7 +1,6 @@
-"""TIFF files, and folders of TIFF slices: their pages, and the voxel sizes of ImageJ and OME."""
+"""TIFF files: their pages, and the voxel sizes of ImageJ and OME."""
 
 import logging
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 
 from nmcdist.errors import ImageError
 from nmcdist.images.said import STRAYS, Said, whole_shape
-from nmcdist.images.sources import Pages, Source, Stack, reading
+from nmcdist.images.sources import Pages, Source, reading
 from nmcdist.images.spacing import Size, in_nm
 from nmcdist.images.truncated import check_tiff
 from nmcdist.wording import shown
@@ -18,7 +17,6 @@ from nmcdist.wording import shown
 SUFFIXES = (".tif", ".tiff")
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # it logs faults before it raises them
 _LISTED = 6  # most images that a message names
-_NUMBER = re.compile(r"(\d+)\D*$")
 
 
 def open_pages(
@@ -79,47 +77,12 @@ def _chosen(dataset: str, images: list[int], where: Path) -> int:
     return number
 
 
-def open_slices(where: Path) -> tuple[Source, Said]:
-    """Open a folder of slices, in the order of the last numbers in their names.
-
-    Raises
-    ------
-    ImageError
-        If a slice is missing, repeated or damaged, or there are fewer than two.
-    """
+def read_slice(where: Path) -> np.ndarray:
+    """Return what a TIFF file of a single slice holds; ImageError if it is truncated."""
     import tifffile
 
-    files = sorted(
-        path.name
-        for path in where.iterdir()
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
-    )
-    if len(files) < 2:
-        raise ImageError(
-            f"{where}: found {len(files)} TIFF slices, expected a TIFF file, a folder of TIFF slices or Zarr"
-        )
-    numbers: dict[int, str] = {}
-    for name in files:
-        number = _NUMBER.search(Path(name).stem)
-        if number is None:
-            raise ImageError(f"{where / name}: expected a number in the name, which gives the order of the slices")
-        if int(number[1]) in numbers:
-            raise ImageError(
-                f"{where / name}: the last number of its name is that of {numbers[int(number[1])]}: a slice is repeated"
-            )
-        numbers[int(number[1])] = name
-    ordered = sorted(numbers)
-    steps = np.diff(ordered)
-    for before, after, step in zip(ordered, ordered[1:], steps, strict=False):
-        if step != steps.min():
-            raise ImageError(f"{where}: no slice between {numbers[before]} and {numbers[after]}: one is missing")
-    names = tuple(numbers[number] for number in ordered)
-    with reading(where / names[0]):
-        check_tiff(where / names[0])
-        first = tifffile.imread(where / names[0])
-    if first.ndim != 2:
-        raise ImageError(f"{where / names[0]}: found shape {first.shape}, expected a grey image of two dimensions")
-    return Stack(where, (len(names), *first.shape), first.dtype, names), Said("zyx")
+    check_tiff(where)
+    return np.asarray(tifffile.imread(where))
 
 
 def _imagej_size(file: Any, *, is_planar: bool) -> Size | None:

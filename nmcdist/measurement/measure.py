@@ -67,8 +67,8 @@ def measure(
     Parameters
     ----------
     image : path or array of int or bool, shape (nz, ny, nx) or (ny, nx)
-        TIFF, Zarr or OME-Zarr, .npy, HDF5, NRRD, MetaImage, VTK image data or PNG; a folder of TIFF slices; or an
-        array of NumPy, Dask or xarray.
+        TIFF, Zarr or OME-Zarr, .npy, HDF5, NRRD, MetaImage, VTK image data or PNG; a folder of TIFF or PNG slices; or
+        an array of NumPy, Dask or xarray.
     phases : mapping of str to int or sequence of int, optional
         Label of each phase by name; several labels make a union. Every label of the image needs a name. Default: each
         label is a phase "label N".

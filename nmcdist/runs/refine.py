@@ -43,7 +43,8 @@ def refine(
     Parameters
     ----------
     path : str or Path
-        A finished store of volumes, a TIFF file, a folder of TIFF slices, a .npy file, or a Zarr or OME-Zarr array.
+        A finished store of volumes, a TIFF file, a folder of TIFF or PNG slices, a .npy file, or a Zarr or OME-Zarr
+        array.
     bundle : Bundle, str or Path
         A bundle of model "superres", a built-in name, or the path of a bundle.
     store : str or Path

@@ -52,6 +52,13 @@ def other_order(path):
     return {"axes": "xzy", "voxel_size_nm": SIZE}
 
 
+def pictures(path):
+    path.mkdir()
+    for k, plane in enumerate(VOXELS):
+        Picture.fromarray(plane).save(path / f"slice_{8 + 2 * k}.png")
+    return {"voxel_size_nm": SIZE}
+
+
 def stack(path):
     path.mkdir()
     for k, plane in enumerate(VOXELS):
@@ -103,8 +110,8 @@ def appended(path):
     ("name", "write"),
     [
         ("a.tif", imagej), ("a.ome.tif", ome), ("a.TIFF", plain), ("a.npy", npy), ("a.npy", other_order),
-        ("slices", stack), ("a.zarr", zarr_array), ("b.zarr", zarr_that_says_all), ("a.ome.zarr", ome_zarr),
-        ("a.ome.zarr", ome_zarr_of_one_channel), ("a.tif", appended),
+        ("slices", stack), ("slices", pictures), ("a.zarr", zarr_array), ("b.zarr", zarr_that_says_all),
+        ("a.ome.zarr", ome_zarr), ("a.ome.zarr", ome_zarr_of_one_channel), ("a.tif", appended),
     ],
 )  # fmt: skip
 def test_every_form_gives_the_voxels_in_order(tmp_path, name, write):
@@ -216,7 +223,7 @@ def without_numbers(path):
     ("name", "write", "options", "complaint"),
     [
         ("a.tif", lambda path: None, {}, "a.tif: no such image"),
-        ("a.jpg", lambda path: path.write_text("x"), {}, "a.jpg: expected a TIFF file, a folder of TIFF slices"),
+        ("a.jpg", lambda path: path.write_text("x"), {}, "a.jpg: expected a TIFF file, a folder of TIFF or PNG slices"),
         ("a.tif", lambda path: path.write_text("x"), {}, "a.tif: cannot be read"),
         ("a.tif", cut, {}, "a.tif: is truncated: found 150 bytes, expected at least"),
         ("a.npy", cut_npy, {}, "a.npy: cannot be read"),
@@ -243,7 +250,7 @@ def without_numbers(path):
         ("a.tif", two_channels, {}, "a.tif: found axes ZCYX, expected z, y and x, without channels or times"),
         ("a.ome.tif", slices_as_times, {"voxel_size_nm": None}, "a.ome.tif: says no voxel size"),
         ("s", without_numbers, {}, "middle.tif: expected a number in the name"),
-        ("s", lambda path: path.mkdir(), {}, "s: found 0 TIFF slices, expected a TIFF file"),
+        ("s", lambda path: path.mkdir(), {}, "s: found 0 slices, expected a TIFF file"),
         ("g", lambda path: zarr.create_group(path), {}, "g: a Zarr group without an image of OME-Zarr"),
     ],
 )  # fmt: skip

@@ -8,7 +8,10 @@ import numpy as np
 
 from nmcdist.errors import ImageError
 from nmcdist.images import Image, open_image
+from nmcdist.images.decoded import PICTURES
+from nmcdist.images.slices import read_slice
 from nmcdist.images.sources import reading
+from nmcdist.images.tiff import SUFFIXES
 from nmcdist.images.truncated import check_tiff
 from nmcdist.inputs import local_path
 
@@ -32,14 +35,14 @@ class Picture:
 
     def read(self, z: slice = slice(None), y: slice = slice(None), x: slice = slice(None)) -> np.ndarray:
         """Return a box of pixels, shape (z, y, x); ImageError if the file is damaged."""
-        return _plane(self.path).reshape(self.shape)[z, y, x]
+        return read_slice(self.path).reshape(self.shape)[z, y, x]
 
 
 Pixels = Image | Picture
 
 
 def open_pixels(path: Path, voxel_size_nm: Any = None, axes: str | None = None) -> Pixels:
-    """Open a stack as :func:`open_image` does, or a TIFF file of a single picture.
+    """Open a stack as :func:`open_image` does, or a TIFF or PNG file of a single picture.
 
     Raises
     ------
@@ -47,7 +50,10 @@ def open_pixels(path: Path, voxel_size_nm: Any = None, axes: str | None = None) 
         As for :func:`open_image`, or if a picture holds no numbers.
     """
     where = local_path(path, ImageError)
-    if where.is_file() and where.suffix.lower() in (".tif", ".tiff"):
+    if where.is_file() and where.suffix.lower() in PICTURES:
+        plane = read_slice(where)
+        return Picture(where, (1, *plane.shape), plane.dtype)
+    if where.is_file() and where.suffix.lower() in SUFFIXES:
         import tifffile
 
         with reading(where):
@@ -60,10 +66,3 @@ def open_pixels(path: Path, voxel_size_nm: Any = None, axes: str | None = None) 
                 raise ImageError(f"{where}: found values of type {dtype}, expected numbers")
             return Picture(where, (1, int(shape[0]), int(shape[1])), dtype)
     return open_image(where, voxel_size_nm, axes)
-
-
-def _plane(path: Path) -> np.ndarray:
-    import tifffile
-
-    with reading(path):
-        return np.asarray(tifffile.imread(path))

@@ -1,6 +1,5 @@
 """Scribbles: pixels of a few slices to which a person gave a class; 0 is not labelled."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,9 @@ import numpy as np
 
 from nmcdist.calibration.fibsem.pictures import Pixels, open_pixels
 from nmcdist.errors import ImageError
+from nmcdist.images.slices import SUFFIXES, number_in
 from nmcdist.inputs import local_path
 
-_NUMBER = re.compile(r"(\d+)\D*$")
 _CLASSES = 32
 Scribbles = dict[int, np.ndarray]
 
@@ -21,8 +20,8 @@ def read_scribbles(path: Path, image: Pixels, **how: Any) -> Scribbles:
     Parameters
     ----------
     path : Path
-        A label image of the shape of the image, or a folder of TIFF files of one slice each, whose last number in the
-        name is that of the slice, from 0.
+        A label image of the shape of the image, or a folder of TIFF or PNG files of one slice each, whose last
+        number in the name is that of the slice, from 0.
     image : Pixels
     **how
         Voxel size and axes of a label image that does not say its own, as for :func:`open_pixels`.
@@ -63,18 +62,18 @@ def _of_stack(where: Path, image: Pixels, how: dict[str, Any]) -> Scribbles:
 
 def _of_folder(where: Path, image: Pixels) -> Scribbles:
     found: Scribbles = {}
-    for file in sorted(path for path in where.iterdir() if path.suffix.lower() in (".tif", ".tiff")):
-        number = _NUMBER.search(file.stem)
-        if number is None or int(number[1]) >= image.shape[0]:
+    for file in sorted(path for path in where.iterdir() if path.suffix.lower() in SUFFIXES):
+        number = number_in(file.name)
+        if number is None or number >= image.shape[0]:
             raise ImageError(f"{file}: expected the number of a slice in the name, from 0 to {image.shape[0] - 1}")
-        if int(number[1]) in found:
-            raise ImageError(f"{file}: has the number of another file: slice {int(number[1])} is labelled twice")
+        if number in found:
+            raise ImageError(f"{file}: has the number of another file: slice {number} is labelled twice")
         plane = open_pixels(file)
         if plane.shape != (1, *image.shape[1:]):
             raise ImageError(f"{file}: found shape {plane.shape[1:]}, expected {image.shape[1:]} as of {image.path}")
-        found[int(number[1])] = whole_numbers(plane.read()[0], file)
+        found[number] = whole_numbers(plane.read()[0], file)
     if not found:
-        raise ImageError(f"{where}: found no TIFF file, expected scribbles of some slices")
+        raise ImageError(f"{where}: found no TIFF or PNG file, expected scribbles of some slices")
     return found
 
 

@@ -77,7 +77,7 @@ def open_source(path: Path, voxel_size_nm: Any = None, axes: str | None = None) 
     Parameters
     ----------
     path : Path
-        A store, a TIFF file, a folder of TIFF slices, a .npy file, or a Zarr or OME-Zarr array.
+        A store, a TIFF file, a folder of TIFF or PNG slices, a .npy file, or a Zarr or OME-Zarr array.
     voxel_size_nm, axes
         Of an image: see :func:`nmcdist.images.open_image`.
 

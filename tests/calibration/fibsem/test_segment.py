@@ -8,6 +8,7 @@ import pytest
 import tifffile
 import zarr
 from click.testing import CliRunner
+from PIL import Image as PngImage
 
 from nmcdist.calibration.fibsem.agreement import agreement
 from nmcdist.calibration.fibsem.forest_files import load_forest
@@ -136,6 +137,25 @@ def test_bad_scribbles_are_refused(files, change, line):
     tifffile.imwrite(path, changed.astype(np.uint16) if changed.dtype.kind == "i" else changed)
     with pytest.raises(ImageError, match=line):
         read_scribbles(files / "scribbles", open_pixels(files / "image.tif"))
+
+
+def test_pictures_are_read_as_tiff_files_are(files):
+    image, folder = open_pixels(files / "image.tif"), files / "png"
+    folder.mkdir()
+    expected = read_scribbles(files / "scribbles", image)
+    grey = (100 + 20 * image.read()[1]).astype(np.uint8)
+    scribble = tifffile.imread(files / "scribbles" / "slice_01.tif")
+    labels = PngImage.fromarray(scribble, mode="P")  # colours stand for the labels
+    labels.putpalette([0, 0, 0, 255, 0, 0, 0, 0, 255])
+    labels.save(folder / "slice_01.png")
+    found = read_scribbles(folder, image)
+    assert found.keys() == expected.keys()
+    assert np.array_equal(found[1], expected[1])
+    PngImage.fromarray(grey).save(files / "grey.png")
+    assert np.array_equal(open_pixels(files / "grey.png").read(), grey[None])
+    PngImage.fromarray(np.stack([scribble] * 3, -1)).save(folder / "slice_01.png")
+    with pytest.raises(ImageError, match=r"slice_01\.png: found colours \(RGB\), expected a grey picture"):
+        read_scribbles(folder, image)
 
 
 def test_scribbles_of_no_slice_are_refused(files):
