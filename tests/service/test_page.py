@@ -4,6 +4,7 @@ Stores, plain xarray, NumPy and the public functions of the package referee what
 NMCDIST_PICTURES=FOLDER the pictures of the documentation are taken on the way.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -283,6 +284,23 @@ def test_a_wrong_condition_is_answered_with_what_is_wrong(browser, service):
             assert page.locator("#items li").count() == 0
             assert "so these are all items" in page.locator("#code-xarray").inner_text()
             assert "numpy" not in page.locator("#code-xarray").inner_text()
+
+
+def test_a_column_that_is_taken_back_before_it_is_there_stays_away(page):
+    """Its bins arrive late, for two clicks and for four."""
+    page.goto("/d/tiny/1.0.0")
+    columns(page).nth(5).wait_for()
+    page.locator("#choose summary").click()
+    page.get_by_text(re.compile("^[0-9]+ further columns have no histogram")).wait_for()
+    page.route(re.compile("/bins\\?"), lambda route: (page.wait_for_timeout(200), route.continue_()))
+    box = page.locator("input[name=column]:not(:checked)").first
+    name = box.get_attribute("value")
+    for clicks in (2, 4, 3):
+        box = page.locator(f"input[value='{name}']")
+        with page.expect_response(re.compile("/bins\\?")) if clicks < 3 else contextlib.nullcontext():
+            box.evaluate("(box, clicks) => { while (clicks--) box.click(); }", clicks)
+        page.wait_for_timeout(300)
+        assert box.is_checked() == (columns(page).count() == 7) == (clicks == 3)
 
 
 def test_a_million_rows_are_brushed_at_once(page, service):

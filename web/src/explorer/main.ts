@@ -19,6 +19,7 @@ interface Columns {
   total: number;
   rows: number;
   columns: Column[];
+  further: number; // columns that are not among these
 }
 
 interface Page extends Places {
@@ -97,6 +98,7 @@ class Explorer {
     const bins = new Uint8Array(await (await ask(`${this.page.api}/bins?${query}`)).arrayBuffer());
     const { rows } = this.known;
     names.forEach((name, place) => {
+      if (this.filter.has(name)) return; // asked for twice
       this.filter.add(name, bins.subarray(place * rows, (place + 1) * rows));
       const counts = new Uint32Array(256);
       for (let row = place * rows; row < (place + 1) * rows; row++) counts[bins[row]]++;
@@ -172,16 +174,27 @@ class Explorer {
     const boxes = this.known.columns.map((column) => {
       const box = element("input", { type: "checkbox", name: "column", value: column.name, checked: first.has(column.name) });
       box.addEventListener("change", () => {
-        if (box.checked) void this.choose([column.name]).then(() => this.ask(), report);
+        if (box.checked) void this.pick(column.name, box).catch(report);
         else this.drop(column.name);
       });
       return element("label", {}, box, ` ${column.title}`);
     });
     byId("columns").append(...boxes);
+    const { further } = this.known;
+    const note = `${further} further columns have no histogram. A condition takes them by their names, as in the table (CSV).`;
+    if (further) byId("columns").after(element("p", { class: "note" }, note));
     byId("choose").hidden = boxes.length === 0;
   }
 
+  private async pick(name: string, box: HTMLInputElement): Promise<void> {
+    if (!this.filter.has(name)) await this.fetch([name]);
+    if (!box.checked) return; // taken back meanwhile
+    await this.choose([name]);
+    this.ask();
+  }
+
   private drop(name: string): void {
+    if (!this.shown.has(name)) return; // its bins are on their way
     this.shown.get(name)?.root.remove();
     this.shown.delete(name);
     this.brushes.delete(name);
@@ -208,7 +221,7 @@ async function start(): Promise<void> {
   makeCopyButtons(document);
   document.querySelectorAll<HTMLElement>("[role=tablist]").forEach(makeTabs);
   const page = pageData<Page>("page");
-  let known: Columns = { total: page.total, rows: 0, columns: [] };
+  let known: Columns = { total: page.total, rows: 0, columns: [], further: 0 };
   const archive = page.virtual ? null : new Archive(page.api);
   const showFound = (found: number | null, condition: string) => {
     if (page.virtual) return;
