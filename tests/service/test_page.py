@@ -224,6 +224,34 @@ def test_tables_and_zip_files_hold_the_items_that_are_shown(page, small):
         assert len(archive.namelist()) == 2
 
 
+def test_a_file_that_is_not_there_yet_is_waited_for_and_a_refused_one_says_why(browser, service, small, tmp_path):
+    busy = {"status": 503, "headers": {"Retry-After": "1"}, "json": {"detail": "busy: another file is made"}}
+    answers = [busy, {"status": 422, "json": {"detail": "format stl: the file is too large"}}]
+    with browser.new_context(base_url=service.url) as context:
+        page = context.new_page()
+        page.route("**/exports/*", lambda route: route.fulfill(**answers.pop(0)) if answers else route.continue_())
+        page.goto(f"{SMALL}/i/1")
+        link = page.locator("#files").get_by_role("link", name="stl", exact=True)
+        link.click()
+        page.get_by_text("The service makes the file.").wait_for()
+        page.get_by_text("format stl: the file is too large").wait_for()
+        with page.expect_download() as download:
+            link.click()
+        local = nmcdist.export_item(small, item=1, file_format="stl", target=tmp_path / "local.stl")
+        assert download.value.path().read_bytes() == Path(local).read_bytes()
+        assert page.get_by_text("The service makes the file.").count() == 0
+
+        answers[:] = [busy]
+        page.route("**/exports?*", lambda route: route.fulfill(**answers.pop(0)) if answers else route.continue_())
+        page.goto(SMALL)
+        page.get_by_label("Files of the items shown").select_option("csv")
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download (ZIP)").click()
+        assert not answers
+        with zipfile.ZipFile(download.value.path()) as archive:
+            assert len(archive.namelist()) == 5
+
+
 # Every operator of the grammar, missing values among them, and what NumPy and Python would take otherwise.
 CONDITIONS = [
     "d_max_nm > 900", "900 < d_max_nm <= 1.05e3 and not shell_sphericity < .9", "sample != 2", "2 >= sample",
@@ -301,6 +329,23 @@ def test_a_column_that_is_taken_back_before_it_is_there_stays_away(page):
             box.evaluate("(box, clicks) => { while (clicks--) box.click(); }", clicks)
         page.wait_for_timeout(300)
         assert box.is_checked() == (columns(page).count() == 7) == (clicks == 3)
+
+
+def test_items_without_descriptors_are_chosen_by_number(page):
+    """As those of a refined store, of which a zip file may hold only some."""
+    none = {"total": 5, "rows": 5, "columns": [], "further": 0}
+    page.route(re.compile("/columns\\?"), lambda route: route.fulfill(json=none))
+    page.goto(f"{SMALL}?where=sample%20>%202")
+    page.get_by_text("2 of 5 items").wait_for()
+    assert counted(page) == (2, 5)
+    assert listed(page) == [3, 4]
+    page.get_by_label("Condition").fill("sample < 1")
+    page.keyboard.press("Enter")
+    page.get_by_text("1 of 5 items").wait_for()
+    assert parse_qs(urlsplit(page.url).query) == {"where": ["sample < 1"]}
+    assert "sample < 1.0" in page.locator("#code-xarray").inner_text()
+    for note in ("Drag over a histogram", "Histograms cannot show"):
+        assert page.get_by_text(note).is_hidden()
 
 
 def test_a_million_rows_are_brushed_at_once(page, service):

@@ -139,7 +139,7 @@ class Explorer {
     const { condition } = this;
     const field = byId<HTMLInputElement>("where");
     if (document.activeElement !== field) field.value = condition;
-    byId("by-hand").hidden = this.written === null;
+    byId("by-hand").hidden = this.written === null || !this.columns.size;
     byId("reset").hidden = !condition;
     byId("code-xarray").textContent = xarrayCode(condition, this.page.opening);
     byId("code-nmcdist").textContent = nmcdistCode(condition, this.page.opening);
@@ -154,7 +154,7 @@ class Explorer {
     if (condition) address.searchParams.set("where", condition);
     else address.searchParams.delete("where");
     const names = [...this.shown.keys()];
-    const isFirst = names.every((name, place) => name === this.known.columns[place]?.name) && names.length === SHOWN;
+    const isFirst = names.every((name, place) => name === this.known.columns[place]?.name) && names.length === Math.min(SHOWN, this.known.columns.length);
     if (isFirst) address.searchParams.delete("columns");
     else address.searchParams.set("columns", names.join(","));
     if (address.href !== location.href) history.replaceState(null, "", address);
@@ -221,7 +221,6 @@ async function start(): Promise<void> {
   makeCopyButtons(document);
   document.querySelectorAll<HTMLElement>("[role=tablist]").forEach(makeTabs);
   const page = pageData<Page>("page");
-  let known: Columns = { total: page.total, rows: 0, columns: [], further: 0 };
   const archive = page.virtual ? null : new Archive(page.api);
   const showFound = (found: number | null, condition: string) => {
     if (page.virtual) return;
@@ -230,9 +229,9 @@ async function start(): Promise<void> {
   };
   archive?.offer().catch(report);
   const items = new Items(page, byId("items"), byId<HTMLButtonElement>("more"), byId("status"), showFound);
-  if (!page.virtual) known = await askJson<Columns>(`${page.api}/columns?bins=${binsFor(page.total)}`);
-  byId("filter").hidden = known.columns.length === 0;
-  if (known.columns.length) {
+  if (!page.virtual) {
+    const known = await askJson<Columns>(`${page.api}/columns?bins=${binsFor(page.total)}`);
+    byId("how").hidden = !known.columns.length; // a condition still chooses by the number of an item
     await new Explorer(page, known, items).start();
   } else {
     byId("code-xarray").textContent = xarrayCode("", page.opening);

@@ -3,6 +3,7 @@
 import { askJson, message } from "../common/api";
 import { makeCopyButtons } from "../common/copy";
 import { byId, element, makeTabs, pageData } from "../common/dom";
+import { awaitFile } from "../common/files";
 import { length, quantity, short } from "../common/numbers";
 import { type Brick, fetchBrick, largest } from "./brick";
 import { type Scale, shareColour } from "./colours";
@@ -201,11 +202,14 @@ function showValues({ values, units }: Item, titles: Record<string, string>): vo
 }
 
 function showFiles(api: string, { formats }: Item): void {
+  const said = element("p", { class: "note", role: "status" });
   const links = formats.map(({ name, what }) => {
     const link = element("a", { href: `${api}/exports/${encodeURIComponent(name)}`, download: true }, name);
+    awaitFile(link, said);
     return element("li", {}, link, element("span", { class: "note" }, ` ${what}`));
   });
   byId("files").prepend(...links);
+  byId("files").after(said);
 }
 
 async function start(): Promise<void> {
