@@ -636,7 +636,12 @@ def test_a_virtual_dataset_lists_its_items_by_number(shown):
     page.wait_for_selector(FINE)
     assert (drawn(page) != 255).any(axis=2).mean() > 0.02
     diameter = page.request.get("/api/datasets/computed/1.0.0/items/7").json()["values"]["shell_d_max_nm"]
-    assert f"{round(diameter):,} nm" in page.locator("#values").inner_text()
+    assert f"largest diameter\n{round(diameter):,} nm" in page.locator("#values").inner_text()
+    about = {**page.request.get("/api/datasets/computed/1.0.0/items/6").json(), "values": {}}
+    page.route("**/items/6", lambda route: route.fulfill(json=about))
+    opened(page, "/d/computed/1.0.0/i/6")
+    page.locator("#files a", has_text="stl").first.wait_for()
+    assert page.get_by_role("heading", name="Values").is_hidden()
 
 
 @pytest.mark.slow  # a busy machine says nothing

@@ -199,6 +199,7 @@ function showValues({ values, units }: Item, titles: Record<string, string>): vo
     return element("div", {}, element("dt", {}, titles[name] ?? name), element("dd", {}, text));
   });
   byId("values").replaceChildren(...rows);
+  byId("values-title").hidden = !rows.length;
 }
 
 function showFiles(api: string, { formats }: Item): void {
