@@ -331,6 +331,37 @@ def test_a_column_that_is_taken_back_before_it_is_there_stays_away(page):
         assert box.is_checked() == (columns(page).count() == 7) == (clicks == 3)
 
 
+@contextlib.contextmanager
+def cut_off(page, address):
+    """The service cannot be reached at some addresses, until the page has said so."""
+    page.route(address, lambda route: route.abort())
+    yield
+    page.get_by_text("The service cannot be reached.").wait_for()
+    page.unroute(address)
+
+
+def test_what_could_not_be_fetched_is_asked_for_again(browser, service):
+    with browser.new_context(base_url=service.url) as context:
+        page = context.new_page()
+        page.goto("/d/tiny/1.0.0")
+        columns(page).nth(5).wait_for()
+        page.locator("#choose summary").click()
+        box = page.locator(f"input[value='{page.locator('[name=column]:not(:checked)').first.get_attribute('value')}']")
+        with cut_off(page, "**/bins?*"):
+            box.click()
+        assert not box.is_checked()
+        box.click()
+        columns(page).nth(6).wait_for()
+
+        page.goto("/d/tiny/1.0.0/i/1")
+        page.wait_for_selector(FINE)
+        slider = page.get_by_label("Position along z")
+        with cut_off(page, "**/section.png?*at=*"):
+            slider.fill("30")
+        slider.fill("40")
+        page.get_by_text("The service cannot be reached.").wait_for(state="detached", timeout=20_000)
+
+
 def test_items_without_descriptors_are_chosen_by_number(page):
     """As those of a refined store, of which a zip file may hold only some."""
     none = {"total": 5, "rows": 5, "columns": [], "further": 0}

@@ -174,7 +174,7 @@ class Explorer {
     const boxes = this.known.columns.map((column) => {
       const box = element("input", { type: "checkbox", name: "column", value: column.name, checked: first.has(column.name) });
       box.addEventListener("change", () => {
-        if (box.checked) void this.pick(column.name, box).catch(report);
+        if (box.checked) void this.pick(column.name, box);
         else this.drop(column.name);
       });
       return element("label", {}, box, ` ${column.title}`);
@@ -187,10 +187,15 @@ class Explorer {
   }
 
   private async pick(name: string, box: HTMLInputElement): Promise<void> {
-    if (!this.filter.has(name)) await this.fetch([name]);
-    if (!box.checked) return; // taken back meanwhile
-    await this.choose([name]);
-    this.ask();
+    try {
+      if (!this.filter.has(name)) await this.fetch([name]);
+      if (!box.checked) return; // taken back meanwhile
+      await this.choose([name]);
+      this.ask();
+    } catch (error) {
+      box.checked = false;
+      report(error);
+    }
   }
 
   private drop(name: string): void {

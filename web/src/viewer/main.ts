@@ -221,7 +221,7 @@ async function start(): Promise<void> {
   const labels = new Labels(page.api, item);
   showValues(item, page.titles);
   showFiles(page.api, item);
-  const sectionsChanged = makeSections(document, page.api, () => labels.colouring, report);
+  const sectionsChanged = makeSections(document, page.api, () => labels.colouring, recovered, report);
   if (!item.bricks.length) {
     byId("status").textContent = item.kind === "none" ? "" : "This item is too large for a view in space.";
     return;
@@ -234,8 +234,16 @@ async function start(): Promise<void> {
   await new Viewer(page, labels, sectionsChanged).start();
 }
 
+let fault = ""; // reported last
+
 function report(error: unknown): void {
-  byId("status").textContent = message(error);
+  fault = message(error);
+  byId("status").textContent = fault;
+}
+
+function recovered(): void {
+  const status = byId("status");
+  if (status.textContent === fault) status.textContent = "";
 }
 
 start().catch(report);
