@@ -222,6 +222,11 @@ def test_tables_and_zip_files_hold_the_items_that_are_shown(page, small):
         page.get_by_role("link", name="Download (ZIP)").click()
     with zipfile.ZipFile(download.value.path()) as archive:
         assert len(archive.namelist()) == 2
+    page.get_by_label("Condition").fill("sample > 99")
+    page.keyboard.press("Enter")
+    page.get_by_text("No item matches.").wait_for()
+    assert page.get_by_role("link", name="Download (ZIP)").is_hidden()
+    assert "choose fewer" not in page.locator("#archive").inner_text()
 
 
 def test_a_file_that_is_not_there_yet_is_waited_for_and_a_refused_one_says_why(browser, service, small, tmp_path):

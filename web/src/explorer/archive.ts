@@ -40,6 +40,6 @@ export class Archive {
     const link = byId<HTMLAnchorElement>("archive-link");
     link.hidden = !isPossible;
     link.href = `${this.api}/exports?${query}`;
-    byId("archive-note").textContent = isPossible ? "" : `For 1 to ${MOST} items: choose fewer.`;
+    byId("archive-note").textContent = this.found > MOST ? `For at most ${MOST} items: choose fewer.` : "";
   }
 }
