@@ -48,6 +48,9 @@ from nmcdist.cli.options import PATH, Real, Whole, note
 @click.option("--jobs-at-once", type=Whole(1, 256), default=1, show_default=True, help="Jobs that run at once.")
 @click.option("--jobs-waiting", type=Whole(1, 10**6), default=100, show_default=True, help="Most jobs that wait.")
 @click.option("--job-size", default="100GiB", show_default=True, metavar="SIZE", help="Largest store of a job.")
+@click.option(
+    "--jobs-size", default="1TiB", show_default=True, metavar="SIZE", help="Largest size of the stores of all jobs."
+)
 @click.option("--job-core-hours", type=Real(0.001), default=100.0, show_default=True, help="Most core hours of a job.")
 @click.option("--jobs-licence", metavar="SPDX", help="Licence of all results, as CC-BY-4.0. Default: it is not stated.")
 def serve(
@@ -72,6 +75,7 @@ def serve(
             at_once=limits["jobs_at_once"],
             waiting=limits["jobs_waiting"],
             job_bytes=job_bytes,
+            total_bytes=_size("jobs-size", limits),
             core_hours=limits["job_core_hours"],
             cluster_idle_s=_seconds("cluster-idle", limits),
             licence=limits["jobs_licence"],

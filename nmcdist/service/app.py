@@ -1,6 +1,7 @@
 """The application: routes, errors as one line of JSON, and a description of it all (OpenAPI)."""
 
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -33,6 +34,7 @@ from nmcdist.wording import shown
 
 _EXAMPLES = {"key": "zarr.json", "document": "README.md"}
 _NO_WHOLE = ("int_parsing", "int_parsing_size", "int_from_float")  # types of faults
+_SUBJECT = re.compile("^(Input should be|String should have) ")
 
 
 def build_app(shelf: Shelf, settings: Settings) -> ASGIApp:
@@ -105,7 +107,7 @@ def _answer_errors(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"] if part not in ("query", "path"))
-        what = "a whole number" if fault["type"] in _NO_WHOLE else fault["msg"].removeprefix("Input should be ")
+        what = "a whole number" if fault["type"] in _NO_WHOLE else _SUBJECT.sub("", fault["msg"])
         if fault["type"] == "extra_forbidden":
             return _answer(request, RequestError(422, f"{shown(where)}: unknown parameter"))
         return _answer(request, RequestError(422, f"{where}: found {shown(fault['input'])}, expected {what}"))

@@ -62,6 +62,7 @@ class ColumnList(BaseModel):
     total: int
     rows: int
     columns: list[ColumnOf]
+    further: int
 
 
 _BYTES: Responses = {200: {"content": {"application/octet-stream": {}}, "description": "A byte per column and row"}}
@@ -72,10 +73,13 @@ _BYTES: Responses = {200: {"content": {"application/octet-stream": {}}, "descrip
     responses={**MOVED, **NOT_FOUND, **REFUSED, **BUSY},
 )  # fmt: skip
 async def columns(item: ItemOf, query: Annotated[ColumnsQuery, Query()], request: Request) -> JSONResponse:
-    """Return the columns that describe items, with the edges of their bins; none of a virtual release."""
+    """Return the columns that describe items, with the edges of their bins; none of a virtual release.
+
+    `further` is the number of such columns beyond the first 50.
+    """
     refuse_repeated(request)
     if item.release.virtual:
-        return JSONResponse({"total": item.release.sizes.items, "rows": 0, "columns": []}, headers=KEPT)
+        return JSONResponse({"total": item.release.sizes.items, "rows": 0, "columns": [], "further": 0}, headers=KEPT)
     service = service_of(request)
     return JSONResponse(await service.queries.run(guarded, _columns, service, item, query), headers=KEPT)
 
@@ -100,9 +104,8 @@ async def bins(item: ItemOf, query: Annotated[BinsQuery, Query()], request: Requ
 
 
 def wanted(names: tuple[str, ...]) -> list[str]:
-    """Return the columns that describe items, the most wanted first, at most 50."""
-    shown = [name for name in names if not _HIDDEN.fullmatch(name)]
-    return sorted(shown, key=_rank)[:MOST_COLUMNS]
+    """Return the columns that describe items, the most wanted first."""
+    return sorted((name for name in names if not _HIDDEN.fullmatch(name)), key=_rank)
 
 
 def rows_of(total: int) -> np.ndarray | slice:
@@ -121,14 +124,15 @@ def _rank(name: str) -> tuple[int, int]:
 def _columns(found: Columns, query: ColumnsQuery) -> dict[str, Any]:
     names, rows = wanted(found.names), rows_of(found.count)
     listing = []
-    for name in names:
+    for name in names[:MOST_COLUMNS]:
         about, binned = found.about[name], found.binned(name, query.bins)
         missing = int(np.count_nonzero(binned.bins[rows] == OTHERS))
         listing.append({
             "name": name, "title": about.long_name or name.replace("_", " "), "unit": about.unit,
             "is_whole": about.is_whole, "edges": binned.edges.tolist(), "missing": missing,
         })  # fmt: skip
-    return {"total": found.count, "rows": min(found.count, MOST_ROWS), "columns": listing}
+    further = len(names) - len(listing)
+    return {"total": found.count, "rows": min(found.count, MOST_ROWS), "columns": listing, "further": further}
 
 
 def _bins(found: Columns, asked: tuple[BinsQuery, bool]) -> tuple[str, bytes]:

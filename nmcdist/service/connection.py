@@ -1,9 +1,14 @@
 """A connection that gives slow clients a bounded time; uvicorn itself waits for them without end."""
 
 import asyncio
+import socket
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+# Bytes of a response that the system holds before the client takes them. By default it holds megabytes, and asks for
+# more only once a third of them is taken, which a client that reads all the time may not manage in time.
+_UNSENT = 128 << 10
 
 
 class Connection(H11Protocol):
@@ -16,6 +21,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
         super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
         self._await_request()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -20,6 +20,8 @@ class JobSettings:
         Jobs that wait; further ones get 429.
     job_bytes : int
         Largest store of a job, as planned.
+    total_bytes : int
+        Largest size of the stores of all jobs together; further jobs get 507.
     core_hours : float
         Most core hours of a job: estimated before it is queued, and counted while it runs.
     body_bytes : int
@@ -37,6 +39,7 @@ class JobSettings:
     at_once: int = 1
     waiting: int = 100
     job_bytes: int = 100 << 30
+    total_bytes: int = 1 << 40
     core_hours: float = 100.0
     body_bytes: int = 64 << 10
     streams: int = 100

@@ -172,6 +172,23 @@ def test_slow_readers_are_cut_off(impatient, releases):
         connection.close()
 
 
+def test_a_slow_reader_that_never_stops_gets_it_all(impatient, releases):
+    """At a rate at which the system's own buffers would take longer than the patience to drain."""
+    store = releases / "blocks/2.0.0/blocks.zarr"
+    key, record = max(read_manifest(store).items(), key=lambda entry: entry[1].size)
+    times = 40  # requests, whose answers together are more than the system holds
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
+        host, port = impatient.url.removeprefix("http://").split(":")
+        connection.connect((host, int(port)))
+        connection.sendall(f"GET /v/blocks/2.0.0/{key} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * times)
+        got, end = 0, time.monotonic() + 2 * PATIENCE_S
+        while got < times * record.size:
+            got += len(part := connection.recv(16 << 10))
+            assert part, f"closed after {got} of {times * record.size} bytes"
+            time.sleep(0.05 if time.monotonic() < end else 0.0)
+
+
 def test_too_many_connections_get_503(impatient):
     idle = [_connect(impatient) for _ in range(90)]
     try:

@@ -8,11 +8,13 @@ import pytest
 from nmcdist.datasets.integrity import manifest_hash
 from nmcdist.releases.versions import is_version, precedence
 from nmcdist.service.jobs.desk import Desk
-from nmcdist.service.jobs.queue import DONE, Queue
+from nmcdist.service.jobs.queue import DONE, FAILED, Queue
 from nmcdist.service.jobs.results import item_of, version_of
+from nmcdist.service.jobs.room import NoRoomError
 from nmcdist.service.jobs.tokens import make_token
 from nmcdist.service.settings import JobSettings
 from nmcdist.service.shelf import Shelf
+from tests.service.test_jobs import FAST, queue_at
 
 JOBS = ("gone", "bad", "other", "whole")
 
@@ -72,3 +74,57 @@ def test_every_version_of_a_recipe_gives_a_pre_release(folder, said, version):
     assert version_of(job) == version and is_version(version)
     assert precedence(version) < precedence(version.partition("-")[0])
     assert item_of(job, folder / "jobs/whole/tiny.zarr", None).path == f"tiny/{version}"
+
+
+@pytest.fixture
+def desk_with(tmp_path):
+    """Makes a desk whose jobs may take so many bytes together."""
+    make_token(tmp_path, "page")
+    desks = []
+
+    def make(total_bytes):
+        for desk in desks:
+            desk.stop()
+        desks[:] = [Desk(JobSettings(tmp_path, total_bytes=total_bytes), Shelf("", []))]
+        return desks[0]
+
+    yield make
+    desks[0].stop()
+
+
+def test_jobs_beyond_the_room_of_all_are_refused(desk_with, tmp_path):
+    needed = desk_with(1 << 30).planned(FAST).plan.stored_bytes
+    desk = desk_with(2 * needed)
+    first, second = (desk.submit(FAST, "page").id for _ in range(2))
+    with pytest.raises(NoRoomError, match=r"results: the store needs about .* expected at most .*; whoever runs"):
+        desk.submit(FAST, "page")
+    assert len(desk.queue.kept()) == len(list((tmp_path / "jobs").iterdir())) == 2
+    assert desk.queue.claim().id == first
+    with pytest.raises(NoRoomError):  # while it runs, too
+        desk.planned(FAST)
+    desk.cancel(second)
+    assert desk.planned(FAST)
+
+
+def test_an_ended_job_takes_the_room_of_its_folder_until_somebody_removes_it(desk_with, tmp_path):
+    needed = desk_with(1 << 30).planned(FAST).plan.stored_bytes
+    desk = desk_with(2 * needed)
+    job = desk.submit(FAST, "page").id
+    desk.queue.claim()
+    store = tmp_path / "jobs" / job / "fast.zarr"
+    store.mkdir()
+    (store / "part").write_bytes(bytes(2 * needed))
+    desk.queue.end(job, FAILED, 0.0)
+    with pytest.raises(NoRoomError):
+        desk.planned(FAST)
+    shutil.rmtree(tmp_path / "jobs" / job)
+    assert desk.planned(FAST)
+
+
+def test_without_room_the_service_says_so(tmp_path):
+    with queue_at(tmp_path, "--jobs-size", "1kB") as (_, client):
+        for address in ("/api/jobs", "/api/jobs/plan"):
+            answer = client.post(address, json=FAST)
+            assert answer.status_code == 507
+            assert answer.json()["detail"].startswith("results: the store needs about ")
+        assert client.get("/api/jobs").json()["jobs"] == []

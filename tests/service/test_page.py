@@ -4,6 +4,7 @@ Stores, plain xarray, NumPy and the public functions of the package referee what
 NMCDIST_PICTURES=FOLDER the pictures of the documentation are taken on the way.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -221,6 +222,39 @@ def test_tables_and_zip_files_hold_the_items_that_are_shown(page, small):
         page.get_by_role("link", name="Download (ZIP)").click()
     with zipfile.ZipFile(download.value.path()) as archive:
         assert len(archive.namelist()) == 2
+    page.get_by_label("Condition").fill("sample > 99")
+    page.keyboard.press("Enter")
+    page.get_by_text("No item matches.").wait_for()
+    assert page.get_by_role("link", name="Download (ZIP)").is_hidden()
+    assert "choose fewer" not in page.locator("#archive").inner_text()
+
+
+def test_a_file_that_is_not_there_yet_is_waited_for_and_a_refused_one_says_why(browser, service, small, tmp_path):
+    busy = {"status": 503, "headers": {"Retry-After": "1"}, "json": {"detail": "busy: another file is made"}}
+    answers = [busy, {"status": 422, "json": {"detail": "format stl: the file is too large"}}]
+    with browser.new_context(base_url=service.url) as context:
+        page = context.new_page()
+        page.route("**/exports/*", lambda route: route.fulfill(**answers.pop(0)) if answers else route.continue_())
+        page.goto(f"{SMALL}/i/1")
+        link = page.locator("#files").get_by_role("link", name="stl", exact=True)
+        link.click()
+        page.get_by_text("The service makes the file.").wait_for()
+        page.get_by_text("format stl: the file is too large").wait_for()
+        with page.expect_download() as download:
+            link.click()
+        local = nmcdist.export_item(small, item=1, file_format="stl", target=tmp_path / "local.stl")
+        assert download.value.path().read_bytes() == Path(local).read_bytes()
+        assert page.get_by_text("The service makes the file.").count() == 0
+
+        answers[:] = [busy]
+        page.route("**/exports?*", lambda route: route.fulfill(**answers.pop(0)) if answers else route.continue_())
+        page.goto(SMALL)
+        page.get_by_label("Files of the items shown").select_option("csv")
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download (ZIP)").click()
+        assert not answers
+        with zipfile.ZipFile(download.value.path()) as archive:
+            assert len(archive.namelist()) == 5
 
 
 # Every operator of the grammar, missing values among them, and what NumPy and Python would take otherwise.
@@ -283,6 +317,71 @@ def test_a_wrong_condition_is_answered_with_what_is_wrong(browser, service):
             assert page.locator("#items li").count() == 0
             assert "so these are all items" in page.locator("#code-xarray").inner_text()
             assert "numpy" not in page.locator("#code-xarray").inner_text()
+
+
+def test_a_column_that_is_taken_back_before_it_is_there_stays_away(page):
+    """Its bins arrive late, for two clicks and for four."""
+    page.goto("/d/tiny/1.0.0")
+    columns(page).nth(5).wait_for()
+    page.locator("#choose summary").click()
+    page.get_by_text(re.compile("^[0-9]+ further columns have no histogram")).wait_for()
+    page.route(re.compile("/bins\\?"), lambda route: (page.wait_for_timeout(200), route.continue_()))
+    box = page.locator("input[name=column]:not(:checked)").first
+    name = box.get_attribute("value")
+    for clicks in (2, 4, 3):
+        box = page.locator(f"input[value='{name}']")
+        with page.expect_response(re.compile("/bins\\?")) if clicks < 3 else contextlib.nullcontext():
+            box.evaluate("(box, clicks) => { while (clicks--) box.click(); }", clicks)
+        page.wait_for_timeout(300)
+        assert box.is_checked() == (columns(page).count() == 7) == (clicks == 3)
+
+
+@contextlib.contextmanager
+def cut_off(page, address):
+    """The service cannot be reached at some addresses, until the page has said so."""
+    page.route(address, lambda route: route.abort())
+    yield
+    page.get_by_text("The service cannot be reached.").wait_for()
+    page.unroute(address)
+
+
+def test_what_could_not_be_fetched_is_asked_for_again(browser, service):
+    with browser.new_context(base_url=service.url) as context:
+        page = context.new_page()
+        page.goto("/d/tiny/1.0.0")
+        columns(page).nth(5).wait_for()
+        page.locator("#choose summary").click()
+        box = page.locator(f"input[value='{page.locator('[name=column]:not(:checked)').first.get_attribute('value')}']")
+        with cut_off(page, "**/bins?*"):
+            box.click()
+        assert not box.is_checked()
+        box.click()
+        columns(page).nth(6).wait_for()
+
+        page.goto("/d/tiny/1.0.0/i/1")
+        page.wait_for_selector(FINE)
+        slider = page.get_by_label("Position along z")
+        with cut_off(page, "**/section.png?*at=*"):
+            slider.fill("30")
+        slider.fill("40")
+        page.get_by_text("The service cannot be reached.").wait_for(state="detached", timeout=20_000)
+
+
+def test_items_without_descriptors_are_chosen_by_number(page):
+    """As those of a refined store, of which a zip file may hold only some."""
+    none = {"total": 5, "rows": 5, "columns": [], "further": 0}
+    page.route(re.compile("/columns\\?"), lambda route: route.fulfill(json=none))
+    page.goto(f"{SMALL}?where=sample%20>%202")
+    page.get_by_text("2 of 5 items").wait_for()
+    assert counted(page) == (2, 5)
+    assert listed(page) == [3, 4]
+    page.get_by_label("Condition").fill("sample < 1")
+    page.keyboard.press("Enter")
+    page.get_by_text("1 of 5 items").wait_for()
+    assert parse_qs(urlsplit(page.url).query) == {"where": ["sample < 1"]}
+    assert "sample < 1.0" in page.locator("#code-xarray").inner_text()
+    for note in ("Drag over a histogram", "Histograms cannot show"):
+        assert page.get_by_text(note).is_hidden()
 
 
 def test_a_million_rows_are_brushed_at_once(page, service):
@@ -573,7 +672,12 @@ def test_a_virtual_dataset_lists_its_items_by_number(shown):
     page.wait_for_selector(FINE)
     assert (drawn(page) != 255).any(axis=2).mean() > 0.02
     diameter = page.request.get("/api/datasets/computed/1.0.0/items/7").json()["values"]["shell_d_max_nm"]
-    assert f"{round(diameter):,} nm" in page.locator("#values").inner_text()
+    assert f"largest diameter\n{round(diameter):,} nm" in page.locator("#values").inner_text()
+    about = {**page.request.get("/api/datasets/computed/1.0.0/items/6").json(), "values": {}}
+    page.route("**/items/6", lambda route: route.fulfill(json=about))
+    opened(page, "/d/computed/1.0.0/i/6")
+    page.locator("#files a", has_text="stl").first.wait_for()
+    assert page.get_by_role("heading", name="Values").is_hidden()
 
 
 @pytest.mark.slow  # a busy machine says nothing

@@ -100,6 +100,17 @@ def test_a_recipe_that_is_refused_says_why(browser, tmp_path):
         assert page.get_by_label("Seed").input_value() in ("", "2025")
 
 
+def test_a_service_that_comes_back_is_not_called_away_any_longer(browser, tmp_path):
+    with queue_at(tmp_path) as (service, client), browser.new_context(base_url=service.url) as context:
+        client.post("/api/jobs", json=LONG)
+        page = context.new_page()
+        sign_in(page, tmp_path)
+        page.route("**/api/jobs/*", lambda route: route.abort())
+        page.get_by_text("The service cannot be reached.").wait_for()
+        page.unroute("**/api/jobs/*")
+        page.get_by_text("The service cannot be reached.").wait_for(state="detached", timeout=20_000)
+
+
 def test_another_token_starts_the_list_again(browser, tmp_path):
     with queue_at(tmp_path, "--jobs-waiting", "100") as (service, client):
         submitted = {client.post("/api/jobs", json=LONG).json()["id"] for _ in range(22)}

@@ -2,10 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
+from nmcdist.service.pages.opening import item_codes
+from nmcdist.service.settings import Settings
+from nmcdist.service.shelf import open_shelf
 from tests.service.conftest import TITLE
 
 
@@ -87,6 +91,15 @@ def test_the_line_on_the_page_opens_the_release(client, service):
     exec(code, names)
     assert names["data"].sizes["x"] == 128
     assert service.url in code
+
+
+def test_the_code_for_an_item_without_a_volume_asks_for_none(releases):
+    """As of campaigns and of sweeps that keep no volumes."""
+    item = open_shelf(releases, Settings())["blocks"]["2.0.0"]
+    kept = tuple(variable for variable in item.release.variables if variable.name != "volume")
+    bare = replace(item, release=item.release.model_copy(update={"variables": kept}))
+    lasts = [item_codes(one, 3, "http://x")["nmcdist"].splitlines()[-1] for one in (item, bare)]
+    assert lasts == ["volume = data.nmc.volume(3)", "item = data.isel(sample=3)"]
 
 
 @pytest.mark.parametrize(

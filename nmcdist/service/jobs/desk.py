@@ -21,6 +21,7 @@ from nmcdist.service.jobs.cluster import SharedCluster
 from nmcdist.service.jobs.queue import CANCELLED, Job, Queue, QueueError, new_id
 from nmcdist.service.jobs.recipes import Submission, submission_of
 from nmcdist.service.jobs.results import item_of, version_of
+from nmcdist.service.jobs.room import Room
 from nmcdist.service.jobs.runner import JOBS, RECIPE, Runner
 from nmcdist.service.jobs.tokens import check_tokens
 from nmcdist.service.pools import Pool
@@ -31,7 +32,7 @@ from nmcdist.wording import one_line
 _QUEUE = "queue.sqlite"
 _LOCK = "lock"
 _CLUSTER = "cluster"
-_PLANNERS, _PLANS_WAITING = 1, 16
+_PLANNERS, _PLANS_WAITING = 1, 16  # one at a time, so that no two take the same room
 _LOOKERS, _LOOKS_WAITING = 4, 500
 
 
@@ -58,6 +59,7 @@ class Desk:
         self._lock = _locked(settings.folder)
         (settings.folder / JOBS).mkdir(mode=0o700, exist_ok=True)
         self.queue = Queue(settings.folder / _QUEUE)
+        self._room = Room(self.queue, settings.folder / JOBS, settings.total_bytes)
         self.runner = Runner(self.queue, settings, self._show, self._shared())
         self.plans = Pool("plan", _PLANNERS, _PLANS_WAITING)
         self.looks = Pool("job", _LOOKERS, _LOOKS_WAITING)
@@ -77,8 +79,18 @@ class Desk:
         os.close(self._lock)
 
     def planned(self, content: Any) -> Submission:
-        """Return a recipe with its plan; raises as :func:`~nmcdist.service.jobs.recipes.submission_of`."""
-        return submission_of(content, self.settings, self._deployment)
+        """Return a recipe with its plan.
+
+        Raises
+        ------
+        NmcdistError
+            As :func:`~nmcdist.service.jobs.recipes.submission_of`.
+        NoRoomError
+            If the stores of all jobs would be too large.
+        """
+        found = submission_of(content, self.settings, self._deployment)
+        self._room.check(found.plan.stored_bytes)
+        return found
 
     def submit(self, content: Any, owner: str) -> Job:
         """Queue a recipe.

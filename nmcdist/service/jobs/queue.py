@@ -261,6 +261,11 @@ class Queue:
         rows = self._read(f"SELECT {_COLUMNS} FROM jobs WHERE state = ? ORDER BY ended DESC, number DESC", DONE)
         return [_job(row) for row in rows]
 
+    def kept(self) -> list[Job]:
+        """Return the jobs that have not been cancelled, the oldest first."""
+        rows = self._read(f"SELECT {_COLUMNS} FROM jobs WHERE state != ? ORDER BY number", CANCELLED)
+        return [_job(row) for row in rows]
+
     def events(self, job: Job, after: int, limit: int = MOST_EVENTS) -> list[tuple[int, dict[str, Any]]]:
         """Return the events of a job with numbers above `after`, the oldest first."""
         rows = self._read(

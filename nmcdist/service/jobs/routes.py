@@ -18,6 +18,7 @@ from nmcdist.service import catalogs
 from nmcdist.service.jobs.desk import Desk
 from nmcdist.service.jobs.queue import ENDED, QUEUED, FullError, Job, QueueError
 from nmcdist.service.jobs.recipes import bundle_names, in_one_line, parsed, templates
+from nmcdist.service.jobs.room import NoRoomError
 from nmcdist.service.jobs.tokens import owner_of
 from nmcdist.service.problems import Problem, RequestError, busy
 from nmcdist.service.routes import BUSY, Responses, base_of
@@ -38,6 +39,7 @@ _WRITES: Responses = {
     413: {"model": Problem, "description": "The recipe is too long"},
     415: {"model": Problem, "description": "The recipe is sent neither as JSON nor as YAML"},
     422: {"model": Problem, "description": "The recipe is malformed, or its run impossible or beyond a quota"},
+    507: {"model": Problem, "description": "The results of jobs leave no room for another"},
 }
 _REFUSED: Responses = {422: {"model": Problem, "description": "A parameter is malformed"}}
 _RECIPE = {
@@ -204,7 +206,7 @@ async def _recipe(request: Request) -> Callable[[], Any]:
 
 
 def _refusal(error: NmcdistError, desk: Desk) -> RequestError:
-    return RequestError(422, in_one_line(error, desk.settings.folder))
+    return RequestError(507 if isinstance(error, NoRoomError) else 422, in_one_line(error, desk.settings.folder))
 
 
 def _described(desk: Desk, job: Job, base: str) -> dict[str, Any]:

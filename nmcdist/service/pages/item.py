@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from nmcdist.datasets.particles import RECORD_ITEMS
+from nmcdist.descriptors.shell import VARIABLES
 from nmcdist.queries.columns import Columns
 from nmcdist.service.catalogs import api_path, page_path
 from nmcdist.service.pages import frame
@@ -43,7 +45,7 @@ def item_page(item: Item, number: int, base: str, columns: Columns | None = None
         f"<p>{_neighbours(own, number, release.sizes.items)}</p>",
         '<p id="status" role="status" class="problem"></p>',
         _pictures(api) if has_pictures(item) else '<p class="note">Items of this dataset have no picture.</p>',
-        '<h2>Values</h2>\n<dl id="values" class="values"></dl>',
+        '<h2 id="values-title">Values</h2>\n<dl id="values" class="values"></dl>',
         f"<h2>Open</h2>\n{frame.code_tabs(item_codes(item, number, base))}",
         '<h2>Download</h2>\n<ul class="files" id="files">',
         f'<li><a href="{escape(api)}">Description (JSON)</a></li></ul>',
@@ -54,7 +56,11 @@ def item_page(item: Item, number: int, base: str, columns: Columns | None = None
 
 
 def _titles(columns: Columns | None) -> Mapping[str, Any]:
-    return {name: about.long_name for name, about in columns.about.items()} if columns else {}
+    """Return the titles of the values of an item; without columns, those of a particle that is drawn when asked for."""
+    if columns:
+        return {name: about.long_name for name, about in columns.about.items()}
+    shell = {f"shell_{name}": quantity.long_name for name, quantity in VARIABLES.items()}
+    return {**shell, "kept_grains": RECORD_ITEMS["kept_grains"].long_name}
 
 
 def _neighbours(own: str, number: int, count: int) -> str:

@@ -45,8 +45,10 @@ def item_codes(item: Item, number: int, base: str) -> dict[str, str]:
         ]
     elif "volume" in names:
         lines += ['labels = item["volume"].values']
-    what = "particle" if "kept" in names else "volume"
-    own = ["import nmcdist", "import xarray", "", _open(item, base), f"{what} = data.nmc.{what}({number})"]
+    own = ["import nmcdist", "import xarray", "", _open(item, base), f"item = data.isel(sample={number})"]
+    if has_pictures(item):
+        what = "particle" if "kept" in names else "volume"
+        own[-1] = f"{what} = data.nmc.{what}({number})"
     return {"xarray": "\n".join(lines) + "\n", "nmcdist": "\n".join(own) + "\n"}
 
 

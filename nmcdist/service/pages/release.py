@@ -92,8 +92,8 @@ def _filter(item: Item) -> str:
     return (
         f'<section id="filter" aria-labelledby="filter-title"{" hidden" if item.release.virtual else ""}>\n'
         '<h2 id="filter-title">Choose items</h2>\n'
-        '<p class="note">Drag over a histogram, or move its two handles. The other histograms then show the items that '
-        "are left.</p>\n"
+        '<p class="note" id="how">Drag over a histogram, or move its two handles. The other histograms then show the '
+        "items that are left.</p>\n"
         f'<div class="tools"><p id="count" role="status" aria-live="polite">{items(item.release)}</p>'
         '<button type="button" id="reset" hidden>Show all</button>\n'
         f'<form id="condition" action="{escape(api_path(item))}/items">'
@@ -130,7 +130,7 @@ def _downloads(item: Item) -> str:
     archive = "" if item.release.virtual else (
         '<p class="tools" id="archive" hidden><label for="archive-format">Files of the items shown</label>'
         '<select id="archive-format"></select><a id="archive-link" download>Download (ZIP)</a>'
-        '<span id="archive-note" class="note"></span></p>'
+        '<span id="archive-note" class="note" role="status"></span></p>'
     )  # fmt: skip
     documents = "".join(
         f'<li><a href="{escape(document_path(item, name))}">{escape(name)}</a></li>' for name in item.documents.names

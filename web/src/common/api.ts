@@ -1,7 +1,5 @@
 // Questions to the service. Busy answers (503) are asked again after the time that the service names.
 
-const TRIES = 5;
-
 export class ServiceError extends Error {
   constructor(
     message: string,
@@ -12,12 +10,12 @@ export class ServiceError extends Error {
 }
 
 /** Returns the response to a request, once the service is not busy. */
-export async function ask(address: string, options: RequestInit = {}): Promise<Response> {
+export async function ask(address: string, options: RequestInit = {}, most = 5): Promise<Response> {
   for (let tries = 1; ; tries++) {
     const response = await fetched(address, options);
     if (response.ok) return response;
     const wait = Number(response.headers.get("Retry-After"));
-    if (response.status !== 503 || tries === TRIES) throw new ServiceError(await reason(response), response.status);
+    if (response.status !== 503 || tries === most) throw new ServiceError(await reason(response), response.status);
     await new Promise((resolve) => window.setTimeout(resolve, 1000 * Math.min(Math.max(wait, 1), 10)));
   }
 }

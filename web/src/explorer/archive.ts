@@ -2,6 +2,7 @@
 
 import { askJson } from "../common/api";
 import { byId, element } from "../common/dom";
+import { awaitFile } from "../common/files";
 
 const MOST = 100; // items, of which the service makes a zip file
 
@@ -17,6 +18,7 @@ export class Archive {
 
   constructor(private readonly api: string) {
     this.select.addEventListener("change", () => this.update());
+    awaitFile(byId<HTMLAnchorElement>("archive-link"), byId("archive-note"));
   }
 
   /** Offers the formats of the first item, which are those of all. */
@@ -38,6 +40,6 @@ export class Archive {
     const link = byId<HTMLAnchorElement>("archive-link");
     link.hidden = !isPossible;
     link.href = `${this.api}/exports?${query}`;
-    byId("archive-note").textContent = isPossible ? "" : `For 1 to ${MOST} items: choose fewer.`;
+    byId("archive-note").textContent = this.found > MOST ? `For at most ${MOST} items: choose fewer.` : "";
   }
 }

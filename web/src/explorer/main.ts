@@ -19,6 +19,7 @@ interface Columns {
   total: number;
   rows: number;
   columns: Column[];
+  further: number; // columns that are not among these
 }
 
 interface Page extends Places {
@@ -97,6 +98,7 @@ class Explorer {
     const bins = new Uint8Array(await (await ask(`${this.page.api}/bins?${query}`)).arrayBuffer());
     const { rows } = this.known;
     names.forEach((name, place) => {
+      if (this.filter.has(name)) return; // asked for twice
       this.filter.add(name, bins.subarray(place * rows, (place + 1) * rows));
       const counts = new Uint32Array(256);
       for (let row = place * rows; row < (place + 1) * rows; row++) counts[bins[row]]++;
@@ -137,7 +139,7 @@ class Explorer {
     const { condition } = this;
     const field = byId<HTMLInputElement>("where");
     if (document.activeElement !== field) field.value = condition;
-    byId("by-hand").hidden = this.written === null;
+    byId("by-hand").hidden = this.written === null || !this.columns.size;
     byId("reset").hidden = !condition;
     byId("code-xarray").textContent = xarrayCode(condition, this.page.opening);
     byId("code-nmcdist").textContent = nmcdistCode(condition, this.page.opening);
@@ -152,7 +154,7 @@ class Explorer {
     if (condition) address.searchParams.set("where", condition);
     else address.searchParams.delete("where");
     const names = [...this.shown.keys()];
-    const isFirst = names.every((name, place) => name === this.known.columns[place]?.name) && names.length === SHOWN;
+    const isFirst = names.every((name, place) => name === this.known.columns[place]?.name) && names.length === Math.min(SHOWN, this.known.columns.length);
     if (isFirst) address.searchParams.delete("columns");
     else address.searchParams.set("columns", names.join(","));
     if (address.href !== location.href) history.replaceState(null, "", address);
@@ -172,16 +174,32 @@ class Explorer {
     const boxes = this.known.columns.map((column) => {
       const box = element("input", { type: "checkbox", name: "column", value: column.name, checked: first.has(column.name) });
       box.addEventListener("change", () => {
-        if (box.checked) void this.choose([column.name]).then(() => this.ask(), report);
+        if (box.checked) void this.pick(column.name, box);
         else this.drop(column.name);
       });
       return element("label", {}, box, ` ${column.title}`);
     });
     byId("columns").append(...boxes);
+    const { further } = this.known;
+    const note = `${further} further columns have no histogram. A condition takes them by their names, as in the table (CSV).`;
+    if (further) byId("columns").after(element("p", { class: "note" }, note));
     byId("choose").hidden = boxes.length === 0;
   }
 
+  private async pick(name: string, box: HTMLInputElement): Promise<void> {
+    try {
+      if (!this.filter.has(name)) await this.fetch([name]);
+      if (!box.checked) return; // taken back meanwhile
+      await this.choose([name]);
+      this.ask();
+    } catch (error) {
+      box.checked = false;
+      report(error);
+    }
+  }
+
   private drop(name: string): void {
+    if (!this.shown.has(name)) return; // its bins are on their way
     this.shown.get(name)?.root.remove();
     this.shown.delete(name);
     this.brushes.delete(name);
@@ -208,7 +226,6 @@ async function start(): Promise<void> {
   makeCopyButtons(document);
   document.querySelectorAll<HTMLElement>("[role=tablist]").forEach(makeTabs);
   const page = pageData<Page>("page");
-  let known: Columns = { total: page.total, rows: 0, columns: [] };
   const archive = page.virtual ? null : new Archive(page.api);
   const showFound = (found: number | null, condition: string) => {
     if (page.virtual) return;
@@ -217,9 +234,9 @@ async function start(): Promise<void> {
   };
   archive?.offer().catch(report);
   const items = new Items(page, byId("items"), byId<HTMLButtonElement>("more"), byId("status"), showFound);
-  if (!page.virtual) known = await askJson<Columns>(`${page.api}/columns?bins=${binsFor(page.total)}`);
-  byId("filter").hidden = known.columns.length === 0;
-  if (known.columns.length) {
+  if (!page.virtual) {
+    const known = await askJson<Columns>(`${page.api}/columns?bins=${binsFor(page.total)}`);
+    byId("how").hidden = !known.columns.length; // a condition still chooses by the number of an item
     await new Explorer(page, known, items).start();
   } else {
     byId("code-xarray").textContent = xarrayCode("", page.opening);

@@ -14,6 +14,7 @@ export class JobList {
   private readonly shown = new Map<string, JobCard>();
   private streams = 0;
   private next: number | null = null;
+  private isAway = false; // as the last thing said tells
   private readonly end = new AbortController(); // of the streams: they would keep all connections of the browser
 
   constructor(
@@ -22,7 +23,7 @@ export class JobList {
     private readonly more: HTMLButtonElement,
     private readonly said: (text: string) => void,
   ) {
-    more.onclick = () => void this.load(this.next).catch((error: unknown) => this.said(message(error)));
+    more.onclick = () => void this.load(this.next).catch((error: unknown) => this.say(message(error)));
   }
 
   /** Lists the newest jobs, or those before a number. */
@@ -32,7 +33,7 @@ export class JobList {
     for (const job of page.jobs) this.add(job, false);
     this.next = page.next;
     this.more.hidden = page.next === null;
-    if (!this.shown.size) this.said("No jobs yet.");
+    if (!this.shown.size) this.say("No jobs yet.");
   }
 
   add(job: Job, isNew: boolean): void {
@@ -40,8 +41,10 @@ export class JobList {
     if (known) return known.show(job);
     const card = new JobCard(job, () => void this.cancel(job.id));
     this.shown.set(job.id, card);
-    if (isNew) this.root.prepend(card.root);
-    else this.root.append(card.root);
+    if (isNew) {
+      this.root.prepend(card.root);
+      this.say("");
+    } else this.root.append(card.root);
     if (!ENDED.has(job.state)) void this.watch(card);
   }
 
@@ -50,7 +53,16 @@ export class JobList {
     for (const card of this.shown.values()) card.isGone = true;
     this.shown.clear();
     this.root.replaceChildren();
-    this.said("");
+    this.say("");
+  }
+
+  private say(text: string): void {
+    this.isAway = false;
+    this.said(text);
+  }
+
+  private answered(): void {
+    if (this.isAway) this.say("");
   }
 
   /** Shows the progress of a job until it ends: by its events, or else by asking. */
@@ -61,6 +73,7 @@ export class JobList {
         try {
           await this.desk.events(card.job.id, this.end.signal, (event) => {
             card.step(event);
+            this.answered();
             if (event.event === "state") void this.look(card);
           });
         } catch {
@@ -79,9 +92,11 @@ export class JobList {
     try {
       const before = card.job.state;
       card.show(await this.desk.job(card.job.id));
-      if (card.job.state !== before) this.said(`${card.job.plan.name}: ${card.job.state}`);
+      if (card.job.state !== before) this.say(`${card.job.plan.name}: ${card.job.state}`);
+      else this.answered();
     } catch (error) {
-      this.said(message(error)); // the service is away; it may come back
+      this.say(message(error)); // the service is away; it may come back
+      this.isAway = true;
     }
   }
 
@@ -90,7 +105,7 @@ export class JobList {
     try {
       card?.show(await this.desk.cancel(id));
     } catch (error) {
-      this.said(message(error));
+      this.say(message(error));
     }
   }
 }

@@ -3,6 +3,7 @@
 import { askJson, message } from "../common/api";
 import { makeCopyButtons } from "../common/copy";
 import { byId, element, makeTabs, pageData } from "../common/dom";
+import { awaitFile } from "../common/files";
 import { length, quantity, short } from "../common/numbers";
 import { type Brick, fetchBrick, largest } from "./brick";
 import { type Scale, shareColour } from "./colours";
@@ -198,14 +199,18 @@ function showValues({ values, units }: Item, titles: Record<string, string>): vo
     return element("div", {}, element("dt", {}, titles[name] ?? name), element("dd", {}, text));
   });
   byId("values").replaceChildren(...rows);
+  byId("values-title").hidden = !rows.length;
 }
 
 function showFiles(api: string, { formats }: Item): void {
+  const said = element("p", { class: "note", role: "status" });
   const links = formats.map(({ name, what }) => {
     const link = element("a", { href: `${api}/exports/${encodeURIComponent(name)}`, download: true }, name);
+    awaitFile(link, said);
     return element("li", {}, link, element("span", { class: "note" }, ` ${what}`));
   });
   byId("files").prepend(...links);
+  byId("files").after(said);
 }
 
 async function start(): Promise<void> {
@@ -216,7 +221,7 @@ async function start(): Promise<void> {
   const labels = new Labels(page.api, item);
   showValues(item, page.titles);
   showFiles(page.api, item);
-  const sectionsChanged = makeSections(document, page.api, () => labels.colouring, report);
+  const sectionsChanged = makeSections(document, page.api, () => labels.colouring, recovered, report);
   if (!item.bricks.length) {
     byId("status").textContent = item.kind === "none" ? "" : "This item is too large for a view in space.";
     return;
@@ -229,8 +234,16 @@ async function start(): Promise<void> {
   await new Viewer(page, labels, sectionsChanged).start();
 }
 
+let fault = ""; // reported last
+
 function report(error: unknown): void {
-  byId("status").textContent = message(error);
+  fault = message(error);
+  byId("status").textContent = fault;
+}
+
+function recovered(): void {
+  const status = byId("status");
+  if (status.textContent === fault) status.textContent = "";
 }
 
 start().catch(report);

@@ -5,7 +5,13 @@ import { debounced } from "../common/dom";
 
 const PAUSE_MS = 80;
 
-export function makeSections(root: ParentNode, api: string, colouring: () => string, report: (error: unknown) => void): () => void {
+export function makeSections(
+  root: ParentNode,
+  api: string,
+  colouring: () => string,
+  done: () => void,
+  failed: (error: unknown) => void,
+): () => void {
   const updates: (() => void)[] = [];
   for (const figure of root.querySelectorAll<HTMLElement>("figure[data-axis]")) {
     const picture = figure.querySelector("img");
@@ -15,7 +21,7 @@ export function makeSections(root: ParentNode, api: string, colouring: () => str
       const query = { axis: figure.dataset.axis ?? "z", at: String(Number(slider.value) / 100), size: "320" };
       return `${api}/section.png?${new URLSearchParams({ ...query, colouring: colouring() })}`;
     };
-    const show = debounced(PAUSE_MS, () => void shown(picture, address()).catch(report));
+    const show = debounced(PAUSE_MS, () => void shown(picture, address()).then(done, failed));
     slider.addEventListener("input", () => {
       slider.setAttribute("aria-valuetext", `${slider.value} percent`);
       show();
