@@ -115,10 +115,9 @@ def _variable(name: str, array: ArrayMetadata, data_type: Any, store: Path) -> V
 
 def _described(title: str, kind: str, items: int, attributes: dict[str, Any], seed: int) -> str:
     """Return a description from what a store says; it does not claim more."""
-    parts = [
-        f"{title.rstrip('.')}.",
-        f"{items} virtual microstructures of kind {kind}, drawn by nmcdist from a stochastic model with seed {seed}.",
-    ]
+    summary = attributes.get("summary")
+    held = summary if isinstance(summary, str) else f"{items} virtual microstructures of kind {kind}."
+    parts = [f"{title.rstrip('.')}.", held, f"Made by nmcdist with seed {seed}."]
     named = (("bundle_title", "Model bundle"), ("bundle_calibrated_on", "Calibrated on"))
     parts += [f"{said}: {attributes[name].rstrip('.')}." for name, said in named if attributes.get(name)]
     return " ".join(parts)[:_LONGEST]
