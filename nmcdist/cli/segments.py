@@ -79,11 +79,11 @@ def segment(
     image = open_image(stack, voxel_size_nm, axes)
     like: dict[str, Any] = {"voxel_size_nm": list(image.voxel_size_nm), "axes": "zyx"}
     known = None if scribbles is None else read_scribbles(scribbles, image, **like)
-    truth: dict[str, Any] = {
+    of_truth: dict[str, Any] = {
         "reference": None if reference is None else open_image(reference, **like),
         "held_out": None if held_out is None else read_scribbles(held_out, image, **like),
     }
-    truly = known_truth(image, segmenter, **truth)
+    truth = known_truth(image, segmenter, **of_truth)
     if known is not None:
         check_learnable(segmenter, known)
     shifts = drift if drift in ("none", "estimate") else read_drift(local_path(drift), image.shape[0])
@@ -96,13 +96,13 @@ def segment(
             results = read_results(out)  # it was stopped before the page
             found = {"image": results.get("image_sha256"), **{name: results.get(name) for name in ("bundle", "choice")}}
             net = {"name": loaded.name, "sha256": loaded.content_hash}
-            choice = choice_of(not no_ramp, shifts, known, truly, seed)
+            choice = choice_of(not no_ramp, shifts, known, truth, seed)
             check_same(out, found, {"image": survey(image).sha256, "bundle": net, "choice": choice})
         else:
             with spreading(cluster, PIECE_BYTES, pieces_of(image)) as spread, naming(out):
                 results = work(
                     image, loaded, out, ramp=not no_ramp, scribbles=known, seed=seed, resume=resume, spread=spread,
-                    progress=_told, drift=shifts, **truth,
+                    progress=_told, drift=shifts, **of_truth,
                 )  # fmt: skip
         with naming(out):
             page = report_segmented(out)

@@ -98,7 +98,7 @@ def segment(
     try:
         shares, agrees = _write_store(image, forest, where, reference, spread)
     except BaseException:  # a slice that is refused, for example: nothing is in the way of the next attempt
-        shutil.rmtree(where / STORE)
+        shutil.rmtree(where / STORE, ignore_errors=True)
         raise
     predict_s = time.process_time() - start
     _write_pictures(image, forest, where)
